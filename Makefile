@@ -1,0 +1,36 @@
+# Every command of the project. A fresh machine needs python3 (3.11 or newer) and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install check test demo bench clean
+help:
+	@echo 'make demo    see it work: a real engine, real jobs, real reasons (DEMO_SECONDS=20 ends by itself)'
+	@echo 'make test    everything that is promised, on real parts'
+	@echo 'make check   style, types, import direction'
+	@echo 'make bench   speed and memory, as ratios within one run'
+
+install: $(STAMP)
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ssh,dev]'
+	@touch $@
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: $(STAMP)
+	@exec $(BIN)/python -m tests.lab.demo
+
+bench: $(STAMP)
+	@exec $(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist

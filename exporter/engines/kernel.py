@@ -1,0 +1,105 @@
+"""The second witness of OOM kills: this machine's kernel, where the engine is local.
+
+Two sources: the field ``oom_kill`` of ``/proc/vmstat``, which counts every kill and is readable
+from inside an ordinary container, and the kernel's log, which names the container but needs
+privileges and drops lines when kills come in crowds. The paths are parameters, so that a test
+can hand over a canned tree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from exporter.engines.port import EngineInfo, KernelKills
+
+_RECORD_BYTES = 8192
+_MAX_RECORDS = 10_000
+_KILL = re.compile(rb"oom-kill:.*task_memcg=\S*?([0-9a-f]{64})")
+
+
+def is_ours(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
+    """Whether the engine's host is this machine: a unix socket may lead into a virtual machine."""
+    try:
+        kernel = (proc / "sys/kernel/osrelease").read_text().strip()
+        meminfo = (proc / "meminfo").read_text()
+    except OSError:
+        return False
+    total = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return kernel == info.kernel and total is not None and int(total.group(1)) * 1024 == info.memory_bytes
+
+
+class KernelWitness:
+    """Tells at each ``ask`` what the kernel has killed since the last."""
+
+    def __init__(self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> None:
+        self._vmstat = proc / "vmstat"
+        self._counted = self._count()
+        self._log = _open_at_end(kmsg)
+
+    @property
+    def can_count(self) -> bool:
+        """Whether the kernel tells its counter at all; without it, silence proves nothing."""
+        return self._counted is not None
+
+    def ask(self) -> KernelKills | None:
+        """What was killed since the last call; None where nothing was.
+
+        The counter is read first: each kill is logged before it is counted, so a line may be
+        ahead of its count, never a count ahead of a line that is still to come.
+        """
+        before, self._counted = self._counted, self._count()
+        moved = 0 if before is None or self._counted is None else max(0, self._counted - before)
+        logged = tuple(self._logged())
+        return KernelKills(moved, logged, time.time_ns()) if moved or logged else None
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
+
+    def _count(self) -> int | None:
+        try:
+            for line in self._vmstat.read_bytes().splitlines():
+                if line.startswith(b"oom_kill "):
+                    return int(line.split()[1])
+        except (OSError, ValueError):
+            return None
+        return None
+
+    def _logged(self) -> Iterator[str]:
+        for record in self._records():
+            kill = _KILL.search(record)
+            if kill:
+                yield kill.group(1).decode()
+
+    def _records(self) -> Iterator[bytes]:
+        for _ in range(_MAX_RECORDS):
+            if self._log is None:
+                return
+            try:
+                record = os.read(self._log, _RECORD_BYTES)
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                # The kernel's ring has overtaken us; the next read goes on with what is left.
+                continue
+            except OSError:
+                self.close()
+                return
+            if not record:
+                return
+            yield record
+
+
+def _open_at_end(kmsg: Path) -> int | None:
+    try:
+        log = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.lseek(log, 0, os.SEEK_END)
+    except OSError:
+        return None
+    return log

@@ -1,0 +1,142 @@
+"""The port: what any engine can tell, in this project's own words.
+
+An adapter turns one kind of engine into these values. Nothing outside ``engines`` knows what an
+engine's own messages look like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class EngineError(Exception):
+    """The engine could not be asked, or gave no usable answer; the text is for people."""
+
+
+class Happening(StrEnum):
+    """The kinds of event: those that matter to an exit, and two for the rest.
+
+    START_ATTEMPT and START_ATTEMPT_OVER enclose a try to start, also one that fails. The values
+    are a label of a metric: a closed set.
+    """
+
+    CREATE = "create"
+    START_ATTEMPT = "start_attempt"
+    START_ATTEMPT_OVER = "start_attempt_over"
+    START = "start"
+    OOM = "oom"
+    KILL = "kill"
+    DIE = "die"
+    RENAME = "rename"
+    DESTROY = "destroy"
+    OTHER = "other"
+    MALFORMED = "malformed"
+
+
+class Shadowed(StrEnum):
+    """What a container's label can hide in its events."""
+
+    CODE = "code"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one container, at ``at_ns`` of the engine's clock.
+
+    ``code`` is set on DIE, ``signal`` on KILL. ``shadowed`` names the facts that a label of this
+    container hides in its other events: there they are what the label's author wrote.
+    """
+
+    happening: Happening
+    container_id: str = ""
+    at_ns: int = 0
+    name: str = ""
+    image: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    code: int | None = None
+    signal: int | None = None
+    shadowed: frozenset[Shadowed] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How one container stood when the engine was asked.
+
+    ``code``, ``oom_killed`` and ``finished_ns`` speak of its last end, ``start_error`` of its last
+    failure to start. ``stop_signal`` is the signal by which it wants to be stopped.
+    ``memory_limit_bytes`` is None where there is no limit.
+    """
+
+    container_id: str
+    name: str
+    image: str
+    labels: Mapping[str, str]
+    running: bool
+    created_ns: int
+    started_ns: int | None = None
+    finished_ns: int | None = None
+    code: int | None = None
+    oom_killed: bool = False
+    start_error: bool = False
+    memory_limit_bytes: int | None = None
+    restart_count: int = 0
+    stop_signal: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class KernelKills:
+    """What a local kernel says of its OOM kills since it was last asked.
+
+    ``counted`` is by how much its counter has moved; ``logged`` the containers that its log names,
+    once for each kill. Either may know what the other does not.
+    """
+
+    counted: int
+    logged: tuple[str, ...]
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Who the engine is: its host's name, and what tells whether that host is the one we run on.
+
+    ``time_ns`` is the engine's own clock when it was asked.
+    """
+
+    host: str
+    version: str
+    kernel: str
+    memory_bytes: int
+    time_ns: int
+
+
+class EventStream(Protocol):
+    """An open stream; iterating blocks until an event comes, and ends when the stream does."""
+
+    def __iter__(self) -> Iterator[Event]: ...
+
+    def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    """What a kind of engine must be able to do. Every call may raise EngineError."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def is_local(self) -> bool: ...
+
+    def info(self) -> EngineInfo: ...
+
+    def events(self) -> EventStream: ...
+
+    def containers(self) -> list[str]: ...
+
+    def inspect(self, container_id: str) -> Snapshot | None: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,162 @@
+"""Weighing: what was seen of a run, boiled down to what a verdict turns on. Pure.
+
+An OOM kill needs a witness. There are four, and each may know what another does not: the engine's
+event, its flag, the kernel's log (names the container) and the kernel's counter (names nobody).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from signal import Signals
+
+from exporter.model import Evidence, Kill
+
+SECOND_NS = 10**9
+# SIGHUP asks daemons to reload, SIGUSR1 to do anything: only these ask for the end.
+TERMINATING = frozenset({Signals.SIGKILL, Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT})
+# A line of the kernel's log is written just before its kill is counted.
+_LOG_AHEAD_NS = SECOND_NS
+
+
+class Witness(Enum):
+    """Who says that a process was killed for memory."""
+
+    EVENT = "The engine reported an OOM kill"
+    FLAG = "The engine's OOMKilled flag is set"
+    LOG = "The kernel's log names this container for an OOM kill"
+    COUNTER = "The kernel counted an OOM kill that no other container accounts for"
+
+
+@dataclass(frozen=True, slots=True)
+class OomKill:
+    """One OOM kill of a run, by one witness; ``at_ns`` is None where only the fact is known.
+
+    Of the kernel's witnesses it is the moment at which they were asked, shortly after the kill.
+    """
+
+    witness: Witness
+    at_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """All that was seen of a run that has ended."""
+
+    code: int | None
+    ended_ns: int
+    kills: Sequence[Kill]
+    oom_kills: Sequence[OomKill]
+    stop_signal: int
+    oom_window_ns: int
+
+
+def oom_count(oom_kills: Sequence[OomKill]) -> int:
+    """How many processes were killed: what the best witness says, since each kill may have several."""
+    return max((sum(kill.witness is witness for kill in oom_kills) for witness in Witness), default=0)
+
+
+def requested_end(kills: Sequence[Kill], stop_signal: int) -> bool:
+    """Whether the engine was asked for the end by one of these signals."""
+    return any(_terminating(kill, stop_signal) for kill in kills)
+
+
+def weigh(record: RunRecord) -> Evidence:
+    """What the verdict turns on, and the sentences that show why."""
+    return Evidence(
+        oom_killed=_killed_for_memory(record),
+        asked_to_stop=requested_end(record.kills, record.stop_signal),
+        notes=tuple(_notes(record)),
+    )
+
+
+def _killed_for_memory(record: RunRecord) -> bool:
+    """Out of memory right before the end, and nobody asked for the end since."""
+    if not record.oom_kills:
+        return False
+    times = [kill.at_ns for kill in record.oom_kills if kill.at_ns is not None]
+    if not times:
+        return not requested_end(record.kills, record.stop_signal)
+    last = max(times)
+    asked_since = [kill for kill in record.kills if kill.at_ns > last]
+    return record.ended_ns - last <= record.oom_window_ns and not requested_end(asked_since, record.stop_signal)
+
+
+def _terminating(kill: Kill, stop_signal: int) -> bool:
+    # A hidden signal counts as a request: most are, and the engine was asked for something.
+    return kill.signal is None or kill.signal in TERMINATING or kill.signal == stop_signal
+
+
+def _notes(record: RunRecord) -> Iterator[str]:
+    timed: list[tuple[int, str]] = [(kill.at_ns, _kill_note(kill)) for kill in record.kills]
+    for oom_kill in record.oom_kills:
+        if oom_kill.witness is Witness.EVENT and oom_kill.at_ns is not None:
+            timed.append((oom_kill.at_ns, oom_kill.witness.value))
+    # The others are known by when they were asked, not by when it happened.
+    for witness in Witness:
+        if witness is not Witness.EVENT and any(kill.witness is witness for kill in record.oom_kills):
+            yield f"{witness.value}."
+    for at_ns, note in sorted(timed)[-_MAX_NOTES:]:
+        yield f"{note} {_distance(record.ended_ns - at_ns)} the end."
+
+
+_MAX_NOTES = 20
+
+
+def _kill_note(kill: Kill) -> str:
+    return f"The engine was asked to send {signal_name(kill.signal)}"
+
+
+def signal_name(number: int | None) -> str:
+    """SIGTERM for 15; what has no name keeps its number."""
+    if number is None:
+        return "a signal"
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _distance(nanoseconds: int) -> str:
+    side = "before" if nanoseconds >= 0 else "after"
+    return f"{abs(nanoseconds) / SECOND_NS:.3f} s {side}"
+
+
+class UnexplainedKills:
+    """OOM kills that the kernel counted and that no container has accounted for yet."""
+
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self._unexplained: deque[int] = deque()
+        self._ahead: deque[int] = deque()
+
+    def counted(self, kills: int, at_ns: int) -> None:
+        """The kernel's counter moved by ``kills``."""
+        while self._ahead and self._ahead[0] < at_ns - _LOG_AHEAD_NS:
+            self._ahead.popleft()
+        for _ in range(min(kills, _MAX_KILLS)):
+            if self._ahead:
+                self._ahead.popleft()
+            else:
+                self._unexplained.append(at_ns)
+        while self._unexplained and self._unexplained[0] < at_ns - 2 * self._window_ns:
+            self._unexplained.popleft()
+
+    def explained(self, at_ns: int) -> None:
+        """A container accounts for one kill, counted already or just about to be."""
+        if self._unexplained:
+            self._unexplained.popleft()
+        else:
+            self._ahead.append(at_ns)
+
+    def near(self, ended_ns: int) -> int | None:
+        """When a kill happened that may explain an end at ``ended_ns``; None where none did."""
+        for at_ns in reversed(self._unexplained):
+            if abs(ended_ns - at_ns) <= self._window_ns:
+                return at_ns
+        return None
+
+
+_MAX_KILLS = 10_000

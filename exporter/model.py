@@ -1,0 +1,154 @@
+"""The words of the field as frozen values: what a job is, what is known of its end, what it means.
+
+Times are integers: nanoseconds since the Unix epoch on the engine's clock, named ``…_ns``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a job stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    TERMINATED = "terminated"
+    UNKNOWN = "unknown"
+
+
+class Termination(StrEnum):
+    """How a job came to its end, whatever its code."""
+
+    DONE = "DONE"
+    TERMINATED_BY_USER = "TERMINATED_BY_USER"
+    CONTAINER_EXITED_WITH_ERROR = "CONTAINER_EXITED_WITH_ERROR"
+    CREATING_CONTAINER_ERROR = "CREATING_CONTAINER_ERROR"
+    INSTANCE_LOST = "INSTANCE_LOST"
+    EXIT_NOT_OBSERVED = "EXIT_NOT_OBSERVED"
+
+
+class Recovery(StrEnum):
+    """What automation may do about an end."""
+
+    NONE = "none"
+    RETRY = "retry"
+    RETRY_LATER = "retry-later"
+    MORE_MEMORY = "more-memory"
+    FIX_COMMAND = "fix-command"
+    FIX_CODE = "fix-code"
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A signal that the engine was asked to send, and when; None where a label hides which."""
+
+    signal: int | None
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of an end beside its code, weighed down to what the verdict turns on.
+
+    ``notes`` are the sentences that show a reader why, in the order of their time.
+    """
+
+    never_started: bool = False
+    instance_lost: bool = False
+    oom_killed: bool = False
+    asked_to_stop: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a job is an instance of; few values, so that it can be a metric's label."""
+
+    name: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of one container while it lasts: who it is and when it began.
+
+    ``attempt`` counts the runs of one container from 1. ``image`` is whole, as the engine was
+    given it; the workload bears it without tag or digest. ``started_ns`` is None for a job that
+    the engine could not start, ``created_ns`` and ``memory_limit_bytes`` where they are not known
+    (or there is no limit).
+    """
+
+    container_id: str
+    attempt: int
+    name: str
+    instance: str
+    workload: Workload
+    image: str
+    began_ns: int
+    created_ns: int | None = None
+    started_ns: int | None = None
+    memory_limit_bytes: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's key for people and URLs: the container's short id and the attempt."""
+        return f"{self.container_id[:12]}-{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is already on record of a container: how many attempts, and until when they are counted."""
+
+    attempts: int
+    last_end_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A job that has ended, with its evidence and before anyone has judged it.
+
+    ``code`` is None where it is not known. ``recovered`` says that the exit was not seen
+    happening but found afterwards.
+    """
+
+    job: Job
+    code: int | None
+    finished_ns: int
+    evidence: Evidence = field(default_factory=Evidence)
+    oom_kills: int = 0
+    recovered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an exit means. ``error`` is the one text for people, None where nothing is wrong."""
+
+    status: Status
+    termination: Termination
+    reason: str
+    recovery: Recovery
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedExit:
+    """An exit and its verdict: what is stored, counted and shown."""
+
+    exit: Exit
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as it stands on record; ``ended`` is None while it runs."""
+
+    job: Job
+    ended: JudgedExit | None
+
+    @property
+    def status(self) -> Status:
+        """How the job stands."""
+        return self.ended.verdict.status if self.ended else Status.RUNNING

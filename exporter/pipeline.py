@@ -1,0 +1,237 @@
+"""The one thread through which every exit goes: track, classify, record, publish.
+
+It takes whatever the inbox holds as one batch, so that under load many exits share one commit. A
+batch that the store refuses is kept and tried again; nothing of it is shown before.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from exporter.classify import classify
+from exporter.engines.port import KernelKills
+from exporter.health import Health
+from exporter.model import Evidence, Exit, Job, JudgedExit, Verdict
+from exporter.store import Batch, Store, StoreError
+from exporter.telemetry import catalogue as metrics
+from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.ledger import Changes, Ledger
+from exporter.track import Rules, Tracker
+from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Listed, Message, Seen
+from exporter.words import Words
+
+log = structlog.get_logger(__name__)
+
+MAX_BATCH = 1_000
+IDLE_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+STORE = "store"
+# Their series are made when a job begins, so that the first of them is an increase.
+_FORESEEABLE = ((0, Evidence()), (137, Evidence(oom_killed=True)))
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What has been judged and is not on record yet."""
+
+    begun: dict[str, Job] = field(default_factory=dict)
+    ended: list[JudgedExit] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What the way of an exit depends on beside the engine. ``instance_name`` overrides the engine's."""
+
+    words: Words
+    rules: Callable[[str, bool], Rules]
+    assume_oom: bool = False
+
+
+class Pipeline:
+    """Takes messages from the inbox until it is told to stop, then records what is left."""
+
+    def __init__(
+        self, inbox: Inbox, store: Store, ledger: Ledger, accounts: Accounts, health: Health, judging: Judging
+    ) -> None:
+        self._inbox = inbox
+        self._store = store
+        self._ledger = ledger
+        self._accounts = accounts
+        self._health = health
+        self._judging = judging
+        self._trackers: dict[str, Tracker] = {}
+        self._connections: dict[str, int] = {}
+        self._pending = _Pending()
+        self._running: set[str] = set()
+        self._retry_at = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeline")
+
+    def start(self) -> None:
+        """Count what ran when it was last heard of, and begin."""
+        changes = Changes()
+        for job in self._store.running():
+            self._note_running(job, changes)
+        self._ledger.publish(changes)
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Record what has been read, for at most so many seconds."""
+        self._stopping.set()
+        self._thread.join(seconds)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; without it, nothing is counted."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._turn(self._gather(self._patience()))
+        self._turn(self._gather(0))
+        if self._pending:
+            log.error("stopping with exits that the store did not take", exits=len(self._pending.ended))
+
+    def _turn(self, messages: Iterable[Message]) -> None:
+        """Track, classify, record, publish."""
+        for message in messages:
+            self._receive(message.address, message.content)
+        now = time.monotonic()
+        for tracker in self._trackers.values():
+            tracker.due(now)
+            for outcome in tracker.take():
+                self._judge(outcome)
+        if self._pending and now >= self._retry_at:
+            self._record()
+
+    def _gather(self, patience: float) -> list[Message]:
+        """All that the inbox holds, up to a batch; waits for the first."""
+        messages: list[Message] = []
+        try:
+            messages.append(self._inbox.get(timeout=patience) if patience > 0 else self._inbox.get_nowait())
+            while len(messages) < MAX_BATCH:
+                messages.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return messages
+
+    def _patience(self) -> float:
+        """How long nothing needs to be done unless a message comes."""
+        dues = [tracker.next_due for tracker in self._trackers.values()]
+        soonest = min((due for due in dues if due is not None), default=None)
+        return IDLE_SECONDS if soonest is None else max(0.001, min(IDLE_SECONDS, soonest - time.monotonic()))
+
+    # Messages
+
+    def _receive(self, address: str, content: Content) -> None:
+        match content:
+            case Connected():
+                self._connected(address, content)
+            case Disconnected():
+                self._disconnected(address, content)
+            case _:
+                self._track(address, content)
+
+    def _connected(self, address: str, connected: Connected) -> None:
+        changes = Changes()
+        changes.set(metrics.ENGINE_UP, (address,), 1)
+        changes.add(metrics.ENGINE_RECONNECTS, (address,), 1 if address in self._trackers else 0)
+        self._ledger.publish(changes)
+        self._health.trouble(address, "the engine's containers are being listed")
+        if address not in self._trackers:
+            rules = self._judging.rules(connected.info.host, connected.kernel_counts)
+            running = self._store.running(rules.instance)
+            self._trackers[address] = Tracker(rules, self._store.remembered, running)
+
+    def _disconnected(self, address: str, disconnected: Disconnected) -> None:
+        changes = Changes()
+        changes.set(metrics.ENGINE_UP, (address,), 0)
+        if self._ledger.value(metrics.ENGINE_UP, (address,)):
+            changes.add(metrics.EVENT_GAPS, (address,))
+        self._ledger.publish(changes)
+        self._health.trouble(address, disconnected.cause)
+
+    def _track(self, address: str, content: Content) -> None:
+        tracker, now = self._trackers[address], time.monotonic()
+        match content:
+            case Seen():
+                self._count_event(address, content)
+                tracker.event(content.event, now, inspecting=content.inspecting)
+            case Inspected():
+                tracker.inspected(content.container_id, content.snapshot, now)
+            case KernelKills():
+                tracker.kernel(content, now)
+            case Listed():
+                tracker.listed(content.snapshots, content.as_of_ns, now)
+                self._health.well(address)
+
+    def _count_event(self, address: str, seen: Seen) -> None:
+        changes = Changes()
+        changes.add(metrics.ENGINE_EVENTS, (address, seen.event.happening.value))
+        self._ledger.publish(changes)
+
+    # Judging and recording
+
+    def _judge(self, outcome: Job | Exit) -> None:
+        if isinstance(outcome, Job):
+            self._pending.begun[outcome.id] = outcome
+        else:
+            self._pending.ended.append(JudgedExit(outcome, self._verdict(outcome)))
+
+    def _verdict(self, ended: Exit) -> Verdict:
+        return classify(
+            ended.code,
+            ended.evidence,
+            self._judging.words.catalogue,
+            ended.job.workload,
+            assume_oom=self._judging.assume_oom,
+        )
+
+    def _record(self) -> None:
+        """One transaction for jobs and series, and only then is any of it visible."""
+        pending, changes = self._pending, Changes()
+        running = set(self._running)
+        for job in pending.begun.values():
+            if job.id not in running:
+                self._accounts.begun(job, self._foreseen(job), changes)
+                running.add(job.id)
+        for judged in pending.ended:
+            job_id = judged.exit.job.id
+            self._accounts.ended(judged, changes, was_running=job_id in running)
+            running.discard(job_id)
+        values = self._ledger.values(changes)
+        begun = time.perf_counter()
+        try:
+            self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values))
+        except StoreError as error:
+            self._refused(error)
+            return
+        changes.observe(metrics.STORE_COMMIT, (), time.perf_counter() - begun)
+        self._ledger.publish_saved(changes, values)
+        self._running, self._pending = running, _Pending()
+        self._health.well(STORE)
+
+    def _refused(self, error: StoreError) -> None:
+        failed = Changes()
+        failed.add(metrics.STORE_ERRORS)
+        self._ledger.publish(failed)
+        self._health.trouble(STORE, str(error))
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        log.error("store refused, keeping what is pending", cause=str(error), exits=len(self._pending.ended))
+
+    def _foreseen(self, job: Job) -> list[tuple[int, Verdict]]:
+        words = self._judging.words.catalogue
+        return [(code, classify(code, evidence, words, job.workload)) for code, evidence in _FORESEEABLE]
+
+    def _note_running(self, job: Job, changes: Changes) -> None:
+        self._running.add(job.id)
+        self._accounts.begun(job, (), changes)

@@ -1,0 +1,134 @@
+"""Opening the database: sound, ours, of a version we know, and writable; or a clear refusal.
+
+Nothing here ever replaces a database that it cannot use: old counts are worth more than a start.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from exporter.store.schema import REVISION
+
+BUSY_SECONDS = 5
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class StoreError(Exception):
+    """The store cannot be used; the text names it, the cause, and what to do."""
+
+
+def open_database(url: str) -> Engine:
+    """The database at ``url``, checked and of today's schema; a new one where there is none.
+
+    Only SQLite so far: ``sqlite:///relative.db``, ``sqlite:////absolute.db``. Raises StoreError.
+    """
+    path = _path(url)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path.parent}: cannot be made: {error.strerror}; see --storage.url") from error
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            _check_sound(connection)
+            revision = _revision(connection, path)
+        if revision != REVISION:
+            _migrate(engine)
+        with engine.begin() as connection:
+            # A write that changes nothing: better to learn now than at the first exit.
+            connection.execute(text("UPDATE series SET value = value WHERE 0"))
+    except DBAPIError as error:
+        engine.dispose()
+        raise StoreError(describe(path, error)) from error
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def describe(path: Path | str, error: DBAPIError) -> str:
+    """What is wrong with the database and what to do, for people."""
+    cause = str(error.orig)
+    for sign, advice in _ADVICE.items():
+        if sign in cause:
+            return f"{path}: {cause}; {advice}"
+    return f"{path}: {cause}"
+
+
+_ADVICE = {
+    "not a database": "it is left as it is: move it away, or name another with --storage.url",
+    "malformed": "it is damaged and left as it is: restore a backup, or name another with --storage.url",
+    "readonly": "make the file and its directory writable, or name another with --storage.url",
+    "full": "make room; what is pending is kept and written then",
+    "unable to open": "does its directory exist, and may this user write there? See --storage.url",
+    "locked": "another process is writing to it; one exporter per database",
+}
+
+
+def _path(url: str) -> Path:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r} is not a database URL; for instance sqlite:////var/lib/exits.db") from error
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise StoreError(f"{url!r}: only a SQLite file is supported; for instance sqlite:////var/lib/exits.db")
+    return Path(parsed.database)
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
+    # Python's driver would commit before DDL, so that half a migration could stay; we begin ourselves.
+    connection.isolation_level = None
+    # Readers see the last commit and never wait for the writer; a commit is on disk when it returns.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _check_sound(connection: Connection) -> None:
+    verdict = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
+    if verdict != "ok":
+        raise StoreError(f"{connection.engine.url.database}: malformed: {verdict}; {_ADVICE['malformed']}")
+
+
+def _revision(connection: Connection, path: Path) -> str | None:
+    """The schema's revision; None for an empty database. Refuses what is not ours or newer."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise StoreError(f"{path}: is a database of something else; name another with --storage.url")
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if revision is not None and revision > REVISION:
+        raise StoreError(
+            f"{path}: was written by a newer version (schema {revision}, this one knows {REVISION}); "
+            "run that version, or name another with --storage.url"
+        )
+    return revision
+
+
+def _migrate(engine: Engine) -> None:
+    # Alembic costs 20 MB and is needed once in the life of a database.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

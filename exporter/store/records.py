@@ -1,0 +1,148 @@
+"""What is on record: the queries, and the one writer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, and_, delete, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
+
+from exporter.model import Job, JobRecord, JudgedExit, Remembered, Status
+from exporter.store import rows
+from exporter.store.database import StoreError, describe, open_database
+from exporter.store.schema import jobs, series
+
+Key = tuple[str, tuple[str, ...]]
+
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs are wanted; what is None is not asked for. ``since_ns``: running or ended since."""
+
+    status: Status | None = None
+    reason: str | None = None
+    code: int | None = None
+    workload: str | None = None
+    since_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction records: all of it or nothing. ``values`` are the series' new values."""
+
+    begun: Sequence[Job] = ()
+    ended: Sequence[JudgedExit] = ()
+    values: Mapping[Key, float] = field(default_factory=dict)
+
+
+class Store:
+    """Jobs and series in one database. Every method may raise StoreError."""
+
+    def __init__(self, url: str) -> None:
+        self._engine: Engine = open_database(url)
+        self._path = self._engine.url.database or ""
+        self._write = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def commit(self, batch: Batch) -> None:
+        """Record a batch durably, in one transaction."""
+        table = {job.id: rows.running_row(job) for job in batch.begun}
+        table |= {judged.exit.job.id: rows.ended_row(judged) for judged in batch.ended}
+        values = [
+            {"name": name, "labels": json.dumps(labels), "value": value}
+            for (name, labels), value in batch.values.items()
+        ]
+        try:
+            with self._write, self._engine.begin() as connection:
+                _upsert(connection, jobs, list(table.values()))
+                _upsert(connection, series, values)
+        except DBAPIError as error:
+            raise StoreError(describe(self._path, error)) from error
+
+    def prune(self, before_ns: int) -> int:
+        """Delete jobs that ended before then; the series stay. How many were deleted."""
+        old = and_(jobs.c.finished_ns < before_ns, jobs.c.status != Status.RUNNING.value)
+        try:
+            with self._write, self._engine.begin() as connection:
+                return connection.execute(delete(jobs).where(old)).rowcount
+        except DBAPIError as error:
+            raise StoreError(describe(self._path, error)) from error
+
+    def values(self) -> dict[Key, float]:
+        """All series, as they were last committed."""
+        found = self._read(select(series))
+        return {(row.name, tuple(json.loads(row.labels))): row.value for row in found}
+
+    def running(self, instance: str | None = None) -> list[Job]:
+        """The jobs that ran when they were last heard of."""
+        query = select(jobs).where(jobs.c.status == Status.RUNNING.value)
+        if instance is not None:
+            query = query.where(jobs.c.instance == instance)
+        return [rows.job(row) for row in self._read(query)]
+
+    def remembered(self, container_id: str) -> Remembered | None:
+        """What is on record of a container; None where nothing is."""
+        query = select(func.max(jobs.c.attempt), func.max(jobs.c.finished_ns)).where(
+            jobs.c.container_id == container_id
+        )
+        attempts, last_end_ns = self._read(query)[0]
+        return None if attempts is None else Remembered(attempts, last_end_ns)
+
+    def jobs(self, wanted: JobFilter, limit: int, before: tuple[int, str] | None = None) -> list[JobRecord]:
+        """Jobs, the newest first; ``before`` is (began_ns, id) of the last one already had."""
+        query = select(jobs).where(*_conditions(wanted))
+        if before is not None:
+            began_ns, job_id = before
+            older = or_(
+                jobs.c.began_ns < began_ns, and_(jobs.c.began_ns == began_ns, jobs.c.id < job_id)
+            )
+            query = query.where(older)
+        newest = query.order_by(jobs.c.began_ns.desc(), jobs.c.id.desc()).limit(limit)
+        return [rows.record(row) for row in self._read(newest)]
+
+    def job(self, key: str) -> JobRecord | None:
+        """One job by its id, or the newest of a container's name, id or beginning of an id."""
+        exact = self._read(select(jobs).where(jobs.c.id == key))
+        if not exact:
+            named = or_(jobs.c.name == key, jobs.c.container_id.startswith(key, autoescape=True))
+            exact = self._read(select(jobs).where(named).order_by(jobs.c.began_ns.desc()).limit(1))
+        return rows.record(exact[0]) if exact else None
+
+    def _read(self, query: Select[Any]) -> Sequence[Any]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(query).all()
+        except DBAPIError as error:
+            raise StoreError(describe(self._path, error)) from error
+
+
+def _conditions(wanted: JobFilter) -> Iterable[Any]:
+    if wanted.status is not None:
+        yield jobs.c.status == wanted.status.value
+    if wanted.reason is not None:
+        yield jobs.c.reason == wanted.reason
+    if wanted.code is not None:
+        yield jobs.c.code == wanted.code
+    if wanted.workload is not None:
+        yield jobs.c.workload == wanted.workload
+    if wanted.since_ns is not None:
+        yield or_(jobs.c.finished_ns >= wanted.since_ns, jobs.c.status == Status.RUNNING.value)
+
+
+def _upsert(connection: Connection, table: Any, values: list[dict[str, Any]]) -> None:
+    """Insert rows, or replace what stands under their keys."""
+    if not values:
+        return
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    changes = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), values)

@@ -1,0 +1,91 @@
+"""Between rows of the table ``jobs`` and the values of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from exporter.model import (
+    Evidence,
+    Exit,
+    Job,
+    JobRecord,
+    JudgedExit,
+    Recovery,
+    Status,
+    Termination,
+    Verdict,
+    Workload,
+)
+
+
+def running_row(job: Job) -> dict[str, Any]:
+    """The row of a job that runs."""
+    return {
+        "id": job.id,
+        "container_id": job.container_id,
+        "attempt": job.attempt,
+        "name": job.name,
+        "instance": job.instance,
+        "workload": job.workload.name,
+        "image": job.image,
+        "repository": job.workload.image,
+        "status": Status.RUNNING.value,
+        "code": None,
+        "reason": None,
+        "termination": None,
+        "error": None,
+        "recovery": None,
+        "evidence": [],
+        "oom_kills": 0,
+        "memory_limit_bytes": job.memory_limit_bytes,
+        "began_ns": job.began_ns,
+        "created_ns": job.created_ns,
+        "started_ns": job.started_ns,
+        "finished_ns": None,
+    }
+
+
+def ended_row(judged: JudgedExit) -> dict[str, Any]:
+    """The row of a job that has ended."""
+    ended, verdict = judged.exit, judged.verdict
+    return running_row(ended.job) | {
+        "status": verdict.status.value,
+        "code": ended.code,
+        "reason": verdict.reason,
+        "termination": verdict.termination.value,
+        "error": verdict.error,
+        "recovery": verdict.recovery.value,
+        "evidence": list(ended.evidence.notes),
+        "oom_kills": ended.oom_kills,
+        "finished_ns": ended.finished_ns,
+    }
+
+
+def job(row: Row[Any]) -> Job:
+    """The job of a row."""
+    return Job(
+        container_id=row.container_id,
+        attempt=row.attempt,
+        name=row.name,
+        instance=row.instance,
+        workload=Workload(row.workload, row.repository),
+        image=row.image,
+        began_ns=row.began_ns,
+        created_ns=row.created_ns,
+        started_ns=row.started_ns,
+        memory_limit_bytes=row.memory_limit_bytes,
+    )
+
+
+def record(row: Row[Any]) -> JobRecord:
+    """The job of a row with its end, if it has one."""
+    if row.status == Status.RUNNING:
+        return JobRecord(job(row), None)
+    evidence = Evidence(notes=tuple(row.evidence))
+    ended = Exit(job(row), row.code, row.finished_ns, evidence, row.oom_kills)
+    verdict = Verdict(
+        Status(row.status), Termination(row.termination), row.reason, Recovery(row.recovery), row.error
+    )
+    return JobRecord(ended.job, JudgedExit(ended, verdict))

@@ -1,0 +1,73 @@
+"""What jobs do to the series: the labels, what is counted when, and how many workloads there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exporter.model import Job, JudgedExit, Status, Verdict, Workload
+from exporter.telemetry import catalogue
+from exporter.telemetry.ledger import Changes, Key
+
+OTHER = Workload("Other", "Other")
+UNKNOWN_CODE = "unknown"
+# Linux has 256 codes, Windows four billion: beyond those of Linux, only known ones are a label.
+LAST_LINUX_CODE = 255
+OTHER_CODE = "other"
+
+
+class Accounts:
+    """Turns jobs into changes of series. Workloads beyond ``max_workloads`` fold into 'Other'.
+
+    The workloads that have series already, from ``keys``, keep them.
+    """
+
+    def __init__(self, max_workloads: int, known_codes: Iterable[int], keys: Iterable[Key] = ()) -> None:
+        self._max = max_workloads + 1  # and OTHER
+        self._known_codes = frozenset(known_codes)
+        self._workloads = {
+            OTHER,
+            *(Workload(labels[1], labels[2]) for name, labels in keys if name == catalogue.EXITS.name),
+        }
+
+    def begun(self, job: Job, foreseeable: Iterable[tuple[int, Verdict]], changes: Changes) -> None:
+        """A job began: it runs, and the ends that are likeliest get their series, at 0."""
+        labels = self._labels(job)
+        changes.add(catalogue.JOBS_RUNNING, labels[:2])
+        changes.add(catalogue.OOM_KILLS, labels, 0)
+        for code, verdict in foreseeable:
+            changes.add(catalogue.EXITS, (*labels, *self._outcome(code, verdict)), 0)
+
+    def ended(self, judged: JudgedExit, changes: Changes, *, was_running: bool) -> None:
+        """A job ended."""
+        ended, status = judged.exit, judged.verdict.status
+        labels = self._labels(ended.job)
+        host, workload, _image = labels
+        if workload == OTHER.name != ended.job.workload.name:
+            changes.add(catalogue.WORKLOADS_FOLDED)
+        if was_running:
+            changes.add(catalogue.JOBS_RUNNING, (host, workload), -1)
+        changes.add(catalogue.EXITS, (*labels, *self._outcome(ended.code, judged.verdict)))
+        changes.add(catalogue.OOM_KILLS, labels, ended.oom_kills)
+        changes.set(catalogue.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)
+        if ended.job.started_ns is not None and status is not Status.UNKNOWN:
+            seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
+            changes.observe(catalogue.RUN_DURATION, (host, workload, status.value), seconds)
+        if status is Status.UNKNOWN:
+            changes.add(catalogue.EXITS_UNOBSERVED, (host,))
+        elif ended.recovered:
+            changes.add(catalogue.EXITS_RECOVERED, (host,))
+
+    def _labels(self, job: Job) -> tuple[str, str, str]:
+        workload = job.workload
+        if workload not in self._workloads and len(self._workloads) >= self._max:
+            workload = OTHER
+        self._workloads.add(workload)
+        return (job.instance, workload.name, workload.image)
+
+    def _outcome(self, code: int | None, verdict: Verdict) -> tuple[str, str, str]:
+        return (verdict.status.value, self._code_label(code), verdict.reason)
+
+    def _code_label(self, code: int | None) -> str:
+        if code is None:
+            return UNKNOWN_CODE
+        return str(code) if code <= LAST_LINUX_CODE or code in self._known_codes else OTHER_CODE

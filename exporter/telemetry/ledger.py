@@ -1,0 +1,88 @@
+"""The ledger: the current value of every series, changed in one stroke.
+
+What concerns jobs is published only once it is committed: ``Changes`` collects what a batch will
+do, ``values`` says what to store, ``publish`` makes it visible. What concerns the exporter itself
+is visible at once (a store that fails must show) and stored along with the next batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Mapping
+
+from exporter.telemetry.catalogue import BY_NAME, Metric
+
+# A series is (name, label values). Of a histogram, one for each bucket's own count (with the index
+# of the bucket as a last label) and one, "sum", for the sum.
+Key = tuple[str, tuple[str, ...]]
+SUM = "sum"
+
+
+class Changes:
+    """What is to happen to series: amounts to add, or values to set."""
+
+    def __init__(self) -> None:
+        self.added: dict[Key, float] = {}
+        self.set_to: dict[Key, float] = {}
+
+    def add(self, metric: Metric, labels: tuple[str, ...] = (), amount: float = 1) -> None:
+        """Count; an amount of 0 makes the series exist, so that its first event is an increase."""
+        key = (metric.name, labels)
+        self.added[key] = self.added.get(key, 0) + amount
+
+    def observe(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
+        """Put a value into a histogram."""
+        bucket = str(bisect_left(metric.buckets, value))
+        for part, amount in ((bucket, 1.0), (SUM, value)):
+            self.add(metric, (*labels, part), amount)
+
+    def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
+        """Give a gauge its value."""
+        self.set_to[metric.name, labels] = value
+
+
+class Ledger:
+    """All series of this process. Every method may be called from any thread."""
+
+    def __init__(self, kept: Mapping[Key, float]) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[Key, float] = {key: value for key, value in kept.items() if key[0] in BY_NAME}
+        self._unsaved: set[Key] = set()
+
+    def snapshot(self) -> dict[Key, float]:
+        """Every series and its value, all of one moment."""
+        with self._lock:
+            return dict(self._values)
+
+    def value(self, metric: Metric, labels: tuple[str, ...] = ()) -> float:
+        """One series' value; 0 where it does not exist."""
+        with self._lock:
+            return self._values.get((metric.name, labels), 0)
+
+    def publish(self, changes: Changes) -> None:
+        """Make changes visible, in one stroke."""
+        with self._lock:
+            self._apply(changes)
+
+    def publish_saved(self, changes: Changes, saved: Mapping[Key, float]) -> None:
+        """Make changes visible that ``saved``, from ``values``, has made durable."""
+        with self._lock:
+            self._apply(changes)
+            self._unsaved -= {key for key, value in saved.items() if self._values.get(key) == value}
+
+    def values(self, changes: Changes) -> dict[Key, float]:
+        """What to store so that ``changes`` and all that is not stored yet are durable."""
+        with self._lock:
+            values = {key: self._values.get(key, 0) for key in self._unsaved}
+            values |= {key: self._values.get(key, 0) + amount for key, amount in changes.added.items()}
+            values |= changes.set_to
+        return {key: value for key, value in values.items() if BY_NAME[key[0]].kept}
+
+    def _apply(self, changes: Changes) -> None:
+        for key, amount in changes.added.items():
+            self._values[key] = self._values.get(key, 0) + amount
+        self._values.update(changes.set_to)
+        self._unsaved.update(key for key in (*changes.added, *changes.set_to) if BY_NAME[key[0]].kept)
+
+

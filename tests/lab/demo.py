@@ -1,0 +1,152 @@
+"""The demo: a real engine, real jobs, and why each of them ended. `python -m tests.lab.demo`.
+
+It runs until Ctrl-C, or for DEMO_SECONDS after the table, and leaves nothing behind.
+"""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import docker
+from docker.errors import APIError, DockerException
+from docker.models.containers import Container
+from requests.exceptions import RequestException
+
+from tests.lab.demo_engine import DemoEngine, find_engine
+from tests.lab.errors import LabError
+from tests.lab.exporter import DEFAULT_PORT, ExporterProcess, clean_environment, free_port
+from tests.lab.jobs import DEMO_JOBS, LabJob
+from tests.lab.wait import wait_until
+
+ENDED_SECONDS = 90.0
+EXPECTED_ERRORS = (LabError, DockerException, RequestException, OSError, subprocess.SubprocessError)
+
+
+def main() -> int:
+    """Show it and return the exit code: 0 when it ended by Ctrl-C, SIGTERM or DEMO_SECONDS."""
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    stack = ExitStack()
+    try:
+        _show(stack)
+    except KeyboardInterrupt:
+        say("ending")
+    except EXPECTED_ERRORS as error:
+        print(f"demo: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        _clean_up(stack)
+    return 0
+
+
+def say(text: str) -> None:
+    """Tell the user what happens."""
+    print(f"demo: {text}", flush=True)
+
+
+def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _clean_up(stack: ExitStack) -> None:
+    # An impatient second Ctrl-C would leave behind what it interrupts; each step is bounded.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stack.close()
+
+
+def _show(stack: ExitStack) -> None:
+    seconds = _seconds()
+    engine = find_engine(stack, say)
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exit-demo-")))
+    exporter = ExporterProcess(engine.url, directory, port=free_port(DEFAULT_PORT))
+    stack.enter_context(exporter)
+    say(f"exit-exporter watches, {exporter.url}")
+    names = _run_jobs(stack, engine)
+    _await_ends(exporter, names)
+    _print_table(exporter)
+    _print_addresses(exporter, seconds)
+    _hold(exporter, seconds)
+
+
+def _seconds() -> float | None:
+    text = os.environ.get("DEMO_SECONDS", "")
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise LabError(f"DEMO_SECONDS is a number of seconds, not {text!r}") from None
+
+
+def _run_jobs(stack: ExitStack, engine: DemoEngine) -> list[str]:
+    """Run all jobs at the same time; return the names of their containers."""
+    number = _free_number(engine.client)
+    say(f"{len(DEMO_JOBS)} jobs run, each ends in its own way")
+    containers = [_create(stack, engine.client, job, number) for job in DEMO_JOBS]
+    with ThreadPoolExecutor(len(DEMO_JOBS)) as pool:
+        list(pool.map(LabJob.start, DEMO_JOBS, containers))
+    return [str(container.name) for container in containers]
+
+
+def _free_number(client: docker.DockerClient) -> int:
+    """Return the first number that makes all names new: the engine may be the user's."""
+    taken = {name for container in client.api.containers(all=True) for name in container["Names"] or ()}
+    number = 1
+    while any(f"/{job.name}-{number}" in taken for job in DEMO_JOBS):
+        number += 1
+    return number
+
+
+def _create(stack: ExitStack, client: docker.DockerClient, job: LabJob, number: int) -> Container:
+    container = job.create(client, f"{job.name}-{number}")
+    stack.callback(_remove, container)
+    return container
+
+
+def _remove(container: Container) -> None:
+    try:
+        container.remove(force=True, v=True)
+    except (APIError, RequestException) as error:
+        print(f"demo: cannot remove the container {container.name}: {error}", file=sys.stderr)
+
+
+def _await_ends(exporter: ExporterProcess, names: list[str]) -> None:
+    if not wait_until(lambda: not _not_ended(exporter, names), ENDED_SECONDS):
+        missing = ", ".join(_not_ended(exporter, names))
+        raise LabError(f"exit-exporter does not show the end of {missing}:\n{exporter.process.log_tail()}")
+
+
+def _not_ended(exporter: ExporterProcess, names: list[str]) -> list[str]:
+    if not exporter.process.alive:
+        raise LabError(f"exit-exporter has ended:\n{exporter.process.log_tail()}")
+    ended = {job["name"] for job in exporter.jobs() if job["status"] != "running"}
+    return [name for name in names if name not in ended]
+
+
+def _print_table(exporter: ExporterProcess) -> None:
+    # With this terminal as its own, it has the terminal's width and colours.
+    say("exit-exporter ps -v")
+    command = [sys.executable, "-m", "exporter", "ps", "-v", "--url", exporter.url]
+    subprocess.run(command, check=True, env=clean_environment())
+
+
+def _print_addresses(exporter: ExporterProcess, seconds: float | None) -> None:
+    end = "Ctrl-C ends it" if seconds is None else f"ends by itself in {seconds:g} s, or with Ctrl-C"
+    paths = ("/", "/metrics", "/api/v1/jobs", "/openapi.json")
+    print("\n".join(["", *(f"  {exporter.url}{path}" for path in paths), ""]), flush=True)
+    say(end)
+
+
+def _hold(exporter: ExporterProcess, seconds: float | None) -> None:
+    """Wait for the given time, or for ever; raise `LabError` if the exporter ends meanwhile."""
+    if wait_until(lambda: not exporter.process.alive, math.inf if seconds is None else seconds):
+        raise LabError(f"exit-exporter has ended:\n{exporter.process.log_tail()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

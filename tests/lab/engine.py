@@ -1,0 +1,335 @@
+"""A private Docker Engine that shares nothing with any other on this machine."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import docker
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+
+from tests.lab.cgroups import (
+    cgroup_processes,
+    mount_cgroups_if_absent,
+    remove_cgroup,
+    thaw,
+    unmount_cgroups,
+)
+from tests.lab.errors import LabError
+from tests.lab.install import program
+from tests.lab.mounts import unmount_below
+from tests.lab.orphans import engine_processes, kill_all
+from tests.lab.process import LoggedProcess, system_path
+from tests.lab.wait import wait_until
+
+READY_SECONDS = 60.0
+PATIENCE_SECONDS = 20.0
+CLIENT_SECONDS = 60
+
+SOCKET_PATH_LIMIT = 100
+"""Just under what the kernel allows for the path of a unix socket."""
+
+SHIM_SOCKETS = Path("/run/containerd/s")
+SHARED_DIRECTORIES = (Path("/run/docker"), Path("/run/docker/plugins"), SHIM_SOCKETS.parent, SHIM_SOCKETS)
+"""What engine and shims create outside of their own directories, with no setting against it."""
+
+LAST_RELEASE_WITH_TRUST_KEY = 23
+
+
+class PrivateEngine:
+    """A Docker Engine of one's own: `dockerd` and its `containerd` in a fresh directory.
+
+    As a context manager it is started on entry; on exit nothing of it is left: no process,
+    no mount, no directory, no control group. Needs root, and the programs that
+    `ensure_dockerd()` installs. There is no network but `none` and `host`.
+
+    `hosts` are further listeners (`tcp://127.0.0.1:2376`); `extra_args` go to `dockerd`.
+    """
+
+    def __init__(self, *, hosts: Sequence[str] = (), extra_args: Sequence[str | Path] = ()) -> None:
+        """Choose what to start; nothing is started or created yet."""
+        self._hosts = tuple(hosts)
+        self._extra_args = tuple(extra_args)
+        self._root: Path | None = None
+        self._engine: LoggedProcess | None = None
+        self._containerd: LoggedProcess | None = None
+        self._clients: list[docker.DockerClient] = []
+        self._cgroup_mounts: list[Path] = []
+        self._absent_before: list[Path] = []
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it and remove all of it."""
+        self.stop()
+
+    @property
+    def root(self) -> Path:
+        """Its directory, which goes with it."""
+        if self._root is None:
+            raise LabError("this private engine is not started")
+        return self._root
+
+    @property
+    def socket_path(self) -> Path:
+        """The unix socket it listens on."""
+        return self.root / "docker.sock"
+
+    @property
+    def url(self) -> str:
+        """The unix socket, as a Docker host: `unix:///…`."""
+        return f"unix://{self.socket_path}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of `dockerd`, of the last one after an end."""
+        if self._engine is None:
+            raise LabError("this private engine is not started")
+        return self._engine.pid
+
+    @property
+    def log_path(self) -> Path:
+        """The log of `dockerd`, through all its starts."""
+        return self.root / "dockerd.log"
+
+    @property
+    def cgroup(self) -> str:
+        """The name of the control group above all its containers (Docker's own is `docker`)."""
+        return self.root.name
+
+    def client(self) -> docker.DockerClient:
+        """Return a new client of this engine; `stop()` closes it."""
+        client = docker.DockerClient(base_url=self.url, timeout=CLIENT_SECONDS)
+        self._clients.append(client)
+        return client
+
+    def start(self) -> None:
+        """Start it and return when it answers; after `kill()` or `end()`, over the same data.
+
+        Containers that survived a `kill()` are ended by the engine's start, which takes ten
+        seconds if they ignore SIGTERM, unless `--live-restore` is among `extra_args`.
+
+        Raises `LabError` with the tail of its log if it does not answer within a minute; then
+        nothing of it is left.
+        """
+        try:
+            self._prepare()
+            self._start_containerd()
+            self._start_engine()
+        except BaseException:
+            self.stop()
+            raise
+
+    def kill(self) -> None:
+        """Kill `dockerd` with SIGKILL, as a crash would.
+
+        containerd and the containers run on, as on a host where both are services.
+        """
+        if self._engine is not None:
+            self._engine.kill()
+
+    def end(self) -> None:
+        """End `dockerd` with SIGTERM, as a host's shutdown would: it stops its containers, then itself."""
+        if self._engine is not None:
+            self._engine.end(PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        """End everything it started and remove everything it made; once more does nothing."""
+        if self._root is None:
+            return
+        self._kill_containers()
+        self._close_clients()
+        for process in (self._engine, self._containerd):
+            if process is not None:
+                process.end(PATIENCE_SECONDS)
+        self._remove_leftovers(self._root)
+        self._engine = self._containerd = self._root = None
+
+    def _prepare(self) -> None:
+        if self._root is not None:
+            return
+        if os.geteuid() != 0:
+            raise LabError("a private Docker Engine needs root; run as root, or set DOCKER_HOST")
+        self._absent_before = [path for path in SHARED_DIRECTORIES if not path.exists()]
+        self._root = _fresh_directory()
+        self._cgroup_mounts = mount_cgroups_if_absent()
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        # A file of its own keeps /etc/docker/daemon.json out, whose settings would collide
+        # with the flags.
+        settings: dict[str, object] = {}
+        if _release() <= LAST_RELEASE_WITH_TRUST_KEY:
+            # Has no flag, and is /etc/docker/key.json otherwise: the identity of the host's engine.
+            settings["deprecated-key-path"] = str(self.root / "key.json")
+        (self.root / "daemon.json").write_text(json.dumps(settings))
+        (self.root / "containerd.toml").write_text(self._containerd_settings())
+
+    def _containerd_settings(self) -> str:
+        return "\n".join(
+            [
+                "version = 2",
+                f'root = "{self.root}/containerd"',
+                f'state = "{self.root}/containerd-state"',
+                # The first is Kubernetes' and needs a network; the second writes to /opt.
+                'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]',
+                "[grpc]",
+                f'address = "{self._containerd_socket}"',
+                "",
+            ]
+        )
+
+    @property
+    def _containerd_socket(self) -> Path:
+        return self.root / "containerd.sock"
+
+    def _start_containerd(self) -> None:
+        """Start a containerd, because dockerd would use the system's wherever one runs."""
+        if self._containerd is not None and self._containerd.alive:
+            return
+        command: list[str | Path] = [program("containerd"), "--config", self.root / "containerd.toml"]
+        self._containerd = self._run(command, self.root / "containerd.log")
+        _await(self._containerd, self._containerd_socket.is_socket, "containerd")
+
+    def _start_engine(self) -> None:
+        if self._engine is not None and self._engine.alive:
+            return
+        # After a SIGKILL it names a process id that another process may have by now.
+        (self.root / "dockerd.pid").unlink(missing_ok=True)
+        self._engine = self._run(self._command(), self.log_path)
+        _await(self._engine, self._answers, "dockerd")
+
+    def _run(self, command: Sequence[str | Path], log_path: Path) -> LoggedProcess:
+        # Debian keeps iptables, and dockerd itself, where a plain user's PATH does not look.
+        environment = os.environ | {"PATH": system_path()}
+        return LoggedProcess(command, log_path, cwd=self.root, environment=environment)
+
+    def _command(self) -> list[str | Path]:
+        flags: dict[str, str | Path] = {
+            "--config-file": self.root / "daemon.json",
+            "--data-root": self.root / "data",
+            "--exec-root": self.root / "exec",
+            "--pidfile": self.root / "dockerd.pid",
+            "--containerd": self._containerd_socket,
+            "--cgroup-parent": f"/{self.cgroup}",
+        }
+        words: list[str | Path] = [program("dockerd"), *(word for flag in flags.items() for word in flag)]
+        # systemd's driver would ask the host's systemd for a slice per container.
+        words += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
+        # The host's network stays as it is: no bridge, no rule, no kernel setting.
+        words += ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
+        for host in (self.url, *self._hosts):
+            words += ["--host", host]
+        return [*words, *self._extra_args]
+
+    def _answers(self) -> bool:
+        return _ping(self.socket_path)
+
+    def _kill_containers(self) -> None:
+        """Kill the containers, so that dockerd need not wait for those that ignore SIGTERM."""
+        if self._engine is None or not self._engine.alive:
+            return
+        self._engine.send(signal.SIGCONT)
+        try:
+            with closing(docker.DockerClient(base_url=self.url, timeout=5)) as client:
+                for container in client.containers.list(sparse=True, ignore_removed=True):
+                    _kill_container(client, str(container.id))
+        except (DockerException, RequestException):
+            # It hangs or is ending; what remains is found by its control group.
+            return
+
+    def _close_clients(self) -> None:
+        while self._clients:
+            self._clients.pop().close()
+
+    def _remove_leftovers(self, root: Path) -> None:
+        # Shims first: one that sees its container end would try to call the engine.
+        kill_all(engine_processes(root))
+        thaw(self.cgroup)
+        kill_all(cgroup_processes(self.cgroup))
+        remove_cgroup(self.cgroup)
+        _remove_shim_sockets(root / "containerd-state")
+        unmount_below(root)
+        shutil.rmtree(root)
+        unmount_cgroups(self._cgroup_mounts)
+        for path in reversed(self._absent_before):
+            _remove_if_empty(path)
+
+
+def _fresh_directory() -> Path:
+    root = Path(tempfile.mkdtemp(prefix="exit-lab-"))
+    # TMPDIR may be deep (pytest's and macOS-like ones are).
+    if len(f"{root}/containerd.sock.ttrpc") > SOCKET_PATH_LIMIT:
+        root.rmdir()
+        root = Path(tempfile.mkdtemp(prefix="exit-lab-", dir="/tmp"))
+    # The user of a container may be given the socket by a bind mount.
+    root.chmod(0o711)
+    return root
+
+
+def _release() -> int:
+    answer = subprocess.run([program("dockerd"), "--version"], capture_output=True, text=True, check=True)
+    digits = answer.stdout.partition("version ")[2].partition(".")[0]
+    return int(digits) if digits.isdigit() else LAST_RELEASE_WITH_TRUST_KEY + 1
+
+
+def _await(process: LoggedProcess, answers: Callable[[], bool], name: str) -> None:
+    wait_until(lambda: not process.alive or answers(), READY_SECONDS)
+    if process.alive and answers():
+        return
+    state = "does not answer" if process.alive else f"ended with {process.returncode}"
+    raise LabError(f"the private {name} {state}; its log ends with:\n{process.log_tail()}")
+
+
+def _ping(path: Path) -> bool:
+    """Return whether an engine at this socket says it is ready."""
+    connection = http.client.HTTPConnection("localhost", timeout=5)
+    try:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(5)
+        connection.sock.connect(str(path))
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _kill_container(client: docker.DockerClient, container_id: str) -> None:
+    try:
+        client.api.kill(container_id)
+    except DockerException:
+        # It ended between the listing and the kill.
+        return
+
+
+def _remove_shim_sockets(state: Path) -> None:
+    """Remove the sockets of killed shims: they lie in a directory shared by all of the host."""
+    for file in state.glob("*/*/*/address"):
+        path = Path(file.read_text().strip().removeprefix("unix://"))
+        if path.parent == SHIM_SOCKETS:
+            path.unlink(missing_ok=True)
+
+
+def _remove_if_empty(path: Path) -> None:
+    try:
+        path.rmdir()
+    except OSError:
+        # Never there, or another engine uses it by now.
+        return

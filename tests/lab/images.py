@@ -1,0 +1,241 @@
+"""Images without a registry: from the machine's static busybox and from the running Python."""
+
+import io
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+from typing import IO, Self
+
+import docker
+from docker.errors import ImageNotFound
+
+from tests.lab.install import program
+
+BUSYBOX = "busybox:local"
+PYTHON = "python:local"
+
+SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
+USERS = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
+GROUPS = "root:x:0:\nnogroup:x:65534:\n"
+
+NOT_IN_IMAGE = frozenset(
+    {"__pycache__", "dist-packages", "idlelib", "site-packages", "test", "tests", "tkinter", "turtledemo"}
+)
+"""Parts of an installation that no job needs; with site-packages it can be a gigabyte."""
+
+NOT_IN_IMAGE_PATTERNS = ("config-*", "_test*.so", "_tkinter*.so")
+
+PLATFORM_LIBRARIES = (
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libnss_dns.so.2",
+    "libnss_files.so.2",
+    "libpthread.so.0",
+    "libresolv.so.2",
+    "librt.so.1",
+    "libstdc++.so.6",
+    "libutil.so.1",
+)
+"""What binary wheels (manylinux) and name lookups take for granted, beside what the interpreter needs."""
+
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def import_busybox(client: docker.DockerClient) -> str:
+    """Return the name of an image with a shell and its applets, imported unless it is there.
+
+    It has a file `/not-executable`, for a command that cannot be executed. For one that dies
+    of a signal see `tests.lab.jobs.dies_of`.
+    """
+    if not has_image(client, BUSYBOX):
+        with _Layer() as layer:
+            _add_busybox(layer)
+            layer.text("/not-executable", "not a program\n")
+            layer.send(client, BUSYBOX, ['CMD ["sh"]'])
+    return BUSYBOX
+
+
+def import_python(client: docker.DockerClient) -> str:
+    """Return the name of an image with this Python (`venv` works too) and busybox, imported unless there."""
+    if not has_image(client, PYTHON):
+        with _Layer() as layer:
+            _add_busybox(layer)
+            _add_python(layer)
+            layer.send(client, PYTHON, ["ENV LANG=C.UTF-8", 'CMD ["python3"]'])
+    return PYTHON
+
+
+def has_image(client: docker.DockerClient, name: str) -> bool:
+    """Return whether the engine has an image of this name."""
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+class _Layer:
+    """A tar file under construction, with root's files that everybody may read."""
+
+    def __init__(self) -> None:
+        # An unnamed file: a Python with its libraries is too much to hold in memory.
+        self._file = tempfile.TemporaryFile()
+        self._tar = tarfile.open(fileobj=self._file, mode="w")
+        self._names: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tar.close()
+        self._file.close()
+
+    def directory(self, path: PurePosixPath | str, mode: int = 0o755) -> None:
+        """Add a directory and those above it."""
+        target = PurePosixPath(path)
+        if str(target) in self._names or target == PurePosixPath("/"):
+            return
+        self._add(target, tarfile.DIRTYPE, mode)
+
+    def text(self, path: PurePosixPath | str, content: str) -> None:
+        """Add a file with this content that is not executable."""
+        self._add(PurePosixPath(path), tarfile.REGTYPE, 0o644, content=io.BytesIO(content.encode()))
+
+    def link(self, path: PurePosixPath | str, target: PurePosixPath | str) -> None:
+        """Add a symbolic link."""
+        self._add(PurePosixPath(path), tarfile.SYMTYPE, 0o777, target=str(target))
+
+    def file(self, path: PurePath | str, source: Path) -> None:
+        """Add a copy of the file `source`, or of the file it links to."""
+        mode = 0o755 if source.stat().st_mode & 0o111 else 0o644
+        with source.open("rb") as content:
+            self._add(PurePosixPath(path), tarfile.REGTYPE, mode, content=content)
+
+    def tree(self, path: PurePosixPath, source: Path) -> None:
+        """Add copies of all files below `source`, without what no job needs."""
+        for entry in sorted(source.iterdir()):
+            if _is_wanted(entry):
+                target = path / entry.name
+                if entry.is_dir():
+                    self.tree(target, entry)
+                elif entry.is_file():
+                    self.file(target, entry)
+
+    def send(self, client: docker.DockerClient, name: str, changes: Sequence[str]) -> None:
+        """Import all that was added as the image `name`."""
+        self._tar.close()
+        self._file.seek(0)
+        repository, _, tag = name.partition(":")
+        client.api.import_image_from_data(
+            self._file, repository=repository, tag=tag, changes=[f"ENV PATH={SEARCH_PATH}", *changes]
+        )
+
+    def _add(
+        self,
+        path: PurePosixPath,
+        kind: bytes,
+        mode: int,
+        *,
+        target: str = "",
+        content: IO[bytes] | None = None,
+    ) -> None:
+        if str(path) in self._names:
+            return
+        self.directory(path.parent)
+        self._names.add(str(path))
+        info = tarfile.TarInfo(str(path).lstrip("/"))
+        info.type, info.mode, info.linkname = kind, mode, target
+        if content is not None:
+            info.size = content.seek(0, io.SEEK_END)
+            content.seek(0)
+        self._tar.addfile(info, content)
+
+
+def _is_wanted(entry: Path) -> bool:
+    return entry.name not in NOT_IN_IMAGE and not any(map(entry.match, NOT_IN_IMAGE_PATTERNS))
+
+
+def _add_busybox(layer: _Layer) -> None:
+    busybox = program("busybox")
+    layer.file("/bin/busybox", Path(busybox))
+    applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
+    for applet in applets.stdout.split():
+        layer.link(f"/bin/{applet}", "busybox")
+    # Where the first line of scripts looks for it.
+    layer.link("/usr/bin/env", "/bin/busybox")
+    layer.directory("/tmp", 0o1777)
+    layer.directory("/root", 0o755)
+    layer.text("/etc/passwd", USERS)
+    layer.text("/etc/group", GROUPS)
+
+
+def _add_python(layer: _Layer) -> None:
+    home = _Home()
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    interpreter = home.source / "bin" / version
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    layer.file(home.target / "bin" / version, interpreter)
+    for name in ("python3", "python"):
+        layer.link(home.target / "bin" / name, version)
+    layer.tree(home.place(stdlib), stdlib)
+    for library in _libraries([interpreter, *stdlib.rglob("lib-dynload/*.so")]):
+        layer.file(home.place(library), library)
+    home.leave_forwarding(layer)
+    _add_wheels_of_ensurepip(layer)
+    if CERTIFICATES.is_file():
+        layer.file(CERTIFICATES, CERTIFICATES)
+
+
+class _Home:
+    """Where the running Python lives here, and where it shall live in an image.
+
+    A distribution's Python stays in /usr, any other moves to /usr/local, as it might be in a
+    home that only its owner may enter.
+    """
+
+    def __init__(self) -> None:
+        self.source = Path(sys.base_prefix)
+        self.target = PurePosixPath("/usr" if self.source == Path("/usr") else "/usr/local")
+
+    def place(self, path: Path) -> PurePosixPath:
+        """Return the path in the image; what is not the interpreter's own keeps its path."""
+        for home in (self.source, self.source.resolve()):
+            if path.is_relative_to(home):
+                return self.target / path.relative_to(home)
+        return PurePosixPath(path)
+
+    def leave_forwarding(self, layer: _Layer) -> None:
+        """Let the old path lead to the new one: it is compiled in, also as a library's place."""
+        for home in (self.source, self.source.resolve()):
+            if PurePosixPath(home) != self.target:
+                layer.link(PurePosixPath(home), self.target)
+
+
+def _add_wheels_of_ensurepip(layer: _Layer) -> None:
+    # Debian keeps pip's wheel outside of the standard library.
+    if directory := sysconfig.get_config_var("WHEEL_PKG_DIR"):
+        for wheel in Path(directory).glob("*.whl"):
+            layer.file(wheel, wheel)
+
+
+def _libraries(programs: Sequence[Path]) -> Iterator[Path]:
+    """Yield the shared libraries of `programs` with the loader, and those of the platform."""
+    answer = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=False)
+    needed = {Path(word) for line in answer.stdout.splitlines() if (word := _library_of(line))}
+    yield from sorted(needed)
+    for library in needed:
+        if library.name == "libc.so.6":
+            beside = (library.with_name(name) for name in PLATFORM_LIBRARIES)
+            yield from (path for path in beside if path.exists())
+
+
+def _library_of(line: str) -> str | None:
+    """Return the path in a line of ldd: `name => /path (0x…)`, or `/path (0x…)` for the loader."""
+    word = line.partition("=> ")[2] or line.strip()
+    path, found, _ = word.partition(" (0x")
+    return path if found and path.startswith("/") else None

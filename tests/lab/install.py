@@ -1,0 +1,133 @@
+"""Getting the programs the lab needs: `dockerd`, `containerd`, a static `busybox`."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.errors import LabError
+from tests.lab.process import system_path
+
+PACKAGES: Mapping[str, str] = {
+    "dockerd": "docker.io",
+    "containerd": "containerd",
+    "runc": "runc",
+    "busybox": "busybox-static",
+}
+"""The Debian package of each program."""
+
+POLICY_FILE = Path("/usr/sbin/policy-rc.d")
+POLICY = "#!/bin/sh\nexit 101\n"
+
+
+def ensure_dockerd() -> None:
+    """Have every program of `PACKAGES` on this machine, installing them on Debian as root.
+
+    Raises `LabError` with what to do where that is not possible.
+    """
+    missing = missing_programs()
+    if not missing:
+        return
+    packages = [PACKAGES[program] for program in missing]
+    if not _is_debian() or os.geteuid() != 0:
+        raise LabError(
+            f"{', '.join(missing)} not found, and only Debian's root may install: "
+            f"install {' '.join(packages)} (or what they are called here), or set DOCKER_HOST"
+        )
+    with _no_service_starts():
+        _apt_get("update", "--quiet")
+        _apt_get("install", "--quiet", "--yes", "--no-install-recommends", *packages)
+    if still := missing_programs():
+        raise LabError(f"{' '.join(packages)} installed, and yet there is no usable {', '.join(still)}")
+
+
+def program(name: str) -> str:
+    """Return the path of a program of `PACKAGES`; raise `LabError` where it is missing."""
+    path = shutil.which(name, path=system_path())
+    if path is None:
+        raise LabError(f"{name} not found: install {PACKAGES[name]}, or call ensure_dockerd()")
+    return path
+
+
+def missing_programs() -> list[str]:
+    """Return the programs of `PACKAGES` that this machine does not have."""
+    return [name for name in PACKAGES if not _usable(name)]
+
+
+def _usable(name: str) -> bool:
+    path = shutil.which(name, path=system_path())
+    if path is None:
+        return False
+    # Debian's other package, `busybox`, puts a dynamic one in the same place; alone in an
+    # image it would not start.
+    return name != "busybox" or is_static(path)
+
+
+def is_static(path: str) -> bool:
+    """Return whether the program at `path` needs no shared library."""
+    # ldd answers static programs with an error, or (static-pie) with these words.
+    answer = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
+    return answer.returncode != 0 or "statically linked" in answer.stdout
+
+
+def _is_debian() -> bool:
+    # Debian's children (Ubuntu, …) call and split the packages otherwise, or need not.
+    try:
+        release = Path("/etc/os-release").read_text()
+    except OSError:
+        return False
+    return "ID=debian" in release.splitlines() and shutil.which("apt-get") is not None
+
+
+@contextmanager
+def _no_service_starts() -> Generator[None]:
+    """Keep package scripts from starting a system-wide daemon.
+
+    docker.io's postinst calls invoke-rc.d (without systemd) or deb-systemd-invoke (with it);
+    both ask this file first. A machine that has one already has decided: it stays.
+    """
+    if POLICY_FILE.exists():
+        yield
+        return
+    POLICY_FILE.write_text(POLICY)
+    POLICY_FILE.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY_FILE.unlink()
+
+
+def _apt_get(*arguments: str) -> None:
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "PATH": system_path()}
+    code, output = _run_to_end(command, environment)
+    if code != 0:
+        raise LabError(f"apt-get {arguments[0]} ended with {code}:\n{output[-2000:]}")
+
+
+def _run_to_end(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run a command that must not be cut short: a Ctrl-C takes effect after it.
+
+    A package manager that is killed half way leaves a machine that needs repair.
+    """
+    interrupted = False
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while True:
+            try:
+                output, _ = process.communicate()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return process.returncode, output

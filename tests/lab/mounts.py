@@ -1,0 +1,48 @@
+"""Mount points: listing, mounting, unmounting."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.lab.errors import LabError
+from tests.lab.process import system_path
+
+
+def mount_points() -> list[Path]:
+    """Return every mount point of this process's namespace, in the order of mounting."""
+    table = Path("/proc/self/mountinfo").read_text()
+    return [Path(_unescape(line.split()[4])) for line in table.splitlines()]
+
+
+def mount(kind: str, point: Path, options: str = "defaults") -> None:
+    """Mount a file system that has no device, such as `tmpfs` or `cgroup2`."""
+    answer = _run("mount", "-t", kind, "-o", options, kind, str(point))
+    if answer.returncode != 0:
+        raise LabError(f"cannot mount {kind} on {point}: {answer.stderr.strip()}")
+
+
+def unmount(point: Path) -> None:
+    """Unmount `point` at once; who still uses it keeps it until done."""
+    _run("umount", "--lazy", str(point))
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount all that is mounted on or below `directory`."""
+    for point in reversed(mount_points()):
+        if point == directory or directory in point.parents:
+            unmount(point)
+
+
+def _unescape(field: str) -> str:
+    # The kernel writes blanks and the like as \040.
+    raw = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), os.fsencode(field))
+    return os.fsdecode(raw)
+
+
+def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = shutil.which(name, path=system_path())
+    if path is None:
+        raise LabError(f"{name} not found: install util-linux")
+    return subprocess.run([path, *arguments], capture_output=True, text=True, check=False)

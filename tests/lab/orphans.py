@@ -1,0 +1,59 @@
+"""Processes of an engine that outlive it: shims, runtimes, and what runs in the containers."""
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.lab.wait import wait_until
+
+ENGINE_PROGRAMS = ("dockerd", "containerd", "runc", "docker-")
+"""How the engine's own programs begin; a client that names the same socket is not meant."""
+
+PATIENCE_SECONDS = 10.0
+
+
+def engine_processes(directory: Path) -> set[int]:
+    """Return the ids of the engine's programs that were given a path below `directory`."""
+    needle = os.fsencode(directory) + b"/"
+    return {
+        pid
+        for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+        if needle in (command := _command_line(pid)) and _is_engine_program(command)
+    }
+
+
+def kill_all(pids: Iterable[int]) -> bool:
+    """Send SIGKILL to each and return whether all ended within a bounded time."""
+    remaining = set(pids)
+    for pid in remaining:
+        _kill(pid)
+    return wait_until(lambda: not any(map(_runs, remaining)), PATIENCE_SECONDS)
+
+
+def _is_engine_program(command: bytes) -> bool:
+    name = os.fsdecode(command.split(b"\0", 1)[0]).rsplit("/", 1)[-1]
+    return name.startswith(ENGINE_PROGRAMS)
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _runs(pid: int) -> bool:
+    # A zombie has ended; only its parent, perhaps a sluggish init, has not yet asked for the code.
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

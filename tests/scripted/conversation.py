@@ -1,0 +1,77 @@
+"""One connection: requests are read, answered and, where a stream was asked for, served until it ends."""
+
+import select
+import socket
+from http import HTTPStatus
+
+from tests.scripted.api import Api
+from tests.scripted.event_log import Ending, Stream
+from tests.scripted.faults import Faults
+from tests.scripted.request_log import RequestLog
+from tests.scripted.wire import CLOSING_CHUNK, JSON, Answer, Request, chunk, head, read_request
+
+LONGEST_POLL_SECONDS = 3600.0
+
+
+class Conversation:
+    """How the scripted engine deals with a connection; one object serves them all, each in its own thread."""
+
+    def __init__(self, api: Api, faults: Faults, requests: RequestLog) -> None:
+        self._api = api
+        self._faults = faults
+        self._requests = requests
+
+    def hold(self, connection: socket.socket) -> None:
+        """Answer requests until the client has no more, or an answer was one that ends the connection."""
+        with connection.makefile("rb") as reader:
+            while (request := read_request(reader)) is not None:
+                if not (self._respond(connection, request) and request.keeps_alive):
+                    return
+
+    def _respond(self, connection: socket.socket, request: Request) -> bool:
+        """Answer one request; say whether the connection can take another."""
+        self._requests.add(request)
+        self._faults.wait(request.path)
+        failure = self._faults.next_failure(request.path)
+        reply = failure.answer if failure is not None else self._api.reply(request)
+        if isinstance(reply, Stream):
+            return self._serve(connection, reply)
+        if reply is not None:
+            self._send(connection, request, reply)
+        return reply is not None
+
+    def _send(self, connection: socket.socket, request: Request, answer: Answer) -> None:
+        """Send a whole answer; its body only where it was asked for."""
+        own = {"Content-Type": answer.content_type, "Content-Length": str(len(answer.body))}
+        first = head(answer.status, {**self._api.headers(), **answer.headers, **own})
+        connection.sendall(first if request.method == "HEAD" else first + answer.body)
+
+    def _serve(self, connection: socket.socket, stream: Stream) -> bool:
+        """Send a stream to its end; say whether the connection can take another request."""
+        own = {"Content-Type": JSON, "Transfer-Encoding": "chunked"}
+        try:
+            connection.sendall(head(HTTPStatus.OK, {**self._api.headers(), **own}))
+            return pump(connection, stream) is Ending.CLOSED
+        finally:
+            self._api.log.close(stream)
+
+
+def pump(connection: socket.socket, stream: Stream) -> Ending:
+    """Send what the stream has as it comes, each line in its own chunk, until it ends or the reader goes."""
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    poller.register(stream, select.POLLIN)
+    while True:
+        ready = {descriptor for descriptor, _ in poller.poll(milliseconds(stream.seconds_left()))}
+        lines, ending = stream.take()
+        last = CLOSING_CHUNK if ending is Ending.CLOSED else b""
+        connection.sendall(b"".join([*map(chunk, lines), last]))
+        if ending is not None:
+            return ending
+        if connection.fileno() in ready:
+            return Ending.TORN
+
+
+def milliseconds(seconds: float) -> float:
+    """Give how long to wait at most, in the unit of `poll`; never below 0, which would be for ever."""
+    return 1000 * min(max(0.0, seconds), LONGEST_POLL_SECONDS)

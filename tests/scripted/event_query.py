@@ -1,0 +1,112 @@
+"""What a client asks of `/events`: from when, until when, of which kind; read and refused as engines do."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from tests.scripted.times import parse_seconds
+
+Event: TypeAlias = Mapping[str, Any]
+
+FUZZY_ACTIONS = {"health_status", "exec_create", "exec_start"}
+"""Actions that are followed by a colon and a text: asking for one of them turns prefixes on for all."""
+
+
+class RefusedQueryError(Exception):
+    """The engine answers this query with an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True)
+class EventQuery:
+    """A query for events; times are nanoseconds since 1970, None where not given."""
+
+    since: int | None = None
+    until: int | None = None
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def wants_replay(self) -> bool:
+        """Whether the ring is replayed at all: an engine does so only when asked about a time."""
+        return self.since is not None or self.until is not None
+
+    def admits(self, event: Event | None) -> bool:
+        """Whether the filters let the event pass; a line that is no event always does."""
+        if event is None:
+            return True
+        asked = ((MATCHES[key], wanted) for key, wanted in self.filters.items() if key in MATCHES)
+        return all(matches(event, wanted) for matches, wanted in asked)
+
+
+def parse_query(query: Mapping[str, str]) -> EventQuery:
+    """Read the query, or raise RefusedQueryError with the engine's own words."""
+    try:
+        since = optional_time(query.get("since", ""))
+        until = optional_time(query.get("until", ""))
+        filters = parse_filters(query.get("filters", ""))
+    except ValueError as cause:
+        raise RefusedQueryError(HTTPStatus.INTERNAL_SERVER_ERROR, str(cause)) from cause
+    if until is not None and until < (since or 0):
+        message = f"`since` time ({query['since']}) cannot be after `until` time ({query['until']})"
+        raise RefusedQueryError(HTTPStatus.BAD_REQUEST, message)
+    return EventQuery(since, until, filters)
+
+
+def optional_time(text: str) -> int | None:
+    """Read a time, None where it was not given."""
+    return parse_seconds(text) if text else None
+
+
+def parse_filters(text: str) -> dict[str, tuple[str, ...]]:
+    """Read the filters in both of the forms that engines take: lists, and objects with true."""
+    filters: Mapping[str, Iterable[str]] = json.loads(text) if text else {}
+    if not isinstance(filters, dict):
+        message = "filters are no object"
+        raise ValueError(message)  # noqa: TRY004 - refused like any other value that can't be read
+    return {key: tuple(wanted) for key, wanted in filters.items()}
+
+
+def type_matches(event: Event, wanted: tuple[str, ...]) -> bool:
+    """Whether the event is of a wanted type."""
+    return event.get("Type") in wanted
+
+
+def action_matches(event: Event, wanted: tuple[str, ...]) -> bool:
+    """Whether the event's action is a wanted one, or begins as one where prefixes are on."""
+    action = str(event.get("Action"))
+    return action.startswith(wanted) if FUZZY_ACTIONS & set(wanted) else action in wanted
+
+
+def container_matches(event: Event, wanted: tuple[str, ...]) -> bool:
+    """Whether the actor's id or name begins as wanted."""
+    actor = table_in(event, "Actor")
+    names = (str(actor.get("ID", "")), str(table_in(actor, "Attributes").get("name", "")))
+    return any(name.startswith(wanted) for name in names)
+
+
+def label_matches(event: Event, wanted: tuple[str, ...]) -> bool:
+    """Whether the actor has every wanted label, with its value where one is named."""
+    attributes = table_in(table_in(event, "Actor"), "Attributes")
+    pairs = {f"{key}={value}" for key, value in attributes.items()}
+    return all(label in pairs or label in attributes for label in wanted)
+
+
+def table_in(value: Event, key: str) -> Event:
+    """Give the object under a key, an empty one where there is none: a test may emit any shape."""
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+MATCHES: Mapping[str, Callable[[Event, tuple[str, ...]], bool]] = {
+    "type": type_matches,
+    "event": action_matches,
+    "container": container_matches,
+    "label": label_matches,
+}
+"""The filters that the scripted engine knows; any other does nothing, as an unknown one on a real engine."""

@@ -1,0 +1,163 @@
+"""What a real engine once said about a job: read from a file, made into other jobs, and played."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tests.scripted.engine import ScriptedEngine
+from tests.scripted.times import NEVER, RFC3339, SECOND, format_rfc3339, parse_rfc3339
+
+DIRECTORY = Path(__file__).parent / "recordings"
+NAME_KEYS = {"name", "oldName", "Name"}
+
+Table: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What an inspect answered right after an event of this action; None for 404."""
+
+    after: str
+    answer: Table | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """An event, and the inspect that followed it, if an observer would inspect there."""
+
+    event: Table
+    inspection: Inspection | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One job's events and inspects, in the order in which they were seen."""
+
+    container_id: str
+    name: str
+    steps: tuple[Step, ...]
+
+    @property
+    def events(self) -> tuple[Table, ...]:
+        """The events alone."""
+        return tuple(step.event for step in self.steps)
+
+    @property
+    def inspects(self) -> tuple[Inspection, ...]:
+        """The inspect answers alone."""
+        return tuple(step.inspection for step in self.steps if step.inspection is not None)
+
+    def renamed(self, container_id: str, name: str, offset_ns: int) -> "Recording":
+        """Give the same as if it had happened to another container, so many nanoseconds later."""
+        change = Change(self.container_id, container_id, self.name, name, offset_ns)
+        return Recording(container_id, name, tuple(change.of_step(step) for step in self.steps))
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is put in place of what when one job is made into another."""
+
+    old_id: str
+    new_id: str
+    old_name: str
+    new_name: str
+    offset: int
+
+    def of_step(self, step: Step) -> Step:
+        """Change an event and its inspect answer."""
+        event = {key: self.of(value, key) for key, value in step.event.items()}
+        event["time"] = event["timeNano"] // SECOND
+        inspection = step.inspection
+        if inspection is not None:
+            inspection = replace(inspection, answer=self.of(inspection.answer))
+        return Step(event, inspection)
+
+    def of(self, value: Any, key: str = "") -> Any:  # noqa: ANN401 - any JSON value
+        """Change a value, and all within it."""
+        match value:
+            case dict():
+                return {each: self.of(inner, each) for each, inner in value.items()}
+            case list():
+                return [self.of(inner) for inner in value]
+            case str():
+                return self.of_text(value, key)
+            case int() if key == "timeNano":
+                return value + self.offset
+            case _:
+                return value
+
+    def of_text(self, text: str, key: str) -> str:
+        """Change a name, a time or an id."""
+        if key in NAME_KEYS:
+            return self.of_name(text)
+        if text != NEVER and RFC3339.fullmatch(text):
+            return format_rfc3339(parse_rfc3339(text) + self.offset)
+        return self.new_id if text == self.old_id else text
+
+    def of_name(self, text: str) -> str:
+        """Change the job's name, also with the slash before it or a later name's ending behind it."""
+        slash = "/" if text.startswith("/") else ""
+        name = text.removeprefix("/")
+        if name == self.old_name or name.startswith(f"{self.old_name}-"):
+            return slash + self.new_name + name.removeprefix(self.old_name)
+        return text
+
+
+def names() -> list[str]:
+    """List the recordings there are."""
+    return sorted(path.stem for path in DIRECTORY.glob("*.jsonl"))
+
+
+@cache
+def load(name: str) -> Recording:
+    """Read a recording."""
+    lines = (DIRECTORY / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    steps = as_steps([json.loads(line) for line in lines])
+    created = steps[0].event["Actor"]
+    return Recording(created["ID"], created["Attributes"]["name"], steps)
+
+
+def as_steps(lines: list[Table]) -> tuple[Step, ...]:
+    """Join each event with the inspect that stands behind it."""
+    following = [*lines[1:], {}]
+    return tuple(
+        Step(line["event"], as_inspection(after))
+        for line, after in zip(lines, following, strict=True)
+        if "event" in line
+    )
+
+
+def as_inspection(line: Table) -> Inspection | None:
+    """Read a line of an inspect, None where it is another one."""
+    return Inspection(line["after"], line["inspect"]) if "inspect" in line else None
+
+
+def play(engine: ScriptedEngine, recording: Recording) -> None:
+    """Let it happen on the scripted engine, from the first event to the last."""
+    for step in recording.steps:
+        perform(engine, step)
+
+
+def perform(engine: ScriptedEngine, step: Step) -> None:
+    """Let one step happen: the container is as it was found, and then the event comes."""
+    if step.inspection is not None:
+        settle(engine, step)
+    engine.emit(step.event)
+
+
+def settle(engine: ScriptedEngine, step: Step) -> None:
+    """Put the container into the state in which the step's inspect found it."""
+    answer = step.inspection.answer if step.inspection is not None else None
+    if answer is None:
+        engine.remove_container(container_of(step.event))
+    else:
+        engine.set_container(answer)
+
+
+def container_of(event: Table) -> str:
+    """Give the id of the container that the event is about, an empty text where it is about none."""
+    actor = event["Actor"]
+    return str(actor["ID"] if event["Type"] == "container" else actor["Attributes"].get("container", ""))

@@ -1,0 +1,35 @@
+"""Which requests have come, in order, for tests to look at and to wait for."""
+
+from threading import Condition
+
+from tests.scripted.wire import Request
+
+
+class RequestLog:
+    """The requests so far, safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._requests: list[Request] = []
+
+    def add(self, request: Request) -> None:
+        """Note a request."""
+        with self._changed:
+            self._requests.append(request)
+            self._changed.notify_all()
+
+    def seen(self) -> list[tuple[str, str]]:
+        """Give method and target of each, in order."""
+        with self._changed:
+            return [(request.method, request.target) for request in self._requests]
+
+    def wait_for(self, path_prefix: str, count: int, seconds: float) -> None:
+        """Block until at least so many have come for such a path."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._count(path_prefix) >= count, seconds):
+                came = self._count(path_prefix)
+                message = f"waited {seconds} s for {count} requests for {path_prefix}, {came} came"
+                raise TimeoutError(message)
+
+    def _count(self, path_prefix: str) -> int:
+        return sum(request.path.startswith(path_prefix) for request in self._requests)

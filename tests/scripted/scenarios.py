@@ -1,0 +1,122 @@
+"""The jobs that are recorded from a real engine: how each is started, and what is done to it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from docker import APIClient
+
+Act: TypeAlias = Callable[[APIClient, str], None]
+
+SETTLE_SECONDS = 0.5
+"""How long a job is left alone before something is done to it: time enough for a shell to set its traps."""
+
+EATS_MEMORY = "dd if=/dev/zero of=/dev/null bs=256M count=1"
+SLEEPS = ("sleep", "60")
+SMALL: Mapping[str, Any] = {"mem_limit": "16m", "memswap_limit": "16m"}
+ONCE: Mapping[str, Any] = {"auto_remove": True}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One job: its command and settings, and what happens to it while it runs."""
+
+    fact: str
+    command: tuple[str, ...]
+    act: Act | None = None
+    host: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def shell(script: str) -> tuple[str, ...]:
+    """Give the command of a shell that waits until its start has been seen, and then runs the script."""
+    return ("sh", "-c", f"sleep 0.3; {script}")
+
+
+def traps(signal_name: str, code: int) -> tuple[str, ...]:
+    """Give the command of a shell that waits for the signal, and ends with the code when it comes."""
+    return ("sh", "-c", f"trap 'exit {code}' {signal_name}; while :; do sleep 0.05; done")
+
+
+def kill(client: APIClient, container: str) -> None:
+    """Kill as `docker kill` does."""
+    client.kill(container)
+
+
+def hang_up(client: APIClient, container: str) -> None:
+    """Send HUP through the engine, as one that asks a server to read its settings again."""
+    client.kill(container, signal="HUP")
+
+
+def stop(client: APIClient, container: str) -> None:
+    """Stop as `docker stop -t 1` does."""
+    client.stop(container, timeout=1)
+
+
+def kill_behind_its_back(client: APIClient, container: str) -> None:
+    """Kill PID 1 from the host: the engine is not asked, so it cannot tell of a request."""
+    os.kill(client.inspect_container(container)["State"]["Pid"], signal.SIGKILL)
+
+
+def rename(client: APIClient, container: str) -> None:
+    """Give the running job another name, which begins with the old one."""
+    old = client.inspect_container(container)["Name"].lstrip("/")
+    client.rename(container, f"{old}-renamed")
+
+
+def restart(client: APIClient, container: str) -> None:
+    """Restart as `docker restart -t 1` does, and kill the second attempt."""
+    client.restart(container, timeout=1)
+    time.sleep(SETTLE_SECONDS)
+    client.kill(container)
+
+
+def remove(client: APIClient, container: str) -> None:
+    """Remove the running job as `docker rm -f` does."""
+    client.remove_container(container, force=True)
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "completed": Scenario("ends with 0", shell("exit 0")),
+    "error_exit": Scenario("ends with 1", shell("exit 1")),
+    "oom_killed": Scenario(
+        "PID 1 is OOM-killed under its memory limit", shell(f"exec {EATS_MEMORY}"), host=SMALL
+    ),
+    "oom_killed_removed": Scenario(
+        "the same with `--rm`", shell(f"exec {EATS_MEMORY}"), host={**SMALL, **ONCE}
+    ),
+    "oom_child_completed": Scenario(
+        "a child is OOM-killed, the job ends with 0", shell(f"{EATS_MEMORY}; sleep 0.3; exit 0"), host=SMALL
+    ),
+    "oom_child_error": Scenario(
+        "a child is OOM-killed, the job then ends with 1", shell(f"{EATS_MEMORY}; exit 1"), host=SMALL
+    ),
+    "docker_kill": Scenario("`docker kill`", SLEEPS, kill),
+    "docker_stop_obeyed": Scenario("`docker stop`, obeyed with 143", traps("TERM", 143), stop),
+    "docker_stop_timed_out": Scenario("`docker stop -t 1`, ignored", SLEEPS, stop),
+    "docker_restart": Scenario("`docker restart -t 1`, then `docker kill`", SLEEPS, restart),
+    "docker_remove_force": Scenario("`docker rm -f` while it runs", SLEEPS, remove),
+    "kill_from_outside": Scenario(
+        "`kill -9` from the host, without the engine", SLEEPS, kill_behind_its_back
+    ),
+    "hup_then_error": Scenario("`docker kill -s HUP`, after which it ends with 3", traps("HUP", 3), hang_up),
+    "command_not_found": Scenario("its command does not exist", ("/no/such/command",)),
+    "command_not_found_removed": Scenario("the same with `--rm`", ("/no/such/command",), host=ONCE),
+    "command_not_executable": Scenario("its command is a file without the x bit", ("/etc/not-executable",)),
+    "segfault": Scenario("PID 1 jumps to an unmapped address", shell("exec segfault")),
+    "label_exit_code": Scenario(
+        "ends with 77 and has a label `exitCode=0`", shell("exit 77"), labels={"exitCode": "0"}
+    ),
+    "restart_on_failure": Scenario(
+        "ends with 1 under the restart policy `on-failure:3`",
+        shell("exit 1"),
+        host={"restart_policy": {"Name": "on-failure", "MaximumRetryCount": 3}},
+    ),
+    "rename_while_running": Scenario(
+        "renamed while it runs, ends with 0", shell("sleep 0.7; exit 0"), rename
+    ),
+    "completed_removed": Scenario("ends with 0 and has `--rm`", shell("exit 0"), host=ONCE),
+}
