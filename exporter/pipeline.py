@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 
 from exporter.classify import classify
 from exporter.engines.port import KernelKills
 from exporter.health import Health
-from exporter.model import Evidence, Exit, Job, JudgedExit, Verdict
+from exporter.model import Evidence, Exit, Job, JudgedExit, Remembered, Verdict
 from exporter.store import Batch, Store, StoreError
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
@@ -27,6 +28,8 @@ from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, L
 from exporter.words import Words
 
 log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
 
 MAX_BATCH = 1_000
 IDLE_SECONDS = 1.0
@@ -74,7 +77,12 @@ class Pipeline:
         self._running: set[str] = set()
         self._retry_at = 0.0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pipeline")
+        self._crashed: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._guarded, name="pipeline", daemon=True)
+
+    def on_crash(self, then: Callable[[], None]) -> None:
+        """What to do should a bug end the pipeline: a daemon that counts nothing must not live on."""
+        self._crashed = then
 
     def start(self) -> None:
         """Count what ran when it was last heard of, and begin."""
@@ -84,20 +92,31 @@ class Pipeline:
         self._ledger.publish(changes)
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Record what has been read, for at most so many seconds."""
+    def stop(self, seconds: float) -> bool:
+        """Record what has been read, within so many seconds; whether all of it is on record."""
         self._stopping.set()
         self._thread.join(seconds)
+        return not (self._thread.is_alive() or self._pending)
 
     @property
     def alive(self) -> bool:
         """Whether the thread runs; without it, nothing is counted."""
         return self._thread.is_alive()
 
+    def _guarded(self) -> None:
+        try:
+            self._run()
+        except Exception:
+            log.exception("the pipeline has ended by a bug")
+            self._crashed()
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._turn(self._gather(self._patience()))
-        self._turn(self._gather(0))
+        while messages := self._gather(0):
+            self._turn(messages)
+        self._retry_at = 0
+        self._turn(())
         if self._pending:
             log.error("stopping with exits that the store did not take", exits=len(self._pending.ended))
 
@@ -149,8 +168,24 @@ class Pipeline:
         self._health.trouble(address, "the engine's containers are being listed")
         if address not in self._trackers:
             rules = self._judging.rules(connected.info.host, connected.kernel_counts)
-            running = self._store.running(rules.instance)
-            self._trackers[address] = Tracker(rules, self._store.remembered, running)
+            running = self._asked(lambda: self._store.running(rules.instance), [])
+            self._trackers[address] = Tracker(rules, self._remembered, running)
+
+    def _remembered(self, container_id: str) -> Remembered | None:
+        return self._asked(lambda: self._store.remembered(container_id), None)
+
+    def _asked(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
+        """The store's answer, however long it takes: judged without it, an exit could count twice.
+
+        ``otherwise`` only while stopping: what the store does not answer then, it does not record.
+        """
+        while True:
+            try:
+                return ask()
+            except StoreError as error:
+                self._refused(error)
+            if self._stopping.wait(RETRY_SECONDS):
+                return otherwise
 
     def _disconnected(self, address: str, disconnected: Disconnected) -> None:
         changes = Changes()

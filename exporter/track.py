@@ -32,7 +32,9 @@ class Rules:
 
     ``oom_seconds`` is how long a late OOM report is waited for, only where it could matter;
     ``oom_window_ns`` how long before an end an OOM kill still explains it. ``kernel_counts`` says
-    that the kernel's counter is watched, so that its silence rules an OOM kill out.
+    that the kernel's counter is watched, so that its silence rules an OOM kill out. What a list
+    shows to have ended more than ``memory_ns`` ago is left alone, since its record may have been
+    deleted and it would count twice; 0 is no limit.
     """
 
     instance: str
@@ -41,6 +43,7 @@ class Rules:
     oom_window_ns: int = 10 * 10**9
     enrich_seconds: float = 2.0
     kernel_counts: bool = False
+    memory_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -145,7 +148,7 @@ class Tracker:
         present = set()
         for snapshot in snapshots:
             present.add(snapshot.container_id)
-            if snapshot.container_id not in self._gone:
+            if snapshot.container_id not in self._gone and not self._too_old(snapshot, as_of_ns):
                 self._found(snapshot, now)
         for container in list(self._containers.values()):
             if container.id not in present and container.run and container.run.began_ns < as_of_ns:
@@ -369,6 +372,15 @@ class Tracker:
             self._kernel.explained(at_ns)
 
     # Lists
+
+    def _too_old(self, snapshot: Snapshot, as_of_ns: int) -> bool:
+        ended_ns = snapshot.created_ns if snapshot.started_ns is None else snapshot.finished_ns
+        return bool(
+            self._rules.memory_ns
+            and not snapshot.running
+            and ended_ns is not None
+            and ended_ns < as_of_ns - self._rules.memory_ns
+        )
 
     def _found(self, snapshot: Snapshot, now: float) -> None:
         """One container of a list, held against what is on record of it."""

@@ -109,6 +109,11 @@ class Watch:
         # A daemon thread: one that hangs in a dead connection must not hold up the end.
         self._thread = threading.Thread(target=self._run, name=f"watch {engine.address}", daemon=True)
 
+    @property
+    def address(self) -> str:
+        """The engine's address."""
+        return self._engine.address
+
     def start(self) -> None:
         """Begin to watch; returns at once, whether the engine is there or not."""
         self._thread.start()

@@ -18,7 +18,7 @@ def mount_cgroups_if_absent() -> list[Path]:
         mount("cgroup2", ROOT)
         return [ROOT]
     mount("tmpfs", ROOT, MODES)
-    return [ROOT, *(_mount_v1(controller) for controller in hierarchies)]
+    return [ROOT, *(_mount_v1(hierarchy) for hierarchy in hierarchies)]
 
 
 def unmount_cgroups(mounted: list[Path]) -> None:
@@ -78,11 +78,16 @@ def _v1_controllers() -> list[str]:
     table = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
     enabled = {name: hierarchy for name, hierarchy, _, flag in table if flag == "1"}
     # Hierarchy 0 means: not bound to v1, so v2 has it.
-    return sorted(enabled) if enabled.get("memory", "0") != "0" else []
+    if enabled.get("memory", "0") == "0":
+        return []
+    # containerd reports no out-of-memory kill unless it finds every hierarchy that its
+    # processes are in, and those with a mere name (systemd's) are not in the kernel's table.
+    own = (line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    return [*sorted(enabled), *(name for name in own if name.startswith("name="))]
 
 
-def _mount_v1(controller: str) -> Path:
-    point = ROOT / controller
+def _mount_v1(hierarchy: str) -> Path:
+    point = ROOT / hierarchy.removeprefix("name=")
     point.mkdir()
-    mount("cgroup", point, controller)
+    mount("cgroup", point, f"none,{hierarchy}" if hierarchy.startswith("name=") else hierarchy)
     return point

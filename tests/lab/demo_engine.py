@@ -5,16 +5,18 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 from docker.context import ContextAPI
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from tests.lab.engine import PrivateEngine
+from tests.lab.engine import PrivateEngine, ping
 from tests.lab.images import BUSYBOX, PYTHON, has_image, import_busybox, import_python
 from tests.lab.install import ensure_dockerd, missing_programs
 
+UNIX = "unix://"
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 ANSWER_SECONDS = 10
 
@@ -54,6 +56,11 @@ def _candidates() -> Iterator[str]:
     yield from dict.fromkeys(url for url in urls if url)
 
 
+def _nobody_listens(url: str) -> bool:
+    # Asked before the SDK is, which would leave its own socket open.
+    return url.startswith(UNIX) and not ping(Path(url.removeprefix(UNIX)))
+
+
 def _context_host() -> str | None:
     """Return the host of the current docker context, unless it needs certificates of its own."""
     try:
@@ -68,6 +75,10 @@ def _context_host() -> str | None:
 
 def _try_engine(url: str, stack: ExitStack, say: Say) -> DemoEngine | None:
     """Return the engine at `url` with the images, or None after saying why not."""
+    if _nobody_listens(url):
+        if url == os.environ.get("DOCKER_HOST"):
+            say(f"{url} of DOCKER_HOST does not answer")
+        return None
     with ExitStack() as attempt:
         try:
             client = _connect(url)
@@ -77,8 +88,7 @@ def _try_engine(url: str, stack: ExitStack, say: Say) -> DemoEngine | None:
                 return None
             _import_for_now(client, attempt)
         except (DockerException, RequestException, OSError) as error:
-            if url != DEFAULT_SOCKET or "No such file" not in str(error):
-                say(f"{url} cannot be used: {error}")
+            say(f"{url} cannot be used: {error}")
             return None
         say(f"engine {url}")
         stack.push(attempt.pop_all())

@@ -238,7 +238,7 @@ class PrivateEngine:
         return [*words, *self._extra_args]
 
     def _answers(self) -> bool:
-        return _ping(self.socket_path)
+        return ping(self.socket_path)
 
     def _kill_containers(self) -> None:
         """Kill the containers, so that dockerd need not wait for those that ignore SIGTERM."""
@@ -296,8 +296,8 @@ def _await(process: LoggedProcess, answers: Callable[[], bool], name: str) -> No
     raise LabError(f"the private {name} {state}; its log ends with:\n{process.log_tail()}")
 
 
-def _ping(path: Path) -> bool:
-    """Return whether an engine at this socket says it is ready."""
+def ping(path: Path) -> bool:
+    """Return whether an engine answers at this unix socket."""
     connection = http.client.HTTPConnection("localhost", timeout=5)
     try:
         connection.sock = socket.socket(socket.AF_UNIX)

@@ -72,8 +72,9 @@ class Api:
             )
         return too_old(asked, oldest) if asked < numbers(oldest) else None
 
-    def _ping(self, _: Request) -> Answer:
-        return Answer(HTTPStatus.OK, b"OK", "text/plain; charset=utf-8", PING_HEADERS)
+    def _ping(self, request: Request) -> Answer:
+        body = b"" if request.method == "HEAD" else b"OK"
+        return Answer(HTTPStatus.OK, body, "text/plain; charset=utf-8", PING_HEADERS)
 
     def _version(self, _: Request) -> Answer:
         return json_answer(self.version)

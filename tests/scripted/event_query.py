@@ -65,11 +65,20 @@ def optional_time(text: str) -> int | None:
 
 def parse_filters(text: str) -> dict[str, tuple[str, ...]]:
     """Read the filters in both of the forms that engines take: lists, and objects with true."""
-    filters: Mapping[str, Iterable[str]] = json.loads(text) if text else {}
+    filters: Mapping[str, Iterable[str]] = parse_json(text) if text else {}
     if not isinstance(filters, dict):
         message = "filters are no object"
         raise ValueError(message)  # noqa: TRY004 - refused like any other value that can't be read
     return {key: tuple(wanted) for key, wanted in filters.items()}
+
+
+def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Read JSON, and complain as Go does where even the first character is wrong."""
+    try:
+        return json.loads(text)
+    except ValueError as cause:
+        message = f"invalid character '{text[0]}' looking for beginning of value"
+        raise ValueError(message) from cause
 
 
 def type_matches(event: Event, wanted: tuple[str, ...]) -> bool:

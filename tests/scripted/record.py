@@ -20,6 +20,7 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
+from tests.scripted.answers import record_answers
 from tests.scripted.recording import DIRECTORY, container_of
 from tests.scripted.scenarios import SCENARIOS, SETTLE_SECONDS, Scenario
 
@@ -235,6 +236,7 @@ def main(words: list[str] | None = None) -> int:
     client.import_image_from_data(root_filesystem(), *IMAGE.split(":"))
     observer = Observer(chosen.docker_host)
     observer.start()
+    record_answers(client)
     names = chosen.names or list(SCENARIOS)
     for name in names:
         print(name, file=sys.stderr)  # noqa: T201 - a command's output

@@ -32,7 +32,9 @@ def event(number: int = 0, kind: str = "container", action: str = "die") -> dict
     return {"Type": kind, "Action": action, "Actor": actor, "time": moment // SECOND, "timeNano": moment}
 
 
-def inspect(status: str = "running", container: str = CONTAINER, name: str = "job", age: int = 0) -> dict[str, Any]:
+def inspect(
+    status: str = "running", container: str = CONTAINER, name: str = "job", age: int = 0
+) -> dict[str, Any]:
     """Make the inspect answer of a container that was created so many seconds before the first event."""
     return {
         "Id": container,
@@ -89,15 +91,22 @@ def test_a_ping_can_be_asked_for_its_headers_alone(client: APIClient) -> None:
         ),
     ],
 )
-def test_a_client_of_a_version_beyond_its_own_is_refused(client: APIClient, version: str, message: str) -> None:
+def test_a_client_of_a_version_beyond_its_own_is_refused(
+    client: APIClient, version: str, message: str
+) -> None:
     answer = client.get(f"{client.base_url}/v{version}/info")
     assert (answer.status_code, answer.text) == (requests.codes.bad_request, message)
 
 
-def test_a_modern_engine_refuses_a_client_below_its_minimum_in_json(engine: ScriptedEngine, client: APIClient) -> None:
+def test_a_modern_engine_refuses_a_client_below_its_minimum_in_json(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     engine.version.update(ApiVersion="1.52", MinAPIVersion="1.44")
     answer = get(client, "/info")
-    assert (answer.status_code, "1.41 is too old" in answer.json()["message"]) == (requests.codes.bad_request, True)
+    assert (answer.status_code, "1.41 is too old" in answer.json()["message"]) == (
+        requests.codes.bad_request,
+        True,
+    )
 
 
 def test_its_info_is_what_the_test_makes_it(engine: ScriptedEngine, client: APIClient) -> None:
@@ -107,7 +116,11 @@ def test_its_info_is_what_the_test_makes_it(engine: ScriptedEngine, client: APIC
 
 
 def test_its_clock_is_the_true_one_until_a_test_sets_it(engine: ScriptedEngine, client: APIClient) -> None:
-    before, answer, after = (format_rfc3339(time.time_ns()), client.info()["SystemTime"], format_rfc3339(time.time_ns()))
+    before, answer, after = (
+        format_rfc3339(time.time_ns()),
+        client.info()["SystemTime"],
+        format_rfc3339(time.time_ns()),
+    )
     engine.info["SystemTime"] = "2001-02-03T04:05:06Z"
     assert before[:19] <= answer[:19] <= after[:19]
     assert client.info()["SystemTime"] == "2001-02-03T04:05:06Z"
@@ -121,7 +134,9 @@ def test_a_page_that_is_not_there_is_told_in_the_engines_words(client: APIClient
 # --- only reading
 
 
-def test_whoever_would_change_something_gets_405_and_is_recorded(engine: ScriptedEngine, client: APIClient) -> None:
+def test_whoever_would_change_something_gets_405_and_is_recorded(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     with pytest.raises(APIError) as refused:
         client.kill("job")
     assert refused.value.status_code == requests.codes.method_not_allowed
@@ -133,7 +148,9 @@ def test_a_refused_body_does_not_disturb_the_next_request(client: APIClient) -> 
     assert (answer.status_code, client.info()["Name"]) == (requests.codes.method_not_allowed, "scripted-host")
 
 
-def test_requests_are_recorded_in_order_with_version_and_query(engine: ScriptedEngine, client: APIClient) -> None:
+def test_requests_are_recorded_in_order_with_version_and_query(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     get(client, "/containers/json", all="1")
     assert engine.requests == [("GET", "/version"), ("GET", "/v1.41/containers/json?all=1")]
 
@@ -151,14 +168,13 @@ def test_events_come_line_by_line_as_they_happen(engine: ScriptedEngine, client:
 def test_each_event_is_a_chunk_of_its_own(engine: ScriptedEngine) -> None:
     with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as reader:
         connection.connect(str(engine.socket))
-        connection.sendall(b"GET /events HTTP/1.1\r\nHost: docker\r\n\r\n")
+        connection.sendall(b"GET /events HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
         engine.wait_for_streams(1)
         engine.emit(b'{"first":1}')
         engine.emit(b'{"second":2}')
         engine.cut()
-        engine.wait_for_streams(0)
-        body = b"".join(islice(iter(reader.readline, b""), 20)) if connection.shutdown(socket.SHUT_WR) is None else b""
-    assert body.partition(b"\r\n\r\n")[2] == b'c\r\n{"first":1}\n\r\nd\r\n{"second":2}\n\r\n0\r\n\r\n'
+        body = reader.read().partition(b"\r\n\r\n")[2]
+    assert body == b'c\r\n{"first":1}\n\r\nd\r\n{"second":2}\n\r\n0\r\n\r\n'
 
 
 def test_two_readers_get_the_same(engine: ScriptedEngine, client: APIClient) -> None:
@@ -218,7 +234,9 @@ def test_after_the_replay_the_stream_goes_on(engine: ScriptedEngine, client: API
         assert [json.loads(line) for line in islice(stream, 2)] == [event(1), event(2)]
 
 
-def test_a_since_in_the_future_does_not_hold_back_what_comes(engine: ScriptedEngine, client: APIClient) -> None:
+def test_a_since_in_the_future_does_not_hold_back_what_comes(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     with lines(client, since=FUTURE) as stream:
         engine.emit(event())
         assert json.loads(next(stream)) == event()
@@ -249,12 +267,14 @@ def test_a_time_that_is_no_number_is_an_error_of_the_engine(client: APIClient) -
 def test_the_ring_keeps_the_last_256_events_of_all_types(engine: ScriptedEngine, client: APIClient) -> None:
     for number in range(300):
         engine.emit(event(number, kind="image" if number % 2 else "container"))
-    assert [each["timeNano"] - LONG_AGO for each in past_events(client, since="0", until=moment(300))] == list(
-        range(44, 300)
-    )
+    assert [
+        each["timeNano"] - LONG_AGO for each in past_events(client, since="0", until=moment(300))
+    ] == list(range(44, 300))
 
 
-def test_the_replay_stops_at_the_first_event_that_is_too_old(engine: ScriptedEngine, client: APIClient) -> None:
+def test_the_replay_stops_at_the_first_event_that_is_too_old(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     """Read from moby's source: where times step back, a younger event that stands before is not replayed."""
     for number in (5, 1, 6):
         engine.emit(event(number))
@@ -285,7 +305,12 @@ def test_filters_apply_after_retention(engine: ScriptedEngine, client: APIClient
 def test_filters_choose_and_unknown_ones_do_nothing(
     engine: ScriptedEngine, client: APIClient, filters: dict[str, Any], expected: list[int]
 ) -> None:
-    kinds = [("container", "die"), ("container", "oom"), ("network", "disconnect"), ("container", "exec_create: ls")]
+    kinds = [
+        ("container", "die"),
+        ("container", "oom"),
+        ("network", "disconnect"),
+        ("container", "exec_create: ls"),
+    ]
     for number, (kind, action) in enumerate(kinds):
         engine.emit(event(number, kind, action))
     found = past_events(client, since="0", until=moment(9), filters=json.dumps(filters))
@@ -308,14 +333,18 @@ def test_a_lost_event_is_in_the_ring_and_in_no_stream(engine: ScriptedEngine, cl
 # --- streams that end or hang
 
 
-def test_a_cut_ends_the_stream_cleanly_after_all_that_was_emitted(engine: ScriptedEngine, client: APIClient) -> None:
+def test_a_cut_ends_the_stream_cleanly_after_all_that_was_emitted(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     with lines(client) as stream:
         engine.emit(event())
         engine.cut()
         assert [json.loads(line) for line in stream] == [event()]
 
 
-def test_an_abrupt_cut_breaks_the_stream_after_all_that_was_emitted(engine: ScriptedEngine, client: APIClient) -> None:
+def test_an_abrupt_cut_breaks_the_stream_after_all_that_was_emitted(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     with lines(client) as stream:
         engine.emit(event())
         engine.cut(abruptly=True)
@@ -383,7 +412,9 @@ def test_waiting_for_streams_that_do_not_come_tells_how_many_there_are(engine: S
 # --- answers that fail or are late
 
 
-def test_the_next_answers_fail_as_often_as_told_and_then_no_more(engine: ScriptedEngine, client: APIClient) -> None:
+def test_the_next_answers_fail_as_often_as_told_and_then_no_more(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     engine.fail_next("/events", requests.codes.forbidden, times=2, body=b"<h1>Forbidden</h1>")
     answers = [get(client, "/events", until="1") for _ in range(3)]
     assert [(answer.status_code, answer.text, answer.headers["Content-Type"]) for answer in answers] == [
@@ -468,7 +499,9 @@ def test_a_container_changes_only_when_it_is_set_again(engine: ScriptedEngine, c
     assert client.inspect_container(CONTAINER)["State"]["Status"] == "exited"
 
 
-def test_a_removed_container_is_gone_and_need_not_have_been_there(engine: ScriptedEngine, client: APIClient) -> None:
+def test_a_removed_container_is_gone_and_need_not_have_been_there(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     engine.set_container(inspect())
     engine.remove_container(CONTAINER)
     engine.remove_container(CONTAINER)
@@ -476,7 +509,9 @@ def test_a_removed_container_is_gone_and_need_not_have_been_there(engine: Script
         client.inspect_container(CONTAINER)
 
 
-def test_the_list_shows_all_only_when_asked_and_the_newest_first(engine: ScriptedEngine, client: APIClient) -> None:
+def test_the_list_shows_all_only_when_asked_and_the_newest_first(
+    engine: ScriptedEngine, client: APIClient
+) -> None:
     engine.set_container(inspect("exited", "1" * 64, "old", age=9))
     engine.set_container(inspect("exited", "2" * 64, "new", age=1))
     engine.set_container(inspect("running", "3" * 64, "live", age=5))
@@ -524,10 +559,11 @@ def test_a_stop_breaks_the_stream_as_an_engine_does_after_all_that_was_emitted(
             next(stream)
 
 
-def test_a_stopped_engine_cannot_be_reached(engine: ScriptedEngine, client: APIClient) -> None:
+def test_a_stopped_engine_cannot_be_reached(engine: ScriptedEngine) -> None:
+    """Tried without the SDK: version 7 leaves a socket unclosed for each connection that fails."""
     engine.stop()
-    with pytest.raises(requests.exceptions.ConnectionError):
-        get(client, "/_ping")
+    with socket.socket(socket.AF_UNIX) as connection, pytest.raises(FileNotFoundError):
+        connection.connect(str(engine.socket))
 
 
 def test_after_a_restart_the_ring_is_empty_and_the_containers_are_there(
@@ -576,4 +612,8 @@ def test_a_mistake_in_its_own_threads_is_raised_when_it_stops(tmp_path: Path) ->
 
 def running_threads() -> list[str]:
     """Name the threads of a scripted engine that still run."""
-    return [each.name for each in threading.enumerate() if "process_request" in each.name or "scripted" in each.name]
+    return [
+        each.name
+        for each in threading.enumerate()
+        if "process_request" in each.name or "scripted" in each.name
+    ]

@@ -1,0 +1,182 @@
+"""The composition root: build the parts, start them, wait, drain, stop."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from exporter import __version__
+from exporter.documents import DocumentError
+from exporter.engines.docker import DockerEngine, resolve
+from exporter.engines.port import EngineError
+from exporter.health import Health
+from exporter.pipeline import Judging, Pipeline
+from exporter.retention import Retention
+from exporter.settings import Settings
+from exporter.store import Store, StoreError
+from exporter.telemetry import catalogue as metrics
+from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.collector import registry
+from exporter.telemetry.ledger import Changes, Ledger
+from exporter.track import Rules
+from exporter.watch import Inbox, Watch
+from exporter.web.api import Api
+from exporter.web.operations import Operations
+from exporter.web.server import ListenError, Server, listen, make_server
+from exporter.web.site import site
+from exporter.words import Words
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 5.0
+
+
+class StartError(Exception):
+    """The daemon cannot start; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """All parts of a running daemon."""
+
+    store: Store
+    words: Words
+    ledger: Ledger
+    pipeline: Pipeline
+    watches: tuple[Watch, ...]
+    retention: Retention
+    server: Server
+    listener: socket.socket
+
+
+def build(settings: Settings, environment: Mapping[str, str]) -> App:
+    """The parts, connected and not yet started. Raises StartError."""
+    try:
+        words = Words(settings.catalogue.file)
+        engines = [
+            DockerEngine(resolve(host, settings.docker.cert_path, environment))
+            for host in settings.docker.host or ("",)
+        ]
+        listener = listen(settings.web.listen_address)
+        store = Store(settings.storage.url)
+        kept = store.values()
+    except (DocumentError, EngineError, ListenError, StoreError) as error:
+        raise StartError(str(error)) from error
+    ledger, health, inbox = Ledger(kept), Health(), Inbox()
+    watches = tuple(Watch(engine, inbox) for engine in engines)
+    for engine in engines:
+        health.trouble(engine.address, "the engine has not answered yet")
+    accounts = Accounts(settings.workload.limit, words.catalogue.codes, kept)
+    pipeline = Pipeline(inbox, store, ledger, accounts, health, _judging(settings, words))
+    operations = Operations(
+        registry(ledger),
+        health,
+        words,
+        lambda: reload(words, ledger),
+        lambda: pipeline.alive,
+        settings.web.telemetry_path,
+    )
+    server = make_server(site(Api(store, words), operations))
+    retention = Retention(store, settings.storage.retention)
+    return App(store, words, ledger, pipeline, watches, retention, server, listener)
+
+
+def run(app: App) -> int:
+    """Run until asked to stop; the process's exit code."""
+    _introduce(app)
+    _handle_signals(app)
+    app.pipeline.on_crash(lambda: _end(app))
+    app.pipeline.start()
+    app.retention.start()
+    for watch in app.watches:
+        watch.start()
+    host, port, *_ = app.listener.getsockname()
+    log.info("listening", address=f"{host}:{port}")
+    app.server.run(sockets=[app.listener])
+    return _stop(app)
+
+
+def reload(words: Words, ledger: Ledger) -> None:
+    """Take the catalogue file anew and say in the metrics how it went. Raises DocumentError."""
+    changes = Changes()
+    try:
+        words.reload()
+        changes.set(metrics.CATALOGUE_TIME, (), time.time())
+    finally:
+        changes.set(metrics.CATALOGUE_SUCCESS, (), float(bool(changes.set_to)))
+        ledger.publish(changes)
+
+
+def _judging(settings: Settings, words: Words) -> Judging:
+    def rules(host: str, kernel_counts: bool) -> Rules:  # noqa: FBT001  # a fact, handed through
+        return Rules(
+            instance=settings.instance.name or host,
+            workload_order=settings.workload.order,
+            oom_seconds=settings.exits.oom_wait,
+            oom_window_ns=int(settings.exits.oom_window * 10**9),
+            kernel_counts=kernel_counts,
+            memory_ns=int(settings.storage.retention * 10**9),
+        )
+
+    return Judging(words, rules, assume_oom=settings.exits.assume_oom)
+
+
+def _introduce(app: App) -> None:
+    """The series that are there from the first scrape on."""
+    changes = Changes()
+    changes.set(metrics.BUILD_INFO, (__version__, platform.python_version()), 1)
+    changes.set(metrics.CATALOGUE_SUCCESS, (), 1)
+    changes.set(metrics.CATALOGUE_TIME, (), time.time())
+    for metric in (metrics.STORE_ERRORS, metrics.WORKLOADS_FOLDED):
+        changes.add(metric, (), 0)
+    for watch in app.watches:
+        changes.set(metrics.ENGINE_UP, (watch.address,), 0)
+        for metric in (metrics.ENGINE_RECONNECTS, metrics.EVENT_GAPS):
+            changes.add(metric, (watch.address,), 0)
+    app.ledger.publish(changes)
+
+
+def _handle_signals(app: App) -> None:
+    def stop(_number: int, _frame: object) -> None:
+        if app.server.should_exit:
+            # Asked twice: whoever does that wants no more patience.
+            os._exit(1)
+        app.server.should_exit = True
+
+    def hang_up(_number: int, _frame: object) -> None:
+        threading.Thread(target=_reload_quietly, args=(app,), name="reload").start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, hang_up)
+
+
+def _reload_quietly(app: App) -> None:
+    try:
+        reload(app.words, app.ledger)
+    except DocumentError:
+        # Said in the log and in the metrics already; a signal has nobody to answer to.
+        return
+
+
+def _end(app: App) -> None:
+    app.server.should_exit = True
+
+
+def _stop(app: App) -> int:
+    log.info("stopping")
+    for watch in app.watches:
+        watch.stop()
+    app.retention.stop()
+    drained = app.pipeline.stop(DRAIN_SECONDS)
+    app.store.close()
+    log.info("stopped", drained=drained)
+    return 0 if drained else 1

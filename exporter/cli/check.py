@@ -1,0 +1,39 @@
+"""``exit-exporter check``: are these files good?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exporter import documents, reasons, settings
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check(files: tuple[Path, ...]) -> None:
+    """Check settings and catalogue FILES; ends with 1 if any would be refused."""
+    good = [_check(file) for file in files]
+    if not all(good):
+        raise SystemExit(1)
+
+
+def _check(file: Path) -> bool:
+    try:
+        click.echo(f"{file}: good {_judge(file)}")
+    except (documents.DocumentError, settings.SettingsError) as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        return False
+    return True
+
+
+def _judge(file: Path) -> str:
+    """What kind of file it is, by its names; raises where it is a bad one."""
+    data = documents.read(file).data
+    if isinstance(data, dict) and data and set(data) <= set(settings.Settings.model_fields):
+        settings.read(file)
+        return "settings"
+    own = reasons.load(file)
+    named = len(own.meanings) - len(reasons.builtin().meanings)
+    return f"catalogue ({named} new reasons)"

@@ -1,0 +1,61 @@
+"""``exit-exporter serve``: the daemon. Its flags are the settings, one for each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+import structlog
+
+from exporter import settings
+
+log = structlog.get_logger(__name__)
+
+
+def _options() -> list[click.Parameter]:
+    return [_option(option) for option in settings.options()]
+
+
+def _option(option: settings.Option) -> click.Parameter:
+    default = f"  [default: {option.default}]" if option.default else ""
+    return click.Option(
+        # The name is the setting's own, dot and all, so that it comes back under it.
+        [option.name.replace(".", "__").replace("-", "_"), option.flag],
+        help=option.help + default,
+        multiple=option.repeatable,
+        is_flag=option.switch,
+        default=None,
+    )
+
+
+def _serve(**given: Any) -> None:
+    # Only here: the client's commands need nothing of the daemon, and start quicker without it.
+    from exporter import app, logs  # noqa: PLC0415
+
+    flags = {_names[name]: value for name, value in given.items() if value not in (None, ())}
+    try:
+        chosen = settings.load(flags, os.environ)
+    except settings.SettingsError as error:
+        raise click.ClickException("\n".join(error.problems)) from error
+    logs.set_up(chosen.log)
+    for variable in settings.unknown_variables(os.environ):
+        log.warning("unknown variable, ignored", variable=variable)
+    try:
+        parts = app.build(chosen, os.environ)
+    except app.StartError as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(app.run(parts))
+
+
+_names = {option.name.replace(".", "__").replace("-", "_"): option.name for option in settings.options()}
+
+serve = click.Command(
+    "serve",
+    callback=_serve,
+    params=_options(),
+    help="Watch container engines and serve what is learnt.\n\n"
+    "Each flag is also a variable (--docker.host is EXIT_EXPORTER_DOCKER_HOST) and a line of the "
+    "file that --config.file names. Flags win over variables, variables over the file.",
+)

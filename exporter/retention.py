@@ -1,0 +1,47 @@
+"""Forgetting: jobs that ended long ago are deleted; what they counted stays."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import structlog
+
+from exporter.store import Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 3600.0
+
+
+class Retention:
+    """Prunes the store now and then; ``seconds`` of 0 keeps everything."""
+
+    def __init__(self, store: Store, seconds: float) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Begin, unless everything is kept."""
+        if self._seconds:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Prune no more."""
+        self._stopping.set()
+
+    def prune(self) -> int:
+        """Delete what is too old now; how many jobs."""
+        return self._store.prune(time.time_ns() - int(self._seconds * 10**9))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                pruned = self.prune()
+            except StoreError as error:
+                log.warning("old jobs not deleted, trying again later", cause=str(error))
+            else:
+                log.debug("old jobs deleted", jobs=pruned)
+            self._stopping.wait(EVERY_SECONDS)

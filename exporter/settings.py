@@ -1,0 +1,308 @@
+"""Every setting, declared once: the file, the environment, the flags, help and documentation read this.
+
+``group.name`` is ``--group.name`` as a flag, ``EXIT_EXPORTER_GROUP_NAME`` in the environment, and
+``name`` under ``group`` in the file. Flags win over the environment, the environment over the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from exporter import documents, durations
+from exporter.workload import DEFAULT_ORDER, Source
+
+PREFIX = "EXIT_EXPORTER_"
+CONFIG_FILE = "config.file"
+# Variables of the command line's client side, which are no settings of the daemon.
+CLIENT_VARIABLES = frozenset({f"{PREFIX}URL"})
+
+
+class SettingsError(Exception):
+    """Settings were refused; ``problems`` are lines that each name the place."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LogLevel(StrEnum):
+    """How much is said."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """In which form it is said."""
+
+    LOGFMT = "logfmt"
+    JSON = "json"
+
+
+def _seconds(value: object) -> object:
+    return durations.parse(value) if isinstance(value, str) else value
+
+
+def _items(value: object) -> object:
+    """A list may be written with commas, as the environment must."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _path(value: object) -> object:
+    return (Path(value).expanduser() if value else None) if isinstance(value, str) else value
+
+
+def _database(value: str) -> str:
+    try:
+        make_url(value)
+    except ArgumentError as error:
+        raise ValueError(f"{value!r} is no database URL; for instance sqlite:////var/lib/exits.db") from error
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):  # noqa: PLR2004
+        raise ValueError(f"{value!r} is not HOST:PORT, such as 127.0.0.1:10137 or [::]:10137")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+MaybePath = Annotated[Path | None, BeforeValidator(_path)]
+Address = Annotated[str, BeforeValidator(_address)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_items)]
+Sources = Annotated[tuple[Source, ...], BeforeValidator(_items), Field(min_length=1)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=lambda name: name.replace("_", "-"),
+        validate_by_name=False,
+        validate_by_alias=True,
+    )
+
+
+class Docker(_Group):
+    """Which engines are watched."""
+
+    host: Hosts = Field(
+        default=(),
+        description="Engine to watch: unix:///path, tcp://host:2376, ssh://user@host, or context:NAME. "
+        "May be given several times. Default: what the docker command would use.",
+    )
+    cert_path: MaybePath = Field(
+        default=None, description="Directory with ca.pem, cert.pem and key.pem, for tcp:// with TLS."
+    )
+
+
+class Instance(_Group):
+    """What the watched host is called."""
+
+    name: str = Field(
+        default="", description="Name of the host that jobs run on. Default: the name that its engine tells."
+    )
+
+
+class Workload(_Group):
+    """What jobs are grouped by."""
+
+    order: Sources = Field(
+        default=DEFAULT_ORDER,
+        description="Where a workload's name comes from, first found wins: label, swarm, compose, image.",
+    )
+    limit: int = Field(
+        default=500, ge=1, description="More workloads than this are counted together, as 'Other'."
+    )
+
+
+class Exits(_Group):
+    """How exits are judged."""
+
+    oom_wait: Seconds = Field(
+        default=1.0, description="How long to wait for a late OOM report, only where it could matter."
+    )
+    oom_window: Seconds = Field(
+        default=10.0, description="How long before an exit an OOM kill still explains it."
+    )
+    assume_oom: bool = Field(
+        default=False, description="Read every 137 as OOMKilled, without evidence, as others do."
+    )
+
+
+class Storage(_Group):
+    """Where jobs and counters are kept."""
+
+    url: Annotated[str, BeforeValidator(_database)] = Field(
+        default_factory=lambda: f"sqlite:///{platformdirs.user_state_path('exit-exporter') / 'exits.db'}",
+        description="Database: sqlite:////absolute/path.db. Default: in the user's state directory.",
+    )
+    retention: Seconds = Field(
+        default=30 * 86400.0, description="How long ended jobs are kept; counters are kept for ever. 0: always."
+    )
+
+
+class Catalogue(_Group):
+    """Your own words for exit codes."""
+
+    file: MaybePath = Field(default=None, description="Catalogue file with your own codes and reasons.")
+
+
+class Web(_Group):
+    """Where the daemon is reached."""
+
+    listen_address: Address = Field(default="127.0.0.1:10137", description="HOST:PORT to listen on.")
+    telemetry_path: str = Field(default="/metrics", pattern="^/.", description="Where the metrics are.")
+
+
+class Log(_Group):
+    """What the daemon says of itself, on standard error."""
+
+    level: LogLevel = Field(default=LogLevel.INFO, description="debug, info, warning or error.")
+    format: LogFormat = Field(default=LogFormat.LOGFMT, description="logfmt or json.")
+
+
+class Settings(_Group):
+    """All settings."""
+
+    docker: Docker = Docker()
+    instance: Instance = Instance()
+    workload: Workload = Workload()
+    exits: Exits = Exits()
+    storage: Storage = Field(default_factory=Storage)
+    catalogue: Catalogue = Catalogue()
+    web: Web = Web()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _one_name_for_one_engine(self) -> Settings:
+        if self.instance.name and len(self.docker.host) > 1:
+            raise ValueError("instance.name can name one host only; several engines are named by themselves")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting as a flag and a variable."""
+
+    name: str
+    help: str
+    default: str
+    repeatable: bool = False
+    switch: bool = False
+
+    @property
+    def flag(self) -> str:
+        """``--group.name``."""
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """``EXIT_EXPORTER_GROUP_NAME``."""
+        return PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
+
+
+def options() -> Iterator[Option]:
+    """Every setting, in the order of its declaration, with the one that names the file first."""
+    yield Option(CONFIG_FILE, "File with settings, in YAML.", "")
+    for group, field in Settings.model_fields.items():
+        model = field.annotation
+        assert model is not None and issubclass(model, _Group)  # noqa: S101  # so declared above
+        for name, setting in model.model_fields.items():
+            yield Option(
+                name=f"{group}.{name.replace('_', '-')}",
+                help=setting.description or "",
+                default=_shown(setting.get_default()),
+                repeatable=setting.annotation == tuple[str, ...],
+                switch=setting.annotation is bool,
+            )
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings from all sources. ``flags`` has those that were given, by name.
+
+    Raises SettingsError with every problem of the first source that has any.
+    """
+    known = list(options())
+    variables = {option.name: environment[option.variable] for option in known if option.variable in environment}
+    file = flags.get(CONFIG_FILE) or variables.get(CONFIG_FILE)
+    layers = [
+        _from_file(Path(file).expanduser()) if file else {},
+        _from_pairs(variables, {option.name: option.variable for option in known}),
+        _from_pairs(flags, {option.name: option.flag for option in known}),
+    ]
+    merged: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for group, values in layer.items():
+            merged.setdefault(group, {}).update(values)
+    return _validated(merged, {})
+
+
+def read(path: Path) -> Settings:
+    """The settings of a file alone. Raises SettingsError."""
+    return _validated(_from_file(path), {})
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that name nothing: worth a warning, since others may have set them."""
+    known = {option.variable for option in options()} | CLIENT_VARIABLES
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def _from_file(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        document = documents.read(path)
+        documents.validate(document, Settings)
+    except documents.DocumentError as error:
+        raise SettingsError(error.problems) from error
+    return {group: dict(values or {}) for group, values in document.data.items()}
+
+
+def _from_pairs(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """A layer from dotted names, checked by itself so that a problem names its own place."""
+    layer: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        if name != CONFIG_FILE:
+            group, _, setting = name.partition(".")
+            layer.setdefault(group, {})[setting] = value
+    _validated(layer, places)
+    return layer
+
+
+def _validated(layer: Mapping[str, Any], places: Mapping[str, str]) -> Settings:
+    try:
+        return Settings.model_validate(layer)
+    except ValidationError as error:
+        raise SettingsError([_problem(detail, places) for detail in error.errors()]) from error
+
+
+def _problem(detail: Any, places: Mapping[str, str]) -> str:
+    name = ".".join(str(step) for step in detail["loc"][:2])
+    cause = detail["msg"].removeprefix("Value error, ")
+    return f"{places.get(name, name)}: {cause}" if name else cause
+
+
+def _shown(default: object) -> str:
+    match default:
+        case tuple():
+            return ",".join(str(item) for item in default)
+        case bool():
+            return str(default).lower()
+        case float():
+            return durations.show(default)
+        case None:
+            return ""
+        case _:
+            return str(default) if isinstance(default, (str, int)) else ""

@@ -1,0 +1,90 @@
+"""The OpenAPI document, made from the endpoints: nothing in it is written twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from exporter import __version__
+from exporter.web.endpoints import Endpoint
+from exporter.web.problems import MEDIA_TYPE, Problem
+
+_REF = "#/components/schemas/{model}"
+
+
+def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """OpenAPI 3.1 of these endpoints."""
+    known = list(endpoints)
+    answers = {endpoint.answer for endpoint in known if endpoint.answer is not None} | {Problem}
+    ordered = sorted(answers, key=lambda model: model.__name__)
+    _, schemas = models_json_schema([(model, "serialization") for model in ordered], ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in known:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "exit-exporter",
+            "version": __version__,
+            "description": "Why did my container exit? Codes and reasons of ended jobs, by evidence.",
+        },
+        "paths": paths,
+        "components": {"schemas": schemas.get("$defs", {})},
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "summary": endpoint.summary,
+        "operationId": endpoint.handler.__name__,
+        "parameters": [*_path_parameters(endpoint.path), *_query_parameters(endpoint.query)],
+        "responses": {
+            "200": {"description": "As asked.", "content": {endpoint.media_type: _schema(endpoint.answer)}},
+            **{
+                str(int(status)): {"description": when, "content": {MEDIA_TYPE: _schema(Problem)}}
+                for status, when in endpoint.problems
+            },
+        },
+    }
+
+
+def _schema(model: type[BaseModel] | None) -> dict[str, Any]:
+    schema = {"type": "string"} if model is None else {"$ref": _REF.format(model=model.__name__)}
+    return {"schema": schema}
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+
+
+def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
+    if query is None:
+        return []
+    schema = query.model_json_schema()
+    definitions = schema.get("$defs", {})
+    parameters = []
+    for name, field in schema["properties"].items():
+        field.pop("title", None)
+        description = field.pop("description", "")
+        parameters.append(
+            {"name": name, "in": "query", "description": description, "schema": _inlined(field, definitions)}
+        )
+    return parameters
+
+
+def _inlined(schema: Any, definitions: Any) -> Any:
+    """A schema without references: a parameter has no components of its own to refer to."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return definitions[schema["$ref"].rpartition("/")[2]]
+        return {key: _inlined(value, definitions) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    return schema

@@ -1,0 +1,52 @@
+"""Serving: uvicorn on a socket of our own, ended by us and not by its own handling of signals."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+# Long enough for an answer under way, short enough that stopping takes seconds.
+GRACE_SECONDS = 2
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text is for people."""
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to the daemon: uvicorn would end the process before we have drained."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def listen(address: str) -> socket.socket:
+    """A bound socket for ``HOST:PORT``; an empty host means all. Raises ListenError."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (host, int(port)), family=family, dualstack_ipv6=not host and socket.has_dualstack_ipv6()
+        )
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror}; see --web.listen-address") from error
+
+
+def make_server(site: Starlette) -> Server:
+    """A server for the site; it says nothing by itself, the daemon does."""
+    config = uvicorn.Config(
+        site,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    return Server(config)

@@ -1,0 +1,189 @@
+"""What the API answers, as JSON: made from the model here, and nowhere else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from exporter.classify import Explanation
+from exporter.model import JobRecord, Recovery, Status, Termination
+from exporter.reasons import MAX_CODE, Catalogue, Meaning
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class View(BaseModel):
+    """An answer of the API."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class JobView(View):
+    """One run of one container. Fields of the end are null while the job runs."""
+
+    id: str = Field(description="The container's short id and the attempt.")
+    name: str = Field(description="The container's name, without the slash.")
+    container_id: str
+    instance: str = Field(description="Name of the host that the job runs on.")
+    workload: str
+    image: str
+    status: Status
+    container_exit_code: Annotated[int, Field(ge=0, le=MAX_CODE)] | None = Field(
+        description="The exit code; null while the job runs, and where it is not known."
+    )
+    reason: str | None
+    termination: Termination | None
+    error: str | None = Field(description="The one text for people; null where nothing is wrong.")
+    recovery: Recovery | None = Field(description="What automation may do about it.")
+    evidence: list[str] = Field(description="What is known beside the code, in sentences.")
+    attempt: int = Field(description="Which run of its container this is, from 1.")
+    oom_kills: int = Field(description="Processes of it that were killed for memory.")
+    memory_limit_bytes: int | None
+    created_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
+    duration_seconds: float | None
+    trace_id: str | None = Field(description="The job's trace; null where none was made.")
+
+
+class JobPage(View):
+    """Jobs, the newest first; ``next_cursor`` asks for those after them, null at the end."""
+
+    jobs: list[JobView]
+    next_cursor: str | None
+
+
+class ReasonView(View):
+    """A word of the catalogue."""
+
+    reason: str
+    meaning: str
+    causes: list[str]
+    recovery: Recovery
+    codes: list[int] = Field(description="The codes that bear this word by themselves, for any workload.")
+
+
+class ReasonList(View):
+    """The whole catalogue."""
+
+    reasons: list[ReasonView]
+
+
+class ReadingView(View):
+    """One way to read a code."""
+
+    when: str = Field(description="In which circumstances the code is read so.")
+    status: Status
+    termination: Termination
+    reason: str
+    error: str | None
+    recovery: Recovery
+    meaning: str
+    causes: list[str]
+
+
+class CodeView(View):
+    """Every way to read a code, the plain one first."""
+
+    code: int
+    readings: list[ReadingView]
+
+
+class ReloadView(View):
+    """A catalogue was taken."""
+
+    codes: int
+    reasons: int
+
+
+class StateView(View):
+    """Whether all is well; ``causes`` by who is in trouble."""
+
+    status: str
+    causes: dict[str, str] = {}
+
+
+def job_view(record: JobRecord) -> JobView:
+    """A job as the API shows it."""
+    job, judged = record.job, record.ended
+    ended = judged.exit if judged else None
+    verdict = judged.verdict if judged else None
+    return JobView(
+        id=job.id,
+        name=job.name,
+        container_id=job.container_id,
+        instance=job.instance,
+        workload=job.workload.name,
+        image=job.image,
+        status=record.status,
+        container_exit_code=ended.code if ended else None,
+        reason=verdict.reason if verdict else None,
+        termination=verdict.termination if verdict else None,
+        error=verdict.error if verdict else None,
+        recovery=verdict.recovery if verdict else None,
+        evidence=list(ended.evidence.notes) if ended else [],
+        attempt=job.attempt,
+        oom_kills=ended.oom_kills if ended else 0,
+        memory_limit_bytes=job.memory_limit_bytes,
+        created_at=rfc3339(job.created_ns),
+        started_at=rfc3339(job.started_ns),
+        finished_at=rfc3339(ended.finished_ns if ended else None),
+        duration_seconds=_duration(job.started_ns, ended.finished_ns if ended else None),
+        trace_id=None,
+    )
+
+
+def reason_list(catalogue: Catalogue) -> ReasonList:
+    """The catalogue as the API shows it."""
+    codes: dict[str, list[int]] = {}
+    for code, words in sorted(catalogue.codes.items()):
+        for word in {words.reason, words.requested} - {None}:
+            codes.setdefault(str(word), []).append(code)
+    return ReasonList(
+        reasons=[_reason(word, meaning, codes.get(word, [])) for word, meaning in catalogue.meanings.items()]
+    )
+
+
+def code_view(code: int, explanations: list[Explanation]) -> CodeView:
+    """The readings of a code as the API shows them."""
+    return CodeView(code=code, readings=[_reading(explanation) for explanation in explanations])
+
+
+def rfc3339(nanoseconds: int | None) -> str | None:
+    """UTC, to the nanosecond."""
+    if nanoseconds is None:
+        return None
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def _duration(started_ns: int | None, finished_ns: int | None) -> float | None:
+    if started_ns is None or finished_ns is None:
+        return None
+    return max(0, finished_ns - started_ns) / 10**9
+
+
+def _reason(word: str, meaning: Meaning, codes: list[int]) -> ReasonView:
+    return ReasonView(
+        reason=word,
+        meaning=meaning.meaning,
+        causes=list(meaning.causes),
+        recovery=meaning.recovery,
+        codes=codes,
+    )
+
+
+def _reading(explanation: Explanation) -> ReadingView:
+    verdict, meaning = explanation.verdict, explanation.meaning
+    return ReadingView(
+        when=explanation.when,
+        status=verdict.status,
+        termination=verdict.termination,
+        reason=verdict.reason,
+        error=verdict.error,
+        recovery=verdict.recovery,
+        meaning=meaning.meaning,
+        causes=list(meaning.causes),
+    )
