@@ -18,7 +18,7 @@ from exporter.documents import DocumentError
 from exporter.engines.docker import DockerEngine, resolve
 from exporter.engines.port import EngineError
 from exporter.health import Health
-from exporter.pipeline import Judging, Pipeline
+from exporter.pipeline import Books, Judging, Pipeline
 from exporter.retention import Retention
 from exporter.settings import Settings
 from exporter.store import Store, StoreError
@@ -29,7 +29,7 @@ from exporter.telemetry.ledger import Changes, Ledger
 from exporter.track import Rules
 from exporter.watch import Inbox, Watch
 from exporter.web.api import Api
-from exporter.web.operations import Operations
+from exporter.web.operations import Daemon, Operations
 from exporter.web.server import ListenError, Server, listen, make_server
 from exporter.web.site import site
 from exporter.words import Words
@@ -75,15 +75,9 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
     accounts = Accounts(settings.workload.limit, words.catalogue.codes, kept)
-    pipeline = Pipeline(inbox, store, ledger, accounts, health, _judging(settings, words))
-    operations = Operations(
-        registry(ledger),
-        health,
-        words,
-        lambda: reload(words, ledger),
-        lambda: pipeline.alive,
-        settings.web.telemetry_path,
-    )
+    pipeline = Pipeline(inbox, _judging(settings, words), Books(store, ledger, accounts), health)
+    daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
+    operations = Operations(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, words), operations))
     retention = Retention(store, settings.storage.retention)
     return App(store, words, ledger, pipeline, watches, retention, server, listener)

@@ -68,19 +68,17 @@ def _row(code: int | None, evidence: Evidence, *, assume_oom: bool) -> tuple[Sta
         return Status.FAILED, Termination.INSTANCE_LOST, Reading.INSTANCE_LOST
     if code is None:
         return Status.UNKNOWN, Termination.EXIT_NOT_OBSERVED, Reading.UNOBSERVED
-    if code == 0:
-        return _zero(evidence)
-    if evidence.oom_killed or (assume_oom and code == OOM_CODE):
+    if code != 0 and (evidence.oom_killed or (assume_oom and code == OOM_CODE)):
         return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, Reading.OUT_OF_MEMORY
     if evidence.asked_to_stop:
         return Status.TERMINATED, Termination.TERMINATED_BY_USER, Reading.REQUESTED
+    return _by_itself(code)
+
+
+def _by_itself(code: int) -> tuple[Status, Termination, Reading]:
+    if code == 0:
+        return Status.DONE, Termination.DONE, Reading.PLAIN
     return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, Reading.PLAIN
-
-
-def _zero(evidence: Evidence) -> tuple[Status, Termination, Reading]:
-    if evidence.asked_to_stop:
-        return Status.TERMINATED, Termination.TERMINATED_BY_USER, Reading.REQUESTED
-    return Status.DONE, Termination.DONE, Reading.PLAIN
 
 
 def _recovery(status: Status, meaning: Meaning) -> Recovery:

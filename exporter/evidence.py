@@ -15,6 +15,8 @@ from signal import Signals
 from exporter.model import Evidence, Kill
 
 SECOND_NS = 10**9
+_MAX_NOTES = 20
+_MAX_KILLS = 10_000
 # SIGHUP asks daemons to reload, SIGUSR1 to do anything: only these ask for the end.
 TERMINATING = frozenset({Signals.SIGKILL, Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT})
 # A line of the kernel's log is written just before its kill is counted.
@@ -81,7 +83,9 @@ def _killed_for_memory(record: RunRecord) -> bool:
         return not requested_end(record.kills, record.stop_signal)
     last = max(times)
     asked_since = [kill for kill in record.kills if kill.at_ns > last]
-    return record.ended_ns - last <= record.oom_window_ns and not requested_end(asked_since, record.stop_signal)
+    return record.ended_ns - last <= record.oom_window_ns and not requested_end(
+        asked_since, record.stop_signal
+    )
 
 
 def _terminating(kill: Kill, stop_signal: int) -> bool:
@@ -90,23 +94,21 @@ def _terminating(kill: Kill, stop_signal: int) -> bool:
 
 
 def _notes(record: RunRecord) -> Iterator[str]:
-    timed: list[tuple[int, str]] = [(kill.at_ns, _kill_note(kill)) for kill in record.kills]
-    for oom_kill in record.oom_kills:
-        if oom_kill.witness is Witness.EVENT and oom_kill.at_ns is not None:
-            timed.append((oom_kill.at_ns, oom_kill.witness.value))
-    # The others are known by when they were asked, not by when it happened.
+    """The latest facts last, each with how far from the end it was, where that is known."""
     for witness in Witness:
+        # All but the engine's events are known by when they were asked, not by when it happened.
         if witness is not Witness.EVENT and any(kill.witness is witness for kill in record.oom_kills):
             yield f"{witness.value}."
-    for at_ns, note in sorted(timed)[-_MAX_NOTES:]:
+    reported = [
+        (kill.at_ns, kill.witness.value)
+        for kill in record.oom_kills
+        if kill.witness is Witness.EVENT and kill.at_ns is not None
+    ]
+    asked = [
+        (kill.at_ns, f"The engine was asked to send {signal_name(kill.signal)}") for kill in record.kills
+    ]
+    for at_ns, note in sorted(reported + asked)[-_MAX_NOTES:]:
         yield f"{note} {_distance(record.ended_ns - at_ns)} the end."
-
-
-_MAX_NOTES = 20
-
-
-def _kill_note(kill: Kill) -> str:
-    return f"The engine was asked to send {signal_name(kill.signal)}"
 
 
 def signal_name(number: int | None) -> str:
@@ -157,6 +159,3 @@ class UnexplainedKills:
             if abs(ended_ns - at_ns) <= self._window_ns:
                 return at_ns
         return None
-
-
-_MAX_KILLS = 10_000

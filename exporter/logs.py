@@ -7,10 +7,11 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 from exporter.settings import Log, LogFormat
 
-_RENDERERS = {
+_RENDERERS: dict[LogFormat, Processor] = {
     LogFormat.LOGFMT: structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"]),
     LogFormat.JSON: structlog.processors.JSONRenderer(),
 }

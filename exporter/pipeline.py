@@ -52,27 +52,33 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What the way of an exit depends on beside the engine. ``instance_name`` overrides the engine's."""
+    """How ends are judged: ``rules`` makes those for a host, told whether its kernel's counter is watched."""
 
     words: Words
     rules: Callable[[str, bool], Rules]
     assume_oom: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where ends are entered: jobs and series durably, the values of now, and what jobs do to them."""
+
+    store: Store
+    ledger: Ledger
+    accounts: Accounts
+
+
 class Pipeline:
     """Takes messages from the inbox until it is told to stop, then records what is left."""
 
-    def __init__(
-        self, inbox: Inbox, store: Store, ledger: Ledger, accounts: Accounts, health: Health, judging: Judging
-    ) -> None:
+    def __init__(self, inbox: Inbox, judging: Judging, books: Books, health: Health) -> None:
         self._inbox = inbox
-        self._store = store
-        self._ledger = ledger
-        self._accounts = accounts
+        self._store = books.store
+        self._ledger = books.ledger
+        self._accounts = books.accounts
         self._health = health
         self._judging = judging
         self._trackers: dict[str, Tracker] = {}
-        self._connections: dict[str, int] = {}
         self._pending = _Pending()
         self._running: set[str] = set()
         self._retry_at = 0.0
@@ -168,7 +174,8 @@ class Pipeline:
         self._health.trouble(address, "the engine's containers are being listed")
         if address not in self._trackers:
             rules = self._judging.rules(connected.info.host, connected.kernel_counts)
-            running = self._asked(lambda: self._store.running(rules.instance), [])
+            nothing: list[Job] = []
+            running = self._asked(lambda: self._store.running(rules.instance), nothing)
             self._trackers[address] = Tracker(rules, self._remembered, running)
 
     def _remembered(self, container_id: str) -> Remembered | None:
@@ -261,7 +268,9 @@ class Pipeline:
         self._ledger.publish(failed)
         self._health.trouble(STORE, str(error))
         self._retry_at = time.monotonic() + RETRY_SECONDS
-        log.error("store refused, keeping what is pending", cause=str(error), exits=len(self._pending.ended))
+        log.warning(
+            "store refused, keeping what is pending", cause=str(error), exits=len(self._pending.ended)
+        )
 
     def _foreseen(self, job: Job) -> list[tuple[int, Verdict]]:
         words = self._judging.words.catalogue

@@ -145,7 +145,9 @@ def load(path: Path | None) -> Catalogue:
     return Catalogue(meanings, {**base.codes, **own.codes}, own.workloads, own.images)
 
 
-def _problems(document: documents.Document, own: CatalogueFile, meanings: Mapping[str, Meaning]) -> Iterator[str]:
+def _problems(
+    document: documents.Document, own: CatalogueFile, meanings: Mapping[str, Meaning]
+) -> Iterator[str]:
     spelling = {word.lower(): word for word in builtin().meanings}
     for word in own.reasons:
         known = spelling.get(word.lower(), word)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -150,7 +150,8 @@ class Storage(_Group):
         description="Database: sqlite:////absolute/path.db. Default: in the user's state directory.",
     )
     retention: Seconds = Field(
-        default=30 * 86400.0, description="How long ended jobs are kept; counters are kept for ever. 0: always."
+        default=30 * 86400.0,
+        description="How long ended jobs are kept; counters are kept for ever. 0: always.",
     )
 
 
@@ -218,8 +219,7 @@ def options() -> Iterator[Option]:
     """Every setting, in the order of its declaration, with the one that names the file first."""
     yield Option(CONFIG_FILE, "File with settings, in YAML.", "")
     for group, field in Settings.model_fields.items():
-        model = field.annotation
-        assert model is not None and issubclass(model, _Group)  # noqa: S101  # so declared above
+        model = cast("type[_Group]", field.annotation)
         for name, setting in model.model_fields.items():
             yield Option(
                 name=f"{group}.{name.replace('_', '-')}",
@@ -236,7 +236,9 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     Raises SettingsError with every problem of the first source that has any.
     """
     known = list(options())
-    variables = {option.name: environment[option.variable] for option in known if option.variable in environment}
+    variables = {
+        option.name: environment[option.variable] for option in known if option.variable in environment
+    }
     file = flags.get(CONFIG_FILE) or variables.get(CONFIG_FILE)
     layers = [
         _from_file(Path(file).expanduser()) if file else {},

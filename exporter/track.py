@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from exporter.engines.port import Event, Happening, KernelKills, Shadowed, Snapshot
 from exporter.evidence import OomKill, RunRecord, UnexplainedKills, Witness, oom_count, requested_end, weigh
@@ -355,7 +355,14 @@ class Tracker:
         evidence = weigh(record)
         recovered = not run.seen_ending
         self._out.append(
-            Exit(self._job(run), run.code, run.ended_ns, evidence, oom_count(run.oom_kills), recovered=recovered)
+            Exit(
+                self._job(run),
+                run.code,
+                run.ended_ns,
+                evidence,
+                oom_count(run.oom_kills),
+                recovered=recovered,
+            )
         )
         self._forget(run.container)
 

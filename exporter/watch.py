@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
 
 import structlog
 
@@ -270,7 +271,7 @@ class _Sampling:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="kernel", daemon=True)
 
-    def __enter__(self) -> _Sampling:
+    def __enter__(self) -> Self:
         if self._witness is not None:
             self._thread.start()
         return self

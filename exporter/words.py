@@ -34,6 +34,6 @@ class Words:
             try:
                 self._catalogue = reasons.load(self._path)
             except DocumentError as error:
-                log.error("catalogue refused, the one before stays", problems=error.problems)
+                log.warning("catalogue refused, the one before stays", problems=error.problems)
                 raise
         log.info("catalogue taken", file=str(self._path or "built in"))

@@ -1,0 +1,1 @@
+"""Engines: a port, and an adapter for each kind."""

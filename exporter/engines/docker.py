@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import suppress
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,15 @@ class DockerEngine:
 
     def inspect(self, container_id: str) -> Snapshot | None:
         """How a container stands; None where the engine no longer has it."""
-        response = self._get(f"/containers/{container_id}/json", tolerate=404)
-        if response.status_code == 404:
+        response = self._get(f"/containers/{container_id}/json", tolerate=HTTPStatus.NOT_FOUND)
+        if response.status_code == HTTPStatus.NOT_FOUND:
             return None
         try:
             return messages.snapshot(response.json())
         except (ValueError, KeyError, TypeError) as error:
-            raise EngineError(f"{self.address}: unusable answer about {container_id[:12]}: {error!r}") from error
+            raise EngineError(
+                f"{self.address}: unusable answer about {container_id[:12]}: {error!r}"
+            ) from error
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""

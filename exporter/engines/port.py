@@ -117,26 +117,35 @@ class EngineInfo:
 class EventStream(Protocol):
     """An open stream; iterating blocks until an event comes, and ends when the stream does."""
 
-    def __iter__(self) -> Iterator[Event]: ...
+    def __iter__(self) -> Iterator[Event]:
+        """The events, as they come."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the stream, also from another thread."""
 
 
 class Engine(Protocol):
     """What a kind of engine must be able to do. Every call may raise EngineError."""
 
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Where it is, for people."""
 
     @property
-    def is_local(self) -> bool: ...
+    def is_local(self) -> bool:
+        """Whether it is reached without a network."""
 
-    def info(self) -> EngineInfo: ...
+    def info(self) -> EngineInfo:
+        """Who it is."""
 
-    def events(self) -> EventStream: ...
+    def events(self) -> EventStream:
+        """An open stream of what happens from now on."""
 
-    def containers(self) -> list[str]: ...
+    def containers(self) -> list[str]:
+        """The ids of all containers that it has."""
 
-    def inspect(self, container_id: str) -> Snapshot | None: ...
+    def inspect(self, container_id: str) -> Snapshot | None:
+        """How a container stands; None where the engine no longer has it."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of connections; the next call makes new ones."""

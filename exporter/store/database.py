@@ -75,9 +75,13 @@ def _path(url: str) -> Path:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise StoreError(f"{url!r} is not a database URL; for instance sqlite:////var/lib/exits.db") from error
+        raise StoreError(
+            f"{url!r} is not a database URL; for instance sqlite:////var/lib/exits.db"
+        ) from error
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise StoreError(f"{url!r}: only a SQLite file is supported; for instance sqlite:////var/lib/exits.db")
+        raise StoreError(
+            f"{url!r}: only a SQLite file is supported; for instance sqlite:////var/lib/exits.db"
+        )
     return Path(parsed.database)
 
 

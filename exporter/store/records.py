@@ -20,7 +20,6 @@ from exporter.store.schema import jobs, series
 Key = tuple[str, tuple[str, ...]]
 
 
-
 @dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs are wanted; what is None is not asked for. ``since_ns``: running or ended since."""
@@ -102,9 +101,7 @@ class Store:
         query = select(jobs).where(*_conditions(wanted))
         if before is not None:
             began_ns, job_id = before
-            older = or_(
-                jobs.c.began_ns < began_ns, and_(jobs.c.began_ns == began_ns, jobs.c.id < job_id)
-            )
+            older = or_(jobs.c.began_ns < began_ns, and_(jobs.c.began_ns == began_ns, jobs.c.id < job_id))
             query = query.where(older)
         newest = query.order_by(jobs.c.began_ns.desc(), jobs.c.id.desc()).limit(limit)
         return [rows.record(row) for row in self._read(newest)]

@@ -1,0 +1,1 @@
+"""What Prometheus reads: the catalogue of metrics, their values, and their form."""

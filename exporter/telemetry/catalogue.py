@@ -77,7 +77,10 @@ LAST_EXIT = Metric(
 )
 
 BUILD_INFO = Metric(
-    "exit_exporter_build_info", Kind.GAUGE, "1; the labels say what is running.", ("version", "python_version")
+    "exit_exporter_build_info",
+    Kind.GAUGE,
+    "1; the labels say what is running.",
+    ("version", "python_version"),
 )
 ENGINE_UP = Metric(
     "exit_exporter_engine_up", Kind.GAUGE, "1 while the engine is being watched, 0 otherwise.", ("engine",)

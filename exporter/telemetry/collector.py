@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from exporter.telemetry.catalogue import CATALOGUE, Kind, Metric
 from exporter.telemetry.ledger import SUM, Ledger
@@ -63,7 +62,7 @@ def _gauge(metric: Metric, series: Series) -> Family:
 
 def _histogram(metric: Metric, series: Series) -> Family:
     family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-    bounds = [*(floatToGoString(bound) for bound in metric.buckets), "+Inf"]
+    bounds = [*(str(float(bound)) for bound in metric.buckets), "+Inf"]
     for labels in sorted({labels[:-1] for labels in series}):
         counts = [series.get((*labels, str(index)), 0) for index in range(len(bounds))]
         buckets = list(zip(bounds, accumulate(counts), strict=True))

@@ -84,5 +84,3 @@ class Ledger:
             self._values[key] = self._values.get(key, 0) + amount
         self._values.update(changes.set_to)
         self._unsaved.update(key for key in (*changes.added, *changes.set_to) if BY_NAME[key[0]].kept)
-
-

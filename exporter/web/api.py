@@ -65,7 +65,10 @@ class Api:
 
     def endpoints(self) -> list[Endpoint]:
         """What there is."""
-        bad, missing = (HTTPStatus.BAD_REQUEST, "A parameter is wrong."), (HTTPStatus.NOT_FOUND, "None there.")
+        bad, missing = (
+            (HTTPStatus.BAD_REQUEST, "A parameter is wrong."),
+            (HTTPStatus.NOT_FOUND, "None there."),
+        )
         down = (HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be read.")
         return [
             Endpoint(
@@ -83,9 +86,7 @@ class Api:
                 answer=views.JobView,
                 problems=(missing, down),
             ),
-            Endpoint(
-                "/api/v1/reasons", "The catalogue of reasons", self.reasons, answer=views.ReasonList
-            ),
+            Endpoint("/api/v1/reasons", "The catalogue of reasons", self.reasons, answer=views.ReasonList),
             Endpoint(
                 "/api/v1/reasons/{code}",
                 "Every way to read an exit code",
@@ -110,14 +111,18 @@ class Api:
         found = self._store.jobs(wanted, query.limit + 1, before)
         page, more = found[: query.limit], found[query.limit :]
         cursor = _cursor(page[-1].job.began_ns, page[-1].job.id) if more else None
-        return json_response(views.JobPage(jobs=[views.job_view(record) for record in page], next_cursor=cursor))
+        return json_response(
+            views.JobPage(jobs=[views.job_view(record) for record in page], next_cursor=cursor)
+        )
 
     def job(self, request: Request) -> Response:
         """One job."""
         key = request.path_params["id"]
         record = self._store.job(key)
         if record is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record")
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"
+            )
         return json_response(views.job_view(record))
 
     def reasons(self, _request: Request) -> Response:
@@ -129,7 +134,9 @@ class Api:
         text = request.path_params["code"]
         query = parse_query(request, CodeQuery)
         if not text.isascii() or not text.isdigit() or int(text[:20]) > MAX_CODE:
-            raise ProblemError(HTTPStatus.BAD_REQUEST, f"code: {text!r} is no exit code; they go from 0 to {MAX_CODE}")
+            raise ProblemError(
+                HTTPStatus.BAD_REQUEST, f"code: {text!r} is no exit code; they go from 0 to {MAX_CODE}"
+            )
         workload = Workload(query.workload, query.image)
         return json_response(views.code_view(int(text), explain(int(text), self._words.catalogue, workload)))
 

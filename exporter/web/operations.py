@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
@@ -22,29 +23,34 @@ from exporter.words import Words
 _GZIP_LEVEL = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What is asked here: what to show, and the two things that can be done or asked of the whole."""
+
+    registry: CollectorRegistry
+    health: Health
+    words: Words
+    reload: Callable[[], None]
+    alive: Callable[[], bool]
+
+
 class Operations:
     """Answers about the daemon itself; never touches an engine, the store or a collector."""
 
-    def __init__(
-        self,
-        registry: CollectorRegistry,
-        health: Health,
-        words: Words,
-        reload: Callable[[], None],
-        alive: Callable[[], bool],
-        telemetry_path: str,
-    ) -> None:
-        self._registry = registry
-        self._health = health
-        self._words = words
-        self._reload = reload
-        self._alive = alive
+    def __init__(self, daemon: Daemon, telemetry_path: str) -> None:
+        self._registry = daemon.registry
+        self._health = daemon.health
+        self._words = daemon.words
+        self._reload = daemon.reload
+        self._alive = daemon.alive
         self._telemetry_path = telemetry_path
 
     def endpoints(self) -> list[Endpoint]:
         """What there is."""
         return [
-            Endpoint(self._telemetry_path, "The metrics, for Prometheus", self.metrics, media_type="text/plain"),
+            Endpoint(
+                self._telemetry_path, "The metrics, for Prometheus", self.metrics, media_type="text/plain"
+            ),
             Endpoint(
                 "/-/healthy",
                 "Whether the daemon works at all",

@@ -36,7 +36,9 @@ def listen(address: str) -> socket.socket:
             (host, int(port)), family=family, dualstack_ipv6=not host and socket.has_dualstack_ipv6()
         )
     except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror}; see --web.listen-address") from error
+        raise ListenError(
+            f"cannot listen on {address}: {error.strerror}; see --web.listen-address"
+        ) from error
 
 
 def make_server(site: Starlette) -> Server:

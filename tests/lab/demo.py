@@ -5,6 +5,7 @@ It runs until Ctrl-C, or for DEMO_SECONDS after the table, and leaves nothing be
 
 import math
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,13 +17,12 @@ from types import FrameType
 
 import docker
 from docker.errors import APIError, DockerException
-from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from tests.lab.demo_engine import DemoEngine, find_engine
 from tests.lab.errors import LabError
 from tests.lab.exporter import DEFAULT_PORT, ExporterProcess, clean_environment, free_port
-from tests.lab.jobs import DEMO_JOBS, LabJob
+from tests.lab.jobs import DEMO_JOBS, LABEL, LabJob
 from tests.lab.wait import wait_until
 
 ENDED_SECONDS = 90.0
@@ -87,7 +87,10 @@ def _run_jobs(stack: ExitStack, engine: DemoEngine) -> list[str]:
     """Run all jobs at the same time; return the names of their containers."""
     number = _free_number(engine.client)
     say(f"{len(DEMO_JOBS)} jobs run, each ends in its own way")
-    containers = [_create(stack, engine.client, job, number) for job in DEMO_JOBS]
+    run = secrets.token_hex(8)
+    # Before the first is created: a Ctrl-C may come between that and our hearing of it.
+    stack.callback(_remove_containers, engine.client, run)
+    containers = [job.create(engine.client, f"{job.name}-{number}", run) for job in DEMO_JOBS]
     with ThreadPoolExecutor(len(DEMO_JOBS)) as pool:
         list(pool.map(LabJob.start, DEMO_JOBS, containers))
     return [str(container.name) for container in containers]
@@ -102,17 +105,12 @@ def _free_number(client: docker.DockerClient) -> int:
     return number
 
 
-def _create(stack: ExitStack, client: docker.DockerClient, job: LabJob, number: int) -> Container:
-    container = job.create(client, f"{job.name}-{number}")
-    stack.callback(_remove, container)
-    return container
-
-
-def _remove(container: Container) -> None:
-    try:
-        container.remove(force=True, v=True)
-    except (APIError, RequestException) as error:
-        print(f"demo: cannot remove the container {container.name}: {error}", file=sys.stderr)
+def _remove_containers(client: docker.DockerClient, run: str) -> None:
+    for container in client.api.containers(all=True, filters={"label": f"{LABEL}={run}"}):
+        try:
+            client.api.remove_container(container["Id"], force=True, v=True)
+        except (APIError, RequestException) as error:
+            print(f"demo: cannot remove the container {container['Names']}: {error}", file=sys.stderr)
 
 
 def _await_ends(exporter: ExporterProcess, names: list[str]) -> None:

@@ -15,6 +15,7 @@ READY = "ready"
 READY_SECONDS = 30.0
 MEBIBYTE = 1 << 20
 LABEL = "exit-exporter.lab"
+"""The label of every container of the lab: what else is on an engine is not the lab's to remove."""
 
 
 def kill(container: Container) -> None:
@@ -43,13 +44,13 @@ class LabJob:
     then: Callable[[Container], None] | None = None
     starts: bool = True
 
-    def create(self, client: docker.DockerClient, name: str) -> Container:
-        """Create its container under this name, not started yet."""
+    def create(self, client: docker.DockerClient, name: str, run: str = "") -> Container:
+        """Create its container under this name, not started yet; `run` is the value of `LABEL`."""
         return client.containers.create(
             self.image,
             list(self.command),
             name=name,
-            labels={LABEL: self.name},
+            labels={LABEL: run},
             mem_limit=self.memory_limit,
             network_mode="none",
         )

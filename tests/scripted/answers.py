@@ -1,4 +1,4 @@
-"""Requests whose answers depend on no container: what a real engine answers, the scripted one must answer too."""
+"""Requests that need no container: what a real engine answers, the scripted one must answer too."""
 
 import json
 from pathlib import Path

@@ -68,11 +68,11 @@ def parse_filters(text: str) -> dict[str, tuple[str, ...]]:
     filters: Mapping[str, Iterable[str]] = parse_json(text) if text else {}
     if not isinstance(filters, dict):
         message = "filters are no object"
-        raise ValueError(message)  # noqa: TRY004 - refused like any other value that can't be read
+        raise ValueError(message)  # noqa: TRY004 - refused like any other value that cannot be read
     return {key: tuple(wanted) for key, wanted in filters.items()}
 
 
-def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def parse_json(text: str) -> Any:
     """Read JSON, and complain as Go does where even the first character is wrong."""
     try:
         return json.loads(text)

@@ -80,7 +80,7 @@ class Observer(threading.Thread):
 def is_moment_to_inspect(event: Mapping[str, Any]) -> bool:
     """Say whether an observer inspects on this event."""
     if event["Type"] == "network":
-        return event["Action"] == "disconnect"
+        return bool(event["Action"] == "disconnect")
     return bool(event["Type"] == "container" and event["Action"] in INSPECTED)
 
 
@@ -97,7 +97,7 @@ def trimmed(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {key: only(answer[key], within) for key, within in KEPT.items() if key in answer}
 
 
-def only(value: Any, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON value
+def only(value: Any, keys: tuple[str, ...]) -> Any:
     """Give the value with these of its keys, or as it is where none are named."""
     return {key: value[key] for key in keys if key in value} if keys else value
 
@@ -165,7 +165,7 @@ def start_and_act(client: APIClient, container: str, scenario: Scenario) -> None
     try:
         client.start(container)
     except APIError as refusal:
-        print(f"  not started: {refusal.explanation}", file=sys.stderr)  # noqa: T201 - a command's output
+        print(f"  not started: {refusal.explanation}", file=sys.stderr)  # noqa: T201 - a command speaks
         return
     if scenario.act is not None:
         time.sleep(SETTLE_SECONDS)
@@ -239,7 +239,7 @@ def main(words: list[str] | None = None) -> int:
     record_answers(client)
     names = chosen.names or list(SCENARIOS)
     for name in names:
-        print(name, file=sys.stderr)  # noqa: T201 - a command's output
+        print(name, file=sys.stderr)  # noqa: T201 - a command speaks
         write(name, record(client, observer, name, SCENARIOS[name]))
     note(DIRECTORY / "README.md", names, origin_of(client))
     return 0

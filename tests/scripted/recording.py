@@ -75,7 +75,7 @@ class Change:
             inspection = replace(inspection, answer=self.of(inspection.answer))
         return Step(event, inspection)
 
-    def of(self, value: Any, key: str = "") -> Any:  # noqa: ANN401 - any JSON value
+    def of(self, value: Any, key: str = "") -> Any:
         """Change a value, and all within it."""
         match value:
             case dict():

@@ -40,25 +40,25 @@ class UnixServer(ThreadingUnixStreamServer):
         for mistake in self._mistakes[:1]:
             raise mistake
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Keep the connection in mind before its thread begins, so that none is forgotten by a stop."""
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
 
-    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's
+    def finish_request(self, request: Any, client_address: Any) -> None:
         """Talk, until one side has had enough."""
         del client_address
         with suppress(ConnectionError):
             self._talk(request)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the base class's
+    def shutdown_request(self, request: Any) -> None:
         """Close the connection."""
         with self._lock:
             self._connections.discard(request)
             super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep what went wrong in a thread, to be raised where a test can see it."""
         del request, client_address
         mistake = sys.exc_info()[1]

@@ -38,7 +38,7 @@ def codes(name: str) -> list[int | None]:
     return [None if state is None else state["ExitCode"] for state in states(name, "die")]
 
 
-def mentions(value: Any, text: str) -> bool:  # noqa: ANN401 - any JSON value
+def mentions(value: Any, text: str) -> bool:
     """Whether the text stands anywhere in the value."""
     return text in json.dumps(value)
 
@@ -79,7 +79,10 @@ def test_inspecting_on_die_found_the_code(name: str, expected: list[int]) -> Non
         ("docker_kill", ["create", "start", "kill", "die"]),
         ("docker_stop_obeyed", ["create", "start", "kill", "die", "stop"]),
         ("docker_stop_timed_out", ["create", "start", "kill", "kill", "die", "stop"]),
-        ("docker_restart", "create start kill kill die stop start restart kill die".split()),
+        (
+            "docker_restart",
+            ["create", "start", "kill", "kill", "die", "stop", "start", "restart", "kill", "die"],
+        ),
         ("docker_remove_force", ["create", "start", "kill", "die", "destroy"]),
         ("kill_from_outside", ["create", "start", "die"]),
         ("command_not_found", ["create"]),
@@ -163,8 +166,9 @@ def test_renamed_every_time_moves_by_the_offset(offset: int) -> None:
 
 
 def times_of(one: Recording) -> list[int]:
-    """Give every time of a recording in nanoseconds: of the events, of the creation, the start and the end."""
-    texts = re.findall(r'"((?!0001)\d{4}-[^"]*Z)"', json.dumps([each.answer for each in one.inspects]))
+    """Give every time of a recording in nanoseconds: those of its events, then those of its inspects."""
+    answers = json.dumps([each.answer for each in one.inspects])
+    texts = re.findall(r'"((?!0001)\d{4}-[^"]*Z)"', answers)
     return [each["timeNano"] for each in one.events] + [parse_rfc3339(text) for text in texts]
 
 

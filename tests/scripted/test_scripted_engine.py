@@ -86,8 +86,10 @@ def test_a_ping_can_be_asked_for_its_headers_alone(client: APIClient) -> None:
         ("1.99", '{"message":"client version 1.99 is too new. Maximum supported API version is 1.41"}\n'),
         (
             "1.10",
-            "client version 1.10 is too old. Minimum supported API version is 1.12, "
-            "please upgrade your client to a newer version\n",
+            (
+                "client version 1.10 is too old. Minimum supported API version is 1.12, "
+                "please upgrade your client to a newer version\n"
+            ),
         ),
     ],
 )

@@ -37,7 +37,8 @@ def format_seconds(nanoseconds: int) -> str:
 def parse_seconds(text: str) -> int:
     """Read a time as an engine reads `since` and `until`; ValueError in the engine's words if it can't."""
     seconds, _, fraction = text.partition(".")
-    return parse_int(seconds) * SECOND + parse_int((fraction or "0").ljust(9, "0"))
+    parse_int(fraction or "0")
+    return parse_int(seconds) * SECOND + int((fraction or "0").ljust(9, "0"))
 
 
 def parse_int(text: str) -> int:

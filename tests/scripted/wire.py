@@ -60,7 +60,7 @@ def refusal(status: int, message: str) -> Answer:
     return json_answer({"message": message}, status)
 
 
-def encoded(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+def encoded(value: Any) -> bytes:
     """Write JSON in ASCII, so that even a lone surrogate gets through as its escape."""
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
