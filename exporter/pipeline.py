@@ -93,6 +93,7 @@ class Pipeline:
     def start(self) -> None:
         """Count what ran when it was last heard of, and begin."""
         changes = Changes()
+        self._accounts.resume(self._ledger.snapshot(), changes)
         for job in self._store.running():
             self._note_running(job, changes)
         self._ledger.publish(changes)

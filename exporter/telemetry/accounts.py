@@ -29,6 +29,12 @@ class Accounts:
             *(Workload(labels[1], labels[2]) for name, labels in keys if name == catalogue.EXITS.name),
         }
 
+    def resume(self, keys: Iterable[Key], changes: Changes) -> None:
+        """After a restart: a workload of which something was counted has jobs running again, if only 0."""
+        for name, labels in keys:
+            if name == catalogue.EXITS.name:
+                changes.add(catalogue.JOBS_RUNNING, labels[:2], 0)
+
     def begun(self, job: Job, foreseeable: Iterable[tuple[int, Verdict]], changes: Changes) -> None:
         """A job began: it runs, and the ends that are likeliest get their series, at 0."""
         labels = self._labels(job)
@@ -44,8 +50,7 @@ class Accounts:
         host, workload, _image = labels
         if workload == OTHER.name != ended.job.workload.name:
             changes.add(catalogue.WORKLOADS_FOLDED)
-        if was_running:
-            changes.add(catalogue.JOBS_RUNNING, (host, workload), -1)
+        changes.add(catalogue.JOBS_RUNNING, (host, workload), -1 if was_running else 0)
         changes.add(catalogue.EXITS, (*labels, *self._outcome(ended.code, judged.verdict)))
         changes.add(catalogue.OOM_KILLS, labels, ended.oom_kills)
         changes.set(catalogue.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
 from tests.lab.demo_engine import DemoEngine, find_engine
@@ -109,6 +109,8 @@ def _remove_containers(client: docker.DockerClient, run: str) -> None:
     for container in client.api.containers(all=True, filters={"label": f"{LABEL}={run}"}):
         try:
             client.api.remove_container(container["Id"], force=True, v=True)
+        except NotFound:
+            continue
         except (APIError, RequestException) as error:
             print(f"demo: cannot remove the container {container['Names']}: {error}", file=sys.stderr)
 

@@ -65,12 +65,12 @@ def _context_host() -> str | None:
     """Return the host of the current docker context, unless it needs certificates of its own."""
     try:
         context = ContextAPI.get_current_context()
-    except (DockerException, OSError, ValueError):
-        # A broken configuration of a program that the demo does not need.
+        certificates: object = context.TLSConfig
+        return str(context.Host) if certificates is None else None
+    except (DockerException, AttributeError, OSError, ValueError):
+        # A broken configuration of a program that the demo does not need, or one that names a
+        # context which is gone: the SDK returns None then.
         return None
-    if context is None or context.TLSConfig is not None:
-        return None
-    return str(context.Host)
 
 
 def _try_engine(url: str, stack: ExitStack, say: Say) -> DemoEngine | None:

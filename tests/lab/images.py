@@ -6,9 +6,10 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath
-from typing import IO, Self
+from typing import IO
 
 import docker
 from docker.errors import ImageNotFound
@@ -53,7 +54,7 @@ def import_busybox(client: docker.DockerClient) -> str:
     of a signal see `tests.lab.jobs.dies_of`.
     """
     if not has_image(client, BUSYBOX):
-        with _Layer() as layer:
+        with _new_layer() as layer:
             _add_busybox(layer)
             layer.text("/not-executable", "not a program\n")
             layer.send(client, BUSYBOX, ['CMD ["sh"]'])
@@ -63,7 +64,7 @@ def import_busybox(client: docker.DockerClient) -> str:
 def import_python(client: docker.DockerClient) -> str:
     """Return the name of an image with this Python (`venv` works too) and busybox, imported unless there."""
     if not has_image(client, PYTHON):
-        with _Layer() as layer:
+        with _new_layer() as layer:
             _add_busybox(layer)
             _add_python(layer)
             layer.send(client, PYTHON, ["ENV LANG=C.UTF-8", 'CMD ["python3"]'])
@@ -79,21 +80,20 @@ def has_image(client: docker.DockerClient, name: str) -> bool:
     return True
 
 
+@contextmanager
+def _new_layer() -> Generator["_Layer"]:
+    # An unnamed file: a Python with its libraries is too much to hold in memory.
+    with tempfile.TemporaryFile() as file, tarfile.open(fileobj=file, mode="w") as tar:
+        yield _Layer(file, tar)
+
+
 class _Layer:
     """A tar file under construction, with root's files that everybody may read."""
 
-    def __init__(self) -> None:
-        # An unnamed file: a Python with its libraries is too much to hold in memory.
-        self._file = tempfile.TemporaryFile()
-        self._tar = tarfile.open(fileobj=self._file, mode="w")
+    def __init__(self, file: IO[bytes], tar: tarfile.TarFile) -> None:
+        self._file = file
+        self._tar = tar
         self._names: set[str] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._tar.close()
-        self._file.close()
 
     def directory(self, path: PurePosixPath | str, mode: int = 0o755) -> None:
         """Add a directory and those above it."""
@@ -168,7 +168,7 @@ def _add_busybox(layer: _Layer) -> None:
         layer.link(f"/bin/{applet}", "busybox")
     # Where the first line of scripts looks for it.
     layer.link("/usr/bin/env", "/bin/busybox")
-    layer.directory("/tmp", 0o1777)
+    layer.directory("/tmp", 0o1777)  # noqa: S108 - of the image, where everybody may write
     layer.directory("/root", 0o755)
     layer.text("/etc/passwd", USERS)
     layer.text("/etc/group", GROUPS)

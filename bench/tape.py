@@ -1,0 +1,107 @@
+"""A tape: recorded jobs made into thousands of containers that overlap, as two files for the engine."""
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.mix import Kind, hundred
+from exporter.workload import LABEL
+from tests.scripted.recording import Recording, load
+
+SECOND_NS = 10**9
+SPACING_NS = SECOND_NS // 20
+# Long before now: an OOM kill elsewhere on this machine must not explain an exit of the tape.
+AGE_NS = 3600 * SECOND_NS
+SEED = 20261123
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of the tape: what it is, and what it does."""
+
+    id: str
+    kind: Kind
+    recording: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The files that the engine plays, the containers in them, and how many events they make."""
+
+    events: Path
+    inspects: Path
+    containers: tuple[Container, ...]
+    event_count: int
+
+    @property
+    def exits(self) -> int:
+        """How many exits there are in it."""
+        return sum(len(container.kind.outcomes) for container in self.containers)
+
+
+def record(directory: Path, mix: tuple[Kind, ...], containers: int, workloads: int) -> Tape:
+    """A tape of so many containers of so many workloads, always the same save for its time."""
+    directory.mkdir()
+    cast = tuple(_cast(mix, containers, workloads))
+    events = [line for _, line in sorted(_timed_events(cast), key=lambda timed: timed[0])]
+    tape = Tape(directory / "events.jsonl", directory / "inspects.jsonl", cast, len(events))
+    tape.events.write_text("".join(events), encoding="utf-8")
+    tape.inspects.write_text("".join(map(_last_inspect, cast)), encoding="utf-8")
+    return tape
+
+
+def _cast(mix: tuple[Kind, ...], count: int, workloads: int) -> Iterator[Container]:
+    """Every kind in each hundred, in an order that is shuffled but always the same."""
+    shuffle = random.Random(SEED).shuffle  # noqa: S311  # not a secret
+    begin_ns = time.time_ns() - AGE_NS
+    kinds: list[Kind] = []
+    for number in range(count):
+        if not kinds:
+            kinds = hundred(mix)
+            shuffle(kinds)
+        kind = kinds.pop()
+        yield _container(kind, number, begin_ns + number * SPACING_NS, number % workloads)
+
+
+def _container(kind: Kind, number: int, begin_ns: int, workload: int) -> Container:
+    source = load(kind.recording)
+    container_id = hashlib.sha256(f"bench {number}".encode()).hexdigest()
+    offset_ns = begin_ns - int(source.events[0]["timeNano"])
+    renamed = source.renamed(container_id, f"{kind.recording.replace('_', '-')}-{number}", offset_ns)
+    for labels in _label_tables(renamed):
+        labels[LABEL] = f"team-{workload % 7}/stage-{workload}"
+    return Container(container_id, kind, renamed)
+
+
+def _label_tables(recording: Recording) -> Iterator[dict[str, Any]]:
+    """Wherever an engine shows a container's labels: in its events' attributes, and in its inspects."""
+    for event in recording.events:
+        if event["Type"] == "container":
+            yield event["Actor"]["Attributes"]
+    for inspection in recording.inspects:
+        if inspection.answer is not None:
+            yield inspection.answer["Config"]["Labels"]
+
+
+def _timed_events(cast: tuple[Container, ...]) -> Iterator[tuple[int, str]]:
+    """Each line with the time at which it is told, which never steps back within one container."""
+    for container in cast:
+        latest = 0
+        for event in container.recording.events:
+            latest = max(latest, int(event["timeNano"]))
+            yield latest, _line(event)
+
+
+def _last_inspect(container: Container) -> str:
+    """How the container stood when it was last found."""
+    answers = [inspection.answer for inspection in container.recording.inspects if inspection.answer]
+    return _line(answers[-1])
+
+
+def _line(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":")) + "\n"

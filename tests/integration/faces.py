@@ -1,0 +1,69 @@
+"""What the exporter says on each of its faces, in one form, so that they can be held together."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.lab.exporter import ExporterProcess, clean_environment
+
+Exits = dict[tuple[str, ...], float]
+_LABELS = ("workload", "status", "code", "reason")
+
+
+def command(exporter: ExporterProcess, *arguments: str) -> str:
+    """What a command of the exporter prints, piped."""
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments, "--url", exporter.url],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+    )
+    return done.stdout
+
+
+def rows(table: str) -> dict[str, dict[str, str]]:
+    """The rows of a printed table, by the name in their first column."""
+    header, *lines = table.splitlines()
+    starts = [found.start() for found in re.finditer(r"\S+", header)]
+    titles = header.split()
+    bounds = list(zip(starts, [*starts[1:], None], strict=True))
+    cells = [[line[begin:end].strip() for begin, end in bounds] for line in lines]
+    return {row[0]: dict(zip(titles, row, strict=True)) for row in cells}
+
+
+def samples(exporter: ExporterProcess, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """The samples of one name, by their sorted labels, of one scrape."""
+    text = exporter.get("/metrics").text
+    return {
+        tuple(sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def exits(exporter: ExporterProcess, workload: str) -> Exits:
+    """The exits counted for a workload, those that happened, by (status, code, reason)."""
+    counted: Exits = {}
+    for labels, value in samples(exporter, "container_exits_total").items():
+        table = dict(labels)
+        if table["workload"] == workload and value:
+            counted[tuple(table[label] for label in _LABELS[1:])] = value
+    return counted
+
+
+def counters(exporter: ExporterProcess) -> dict[str, Any]:
+    """Every sample that concerns jobs, of one scrape."""
+    text = exporter.get("/metrics").text
+    return {
+        f"{sample.name}{sorted(sample.labels.items())}": sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("container_")
+    }

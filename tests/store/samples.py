@@ -1,0 +1,51 @@
+"""Jobs as the tests need them: complete, and judged by the real verdicts.
+
+They begin in the year 2100. To any clock of today their ends are still to come, and an age that
+is shown is always 0: no text of a test depends on when it runs.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from exporter import classify, reasons
+from exporter.model import Evidence, Exit, Job, JudgedExit, Workload
+from exporter.store import JobFilter
+
+SECOND_NS = 10**9
+BEGAN_NS = 4_102_444_800 * SECOND_NS
+"""2100-01-01T00:00:00Z."""
+
+ANY = JobFilter()
+OOM = Evidence(
+    oom_killed=True,
+    asked_to_stop=False,
+    notes=("The engine reported an OOM kill 0.125 s before the end.",),
+)
+STOPPED = Evidence(
+    asked_to_stop=True, notes=("The engine was asked to send SIGTERM 0.250 s before the end.",)
+)
+NOT_STARTED = Evidence(never_started=True)
+
+
+def job(digit: str = "a", **changes: Any) -> Job:
+    """Give a job of the container whose id is this digit sixty-four times, with some fields changed."""
+    plain = Job(
+        container_id=digit * 64,
+        attempt=1,
+        name=f"gentle-stingray-{digit}",
+        instance="node-1",
+        workload=Workload("shop/worker", "registry.example/shop/worker"),
+        image="registry.example/shop/worker:1.4",
+        began_ns=BEGAN_NS,
+        created_ns=BEGAN_NS - SECOND_NS,
+        started_ns=BEGAN_NS,
+        memory_limit_bytes=256 << 20,
+    )
+    return replace(plain, **changes)
+
+
+def ended(begun: Job, code: int | None, evidence: Evidence = Evidence(), **changes: Any) -> JudgedExit:  # noqa: B008  # frozen
+    """Give the end of a job ninety seconds after it began, with some fields changed, and its verdict."""
+    plain = Exit(begun, code, begun.began_ns + 90 * SECOND_NS, evidence)
+    exit_ = replace(plain, **changes)
+    return JudgedExit(exit_, classify.classify(code, evidence, reasons.builtin(), begun.workload))

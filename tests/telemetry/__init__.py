@@ -1,0 +1,1 @@
+"""The metrics: their values, and their text."""

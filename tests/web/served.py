@@ -1,0 +1,70 @@
+"""The whole web side on a loopback socket, over a store, a ledger and a catalogue of its own."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from exporter import app
+from exporter.health import Health
+from exporter.store import Store
+from exporter.telemetry.collector import registry
+from exporter.telemetry.ledger import Ledger
+from exporter.web.api import Api
+from exporter.web.operations import Daemon, Operations
+from exporter.web.server import listen, make_server
+from exporter.web.site import site
+from exporter.words import Words
+
+PATIENCE_SECONDS = 30
+
+
+class Served:
+    """What is served, to be changed by a test, and a client that asks for it."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make the parts; the store and the catalogue file lie in `directory`."""
+        self.catalogue_file = directory / "catalogue.yaml"
+        self.catalogue_file.touch()
+        self.database = directory / "exits.db"
+        self.store = Store(f"sqlite:///{self.database}")
+        self.ledger = Ledger({})
+        self.health = Health()
+        self.words = Words(self.catalogue_file)
+        self.alive = True
+        self.url = ""
+        self._http = requests.Session()
+        # A proxy in the environment must not be asked for this machine's own address.
+        self._http.trust_env = False
+
+    @contextmanager
+    def running(self, telemetry_path: str = "/metrics") -> Iterator["Served"]:
+        """Serve, until the block ends."""
+        daemon = Daemon(
+            registry(self.ledger),
+            self.health,
+            self.words,
+            lambda: app.reload(self.words, self.ledger),
+            lambda: self.alive,
+        )
+        listener = listen("127.0.0.1:0")
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = make_server(site(Api(self.store, self.words), Operations(daemon, telemetry_path)))
+        thread = threading.Thread(target=server.run, args=([listener],), name="served")
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._http.close()
+            server.should_exit = True
+            thread.join(PATIENCE_SECONDS)
+            listener.close()
+            self.store.close()
+            assert not thread.is_alive()
+
+    def ask(self, path: str, method: str = "GET", **options: object) -> requests.Response:
+        """Ask, without following a redirect."""
+        options = {"timeout": PATIENCE_SECONDS, "allow_redirects": False, **options}
+        return self._http.request(method, self.url + path, **options)  # type: ignore[arg-type]
