@@ -4,11 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install check test demo bench clean
+.PHONY: help install check test demo bench docs clean
 help:
 	@echo 'make demo    see it work: a real engine, real jobs, real reasons (DEMO_SECONDS=20 ends by itself)'
 	@echo 'make test    everything that is promised, on real parts'
 	@echo 'make check   style, types, import direction'
+	@echo 'make docs    the pages that are made from the code'
 	@echo 'make bench   speed and memory, as ratios within one run'
 
 install: $(STAMP)
@@ -22,6 +23,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/make.py --check
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -31,6 +33,9 @@ demo: $(STAMP)
 
 bench: $(STAMP)
 	@exec $(BIN)/python -m bench
+
+docs: $(STAMP)
+	$(BIN)/python docs/make.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -32,7 +32,8 @@ from exporter.engines.port import (
 
 log = structlog.get_logger(__name__)
 
-WORKERS = 8
+# More than are ever busy: an engine that is slow to start a container keeps one waiting for it.
+WORKERS = 16
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 KERNEL_SECONDS = 0.25
@@ -223,9 +224,14 @@ class _Curiosity:
             self._shadowed.add(event.container_id)
         return decide is not None and decide(self, event, backlog)
 
-    def _attempt(self, event: Event, _backlog: int) -> bool:
+    def _attempt(self, event: Event, backlog: int) -> bool:
+        """Asked now, an engine answers when the start is over, and before ``--rm`` can remove a failed one.
+
+        (It holds the container's lock meanwhile.) Where it answers at once, ``_attempt_over`` asks again.
+        """
+        first = event.container_id not in self._attempted
         self._attempted.add(event.container_id)
-        return False
+        return first and backlog < MAX_BACKLOG
 
     def _attempt_over(self, event: Event, _backlog: int) -> bool:
         """An attempt that ended with no start in between is one that failed."""
@@ -234,9 +240,10 @@ class _Curiosity:
         return failed
 
     def _start(self, event: Event, backlog: int) -> bool:
+        asked = event.container_id in self._attempted
         self._attempted.discard(event.container_id)
         self._started.add(event.container_id)
-        return backlog < MAX_BACKLOG
+        return not asked and backlog < MAX_BACKLOG
 
     def _die(self, event: Event, _backlog: int) -> bool:
         """The code is enough, unless it may be wrong or the run's beginning was not seen."""

@@ -67,7 +67,7 @@ def resolve(host: str, cert_path: Path | None, environment: Mapping[str, str]) -
 class DockerEngine:
     """One engine. Connects at the first call, so that it may be made while the engine is down."""
 
-    def __init__(self, address: Address, workers: int = 8) -> None:
+    def __init__(self, address: Address, workers: int = 16) -> None:
         self._address = address
         self._workers = workers
         self._client: docker.APIClient | None = None

@@ -1,0 +1,148 @@
+"""The exporter as its users start it: a process of its own, asked over HTTP and weighed by the kernel."""
+
+import http.client
+import json
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from tests.lab.exporter import clean_environment, free_port
+from tests.lab.process import LoggedProcess
+from tests.lab.wait import wait_until
+
+READY_SECONDS = 60.0
+PATIENCE_SECONDS = 20.0
+PAGE = 1000
+MEBIBYTE = 1 << 20
+EXITS = "container_exits_total"
+COMMITS = "exit_exporter_store_commit_seconds_count"
+WITHOUT_SSH = "import sys; sys.modules['paramiko'] = None; from exporter.cli import main; main()"
+"""What an install without the extra ``ssh`` does: paramiko cannot be imported."""
+
+
+class BenchError(Exception):
+    """A benchmark that has no valid figure to print; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One answer to a scrape: how long it took, in seconds, and its body as it came."""
+
+    seconds: float
+    body: bytes
+
+
+class Exporter:
+    """A running exporter; as a context manager it is ready on entry and ended on exit."""
+
+    def __init__(self, engine_url: str, directory: Path, *, with_ssh: bool = True) -> None:
+        self._log = directory / "exporter.log"
+        self._port = free_port()
+        start = ["-m", "exporter"] if with_ssh else ["-c", WITHOUT_SSH]
+        self._command = [sys.executable, *start, "serve", "--docker.host", engine_url]
+        self._command += ["--web.listen-address", f"127.0.0.1:{self._port}"]
+        self._command += ["--storage.url", f"sqlite:///{directory / 'exits.db'}"]
+        self._http = http.client.HTTPConnection("127.0.0.1", self._port, timeout=READY_SECONDS)
+        self._process: LoggedProcess | None = None
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it is ready."""
+        self._process = LoggedProcess(self._command, self._log, environment=clean_environment())
+        if not wait_until(self._ready, READY_SECONDS):
+            end = self._process.log_tail()
+            self._stop()
+            raise BenchError(f"the exporter did not get ready; its log ends with:\n{end}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it; a bad end is an error of its own."""
+        code = self._stop()
+        if error is None and code != 0:
+            raise BenchError(f"the exporter ended with {code}; see {self._log}")
+
+    @property
+    def resident(self) -> float:
+        """Its resident memory now, in MiB."""
+        return self._memory("VmRSS")
+
+    @property
+    def peak(self) -> float:
+        """The most resident memory that it had, in MiB."""
+        return self._memory("VmHWM")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The processor time that it has taken, in all its threads."""
+        stat = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def scrape(self, *, compressed: bool = False, name: str = "") -> Scrape:
+        """Ask for the metrics, of one name or all, over a connection that stays open."""
+        path = f"/metrics?{urlencode({'name[]': name})}" if name else "/metrics"
+        headers = {"Accept-Encoding": "gzip"} if compressed else {}
+        begun = time.perf_counter()
+        body = self._get(path, headers)
+        return Scrape(time.perf_counter() - begun, body)
+
+    def exits(self) -> int:
+        """How many exits the counter shows."""
+        return int(sum_of(self.scrape(name=EXITS).body, EXITS))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs that the API shows, of all pages."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            query = urlencode({"limit": PAGE} | ({"cursor": cursor} if cursor else {}))
+            page = json.loads(self._get(f"/api/v1/jobs?{query}", {}))
+            found += page["jobs"]
+            cursor = page["next_cursor"]
+        return found
+
+    @property
+    def _pid(self) -> int:
+        if self._process is None:
+            raise BenchError("the exporter is not started")
+        return self._process.pid
+
+    def _memory(self, field: str) -> float:
+        status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
+        found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
+        if found is None:
+            raise BenchError(f"the kernel does not tell {field} of the exporter")
+        return int(found[1]) * 1024 / MEBIBYTE
+
+    def _get(self, path: str, headers: dict[str, str]) -> bytes:
+        self._http.request("GET", path, headers=headers)
+        answer = self._http.getresponse()
+        body = answer.read()
+        if answer.status != http.client.OK:
+            raise BenchError(f"{path}: HTTP {answer.status}: {body[:500]!r}")
+        return body
+
+    def _ready(self) -> bool:
+        try:
+            self._get("/-/ready", {})
+        except (OSError, http.client.HTTPException, BenchError):
+            self._http.close()
+            return False
+        return True
+
+    def _stop(self) -> int | None:
+        self._http.close()
+        return None if self._process is None else self._process.end(PATIENCE_SECONDS)
+
+
+def sum_of(exposition: bytes, name: str) -> float:
+    """The sum of all series of one name, with labels or without."""
+    starts = (f"{name}{{".encode(), f"{name} ".encode())
+    return sum(float(line.rpartition(b" ")[2]) for line in exposition.splitlines() if line.startswith(starts))

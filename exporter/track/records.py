@@ -1,0 +1,149 @@
+"""What is kept of a container and of its runs while they are being put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from exporter.engines.port import Event, Shadowed, Snapshot
+from exporter.evidence import OomKill
+from exporter.model import Job, Kill, Remembered
+from exporter.workload import DEFAULT_ORDER, Source, workload_of
+
+DEFAULT_STOP_SIGNAL = 15
+# Engines up to 23 can say 255 in ``die`` where an inspect has the true code.
+DOUBTFUL_CODE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long to wait for what, and how to name.
+
+    ``oom_seconds`` is how long a late OOM report is waited for, only where it could matter;
+    ``oom_window_ns`` how long before an end an OOM kill still explains it. ``kernel_counts`` says
+    that the kernel's counter is watched, so that its silence rules an OOM kill out. What a list
+    shows to have ended more than ``memory_ns`` ago is left alone, since its record may have been
+    deleted and it would count twice; 0 is no limit.
+    """
+
+    instance: str
+    workload_order: tuple[Source, ...] = DEFAULT_ORDER
+    oom_seconds: float = 1.0
+    oom_window_ns: int = 10 * 10**9
+    enrich_seconds: float = 2.0
+    kernel_counts: bool = False
+    memory_ns: int = 0
+
+
+@dataclass(slots=True)
+class Container:
+    """What is known of a container, whatever run it is in.
+
+    ``run`` is the open one, ``ending`` those that have ended and still wait. ``inspections`` are
+    answers on their way; ``attempt`` is the try to start that is under way or has failed just now.
+    """
+
+    id: str
+    name: str = ""
+    image: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    shadowed: set[Shadowed] = field(default_factory=set)
+    created_ns: int | None = None
+    memory_limit_bytes: int | None = None
+    stop_signal: int = DEFAULT_STOP_SIGNAL
+    attempts: int = 0
+    last_end_ns: int | None = None
+    attempt: StartAttempt | None = None
+    inspections: int = 0
+    run: Run | None = None
+    ending: list[Run] = field(default_factory=list)
+    destroyed: bool = False
+
+    def remember(self, past: Remembered | None) -> None:
+        """Take over what is on record of it."""
+        if past is not None:
+            self.attempts, self.last_end_ns = past.attempts, past.last_end_ns
+
+    def learn_from_event(self, event: Event) -> None:
+        """What every event says of its container."""
+        self.name = event.name or self.name
+        self.image = event.image or self.image
+        self.shadowed |= event.shadowed
+        if event.labels:
+            self.labels = dict(event.labels)
+
+    def learn(self, snapshot: Snapshot) -> None:
+        """What an inspection says of it, whatever run it is in."""
+        if self.attempt is not None and not snapshot.running:
+            self.attempt.answer = snapshot
+        self.name = snapshot.name or self.name
+        self.image = snapshot.image or self.image
+        self.labels = dict(snapshot.labels)
+        self.created_ns = snapshot.created_ns
+        self.memory_limit_bytes = snapshot.memory_limit_bytes
+        self.stop_signal = snapshot.stop_signal
+
+    def has_counted(self, started_ns: int) -> bool:
+        """Whether the run that started then is on record, as running or as ended.
+
+        Within one container the engine's times only ever go start, end, start, end.
+        """
+        return self.run is not None or (self.last_end_ns is not None and started_ns <= self.last_end_ns)
+
+    def run_at(self, at_ns: int) -> Run | None:
+        """The run to which something at ``at_ns`` belongs: the open one, unless it began only later."""
+        if self.run is not None and (at_ns >= self.run.began_ns or not self.ending):
+            return self.run
+        return self.ending[-1] if self.ending else None
+
+
+@dataclass(slots=True)
+class StartAttempt:
+    """A try to start: the latest answer about it, and when it was over without a start."""
+
+    answer: Snapshot | None = None
+    failed_ns: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run while it is being put together.
+
+    ``seen_ending`` says that its end was told by an event; otherwise a list has told of it, and the
+    event may yet come. ``enrich_by`` and ``oom_by`` are how long it waits for what it may yet learn.
+    """
+
+    container: Container
+    attempt: int
+    began_ns: int
+    started_ns: int | None
+    announced: bool = False
+    kills: list[Kill] = field(default_factory=list)
+    oom_kills: list[OomKill] = field(default_factory=list)
+    code: int | None = None
+    ended_ns: int = 0
+    seen_ending: bool = False
+    code_in_doubt: bool = False
+    enrich_by: float = 0.0
+    oom_by: float = 0.0
+
+    def end(self, code: int | None, at_ns: int, *, seen: bool) -> None:
+        """Note its end; a code that a label may have written is none."""
+        hidden = seen and Shadowed.CODE in self.container.shadowed
+        self.code, self.ended_ns, self.seen_ending = None if hidden else code, max(at_ns, self.began_ns), seen
+        self.code_in_doubt = self.code is None or self.code == DOUBTFUL_CODE
+
+    def job(self, rules: Rules) -> Job:
+        """Who ran, as it is known now."""
+        container = self.container
+        return Job(
+            container_id=container.id,
+            attempt=self.attempt,
+            name=container.name or container.id[:12],
+            instance=rules.instance,
+            workload=workload_of(container.labels, container.image, rules.workload_order),
+            image=container.image,
+            began_ns=self.began_ns,
+            created_ns=container.created_ns,
+            started_ns=self.started_ns,
+            memory_limit_bytes=container.memory_limit_bytes,
+        )

@@ -1,0 +1,288 @@
+"""The tracker: what an engine tells of its containers in, jobs that began or ended out.
+
+A tracker serves one engine. It does no I/O and reads no clock: ``now`` is handed in, in seconds
+that only ever grow. An exit is counted from ``die`` alone; what is asked of the engine beside it
+only enriches, and is waited for no longer than ``Rules.enrich_seconds``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from exporter.engines.port import Event, Happening, KernelKills, Shadowed, Snapshot
+from exporter.evidence import OomKill, Witness
+from exporter.model import Evidence, Exit, Job, Kill, Remembered
+from exporter.track.records import Container, Rules, Run, StartAttempt
+from exporter.track.waiting import WaitingRoom
+
+_GONE_REMEMBERED = 10_000
+_MAX_KILLS_KEPT = 1_000
+
+Recall = Callable[[str], Remembered | None]
+
+
+class Tracker:
+    """Puts the events of one engine together into jobs; ``take`` hands over what came of it."""
+
+    def __init__(self, rules: Rules, recall: Recall, running: Iterable[Job] = ()) -> None:
+        self._rules = rules
+        self._recall = recall
+        self._containers: dict[str, Container] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._waiting = WaitingRoom(rules)
+        self._out: list[Job | Exit] = []
+        for job in running:
+            self._restore(job)
+
+    def take(self) -> list[Job | Exit]:
+        """What has begun (Job) or ended (Exit) since the last call, in the order of finding out."""
+        out, self._out = self._out, []
+        return out
+
+    @property
+    def next_due(self) -> float | None:
+        """When ``due`` must be called at the latest; None while nothing waits."""
+        return self._waiting.next_due
+
+    def due(self, now: float) -> None:
+        """Let go of what has waited long enough."""
+        for ended in self._waiting.leave(now):
+            self._out.append(ended)
+            self._forget(self._containers[ended.job.container_id])
+
+    def event(self, event: Event, now: float, *, inspecting: bool = False) -> None:
+        """One event; ``inspecting`` says that an answer about its container is on its way."""
+        if event.container_id in self._gone:
+            return
+        container = self._container(event)
+        container.learn_from_event(event)
+        container.inspections += inspecting
+        handle = _HANDLERS.get(event.happening)
+        if handle is not None:
+            handle(self, container, event, now)
+        self.due(now)
+
+    def inspected(self, container_id: str, snapshot: Snapshot | None, now: float) -> None:
+        """The answer that ``event`` announced; None where the engine had none."""
+        container = self._containers.get(container_id)
+        if container is None:
+            return
+        container.inspections = max(0, container.inspections - 1)
+        if snapshot is not None:
+            container.learn(snapshot)
+            self._enrich(container, snapshot)
+        if not container.inspections:
+            self._conclude_attempt(container)
+            self._announce(container.run)
+        self.due(now)
+
+    def listed(self, snapshots: Iterable[Snapshot], as_of_ns: int, now: float) -> None:
+        """All that the engine has. What ended unseen is found here, what has vanished is noted.
+
+        ``as_of_ns`` is a time of the engine's clock before the list was made.
+        """
+        present = set()
+        for snapshot in snapshots:
+            present.add(snapshot.container_id)
+            if snapshot.container_id not in self._gone and not self._too_old(snapshot, as_of_ns):
+                self._found(snapshot, now)
+        for container in list(self._containers.values()):
+            if container.id not in present and container.run and container.run.began_ns < as_of_ns:
+                self._end(container, None, as_of_ns, now, seen=False)
+        self.due(now)
+
+    def kernel(self, kills: KernelKills, now: float) -> None:
+        """What the kernel says of its OOM kills."""
+        self._waiting.counted(kills)
+        for container_id in kills.logged:
+            container = self._containers.get(container_id)
+            if container is not None:
+                self._oom_killed(container, OomKill(Witness.LOG, kills.at_ns), kills.at_ns)
+        self.due(now)
+
+    # Containers
+
+    def _container(self, event: Event) -> Container:
+        container = self._containers.get(event.container_id)
+        if container is None:
+            # What is created under our eyes has no past; asking the store would only cost.
+            past = None if event.happening is Happening.CREATE else self._recall(event.container_id)
+            container = self._meet(event.container_id, past)
+        return container
+
+    def _meet(self, container_id: str, past: Remembered | None) -> Container:
+        container = self._containers[container_id] = Container(container_id)
+        container.remember(past)
+        return container
+
+    def _restore(self, job: Job) -> None:
+        """A job that ran when it was last heard of."""
+        container = self._meet(job.container_id, self._recall(job.container_id))
+        container.name, container.image = job.name, job.image
+        container.created_ns, container.memory_limit_bytes = job.created_ns, job.memory_limit_bytes
+        container.run = Run(container, job.attempt, job.began_ns, job.started_ns, announced=True)
+
+    def _forget(self, container: Container) -> None:
+        if container.destroyed and not container.ending:
+            self._containers.pop(container.id, None)
+            self._gone[container.id] = None
+            while len(self._gone) > _GONE_REMEMBERED:
+                self._gone.popitem(last=False)
+
+    # Beginnings
+
+    def _start(self, container: Container, event: Event, now: float) -> None:
+        if container.run is not None:
+            self._end(container, None, event.at_ns, now, seen=False)
+        self._begin(container, event.at_ns, event.at_ns)
+
+    def _begin(self, container: Container, began_ns: int, started_ns: int | None) -> None:
+        container.attempts += 1
+        container.attempt = None
+        container.run = Run(container, container.attempts, began_ns, started_ns)
+        if not container.inspections:
+            self._announce(container.run)
+
+    def _announce(self, run: Run | None) -> None:
+        """Say that a job runs, once what its inspection adds is known."""
+        if run is not None and not run.announced:
+            run.announced = True
+            self._out.append(run.job(self._rules))
+
+    def _rename(self, container: Container, _event: Event, _now: float) -> None:
+        if container.run is not None and container.run.announced:
+            self._out.append(container.run.job(self._rules))
+
+    # Failed starts
+
+    def _start_attempt(self, container: Container, _event: Event, _now: float) -> None:
+        container.attempt = StartAttempt()
+
+    def _start_attempt_over(self, container: Container, event: Event, _now: float) -> None:
+        """A try to start is over; if no start came in between, it failed."""
+        if container.attempt is not None:
+            container.attempt.failed_ns = event.at_ns
+            self._conclude_attempt(container)
+
+    def _conclude_attempt(self, container: Container) -> None:
+        """A failed try counts once no answer about it is outstanding: only an answer knows the code."""
+        attempt = container.attempt
+        if attempt is None or attempt.failed_ns is None or container.inspections:
+            return
+        container.attempt = None
+        if attempt.answer is None:
+            self._not_started(container, None, attempt.failed_ns)
+        elif attempt.answer.start_error:
+            self._not_started(container, attempt.answer.code, attempt.failed_ns)
+        # Otherwise nobody tried to start it: only its networks were changed.
+
+    def _not_started(self, container: Container, code: int | None, at_ns: int, *, seen: bool = True) -> None:
+        container.attempts += 1
+        container.last_end_ns = at_ns
+        job = Run(container, container.attempts, at_ns, None).job(self._rules)
+        evidence = Evidence(never_started=True, notes=("The engine could not start it.",))
+        self._out.append(Exit(job, code, at_ns, evidence, recovered=not seen))
+        self._forget(container)
+
+    # Evidence
+
+    def _oom(self, container: Container, event: Event, _now: float) -> None:
+        self._oom_killed(container, OomKill(Witness.EVENT, event.at_ns), event.at_ns)
+
+    def _oom_killed(self, container: Container, oom_kill: OomKill, at_ns: int) -> None:
+        run = container.run_at(at_ns)
+        if run is not None:
+            self._waiting.oom_killed(run, oom_kill)
+
+    def _kill(self, container: Container, event: Event, _now: float) -> None:
+        run = container.run
+        if run is not None and len(run.kills) < _MAX_KILLS_KEPT:
+            hidden = Shadowed.SIGNAL in container.shadowed
+            run.kills.append(Kill(None if hidden else event.signal, event.at_ns))
+
+    def _enrich(self, container: Container, snapshot: Snapshot) -> None:
+        """What an inspection says of a run that is ending; a later run's answer says nothing of it."""
+        for run in container.ending:
+            if snapshot.running or snapshot.started_ns is None or snapshot.started_ns > run.ended_ns:
+                continue
+            if run.started_ns is None:
+                run.began_ns = run.started_ns = snapshot.started_ns
+            if run.code_in_doubt and snapshot.code is not None:
+                run.code, run.code_in_doubt = snapshot.code, False
+            if snapshot.oom_killed and not run.oom_kills:
+                run.oom_kills.append(OomKill(Witness.FLAG, None))
+
+    # Ends
+
+    def _die(self, container: Container, event: Event, now: float) -> None:
+        told = next((run for run in container.ending if not run.seen_ending), None)
+        if told is not None and told.began_ns <= event.at_ns:
+            # A list has told of this end; the event is the better witness.
+            told.end(told.code if event.code is None else event.code, event.at_ns, seen=True)
+            container.last_end_ns = event.at_ns
+        elif container.run is not None:
+            self._end(container, event.code, event.at_ns, now, seen=True)
+        elif container.last_end_ns is None:
+            container.run = Run(container, container.attempts + 1, event.at_ns, None, announced=True)
+            container.attempts += 1
+            self._end(container, event.code, event.at_ns, now, seen=True)
+        # Otherwise its end is counted already: engines can say ``die`` twice for one run.
+
+    def _end(self, container: Container, code: int | None, at_ns: int, now: float, *, seen: bool) -> None:
+        run, container.run = container.run, None
+        if run is not None:
+            run.end(code, at_ns, seen=seen)
+            container.last_end_ns = at_ns
+            self._waiting.enter(run, now)
+
+    def _destroy(self, container: Container, event: Event, now: float) -> None:
+        container.destroyed = True
+        self._end(container, None, event.at_ns, now, seen=False)
+        self._forget(container)
+
+    # Lists
+
+    def _too_old(self, snapshot: Snapshot, as_of_ns: int) -> bool:
+        ended_ns = snapshot.created_ns if snapshot.started_ns is None else snapshot.finished_ns
+        return bool(
+            self._rules.memory_ns
+            and not snapshot.running
+            and ended_ns is not None
+            and ended_ns < as_of_ns - self._rules.memory_ns
+        )
+
+    def _found(self, snapshot: Snapshot, now: float) -> None:
+        """One container of a list, held against what is on record of it."""
+        container = self._containers.get(snapshot.container_id)
+        if container is None:
+            container = self._meet(snapshot.container_id, self._recall(snapshot.container_id))
+            container.attempts = max(container.attempts, snapshot.restart_count)
+        container.learn(snapshot)
+        if snapshot.started_ns is None:
+            self._found_unstarted(container, snapshot)
+            return
+        if container.run is not None and snapshot.started_ns > container.run.began_ns:
+            # It has been started anew since: how the run on record ended, nobody saw.
+            self._end(container, None, snapshot.started_ns, now, seen=False)
+        if not container.has_counted(snapshot.started_ns):
+            self._begin(container, snapshot.started_ns, snapshot.started_ns)
+        if container.run is not None and not snapshot.running:
+            self._end(container, snapshot.code, snapshot.finished_ns or snapshot.started_ns, now, seen=False)
+            self._enrich(container, snapshot)
+
+    def _found_unstarted(self, container: Container, snapshot: Snapshot) -> None:
+        if snapshot.start_error and container.last_end_ns is None and container.attempt is None:
+            self._not_started(container, snapshot.code, snapshot.created_ns, seen=False)
+
+
+_HANDLERS: dict[Happening, Callable[[Tracker, Container, Event, float], None]] = {
+    Happening.START_ATTEMPT: Tracker._start_attempt,  # noqa: SLF001  # the table is the class's own
+    Happening.START_ATTEMPT_OVER: Tracker._start_attempt_over,  # noqa: SLF001
+    Happening.START: Tracker._start,  # noqa: SLF001
+    Happening.OOM: Tracker._oom,  # noqa: SLF001
+    Happening.KILL: Tracker._kill,  # noqa: SLF001
+    Happening.DIE: Tracker._die,  # noqa: SLF001
+    Happening.RENAME: Tracker._rename,  # noqa: SLF001
+    Happening.DESTROY: Tracker._destroy,  # noqa: SLF001
+}

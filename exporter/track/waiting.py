@@ -1,0 +1,94 @@
+"""The waiting room: runs that have ended, for as long as something may yet come that changes the verdict."""
+
+from __future__ import annotations
+
+from exporter.engines.port import KernelKills
+from exporter.evidence import OomKill, RunRecord, UnexplainedKills, Witness, oom_count, requested_end, weigh
+from exporter.model import Exit
+from exporter.track.records import Rules, Run
+
+OOM_CODE = 137
+_MAX_KEPT = 1_000
+
+
+class WaitingRoom:
+    """Keeps ended runs until they can be judged, and the OOM kills that nobody has explained yet."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._runs: list[Run] = []
+        self._kernel = UnexplainedKills(rules.oom_window_ns)
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next run is let go at the latest; None while nothing waits."""
+        return min((max(run.enrich_by, run.oom_by) for run in self._runs), default=None)
+
+    def enter(self, run: Run, now: float) -> None:
+        """A run has ended."""
+        run.enrich_by, run.oom_by = now + self._rules.enrich_seconds, now + self._rules.oom_seconds
+        run.container.ending.append(run)
+        self._runs.append(run)
+
+    def leave(self, now: float) -> list[Exit]:
+        """The exits of all runs that need not wait any longer."""
+        return [self._finished(run) for run in [run for run in self._runs if self._ready(run, now)]]
+
+    def counted(self, kills: KernelKills) -> None:
+        """The kernel's counter has moved."""
+        self._kernel.counted(kills.counted, kills.at_ns)
+
+    def oom_killed(self, run: Run, oom_kill: OomKill) -> None:
+        """A run had a process killed for memory; what one witness has said, another only repeats."""
+        if len(run.oom_kills) >= _MAX_KEPT:
+            return
+        before = oom_count(run.oom_kills)
+        run.oom_kills.append(oom_kill)
+        if oom_count(run.oom_kills) > before and oom_kill.at_ns is not None:
+            self._kernel.explained(oom_kill.at_ns)
+
+    def _ready(self, run: Run, now: float) -> bool:
+        """Whether nothing more can come that would change the verdict."""
+        if run.container.inspections and now < run.enrich_by:
+            return False
+        if not run.seen_ending or self._oom_possible(run):
+            return now >= run.oom_by
+        return True
+
+    def _oom_possible(self, run: Run) -> bool:
+        """Whether an OOM kill of which nobody has told yet could explain this end."""
+        if run.code == 0 or run.oom_kills or requested_end(run.kills, run.container.stop_signal):
+            return False
+        return not self._rules.kernel_counts or self._kernel.near(run.ended_ns) is not None
+
+    def _finished(self, run: Run) -> Exit:
+        self._runs.remove(run)
+        run.container.ending.remove(run)
+        self._take_kernels_word(run)
+        record = RunRecord(
+            run.code,
+            run.ended_ns,
+            run.kills,
+            run.oom_kills,
+            run.container.stop_signal,
+            self._rules.oom_window_ns,
+        )
+        return Exit(
+            run.job(self._rules),
+            run.code,
+            run.ended_ns,
+            weigh(record),
+            oom_count(run.oom_kills),
+            recovered=not run.seen_ending,
+        )
+
+    def _take_kernels_word(self, run: Run) -> None:
+        """A kill that nobody else accounts for is this run's; one with 137 goes before others."""
+        if not self._rules.kernel_counts or not run.seen_ending or not self._oom_possible(run):
+            return
+        at_ns = self._kernel.near(run.ended_ns)
+        likelier = run.code != OOM_CODE and any(
+            other.code == OOM_CODE and self._oom_possible(other) for other in self._runs
+        )
+        if at_ns is not None and not likelier:
+            self.oom_killed(run, OomKill(Witness.COUNTER, at_ns))

@@ -1,0 +1,202 @@
+"""An ssh server of a test's own, on the loopback, that leads to a private engine.
+
+Who logs in is root, and finds DOCKER_HOST set. Nothing of the user's is read or written: neither
+~/.ssh nor ~/.docker, and not the system's configuration of ssh, client or server.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.integration.keys import LOOPBACK, write_ssh_key
+from tests.lab import install
+from tests.lab.errors import LabError
+from tests.lab.exporter import free_port
+from tests.lab.orphans import kill_all
+from tests.lab.process import LoggedProcess, system_path
+from tests.lab.wait import wait_until
+
+PACKAGES: Mapping[str, str] = {"sshd": "openssh-server", "ssh": "openssh-client"}
+"""The Debian package of each program."""
+
+READY_SECONDS = 20.0
+PATIENCE_SECONDS = 10.0
+PRIVILEGE_SEPARATION = Path("/run/sshd")
+
+
+def ensure_ssh() -> None:
+    """Have every program of ``PACKAGES`` on this machine, installing them on Debian as root."""
+    missing = [name for name in PACKAGES if _program(name) is None]
+    if not missing:
+        return
+    packages = [PACKAGES[name] for name in missing]
+    if not install._is_debian() or os.geteuid() != 0:
+        raise LabError(f"{', '.join(missing)} not found: install {' '.join(packages)}")
+    with install._no_service_starts():
+        install._apt_get("update", "--quiet")
+        install._apt_get("install", "--quiet", "--yes", "--no-install-recommends", *packages)
+
+
+class Sshd:
+    """A running ssh server; as a context manager it is gone on exit, with all its sessions."""
+
+    def __init__(self, directory: Path, docker_host: str) -> None:
+        """Choose where its files lie, and which engine is meant by ``docker`` there."""
+        self._directory = directory
+        self._docker_host = docker_host
+        self._port = free_port()
+        self._process: LoggedProcess | None = None
+        self._made_directory = False
+
+    def __enter__(self) -> Self:
+        """Start it; return when it listens."""
+        self._write_files()
+        self._made_directory = not PRIVILEGE_SEPARATION.exists()
+        PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it and every session."""
+        self.stop()
+        if self._made_directory:
+            PRIVILEGE_SEPARATION.rmdir()
+
+    @property
+    def url(self) -> str:
+        """The engine behind it, as a Docker host."""
+        return f"ssh://root@{LOOPBACK}:{self._port}"
+
+    @property
+    def home(self) -> Path:
+        """A home directory whose .ssh opens it: configuration, known host, key."""
+        return self._directory / "home"
+
+    @property
+    def programs(self) -> Path:
+        """A directory for PATH with an ``ssh`` that reads the configuration in ``home``.
+
+        The real one asks passwd for the home of the user, not the environment.
+        """
+        return self._directory / "bin"
+
+    @property
+    def sessions(self) -> set[int]:
+        """The ids of the processes that serve those who are connected."""
+        return set() if self._process is None else _descendants(self._process.pid)
+
+    def start(self) -> None:
+        """Start it, again after ``stop()``; return when it listens."""
+        command = [_needed("sshd"), "-D", "-e", "-f", self._directory / "sshd_config"]
+        self._process = process = LoggedProcess(command, self._directory / "sshd.log")
+        wait_until(lambda: not process.alive or self._listens(), READY_SECONDS)
+        if not (process.alive and self._listens()):
+            self.stop()
+            raise LabError(f"sshd does not listen; its log ends with:\n{process.log_tail()}")
+
+    def stop(self) -> None:
+        """End it with every session, as when the host is gone."""
+        if self._process is not None:
+            sessions = self.sessions
+            self._process.end(PATIENCE_SECONDS)
+            kill_all(sessions)
+
+    def drop_sessions(self) -> None:
+        """Cut off who is connected, and let them come again."""
+        kill_all(self.sessions)
+
+    def _listens(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex((LOOPBACK, self._port)) == 0
+
+    def _write_files(self) -> None:
+        ssh = self.home / ".ssh"
+        ssh.mkdir(parents=True, mode=0o700)
+        (self._directory / "docker").mkdir()
+        host_key = write_ssh_key(self._directory / "host_key")
+        (ssh / "known_hosts").write_text(f"[{LOOPBACK}]:{self._port} {host_key}\n")
+        (self._directory / "authorized_keys").write_text(f"{write_ssh_key(ssh / 'id_ed25519')}\n")
+        (ssh / "config").write_text(_client_settings(ssh))
+        (self._directory / "sshd_config").write_text(self._server_settings())
+        self.programs.mkdir()
+        wrapper = self.programs / "ssh"
+        wrapper.write_text(f'#!/bin/sh\nexec {_needed("ssh")} -F "{ssh}/config" "$@"\n')
+        wrapper.chmod(0o755)
+
+    def _server_settings(self) -> str:
+        environment = {
+            "DOCKER_HOST": self._docker_host,
+            "DOCKER_CONFIG": self._directory / "docker",
+            "PATH": system_path(),
+        }
+        settings = {
+            "ListenAddress": f"{LOOPBACK}:{self._port}",
+            "HostKey": self._directory / "host_key",
+            "AuthorizedKeysFile": self._directory / "authorized_keys",
+            "PidFile": "none",
+            "PermitRootLogin": "prohibit-password",
+            "PasswordAuthentication": "no",
+            "KbdInteractiveAuthentication": "no",
+            "UsePAM": "no",
+            # The files lie below /tmp, which everybody may write to.
+            "StrictModes": "no",
+            # One directive with all: of several, the first alone counts.
+            "SetEnv": " ".join(f'"{name}={value}"' for name, value in environment.items()),
+        }
+        return "".join(f"{name} {value}\n" for name, value in settings.items())
+
+
+def _client_settings(ssh: Path) -> str:
+    # What both clients understand; paramiko takes the known hosts from ~/.ssh on its own.
+    return (
+        f"Host *\n"
+        f"  IdentityFile {ssh / 'id_ed25519'}\n"
+        f"  IdentitiesOnly yes\n"
+        f"  UserKnownHostsFile {ssh / 'known_hosts'}\n"
+        f"  GlobalKnownHostsFile /dev/null\n"
+        f"  StrictHostKeyChecking yes\n"
+        f"  BatchMode yes\n"
+    )
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=system_path())
+
+
+def _needed(name: str) -> str:
+    path = _program(name)
+    if path is None:
+        raise LabError(f"{name} not found: install {PACKAGES[name]}, or call ensure_ssh()")
+    return path
+
+
+def _descendants(pid: int) -> set[int]:
+    children = {child for child, parent in _parents().items() if parent == pid}
+    return children.union(*(_descendants(child) for child in children))
+
+
+def children_of(pid: int) -> set[int]:
+    """The ids of the processes that ``pid`` has started and not yet asked for their end."""
+    return {child for child, parent in _parents().items() if parent == pid}
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every process, zombies too."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                # It ended between the listing and the reading.
+                continue
+            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    return parents
