@@ -44,10 +44,15 @@ class Tape:
         return sum(len(container.kind.outcomes) for container in self.containers)
 
 
-def record(directory: Path, mix: tuple[Kind, ...], containers: int, workloads: int) -> Tape:
-    """A tape of so many containers of so many workloads, always the same save for its time."""
+def record(
+    directory: Path, mix: tuple[Kind, ...], containers: int, workloads: int, *, spacing_ns: int = SPACING_NS
+) -> Tape:
+    """A tape of so many containers of so many workloads, always the same save for its time.
+
+    One begins every ``spacing_ns``: with the default some twenty of them run at any time.
+    """
     directory.mkdir()
-    cast = tuple(_cast(mix, containers, workloads))
+    cast = tuple(_cast(mix, containers, workloads, spacing_ns))
     events = [line for _, line in sorted(_timed_events(cast), key=lambda timed: timed[0])]
     tape = Tape(directory / "events.jsonl", directory / "inspects.jsonl", cast, len(events))
     tape.events.write_text("".join(events), encoding="utf-8")
@@ -55,7 +60,7 @@ def record(directory: Path, mix: tuple[Kind, ...], containers: int, workloads: i
     return tape
 
 
-def _cast(mix: tuple[Kind, ...], count: int, workloads: int) -> Iterator[Container]:
+def _cast(mix: tuple[Kind, ...], count: int, workloads: int, spacing_ns: int) -> Iterator[Container]:
     """Every kind in each hundred, in an order that is shuffled but always the same."""
     shuffle = random.Random(SEED).shuffle  # noqa: S311  # not a secret
     begin_ns = time.time_ns() - AGE_NS
@@ -65,7 +70,7 @@ def _cast(mix: tuple[Kind, ...], count: int, workloads: int) -> Iterator[Contain
             kinds = hundred(mix)
             shuffle(kinds)
         kind = kinds.pop()
-        yield _container(kind, number, begin_ns + number * SPACING_NS, number % workloads)
+        yield _container(kind, number, begin_ns + number * spacing_ns, number % workloads)
 
 
 def _container(kind: Kind, number: int, begin_ns: int, workload: int) -> Container:

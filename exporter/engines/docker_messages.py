@@ -65,6 +65,7 @@ def snapshot(message: Mapping[str, Any]) -> Snapshot:
     state, config, host = message["State"], message["Config"], message.get("HostConfig") or {}
     started = nanoseconds(state["StartedAt"])
     running = bool(state.get("Running")) and not state.get("Restarting")
+    code = None if running else _code(state.get("ExitCode"))
     return Snapshot(
         container_id=str(message["Id"]),
         name=clean(message["Name"]).lstrip("/"),
@@ -74,9 +75,10 @@ def snapshot(message: Mapping[str, Any]) -> Snapshot:
         created_ns=nanoseconds(message["Created"]) or 0,
         started_ns=started,
         finished_ns=None if running else nanoseconds(state["FinishedAt"]),
-        code=None if running else _code(state.get("ExitCode")),
+        code=code,
         oom_killed=bool(state.get("OOMKilled")),
-        start_error=bool(state.get("Error")) and not running,
+        # While --rm removes a container that could not start, its error is gone before its code.
+        start_error=not running and (bool(state.get("Error")) or bool(started is None and code)),
         memory_limit_bytes=int(host.get("Memory") or 0) or None,
         restart_count=int(message.get("RestartCount") or 0),
         stop_signal=signal_number(config.get("StopSignal") or "SIGTERM") or signals.SIGTERM,

@@ -124,7 +124,8 @@ class Tracker:
         container.run = Run(container, job.attempt, job.began_ns, job.started_ns, announced=True)
 
     def _forget(self, container: Container) -> None:
-        if container.destroyed and not container.ending:
+        """Let go of a container that is removed, once nothing about it is open."""
+        if container.destroyed and not container.ending and container.attempt is None:
             self._containers.pop(container.id, None)
             self._gone[container.id] = None
             while len(self._gone) > _GONE_REMEMBERED:
@@ -176,6 +177,7 @@ class Tracker:
         elif attempt.answer.start_error:
             self._not_started(container, attempt.answer.code, attempt.failed_ns)
         # Otherwise nobody tried to start it: only its networks were changed.
+        self._forget(container)
 
     def _not_started(self, container: Container, code: int | None, at_ns: int, *, seen: bool = True) -> None:
         container.attempts += 1
@@ -183,7 +185,6 @@ class Tracker:
         job = Run(container, container.attempts, at_ns, None).job(self._rules)
         evidence = Evidence(never_started=True, notes=("The engine could not start it.",))
         self._out.append(Exit(job, code, at_ns, evidence, recovered=not seen))
-        self._forget(container)
 
     # Evidence
 
@@ -238,6 +239,9 @@ class Tracker:
 
     def _destroy(self, container: Container, event: Event, now: float) -> None:
         container.destroyed = True
+        if container.attempt is not None and container.attempt.failed_ns is None:
+            # Removed in the middle of a try whose end was not told: created, connected, never started.
+            container.attempt = None
         self._end(container, None, event.at_ns, now, seen=False)
         self._forget(container)
 

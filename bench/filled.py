@@ -1,0 +1,81 @@
+"""The exporter with thousands of jobs behind it: the memory that it takes, and what a scrape costs."""
+
+import gzip
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.engine import TapeEngine
+from bench.exporter import Exporter, Scrape
+from bench.replay import trickle
+from bench.tape import Tape
+from bench.verify import verify
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident MiB: when the jobs have ended, when it has been scraped for a while, and at most."""
+
+    resident: float
+    scraped: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """What scrapes of one form took, in seconds, and the bytes of the last."""
+
+    seconds: tuple[float, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """All that was measured of one exporter."""
+
+    fresh: Memory
+    restarted: Memory
+    plain: Scrapes
+    compressed: Scrapes
+    series: int
+
+
+def filled(tape: Tape, directory: Path, *, with_ssh: bool, scrapes: int) -> Filled:
+    """Let the tape happen at an easy pace, weigh, scrape so many times in each form; and after a restart."""
+    with TapeEngine(tape, directory, answered=True, local=True) as engine:
+        with Exporter(engine.url, directory, with_ssh=with_ssh) as exporter:
+            trickle(tape, engine, exporter)
+            resident = exporter.resident
+            both = [(exporter.scrape(), exporter.scrape(compressed=True)) for _ in range(scrapes)]
+            fresh = Memory(resident, exporter.resident, exporter.peak)
+            verify(exporter, tape, answered=True)
+        with Exporter(engine.url, directory, with_ssh=with_ssh) as exporter:
+            restarted = _restarted(exporter, scrapes)
+            verify(exporter, tape, answered=True)
+    plain, compressed = _scrapes(one for one, _ in both), _scrapes(other for _, other in both)
+    return Filled(fresh, restarted, plain, compressed, _series(both[-1]))
+
+
+def _restarted(exporter: Exporter, scrapes: int) -> Memory:
+    resident = exporter.resident
+    for _ in range(scrapes):
+        exporter.scrape()
+    return Memory(resident, exporter.resident, exporter.peak)
+
+
+def _scrapes(made: Iterable[Scrape]) -> Scrapes:
+    all_of_them = tuple(made)
+    return Scrapes(tuple(scrape.seconds for scrape in all_of_them), len(all_of_them[-1].body))
+
+
+def _series(pair: tuple[Scrape, Scrape]) -> int:
+    """How many series there are, in the plain form and the same in the other."""
+    plain, compressed = (len(lines(body)) for body in (pair[0].body, gzip.decompress(pair[1].body)))
+    if plain != compressed:
+        raise RuntimeError(f"{plain} series in plain text, {compressed} in gzip")
+    return plain
+
+
+def lines(exposition: bytes) -> list[bytes]:
+    """The lines that are series."""
+    return [line for line in exposition.splitlines() if line and not line.startswith(b"#")]

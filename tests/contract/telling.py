@@ -1,0 +1,241 @@
+"""Telling a tracker what an engine tells, on a clock that is moved by hand; and what should come of it.
+
+Moments are seconds since a beginning long ago on the engine's clock. The tracker's own clock starts
+at 0 and stands still unless a test says ``passes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from exporter.engines.port import Event, Happening, KernelKills, Shadowed, Snapshot
+from exporter.model import Evidence, Exit, Job, Remembered, Workload
+from exporter.track import Rules, Tracker
+
+SECOND = 10**9
+BEGINNING = 1_700_000_000 * SECOND
+HOST = "host"
+IMAGE = "job:1"
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+
+
+def at(seconds: float) -> int:
+    """The moment on the engine's clock, in nanoseconds."""
+    return BEGINNING + round(seconds * SECOND)
+
+
+# --- what an engine tells
+
+
+def told(happening: Happening, seconds: float, container: str = A) -> Event:
+    """An event that says nothing but what happened."""
+    return Event(happening, container, at(seconds), container[0], IMAGE)
+
+
+def create(seconds: float, container: str = A) -> Event:
+    """It is made."""
+    return told(Happening.CREATE, seconds, container)
+
+
+def attempt(seconds: float, container: str = A) -> Event:
+    """Its start is tried: an event of its network, which knows neither name nor image."""
+    return Event(Happening.START_ATTEMPT, container, at(seconds))
+
+
+def over(seconds: float, container: str = A) -> Event:
+    """It leaves its network again."""
+    return Event(Happening.START_ATTEMPT_OVER, container, at(seconds))
+
+
+def start(seconds: float, container: str = A) -> Event:
+    """It starts."""
+    return told(Happening.START, seconds, container)
+
+
+def oom(seconds: float, container: str = A) -> Event:
+    """A process of it is killed for memory."""
+    return told(Happening.OOM, seconds, container)
+
+
+def destroy(seconds: float, container: str = A) -> Event:
+    """It is removed."""
+    return told(Happening.DESTROY, seconds, container)
+
+
+def kill(seconds: float, signal: int | None, container: str = A) -> Event:
+    """The engine is asked to send it a signal."""
+    return Event(Happening.KILL, container, at(seconds), container[0], IMAGE, signal=signal)
+
+
+def die(seconds: float, code: int | None, container: str = A) -> Event:
+    """It ends."""
+    return Event(Happening.DIE, container, at(seconds), container[0], IMAGE, code=code)
+
+
+def hiding(event: Event, *hidden: Shadowed) -> Event:
+    """The same of a container with a label that hides such facts in its other events."""
+    return Event(
+        event.happening, event.container_id, event.at_ns, event.name, event.image, shadowed=frozenset(hidden)
+    )
+
+
+def running(
+    started: float, container: str = A, *, limit: int | None = None, labels: Mapping[str, str] | None = None
+) -> Snapshot:
+    """How an engine shows it while it runs."""
+    return Snapshot(
+        container,
+        container[0],
+        IMAGE,
+        labels or {},
+        running=True,
+        created_ns=at(-1),
+        started_ns=at(started),
+        memory_limit_bytes=limit,
+    )
+
+
+def exited(
+    started: float,
+    finished: float,
+    code: int,
+    container: str = A,
+    *,
+    oom_killed: bool = False,
+    start_error: bool = False,
+    restarts: int = 0,
+) -> Snapshot:
+    """How an engine shows it after its end, or, with ``start_error``, after a failed try to start it anew."""
+    return Snapshot(
+        container,
+        container[0],
+        IMAGE,
+        {},
+        running=False,
+        created_ns=at(-1),
+        started_ns=at(started),
+        finished_ns=at(finished),
+        code=code,
+        oom_killed=oom_killed,
+        start_error=start_error,
+        restart_count=restarts,
+    )
+
+
+def created(container: str = A) -> Snapshot:
+    """How an engine shows it before its first start."""
+    return Snapshot(container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=0)
+
+
+def unstartable(code: int, container: str = A) -> Snapshot:
+    """How an engine shows it when its first start has failed."""
+    return Snapshot(
+        container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=code, start_error=True
+    )
+
+
+class Telling:
+    """A tracker that is told; ``came`` is what came of it since the last time it was asked."""
+
+    def __init__(
+        self,
+        *,
+        kernel_counts: bool = False,
+        memory_seconds: int = 0,
+        past: Mapping[str, Remembered] | None = None,
+        runs: Iterable[Job] = (),
+    ) -> None:
+        rules = Rules(HOST, kernel_counts=kernel_counts, memory_ns=memory_seconds * SECOND)
+        self.now = 0.0
+        self.tracker = Tracker(rules, dict(past or {}).get, runs)
+
+    def events(self, *events: Event) -> Self:
+        """Events about whose containers nobody asks."""
+        for event in events:
+            self.tracker.event(event, self.now)
+        return self
+
+    def asking(self, *events: Event) -> Self:
+        """Events about whose containers the engine is asked."""
+        for event in events:
+            self.tracker.event(event, self.now, inspecting=True)
+        return self
+
+    def answer(self, snapshot: Snapshot | None, container: str = A) -> Self:
+        """An answer comes."""
+        self.tracker.inspected(container, snapshot, self.now)
+        return self
+
+    def list(self, *snapshots: Snapshot, as_of: float) -> Self:
+        """A list of all containers comes, made after ``as_of``."""
+        self.tracker.listed(snapshots, at(as_of), self.now)
+        return self
+
+    def kernel(self, seconds: float, *, counted: int = 0, logged: tuple[str, ...] = ()) -> Self:
+        """The kernel is asked, and has killed."""
+        self.tracker.kernel(KernelKills(counted, logged, at(seconds)), self.now)
+        return self
+
+    def passes(self, seconds: float) -> Self:
+        """Time goes by."""
+        self.now += seconds
+        self.tracker.due(self.now)
+        return self
+
+    def came(self) -> list[Job | Exit]:
+        """What began or ended."""
+        return self.tracker.take()
+
+
+# --- what should come of it
+
+
+def job(
+    began: float,
+    container: str = A,
+    *,
+    attempt: int = 1,
+    started: float | None = None,
+    never_started: bool = False,
+    limit: int | None = None,
+    created: bool = False,
+    named: str | None = None,
+    image: str = IMAGE,
+    workload: str = "job",
+) -> Job:
+    """A job; ``created`` says that an answer has told when its container was made."""
+    started_ns = at(began if started is None else started)
+    return Job(
+        container_id=container,
+        attempt=attempt,
+        name=container[0] if named is None else named,
+        instance=HOST,
+        workload=Workload(workload, "job" if image else workload),
+        image=image,
+        began_ns=at(began),
+        created_ns=at(-1) if created else None,
+        started_ns=None if never_started else started_ns,
+        memory_limit_bytes=limit,
+    )
+
+
+def ended(
+    run: Job,
+    code: int | None,
+    seconds: float,
+    *notes: str,
+    oom_killed: bool = False,
+    asked_to_stop: bool = False,
+    oom_kills: int = 0,
+    recovered: bool = False,
+) -> Exit:
+    """The end of a job that had started."""
+    evidence = Evidence(oom_killed=oom_killed, asked_to_stop=asked_to_stop, notes=notes)
+    return Exit(run, code, at(seconds), evidence, oom_kills, recovered)
+
+
+def not_started(run: Job, code: int | None, seconds: float, *, recovered: bool = False) -> Exit:
+    """The end of a job that the engine could not start."""
+    evidence = Evidence(never_started=True, notes=("The engine could not start it.",))
+    return Exit(run, code, at(seconds), evidence, recovered=recovered)

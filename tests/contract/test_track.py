@@ -1,0 +1,856 @@
+"""What a tracker makes of what an engine tells: each exit once, with all that is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.engines.port import Event, Happening, Shadowed
+from exporter.model import Remembered
+from tests.contract.telling import (
+    A,
+    B,
+    C,
+    Telling,
+    attempt,
+    at,
+    create,
+    created,
+    destroy,
+    die,
+    ended,
+    exited,
+    hiding,
+    job,
+    kill,
+    not_started,
+    oom,
+    over,
+    running,
+    start,
+    told,
+    unstartable,
+)
+
+REPORTED = "The engine reported an OOM kill"
+COUNTED = "The kernel counted an OOM kill that no other container accounts for."
+FLAGGED = "The engine's OOMKilled flag is set."
+LOGGED = "The kernel's log names this container for an OOM kill."
+RAN_BEFORE = {A: Remembered(attempts=1, last_end_ns=at(1))}
+RUNS = {A: Remembered(attempts=1, last_end_ns=None)}
+
+# --- joining
+
+
+def test_a_job_begins_with_its_start() -> None:
+    assert Telling().events(create(-1), start(0)).came() == [job(0)]
+
+
+def test_a_job_that_is_asked_about_begins_with_the_answer_and_all_it_knows() -> None:
+    telling = Telling().events(create(-1)).asking(start(0))
+    assert telling.came() == []
+    assert telling.answer(running(-0.003, limit=64)).came() == [job(0, limit=64, created=True)]
+
+
+def test_a_job_that_nobody_could_answer_about_begins_all_the_same() -> None:
+    assert Telling().asking(start(0)).answer(None).came() == [job(0)]
+
+
+def test_a_job_ends_with_its_die() -> None:
+    assert Telling().events(start(0), die(1, 0)).came() == [job(0), ended(job(0), 0, 1)]
+
+
+def test_all_that_happened_in_a_run_is_known_at_its_end() -> None:
+    telling = Telling().events(start(0), oom(0.5), kill(0.8, 1), kill(0.9, 15), die(1, 137))
+    assert telling.came() == [
+        job(0),
+        ended(
+            job(0),
+            137,
+            1,
+            f"{REPORTED} 0.500 s before the end.",
+            "The engine was asked to send SIGHUP 0.200 s before the end.",
+            "The engine was asked to send SIGTERM 0.100 s before the end.",
+            asked_to_stop=True,
+            oom_kills=1,
+        ),
+    ]
+
+
+def test_an_oom_kill_before_the_end_explains_it() -> None:
+    telling = Telling().events(start(0), oom(0.95), die(1, 137))
+    assert telling.came() == [
+        job(0),
+        ended(job(0), 137, 1, f"{REPORTED} 0.050 s before the end.", oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_every_oom_kill_that_a_job_survives_is_counted() -> None:
+    telling = Telling().events(start(0), oom(1), oom(2), die(60, 0))
+    notes = (f"{REPORTED} 59.000 s before the end.", f"{REPORTED} 58.000 s before the end.")
+    assert telling.came() == [job(0), ended(job(0), 0, 60, *notes, oom_kills=2)]
+
+
+def test_each_run_of_a_container_is_an_attempt_with_its_own_evidence() -> None:
+    telling = Telling().events(start(0), oom(0.9), die(1, 137), start(2), kill(2.9, 9), die(3, 137))
+    second = job(2, attempt=2)
+    assert telling.came() == [
+        job(0),
+        ended(job(0), 137, 1, f"{REPORTED} 0.100 s before the end.", oom_killed=True, oom_kills=1),
+        second,
+        ended(
+            second, 137, 3, "The engine was asked to send SIGKILL 0.100 s before the end.", asked_to_stop=True
+        ),
+    ]
+
+
+def test_containers_do_not_mix() -> None:
+    telling = Telling().events(start(0), start(0, B), oom(0.9, B), die(1, 0), die(1, 137, B))
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 0, 1),
+        ended(job(0, B), 137, 1, f"{REPORTED} 0.100 s before the end.", oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_an_end_whose_beginning_was_not_seen_counts_and_learns_the_beginning_from_the_answer() -> None:
+    telling = Telling().asking(die(9, 3))
+    assert telling.came() == []
+    assert telling.answer(exited(0, 8.9, 3)).passes(1).came() == [ended(job(0, created=True), 3, 9)]
+
+
+def test_an_end_whose_beginning_nobody_knows_counts() -> None:
+    telling = Telling().asking(die(9, 0)).answer(None)
+    assert telling.came() == [ended(job(9, never_started=True), 0, 9)]
+
+
+def test_attempts_go_on_from_those_on_record() -> None:
+    telling = Telling(past=RAN_BEFORE).events(start(2), die(3, 0))
+    assert telling.came() == [job(2, attempt=2), ended(job(2, attempt=2), 0, 3)]
+
+
+def test_a_malformed_and_a_foreign_event_change_nothing() -> None:
+    telling = Telling().events(start(0), Event(Happening.MALFORMED), Event(Happening.OTHER), die(1, 0))
+    assert telling.came() == [job(0), ended(job(0), 0, 1)]
+
+
+# --- waiting for a late OOM report
+
+
+def test_an_oom_report_after_the_end_still_explains_it() -> None:
+    telling = Telling().events(start(0), die(1, 137)).passes(0.9)
+    assert telling.came() == [job(0)]
+    assert telling.events(oom(1.005)).came() == [
+        ended(job(0), 137, 1, f"{REPORTED} 0.005 s after the end.", oom_killed=True, oom_kills=1)
+    ]
+
+
+def test_an_oom_report_is_waited_for_no_longer_than_the_rules_say() -> None:
+    telling = Telling().events(start(0), die(1, 137)).passes(1)
+    assert telling.came() == [job(0), ended(job(0), 137, 1)]
+    assert telling.events(oom(1.005)).passes(10).came() == []
+
+
+def test_the_wait_tells_when_it_is_over() -> None:
+    telling = Telling().events(start(0), die(1, 137))
+    assert telling.tracker.next_due == 1.0
+
+
+def test_the_wait_for_an_answer_tells_when_it_is_over() -> None:
+    telling = Telling().events(start(0)).asking(die(1, 255))
+    assert telling.tracker.next_due == 2.0
+
+
+def test_nothing_is_due_while_nothing_waits() -> None:
+    telling = Telling().events(start(0), die(1, 0))
+    assert telling.tracker.next_due is None
+
+
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [
+        pytest.param((), 0, id="success"),
+        pytest.param((oom(0.5),), 137, id="an OOM kill that is known"),
+        pytest.param((kill(0.5, 9),), 137, id="docker kill"),
+        pytest.param((kill(0.5, 15),), 143, id="docker stop"),
+        pytest.param((kill(0.5, 15), kill(0.8, 9)), 137, id="docker stop that timed out"),
+    ],
+)
+def test_an_end_that_no_late_oom_report_could_change_is_not_delayed(
+    before: tuple[Event, ...], code: int
+) -> None:
+    (_, end) = Telling().events(start(0), *before, die(1, code)).came()
+    assert getattr(end, "code", None) == code
+
+
+def test_an_end_that_the_kernels_silence_explains_is_not_delayed() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), die(1, 137))
+    assert telling.came() == [job(0), ended(job(0), 137, 1)]
+
+
+def test_a_signal_that_asks_for_no_end_leaves_the_wait_as_it_is() -> None:
+    telling = Telling().events(start(0), kill(0.5, 1), die(1, 3))
+    assert telling.came() == [job(0)]
+    note = "The engine was asked to send SIGHUP 0.500 s before the end."
+    assert telling.passes(1).came() == [ended(job(0), 3, 1, note)]
+
+
+def test_an_end_waits_for_the_answer_that_is_on_its_way() -> None:
+    telling = Telling().asking(start(0)).events(die(1, 0))
+    assert telling.came() == []
+    assert telling.answer(exited(0, 1, 0)).came() == [ended(job(0, created=True), 0, 1)]
+
+
+def test_an_answer_that_does_not_come_is_waited_for_two_seconds() -> None:
+    telling = Telling().asking(start(0)).events(die(1, 0)).passes(1.9)
+    assert telling.came() == []
+    assert telling.passes(0.1).came() == [ended(job(0), 0, 1)]
+
+
+# --- a restart while the run before still waits
+
+
+def test_a_late_oom_report_from_before_the_restart_belongs_to_the_run_that_ended() -> None:
+    telling = Telling().events(start(0), die(1, 137), start(1.1), oom(1.05))
+    second = job(1.1, attempt=2)
+    assert telling.came() == [
+        job(0),
+        second,
+        ended(job(0), 137, 1, f"{REPORTED} 0.050 s after the end.", oom_killed=True, oom_kills=1),
+    ]
+    assert telling.events(die(2, 1)).passes(1).came() == [ended(second, 1, 2)]
+
+
+def test_an_oom_report_from_after_the_restart_belongs_to_the_new_run() -> None:
+    telling = Telling().events(start(0), die(1, 137), start(1.1), oom(1.2), die(1.3, 137))
+    second = job(1.1, attempt=2)
+    assert telling.came() == [
+        job(0),
+        second,
+        ended(second, 137, 1.3, f"{REPORTED} 0.100 s before the end.", oom_killed=True, oom_kills=1),
+    ]
+    assert telling.passes(1).came() == [ended(job(0), 137, 1)]
+
+
+def test_of_two_runs_that_both_wait_the_report_belongs_to_the_one_of_its_time() -> None:
+    telling = Telling().events(start(0), die(1, 137), start(1.1), die(1.3, 1), oom(1.05)).passes(1)
+    second = job(1.1, attempt=2)
+    assert telling.came() == [
+        job(0),
+        second,
+        ended(job(0), 137, 1, f"{REPORTED} 0.050 s after the end.", oom_killed=True, oom_kills=1),
+        ended(second, 1, 1.3),
+    ]
+
+
+def test_a_kill_request_after_the_restart_says_nothing_of_the_run_before() -> None:
+    telling = Telling().events(start(0), die(1, 137), start(1.1), kill(1.2, 9), die(1.3, 137)).passes(1)
+    second = job(1.1, attempt=2)
+    note = "The engine was asked to send SIGKILL 0.100 s before the end."
+    assert telling.came() == [
+        job(0),
+        second,
+        ended(second, 137, 1.3, note, asked_to_stop=True),
+        ended(job(0), 137, 1),
+    ]
+
+
+def test_an_answer_about_the_run_before_says_nothing_of_the_run_that_waits() -> None:
+    telling = Telling().asking(start(0)).events(oom(0.9), die(1, 137), start(1.1), die(1.3, 1))
+    first = ended(
+        job(0, created=True), 137, 1, f"{REPORTED} 0.100 s before the end.", oom_killed=True, oom_kills=1
+    )
+    second = ended(job(1.1, attempt=2, created=True), 1, 1.3)
+    telling.answer(exited(0, 1, 137, oom_killed=True)).passes(1)
+    assert telling.came() == [first, second]
+
+
+# --- the kernel's counter as a witness
+
+
+def test_a_move_of_the_kernels_counter_that_nobody_explains_is_the_ends() -> None:
+    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.95, counted=1).events(die(1, 137))
+    assert telling.came() == [job(0)]
+    assert telling.passes(1).came() == [ended(job(0), 137, 1, COUNTED, oom_killed=True, oom_kills=1)]
+
+
+def test_a_move_of_the_kernels_counter_just_after_the_end_is_taken_within_the_wait() -> None:
+    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.5, counted=1)
+    telling.events(die(1, 1)).kernel(1.01, counted=1).passes(1)
+    assert telling.came() == [job(0), ended(job(0), 1, 1, COUNTED, oom_killed=True, oom_kills=1)]
+
+
+def test_of_two_ends_the_one_with_137_claims_the_kernels_move() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling.events(die(1, 1), die(1.05, 137, B)).passes(1)
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 1, 1),
+        ended(job(0, B), 137, 1.05, COUNTED, oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_of_two_ends_that_share_two_kernel_moves_each_claims_one() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=2)
+    telling.events(die(1, 1), die(1.05, 137, B)).passes(1)
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 1, 1, COUNTED, oom_killed=True, oom_kills=1),
+        ended(job(0, B), 137, 1.05, COUNTED, oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_a_move_of_the_kernels_counter_is_attributed_once() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling.events(die(1, 137), die(1.05, 137, B)).passes(1)
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 137, 1, COUNTED, oom_killed=True, oom_kills=1),
+        ended(job(0, B), 137, 1.05),
+    ]
+
+
+def test_an_older_kernel_move_does_not_let_a_newer_one_be_attributed_twice() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
+    telling.kernel(15, counted=1).events(die(15.1, 137), die(15.2, 137, B)).passes(1)
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 137, 15.1, COUNTED, oom_killed=True, oom_kills=1),
+        ended(job(0, B), 137, 15.2),
+    ]
+
+
+@pytest.mark.parametrize("event_first", [False, True])
+def test_a_kernel_move_that_another_containers_event_explains_is_nobody_elses(*, event_first: bool) -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    if event_first:
+        telling.events(oom(0.94)).kernel(0.95, counted=1)
+    else:
+        telling.kernel(0.95, counted=1).events(oom(0.96))
+    assert telling.events(die(1, 137, B)).came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
+
+
+def test_an_event_explains_the_kernel_move_nearest_to_it_and_not_an_older_one() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
+    telling.kernel(15, counted=1).events(oom(15.01), die(16, 137, B))
+    assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 16)]
+
+
+def test_an_event_that_is_late_for_its_own_run_still_explains_the_kernels_move() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling.events(kill(0.98, 9), die(1, 137), oom(1.01), die(1.1, 137, B))
+    note = "The engine was asked to send SIGKILL 0.020 s before the end."
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 137, 1, note, asked_to_stop=True),
+        ended(job(0, B), 137, 1.1),
+    ]
+
+
+def test_the_engines_flag_explains_the_kernels_move() -> None:
+    telling = Telling(kernel_counts=True).events(start(0, B)).kernel(0.95, counted=1).asking(die(1, 137))
+    telling.answer(exited(0, 1, 137, oom_killed=True)).events(die(1.1, 137, B))
+    assert telling.came() == [
+        job(0, B),
+        ended(job(0, created=True), 137, 1, FLAGGED, oom_killed=True, oom_kills=1),
+        ended(job(0, B), 137, 1.1),
+    ]
+
+
+def test_a_kernel_move_long_before_the_end_does_not_explain_it() -> None:
+    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.5, counted=1).events(die(20, 137))
+    assert telling.came() == [job(0), ended(job(0), 137, 20)]
+
+
+def test_a_line_of_the_kernels_log_names_the_container() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    telling.kernel(0.95, counted=1, logged=(B,)).events(die(1, 137), die(1, 137, B))
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 137, 1),
+        ended(job(0, B), 137, 1, LOGGED, oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_a_line_of_the_kernels_log_that_names_a_stranger_explains_its_move() -> None:
+    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.95, counted=1, logged=(C,))
+    assert telling.events(die(1, 137)).came() == [job(0), ended(job(0), 137, 1)]
+
+
+@pytest.mark.parametrize("event_first", [False, True])
+def test_the_log_line_and_the_event_of_one_kill_count_once(*, event_first: bool) -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    if event_first:
+        telling.events(oom(0.94)).kernel(0.95, counted=1, logged=(A,))
+    else:
+        telling.kernel(0.93, counted=1, logged=(A,)).events(oom(0.94))
+    telling.events(die(1, 137), die(1, 137, B))
+    notes = (LOGGED, f"{REPORTED} 0.060 s before the end.")
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 137, 1, *notes, oom_killed=True, oom_kills=1),
+        ended(job(0, B), 137, 1),
+    ]
+
+
+def test_a_line_of_the_log_that_is_ahead_of_its_count_is_explained_all_the_same() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    telling.kernel(0.9, logged=(A,)).kernel(0.95, counted=1).events(die(1, 137, B))
+    assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
+
+
+def test_success_claims_no_kernel_move() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling.events(die(1, 0), die(1.1, 137, B)).passes(1)
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0), 0, 1),
+        ended(job(0, B), 137, 1.1, COUNTED, oom_killed=True, oom_kills=1),
+    ]
+
+
+# --- at most one exit for each start
+
+
+def test_a_second_die_for_one_start_does_not_count() -> None:
+    telling = Telling().events(start(0), die(1, 0), die(1.1, 137)).passes(2)
+    assert telling.came() == [job(0), ended(job(0), 0, 1)]
+
+
+def test_a_second_die_while_the_first_still_waits_does_not_count() -> None:
+    telling = Telling().events(start(0), die(1, 1), die(1.1, 137)).passes(2)
+    assert telling.came() == [job(0), ended(job(0), 1, 1)]
+
+
+def test_a_second_die_does_not_end_the_next_run() -> None:
+    telling = Telling().events(start(0), die(1, 0), die(1.1, 137), start(2), die(3, 0))
+    second = job(2, attempt=2)
+    assert telling.came() == [job(0), ended(job(0), 0, 1), second, ended(second, 0, 3)]
+
+
+def test_a_start_without_an_end_before_it_makes_that_end_unknown_and_the_new_run_keeps_its_own() -> None:
+    telling = Telling().events(start(0), start(2), die(3, 4)).passes(1)
+    second = job(2, attempt=2)
+    assert telling.came() == [
+        job(0),
+        second,
+        ended(job(0), None, 2, recovered=True),
+        ended(second, 4, 3),
+    ]
+
+
+def test_a_removal_without_an_end_before_it_makes_that_end_unknown() -> None:
+    telling = Telling().events(start(0), destroy(5)).passes(1)
+    assert telling.came() == [job(0), ended(job(0), None, 5, recovered=True)]
+
+
+def test_a_removal_after_the_end_adds_nothing() -> None:
+    telling = Telling().events(start(0), die(1, 3), destroy(1.1)).passes(1)
+    assert telling.came() == [job(0), ended(job(0), 3, 1)]
+
+
+def test_an_oom_report_after_the_removal_still_explains_the_end() -> None:
+    telling = Telling().events(start(0), die(1, 137), destroy(1.1), oom(1.11))
+    assert telling.came() == [
+        job(0),
+        ended(job(0), 137, 1, f"{REPORTED} 0.110 s after the end.", oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_nothing_is_made_of_what_is_told_of_a_removed_container() -> None:
+    telling = Telling().events(start(0), die(1, 0), destroy(1.1))
+    assert telling.came() == [job(0), ended(job(0), 0, 1)]
+    telling.events(oom(1.2), die(1.3, 137)).answer(exited(0, 1, 0)).list(exited(0, 1, 0), as_of=1)
+    assert telling.passes(2).came() == []
+
+
+def test_the_removal_of_a_container_that_never_started_is_no_exit() -> None:
+    assert Telling().events(create(-1), destroy(5)).passes(2).came() == []
+
+
+# --- names
+
+
+def test_a_running_job_that_is_renamed_is_told_anew() -> None:
+    renamed = replace(told(Happening.RENAME, 1), name="new")
+    telling = Telling().events(start(0), renamed, replace(die(2, 0), name="new"))
+    assert telling.came() == [job(0), job(0, named="new"), ended(job(0, named="new"), 0, 2)]
+
+
+def test_a_job_that_is_renamed_before_it_is_told_is_told_once() -> None:
+    renamed = replace(told(Happening.RENAME, 1), name="new")
+    answer = replace(running(0), name="new")
+    assert Telling().asking(start(0)).events(renamed).answer(answer).came() == [
+        job(0, named="new", created=True)
+    ]
+
+
+def test_a_container_without_a_name_is_called_by_its_short_id() -> None:
+    telling = Telling().events(Event(Happening.START, A, at(0)))
+    assert telling.came() == [job(0, named="aaaaaaaaaaaa", image="", workload="unnamed")]
+
+
+# --- codes that may be wrong
+
+
+def test_a_code_that_a_label_hides_is_taken_from_the_answer() -> None:
+    telling = Telling().events(hiding(start(0), Shadowed.CODE)).asking(die(1, 0))
+    assert telling.came() == [job(0)]
+    assert telling.answer(exited(0, 1, 77)).passes(1).came() == [ended(job(0, created=True), 77, 1)]
+
+
+def test_a_code_that_a_label_hides_and_nobody_answers_for_is_unknown() -> None:
+    telling = Telling().events(hiding(start(0), Shadowed.CODE)).asking(die(1, 0)).answer(None).passes(1)
+    assert telling.came() == [job(0), ended(job(0), None, 1)]
+
+
+def test_a_code_that_a_label_may_hide_since_the_beginning_was_not_seen_is_taken_from_the_answer() -> None:
+    telling = Telling().asking(die(1, 0)).answer(exited(0, 1, 77)).passes(1)
+    assert telling.came() == [ended(job(0, created=True), 77, 1)]
+
+
+def test_a_signal_that_a_label_hides_is_a_request_to_end() -> None:
+    telling = Telling().events(hiding(start(0), Shadowed.SIGNAL), kill(0.5, 1), die(1, 137))
+    note = "The engine was asked to send a signal 0.500 s before the end."
+    assert telling.came() == [job(0), ended(job(0), 137, 1, note, asked_to_stop=True)]
+
+
+def test_a_doubtful_255_gives_way_to_the_code_of_the_answer() -> None:
+    telling = Telling().events(start(0)).asking(die(1, 255)).answer(exited(0, 1, 1)).passes(1)
+    assert telling.came() == [job(0), ended(job(0, created=True), 1, 1)]
+
+
+def test_a_255_that_the_answer_confirms_stays() -> None:
+    telling = Telling().events(start(0)).asking(die(1, 255)).answer(exited(0, 1, 255)).passes(1)
+    assert telling.came() == [job(0), ended(job(0, created=True), 255, 1)]
+
+
+def test_a_255_that_nobody_answers_for_stays() -> None:
+    telling = Telling().events(start(0)).asking(die(1, 255)).answer(None).passes(1)
+    assert telling.came() == [job(0), ended(job(0), 255, 1)]
+
+
+def test_the_answer_about_the_next_run_does_not_mend_a_doubtful_code() -> None:
+    telling = Telling().events(start(0)).asking(die(1, 255)).events(start(1.1), die(1.2, 1))
+    telling.answer(exited(1.1, 1.2, 1)).passes(1)
+    second = job(1.1, attempt=2)
+    assert telling.came() == [
+        job(0),
+        ended(job(0, created=True), 255, 1),
+        ended(replace(second, created_ns=at(-1)), 1, 1.2),
+    ]
+
+
+# --- starts that failed
+
+
+def failed_start(telling: Telling, begun: float) -> Telling:
+    """A try to start that fails, asked about as the watch does: while it is tried, and when it is over."""
+    return telling.asking(attempt(begun), over(begun + 0.5))
+
+
+def test_a_failed_start_is_an_exit_with_the_code_of_the_answer() -> None:
+    telling = failed_start(Telling().events(create(-1)), 0)
+    assert telling.came() == []
+    assert telling.answer(unstartable(127)).answer(unstartable(127)).came() == [
+        not_started(job(0.5, never_started=True, created=True), 127, 0.5)
+    ]
+
+
+def test_a_failed_start_whose_container_is_gone_at_the_second_answer_has_the_code_of_the_first() -> None:
+    telling = failed_start(Telling().events(create(-1)), 0).answer(unstartable(127)).answer(None)
+    assert telling.came() == [not_started(job(0.5, never_started=True, created=True), 127, 0.5)]
+
+
+def test_a_failed_start_that_is_removed_before_the_answers_come_is_counted_with_its_code() -> None:
+    telling = failed_start(Telling().events(create(-1)), 0).events(destroy(0.52))
+    assert telling.came() == []
+    assert telling.answer(unstartable(126)).answer(None).came() == [
+        not_started(job(0.5, never_started=True, created=True), 126, 0.5)
+    ]
+
+
+def test_a_failed_start_that_nobody_can_answer_for_has_an_unknown_code() -> None:
+    telling = failed_start(Telling().events(create(-1)), 0).answer(None).answer(None)
+    assert telling.came() == [not_started(job(0.5, never_started=True), None, 0.5)]
+
+
+def test_a_failed_start_of_which_only_the_time_before_was_answered_has_an_unknown_code() -> None:
+    telling = Telling().events(create(-1)).asking(attempt(0)).answer(created())
+    telling.asking(over(0.5)).events(destroy(0.52)).answer(None)
+    assert telling.came() == [not_started(job(0.5, never_started=True, created=True), None, 0.5)]
+
+
+def test_a_second_failed_start_of_a_container_is_its_second_attempt() -> None:
+    telling = Telling().events(create(-1))
+    for begun in (0, 10):
+        failed_start(telling, begun).answer(unstartable(127)).answer(unstartable(127))
+    assert telling.came() == [
+        not_started(job(0.5, never_started=True, created=True), 127, 0.5),
+        not_started(job(10.5, attempt=2, never_started=True, created=True), 127, 10.5),
+    ]
+
+
+def test_a_failed_restart_of_a_container_that_had_run_is_an_attempt_of_its_own() -> None:
+    telling = Telling().events(start(0), die(1, 0))
+    refused = exited(0, 1, 127, start_error=True)
+    failed_start(telling, 2).answer(refused).answer(refused)
+    assert telling.came() == [
+        job(0),
+        ended(job(0), 0, 1),
+        not_started(job(2.5, attempt=2, never_started=True, created=True), 127, 2.5),
+    ]
+
+
+def test_a_start_that_succeeds_after_one_that_failed_is_the_next_attempt() -> None:
+    telling = failed_start(Telling().events(create(-1)), 0).answer(unstartable(127)).answer(unstartable(127))
+    telling.asking(attempt(9)).events(start(9.2)).answer(running(9.1)).events(die(10, 0))
+    second = job(9.2, attempt=2, created=True)
+    assert telling.came() == [
+        not_started(job(0.5, never_started=True, created=True), 127, 0.5),
+        second,
+        ended(second, 0, 10),
+    ]
+
+
+def test_an_attempt_that_leads_to_a_start_is_no_failed_start() -> None:
+    telling = Telling().events(create(-1)).asking(attempt(0)).events(start(0.2)).answer(running(0.19))
+    telling.events(die(1, 0), over(1.01), destroy(1.1))
+    assert telling.came() == [job(0.2, created=True), ended(job(0.2, created=True), 0, 1)]
+
+
+def test_a_network_that_a_running_container_joins_and_leaves_is_no_failed_start() -> None:
+    telling = Telling().events(start(0)).asking(attempt(1)).answer(running(0)).events(die(2, 0))
+    telling.asking(over(2.01)).events(destroy(2.02)).answer(None).passes(2)
+    assert telling.came() == [job(0), ended(job(0, created=True), 0, 2)]
+
+
+def test_a_container_that_is_removed_while_its_start_is_tried_is_no_exit() -> None:
+    telling = Telling().events(create(-1)).asking(attempt(0)).events(destroy(0.5)).answer(None).passes(2)
+    assert telling.came() == []
+
+
+# --- lists
+
+
+def test_what_had_ended_before_the_first_start_is_recovered_and_never_told_as_running() -> None:
+    telling = Telling().list(exited(0, 1, 3), exited(0, 2, 137, B, oom_killed=True), as_of=5).passes(1)
+    flagged = ended(job(0, B, created=True), 137, 2, FLAGGED, oom_killed=True, oom_kills=1, recovered=True)
+    assert telling.came() == [ended(job(0, created=True), 3, 1, recovered=True), flagged]
+
+
+def test_what_had_ended_before_the_list_began_is_not_waited_for() -> None:
+    telling = Telling().list(exited(0, 1, 3), as_of=5)
+    assert telling.came()[-1] == ended(job(0, created=True), 3, 1, recovered=True)
+
+
+def test_what_is_running_is_found_and_its_end_seen() -> None:
+    telling = Telling().list(running(0, limit=64), as_of=5).events(die(9, 0))
+    found = job(0, created=True, limit=64)
+    assert telling.came() == [found, ended(found, 0, 9)]
+
+
+def test_what_was_never_started_is_no_exit() -> None:
+    assert Telling().list(created(), as_of=5).passes(2).came() == []
+
+
+def test_a_failed_start_that_nobody_saw_is_recovered_at_the_time_of_its_creation() -> None:
+    telling = Telling().list(unstartable(127), as_of=5)
+    assert telling.came() == [not_started(job(-1, never_started=True, created=True), 127, -1, recovered=True)]
+
+
+def test_the_attempts_of_a_container_that_restarted_before_the_first_start_are_counted_on() -> None:
+    telling = Telling().list(exited(0, 1, 3, restarts=4), as_of=5).passes(1)
+    assert telling.came()[-1] == ended(job(0, attempt=5, created=True), 3, 1, recovered=True)
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        pytest.param(Remembered(1, at(1)), id="from its event"),
+        pytest.param(Remembered(1, at(0.95)), id="from a list"),
+    ],
+)
+def test_an_exit_on_record_is_not_counted_again(past: Remembered) -> None:
+    telling = Telling(past={A: past}).list(exited(-0.003, 0.95, 3), as_of=5).passes(2)
+    assert telling.came() == []
+
+
+def test_a_failed_start_on_record_is_not_counted_again() -> None:
+    telling = Telling(past={A: Remembered(1, at(0.5))}).list(unstartable(127), as_of=5).passes(2)
+    assert telling.came() == []
+
+
+def test_what_a_list_has_told_the_next_one_does_not_tell_again() -> None:
+    telling = Telling().list(exited(0, 1, 3), running(0, B), as_of=5).passes(1)
+    telling.came()
+    assert telling.list(exited(0, 1, 3), running(0, B), as_of=50).passes(2).came() == []
+
+
+def test_a_running_job_on_record_that_still_runs_is_the_same_job() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]).list(running(-0.003), as_of=5).events(die(9, 0))
+    assert telling.came() == [ended(job(0, created=True), 0, 9)]
+
+
+def test_a_running_job_on_record_that_has_ended_is_recovered_with_its_code() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]).list(exited(-0.003, 4, 3), as_of=5).passes(1)
+    assert telling.came() == [ended(job(0, created=True), 3, 4, recovered=True)]
+
+
+def test_a_running_job_on_record_that_has_vanished_has_an_unknown_end() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]).list(as_of=5).passes(1)
+    assert telling.came() == [ended(job(0), None, 5, recovered=True)]
+
+
+def test_a_job_that_vanished_keeps_its_workload() -> None:
+    labelled = job(0, workload="nightly")
+    telling = Telling(past=RUNS, runs=[labelled]).list(as_of=5).passes(1)
+    assert telling.came() == [ended(labelled, None, 5, recovered=True)]
+
+
+def test_a_job_that_vanished_and_whose_end_is_told_yet_has_its_code() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]).list(as_of=5).events(kill(5.9, 9), die(6, 137), destroy(6.1))
+    note = "The engine was asked to send SIGKILL 0.100 s before the end."
+    assert telling.passes(1).came() == [ended(job(0), 137, 6, note, asked_to_stop=True)]
+
+
+def test_a_job_that_began_after_the_list_is_not_missed_in_it() -> None:
+    telling = Telling().events(start(5.5)).list(as_of=5).events(die(6, 0))
+    assert telling.came() == [job(5.5), ended(job(5.5), 0, 6)]
+
+
+def test_of_a_job_that_was_restarted_unseen_the_end_is_unknown_and_the_new_run_goes_on() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]).list(running(3), as_of=5).passes(1)
+    second = job(3, attempt=2, created=True)
+    first = ended(job(0, created=True), None, 3, recovered=True)
+    came = telling.came()
+    assert (sorted(came, key=repr), telling.events(die(9, 4)).passes(1).came()) == (
+        sorted([first, second], key=repr),
+        [ended(second, 4, 9)],
+    )
+
+
+def test_the_end_that_follows_a_restart_unseen_belongs_to_the_new_run() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]).list(running(3), as_of=5).events(die(5.5, 4)).passes(1)
+    second = job(3, attempt=2, created=True)
+    expected = [
+        second,
+        ended(job(0, created=True), None, 3, recovered=True),
+        ended(second, 4, 5.5),
+    ]
+    assert sorted(telling.came(), key=repr) == sorted(expected, key=repr)
+
+
+def test_of_a_job_that_was_restarted_and_ended_unseen_the_last_code_is_recovered() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]).list(exited(3, 4, 7), as_of=5).passes(1)
+    expected = [
+        ended(job(0, created=True), None, 3, recovered=True),
+        ended(job(3, attempt=2, created=True), 7, 4, recovered=True),
+    ]
+    came = [each for each in telling.came() if each in expected or not hasattr(each, "name")]
+    assert sorted(came, key=repr) == sorted(expected, key=repr)
+
+
+def test_a_container_on_record_that_runs_anew_is_the_next_attempt() -> None:
+    telling = Telling(past=RAN_BEFORE).list(running(3), as_of=5).events(die(9, 0))
+    second = job(3, attempt=2, created=True)
+    assert telling.came() == [second, ended(second, 0, 9)]
+
+
+def test_an_end_told_before_a_list_that_was_made_while_it_ran_is_the_same_end() -> None:
+    telling = Telling(past=RAN_BEFORE).asking(die(5.5, 4)).list(running(3), as_of=5)
+    telling.answer(exited(3, 5.49, 4)).passes(2)
+    assert telling.came()[-1:] == [ended(job(3, attempt=2, created=True), 4, 5.5)]
+    assert telling.passes(60).came() == []
+
+
+def test_what_ended_longer_ago_than_records_are_kept_is_left_alone() -> None:
+    telling = Telling(memory_seconds=100).list(exited(0, 1, 3), unstartable(127, B), as_of=101.5).passes(2)
+    assert telling.came() == []
+
+
+def test_what_ended_just_within_the_time_that_records_are_kept_is_recovered() -> None:
+    telling = Telling(memory_seconds=100).list(exited(0, 1, 3), as_of=101).passes(2)
+    assert telling.came()[-1] == ended(job(0, created=True), 3, 1, recovered=True)
+
+
+def test_a_job_on_record_as_running_is_recovered_however_long_ago_it_ended() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)], memory_seconds=100)
+    telling.list(exited(-0.003, 1, 3), as_of=1000).passes(2)
+    assert telling.came() == [ended(job(0, created=True), 3, 1, recovered=True)]
+
+
+# --- lists and events of the same moment: a list comes while events are already being read
+
+
+KILLED = (kill(1.9, 9), die(2, 137))
+KILLED_END = ended(
+    job(0, created=True),
+    137,
+    2,
+    "The engine was asked to send SIGKILL 0.100 s before the end.",
+    asked_to_stop=True,
+)
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("known", [False, True], ids=["a job not known before", "a job on record"])
+def test_a_list_made_after_the_end_and_the_events_of_it_give_one_exit_in_any_order(
+    *, known: bool, place: int
+) -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]) if known else Telling()
+    telling.events(*KILLED[:place]).list(exited(0, 1.99, 137), as_of=1).events(*KILLED[place:]).passes(2)
+    assert [each for each in telling.came() if not hasattr(each, "name")] == [KILLED_END]
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("known", [False, True], ids=["a job not known before", "a job on record"])
+def test_a_list_made_before_the_end_and_the_events_of_it_give_one_exit_in_any_order(
+    *, known: bool, place: int
+) -> None:
+    telling = Telling(past=RUNS, runs=[job(0)]) if known else Telling()
+    telling.events(*KILLED[:place]).list(running(0), as_of=1).events(*KILLED[place:]).passes(2)
+    assert [each for each in telling.came() if not hasattr(each, "name")] == [KILLED_END]
+
+
+def test_a_list_that_shows_a_container_running_before_its_start_is_told_gives_one_job() -> None:
+    telling = Telling().events(create(4)).list(running(5.997), as_of=5).events(start(6), die(7, 0)).passes(2)
+    (first, *rest) = telling.came()
+    assert (getattr(first, "attempt", None), [getattr(each, "code", None) for each in rest]) == (1, [0])
+
+
+def test_a_list_that_shows_a_whole_run_before_any_of_it_is_told_gives_one_exit() -> None:
+    telling = Telling().events(create(4)).list(exited(5.997, 7, 3), as_of=5)
+    telling.events(start(6), die(7.01, 3)).passes(2)
+    ends = [(each.job.attempt, each.code) for each in telling.came() if not hasattr(each, "name")]
+    assert (ends, telling.events(destroy(8)).passes(2).came()) == ([(1, 3)], [])
+
+
+def test_a_list_that_shows_the_run_before_does_not_end_the_one_that_has_begun_since() -> None:
+    telling = Telling().events(start(5.5), die(6, 1), start(6.1)).passes(1)
+    telling.list(exited(5.497, 5.99, 1), as_of=5).passes(2)
+    second = job(6.1, attempt=2, created=True)
+    assert telling.came() == [job(5.5), job(6.1, attempt=2), ended(job(5.5), 1, 6)]
+    assert telling.events(die(9, 4)).passes(2).came() == [ended(second, 4, 9)]
+
+
+def test_a_label_does_not_hide_the_code_that_a_list_has_told() -> None:
+    telling = Telling().events(hiding(start(0), Shadowed.CODE)).list(exited(-0.003, 0.99, 77), as_of=-1)
+    telling.asking(die(1, 0)).answer(None).passes(2)
+    assert telling.came() == [job(0), ended(job(0, created=True), 77, 1)]
+
+
+def test_a_doubtful_255_does_not_replace_the_code_that_a_list_has_told() -> None:
+    telling = Telling().events(start(0)).list(exited(-0.003, 0.99, 1), as_of=-1)
+    telling.asking(die(1, 255)).answer(None).passes(2)
+    assert telling.came() == [job(0), ended(job(0, created=True), 1, 1)]

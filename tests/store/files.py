@@ -1,0 +1,69 @@
+"""Database files, and the disks on which they lie: full, read-only, or as they should be.
+
+Mounting needs root, for whom permissions do not count: only a real file system can refuse root.
+"""
+
+import errno
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from io import FileIO
+from pathlib import Path
+
+from exporter.store import Store
+
+
+def url(path: Path) -> str:
+    """Give the database URL of a file."""
+    return f"sqlite:///{path}"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    """Give a store over a file, closed at the end."""
+    with closing(Store(url(path))) as store:
+        yield store
+
+
+@contextmanager
+def small_disk(directory: Path, size: str = "512k") -> Iterator[Path]:
+    """Give a new directory that is a file system of its own, of so many bytes."""
+    directory.mkdir()
+    _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory)
+    try:
+        yield directory
+    finally:
+        _run("umount", directory)
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """Let nobody write to a file or directory, root neither."""
+    _run("mount", "--bind", path, path)
+    try:
+        _run("mount", "-o", "remount,bind,ro", path)
+        yield
+    finally:
+        _run("umount", path)
+
+
+def fill(disk: Path) -> Path:
+    """Fill a small disk to its last byte; give the file that takes the room."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            _write_until_full(file, bytes(size))
+    return filler
+
+
+def _write_until_full(file: FileIO, block: bytes) -> None:
+    try:
+        while file.write(block):
+            pass
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+
+
+def _run(*words: str | Path) -> None:
+    subprocess.run([str(word) for word in words], check=True, capture_output=True)

@@ -1,0 +1,74 @@
+"""A ledger with a little of everything in it: every metric, every kind of end, and names meant to hurt."""
+
+from dataclasses import replace
+
+from exporter import classify, reasons
+from exporter.engines.docker_messages import clean
+from exporter.engines.port import Happening
+from exporter.model import Evidence, Job, JudgedExit, Verdict, Workload
+from exporter.telemetry import catalogue
+from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.ledger import Changes, Ledger
+from tests.store.samples import NOT_STARTED, OOM, STOPPED, ended, job
+
+ENGINE = "unix:///var/run/docker.sock"
+MAX_WORKLOADS = 3
+# As a label's value comes through the door of the adapter: NUL and newline are gone, the rest is not.
+HOSTILE = Workload(clean('quo"te back\\slash new\nline nul\0 {x="1"} # HELP'), "hostile/image")
+NIGHT = Workload("night/report", "report")
+
+
+def foreseen(begun: Job) -> list[tuple[int, Verdict]]:
+    """Give the two ends that are likeliest for a job."""
+    evidence = ((0, Evidence()), (137, Evidence(oom_killed=True)))
+    words = reasons.builtin()
+    return [(code, classify.classify(code, each, words, begun.workload)) for code, each in evidence]
+
+
+def exits() -> list[JudgedExit]:
+    """Give an end of each kind; the last two are of one workload too many."""
+    return [
+        ended(job("a"), 137, OOM, oom_kills=2),
+        ended(job("c", workload=NIGHT), 0),
+        ended(job("d", workload=NIGHT, started_ns=None), 127, NOT_STARTED),
+        ended(job("e", workload=NIGHT), None, recovered=True),
+        ended(job("f", workload=NIGHT), 143, STOPPED, recovered=True),
+        ended(job("0", workload=HOSTILE), 1),
+        ended(job("1", workload=Workload("one", "too/many")), 3221225477),
+        ended(job("2", workload=Workload("two", "too/many")), 4000),
+    ]
+
+
+def ledger() -> Ledger:
+    """Give the ledger in which all of it is published."""
+    accounts, changes = Accounts(MAX_WORKLOADS, reasons.builtin().codes), Changes()
+    begun = [job("a"), job("b", instance="node-2")]
+    for each in begun:
+        accounts.begun(each, foreseen(each), changes)
+    for judged in exits():
+        accounts.ended(judged, changes, was_running=judged.exit.job == begun[0])
+    tell_of_itself(changes)
+    filled = Ledger({})
+    filled.publish(changes)
+    return filled
+
+
+def tell_of_itself(changes: Changes) -> None:
+    """Enter what the exporter says of itself, with made-up figures."""
+    changes.set(catalogue.BUILD_INFO, ("0.1.0", "3.11.7"), 1)
+    changes.set(catalogue.ENGINE_UP, (ENGINE,), 1)
+    for happening, count in ((Happening.DIE, 8), (Happening.OTHER, 137_000), (Happening.MALFORMED, 1)):
+        changes.add(catalogue.ENGINE_EVENTS, (ENGINE, happening.value), count)
+    changes.add(catalogue.ENGINE_RECONNECTS, (ENGINE,), 2)
+    changes.add(catalogue.EVENT_GAPS, (ENGINE,), 3)
+    changes.add(catalogue.STORE_ERRORS, (), 0)
+    for seconds in (0.001, 0.0011, 0.75, 60):
+        changes.observe(catalogue.STORE_COMMIT, (), seconds)
+    changes.set(catalogue.CATALOGUE_SUCCESS, (), 1)
+    changes.set(catalogue.CATALOGUE_TIME, (), 1_790_000_000.25)
+
+
+def without_names(judged: JudgedExit) -> JudgedExit:
+    """Give the same end of a job whose container has another name and id."""
+    other = replace(judged.exit.job, name="sparkling-otter-9", container_id="9" * 64)
+    return replace(judged, exit=replace(judged.exit, job=other))

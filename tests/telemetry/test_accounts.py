@@ -1,0 +1,262 @@
+"""What a job that begins or ends does to the series: all of it, and nothing else."""
+
+import pytest
+
+from exporter import reasons
+from exporter.model import Evidence, Job, Workload
+from exporter.telemetry import catalogue
+from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.ledger import Changes, Key, Ledger
+from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
+from tests.telemetry.scene import foreseen
+
+HOST, NAME, IMAGE = "node-1", "shop/worker", "registry.example/shop/worker"
+LABELS = (HOST, NAME, IMAGE)
+ENDED_AT = BEGAN_NS / SECOND_NS + 90
+KNOWN = reasons.builtin().codes
+MINUTES = "5"
+"""The index of the bucket for ninety seconds."""
+
+
+def accounts(limit: int = 10, keys: tuple[Key, ...] = ()) -> Accounts:
+    """Give accounts with the built-in codes."""
+    return Accounts(limit, KNOWN, keys)
+
+
+def exits(status: str, code: str, reason: str) -> Key:
+    """Give the key of a series of exits of the plain job."""
+    return (catalogue.EXITS.name, (*LABELS, status, code, reason))
+
+
+def duration(status: str) -> dict[Key, float]:
+    """Give what ninety seconds do to the histogram."""
+    name = catalogue.RUN_DURATION.name
+    return {(name, (HOST, NAME, status, MINUTES)): 1, (name, (HOST, NAME, status, "sum")): 90}
+
+
+def workloads(changes: Changes) -> set[str]:
+    """Give the workloads that changes speak of."""
+    return {labels[1] for name, labels in changes.added if name == catalogue.EXITS.name}
+
+
+OOM_KILLS: Key = (catalogue.OOM_KILLS.name, LABELS)
+RUNNING: Key = (catalogue.JOBS_RUNNING.name, (HOST, NAME))
+
+
+def last(status: str) -> Key:
+    """Give the key of the series that tells when the last job ended so."""
+    return (catalogue.LAST_EXIT.name, (HOST, NAME, status))
+
+
+def test_a_job_that_begins_runs_and_its_likeliest_ends_have_a_series_at_0() -> None:
+    changes = Changes()
+    accounts().begun(job(), foreseen(job()), changes)
+    assert changes.added == {
+        RUNNING: 1,
+        OOM_KILLS: 0,
+        exits("done", "0", "Completed"): 0,
+        exits("failed", "137", "OOMKilled"): 0,
+    }
+    assert changes.set_to == {}
+
+
+def test_a_beginning_takes_nothing_from_what_was_counted() -> None:
+    ledger = Ledger({exits("failed", "137", "OOMKilled"): 5, OOM_KILLS: 6})
+    changes = Changes()
+    accounts().begun(job(), foreseen(job()), changes)
+    ledger.publish(changes)
+    assert ledger.snapshot() == {
+        RUNNING: 1,
+        OOM_KILLS: 6,
+        exits("done", "0", "Completed"): 0,
+        exits("failed", "137", "OOMKilled"): 5,
+    }
+
+
+def test_an_end_counts_the_exit_its_oom_kills_its_duration_and_its_time() -> None:
+    changes = Changes()
+    accounts().ended(ended(job(), 137, OOM, oom_kills=2), changes, was_running=True)
+    assert changes.added == {
+        RUNNING: -1,
+        exits("failed", "137", "OOMKilled"): 1,
+        OOM_KILLS: 2,
+        **duration("failed"),
+    }
+    assert changes.set_to == {last("failed"): ENDED_AT}
+
+
+def test_an_end_without_oom_kills_makes_their_series_exist() -> None:
+    changes = Changes()
+    accounts().ended(ended(job(), 143, STOPPED), changes, was_running=True)
+    assert changes.added == {
+        RUNNING: -1,
+        exits("terminated", "143", "Terminated"): 1,
+        OOM_KILLS: 0,
+        **duration("terminated"),
+    }
+    assert changes.set_to == {last("terminated"): ENDED_AT}
+
+
+def test_a_job_that_never_started_has_no_duration_and_ran_never() -> None:
+    changes = Changes()
+    accounts().ended(ended(job(started_ns=None), 127, NOT_STARTED), changes, was_running=False)
+    assert changes.added == {RUNNING: 0, exits("failed", "127", "CommandNotFound"): 1, OOM_KILLS: 0}
+    assert changes.set_to == {last("failed"): ENDED_AT}
+
+
+def test_an_exit_that_nobody_saw_has_no_duration_and_counts_as_unobserved() -> None:
+    changes = Changes()
+    accounts().ended(ended(job(), None, recovered=True), changes, was_running=True)
+    assert changes.added == {
+        RUNNING: -1,
+        exits("unknown", "unknown", "Unknown"): 1,
+        OOM_KILLS: 0,
+        (catalogue.EXITS_UNOBSERVED.name, (HOST,)): 1,
+    }
+    assert changes.set_to == {last("unknown"): ENDED_AT}
+
+
+def test_an_exit_that_was_found_afterwards_counts_as_recovered_too() -> None:
+    changes = Changes()
+    accounts().ended(ended(job(), 1, recovered=True), changes, was_running=True)
+    assert changes.added == {
+        RUNNING: -1,
+        exits("failed", "1", "Error"): 1,
+        OOM_KILLS: 0,
+        (catalogue.EXITS_RECOVERED.name, (HOST,)): 1,
+        **duration("failed"),
+    }
+
+
+def test_an_end_before_its_beginning_lasted_0() -> None:
+    changes = Changes()
+    accounts().ended(ended(job(), 0, finished_ns=BEGAN_NS - 1), changes, was_running=True)
+    name = catalogue.RUN_DURATION.name
+    assert {key: value for key, value in changes.added.items() if key[0] == name} == {
+        (name, (HOST, NAME, "done", "0")): 1,
+        (name, (HOST, NAME, "done", "sum")): 0,
+    }
+
+
+def test_an_older_exit_that_is_found_later_does_not_set_the_last_one_back() -> None:
+    ledger, books = Ledger({}), accounts()
+    for digit, finished in (("a", 90), ("b", 30)):
+        changes = Changes()
+        end = ended(job(digit), 1, finished_ns=BEGAN_NS + finished * SECOND_NS)
+        books.ended(end, changes, was_running=True)
+        ledger.publish_saved(changes, ledger.values(changes))
+    assert ledger.value(catalogue.LAST_EXIT, (HOST, NAME, "failed")) == ENDED_AT
+
+
+def test_an_older_exit_in_the_same_batch_does_not_set_the_last_one_back() -> None:
+    ledger, books, changes = Ledger({}), accounts(), Changes()
+    for digit, finished in (("a", 90), ("b", 30)):
+        end = ended(job(digit), 1, finished_ns=BEGAN_NS + finished * SECOND_NS)
+        books.ended(end, changes, was_running=True)
+    ledger.publish(changes)
+    assert ledger.value(catalogue.LAST_EXIT, (HOST, NAME, "failed")) == ENDED_AT
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [
+        (None, "unknown"),
+        (0, "0"),
+        (137, "137"),
+        (200, "200"),
+        (255, "255"),
+        (256, "other"),
+        (1067, "1067"),
+        (3221225477, "3221225477"),
+        (4294967295, "4294967295"),
+        (4294967294, "other"),
+    ],
+)
+def test_codes_that_no_linux_has_and_no_catalogue_knows_share_one_label(code: int | None, label: str) -> None:
+    changes = Changes()
+    accounts().ended(ended(job(), code), changes, was_running=True)
+    assert {labels[4] for name, labels in changes.added if name == catalogue.EXITS.name} == {label}
+
+
+def of(name: str, image: str = "img", digit: str = "a") -> Job:
+    """Give a job of a workload."""
+    return job(digit, workload=Workload(name, image))
+
+
+def end(books: Accounts, begun: Job) -> Changes:
+    """Give what the end of a job does."""
+    changes = Changes()
+    books.ended(ended(begun, 1), changes, was_running=True)
+    return changes
+
+
+def test_workloads_beyond_the_limit_are_counted_together_and_each_job_of_theirs_as_folded() -> None:
+    books, folded = accounts(limit=2), (catalogue.WORKLOADS_FOLDED.name, ())
+    assert [workloads(end(books, of(name))) for name in "xyzxw"] == [
+        {"x"},
+        {"y"},
+        {"Other"},
+        {"x"},
+        {"Other"},
+    ]
+    beyond = end(books, of("z"))
+    assert beyond.added[folded] == 1
+    assert {labels for _, labels in beyond.added} == {
+        (HOST, "Other"),
+        (HOST, "Other", "Other"),
+        (HOST, "Other", "Other", "failed", "1", "Error"),
+        (HOST, "Other", "failed", MINUTES),
+        (HOST, "Other", "failed", "sum"),
+        (),
+    }
+    assert set(beyond.set_to) == {(catalogue.LAST_EXIT.name, (HOST, "Other", "failed"))}
+    assert folded not in end(books, of("x")).added
+
+
+def test_the_same_name_with_another_image_is_another_workload() -> None:
+    books = accounts(limit=1)
+    assert [workloads(end(books, of("x", image))) for image in ("one", "two")] == [{"x"}, {"Other"}]
+
+
+def test_a_workload_that_is_called_other_itself_is_not_folded() -> None:
+    changes = end(accounts(), of("Other", "Other"))
+    assert workloads(changes) == {"Other"}
+    assert (catalogue.WORKLOADS_FOLDED.name, ()) not in changes.added
+
+
+def test_workloads_that_have_series_keep_them_after_a_restart_whatever_the_limit_is_now() -> None:
+    keys: tuple[Key, ...] = tuple(
+        (catalogue.EXITS.name, (HOST, name, "img", "failed", "1", "Error")) for name in "xyz"
+    )
+    books = accounts(limit=1, keys=keys)
+    assert [workloads(end(books, of(name))) for name in "zxw"] == [{"z"}, {"x"}, {"Other"}]
+
+
+def test_a_folded_job_runs_and_ends_under_the_same_label() -> None:
+    books, ledger = accounts(limit=1), Ledger({})
+    for step in (
+        lambda changes: books.begun(of("x"), (), changes),
+        lambda changes: books.begun(of("y"), (), changes),
+        lambda changes: books.ended(ended(of("y"), 0), changes, was_running=True),
+    ):
+        changes = Changes()
+        step(changes)
+        ledger.publish(changes)
+    running = {labels: value for (name, labels), value in ledger.snapshot().items() if name == RUNNING[0]}
+    assert running == {(HOST, "x"): 1, (HOST, "Other"): 0}
+
+
+def test_after_a_restart_every_workload_that_was_counted_has_jobs_running_if_only_0() -> None:
+    ledger = Ledger({exits("failed", "1", "Error"): 3, OOM_KILLS: 0})
+    changes = Changes()
+    accounts().resume(ledger.snapshot(), changes)
+    ledger.publish(changes)
+    assert ledger.snapshot() == {exits("failed", "1", "Error"): 3, OOM_KILLS: 0, RUNNING: 0}
+
+
+def test_a_job_that_survived_an_oom_kill_counts_the_kill_and_is_done() -> None:
+    changes = Changes()
+    survivor = ended(job(), 0, Evidence(oom_killed=True), oom_kills=1)
+    accounts().ended(survivor, changes, was_running=True)
+    assert changes.added[OOM_KILLS] == 1
+    assert changes.added[exits("done", "0", "Completed")] == 1

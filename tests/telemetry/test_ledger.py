@@ -1,0 +1,182 @@
+"""The ledger: what is visible when, and what is stored when."""
+
+import threading
+from collections.abc import Iterable, Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.telemetry import catalogue
+from exporter.telemetry.catalogue import CATALOGUE, Kind, Metric
+from exporter.telemetry.ledger import Changes, Key, Ledger
+
+EXITS = (catalogue.EXITS.name, ("node-1", "shop/worker", "img", "failed", "1", "Error"))
+ERRORS: Key = (catalogue.STORE_ERRORS.name, ())
+RUNNING: Key = (catalogue.JOBS_RUNNING.name, ("node-1", "shop/worker"))
+LAST: Key = (catalogue.LAST_EXIT.name, ("node-1", "shop/worker", "failed"))
+
+
+def changes(added: Mapping[Key, float] | None = None, set_to: Mapping[Key, float] | None = None) -> Changes:
+    """Give changes by their keys."""
+    made = Changes()
+    for (name, labels), amount in (added or {}).items():
+        made.add(catalogue.BY_NAME[name], labels, amount)
+    for (name, labels), value in (set_to or {}).items():
+        made.set(catalogue.BY_NAME[name], labels, value)
+    return made
+
+
+def kept(values: Mapping[Key, float]) -> dict[Key, float]:
+    """Give those series that survive a restart."""
+    return {key: value for key, value in values.items() if catalogue.BY_NAME[key[0]].kept}
+
+
+def test_nothing_is_visible_before_it_is_published() -> None:
+    ledger, made = Ledger({EXITS: 4}), changes({EXITS: 2, RUNNING: 1}, {LAST: 7})
+    assert ledger.values(made) == {EXITS: 6, LAST: 7}
+    assert ledger.snapshot() == {EXITS: 4}
+    ledger.publish(made)
+    assert ledger.snapshot() == {EXITS: 6, RUNNING: 1, LAST: 7}
+
+
+def test_asking_what_to_store_changes_nothing_however_often_a_store_refuses() -> None:
+    ledger, made = Ledger({EXITS: 4}), changes({EXITS: 2})
+    assert [ledger.values(made) for _ in range(3)] == [{EXITS: 6}] * 3
+
+
+def test_what_is_published_at_once_is_stored_with_the_next_batch_and_only_once() -> None:
+    ledger = Ledger({})
+    ledger.publish(changes({ERRORS: 1}))
+    assert ledger.snapshot() == {ERRORS: 1}
+    batch = changes({EXITS: 1})
+    saved = ledger.values(batch)
+    assert saved == {ERRORS: 1, EXITS: 1}
+    ledger.publish_saved(batch, saved)
+    assert ledger.values(Changes()) == {}
+
+
+def test_what_moved_while_it_was_being_saved_is_saved_again() -> None:
+    ledger = Ledger({})
+    ledger.publish(changes({ERRORS: 1}))
+    saved = ledger.values(Changes())
+    ledger.publish(changes({ERRORS: 1}))
+    ledger.publish_saved(Changes(), saved)
+    assert ledger.values(Changes()) == {ERRORS: 2}
+
+
+def test_a_series_that_a_newer_version_stored_is_left_out_not_shown() -> None:
+    ledger = Ledger({EXITS: 1, ("container_of_the_future_total", ("x",)): 9})
+    assert ledger.snapshot() == {EXITS: 1}
+
+
+def test_a_series_of_nothing_exists_with_0() -> None:
+    ledger = Ledger({})
+    ledger.publish(changes({EXITS: 0}))
+    assert ledger.snapshot() == {EXITS: 0}
+    assert ledger.values(Changes()) == {EXITS: 0}
+
+
+def test_one_value_is_told_and_0_where_there_is_none() -> None:
+    ledger = Ledger({EXITS: 4})
+    assert ledger.value(catalogue.EXITS, EXITS[1]) == 4
+    assert ledger.value(catalogue.EXITS, ("node-2",)) == 0
+
+
+def test_a_snapshot_stays_as_it_is() -> None:
+    ledger = Ledger({EXITS: 4})
+    snapshot = ledger.snapshot()
+    ledger.publish(changes({EXITS: 1}))
+    assert snapshot == {EXITS: 4}
+    snapshot.clear()
+    assert ledger.snapshot() == {EXITS: 5}
+
+
+def test_of_two_values_set_in_one_batch_the_later_stands() -> None:
+    made = changes(set_to={LAST: 7})
+    made.set(catalogue.LAST_EXIT, LAST[1], 8)
+    ledger = Ledger({LAST: 9})
+    assert ledger.values(made) == {LAST: 8}
+    ledger.publish(made)
+    assert ledger.snapshot() == {LAST: 8}
+
+
+@pytest.mark.parametrize(
+    ("value", "bucket"),
+    [
+        (0, "0"),
+        (0.1, "0"),
+        (0.100001, "1"),
+        (1, "1"),
+        (1.5, "2"),
+        (604800, "13"),
+        (604801, "14"),
+        (1e12, "14"),
+    ],
+)
+def test_an_observation_counts_in_the_first_bucket_that_holds_it_bound_included(
+    value: float, bucket: str
+) -> None:
+    made = Changes()
+    made.observe(catalogue.RUN_DURATION, ("h", "w", "done"), value)
+    name = catalogue.RUN_DURATION.name
+    assert made.added == {
+        (name, ("h", "w", "done", bucket)): 1,
+        (name, ("h", "w", "done", "sum")): value,
+    }
+
+
+def test_every_counter_and_histogram_survives_a_restart_and_of_gauges_only_the_last_exit() -> None:
+    counting = {metric.name for metric in CATALOGUE if metric.kind is not Kind.GAUGE}
+    assert {metric.name for metric in CATALOGUE if metric.kept} == counting | {catalogue.LAST_EXIT.name}
+
+
+def test_threads_that_publish_at_once_lose_nothing() -> None:
+    ledger, start = Ledger({}), threading.Barrier(8)
+
+    def publish() -> None:
+        start.wait()
+        for _ in range(500):
+            ledger.publish(changes({EXITS: 1, ERRORS: 2}))
+
+    threads = [threading.Thread(target=publish) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.snapshot() == {EXITS: 4000, ERRORS: 8000}
+
+
+def keys_of(metrics: Iterable[Metric]) -> st.SearchStrategy[Key]:
+    """Give two series of each of these metrics to choose from."""
+    series = [(metric.name, (letter,) * len(metric.labels)) for metric in metrics for letter in "ab"]
+    return st.sampled_from(series)
+
+
+COUNTERS = [metric for metric in CATALOGUE if metric.kind is Kind.COUNTER]
+GAUGES = [metric for metric in CATALOGUE if metric.kind is Kind.GAUGE]
+STEPS = st.tuples(
+    st.sampled_from(["at once", "stored", "refused"]),
+    st.dictionaries(keys_of(COUNTERS), st.integers(0, 3), max_size=3),
+    st.dictionaries(keys_of(GAUGES), st.integers(0, 9), max_size=2),
+)
+
+
+@given(st.lists(STEPS, max_size=15))
+def test_after_a_crash_at_any_moment_all_that_was_stored_and_nothing_else_is_known_again(
+    steps: list[tuple[str, dict[Key, float], dict[Key, float]]],
+) -> None:
+    ledger, stored, of_jobs = Ledger({}), dict[Key, float](), dict[Key, float]()
+    for how, added, set_to in steps:
+        made = changes(added, set_to)
+        if how == "at once":
+            ledger.publish(made)
+            continue
+        values = ledger.values(made)
+        if how == "stored":
+            stored |= values
+            ledger.publish_saved(made, values)
+            of_jobs = kept(ledger.snapshot())
+        assert stored == of_jobs
+    assert Ledger(stored).snapshot() == of_jobs
+    assert stored | ledger.values(Changes()) == kept(ledger.snapshot())

@@ -1,0 +1,25 @@
+"""The bad files: each stands beside a text with exactly what is said when it is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DIRECTORY = Path(__file__).parent / "bad_files"
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that is refused; ``path`` is relative to the corpus, as its expected problems have it."""
+
+    path: Path
+    problems: list[str]
+
+
+def bad_files(kind: str) -> list[BadFile]:
+    """Read the corpus of one kind of file; neither a file nor a text may stand alone."""
+    names = {path.with_suffix("") for path in (DIRECTORY / kind).iterdir()}
+    return [_bad_file(name) for name in sorted(names)]
+
+
+def _bad_file(name: Path) -> BadFile:
+    path = name.with_suffix(".yaml").resolve(strict=True).relative_to(DIRECTORY)
+    return BadFile(path, name.with_suffix(".txt").read_text(encoding="utf-8").splitlines())

@@ -1,0 +1,357 @@
+"""Verdicts: the design's table, written down here a second time and held against the code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.classify import Explanation, classify, error_text, explain
+from exporter.model import Evidence, Recovery, Status, Termination, Verdict, Workload
+from exporter.reasons import Catalogue, CodeWords, Meaning, builtin
+from tests.unit.expected_words import PLAIN_WORDS, plain_word, requested_word, start_failure_word
+
+MAX_CODE = 2**32 - 1
+
+CODES = st.one_of(st.none(), st.integers(0, MAX_CODE), st.sampled_from(sorted(PLAIN_WORDS)))
+EVIDENCE = st.builds(
+    Evidence, never_started=..., instance_lost=..., oom_killed=..., asked_to_stop=..., notes=...
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the design's table; the word is asked for only where the row fits."""
+
+    fits: Callable[[int | None, Evidence], bool]
+    status: Status
+    termination: Termination
+    word: Callable[[int], str]
+
+
+ROWS = (
+    Row(
+        lambda _code, evidence: evidence.instance_lost,
+        Status.FAILED,
+        Termination.INSTANCE_LOST,
+        lambda _code: "HostLost",
+    ),
+    Row(
+        lambda code, _evidence: code is None,
+        Status.UNKNOWN,
+        Termination.EXIT_NOT_OBSERVED,
+        lambda _code: "Unknown",
+    ),
+    Row(
+        lambda code, evidence: code == 0 and evidence.asked_to_stop,
+        Status.TERMINATED,
+        Termination.TERMINATED_BY_USER,
+        lambda _code: "Completed",
+    ),
+    Row(
+        lambda code, _evidence: code == 0,
+        Status.DONE,
+        Termination.DONE,
+        lambda _code: "Completed",
+    ),
+    Row(
+        lambda _code, evidence: evidence.oom_killed,
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        lambda _code: "OOMKilled",
+    ),
+    Row(
+        lambda _code, evidence: evidence.asked_to_stop,
+        Status.TERMINATED,
+        Termination.TERMINATED_BY_USER,
+        requested_word,
+    ),
+    Row(
+        lambda _code, _evidence: True,
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        plain_word,
+    ),
+)
+
+
+def expected(code: int | None, evidence: Evidence) -> Verdict:
+    """Read the design's table from top to bottom, for the built-in catalogue."""
+    if evidence.never_started:
+        return verdict(Status.FAILED, Termination.CREATING_CONTAINER_ERROR, code, start_failure_word(code))
+    row = next(row for row in ROWS if row.fits(code, evidence))
+    return verdict(row.status, row.termination, code, row.word(-1 if code is None else code))
+
+
+def verdict(status: Status, termination: Termination, code: int | None, reason: str) -> Verdict:
+    """Put a verdict together from the facts that the table gives."""
+    shown = "unknown" if code is None else str(code)
+    recovery = Recovery.NONE if status is Status.TERMINATED else builtin().meanings[reason].recovery
+    error = f"JOB_{status.value.upper()} ({termination.value}, exit code: {shown} - {reason})"
+    return Verdict(status, termination, reason, recovery, None if status is Status.DONE else error)
+
+
+FACTS = ("never_started", "instance_lost", "oom_killed", "asked_to_stop")
+
+
+def evidence_of(*facts: str) -> Evidence:
+    """Give the evidence in which just these facts are true."""
+    assert set(facts) <= set(FACTS)
+    return Evidence(
+        never_started="never_started" in facts,
+        instance_lost="instance_lost" in facts,
+        oom_killed="oom_killed" in facts,
+        asked_to_stop="asked_to_stop" in facts,
+    )
+
+
+COMBINATIONS = [evidence_of(*facts) for size in range(len(FACTS) + 1) for facts in combinations(FACTS, size)]
+
+
+def told(evidence: Evidence) -> str:
+    """Name a combination of evidence by what is true in it."""
+    return " ".join(fact for fact in FACTS if getattr(evidence, fact)) or "nothing"
+
+
+def judged(code: int | None, *facts: str) -> Verdict:
+    return classify(code, evidence_of(*facts), builtin())
+
+
+@given(CODES, EVIDENCE)
+def test_every_code_with_any_evidence_gets_the_verdict_of_the_first_row_that_fits(
+    code: int | None, evidence: Evidence
+) -> None:
+    assert classify(code, evidence, builtin()) == expected(code, evidence)
+
+
+@pytest.mark.parametrize("evidence", COMBINATIONS, ids=told)
+def test_no_known_code_has_a_gap_in_the_table(evidence: Evidence) -> None:
+    codes = [None, *range(257), *PLAIN_WORDS, MAX_CODE]
+    assert [classify(code, evidence, builtin()) for code in codes] == [
+        expected(code, evidence) for code in codes
+    ]
+
+
+@given(CODES, EVIDENCE)
+def test_who_assumes_oom_reads_every_137_as_if_a_witness_had_told_of_it_and_nothing_else(
+    code: int | None, evidence: Evidence
+) -> None:
+    witnessed = replace(evidence, oom_killed=True) if code == 137 else evidence
+    assert classify(code, evidence, builtin(), assume_oom=True) == expected(code, witnessed)
+
+
+@given(CODES, EVIDENCE, st.tuples(st.text(), st.text()))
+def test_notes_never_change_a_verdict(code: int | None, evidence: Evidence, notes: tuple[str, ...]) -> None:
+    assert classify(code, replace(evidence, notes=notes), builtin()) == classify(code, evidence, builtin())
+
+
+@given(CODES, EVIDENCE)
+def test_only_what_is_done_has_no_error(code: int | None, evidence: Evidence) -> None:
+    found = classify(code, evidence, builtin())
+    assert (found.error is None) == (found.status is Status.DONE)
+
+
+@given(CODES, EVIDENCE)
+def test_who_asked_for_the_end_is_never_told_to_mend_it(code: int | None, evidence: Evidence) -> None:
+    found = classify(code, evidence, builtin())
+    assert found.status is not Status.TERMINATED or found.recovery is Recovery.NONE
+
+
+def test_a_137_without_a_witness_is_only_sigkill() -> None:
+    assert judged(137) == Verdict(
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        "SIGKILL",
+        Recovery.RETRY,
+        "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - SIGKILL)",
+    )
+
+
+def test_a_137_with_a_witness_is_an_oom_kill_and_wants_more_memory() -> None:
+    assert judged(137, "oom_killed") == Verdict(
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        "OOMKilled",
+        Recovery.MORE_MEMORY,
+        "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)",
+    )
+
+
+def test_a_shell_that_ends_with_1_because_its_child_was_oom_killed_keeps_its_code() -> None:
+    assert judged(1, "oom_killed") == Verdict(
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        "OOMKilled",
+        Recovery.MORE_MEMORY,
+        "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 1 - OOMKilled)",
+    )
+
+
+def test_a_job_that_survived_an_oom_kill_is_done() -> None:
+    assert judged(0, "oom_killed") == Verdict(Status.DONE, Termination.DONE, "Completed", Recovery.NONE, None)
+
+
+def test_a_job_that_was_asked_to_stop_and_ended_with_0_is_terminated_and_says_so() -> None:
+    assert judged(0, "asked_to_stop") == Verdict(
+        Status.TERMINATED,
+        Termination.TERMINATED_BY_USER,
+        "Completed",
+        Recovery.NONE,
+        "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 0 - Completed)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "facts", "error"),
+    [
+        (0, (), None),
+        (1, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 1 - Error)"),
+        (3, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 3 - Error)"),
+        (44, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 44 - Error)"),
+        (77, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 77 - NoPermission)"),
+        (124, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 124 - TimedOut)"),
+        (134, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 134 - Aborted)"),
+        (139, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 139 - SegmentationFault)"),
+        (255, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 255 - UnspecifiedError)"),
+        (
+            3221225477,
+            (),
+            "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 3221225477 - AccessViolation)",
+        ),
+        (137, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 137 - Killed)"),
+        (143, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 143 - Terminated)"),
+        (130, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 130 - Interrupted)"),
+        (1, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 1 - Error)"),
+        (143, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 143 - SIGTERM)"),
+        (130, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 130 - SIGINT)"),
+        (127, ("never_started",), "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 127 - CommandNotFound)"),
+        (
+            126,
+            ("never_started",),
+            "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 126 - CommandNotExecutable)",
+        ),
+        (
+            128,
+            ("never_started",),
+            "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 128 - ContainerCannotRun)",
+        ),
+        (
+            None,
+            ("never_started",),
+            "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: unknown - ContainerCannotRun)",
+        ),
+        (127, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 127 - CommandNotFound)"),
+        (255, ("instance_lost",), "JOB_FAILED (INSTANCE_LOST, exit code: 255 - HostLost)"),
+        (0, ("instance_lost",), "JOB_FAILED (INSTANCE_LOST, exit code: 0 - HostLost)"),
+        (None, (), "JOB_UNKNOWN (EXIT_NOT_OBSERVED, exit code: unknown - Unknown)"),
+        (
+            None,
+            ("oom_killed", "asked_to_stop"),
+            "JOB_UNKNOWN (EXIT_NOT_OBSERVED, exit code: unknown - Unknown)",
+        ),
+    ],
+)
+def test_the_error_is_one_exact_text(code: int | None, facts: tuple[str, ...], error: str | None) -> None:
+    assert judged(code, *facts).error == error
+
+
+def test_the_error_text_names_status_termination_code_and_reason() -> None:
+    assert (
+        error_text(Status.UNKNOWN, Termination.EXIT_NOT_OBSERVED, None, "Unknown")
+        == "JOB_UNKNOWN (EXIT_NOT_OBSERVED, exit code: unknown - Unknown)"
+    )
+
+
+def test_the_word_and_the_recovery_come_from_the_catalogue_and_the_workload_that_are_handed_in() -> None:
+    corrupt = Meaning(meaning="The checkpoint cannot be read.", recovery=Recovery.RETRY_LATER)
+    words = Catalogue(
+        {"CheckpointCorrupt": corrupt, **builtin().meanings},
+        builtin().codes,
+        {"train": {42: CodeWords(reason="CheckpointCorrupt")}},
+        {},
+    )
+    assert [classify(42, Evidence(), words, Workload(name, "acme/train")) for name in ("train", "eval")] == [
+        Verdict(
+            Status.FAILED,
+            Termination.CONTAINER_EXITED_WITH_ERROR,
+            "CheckpointCorrupt",
+            Recovery.RETRY_LATER,
+            "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 42 - CheckpointCorrupt)",
+        ),
+        Verdict(
+            Status.FAILED,
+            Termination.CONTAINER_EXITED_WITH_ERROR,
+            "Error",
+            Recovery.FIX_CODE,
+            "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 42 - Error)",
+        ),
+    ]
+
+
+PLAINLY = "nothing more is known"
+FOR_MEMORY = "the kernel had killed a process of it for memory"
+ON_REQUEST = "the engine was asked to stop it"
+AT_START = "the engine could not start it"
+
+
+@pytest.mark.parametrize(
+    ("code", "readings"),
+    [
+        (0, [(PLAINLY, "done", "Completed"), (ON_REQUEST, "terminated", "Completed")]),
+        (
+            1,
+            [
+                (PLAINLY, "failed", "Error"),
+                (FOR_MEMORY, "failed", "OOMKilled"),
+                (ON_REQUEST, "terminated", "Error"),
+            ],
+        ),
+        (
+            137,
+            [
+                (PLAINLY, "failed", "SIGKILL"),
+                (FOR_MEMORY, "failed", "OOMKilled"),
+                (ON_REQUEST, "terminated", "Killed"),
+            ],
+        ),
+        (
+            127,
+            [
+                (PLAINLY, "failed", "CommandNotFound"),
+                (FOR_MEMORY, "failed", "OOMKilled"),
+                (ON_REQUEST, "terminated", "CommandNotFound"),
+                (AT_START, "failed", "CommandNotFound"),
+            ],
+        ),
+        (
+            128,
+            [
+                (PLAINLY, "failed", "FatalError"),
+                (FOR_MEMORY, "failed", "OOMKilled"),
+                (ON_REQUEST, "terminated", "FatalError"),
+                (AT_START, "failed", "ContainerCannotRun"),
+            ],
+        ),
+    ],
+)
+def test_a_code_is_explained_in_every_way_in_which_it_can_be_read(
+    code: int, readings: list[tuple[str, str, str]]
+) -> None:
+    assert [
+        (reading.when, reading.verdict.status.value, reading.verdict.reason)
+        for reading in explain(code, builtin())
+    ] == readings
+
+
+@given(st.integers(0, MAX_CODE))
+def test_an_explanation_is_a_verdict_with_what_its_word_means(code: int) -> None:
+    first = explain(code, builtin())[0]
+    plain = classify(code, Evidence(), builtin())
+    assert first == Explanation(PLAINLY, plain, builtin().meanings[plain.reason])
+
+
+def test_a_workload_has_its_codes_explained_in_its_own_words() -> None:
+    words = Catalogue(builtin().meanings, builtin().codes, {"train": {42: CodeWords(reason="TimedOut")}}, {})
+    assert explain(42, words, Workload("train", ""))[0].verdict.reason == "TimedOut"

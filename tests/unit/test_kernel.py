@@ -1,0 +1,296 @@
+"""The kernel's witness, over canned trees and a canned log.
+
+A regular file stands in for the log where one record is read at a time; where what matters is how the
+device answers (one record to a read, EAGAIN at its end, EPIPE where its ring has overtaken the reader),
+the reads are scripted by the kernel's own documentation of ``/dev/kmsg``.
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from exporter.engines import kernel
+from exporter.engines.kernel import KernelWitness, is_ours
+from exporter.engines.port import EngineInfo, KernelKills
+
+NOW = 1_795_469_024_000_000_000
+ONE, TWO = "1" * 64, "2" * 64
+RELEASE = "6.18.44"
+MEMORY_KB = 16_384_000
+
+CGROUP_V1 = (
+    "6,1201,88211,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset={id},mems_allowed=0,"
+    "oom_memcg=/docker/{id},task_memcg=/docker/{id},task=python,pid=4711,uid=0\n"
+)
+CGROUP_V2 = (
+    "6,1202,88212,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=docker-{id}.scope,"
+    "mems_allowed=0,oom_memcg=/system.slice/docker-{id}.scope,"
+    "task_memcg=/system.slice/docker-{id}.scope,task=python,pid=4711,uid=0\n"
+)
+WHOLE_HOST = (
+    "6,1203,88213,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,"
+    "global_oom,task_memcg=/docker/{id},task=python,pid=4711,uid=0\n"
+)
+OUTSIDE = (
+    "6,1204,88214,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,"
+    "global_oom,task_memcg=/user.slice/user-1000.slice,task=firefox,pid=4711,uid=1000\n"
+)
+OTHERS_LIMIT = (
+    "6,1205,88215,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset={other},mems_allowed=0,"
+    "oom_memcg=/docker/{other},task_memcg=/docker/{id},task=python,pid=4711,uid=0\n"
+)
+UNRELATED = "6,1206,88216,-;eth0: renamed from veth{id}\n"
+RESULT = "3,1207,88217,-;Memory cgroup out of memory: Killed process 4711 (python) total-vm:123kB\n"
+
+
+@pytest.fixture(autouse=True)
+def _still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "time", SimpleNamespace(time_ns=lambda: NOW))
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """A tree like /proc, of a machine that has killed three times."""
+    tree = tmp_path / "proc"
+    (tree / "sys/kernel").mkdir(parents=True)
+    (tree / "sys/kernel/osrelease").write_text(f"{RELEASE}\n")
+    (tree / "meminfo").write_text(f"MemTotal:       {MEMORY_KB} kB\nMemFree:         1234 kB\n")
+    count(tree, 3)
+    return tree
+
+
+@pytest.fixture
+def kmsg(tmp_path: Path) -> Path:
+    """A log with a kill in it that is long past."""
+    log = tmp_path / "kmsg"
+    log.write_text(CGROUP_V1.format(id=ONE))
+    return log
+
+
+@pytest.fixture
+def witness(proc: Path, kmsg: Path) -> Iterator[KernelWitness]:
+    """A witness with counter and log."""
+    with closing(KernelWitness(proc, kmsg)) as opened:
+        yield opened
+
+
+def count(proc: Path, kills: int) -> None:
+    (proc / "vmstat").write_text(f"nr_free_pages 1\noom_kill {kills}\noom_kill_other 99\nballoon 0\n")
+
+
+def log(kmsg: Path, record: str) -> None:
+    with kmsg.open("a") as file:
+        file.write(record)
+
+
+def engine(**changed: object) -> EngineInfo:
+    facts = {"host": "alpha", "version": "29.0", "kernel": RELEASE, "memory_bytes": MEMORY_KB * 1024}
+    return EngineInfo(**{**facts, "time_ns": NOW, **changed})  # type: ignore[arg-type]  # a test's shorthand
+
+
+def test_an_engine_with_this_kernel_and_this_memory_is_on_this_machine(proc: Path) -> None:
+    assert is_ours(engine(), proc)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"kernel": "6.18.44-linuxkit"}, {"kernel": ""}, {"memory_bytes": MEMORY_KB * 1000}, {"memory_bytes": 0}],
+)
+def test_an_engine_in_a_virtual_machine_is_not_on_this_machine(
+    proc: Path, changed: dict[str, object]
+) -> None:
+    assert not is_ours(engine(**changed), proc)
+
+
+@pytest.mark.parametrize("missing", ["meminfo", "sys/kernel/osrelease"])
+def test_what_proc_does_not_tell_is_not_taken_for_granted(proc: Path, missing: str) -> None:
+    (proc / missing).unlink()
+    assert not is_ours(engine(), proc)
+
+
+def test_a_meminfo_without_a_total_proves_nothing(proc: Path) -> None:
+    (proc / "meminfo").write_text("MemFree: 1234 kB\n")
+    assert not is_ours(engine(memory_bytes=0), proc)
+
+
+def test_the_real_proc_is_read_where_no_other_is_named() -> None:
+    assert not is_ours(engine(kernel="a kernel that nobody runs"))
+
+
+def test_what_was_killed_before_the_first_question_is_not_told(witness: KernelWitness) -> None:
+    assert witness.ask() is None
+
+
+def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Path, tmp_path: Path) -> None:
+    witness = KernelWitness(proc, tmp_path / "no kmsg")
+    count(proc, 5)
+    assert witness.ask() == KernelKills(counted=2, logged=(), at_ns=NOW)
+    assert witness.ask() is None
+    count(proc, 6)
+    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+
+
+@pytest.mark.parametrize(
+    "vmstat",
+    ["", "nr_free_pages 1\n", "oom_kill many\n", "oom_killed 5\n"],
+    ids=["empty", "old", "bad", "else"],
+)
+def test_a_kernel_that_does_not_count_is_no_witness(proc: Path, tmp_path: Path, vmstat: str) -> None:
+    (proc / "vmstat").write_text(vmstat)
+    witness = KernelWitness(proc, tmp_path / "no kmsg")
+    assert (witness.can_count, witness.ask()) == (False, None)
+
+
+def test_a_machine_without_proc_is_no_witness(tmp_path: Path) -> None:
+    witness = KernelWitness(tmp_path / "no proc", tmp_path / "no kmsg")
+    assert (witness.can_count, witness.ask()) == (False, None)
+
+
+def test_a_kernel_that_counts_can_tell_that_nothing_was_killed(proc: Path, tmp_path: Path) -> None:
+    witness = KernelWitness(proc, tmp_path / "no kmsg")
+    assert (witness.can_count, witness.ask()) == (True, None)
+
+
+def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_path: Path) -> None:
+    (proc / "vmstat").write_text("")
+    witness = KernelWitness(proc, tmp_path / "no kmsg")
+    count(proc, 7)
+    assert witness.ask() is None
+    count(proc, 2)
+    assert witness.ask() is None
+    count(proc, 3)
+    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+
+
+@pytest.mark.parametrize(
+    ("record", "named"),
+    [
+        (CGROUP_V1, (ONE,)),
+        (CGROUP_V2, (ONE,)),
+        (WHOLE_HOST, (ONE,)),
+        (OTHERS_LIMIT, (ONE,)),
+    ],
+    ids=["cgroup v1", "cgroup v2", "no limit", "the limit of another"],
+)
+def test_the_log_names_the_container_of_the_process_that_was_killed(
+    witness: KernelWitness, kmsg: Path, record: str, named: tuple[str, ...]
+) -> None:
+    log(kmsg, record.format(id=ONE, other=TWO))
+    assert witness.ask() == KernelKills(counted=0, logged=named, at_ns=NOW)
+    assert witness.ask() is None
+
+
+@pytest.mark.parametrize(
+    "record", [OUTSIDE, UNRELATED, RESULT], ids=["a process of the host", "else", "after"]
+)
+def test_other_records_of_the_log_name_nobody(witness: KernelWitness, kmsg: Path, record: str) -> None:
+    log(kmsg, record.format(id=ONE))
+    assert witness.ask() is None
+
+
+def test_counter_and_log_are_told_together(witness: KernelWitness, proc: Path, kmsg: Path) -> None:
+    count(proc, 4)
+    log(kmsg, CGROUP_V2.format(id=TWO))
+    assert witness.ask() == KernelKills(counted=1, logged=(TWO,), at_ns=NOW)
+
+
+def test_a_closed_witness_still_counts_and_can_be_closed_again(
+    witness: KernelWitness, proc: Path, kmsg: Path
+) -> None:
+    witness.close()
+    witness.close()
+    log(kmsg, CGROUP_V1.format(id=ONE))
+    count(proc, 4)
+    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+
+
+def test_a_log_that_cannot_be_read_is_given_up_and_the_counter_stays(proc: Path, tmp_path: Path) -> None:
+    (tmp_path / "a directory").mkdir()
+    before = open_files()
+    witness = KernelWitness(proc, tmp_path / "a directory")
+    count(proc, 4)
+    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+    assert open_files() == before
+
+
+def test_a_log_without_an_end_to_go_to_is_not_held_open(proc: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    before = open_files()
+    witness = KernelWitness(proc, tmp_path / "fifo")
+    assert open_files() == before
+    assert witness.ask() is None
+
+
+def open_files() -> list[str]:
+    return sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208  # the names alone; the listing's own is among them
+
+
+def script_reads(monkeypatch: pytest.MonkeyPatch, answers: Iterable[str | OSError]) -> list[int]:
+    """Let reads of the log answer so, and with EAGAIN when no answer is left; give the sizes asked for."""
+    rest = iter(answers)
+    sizes: list[int] = []
+
+    def read(_file: int, size: int) -> bytes:
+        sizes.append(size)
+        answer = next(rest, BlockingIOError(errno.EAGAIN, "no record yet"))
+        if isinstance(answer, OSError):
+            raise answer
+        return answer.encode()
+
+    monkeypatch.setattr(kernel, "os", SimpleNamespace(**{**vars(os), "read": read}))
+    return sizes
+
+
+def test_every_record_up_to_the_end_of_the_log_is_read(
+    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = script_reads(
+        monkeypatch, [CGROUP_V1.format(id=ONE), RESULT, CGROUP_V2.format(id=TWO), CGROUP_V1.format(id=ONE)]
+    )
+    assert witness.ask() == KernelKills(counted=0, logged=(ONE, TWO, ONE), at_ns=NOW)
+    assert sizes == [8192] * 5
+
+
+def test_a_reader_that_the_kernels_ring_has_overtaken_goes_on_with_what_is_left(
+    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtaken = BrokenPipeError(errno.EPIPE, "overwritten")
+    script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), overtaken, CGROUP_V1.format(id=TWO)])
+    assert witness.ask() == KernelKills(counted=0, logged=(ONE, TWO), at_ns=NOW)
+
+
+def test_a_log_that_floods_holds_a_question_up_for_ten_thousand_records_at_most(
+    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = script_reads(monkeypatch, (UNRELATED for _ in range(20_000)))
+    assert witness.ask() is None
+    assert len(sizes) == 10_000
+
+
+def test_a_log_that_is_taken_away_is_read_no_more(
+    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = OSError(errno.ENODEV, "gone")
+    sizes = script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), gone, CGROUP_V1.format(id=TWO)])
+    assert witness.ask() == KernelKills(counted=0, logged=(ONE,), at_ns=NOW)
+    assert witness.ask() is None
+    assert len(sizes) == 2
+
+
+def test_the_counter_is_read_before_the_log(
+    witness: KernelWitness, proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the two readings must be in the log's answer, never in the counter's alone."""
+
+    def read(_file: int, _size: int) -> bytes:
+        count(proc, 4)
+        raise BlockingIOError(errno.EAGAIN, "no record yet")
+
+    monkeypatch.setattr(kernel, "os", SimpleNamespace(**{**vars(os), "read": read}))
+    assert witness.ask() is None
+    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)

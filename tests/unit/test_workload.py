@@ -1,0 +1,88 @@
+"""What a job is an instance of."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import Workload
+from exporter.workload import DEFAULT_ORDER, LABELS, Source, repository, workload_of
+
+OWN = {"exit-exporter.workload": "nightly"}
+SWARM = {"com.docker.swarm.service.name": "web_api"}
+COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "cart"}
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("image", "short"),
+    [
+        ("busybox", "busybox"),
+        ("busybox:1.36", "busybox"),
+        ("library/busybox:latest", "library/busybox"),
+        ("ghcr.io/acme/train:v1.2.3", "ghcr.io/acme/train"),
+        ("localhost:5000/acme/train", "localhost:5000/acme/train"),
+        ("localhost:5000/acme/train:v1", "localhost:5000/acme/train"),
+        (f"acme/train@{DIGEST}", "acme/train"),
+        (f"acme/train:v1@{DIGEST}", "acme/train"),
+        (f"localhost:5000/acme/train:v1@{DIGEST}", "localhost:5000/acme/train"),
+        ("", "unnamed"),
+        (DIGEST, "unnamed"),
+        (DIGEST.removeprefix("sha256:"), "unnamed"),
+        ("0123456789ab", "unnamed"),
+        ("0123456789a", "0123456789a"),
+        ("0123456789abX", "0123456789abX"),
+        (f"@{DIGEST}", "unnamed"),
+        (":v1", "unnamed"),
+        ("a" * 300 + ":v1", "a" * 200),
+    ],
+)
+def test_a_repository_has_neither_tag_nor_digest(image: str, short: str) -> None:
+    assert repository(image) == short
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        ({**COMPOSE, **SWARM, **OWN}, "nightly"),
+        ({**COMPOSE, **SWARM}, "web_api"),
+        (COMPOSE, "shop/cart"),
+        ({}, "acme/train"),
+        ({**SWARM, "exit-exporter.workload": ""}, "web_api"),
+        ({"com.docker.compose.project": "shop"}, "acme/train"),
+        ({"com.docker.compose.service": "cart"}, "acme/train"),
+        ({"com.docker.compose.project": "shop", "com.docker.compose.service": ""}, "acme/train"),
+        ({"Exit-Exporter.Workload": "nightly"}, "acme/train"),
+    ],
+)
+def test_a_workload_is_named_by_the_label_else_swarm_else_compose_else_the_image(
+    labels: dict[str, str], name: str
+) -> None:
+    assert workload_of(labels, "acme/train:v1") == Workload(name, "acme/train")
+
+
+@pytest.mark.parametrize(
+    ("order", "name"),
+    [
+        (DEFAULT_ORDER, "nightly"),
+        ((Source.COMPOSE, Source.LABEL), "shop/cart"),
+        ((Source.IMAGE, Source.LABEL), "acme/train"),
+        ((Source.SWARM,), "acme/train"),
+        ((Source.SWARM, Source.LABEL), "nightly"),
+        ((), "acme/train"),
+    ],
+)
+def test_the_order_is_a_setting_and_the_image_the_last_resort(order: tuple[Source, ...], name: str) -> None:
+    assert workload_of({**COMPOSE, **OWN}, "acme/train:v1", order) == Workload(name, "acme/train")
+
+
+def test_a_long_name_is_cut() -> None:
+    assert workload_of({"exit-exporter.workload": "x" * 201}, "") == Workload("x" * 200, "unnamed")
+
+
+@given(st.dictionaries(st.sampled_from(LABELS), st.text()), st.text(), st.permutations(DEFAULT_ORDER))
+def test_a_workload_always_has_a_name_and_an_image_of_bounded_length(
+    labels: dict[str, str], image: str, order: list[Source]
+) -> None:
+    workload = workload_of(labels, image, order)
+    assert 1 <= len(workload.name) <= 200
+    assert 1 <= len(workload.image) <= 200
