@@ -11,6 +11,7 @@ import click
 from exporter import cli, reasons, settings
 from exporter.telemetry.catalogue import CATALOGUE
 
+_HELP = ["-h", "--help"]
 HERE = Path(__file__).parent
 
 
@@ -98,10 +99,10 @@ def _settings() -> Iterator[str]:
 
 
 def _commands() -> Iterator[str]:
-    context = click.Context(cli.main, info_name="exit-exporter", terminal_width=100)
+    context = click.Context(cli.main, info_name="exit-exporter", terminal_width=100, help_option_names=_HELP)
     yield from _help(cli.main, context)
     for name, command in cli.main.commands.items():
-        yield from _help(command, click.Context(command, parent=context, info_name=name, terminal_width=100))
+        yield from _help(command, click.Context(command, parent=context, info_name=name))
 
 
 def _help(command: click.Command, context: click.Context) -> list[str]:
