@@ -22,7 +22,7 @@ class WaitingRoom:
     @property
     def next_due(self) -> float | None:
         """When the next run is let go at the latest; None while nothing waits."""
-        return min((max(run.enrich_by, run.oom_by) for run in self._runs), default=None)
+        return min((self._due(run) for run in self._runs), default=None)
 
     def enter(self, run: Run, now: float) -> None:
         """A run has ended."""
@@ -32,7 +32,7 @@ class WaitingRoom:
 
     def leave(self, now: float) -> list[Exit]:
         """The exits of all runs that need not wait any longer."""
-        return [self._finished(run) for run in [run for run in self._runs if self._ready(run, now)]]
+        return [self._finished(run) for run in [run for run in self._runs if self._due(run) <= now]]
 
     def counted(self, kills: KernelKills) -> None:
         """The kernel's counter has moved."""
@@ -47,13 +47,11 @@ class WaitingRoom:
         if oom_count(run.oom_kills) > before and oom_kill.at_ns is not None:
             self._kernel.explained(oom_kill.at_ns)
 
-    def _ready(self, run: Run, now: float) -> bool:
-        """Whether nothing more can come that would change the verdict."""
-        if run.container.inspections and now < run.enrich_by:
-            return False
-        if not run.seen_ending or self._oom_possible(run):
-            return now >= run.oom_by
-        return True
+    def _due(self, run: Run) -> float:
+        """Until when something may come that would change the verdict; in the past if nothing can."""
+        enriched = run.enrich_by if run.container.inspections else 0.0
+        told = run.oom_by if not run.seen_ending or self._oom_possible(run) else 0.0
+        return max(enriched, told)
 
     def _oom_possible(self, run: Run) -> bool:
         """Whether an OOM kill of which nobody has told yet could explain this end."""

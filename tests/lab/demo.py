@@ -137,7 +137,7 @@ def _print_table(exporter: ExporterProcess) -> None:
 
 def _print_addresses(exporter: ExporterProcess, seconds: float | None) -> None:
     end = "Ctrl-C ends it" if seconds is None else f"ends by itself in {seconds:g} s, or with Ctrl-C"
-    paths = ("/", "/metrics", "/api/v1/jobs", "/openapi.json")
+    paths = ("/metrics", "/api/v1/jobs", "/openapi.json")
     print("\n".join(["", *(f"  {exporter.url}{path}" for path in paths), ""]), flush=True)
     say(end)
 
