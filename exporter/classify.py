@@ -53,11 +53,11 @@ def error_text(status: Status, termination: Termination, code: int | None, reaso
 
 def explain(code: int, catalogue: Catalogue, workload: Workload = NO_WORKLOAD) -> list[Explanation]:
     """Every way in which ``code`` can be read, the likeliest first."""
-    found: dict[tuple[Status, str], Explanation] = {}
+    found: dict[Verdict, Explanation] = {}
     for reading, evidence in _circumstances(code):
         verdict = classify(code, evidence, catalogue, workload)
         meaning = catalogue.meaning(verdict.reason)
-        found.setdefault((verdict.status, verdict.reason), Explanation(reading.value, verdict, meaning))
+        found.setdefault(verdict, Explanation(reading.value, verdict, meaning))
     return list(found.values())
 
 

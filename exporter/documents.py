@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,18 +24,22 @@ class DocumentError(Exception):
 
 
 class Document:
-    """A parsed YAML file that still knows on which line each of its parts stands."""
+    """A parsed YAML file that still knows on which line each of its parts stands.
 
-    def __init__(self, path: Path, root: yaml.Node | None, data: Any) -> None:
+    ``keys`` are the values of the key nodes, by the nodes' identity: ``0x2A`` is the key 42.
+    """
+
+    def __init__(self, path: Path, root: yaml.Node | None, keys: Mapping[int, object], data: Any) -> None:
         self.path = path
         self._root = root
+        self._keys = keys
         self.data = data
 
     def line(self, location: Location) -> int:
         """The line (from 1) of the innermost part of ``location`` that the file really has."""
         node, line = self._root, 1
         for step in location:
-            child = _child(node, step)
+            child = self._child(node, step)
             if child is None:
                 break
             line, node = child
@@ -45,26 +50,30 @@ class Document:
         place = ".".join(str(step) for step in location)
         return f"{self.path}:{self.line(location)}: {place + ': ' if place else ''}{cause}"
 
+    def _child(self, node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
+        """The line on which ``step`` of ``node`` begins, and its value."""
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if str(self._keys[id(key)]) == str(step):
+                    return key.start_mark.line + 1, value
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            item = node.value[step]
+            return item.start_mark.line + 1, item
+        return None
+
 
 def read(path: Path) -> Document:
     """Parse one YAML file; an empty one is an empty mapping. Raises DocumentError."""
+    text = _text(path)
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise DocumentError([f"{path}: cannot be read: {error.strerror}"]) from error
-    if len(raw) > MAX_BYTES:
-        raise DocumentError([f"{path}: larger than {MAX_BYTES} bytes; is this the right file?"])
-    try:
-        loader = _Loader(raw)
+        loader = _Loader(text)
         root = loader.get_single_node()
-        data = {} if root is None else loader.construct_document(root)
+        data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
-        raise DocumentError([_syntax_problem(path, error)]) from error
-    except (RecursionError, ValueError) as error:
-        # PyYAML lets these through for absurd nesting and for impossible dates.
-        raise DocumentError([f"{path}: not usable YAML: {error}"]) from error
-    return Document(path, root, data)
+        raise DocumentError([_syntax_problem(path, text, error)]) from error
+    except RecursionError as error:
+        raise DocumentError([f"{path}: nested too deeply"]) from error
+    return Document(path, root, loader.keys, {} if data is None else data)
 
 
 def validate(document: Document, model: type[Model]) -> Model:
@@ -78,36 +87,67 @@ def validate(document: Document, model: type[Model]) -> Model:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loading that refuses a key given twice: YAML would silently keep the last."""
+    """Safe loading that is strict where YAML would silently take something else than was meant."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # as PyYAML has it
-        seen: set[str] = set()
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.keys: dict[int, object] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuse aliases: a few lines of them can multiply to more than any memory holds."""
+        if self.check_event(yaml.AliasEvent):
+            cause = "aliases are not supported; write it out where it is needed"
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise _refusal(event.start_mark, cause)
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  # as PyYAML has it
+        """Give what PyYAML cannot make of a value (an impossible date) the form of its other errors."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise _refusal(node.start_mark, f"{str(node.value)[:40]!r} is not a usable {kind}") from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """Refuse a key given twice, of which YAML keeps the last, and one that it reads as a truth value."""
+        seen: set[object] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be plain text", key.start_mark
-                )
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} is given twice", key.start_mark
-                )
-            seen.add(key.value)
+                raise _refusal(key.start_mark, "a key must be plain text")
+            value = self.keys[id(key)] = self.construct_object(key)
+            if isinstance(value, bool):
+                cause = f"YAML reads {key.value!r} as {str(value).lower()}; put it in quotes"
+                raise _refusal(key.start_mark, cause)
+            if value in seen:
+                raise _refusal(key.start_mark, f"{key.value!r} is given twice")
+            seen.add(value)
         return super().construct_mapping(node, deep)
 
 
-def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
-    """The line on which ``step`` of ``node`` begins, and its value."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(step):
-                return key.start_mark.line + 1, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        item = node.value[step]
-        return item.start_mark.line + 1, item
-    return None
+def _refusal(mark: yaml.Mark, cause: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, cause, mark)
 
 
-def _syntax_problem(path: Path, error: yaml.YAMLError) -> str:
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DocumentError([f"{path}: cannot be read: {error.strerror}"]) from error
+    if len(raw) > MAX_BYTES:
+        raise DocumentError([f"{path}: larger than {MAX_BYTES} bytes; is this the right file?"])
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DocumentError([f"{path}:{line}: not UTF-8 text"]) from error
+
+
+def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f"{path}:{line}: unacceptable character #x{error.character:04x}: {error.reason}"
     mark = getattr(error, "problem_mark", None)
     cause = getattr(error, "problem", None) or str(error).replace("\n", " ")
     return f"{path}:{mark.line + 1}: {cause}" if mark else f"{path}: {cause}"

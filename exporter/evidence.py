@@ -131,8 +131,8 @@ class UnexplainedKills:
 
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
-        self._unexplained: deque[int] = deque()
-        self._ahead: deque[int] = deque()
+        self._unexplained: deque[int] = deque(maxlen=_MAX_KILLS)
+        self._ahead: deque[int] = deque(maxlen=_MAX_KILLS)
 
     def counted(self, kills: int, at_ns: int) -> None:
         """The kernel's counter moved by ``kills``."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,10 @@ from exporter.workload import DEFAULT_ORDER, Source
 
 PREFIX = "EXIT_EXPORTER_"
 CONFIG_FILE = "config.file"
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
+_MAX_PORT = 65535
+# Nanoseconds of more than that would not fit into the database's integers.
+_CENTURY = 100 * 365 * 86400
 # Variables of the command line's client side, which are no settings of the daemon.
 CLIENT_VARIABLES = frozenset({f"{PREFIX}URL"})
 
@@ -60,25 +65,38 @@ def _items(value: object) -> object:
 
 
 def _path(value: object) -> object:
-    return (Path(value).expanduser() if value else None) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _expanded(value) if value else None
 
 
-def _database(value: str) -> str:
+def _expanded(path: str) -> Path:
+    """A path with ``~`` put in full. Raises ValueError where there is no such home."""
     try:
-        make_url(value)
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path!r} is in no home that there is") from error
+
+
+def _database(value: object) -> object:
+    try:
+        make_url(str(value))
     except ArgumentError as error:
         raise ValueError(f"{value!r} is no database URL; for instance sqlite:////var/lib/exits.db") from error
     return value
 
 
-def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535 or (":" in host and not host.startswith("[")):  # noqa: PLR2004
+def _address(value: object) -> object:
+    if (
+        not isinstance(value, str)
+        or not _ADDRESS.fullmatch(value)
+        or int(value.rpartition(":")[2]) > _MAX_PORT
+    ):
         raise ValueError(f"{value!r} is not HOST:PORT, such as 127.0.0.1:10137 or [::]:10137")
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=_CENTURY)]
 MaybePath = Annotated[Path | None, BeforeValidator(_path)]
 Address = Annotated[str, BeforeValidator(_address)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_items)]
@@ -241,7 +259,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     }
     file = flags.get(CONFIG_FILE) or variables.get(CONFIG_FILE)
     layers = [
-        _from_file(Path(file).expanduser()) if file else {},
+        _from_file(_config_file(file)) if file else {},
         _from_pairs(variables, {option.name: option.variable for option in known}),
         _from_pairs(flags, {option.name: option.flag for option in known}),
     ]
@@ -250,6 +268,13 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
         for group, values in layer.items():
             merged.setdefault(group, {}).update(values)
     return _validated(merged, {})
+
+
+def _config_file(path: str) -> Path:
+    try:
+        return _expanded(path)
+    except ValueError as error:
+        raise SettingsError([f"--{CONFIG_FILE}: {error}"]) from error
 
 
 def read(path: Path) -> Settings:

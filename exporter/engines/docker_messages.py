@@ -19,13 +19,16 @@ from exporter.workload import LABELS
 MAX_TEXT = 512
 _CODE_ATTRIBUTES = ("exitCode", "containerExitCode")
 # Engines merge a container's labels over their own attributes of an event. Where one of these
-# stands in an event to which it does not belong, it is a label, and hides the engine's own.
+# stands in an event to which it does not belong, it is a label, and hides the engine's own. (Not so
+# containerExitCode: Podman up to 4 writes it into every event by itself.)
 _SHADOWS = {
     "exitCode": (Happening.DIE, Shadowed.CODE),
-    "containerExitCode": (Happening.DIE, Shadowed.CODE),
     "signal": (Happening.KILL, Shadowed.SIGNAL),
 }
-_ERASE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_ERASE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_REAL_TIME = re.compile(r"(?:SIG)?(?:RTMIN(?:\+(\d{1,2}))?|RTMAX(?:-(\d{1,2}))?)")
+_RTMIN, _RTMAX, _MAX_REAL_TIME_STEP = 34, 64, 30
+_MAX_SIGNAL_DIGITS = 3
 _CONTAINER_ACTIONS = {
     "create": Happening.CREATE,
     "start": Happening.START,
@@ -62,15 +65,15 @@ def event(line: bytes) -> Event:
 
 def snapshot(message: Mapping[str, Any]) -> Snapshot:
     """The answer to an inspect. Raises KeyError, TypeError or ValueError where it is none."""
-    state, config, host = message["State"], message["Config"], message.get("HostConfig") or {}
+    state, config, host = (_table(message[part]) for part in ("State", "Config", "HostConfig"))
     started = nanoseconds(state["StartedAt"])
     running = bool(state.get("Running")) and not state.get("Restarting")
     code = None if running else _code(state.get("ExitCode"))
     return Snapshot(
-        container_id=str(message["Id"]),
+        container_id=_identity(message["Id"]),
         name=clean(message["Name"]).lstrip("/"),
         image=clean(config.get("Image") or message.get("Image") or ""),
-        labels=_labels(config.get("Labels") or {}),
+        labels=_labels(_table(config.get("Labels"))),
         running=running,
         created_ns=nanoseconds(message["Created"]) or 0,
         started_ns=started,
@@ -79,8 +82,8 @@ def snapshot(message: Mapping[str, Any]) -> Snapshot:
         oom_killed=bool(state.get("OOMKilled")),
         # While --rm removes a container that could not start, its error is gone before its code.
         start_error=not running and (bool(state.get("Error")) or bool(started is None and code)),
-        memory_limit_bytes=int(host.get("Memory") or 0) or None,
-        restart_count=int(message.get("RestartCount") or 0),
+        memory_limit_bytes=_int64(host.get("Memory") or 0) or None,
+        restart_count=_int64(message.get("RestartCount") or 0),
         stop_signal=signal_number(config.get("StopSignal") or "SIGTERM") or signals.SIGTERM,
     )
 
@@ -91,7 +94,7 @@ def info(message: Mapping[str, Any]) -> EngineInfo:
         host=clean(message.get("Name") or "unknown"),
         version=clean(message.get("ServerVersion") or "unknown"),
         kernel=clean(message.get("KernelVersion") or ""),
-        memory_bytes=int(message.get("MemTotal") or 0),
+        memory_bytes=_int64(message.get("MemTotal") or 0),
         time_ns=nanoseconds(message["SystemTime"]) or 0,
     )
 
@@ -101,25 +104,35 @@ def clean(value: object) -> str:
     return _ERASE.sub("\ufffd", str(value)[:MAX_TEXT])
 
 
-def nanoseconds(text: str) -> int | None:
+def nanoseconds(text: object) -> int | None:
     """RFC 3339 with up to nine decimals as nanoseconds since 1970; None for the engine's zero time."""
+    if not isinstance(text, str):
+        raise TypeError("a time is written as text")
     whole, dot, rest = text.partition(".")
     digits = re.match(r"\d*", rest).group() if dot else ""  # type: ignore[union-attr]
     zone = rest[len(digits) :] if dot else ""
     seconds = datetime.fromisoformat(whole + zone).timestamp()
-    return None if seconds <= 0 else int(seconds) * 10**9 + int(digits.ljust(9, "0")[:9])
+    return None if seconds <= 0 else _int64(int(seconds) * 10**9 + int(digits.ljust(9, "0")[:9]))
 
 
 def signal_number(value: object) -> int | None:
     """A signal by number or by name, with or without SIG; None where it is neither."""
-    text = str(value)
-    if text.isdigit():
-        return int(text)
-    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
-    try:
-        return int(signals.Signals[name])
-    except KeyError:
+    text = str(value).upper()
+    if text.isascii() and text.isdigit():
+        return int(text) if len(text) <= _MAX_SIGNAL_DIGITS else None
+    real_time = _REAL_TIME.fullmatch(text)
+    if real_time:
+        return _real_time_signal(text, real_time)
+    name = text if text.startswith("SIG") else f"SIG{text}"
+    return int(signals.Signals[name]) if name in signals.Signals.__members__ else None
+
+
+def _real_time_signal(text: str, found: re.Match[str]) -> int | None:
+    """RTMIN+3 or RTMAX-14, by the numbers of Linux."""
+    steps = int(found.group(1) or found.group(2) or 0)
+    if steps >= _MAX_REAL_TIME_STEP + 1:
         return None
+    return _RTMIN + steps if "RTMIN" in text else _RTMAX - steps
 
 
 def _container_event(message: Mapping[str, Any]) -> Event:
@@ -128,11 +141,11 @@ def _container_event(message: Mapping[str, Any]) -> Event:
     if happening is None:
         return OTHER
     actor = message["Actor"]
-    attributes = actor.get("Attributes") or {}
+    attributes = _table(actor.get("Attributes"))
     return Event(
         happening=happening,
         container_id=_identity(actor["ID"]),
-        at_ns=int(message["timeNano"]),
+        at_ns=_int64(message["timeNano"]),
         name=clean(attributes.get("name", "")),
         image=clean(attributes.get("image", "")),
         labels=_labels(attributes),
@@ -148,17 +161,33 @@ def _container_event(message: Mapping[str, Any]) -> Event:
 
 def _network_event(message: Mapping[str, Any]) -> Event:
     happening = _NETWORK_ACTIONS.get(message["Action"])
-    container_id = (message["Actor"].get("Attributes") or {}).get("container")
+    container_id = _table(message["Actor"].get("Attributes")).get("container")
     if happening is None or not container_id:
         return OTHER
-    return Event(happening, _identity(container_id), int(message["timeNano"]))
+    return Event(happening, _identity(container_id), _int64(message["timeNano"]))
 
 
 def _identity(value: object) -> str:
-    identity = clean(value)
-    if not identity:
+    if not isinstance(value, str) or not value:
         raise ValueError("an event without a container")
-    return identity
+    return clean(value)
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise TypeError("not a table of names and values")
+    return value or {}
+
+
+def _int64(value: Any) -> int:
+    """A whole number as the database can hold it."""
+    try:
+        number = int(value)
+    except OverflowError as error:
+        raise ValueError("infinity is no number of anything") from error
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("a number beyond 64 bits")
+    return number
 
 
 def _event_code(attributes: Mapping[str, Any]) -> int | None:

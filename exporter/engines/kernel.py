@@ -99,7 +99,11 @@ class KernelWitness:
 def _open_at_end(kmsg: Path) -> int | None:
     try:
         log = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
         os.lseek(log, 0, os.SEEK_END)
     except OSError:
+        os.close(log)
         return None
     return log

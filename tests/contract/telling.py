@@ -96,7 +96,7 @@ def running(
     )
 
 
-def exited(
+def exited(  # noqa: PLR0913  # each names a fact
     started: float,
     finished: float,
     code: int,
@@ -167,7 +167,7 @@ class Telling:
         self.tracker.inspected(container, snapshot, self.now)
         return self
 
-    def list(self, *snapshots: Snapshot, as_of: float) -> Self:
+    def listed(self, *snapshots: Snapshot, as_of: float) -> Self:
         """A list of all containers comes, made after ``as_of``."""
         self.tracker.listed(snapshots, at(as_of), self.now)
         return self
@@ -187,11 +187,15 @@ class Telling:
         """What began or ended."""
         return self.tracker.take()
 
+    def ends(self) -> list[Exit]:
+        """What ended."""
+        return [each for each in self.tracker.take() if isinstance(each, Exit)]
+
 
 # --- what should come of it
 
 
-def job(
+def job(  # noqa: PLR0913  # each names a fact
     began: float,
     container: str = A,
     *,
@@ -220,7 +224,7 @@ def job(
     )
 
 
-def ended(
+def ended(  # noqa: PLR0913  # each names a fact
     run: Job,
     code: int | None,
     seconds: float,

@@ -77,9 +77,7 @@ def write_ssh_key(path: Path) -> str:
     """Write a new private key for ssh; return the public one, as authorized_keys has it."""
     key = ed25519.Ed25519PrivateKey.generate()
     _write_secret(path, key, serialization.PrivateFormat.OpenSSH)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return public.decode()
 
 

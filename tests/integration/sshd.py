@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,8 +23,8 @@ from tests.lab.orphans import kill_all
 from tests.lab.process import LoggedProcess, system_path
 from tests.lab.wait import wait_until
 
-PACKAGES: Mapping[str, str] = {"sshd": "openssh-server", "ssh": "openssh-client"}
-"""The Debian package of each program."""
+PACKAGES: Mapping[str, str] = {"sshd": "openssh-server", "ssh": "openssh-client", "docker": "docker-cli"}
+"""The Debian package of each program; where docker.io has no ``docker``, docker-cli does."""
 
 READY_SECONDS = 20.0
 PATIENCE_SECONDS = 10.0
@@ -51,6 +52,7 @@ class Sshd:
         self._directory = directory
         self._docker_host = docker_host
         self._port = free_port()
+        self._port_without_engine = free_port()
         self._process: LoggedProcess | None = None
         self._made_directory = False
 
@@ -76,6 +78,16 @@ class Sshd:
         return f"ssh://root@{LOOPBACK}:{self._port}"
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
+
+    @property
+    def url_without_engine(self) -> str:
+        """The same, where the engine behind it is not to be found."""
+        return f"ssh://root@{LOOPBACK}:{self._port_without_engine}"
+
+    @property
     def home(self) -> Path:
         """A home directory whose .ssh opens it: configuration, known host, key."""
         return self._directory / "home"
@@ -95,7 +107,7 @@ class Sshd:
 
     def start(self) -> None:
         """Start it, again after ``stop()``; return when it listens."""
-        command = [_needed("sshd"), "-D", "-e", "-f", self._directory / "sshd_config"]
+        command: list[str | Path] = [_needed("sshd"), "-D", "-e", "-f", self._directory / "sshd_config"]
         self._process = process = LoggedProcess(command, self._directory / "sshd.log")
         wait_until(lambda: not process.alive or self._listens(), READY_SECONDS)
         if not (process.alive and self._listens()):
@@ -109,9 +121,24 @@ class Sshd:
             self._process.end(PATIENCE_SECONDS)
             kill_all(sessions)
 
-    def drop_sessions(self) -> None:
-        """Cut off who is connected, and let them come again."""
-        kill_all(self.sessions)
+    @contextmanager
+    def hanging(self) -> Generator[Path]:
+        """Let every new ``docker`` there hang; the path is of a file that the first of them creates."""
+        self._hang.touch()
+        try:
+            yield self._hanging
+        finally:
+            self._hang.unlink()
+            self._hanging.unlink(missing_ok=True)
+            kill_all(self.sessions)
+
+    @property
+    def _hang(self) -> Path:
+        return self._directory / "hang"
+
+    @property
+    def _hanging(self) -> Path:
+        return self._directory / "hanging"
 
     def _listens(self) -> bool:
         with socket.socket() as client:
@@ -120,38 +147,50 @@ class Sshd:
     def _write_files(self) -> None:
         ssh = self.home / ".ssh"
         ssh.mkdir(parents=True, mode=0o700)
-        (self._directory / "docker").mkdir()
         host_key = write_ssh_key(self._directory / "host_key")
-        (ssh / "known_hosts").write_text(f"[{LOOPBACK}]:{self._port} {host_key}\n")
+        ports = (self._port, self._port_without_engine)
+        (ssh / "known_hosts").write_text("".join(f"[{LOOPBACK}]:{port} {host_key}\n" for port in ports))
         (self._directory / "authorized_keys").write_text(f"{write_ssh_key(ssh / 'id_ed25519')}\n")
         (ssh / "config").write_text(_client_settings(ssh))
         (self._directory / "sshd_config").write_text(self._server_settings())
-        self.programs.mkdir()
-        wrapper = self.programs / "ssh"
-        wrapper.write_text(f'#!/bin/sh\nexec {_needed("ssh")} -F "{ssh}/config" "$@"\n')
-        wrapper.chmod(0o755)
+        _write_script(self.programs / "ssh", f'exec {_needed("ssh")} -F "{ssh}/config" "$@"')
+        _write_script(
+            self._directory / "remote" / "docker",
+            f'if [ -e "{self._hang}" ]; then touch "{self._hanging}"; exec sleep 600; fi\n'
+            f'exec {_needed("docker")} "$@"',
+        )
 
     def _server_settings(self) -> str:
-        environment = {
-            "DOCKER_HOST": self._docker_host,
-            "DOCKER_CONFIG": self._directory / "docker",
-            "PATH": system_path(),
-        }
         settings = {
-            "ListenAddress": f"{LOOPBACK}:{self._port}",
             "HostKey": self._directory / "host_key",
             "AuthorizedKeysFile": self._directory / "authorized_keys",
             "PidFile": "none",
+            "AllowUsers": "root",
             "PermitRootLogin": "prohibit-password",
             "PasswordAuthentication": "no",
             "KbdInteractiveAuthentication": "no",
             "UsePAM": "no",
             # The files lie below /tmp, which everybody may write to.
             "StrictModes": "no",
-            # One directive with all: of several, the first alone counts.
-            "SetEnv": " ".join(f'"{name}={value}"' for name, value in environment.items()),
+            "SetEnv": self._environment(self._docker_host),
         }
-        return "".join(f"{name} {value}\n" for name, value in settings.items())
+        ports = (self._port, self._port_without_engine)
+        lines = [f"ListenAddress {LOOPBACK}:{port}" for port in ports]
+        lines += [f"{name} {value}" for name, value in settings.items()]
+        lines += [f"Match LocalPort {self._port_without_engine}"]
+        lines += [f"SetEnv {self._environment(f'unix://{self._directory}/no-engine')}"]
+        return "\n".join([*lines, ""])
+
+    def _environment(self, docker_host: str) -> str:
+        variables = {
+            "DOCKER_HOST": docker_host,
+            "DOCKER_CONFIG": self._directory / "docker",
+            "PATH": os.pathsep.join([str(self._directory / "remote"), system_path()]),
+            # bash reads ~/.bashrc when sshd runs it, unless this says that another bash does.
+            "SHLVL": "2",
+        }
+        # In one directive: of several, the first alone counts.
+        return " ".join(f'"{name}={value}"' for name, value in variables.items())
 
 
 def _client_settings(ssh: Path) -> str:
@@ -165,6 +204,12 @@ def _client_settings(ssh: Path) -> str:
         f"  StrictHostKeyChecking yes\n"
         f"  BatchMode yes\n"
     )
+
+
+def _write_script(path: Path, script: str) -> None:
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 def _program(name: str) -> str | None:

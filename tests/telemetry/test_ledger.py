@@ -11,9 +11,10 @@ from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import CATALOGUE, Kind, Metric
 from exporter.telemetry.ledger import Changes, Key, Ledger
 
-EXITS = (catalogue.EXITS.name, ("node-1", "shop/worker", "img", "failed", "1", "Error"))
+EXITS: Key = (catalogue.EXITS.name, ("node-1", "shop/worker", "img", "failed", "1", "Error"))
 ERRORS: Key = (catalogue.STORE_ERRORS.name, ())
 RUNNING: Key = (catalogue.JOBS_RUNNING.name, ("node-1", "shop/worker"))
+UP: Key = (catalogue.ENGINE_UP.name, ("unix:///var/run/docker.sock",))
 LAST: Key = (catalogue.LAST_EXIT.name, ("node-1", "shop/worker", "failed"))
 
 
@@ -93,12 +94,12 @@ def test_a_snapshot_stays_as_it_is() -> None:
 
 
 def test_of_two_values_set_in_one_batch_the_later_stands() -> None:
-    made = changes(set_to={LAST: 7})
-    made.set(catalogue.LAST_EXIT, LAST[1], 8)
-    ledger = Ledger({LAST: 9})
-    assert ledger.values(made) == {LAST: 8}
+    made = changes(set_to={UP: 1})
+    made.set(catalogue.ENGINE_UP, UP[1], 0)
+    ledger = Ledger({})
+    ledger.publish(changes(set_to={UP: 1}))
     ledger.publish(made)
-    assert ledger.snapshot() == {LAST: 8}
+    assert ledger.snapshot() == {UP: 0}
 
 
 @pytest.mark.parametrize(
@@ -117,10 +118,10 @@ def test_of_two_values_set_in_one_batch_the_later_stands() -> None:
 def test_an_observation_counts_in_the_first_bucket_that_holds_it_bound_included(
     value: float, bucket: str
 ) -> None:
-    made = Changes()
+    ledger, made, name = Ledger({}), Changes(), catalogue.RUN_DURATION.name
     made.observe(catalogue.RUN_DURATION, ("h", "w", "done"), value)
-    name = catalogue.RUN_DURATION.name
-    assert made.added == {
+    ledger.publish(made)
+    assert ledger.snapshot() == {
         (name, ("h", "w", "done", bucket)): 1,
         (name, ("h", "w", "done", "sum")): value,
     }
@@ -166,7 +167,7 @@ STEPS = st.tuples(
 def test_after_a_crash_at_any_moment_all_that_was_stored_and_nothing_else_is_known_again(
     steps: list[tuple[str, dict[Key, float], dict[Key, float]]],
 ) -> None:
-    ledger, stored, of_jobs = Ledger({}), dict[Key, float](), dict[Key, float]()
+    ledger, stored, as_stored = Ledger({}), dict[Key, float](), dict[Key, float]()
     for how, added, set_to in steps:
         made = changes(added, set_to)
         if how == "at once":
@@ -176,7 +177,7 @@ def test_after_a_crash_at_any_moment_all_that_was_stored_and_nothing_else_is_kno
         if how == "stored":
             stored |= values
             ledger.publish_saved(made, values)
-            of_jobs = kept(ledger.snapshot())
-        assert stored == of_jobs
-    assert Ledger(stored).snapshot() == of_jobs
+            as_stored = kept(ledger.snapshot())
+        assert stored == as_stored
+    assert Ledger(stored).snapshot() == as_stored
     assert stored | ledger.values(Changes()) == kept(ledger.snapshot())

@@ -1,9 +1,11 @@
 """The whole web side on a loopback socket, over a store, a ledger and a catalogue of its own."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Self
 
 import requests
 
@@ -40,7 +42,7 @@ class Served:
         self._http.trust_env = False
 
     @contextmanager
-    def running(self, telemetry_path: str = "/metrics") -> Iterator["Served"]:
+    def running(self, telemetry_path: str = "/metrics") -> Iterator[Self]:
         """Serve, until the block ends."""
         daemon = Daemon(
             registry(self.ledger),
@@ -51,18 +53,24 @@ class Served:
         )
         listener = listen("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = make_server(site(Api(self.store, self.words), Operations(daemon, telemetry_path)))
-        thread = threading.Thread(target=server.run, args=([listener],), name="served")
+        self.server = make_server(site(Api(self.store, self.words), Operations(daemon, telemetry_path)))
+        thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
         try:
             yield self
         finally:
             self._http.close()
-            server.should_exit = True
+            self.server.should_exit = True
             thread.join(PATIENCE_SECONDS)
             listener.close()
             self.store.close()
             assert not thread.is_alive()
+
+    def break_store(self) -> str:
+        """Take the jobs' table away; give what the store says from now on."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.execute("DROP TABLE jobs")
+        return f"{self.database}: no such table: jobs"
 
     def ask(self, path: str, method: str = "GET", **options: object) -> requests.Response:
         """Ask, without following a redirect."""

@@ -1,0 +1,26 @@
+"""A scripted engine on a host that is not this one, so that no test turns on what this kernel kills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.engines import elsewhere
+from tests.scripted.engine import ScriptedEngine
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[ScriptedEngine]:
+    """A scripted engine that runs."""
+    with elsewhere(ScriptedEngine(tmp_path)) as running:
+        yield running
+
+
+@pytest.fixture
+def absent(tmp_path: Path) -> Iterator[ScriptedEngine]:
+    """A scripted engine that has not been started yet."""
+    engine = elsewhere(ScriptedEngine(tmp_path))
+    yield engine
+    engine.stop()

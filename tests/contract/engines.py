@@ -1,0 +1,70 @@
+"""What a scripted engine is made to say in these tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.scripted.engine import ScriptedEngine
+from tests.scripted.times import NEVER, SECOND, format_rfc3339
+
+LONG_AGO = 1_700_000_000 * SECOND
+Table = Mapping[str, Any]
+
+
+def elsewhere(engine: ScriptedEngine) -> ScriptedEngine:
+    """The engine on a host that is not this one: its kernel is then no witness."""
+    engine.info["KernelVersion"] = "of another host"
+    return engine
+
+
+def identity(number: int) -> str:
+    """The id of a container."""
+    return f"{number:064x}"
+
+
+def moment(seconds: float) -> int:
+    """So many seconds since a beginning long ago, in nanoseconds."""
+    return LONG_AGO + round(seconds * SECOND)
+
+
+def event(action: str, seconds: float, number: int = 1, **attributes: str) -> Table:
+    """An event of a container."""
+    actor = {"ID": identity(number), "Attributes": {"image": "job:1", "name": f"job-{number}", **attributes}}
+    return {"Type": "container", "Action": action, "Actor": actor, "timeNano": moment(seconds)}
+
+
+def network_event(action: str, seconds: float, number: int = 1) -> Table:
+    """An event of a container's network."""
+    actor = {"ID": "0" * 64, "Attributes": {"container": identity(number), "name": "bridge"}}
+    return {"Type": "network", "Action": action, "Actor": actor, "timeNano": moment(seconds)}
+
+
+def container(number: int = 1, *, labels: Mapping[str, str] | None = None, **state: object) -> Table:
+    """What an engine answers about a container that was created at 0; ``state`` as the engine spells it."""
+    whole = {"Running": False, "ExitCode": 0, "Error": "", "OOMKilled": False}
+    times = {"StartedAt": NEVER, "FinishedAt": NEVER}
+    return {
+        "Id": identity(number),
+        "Name": f"/job-{number}",
+        "Created": format_rfc3339(moment(0)),
+        "State": {**whole, **times, **state},
+        "Config": {"Image": "job:1", "Labels": dict(labels or {})},
+        "HostConfig": {"Memory": 64 << 20},
+        "RestartCount": 0,
+    }
+
+
+def running(started: float, number: int = 1, *, labels: Mapping[str, str] | None = None) -> Table:
+    """What an engine answers about a container that runs."""
+    return container(number, labels=labels, Running=True, StartedAt=format_rfc3339(moment(started)))
+
+
+def exited(started: float, finished: float, code: int, number: int = 1) -> Table:
+    """What an engine answers about a container that has run."""
+    return container(
+        number,
+        ExitCode=code,
+        StartedAt=format_rfc3339(moment(started)),
+        FinishedAt=format_rfc3339(moment(finished)),
+    )

@@ -1,0 +1,684 @@
+"""What a watch says of an engine that does as engines do, and of one that fails."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import structlog
+
+from exporter import watch
+from exporter.engines.docker_messages import event as parsed
+from exporter.engines.docker_messages import snapshot
+from exporter.engines.kernel import KernelWitness
+from exporter.engines.port import EngineInfo, Event, Happening, KernelKills
+from exporter.watch import Connected, Disconnected, Inspected, Listed, Seen
+from tests.contract.engines import (
+    LONG_AGO,
+    Table,
+    container,
+    event,
+    exited,
+    identity,
+    moment,
+    network_event,
+    running,
+)
+from tests.contract.watching import Watching
+from tests.scripted.engine import HANG_UP, ScriptedEngine
+from tests.scripted.times import format_rfc3339
+from tests.scripted.wire import VERSION_PREFIX, encoded
+
+ASKED_AT = "2026-11-23T21:00:00.5Z"
+ASKED_NS = 1_795_467_600_500_000_000
+CONNECTED = Connected(
+    EngineInfo("scripted-host", "20.10.24+dfsg1", "of another host", 25_276_502_016, ASKED_NS),
+    kernel_counts=False,
+)
+LISTED = Listed((), ASKED_NS)
+FIRST = (CONNECTED, LISTED)
+ENDED = Disconnected("the event stream ended")
+
+
+@pytest.fixture(autouse=True)
+def _times(engine: ScriptedEngine) -> None:
+    engine.info["SystemTime"] = ASKED_AT
+
+
+@pytest.fixture
+def watching(engine: ScriptedEngine) -> Iterator[Watching]:
+    """A watch that has connected and listed."""
+    with Watching(engine) as begun:
+        assert begun.hears(2) == list(FIRST)
+        yield begun
+
+
+def seen(told: Table, *, inspecting: bool = False) -> Seen:
+    """What the watch says of an event."""
+    return Seen(parsed(encoded(told)), inspecting)
+
+
+def inspected(answer: Table, number: int = 1) -> Inspected:
+    """What the watch says of an answer."""
+    return Inspected(identity(number), snapshot(answer))
+
+
+def paths(engine: ScriptedEngine) -> list[str]:
+    """What was asked of the engine, without the API's version and without queries."""
+    return [VERSION_PREFIX.sub("", urlsplit(target).path, count=1) for _, target in engine.requests]
+
+
+def inspections(engine: ScriptedEngine) -> list[str]:
+    """Which containers were inspected."""
+    return [path.split("/")[2] for path in paths(engine) if path.count("/") == 3]
+
+
+# --- connecting
+
+
+@pytest.mark.usefixtures("watching")
+def test_the_stream_is_opened_before_the_list_is_made(engine: ScriptedEngine) -> None:
+    assert paths(engine) == ["/version", "/info", "/events", "/containers/json"]
+
+
+@pytest.mark.usefixtures("watching")
+def test_the_stream_is_asked_for_what_concerns_exits_only(engine: ScriptedEngine) -> None:
+    (query,) = (urlsplit(target).query for _, target in engine.requests if "/events" in target)
+    asked = {key: json.loads(value) for key, (value,) in parse_qs(query).items()}
+    assert asked == {
+        "filters": {
+            "type": ["container", "network"],
+            "event": [
+                *("create", "start", "oom", "kill", "die", "died", "rename", "destroy", "remove"),
+                *("connect", "disconnect"),
+            ],
+        }
+    }
+
+
+@pytest.mark.usefixtures("watching")
+def test_the_list_is_of_all_containers(engine: ScriptedEngine) -> None:
+    (query,) = (urlsplit(target).query for _, target in engine.requests if "/containers/json" in target)
+    assert parse_qs(query) == {"all": ["1"]}
+
+
+def test_a_list_has_all_containers_as_they_stand(engine: ScriptedEngine) -> None:
+    answers = (running(1, 1), exited(1, 2, 3, 2), container(3))
+    for answer in answers:
+        engine.set_container(answer)
+    with Watching(engine) as watching:
+        connected, listed = watching.hears(2)
+    assert (connected, isinstance(listed, Listed) and {*map(repr, listed.snapshots)}) == (
+        CONNECTED,
+        {repr(snapshot(answer)) for answer in answers},
+    )
+
+
+def test_a_container_that_vanishes_while_the_list_is_made_is_not_in_it(engine: ScriptedEngine) -> None:
+    engine.set_container(running(1))
+    engine.delay("/containers/0", math.inf)
+    with Watching(engine) as watching:
+        engine.wait_for_requests("/containers/0", 1)
+        engine.remove_container(identity(1))
+        engine.delay("/containers/0", 0)
+        assert watching.hears(2) == list(FIRST)
+
+
+def test_only_gets_are_ever_sent(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.set_container(running(1))
+    engine.emit(event("start", 1))
+    engine.emit(event("die", 2, exitCode="255"))
+    watching.hears(4)
+    engine.cut()
+    watching.pauses.over()
+    watching.hears_until(Listed)
+    assert {method for method, _ in engine.requests} == {"GET"}
+
+
+def test_an_engine_on_this_host_has_its_kernel_as_a_witness(engine: ScriptedEngine) -> None:
+    this_host(engine)
+    with Watching(engine) as watching:
+        (connected,) = watching.hears(1)
+    assert isinstance(connected, Connected)
+    assert connected.kernel_counts
+
+
+def test_what_the_kernel_killed_is_said_before_the_end_that_it_may_explain(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    this_host(engine)
+    vmstat = tmp_path / "vmstat"
+    vmstat.write_text("oom_kill 5\n")
+    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+        watching.hears(2)
+        vmstat.write_text("oom_kill 7\n")
+        die = event("die", 2, exitCode="137")
+        engine.emit(die)
+        kills, told = watching.hears(2)
+    assert (isinstance(kills, KernelKills) and (kills.counted, kills.logged), told) == (
+        (2, ()),
+        seen(die, inspecting=True),
+    )
+
+
+def this_host(engine: ScriptedEngine) -> None:
+    """Let the engine say that it runs on this machine."""
+    meminfo = Path("/proc/meminfo").read_text().split()
+    engine.info["KernelVersion"] = Path("/proc/sys/kernel/osrelease").read_text().strip()
+    engine.info["MemTotal"] = int(meminfo[1]) * 1024
+
+
+# --- an engine that is not there
+
+
+def test_an_engine_that_is_not_there_is_awaited(
+    absent: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch.random, "uniform", lambda _, longest: longest)
+    absent.info["SystemTime"] = ASKED_AT
+    away = Disconnected(f"{absent.url}: no such socket; is the engine running?")
+    with Watching(absent) as watching:
+        pauses = [watching.pauses.over() for _ in range(8)]
+        absent.start()
+        pauses.append(watching.pauses.over())
+        assert (pauses, watching.hears(11)) == (
+            [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0],
+            [*[away] * 9, *FIRST],
+        )
+
+
+def test_pauses_are_jittered_between_half_and_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float]] = []
+    monkeypatch.setattr(watch.random, "uniform", lambda *bounds: asked.append(bounds))
+    pauses = watch._pauses()
+    for _ in range(8):
+        next(pauses)
+    longest = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert asked == [(seconds / 2, seconds) for seconds in longest]
+
+
+def test_an_engine_that_is_not_there_is_said_once(absent: ScriptedEngine) -> None:
+    with structlog.testing.capture_logs() as said, Watching(absent) as watching:
+        for _ in range(4):
+            watching.pauses.over()
+        watching.hears(5)
+    cause = f"{absent.url}: no such socket; is the engine running?"
+    assert [entry for entry in said if entry["log_level"] != "debug"] == [
+        {
+            "event": "engine not reachable, trying again",
+            "engine": absent.url,
+            "cause": cause,
+            "log_level": "warning",
+        }
+    ]
+
+
+def test_each_time_that_an_engine_goes_away_is_said(engine: ScriptedEngine) -> None:
+    with structlog.testing.capture_logs() as said, Watching(engine) as watching:
+        watching.hears(2)
+        for _ in range(2):
+            engine.cut()
+            watching.pauses.over()
+            watching.hears(3)
+    assert [entry["event"] for entry in said if entry["log_level"] != "debug"] == [
+        "watching",
+        *["engine not reachable, trying again", "watching"] * 2,
+    ]
+
+
+# --- a stream that ends
+
+
+def test_a_stream_that_ends_cleanly_is_a_disconnect_and_opened_anew(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    engine.cut()
+    watching.pauses.over()
+    assert watching.hears(3) == [ENDED, *FIRST]
+
+
+def test_a_stream_that_is_torn_off_is_a_disconnect_and_opened_anew(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    engine.cut(abruptly=True)
+    watching.pauses.over()
+    disconnected, *rest = watching.hears(3)
+    assert isinstance(disconnected, Disconnected)
+    assert (disconnected.cause.partition(":")[0], rest) == ("the event stream broke", list(FIRST))
+
+
+def test_half_an_event_at_the_end_of_a_stream_is_no_event(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.cut(last_words=b'{"Type":"container","Action":"di')
+    watching.pauses.over()
+    assert watching.hears(3) == [ENDED, *FIRST]
+
+
+def test_what_was_told_before_the_end_of_a_stream_is_said_before_it(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    engine.emit(event("create", 1))
+    engine.cut(abruptly=True)
+    told, disconnected = watching.hears(2)
+    assert (told, type(disconnected)) == (seen(event("create", 1)), Disconnected)
+
+
+def test_an_engine_that_stops_and_starts_is_found_again(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.stop()
+    assert isinstance(watching.hears(1)[0], Disconnected)
+    watching.pauses.over()
+    away = Disconnected(f"{engine.url}: no such socket; is the engine running?")
+    assert watching.hears(1) == [away]
+    engine.start()
+    watching.pauses.over()
+    assert watching.hears(2) == list(FIRST)
+
+
+def test_after_a_connection_the_pauses_are_short_again(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch.random, "uniform", lambda _, longest: longest)
+    engine.fail_next("/info", 500, times=2)
+    with Watching(engine) as watching:
+        pauses = [watching.pauses.over() for _ in range(2)]
+        watching.hears_until(Listed)
+        engine.cut()
+        pauses.append(watching.pauses.over())
+    assert pauses == [0.5, 1.0, 0.5]
+
+
+# --- an engine that refuses
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+@pytest.mark.parametrize("path", ["/info", "/events", "/containers/json"])
+def test_a_refusal_is_a_disconnect_that_names_it(engine: ScriptedEngine, path: str, status: int) -> None:
+    engine.fail_next(path, status)
+    refused = Disconnected(f"{engine.url}: {path}: HTTP {status}: scripted failure")
+    with Watching(engine) as watching:
+        watching.pauses.over()
+        heard = watching.hears_until(Listed)
+    opened = [CONNECTED] if path == "/containers/json" else []
+    assert heard == [*opened, refused, *FIRST]
+
+
+def test_a_refusal_by_a_proxys_page_is_shown_as_it_is(engine: ScriptedEngine) -> None:
+    engine.fail_next("/events", 403, body=b"<h1>Forbidden</h1>\n")
+    with Watching(engine) as watching:
+        assert watching.hears(1) == [Disconnected(f"{engine.url}: /events: HTTP 403: <h1>Forbidden</h1>")]
+
+
+def test_a_version_that_cannot_be_asked_for_is_a_disconnect(engine: ScriptedEngine) -> None:
+    engine.fail_next("/version", 500)
+    with Watching(engine) as watching:
+        watching.pauses.over()
+        disconnected, *rest = watching.hears(3)
+    assert isinstance(disconnected, Disconnected)
+    assert (disconnected.cause.partition(": ")[0], rest) == (engine.url, list(FIRST))
+
+
+def test_lists_that_are_refused_again_and_again_are_tried_after_ever_longer_pauses(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch.random, "uniform", lambda _, longest: longest)
+    engine.fail_next("/containers/json", 403, times=4)
+    with Watching(engine) as watching:
+        pauses = [watching.pauses.over() for _ in range(4)]
+        watching.hears_until(Listed)
+    assert pauses == [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("path", ["/version", "/info", "/events", "/containers/json"])
+def test_an_engine_that_hangs_up_without_an_answer_is_asked_anew(engine: ScriptedEngine, path: str) -> None:
+    engine.fail_next(path, HANG_UP)
+    with Watching(engine) as watching:
+        watching.pauses.over()
+        heard = watching.hears_until(Listed)
+    assert [each for each in heard if isinstance(each, Disconnected)][1:] == []
+    assert heard[-2:] == list(FIRST)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[]", b"5", b"null", b'{"SystemTime":5}', b'{"SystemTime":"x"}']
+)
+def test_nonsense_in_place_of_the_engines_name_is_a_disconnect(engine: ScriptedEngine, body: bytes) -> None:
+    engine.fail_next("/info", 200, body=body)
+    with Watching(engine) as watching:
+        watching.pauses.over()
+        disconnected, *rest = watching.hears(3)
+    assert isinstance(disconnected, Disconnected)
+    assert (disconnected.cause.endswith("is this a Docker Engine?"), rest) == (True, list(FIRST))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"a":1}', b"5", b"null", b"[5]", b'[{"Names":[]}]'])
+def test_nonsense_in_place_of_a_list_is_a_disconnect(engine: ScriptedEngine, body: bytes) -> None:
+    engine.fail_next("/containers/json", 200, body=body)
+    with Watching(engine) as watching:
+        watching.pauses.over()
+        connected, disconnected, *rest = watching.hears(4)
+    assert isinstance(disconnected, Disconnected)
+    assert (connected, disconnected.cause.endswith("is this a Docker Engine?"), rest) == (
+        CONNECTED,
+        True,
+        list(FIRST),
+    )
+
+
+@pytest.mark.parametrize("version", [5, None, [], {}, "", "x", "1.41.x"])
+def test_nonsense_in_place_of_a_version_is_a_disconnect(engine: ScriptedEngine, version: Any) -> None:
+    engine.fail_next("/version", 200, body={**engine.version, "ApiVersion": version})
+    with Watching(engine) as watching:
+        watching.pauses.over()
+        disconnected, *rest = watching.hears(3)
+    assert (type(disconnected), rest) == (Disconnected, list(FIRST))
+
+
+def test_a_container_that_cannot_be_inspected_does_not_keep_the_others_from_being_listed(
+    engine: ScriptedEngine,
+) -> None:
+    engine.set_container(running(1, 1))
+    engine.set_container(running(1, 2))
+    engine.fail_next(f"/containers/{identity(1)}/json", 500, times=1000)
+    with Watching(engine) as watching:
+        assert watching.hears(2) == [CONNECTED, Listed((snapshot(running(1, 2)),), ASKED_NS)]
+
+
+# --- events
+
+
+def test_every_event_is_said_in_its_order(engine: ScriptedEngine, watching: Watching) -> None:
+    told = [event("create", 1), event("rename", 2), event("kill", 3, signal="15"), event("destroy", 4)]
+    for each in told:
+        engine.emit(each)
+    assert watching.hears(4) == [seen(each) for each in told]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"not JSON",
+        b"{",
+        b"5",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b'{"Type":"container"}',
+        b'{"Type":"container","Action":"die"}',
+        b'{"Type":"container","Action":5}',
+        b'{"Type":"container","Action":[]}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":""},"timeNano":5}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":"a"}}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":"a"},"timeNano":"x"}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":"a"},"timeNano":1e999}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":"a"},"timeNano":NaN}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":"a"},"timeNano":99999999999999999999}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":"a"},"timeNano":-99999999999999999999}',
+        b'{"Type":"container","Action":"die","Actor":{"ID":"a","Attributes":5},"timeNano":5}',
+        b'{"Type":"network","Action":"connect","Actor":5}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_line_that_cannot_be_read_is_malformed_and_the_next_one_is_read(
+    engine: ScriptedEngine, watching: Watching, line: bytes
+) -> None:
+    engine.emit(line)
+    engine.emit(event("create", 1))
+    assert watching.hears(2) == [Seen(Event(Happening.MALFORMED), inspecting=False), seen(event("create", 1))]
+
+
+def test_a_line_that_is_too_long_is_a_disconnect(
+    engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.engines.docker.MAX_LINE_BYTES", 1000)
+    engine.cut(last_words=b"x" * 2000)
+    watching.pauses.over()
+    assert watching.hears(3) == [
+        Disconnected("a line of more than 1000 bytes; is this a Docker Engine?"),
+        *FIRST,
+    ]
+
+
+def test_a_network_without_a_container_is_none_of_ours(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.emit({"Type": "network", "Action": "connect", "Actor": {"ID": "a"}, "timeNano": LONG_AGO})
+    assert watching.hears(1) == [Seen(Event(Happening.OTHER), inspecting=False)]
+
+
+# --- asking
+
+
+def test_a_start_is_asked_about_once_while_it_is_tried(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.set_container(running(1))
+    engine.emit(network_event("connect", 0.9))
+    assert watching.sorted_answers(2) == [
+        seen(network_event("connect", 0.9), inspecting=True),
+        inspected(running(1)),
+    ]
+    engine.emit(event("start", 1))
+    engine.emit(event("die", 2, exitCode="3"))
+    assert (watching.hears(2), inspections(engine)) == (
+        [seen(event("start", 1)), seen(event("die", 2, exitCode="3"))],
+        [identity(1)],
+    )
+
+
+def test_a_start_without_a_network_is_asked_about_at_once(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.set_container(running(1))
+    engine.emit(event("start", 1))
+    assert watching.sorted_answers(2) == [seen(event("start", 1), inspecting=True), inspected(running(1))]
+
+
+def test_each_start_of_a_container_is_asked_about(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.set_container(running(1))
+    for began in (1, 3):
+        engine.emit(network_event("connect", began))
+        engine.emit(event("start", began))
+        engine.emit(event("die", began + 1, exitCode="1"))
+    watching.sorted_answers(8)
+    assert inspections(engine) == [identity(1)] * 2
+
+
+def test_a_failed_start_is_asked_about_while_it_is_tried_and_when_it_is_over(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    failed = container(1, ExitCode=127, Error="no such file")
+    engine.set_container(failed)
+    engine.emit(network_event("connect", 0.9))
+    engine.emit(network_event("disconnect", 1))
+    assert (watching.sorted_answers(4), inspections(engine)) == (
+        [
+            seen(network_event("connect", 0.9), inspecting=True),
+            seen(network_event("disconnect", 1), inspecting=True),
+            inspected(failed),
+            inspected(failed),
+        ],
+        [identity(1)] * 2,
+    )
+
+
+def test_a_container_that_leaves_its_network_after_it_ran_is_not_asked_about(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    engine.set_container(running(1))
+    told = [network_event("connect", 0.9), event("start", 1), event("die", 2, exitCode="1")]
+    for each in told:
+        engine.emit(each)
+    engine.emit(network_event("disconnect", 2.1))
+    watching.sorted_answers(5)
+    assert inspections(engine) == [identity(1)]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(event("die", 2, exitCode="255"), id="255"),
+        pytest.param(event("die", 2), id="no code"),
+        pytest.param(event("die", 2, exitCode="x"), id="a code that is none"),
+    ],
+)
+def test_an_end_whose_code_is_doubtful_is_asked_about(
+    engine: ScriptedEngine, watching: Watching, told: Table
+) -> None:
+    engine.set_container(exited(1, 2, 4))
+    engine.emit(event("start", 1))
+    engine.emit(told)
+    assert watching.sorted_answers(4)[1:] == [seen(told, inspecting=True), *[inspected(exited(1, 2, 4))] * 2]
+
+
+def test_an_end_whose_code_a_label_hides_is_asked_about(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.set_container(exited(1, 2, 4))
+    engine.emit(event("start", 1, exitCode="0"))
+    engine.emit(event("die", 2, exitCode="0"))
+    assert watching.sorted_answers(4)[1] == seen(event("die", 2, exitCode="0"), inspecting=True)
+
+
+def test_an_end_whose_start_was_not_seen_is_asked_about(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.set_container(exited(1, 2, 4))
+    engine.emit(event("die", 2, exitCode="4"))
+    assert watching.sorted_answers(2) == [
+        seen(event("die", 2, exitCode="4"), inspecting=True),
+        inspected(exited(1, 2, 4)),
+    ]
+
+
+def test_a_container_that_is_gone_has_no_answer(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.emit(event("start", 1))
+    assert watching.sorted_answers(2)[1] == Inspected(identity(1), None)
+
+
+@pytest.mark.parametrize("status", [403, 500, HANG_UP])
+def test_an_engine_that_refuses_to_answer_gives_no_answer(
+    engine: ScriptedEngine, watching: Watching, status: int
+) -> None:
+    engine.set_container(running(1))
+    engine.fail_next("/containers/", status)
+    engine.emit(event("start", 1))
+    assert watching.sorted_answers(2)[1] == Inspected(identity(1), None)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"<html>",
+        b"[]",
+        b"5",
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        {**running(1), "State": 5},
+        {**running(1), "State": {}},
+        {**running(1), "Config": None},
+        {**running(1), "Config": 5},
+        {**running(1), "Config": {"Labels": 5}},
+        {**running(1), "HostConfig": 5},
+        {**running(1), "HostConfig": {"Memory": "x"}},
+        {**running(1), "HostConfig": {"Memory": 10**30}},
+        {**running(1), "RestartCount": 10**30},
+        {**running(1), "Created": 5},
+        {**running(1), "Created": "9999-12-31T23:59:59Z"},
+        container(1, StartedAt=5),
+        container(1, StartedAt="yesterday"),
+        container(1, StartedAt="2024-01-01T00:00:00Z", FinishedAt="9999-12-31T23:59:59Z"),
+    ],
+)
+def test_nonsense_in_place_of_an_answer_is_no_answer(
+    engine: ScriptedEngine, watching: Watching, nonsense: Table | bytes
+) -> None:
+    engine.set_container(running(1))
+    engine.fail_next("/containers/", 200, body=nonsense)
+    engine.emit(event("start", 1))
+    assert watching.sorted_answers(2)[1] == Inspected(identity(1), None)
+
+
+def test_answers_that_are_late_delay_neither_reading_nor_each_other(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    engine.delay(f"/containers/{identity(1)}", math.inf)
+    for number in (1, 2):
+        engine.set_container(running(1, number))
+        engine.emit(event("start", 1, number))
+    engine.emit(event("create", 2, 3))
+    assert watching.sorted_answers(4) == [
+        seen(event("start", 1, 1), inspecting=True),
+        seen(event("start", 1, 2), inspecting=True),
+        seen(event("create", 2, 3)),
+        inspected(running(1, 2), 2),
+    ]
+    engine.delay(f"/containers/{identity(1)}", 0)
+    assert watching.hears(1) == [inspected(running(1, 1), 1)]
+
+
+def test_what_only_adorns_is_no_longer_asked_for_when_too_many_answers_are_outstanding(
+    engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MAX_BACKLOG", 2)
+    engine.delay("/containers/", math.inf)
+    for number in range(watch.WORKERS):
+        engine.emit(event("start", 1, number))
+    engine.wait_for_requests("/containers/", 1 + watch.WORKERS)
+    watching.hears(watch.WORKERS)
+    told = [event("start", 2, watch.WORKERS + number) for number in range(3)]
+    for each in told:
+        engine.emit(each)
+    doubtful = event("die", 3, 99, exitCode="255")
+    engine.emit(doubtful)
+    assert watching.hears(4) == [
+        seen(told[0], inspecting=True),
+        seen(told[1], inspecting=True),
+        seen(told[2]),
+        seen(doubtful, inspecting=True),
+    ]
+
+
+# --- stopping
+
+
+def test_a_watch_that_reads_stops_at_once(watching: Watching) -> None:
+    watching.watch.stop()
+    assert (watching.ends(), watching.says_no_more()) == (True, True)
+
+
+def test_a_watch_that_pauses_stops_at_once(absent: ScriptedEngine) -> None:
+    with Watching(absent) as watching:
+        watching.hears(1)
+        watching.watch.stop()
+        assert (watching.ends(), watching.says_no_more()) == (True, True)
+
+
+def test_a_watch_whose_answers_are_late_stops_at_once(engine: ScriptedEngine, watching: Watching) -> None:
+    engine.delay("/containers/", math.inf)
+    engine.emit(event("start", 1))
+    engine.wait_for_requests("/containers/", 2)
+    watching.watch.stop()
+    assert watching.ends()
+
+
+def test_a_watch_that_is_stopped_while_its_stream_is_being_opened_reads_nothing(
+    engine: ScriptedEngine,
+) -> None:
+    engine.delay("/events", math.inf)
+    with Watching(engine) as watching:
+        engine.wait_for_requests("/events", 1)
+        watching.watch.stop()
+        engine.delay("/events", 0)
+        assert watching.ends()
+
+
+def test_what_is_seen_while_stopping_still_has_its_answer(engine: ScriptedEngine, watching: Watching) -> None:
+    watching.watch._pool.shutdown()
+    engine.emit(event("start", 1))
+    assert watching.hears(2) == [seen(event("start", 1), inspecting=True), Inspected(identity(1), None)]
+
+
+def test_times_are_read_to_the_nanosecond(engine: ScriptedEngine, watching: Watching) -> None:
+    exact = moment(2) + 123_456_789
+    engine.set_container(container(1, Running=True, StartedAt=format_rfc3339(exact)))
+    engine.emit({**event("start", 1), "timeNano": exact})
+    told, answer = watching.sorted_answers(2)
+    assert isinstance(told, Seen)
+    assert isinstance(answer, Inspected)
+    assert (told.event.at_ns, answer.snapshot and answer.snapshot.started_ns) == (exact, exact)

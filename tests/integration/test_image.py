@@ -1,0 +1,260 @@
+"""The image, built without a network and run as it is meant to be: no root, no capability, nothing to write.
+
+It watches the very engine that it runs on, through a bind-mounted socket.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container
+from requests.exceptions import RequestException
+
+from exporter import __version__
+from tests.integration import faces
+from tests.integration.ends import HUNGRY, MEBIBYTE
+from tests.lab.cgroups import cgroup_directories
+from tests.lab.engine import PrivateEngine
+from tests.lab.exporter import ExporterProcess, free_port
+from tests.lab.images import BUSYBOX, PYTHON
+from tests.lab.wait import wait_until
+from tests.lab.wheels import build_image, build_wheels
+
+TAG = "exit-exporter:test"
+USER = 10137
+SECONDS = 60
+PATIENCE_SECONDS = 8
+"""Less than the ten seconds that ``docker stop`` waits before it kills."""
+
+SOCKET = "/var/run/docker.sock"
+DATA = "/var/lib/exit-exporter"
+EVERY_SECOND = {"interval": 10**9}
+HUNGRY_WHEN_TOLD = f"until [ -e /now ]; do sleep 0.05; done; {HUNGRY}"
+OOM_ERROR = "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The exporter as a container, and how to ask it."""
+
+    container: Container
+    asked: ExporterProcess
+    """A client of its address; no process of the test's own."""
+
+
+Deploy = Callable[[str], Deployed]
+
+
+@pytest.fixture(scope="module")
+def image(
+    client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, Any]:
+    """The image, as the engine describes it."""
+    wheels = build_wheels(tmp_path_factory.mktemp("wheels"))
+    begun = time.monotonic()
+    described: dict[str, Any] = client.api.inspect_image(build_image(client, PYTHON, TAG, wheels))
+    base = client.api.inspect_image(PYTHON)
+    tell(
+        request,
+        f"image: {described['Size'] / MEBIBYTE:.0f} MiB, of which the base {base['Size'] / MEBIBYTE:.0f} MiB; "
+        f"built in {time.monotonic() - begun:.1f} s",
+    )
+    return described
+
+
+@pytest.fixture(scope="module")
+def data(client: docker.DockerClient) -> Iterator[str]:
+    """A volume."""
+    volume = client.volumes.create("exit-exporter-data")
+    yield volume.name
+    volume.remove()
+
+
+@contextmanager
+def deployed(
+    engine: PrivateEngine, client: docker.DockerClient, data: str, directory: Path
+) -> Iterator[Deployed]:
+    """A container of the image that is ready, by a volume."""
+    port = free_port()
+    container = client.containers.create(
+        TAG,
+        name=f"exit-exporter-{port}",
+        network_mode="host",
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        group_add=[str(engine.socket_path.stat().st_gid)],
+        volumes={
+            str(engine.socket_path): {"bind": SOCKET, "mode": "ro"},
+            data: {"bind": DATA, "mode": "rw"},
+        },
+        environment={"EXIT_EXPORTER_WEB_LISTEN_ADDRESS": f"127.0.0.1:{port}"},
+        healthcheck=EVERY_SECOND,
+        labels={"exit-exporter.workload": "exit-exporter"},
+    )
+    asked = ExporterProcess("", directory, port=port)
+    try:
+        container.start()
+        if not wait_until(lambda: is_ready(asked), SECONDS):
+            pytest.fail(f"not ready:\n{container.logs().decode()}")
+        yield Deployed(container, asked)
+    finally:
+        asked.stop()
+        container.remove(force=True)
+
+
+@pytest.fixture(scope="module")
+def running(
+    image: dict[str, Any],  # noqa: ARG001  # is to be there
+    engine: PrivateEngine,
+    client: docker.DockerClient,
+    data: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Deployed]:
+    """An exporter that has watched two jobs be killed for memory: one by its limit, one unseen by the engine."""
+    begun = time.monotonic()
+    with deployed(engine, client, data, tmp_path_factory.mktemp("asked")) as exporter:
+        tell(request, f"image: ready {time.monotonic() - begun:.1f} s after its creation")
+        made = [
+            hungry(client, "limited", mem_limit=20 * MEBIBYTE, memswap_limit=20 * MEBIBYTE),
+            hungry(client, "limited-from-outside"),
+        ]
+        try:
+            limit_from_outside(engine, made[1], 20 * MEBIBYTE)
+            for container in made:
+                # One after the other: the kernel's counter names nobody.
+                container.exec_run(["touch", "/now"])
+                assert wait_until(lambda name=container.name: name in ends(exporter.asked), SECONDS)
+            yield exporter
+        finally:
+            for container in made:
+                container.remove(force=True)
+
+
+def tell(request: pytest.FixtureRequest, text: str) -> None:
+    """Print a figure past pytest's capture."""
+    request.config.get_terminal_writer().line(f"\n{text}")
+
+
+def hungry(client: docker.DockerClient, name: str, **limits: Any) -> Container:
+    """A running job that takes memory without end as soon as its file /now is there."""
+    return client.containers.run(
+        BUSYBOX, ["sh", "-c", HUNGRY_WHEN_TOLD], name=name, network_mode="none", detach=True, **limits
+    )
+
+
+def limit_from_outside(engine: PrivateEngine, container: Container, limit: int) -> None:
+    """Set a limit that neither the engine nor containerd knows of, so that they tell of no OOM kill."""
+    container.reload()
+    for directory in cgroup_directories(engine.cgroup):
+        for name in ("memory.limit_in_bytes", "memory.max"):
+            if (directory / name).exists():
+                (directory / "outside").mkdir()
+                (directory / "outside" / name).write_text(str(limit))
+                (directory / "outside" / "cgroup.procs").write_text(str(container.attrs["State"]["Pid"]))
+
+
+def is_ready(asked: ExporterProcess) -> bool:
+    try:
+        return asked.get("/-/ready").ok
+    except RequestException:
+        return False
+
+
+def ends(asked: ExporterProcess) -> dict[str, dict[str, Any]]:
+    return {job["name"]: job for job in asked.jobs() if job["status"] != "running"}
+
+
+def state(container: Container) -> dict[str, Any]:
+    container.reload()
+    described: dict[str, Any] = container.attrs["State"]
+    return described
+
+
+def counted(asked: ExporterProcess) -> dict[str, Any]:
+    """The counters of all but the exporter's own container, whose end its successor adds."""
+    return {
+        sample: value
+        for sample, value in faces.counters(asked).items()
+        if "('workload', 'exit-exporter')" not in sample and not sample.startswith("container_jobs_running")
+    }
+
+
+def test_it_says_what_it_is_and_names_no_user_but_a_number(image: dict[str, Any]) -> None:
+    config = image["Config"]
+    assert config["User"] == f"{USER}:{USER}"
+    assert config["Labels"] == {
+        "org.opencontainers.image.title": "exit-exporter",
+        "org.opencontainers.image.description": (
+            "Why did my container exit? Exit codes and reasons of container jobs."
+        ),
+        "org.opencontainers.image.licenses": "Apache-2.0",
+    }
+    assert config["ExposedPorts"] == {"10137/tcp": {}}
+    assert config["Volumes"] == {DATA: {}}
+
+
+def test_it_runs_without_root_and_without_a_capability(running: Deployed, engine: PrivateEngine) -> None:
+    status = Path(f"/proc/{state(running.container)['Pid']}/status").read_text()
+    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert facts["Uid"].split() == [str(USER)] * 4
+    assert facts["Gid"].split() == [str(USER)] * 4
+    assert set(facts["Groups"].split()) <= {str(USER), str(engine.socket_path.stat().st_gid)}
+    assert int(facts["CapEff"], 16) == 0
+    assert facts["NoNewPrivs"] == "1"
+
+
+def test_it_watches_the_engine_that_it_runs_on(running: Deployed, client: docker.DockerClient) -> None:
+    assert faces.samples(running.asked, "exit_exporter_engine_up") == {(("engine", f"unix://{SOCKET}"),): 1}
+    mine = faces.samples(running.asked, "container_jobs_running")
+    host = client.info()["Name"]
+    assert mine[(("host", host), ("workload", "exit-exporter"))] == 1
+    (info,) = faces.samples(running.asked, "exit_exporter_build_info")
+    assert dict(info)["version"] == __version__
+
+
+def test_an_oom_kill_is_told_with_its_code_and_counted(running: Deployed) -> None:
+    job = ends(running.asked)["limited"]
+    assert (job["status"], job["container_exit_code"], job["error"]) == ("failed", 137, OOM_ERROR)
+    assert (job["oom_kills"], job["memory_limit_bytes"]) == (1, 20 * MEBIBYTE)
+    assert faces.exits(running.asked, "busybox") == {("failed", "137", "OOMKilled"): 2}
+
+
+def test_the_kernels_counter_is_a_witness_inside_the_container(running: Deployed) -> None:
+    job = ends(running.asked)["limited-from-outside"]
+    assert (job["container_exit_code"], job["reason"], job["oom_kills"]) == (137, "OOMKilled", 1)
+    assert job["evidence"] == ["The kernel counted an OOM kill that no other container accounts for."]
+
+
+def test_its_health_check_finds_it_healthy(running: Deployed) -> None:
+    assert wait_until(lambda: state(running.container)["Health"]["Status"] == "healthy", SECONDS)
+
+
+def test_its_command_line_works_without_a_daemon(
+    image: dict[str, Any],  # noqa: ARG001  # is to be there
+    client: docker.DockerClient,
+) -> None:
+    told = client.containers.run(TAG, ["explain", "137"], network_mode="none", remove=True).decode()
+    assert {"OOMKilled", "Killed", "SIGKILL"} <= set(told.split())
+
+
+def test_it_ends_when_told_and_its_successor_goes_on_counting(
+    running: Deployed, engine: PrivateEngine, client: docker.DockerClient, data: str, tmp_path: Path
+) -> None:
+    jobs, counters = ends(running.asked), counted(running.asked)
+    running.container.stop(timeout=PATIENCE_SECONDS)
+    assert state(running.container)["ExitCode"] == 0
+    with deployed(engine, client, data, tmp_path) as successor:
+        after = ends(successor.asked)
+        assert {name: after.get(name) for name in jobs} == jobs
+        assert counted(successor.asked) == counters
+        own = faces.exits(successor.asked, "exit-exporter")
+        assert own == {("done", "0", "Completed"): 1}

@@ -1,0 +1,726 @@
+"""What an engine's messages mean: recorded ones, other engines' ones, and those that nobody should send."""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exporter.engines import docker_messages
+from exporter.engines.docker_messages import clean, nanoseconds, signal_number
+from exporter.engines.port import EngineInfo, Event, Happening, Shadowed, Snapshot
+from tests.scripted import recording
+from tests.scripted.times import format_rfc3339, parse_rfc3339
+
+ID = "de579c0c2b75b70f60fde40bcadcd2ce18fd3f2b804f05f1bee26e7773290d92"
+AT = 1_795_469_024_051_598_677
+MALFORMED = Event(Happening.MALFORMED)
+OTHER = Event(Happening.OTHER)
+
+
+def message(action: str, /, **attributes: object) -> dict[str, Any]:
+    """Make a container's event as an engine sends it, with these attributes beside the usual ones."""
+    usual = {"image": "acme/train:v1", "name": "gentle-stingray-1"}
+    return {
+        "Type": "container",
+        "Action": action,
+        "Actor": {"ID": ID, "Attributes": {**usual, **attributes}},
+        "scope": "local",
+        "time": AT // 10**9,
+        "timeNano": AT,
+    }
+
+
+def read(of: object) -> Event:
+    return docker_messages.event(json.dumps(of).encode())
+
+
+def seen(happening: Happening, /, **facts: Any) -> Event:
+    return Event(happening, ID, AT, "gentle-stingray-1", "acme/train:v1", **facts)
+
+
+# What was recorded
+
+
+def told(event: Event) -> str:
+    """Write down what an event says beside whose it is and when it was."""
+    word = event.happening.value
+    if event.happening is Happening.DIE:
+        word += f"={event.code}"
+    if event.happening is Happening.KILL:
+        word += f"={event.signal}"
+    return word + "".join(f"!{shadowed.value}" for shadowed in sorted(event.shadowed))
+
+
+RECORDED_EVENTS = {
+    "command_not_executable": "create start_attempt start_attempt_over",
+    "command_not_found": "create start_attempt start_attempt_over",
+    "command_not_found_removed": "create start_attempt start_attempt_over destroy",
+    "completed": "create start_attempt start die=0 start_attempt_over",
+    "completed_removed": "create start_attempt start die=0 start_attempt_over destroy",
+    "docker_kill": "create start_attempt start kill=9 die=137 start_attempt_over",
+    "docker_remove_force": "create start_attempt start kill=9 die=137 start_attempt_over destroy",
+    "docker_restart": "create start_attempt start kill=15 kill=9 die=137 start_attempt_over other "
+    "start_attempt start other kill=9 die=137 start_attempt_over",
+    "docker_stop_obeyed": "create start_attempt start kill=15 die=143 start_attempt_over other",
+    "docker_stop_timed_out": "create start_attempt start kill=15 kill=9 die=137 start_attempt_over other",
+    "error_exit": "create start_attempt start die=1 start_attempt_over",
+    "hup_then_error": "create start_attempt start kill=1 die=3 start_attempt_over",
+    "kill_from_outside": "create start_attempt start die=137 start_attempt_over",
+    "label_exit_code": "create!code start_attempt start!code die=0 start_attempt_over",
+    "oom_child_completed": "create start_attempt start oom die=0 start_attempt_over",
+    "oom_child_error": "create start_attempt start oom die=1 start_attempt_over",
+    "oom_killed": "create start_attempt start oom die=137 start_attempt_over",
+    "oom_killed_removed": "create start_attempt start oom die=137 start_attempt_over destroy",
+    "rename_while_running": "create start_attempt start rename die=0 start_attempt_over",
+    "restart_on_failure": " ".join(["create", *["start_attempt start die=1 start_attempt_over"] * 4]),
+    "segfault": "create start_attempt start die=139 start_attempt_over",
+}
+
+
+@pytest.mark.parametrize("name", RECORDED_EVENTS)
+def test_recorded_events_are_read_for_what_they_were(name: str) -> None:
+    assert " ".join(told(read(event)) for event in recording.load(name).events) == RECORDED_EVENTS[name]
+
+
+@pytest.mark.parametrize("name", recording.names())
+def test_every_recorded_event_that_matters_is_its_containers_and_has_its_moment_to_the_nanosecond(
+    name: str,
+) -> None:
+    recorded = recording.load(name)
+    for raw in recorded.events:
+        event = read(raw)
+        if event != OTHER:
+            assert (event.container_id, event.at_ns) == (recorded.container_id, raw["timeNano"])
+
+
+def test_a_recorded_event_keeps_name_and_image() -> None:
+    created, *_ = recording.load("oom_killed").events
+    attributes = created["Actor"]["Attributes"]
+    assert read(created) == Event(
+        happening=Happening.CREATE,
+        container_id=created["Actor"]["ID"],
+        at_ns=created["timeNano"],
+        name=attributes["name"],
+        image=attributes["image"],
+    )
+
+
+RECORDED_ENDS = {
+    "command_not_executable": (126, "start_error"),
+    "command_not_found": (127, "start_error"),
+    "command_not_found_removed": (127, "start_error"),
+    "completed": (0, ""),
+    "completed_removed": (0, ""),
+    "docker_kill": (137, ""),
+    "docker_remove_force": (137, ""),
+    "docker_stop_obeyed": (143, ""),
+    "docker_stop_timed_out": (137, ""),
+    "error_exit": (1, ""),
+    "hup_then_error": (3, ""),
+    "kill_from_outside": (137, ""),
+    "label_exit_code": (77, ""),
+    "oom_child_completed": (0, "oom_killed"),
+    "oom_child_error": (1, "oom_killed"),
+    "oom_killed": (137, "oom_killed"),
+    "oom_killed_removed": (137, "oom_killed"),
+    "rename_while_running": (0, ""),
+    "restart_on_failure": (1, ""),
+    "segfault": (139, ""),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED_ENDS)
+def test_the_last_recorded_inspect_tells_how_it_ended(name: str) -> None:
+    answers = [inspect.answer for inspect in recording.load(name).inspects if inspect.answer is not None]
+    snapshot = docker_messages.snapshot(answers[-1])
+    flags = " ".join(flag for flag in ("oom_killed", "start_error") if getattr(snapshot, flag))
+    assert (snapshot.running, snapshot.code, flags) == (False, *RECORDED_ENDS[name])
+
+
+@pytest.mark.parametrize("name", recording.names())
+def test_every_recorded_inspect_is_read_and_its_times_go_forwards(name: str) -> None:
+    recorded = recording.load(name)
+    for inspect in recorded.inspects:
+        if inspect.answer is not None:
+            snapshot = docker_messages.snapshot(inspect.answer)
+            times = [snapshot.created_ns, snapshot.started_ns, snapshot.finished_ns]
+            known = [at_ns for at_ns in times if at_ns is not None]
+            assert snapshot.container_id == recorded.container_id
+            assert known == sorted(known)
+            assert snapshot.running == (snapshot.code is None)
+
+
+def test_a_recorded_inspect_is_read_whole() -> None:
+    recorded = recording.load("oom_killed")
+    answer = next(inspect.answer for inspect in recorded.inspects if inspect.after == "die")
+    assert answer is not None
+    assert docker_messages.snapshot(answer) == Snapshot(
+        container_id=recorded.container_id,
+        name=recorded.name,
+        image=answer["Config"]["Image"],
+        labels={},
+        running=False,
+        created_ns=parse_rfc3339(answer["Created"]),
+        started_ns=parse_rfc3339(answer["State"]["StartedAt"]),
+        finished_ns=parse_rfc3339(answer["State"]["FinishedAt"]),
+        code=137,
+        oom_killed=True,
+        start_error=False,
+        memory_limit_bytes=16 << 20,
+        restart_count=0,
+        stop_signal=15,
+    )
+
+
+def test_a_container_that_waits_for_its_restart_does_not_run_although_the_engine_says_so() -> None:
+    answer = next(
+        inspect.answer for inspect in recording.load("restart_on_failure").inspects if inspect.after == "die"
+    )
+    assert answer is not None
+    snapshot = docker_messages.snapshot(answer)
+    assert answer["State"]["Running"] is True
+    assert (snapshot.running, snapshot.code, snapshot.restart_count) == (False, 1, 1)
+    assert snapshot.finished_ns is not None
+
+
+def test_a_container_that_runs_again_tells_nothing_of_its_end_before() -> None:
+    inspects = recording.load("restart_on_failure").inspects
+    answer = [inspect.answer for inspect in inspects if inspect.after == "start"][1]
+    assert answer is not None
+    snapshot = docker_messages.snapshot(answer)
+    assert answer["State"]["FinishedAt"] != "0001-01-01T00:00:00Z"
+    assert (snapshot.running, snapshot.code, snapshot.finished_ns) == (True, None, None)
+
+
+# Events
+
+
+@pytest.mark.parametrize(
+    ("raw", "event"),
+    [
+        (message("create"), seen(Happening.CREATE)),
+        (message("start"), seen(Happening.START)),
+        (message("oom"), seen(Happening.OOM)),
+        (message("kill", signal="15"), seen(Happening.KILL, signal=15)),
+        (message("kill", signal="SIGHUP"), seen(Happening.KILL, signal=1)),
+        (message("kill"), seen(Happening.KILL)),
+        (message("die", exitCode="0"), seen(Happening.DIE, code=0)),
+        (message("die", exitCode="137", execDuration="3"), seen(Happening.DIE, code=137)),
+        (message("die"), seen(Happening.DIE)),
+        (message("die", exitCode="soon"), seen(Happening.DIE)),
+        (message("rename", oldName="/other"), seen(Happening.RENAME)),
+        (message("destroy"), seen(Happening.DESTROY)),
+        (message("exec_start: sh -c 'echo secret'"), OTHER),
+        (message("exec_die", exitCode="1"), OTHER),
+        (message("health_status: unhealthy"), OTHER),
+        (message("stop"), OTHER),
+        (message("attach"), OTHER),
+        ({"Type": "image", "Action": "pull", "Actor": {"ID": "busybox:1"}, "timeNano": AT}, OTHER),
+        ({"Type": "daemon", "Action": "reload"}, OTHER),
+        ({"Type": "a kind of tomorrow"}, OTHER),
+    ],
+    ids=lambda value: value["Type"] + " " + value.get("Action", "") if isinstance(value, dict) else "",
+)
+def test_an_event_is_one_of_those_that_matter_or_other(raw: dict[str, Any], event: Event) -> None:
+    assert read(raw) == event
+
+
+@pytest.mark.parametrize(
+    ("action", "attributes", "event"),
+    [
+        ("connect", {"container": ID}, Event(Happening.START_ATTEMPT, ID, AT)),
+        ("disconnect", {"container": ID}, Event(Happening.START_ATTEMPT_OVER, ID, AT)),
+        ("disconnect", {"container": ""}, OTHER),
+        ("disconnect", {}, OTHER),
+        ("disconnect", None, OTHER),
+        ("create", {"container": ID}, OTHER),
+    ],
+)
+def test_a_networks_event_encloses_a_try_to_start_if_it_names_a_container(
+    action: str, attributes: dict[str, str] | None, event: Event
+) -> None:
+    network = {"ID": "0cadbb58da2c", "Attributes": attributes}
+    assert read({"Type": "network", "Action": action, "Actor": network, "timeNano": AT}) == event
+
+
+def test_what_newer_engines_no_longer_send_is_not_needed() -> None:
+    """API 1.52 has no id, status and from at the top any more."""
+    assert read({**message("start"), "id": "x", "status": "die", "from": "y"}) == read(message("start"))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("0", 0),
+        ("255", 255),
+        ("3221225477", 3221225477),
+        ("-1073741819", 3221225477),
+        ("-1", 4294967295),
+        (137, 137),
+        ("", None),
+        ("1.0", None),
+        (None, None),
+        ("9" * 5000, None),
+        ("²", None),
+    ],
+)
+def test_a_code_is_32_bits_unsigned_or_unknown(text: object, code: int | None) -> None:
+    assert read(message("die", exitCode=text)) == seen(Happening.DIE, code=code)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shadowed"),
+    [
+        (message("create", exitCode="0"), {Shadowed.CODE}),
+        (message("start", exitCode=""), {Shadowed.CODE}),
+        (message("kill", exitCode="0", signal="9"), {Shadowed.CODE}),
+        (message("start", signal="HUP"), {Shadowed.SIGNAL}),
+        (message("die", exitCode="1", signal="HUP"), {Shadowed.SIGNAL}),
+        (message("oom", exitCode="0", signal="1"), {Shadowed.CODE, Shadowed.SIGNAL}),
+        (message("die", exitCode="0"), set()),
+        (message("kill", signal="9"), set()),
+        (message("start", exitcode="0", Signal="9"), set()),
+    ],
+)
+def test_a_label_that_hides_a_fact_shows_where_that_fact_does_not_belong(
+    raw: dict[str, Any], shadowed: set[Shadowed]
+) -> None:
+    assert read(raw).shadowed == shadowed
+
+
+@pytest.mark.parametrize("signal", ["²", "9" * 5000, "-9", "", "SIG", "KABOOM", None, [], {}])
+def test_a_kill_whose_signal_a_label_hides_is_still_a_kill(signal: object) -> None:
+    assert read(message("kill", signal=signal)) == seen(Happening.KILL)
+
+
+# Podman
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"containerExitCode": "137"}, {"exitCode": "137"}, {"exitCode": "137", "containerExitCode": "137"}],
+    ids=" ".join,
+)
+def test_podmans_death_is_a_death(attributes: dict[str, str]) -> None:
+    assert read(message("died", **attributes)) == seen(Happening.DIE, code=137)
+    assert read(message("die", **attributes)) == seen(Happening.DIE, code=137)
+
+
+def test_podmans_removal_is_a_removal() -> None:
+    assert read(message("remove", podId="")) == seen(Happening.DESTROY)
+
+
+@pytest.mark.parametrize("action", ["create", "start", "kill", "remove"])
+def test_podmans_own_zero_in_every_event_is_no_label(action: str) -> None:
+    """Podman up to 4 writes containerExitCode into each event, over a label if there is one."""
+    assert read(message(action, containerExitCode="0", podId="")).shadowed == frozenset()
+
+
+def test_a_label_named_like_podmans_attribute_hides_no_code_of_docker() -> None:
+    assert read(message("die", exitCode="77", containerExitCode="0")).code == 77
+
+
+# What labels and names may hold
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("nightly", "nightly"),
+        ("Zoë 日本 🐟", "Zoë 日本 🐟"),
+        ("a\x00b", "a\ufffdb"),
+        ("a\nb\tc\x7f", "a\ufffdb\ufffdc\ufffd"),
+        ("\x1b[31mred", "\ufffd[31mred"),
+        ("\x9b31mred", "\ufffd31mred"),
+        ("\ud800", "\ufffd"),
+        ("x\udfffy", "x\ufffdy"),
+        ("x" * (1 << 20), "x" * 512),
+        ("\x00" * 513, "\ufffd" * 512),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_a_label_is_cleaned_at_the_door(value: str, kept: str) -> None:
+    label = {"exit-exporter.workload": value}
+    assert read(message("start", **label)) == seen(Happening.START, labels={"exit-exporter.workload": kept})
+
+
+def test_names_are_cleaned_too() -> None:
+    assert read(message("start", name="a\x00b", image="\ud800" + "y" * 600)) == Event(
+        Happening.START, ID, AT, "a\ufffdb", "\ufffd" + "y" * 511
+    )
+
+
+def test_only_the_labels_that_name_a_workload_are_kept() -> None:
+    kept = {
+        "exit-exporter.workload": "nightly",
+        "com.docker.swarm.service.name": "web",
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": "cart",
+    }
+    raw = message("start", **kept, maintainer="me", **{"org.acme.secret": "hush"})
+    assert read(raw) == seen(Happening.START, labels=kept)
+
+
+@given(st.text(st.characters(codec=None)))
+def test_clean_text_has_neither_control_characters_nor_surrogates(text: str) -> None:
+    cleaned = clean(text)
+    assert {unicodedata.category(character) for character in cleaned} & {"Cc", "Cs"} == set()
+    assert len(cleaned) == min(len(text), 512)
+
+
+# What nobody should send
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+ATTRIBUTES = st.dictionaries(
+    st.sampled_from(
+        ["exitCode", "containerExitCode", "signal", "name", "image", "container", "exit-exporter.workload"]
+    ),
+    JSON,
+)
+MESSAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "Type": st.sampled_from(["container", "network"]) | JSON,
+        "Action": st.sampled_from(docker_messages.ACTIONS) | JSON,
+        "Actor": st.fixed_dictionaries(
+            {}, optional={"ID": st.just(ID) | JSON, "Attributes": ATTRIBUTES | JSON}
+        )
+        | JSON,
+        "timeNano": st.just(AT) | JSON,
+    },
+)
+
+
+def bear(event: Event) -> None:
+    """Hold what the rest of the project relies on, whatever was sent."""
+    texts = [event.container_id, event.name, event.image, *event.labels.values()]
+    assert texts == [clean(text) for text in texts]
+    assert bool(event.container_id) == (event.happening not in (Happening.MALFORMED, Happening.OTHER))
+    assert -(2**63) <= event.at_ns < 2**63
+    assert event.code is None or 0 <= event.code < 2**32
+    assert event.signal is None or event.signal >= 0
+
+
+@given(st.binary())
+def test_arbitrary_bytes_are_malformed(line: bytes) -> None:
+    assert docker_messages.event(line) in (MALFORMED, OTHER)
+
+
+@given(JSON)
+def test_arbitrary_json_is_malformed_or_other(raw: object) -> None:
+    assert read(raw) in (MALFORMED, OTHER)
+
+
+@given(MESSAGES)
+@example({**message("die"), "timeNano": float("inf")})
+@example({**message("die"), "timeNano": 2**63})
+@example({**message("die"), "Actor": {"ID": None, "Attributes": {}}})
+def test_no_message_however_twisted_raises_or_breaks_what_others_rely_on(raw: object) -> None:
+    bear(read(raw))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"die"',
+        b"{}",
+        b"\xff\xfe",
+        b"\x00",
+        b'{"Type":"container"',
+        b'{"message":"page not found"}',
+        b"[" * 100_000,
+        b"<html>502 Bad Gateway</html>",
+        json.dumps({**message("die"), "timeNano": None}).encode(),
+        json.dumps({**message("die"), "timeNano": "soon"}).encode(),
+        json.dumps({**message("die"), "timeNano": []}).encode(),
+        json.dumps(message("die")).replace(str(AT), "1e999").encode(),
+        json.dumps(message("die")).replace(str(AT), str(2**63)).encode(),
+        json.dumps(message("die")).replace(str(AT), "9" * 5000).encode(),
+        json.dumps({**message("die"), "Actor": None}).encode(),
+        json.dumps({**message("die"), "Actor": {"ID": ""}}).encode(),
+        json.dumps({**message("die"), "Actor": {"ID": None}}).encode(),
+        json.dumps({**message("die"), "Actor": {"ID": ID, "Attributes": ["exitCode"]}}).encode(),
+        json.dumps({**message("die"), "Action": ["die"]}).encode(),
+    ],
+    ids=lambda line: repr(line[:40]),
+)
+def test_what_cannot_be_read_is_malformed(line: bytes) -> None:
+    assert docker_messages.event(line) == MALFORMED
+
+
+# Inspects
+
+INSPECT: dict[str, Any] = {
+    "Id": ID,
+    "Name": "/gentle-stingray-1",
+    "Created": "2026-11-23T21:23:43.928569666Z",
+    "Image": "sha256:071c23e8d4641db657219857333e14a5c466f37eb0dc4f5ffd256535f4f4994f",
+    "RestartCount": 2,
+    "State": {
+        "Running": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "ExitCode": 1,
+        "Error": "",
+        "StartedAt": "2026-11-23T22:23:44.5+01:00",
+        "FinishedAt": "2026-11-23T21:23:45Z",
+    },
+    "Config": {
+        "Image": "acme/train:v1",
+        "Labels": {"exit-exporter.workload": "a\x00b", "org.acme.secret": "hush"},
+        "StopSignal": "SIGQUIT",
+    },
+    "HostConfig": {"Memory": 1 << 30},
+}
+SNAPSHOT: dict[str, Any] = {
+    "container_id": ID,
+    "name": "gentle-stingray-1",
+    "image": "acme/train:v1",
+    "labels": {"exit-exporter.workload": "a\ufffdb"},
+    "running": False,
+    "created_ns": 1_795_469_023_928_569_666,
+    "started_ns": 1_795_469_024_500_000_000,
+    "finished_ns": 1_795_469_025_000_000_000,
+    "code": 1,
+    "oom_killed": False,
+    "start_error": False,
+    "memory_limit_bytes": 1 << 30,
+    "restart_count": 2,
+    "stop_signal": 3,
+}
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def inspect(state: Mapping[str, Any], config: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
+    """Change an inspect's answer in its state, its configuration and at its top."""
+    return {
+        **INSPECT,
+        **rest,
+        "State": {**INSPECT["State"], **state},
+        "Config": {**INSPECT["Config"], **config},
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "changed"),
+    [
+        pytest.param(inspect({}, {}), {}, id="an ordinary end"),
+        pytest.param(inspect({"ExitCode": 3221225477}, {}), {"code": 3221225477}, id="a Windows code"),
+        pytest.param(
+            inspect({"ExitCode": -1073741819}, {}), {"code": 3221225477}, id="a Windows code, signed"
+        ),
+        pytest.param(inspect({"ExitCode": None}, {}), {"code": None}, id="no code"),
+        pytest.param(inspect({"OOMKilled": True}, {}), {"oom_killed": True}, id="the flag"),
+        pytest.param(
+            inspect({"Running": True}, {}), {"running": True, "code": None, "finished_ns": None}, id="running"
+        ),
+        pytest.param(inspect({"Running": True, "Restarting": True}, {}), {}, id="waiting for a restart"),
+        pytest.param(
+            inspect({"Running": True, "Error": "x"}, {}),
+            {"running": True, "code": None, "finished_ns": None},
+            id="running after a failed try",
+        ),
+        pytest.param(
+            inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "Error": "no such file", "ExitCode": 127}, {}),
+            {"started_ns": None, "finished_ns": None, "start_error": True, "code": 127},
+            id="never started",
+        ),
+        pytest.param(inspect({}, {"Labels": None}), {"labels": {}}, id="no labels"),
+        pytest.param(inspect({}, {"Image": ""}), {"image": INSPECT["Image"]}, id="no name for the image"),
+        pytest.param(inspect({}, {"Image": None}, Image=None), {"image": ""}, id="no image at all"),
+        pytest.param(inspect({}, {"StopSignal": ""}), {"stop_signal": 15}, id="an empty stop signal"),
+        pytest.param(inspect({}, {"StopSignal": "37"}), {"stop_signal": 37}, id="a stop signal by number"),
+        pytest.param(
+            inspect({}, {"StopSignal": "SIGRTMIN+3"}), {"stop_signal": 37}, id="a real-time stop signal"
+        ),
+        pytest.param(
+            inspect({}, {"StopSignal": "KABOOM"}), {"stop_signal": 15}, id="a stop signal that nobody knows"
+        ),
+        pytest.param(inspect({}, {}, HostConfig={"Memory": 0}), {"memory_limit_bytes": None}, id="no limit"),
+        pytest.param(
+            inspect({}, {}, HostConfig=None), {"memory_limit_bytes": None}, id="no host configuration"
+        ),
+        pytest.param(inspect({}, {}, RestartCount=None), {"restart_count": 0}, id="no restart count"),
+        pytest.param(inspect({}, {}, Name="no-slash"), {"name": "no-slash"}, id="a name without a slash"),
+    ],
+)
+def test_an_inspect_tells_how_a_container_stands(answer: dict[str, Any], changed: dict[str, Any]) -> None:
+    assert docker_messages.snapshot(answer) == Snapshot(**{**SNAPSHOT, **changed})
+
+
+ANSWERS = st.builds(
+    lambda state, config, rest: {**INSPECT, "State": state, "Config": config, **rest},
+    st.dictionaries(st.sampled_from(sorted(INSPECT["State"])), JSON).map(
+        lambda changed: {**INSPECT["State"], **changed}
+    )
+    | JSON,
+    st.dictionaries(st.sampled_from(sorted(INSPECT["Config"])), JSON).map(
+        lambda changed: {**INSPECT["Config"], **changed}
+    )
+    | JSON,
+    st.dictionaries(st.sampled_from(["Id", "Name", "Created", "Image", "RestartCount", "HostConfig"]), JSON),
+)
+
+
+@given(ANSWERS)
+@example(INSPECT | {"Config": None})
+@example(INSPECT | {"Config": []})
+@example(INSPECT | {"Created": 5})
+@example(INSPECT | {"HostConfig": "none"})
+@example(INSPECT | {"HostConfig": {"Memory": float("inf")}})
+@example(INSPECT | {"HostConfig": {"Memory": 2**63}})
+@example(INSPECT | {"RestartCount": float("inf")})
+@example(INSPECT | {"State": INSPECT["State"] | {"StartedAt": 5}})
+@example(INSPECT | {"State": INSPECT["State"] | {"FinishedAt": "9999-12-31T23:59:59Z"}})
+@example(INSPECT | {"Config": {"Labels": ["exitCode"]}})
+def test_an_inspect_is_read_or_refused_by_one_of_three_errors(answer: dict[str, Any]) -> None:
+    try:
+        snapshot = docker_messages.snapshot(answer)
+    except (KeyError, TypeError, ValueError):
+        return
+    texts = [snapshot.name, snapshot.image, *snapshot.labels.values()]
+    assert texts == [clean(text) for text in texts]
+    assert snapshot.code is None or 0 <= snapshot.code < 2**32
+    numbers = (
+        snapshot.created_ns,
+        snapshot.started_ns,
+        snapshot.finished_ns,
+        snapshot.memory_limit_bytes,
+        snapshot.restart_count,
+    )
+    assert [number for number in numbers if number is not None and not -(2**63) <= number < 2**63] == []
+
+
+# The engine itself
+
+
+def test_an_engine_tells_who_it_is() -> None:
+    answer = {
+        "ID": "XXXX:YYYY",
+        "Name": "alpha\x00",
+        "ServerVersion": "20.10.24+dfsg1",
+        "KernelVersion": "6.18.44",
+        "MemTotal": 16_777_216_000,
+        "SystemTime": "2026-11-23T21:23:43.928569666Z",
+    }
+    assert docker_messages.info(answer) == EngineInfo(
+        host="alpha\ufffd",
+        version="20.10.24+dfsg1",
+        kernel="6.18.44",
+        memory_bytes=16_777_216_000,
+        time_ns=1_795_469_023_928_569_666,
+    )
+
+
+def test_an_engine_that_tells_little_is_still_one() -> None:
+    assert docker_messages.info({"SystemTime": "2026-11-23T21:23:43Z"}) == EngineInfo(
+        host="unknown", version="unknown", kernel="", memory_bytes=0, time_ns=1_795_469_023_000_000_000
+    )
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["Name", "ServerVersion", "KernelVersion", "MemTotal", "SystemTime"]), JSON
+    ).map(lambda changed: {"SystemTime": "2026-11-23T21:23:43Z", **changed})
+)
+@example({"SystemTime": "2026-11-23T21:23:43Z", "MemTotal": float("inf")})
+@example({"SystemTime": 5})
+def test_who_an_engine_is_can_be_read_or_is_refused_by_one_of_three_errors(answer: dict[str, Any]) -> None:
+    try:
+        found = docker_messages.info(answer)
+    except (KeyError, TypeError, ValueError):
+        return
+    assert [found.host, found.version, found.kernel] == [
+        clean(text) for text in (found.host, found.version, found.kernel)
+    ]
+
+
+# Times and signals
+
+
+@pytest.mark.parametrize(
+    ("text", "at_ns"),
+    [
+        ("2026-11-23T21:23:44.687181839Z", 1_795_469_024_687_181_839),
+        ("2026-11-23T21:23:44.6Z", 1_795_469_024_600_000_000),
+        ("2026-11-23T21:23:44.000000001Z", 1_795_469_024_000_000_001),
+        ("2026-11-23T21:23:44Z", 1_795_469_024_000_000_000),
+        ("2026-11-23T23:23:44+02:00", 1_795_469_024_000_000_000),
+        ("2026-11-23T23:23:44.5+02:00", 1_795_469_024_500_000_000),
+        ("2026-11-23T15:53:44.5-05:30", 1_795_469_024_500_000_000),
+        ("2026-11-23T21:23:44.6871818391Z", 1_795_469_024_687_181_839),
+        ("0001-01-01T00:00:00Z", None),
+        ("1970-01-01T00:00:00Z", None),
+    ],
+)
+def test_a_time_is_read_to_the_nanosecond_wherever_its_zone(text: str, at_ns: int | None) -> None:
+    assert nanoseconds(text) == at_ns
+
+
+@given(st.integers(10**9, 2**63 - 1))
+def test_a_time_that_an_engine_writes_loses_nothing(at_ns: int) -> None:
+    assert nanoseconds(format_rfc3339(at_ns)) == at_ns
+
+
+@given(st.integers(10**9, 2**33), st.integers(0, 10**9 - 1), st.integers(-14 * 60, 14 * 60))
+def test_a_zone_moves_the_hands_and_not_the_moment(seconds: int, fraction: int, minutes: int) -> None:
+    zone = timezone(timedelta(minutes=minutes))
+    local = datetime.fromtimestamp(seconds, UTC).astimezone(zone)
+    offset = local.isoformat()[-6:]
+    text = f"{local.strftime('%Y-%m-%dT%H:%M:%S')}.{fraction:09d}{offset}"
+    assert nanoseconds(text) == seconds * 10**9 + fraction
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "2026-11-23T21:23:60Z", "2026-11-23T21:23:44.5x", "2026-13-01T00:00:00Z"]
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"must be in|Invalid isoformat"):
+        nanoseconds(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("9", 9),
+        (9, 9),
+        ("SIGKILL", 9),
+        ("KILL", 9),
+        ("kill", 9),
+        ("sigterm", 15),
+        ("SIGRTMIN", 34),
+        ("SIGRTMIN+3", 37),
+        ("RTMIN+15", 49),
+        ("rtmax-14", 50),
+        ("SIGRTMAX", 64),
+        ("37", 37),
+        ("SIGSTKFLT", 16),
+        ("", None),
+        ("KABOOM", None),
+        ("SIG", None),
+        ("SIG_DFL", None),
+        ("RTMIN+31", None),
+        ("RTMAX-31", None),
+        ("-9", None),
+        ("9.0", None),
+        ("²", None),
+        ("9" * 5000, None),
+        (None, None),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_a_signal_is_known_by_number_or_by_name(value: object, number: int | None) -> None:
+    assert signal_number(value) == number

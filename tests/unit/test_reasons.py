@@ -1,0 +1,320 @@
+"""The catalogue: every code has a word, every word a meaning; and users' own words on top."""
+
+from pathlib import Path
+from signal import Signals
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import reasons
+from exporter.documents import DocumentError
+from exporter.model import Recovery, Workload
+from exporter.reasons import Meaning, Reading, builtin
+from tests.unit.corpus import DIRECTORY, BadFile, bad_files
+from tests.unit.expected_words import (
+    PLAIN_WORDS,
+    REQUESTED_WORDS,
+    START_FAILURE_WORDS,
+    plain_word,
+    requested_word,
+    start_failure_word,
+)
+
+NOBODY = Workload("", "")
+BY_EVIDENCE = {"OOMKilled", "HostLost", "Unknown", "ContainerCannotRun"}
+
+RECOVERIES = {
+    Recovery.NONE: "Unknown Completed Interrupted Killed Terminated SIGINT SIGQUIT DebuggerTerminated "
+    "ControlCExit",
+    Recovery.RETRY: "HostLost TimedOut UnspecifiedError SIGHUP SIGKILL SIGALRM SIGTERM ProcessAborted",
+    Recovery.RETRY_LATER: "NoHost Unavailable OSError IOError TemporaryFailure ProtocolError SIGPWR "
+    "InPageError",
+    Recovery.MORE_MEMORY: "OOMKilled NoMemory CommitLimit",
+    Recovery.FIX_COMMAND: "ContainerCannotRun Misuse UsageError DataError NoInput NoUser OSFileError "
+    "CannotCreate NoPermission ConfigError LauncherFailed CommandNotExecutable CommandNotFound FatalError "
+    "SIGILL SIGBUS SIGUSR1 SIGUSR2 SIGPIPE SIGCHLD SIGTTOU SIGXCPU SIGXFSZ SIGPROF SIGSYS "
+    "IllegalInstruction InvalidImageFormat DllNotFound EntryPointNotFound DllInitFailed",
+    Recovery.FIX_CODE: "Error SoftwareError SIGTRAP Aborted SIGFPE SegmentationFault SIGSTKFLT SIGCONT "
+    "SIGSTOP SIGTSTP SIGTTIN SIGURG SIGVTALRM SIGWINCH SIGIO RealTimeSignal Breakpoint DotNetEngineFailure "
+    "DotNetFailFast AccessViolation IntegerDivisionByZero StackOverflow HeapCorruption StackBufferOverrun "
+    "CallbackException AssertionFailed FailFast DotNetException CppException",
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a user's catalogue is."""
+    return tmp_path / "catalogue.yaml"
+
+
+def taken(path: Path, text: str) -> reasons.Catalogue:
+    path.write_text(text, encoding="utf-8")
+    return reasons.load(path)
+
+
+# The project's own catalogue
+
+
+def test_the_catalogue_names_just_these_codes() -> None:
+    assert {code: words.reason for code, words in builtin().codes.items()} == PLAIN_WORDS
+
+
+def test_three_codes_have_another_word_where_a_stop_was_requested() -> None:
+    requested = {code: words.requested for code, words in builtin().codes.items() if words.requested}
+    assert requested == REQUESTED_WORDS
+
+
+def test_the_codes_that_were_promised_are_there() -> None:
+    promised = {0, 1, 2, *range(64, 79), *range(124, 144), 255}
+    assert promised <= set(builtin().codes)
+
+
+def test_every_signal_of_this_machine_is_there() -> None:
+    assert {128 + signal for signal in Signals} <= set(builtin().codes)
+
+
+def test_every_word_has_a_meaning_and_every_meaning_a_use() -> None:
+    used = {*PLAIN_WORDS.values(), *REQUESTED_WORDS.values(), *START_FAILURE_WORDS.values(), *BY_EVIDENCE}
+    assert set(builtin().meanings) == used
+
+
+@pytest.mark.parametrize("word", builtin().meanings)
+def test_a_meaning_is_one_sentence_with_likely_causes(word: str) -> None:
+    meaning = builtin().meanings[word]
+    assert meaning.meaning.endswith(".")
+    assert "\n" not in meaning.meaning
+    assert meaning.meaning[0].isupper()
+    assert len(meaning.causes) >= 2
+    assert len(set(meaning.causes)) == len(meaning.causes)
+    assert all(cause == cause.strip() and not cause.endswith(".") for cause in meaning.causes)
+
+
+def test_every_word_has_just_this_recovery() -> None:
+    found = {
+        recovery: {word for word, meaning in builtin().meanings.items() if meaning.recovery is recovery}
+        for recovery in Recovery
+    }
+    assert found == {recovery: set(words.split()) for recovery, words in RECOVERIES.items()}
+
+
+def test_no_two_words_differ_only_in_case() -> None:
+    words = [word.lower() for word in builtin().meanings]
+    assert sorted(words) == sorted(set(words))
+
+
+def test_the_shipped_file_is_good_as_a_users_own_but_for_the_code_that_nobody_may_rename() -> None:
+    with pytest.raises(DocumentError) as refused:
+        reasons.load(reasons.BUILTIN)
+    lines = reasons.BUILTIN.read_text(encoding="utf-8").splitlines()
+    line = lines.index("  0: {reason: Completed}") + 1
+    assert refused.value.problems == [
+        f"{reasons.BUILTIN}:{line}: codes.0: code 0 is always Completed and cannot be renamed"
+    ]
+
+
+@given(st.none() | st.integers(0, 2**32 - 1) | st.sampled_from(sorted(PLAIN_WORDS)), st.sampled_from(Reading))
+def test_every_code_has_a_described_word_in_every_reading(code: int | None, reading: Reading) -> None:
+    known = -1 if code is None else code
+    word = {
+        Reading.PLAIN: plain_word(known),
+        Reading.REQUESTED: requested_word(known),
+        Reading.START_FAILED: start_failure_word(code),
+        Reading.OUT_OF_MEMORY: "OOMKilled",
+        Reading.INSTANCE_LOST: "HostLost",
+        Reading.UNOBSERVED: "Unknown",
+    }[reading]
+    assert builtin().reason(code, reading, NOBODY) == word
+    assert word in builtin().meanings
+
+
+def test_a_word_that_was_known_once_still_has_an_answer() -> None:
+    assert builtin().meaning("CheckpointCorrupt") == Meaning(
+        meaning="A word that the catalogue of today does not contain.", causes=(), recovery=Recovery.NONE
+    )
+
+
+# A user's catalogue
+
+FOUR = """
+reasons:
+  OfTheWorkload: {meaning: Said for a workload.}
+  OfTheImage: {meaning: Said for an image.}
+  Global: {meaning: Said for all.}
+"""
+LAYERS = {
+    "workload": "workloads:\n  train: {42: OfTheWorkload, 1: OfTheWorkload}\n",
+    "image": "images:\n  acme/train: {42: OfTheImage, 2: OfTheImage}\n",
+    "global": "codes: {42: Global, 3: Global, 139: Global}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("layers", "word"),
+    [
+        ("workload image global", "OfTheWorkload"),
+        ("workload global", "OfTheWorkload"),
+        ("workload image", "OfTheWorkload"),
+        ("image global", "OfTheImage"),
+        ("global", "Global"),
+        ("", "Error"),
+    ],
+)
+def test_the_workloads_word_comes_before_the_images_before_the_users_before_ours(
+    path: Path, layers: str, word: str
+) -> None:
+    catalogue = taken(path, FOUR + "".join(LAYERS[layer] for layer in layers.split()))
+    assert catalogue.reason(42, Reading.PLAIN, Workload("train", "acme/train")) == word
+
+
+def test_what_a_layer_does_not_name_the_next_one_does(path: Path) -> None:
+    catalogue = taken(path, FOUR + "".join(LAYERS.values()))
+    words = [
+        catalogue.reason(code, Reading.PLAIN, Workload("train", "acme/train"))
+        for code in (1, 2, 3, 139, 134, 4)
+    ]
+    assert words == ["OfTheWorkload", "OfTheImage", "Global", "Global", "Aborted", "Error"]
+
+
+def test_the_words_of_one_workload_or_image_are_nobody_elses(path: Path) -> None:
+    catalogue = taken(path, FOUR + "".join(LAYERS.values()))
+    assert [
+        catalogue.reason(42, Reading.PLAIN, workload)
+        for workload in (
+            Workload("eval", "acme/train"),
+            Workload("train", "acme/eval"),
+            Workload("eval", "x"),
+        )
+    ] == ["OfTheImage", "OfTheWorkload", "Global"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("train", "train", True),
+        ("train", "train-2", False),
+        ("train", "retrain", False),
+        ("train-*", "train-", True),
+        ("train-*", "train-2", True),
+        ("train-?", "train-22", False),
+        ("train-[0-9]", "train-2", True),
+        ("train-[!0-9]", "train-2", False),
+        ("Train", "train", False),
+        ("shop/*", "shop/cart", True),
+        ("ghcr.io/*", "ghcr.io/acme/train", True),
+        ("*", "", True),
+        ("*", "anything", True),
+    ],
+)
+@pytest.mark.parametrize("section", ["workloads", "images"])
+def test_workloads_and_images_are_named_by_globs(
+    path: Path, section: str, pattern: str, name: str, *, fits: bool
+) -> None:
+    catalogue = taken(path, f'{FOUR}{section}:\n  "{pattern}": {{42: OfTheWorkload}}\n')
+    workload = Workload(name, "") if section == "workloads" else Workload("", name)
+    assert (catalogue.reason(42, Reading.PLAIN, workload) == "OfTheWorkload") is fits
+
+
+def test_of_several_globs_that_fit_the_first_in_the_file_that_names_the_code_wins(path: Path) -> None:
+    catalogue = taken(
+        path,
+        f"{FOUR}workloads:\n  train-*: {{42: Global}}\n  train-2: {{42: OfTheImage, 43: OfTheImage}}\n"
+        "  '*': {43: Global, 44: Global}\n",
+    )
+    words = [catalogue.reason(code, Reading.PLAIN, Workload("train-2", "")) for code in (42, 43, 44)]
+    assert words == ["Global", "OfTheImage", "Global"]
+
+
+def test_a_code_of_a_users_own_may_have_another_word_where_a_stop_was_requested(path: Path) -> None:
+    catalogue = taken(path, FOUR + "codes:\n  42: {reason: Global, requested: OfTheImage}\n  43: Global\n")
+    assert [
+        catalogue.reason(code, reading, NOBODY)
+        for code in (42, 43)
+        for reading in (Reading.PLAIN, Reading.REQUESTED)
+    ] == ["Global", "OfTheImage", "Global", "Global"]
+
+
+def test_what_evidence_shows_is_not_renamed_by_a_users_code(path: Path) -> None:
+    catalogue = taken(path, FOUR + "codes: {127: Global, 137: Global, 255: Global}\n")
+    assert [
+        catalogue.reason(code, reading, NOBODY)
+        for code, reading in [
+            (127, Reading.START_FAILED),
+            (137, Reading.OUT_OF_MEMORY),
+            (255, Reading.INSTANCE_LOST),
+            (None, Reading.UNOBSERVED),
+        ]
+    ] == ["CommandNotFound", "OOMKilled", "HostLost", "Unknown"]
+
+
+def test_a_users_word_has_the_users_meaning_and_ours_stay(path: Path) -> None:
+    catalogue = taken(
+        path,
+        "reasons:\n  CheckpointCorrupt:\n    meaning: The checkpoint cannot be read.\n"
+        "    causes: [A full disk, A killed writer]\n    recovery: retry-later\n",
+    )
+    assert catalogue.meanings == {
+        **builtin().meanings,
+        "CheckpointCorrupt": Meaning(
+            meaning="The checkpoint cannot be read.",
+            causes=("A full disk", "A killed writer"),
+            recovery=Recovery.RETRY_LATER,
+        ),
+    }
+
+
+def test_a_user_may_describe_one_of_our_words_anew(path: Path) -> None:
+    catalogue = taken(path, "reasons:\n  Error: {meaning: Ask the owner., recovery: none}\n")
+    assert catalogue.meaning("Error") == Meaning(meaning="Ask the owner.", recovery=Recovery.NONE)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing yet\n", "codes: {}\n", "reasons: {}\nworkloads: {}\nimages: {}\n"]
+)
+def test_an_empty_catalogue_changes_nothing(path: Path, text: str) -> None:
+    assert taken(path, text) == builtin()
+
+
+def test_without_a_file_the_catalogue_is_ours() -> None:
+    assert reasons.load(None) is builtin()
+
+
+def test_the_widest_codes_may_be_named(path: Path) -> None:
+    catalogue = taken(path, "codes: {1: Misuse, 4294967295: Misuse}\n")
+    assert [catalogue.reason(code, Reading.PLAIN, NOBODY) for code in (1, 2**32 - 1)] == ["Misuse", "Misuse"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("bad", bad_files("catalogue"), ids=lambda bad: bad.path.stem)
+def test_a_bad_catalogue_is_refused_whole_with_file_line_and_cause(
+    bad: BadFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(DIRECTORY)
+    with pytest.raises(DocumentError) as refused:
+        reasons.load(bad.path)
+    assert refused.value.problems == bad.problems
+
+
+def test_a_long_list_of_causes_or_a_long_meaning_is_refused(path: Path) -> None:
+    path.write_text(
+        f"reasons:\n  CheckpointCorrupt:\n    meaning: {'x' * 2001}\n    causes: [{', '.join('x' * 21)}]\n"
+    )
+    with pytest.raises(DocumentError) as refused:
+        reasons.load(path)
+    place = "reasons.CheckpointCorrupt"
+    assert refused.value.problems == [
+        f"{path}:3: {place}.meaning: String should have at most 2000 characters",
+        f"{path}:4: {place}.causes: Tuple should have at most 20 items after validation, not 21",
+    ]
+
+
+def test_a_word_has_64_letters_at_most(path: Path) -> None:
+    longest, too_long = "A" + "b" * 63, "A" + "b" * 64
+    assert longest in taken(path, f"reasons:\n  {longest}: {{meaning: Long.}}\n").meanings
+    with pytest.raises(DocumentError) as refused:
+        taken(path, f"reasons:\n  {too_long}: {{meaning: Too long.}}\n")
+    assert refused.value.problems == [
+        f"{path}:2: reasons.{too_long}: String should match pattern '^[A-Z][A-Za-z0-9]{{1,63}}$'"
+    ]

@@ -1,0 +1,104 @@
+"""The catalogue in use."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.documents import DocumentError
+from exporter.model import Workload
+from exporter.reasons import Reading, builtin
+from exporter.words import Words
+
+GOOD = """
+reasons:
+  CheckpointCorrupt: {meaning: The checkpoint cannot be read.}
+codes: {42: CheckpointCorrupt}
+"""
+BAD = "codes:\n  43: Error\n  42: CheckpointCorrupt\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the catalogue is, a good one."""
+    file = tmp_path / "catalogue.yaml"
+    file.write_text(GOOD)
+    return file
+
+
+def word(words: Words, code: int) -> str:
+    return words.catalogue.reason(code, Reading.PLAIN, Workload("", ""))
+
+
+def refusal(path: Path) -> str:
+    return (
+        f"{path}:3: codes.42: reason CheckpointCorrupt is described nowhere; "
+        "add it under 'reasons:' with a meaning"
+    )
+
+
+def test_the_catalogue_is_taken_at_the_start(path: Path) -> None:
+    assert word(Words(path), 42) == "CheckpointCorrupt"
+
+
+def test_nobody_starts_on_a_bad_catalogue(path: Path) -> None:
+    path.write_text(BAD)
+    with pytest.raises(DocumentError) as refused:
+        Words(path)
+    assert refused.value.problems == [refusal(path)]
+
+
+def test_a_changed_file_counts_only_once_it_is_asked_for(path: Path) -> None:
+    words = Words(path)
+    path.write_text(GOOD + "workloads: {train: {42: Error}}\nimages: {}\n")
+    before = words.catalogue
+    assert words.catalogue is before
+    with capture_logs() as said:
+        words.reload()
+    assert words.catalogue.reason(42, Reading.PLAIN, Workload("train", "")) == "Error"
+    assert said == [{"event": "catalogue taken", "log_level": "info", "file": str(path)}]
+
+
+def test_a_bad_file_is_refused_whole_and_the_one_before_stays(path: Path) -> None:
+    words = Words(path)
+    before = words.catalogue
+    path.write_text(BAD)
+    with capture_logs() as said, pytest.raises(DocumentError) as refused:
+        words.reload()
+    assert refused.value.problems == [refusal(path)]
+    assert words.catalogue is before
+    assert (word(words, 42), word(words, 43)) == ("CheckpointCorrupt", "Error")
+    assert said == [
+        {
+            "event": "catalogue refused, the one before stays",
+            "log_level": "warning",
+            "problems": [refusal(path)],
+        }
+    ]
+
+
+def test_a_file_that_has_gone_leaves_the_catalogue_as_it_was(path: Path) -> None:
+    words = Words(path)
+    path.unlink()
+    with pytest.raises(DocumentError) as refused:
+        words.reload()
+    assert refused.value.problems == [f"{path}: cannot be read: No such file or directory"]
+    assert word(words, 42) == "CheckpointCorrupt"
+
+
+def test_after_a_refusal_a_good_file_is_taken_again(path: Path) -> None:
+    words = Words(path)
+    path.write_text(BAD)
+    with pytest.raises(DocumentError, match=r"described nowhere"):
+        words.reload()
+    path.write_text("codes: {42: TimedOut}\n")
+    words.reload()
+    assert word(words, 42) == "TimedOut"
+
+
+def test_without_a_file_a_reload_takes_ours_again() -> None:
+    words = Words(None)
+    with capture_logs() as said:
+        words.reload()
+    assert words.catalogue is builtin()
+    assert said == [{"event": "catalogue taken", "log_level": "info", "file": "built in"}]
