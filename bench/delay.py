@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from bench.engine import TapeEngine
-from bench.exporter import BenchError, Exporter
+from bench.exporter import EXITS, BenchError, Exporter, sum_of
 from bench.tape import SEED, Container, Tape
 from bench.verify import verify
 
@@ -42,7 +42,7 @@ def _around_die(container: Container) -> tuple[int, int]:
 
 def _await_scrape(exporter: Exporter, wanted: int, begun: float) -> float:
     """Scrape without a pause until it is shown; how long that took."""
-    while exporter.exits() < wanted:
+    while sum_of(exporter.scrape().body, EXITS) < wanted:
         if time.monotonic() - begun > GIVE_UP_SECONDS:
             raise BenchError(f"exit number {wanted} is not shown after {GIVE_UP_SECONDS} s")
     return time.monotonic() - begun

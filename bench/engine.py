@@ -20,8 +20,9 @@ class TapeEngine:
     """
 
     def __init__(self, tape: Tape, directory: Path, *, answered: bool, local: bool) -> None:
-        self._command = [sys.executable, "-m", "bench.engine_process", directory / "engine.sock", tape.events]
-        self._command += ["--inspects", tape.inspects] if answered else []
+        words = [directory / "engine.sock", tape.events]
+        self._command = [sys.executable, "-m", "bench.engine_process", *map(str, words)]
+        self._command += ["--inspects", str(tape.inspects)] if answered else []
         self._command += ["--local"] if local else []
         self._process: subprocess.Popen[str] | None = None
         self.url = ""

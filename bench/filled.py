@@ -31,8 +31,9 @@ class Scrapes:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """All that was measured of one exporter."""
+    """All that was measured of one exporter with so many jobs."""
 
+    jobs: int
     fresh: Memory
     restarted: Memory
     plain: Scrapes
@@ -53,7 +54,7 @@ def filled(tape: Tape, directory: Path, *, with_ssh: bool, scrapes: int) -> Fill
             restarted = _restarted(exporter, scrapes)
             verify(exporter, tape, answered=True)
     plain, compressed = _scrapes(one for one, _ in both), _scrapes(other for _, other in both)
-    return Filled(fresh, restarted, plain, compressed, _series(both[-1]))
+    return Filled(tape.exits, fresh, restarted, plain, compressed, _series(both[-1]))
 
 
 def _restarted(exporter: Exporter, scrapes: int) -> Memory:
@@ -70,12 +71,12 @@ def _scrapes(made: Iterable[Scrape]) -> Scrapes:
 
 def _series(pair: tuple[Scrape, Scrape]) -> int:
     """How many series there are, in the plain form and the same in the other."""
-    plain, compressed = (len(lines(body)) for body in (pair[0].body, gzip.decompress(pair[1].body)))
+    plain, compressed = (len(_lines(body)) for body in (pair[0].body, gzip.decompress(pair[1].body)))
     if plain != compressed:
         raise RuntimeError(f"{plain} series in plain text, {compressed} in gzip")
     return plain
 
 
-def lines(exposition: bytes) -> list[bytes]:
+def _lines(exposition: bytes) -> list[bytes]:
     """The lines that are series."""
     return [line for line in exposition.splitlines() if line and not line.startswith(b"#")]

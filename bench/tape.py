@@ -4,10 +4,11 @@ import hashlib
 import json
 import random
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.mix import Kind, hundred
 from exporter.workload import LABEL
@@ -31,17 +32,33 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """The files that the engine plays, the containers in them, and how many events they make."""
+    """The files that the engine plays, the containers in them, and how many events they make.
+
+    ``ends`` are the positions of those events with which a run is over.
+    """
 
     events: Path
     inspects: Path
     containers: tuple[Container, ...]
     event_count: int
+    ends: tuple[int, ...]
 
     @property
     def exits(self) -> int:
         """How many exits there are in it."""
-        return sum(len(container.kind.outcomes) for container in self.containers)
+        return len(self.ends)
+
+    def exits_within(self, events: int) -> int:
+        """How many exits there are in the first so many events."""
+        return bisect_left(self.ends, events)
+
+
+class _Telling(NamedTuple):
+    """One event: when the engine told it, what it said, and whether a run is over with it."""
+
+    at_ns: int
+    line: str
+    is_end: bool
 
 
 def record(
@@ -51,11 +68,11 @@ def record(
 
     One begins every ``spacing_ns``: with the default some twenty of them run at any time.
     """
-    directory.mkdir()
     cast = tuple(_cast(mix, containers, workloads, spacing_ns))
-    events = [line for _, line in sorted(_timed_events(cast), key=lambda timed: timed[0])]
-    tape = Tape(directory / "events.jsonl", directory / "inspects.jsonl", cast, len(events))
-    tape.events.write_text("".join(events), encoding="utf-8")
+    told = sorted((telling for container in cast for telling in _told(container)), key=lambda one: one.at_ns)
+    ends = tuple(position for position, telling in enumerate(told) if telling.is_end)
+    tape = Tape(directory / "events.jsonl", directory / "inspects.jsonl", cast, len(told), ends)
+    tape.events.write_text("".join(telling.line for telling in told), encoding="utf-8")
     tape.inspects.write_text("".join(map(_last_inspect, cast)), encoding="utf-8")
     return tape
 
@@ -93,13 +110,16 @@ def _label_tables(recording: Recording) -> Iterator[dict[str, Any]]:
             yield inspection.answer["Config"]["Labels"]
 
 
-def _timed_events(cast: tuple[Container, ...]) -> Iterator[tuple[int, str]]:
-    """Each line with the time at which it is told, which never steps back within one container."""
-    for container in cast:
-        latest = 0
-        for event in container.recording.events:
-            latest = max(latest, int(event["timeNano"]))
-            yield latest, _line(event)
+def _told(container: Container) -> Iterator[_Telling]:
+    """Its events, with times that never step back, since the engine told them in this order."""
+    latest, tried = 0, False
+    for event in container.recording.events:
+        latest = max(latest, int(event["timeNano"]))
+        action = event["Action"]
+        # A try to start that ends with no start in between has failed: there is no other event of it.
+        is_end = action == "die" or (action == "disconnect" and tried)
+        tried = action == "connect" or (tried and action != "start")
+        yield _Telling(latest, _line(event), is_end)
 
 
 def _last_inspect(container: Container) -> str:

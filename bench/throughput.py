@@ -28,11 +28,12 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of the whole way cost."""
+    """What one run of the whole way cost; ``peak`` is in MiB, with the backlog of a flood in it."""
 
     exits_per_second: float
     cpu_ms_per_exit: float
     exits_per_commit: float
+    peak: float
 
 
 def throughput(tape: Tape, way: Way, directory: Path) -> Run:
@@ -42,6 +43,12 @@ def throughput(tape: Tape, way: Way, directory: Path) -> Run:
         Exporter(engine.url, directory) as exporter,
     ):
         cost = flood(tape, engine, exporter)
+        peak = exporter.peak
         commits = sum_of(exporter.scrape().body, COMMITS)
         verify(exporter, tape, answered=way.answered)
-    return Run(tape.exits / cost.seconds, 1000 * cost.cpu_seconds / tape.exits, tape.exits / commits)
+    return Run(
+        exits_per_second=tape.exits / cost.seconds,
+        cpu_ms_per_exit=1000 * cost.cpu_seconds / tape.exits,
+        exits_per_commit=tape.exits / commits,
+        peak=peak,
+    )

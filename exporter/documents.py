@@ -54,7 +54,7 @@ class Document:
         """The line on which ``step`` of ``node`` begins, and its value."""
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                if str(self._keys[id(key)]) == str(step):
+                if str(self._keys.get(id(key), key.value)) == str(step):
                     return key.start_mark.line + 1, value
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             item = node.value[step]
@@ -71,6 +71,9 @@ def read(path: Path) -> Document:
         data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
         raise DocumentError([_syntax_problem(path, text, error)]) from error
+    except ValueError as error:
+        # What PyYAML makes of odd tags (a set, pairs) it makes late, and outside of any one value.
+        raise DocumentError([f"{path}: not usable YAML: {error}"]) from error
     except RecursionError as error:
         raise DocumentError([f"{path}: nested too deeply"]) from error
     return Document(path, root, loader.keys, {} if data is None else data)
@@ -105,7 +108,7 @@ class _Loader(yaml.SafeLoader):
         """Give what PyYAML cannot make of a value (an impossible date) the form of its other errors."""
         try:
             return super().construct_object(node, deep)
-        except (ValueError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
             kind = node.tag.rpartition(":")[2]
             raise _refusal(node.start_mark, f"{str(node.value)[:40]!r} is not a usable {kind}") from error
 

@@ -5,7 +5,9 @@ Nothing here ever replaces a database that it cannot use: old counts are worth m
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from exporter.store.schema import REVISION
+from exporter.store.schema import REVISION, metadata
 
 BUSY_SECONDS = 5
+_VERSIONS = "alembic_version"
+_REVISION = re.compile(r"[0-9]{4}")
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -38,12 +42,16 @@ def open_database(url: str) -> Engine:
         with engine.connect() as connection:
             _check_sound(connection)
             revision = _revision(connection, path)
+        # Only now that it is known to be ours: this writes into the file. Readers then see the last
+        # commit and never wait for the writer.
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA journal_mode = WAL")
         if revision != REVISION:
             _migrate(engine)
         with engine.begin() as connection:
-            # A write that changes nothing: better to learn now than at the first exit.
-            connection.execute(text("UPDATE series SET value = value WHERE 0"))
-    except DBAPIError as error:
+            # Better to learn now than at the first exit that nothing can be written.
+            connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+    except (DBAPIError, sqlite3.Error) as error:
         engine.dispose()
         raise StoreError(describe(path, error)) from error
     except StoreError:
@@ -52,9 +60,9 @@ def open_database(url: str) -> Engine:
     return engine
 
 
-def describe(path: Path | str, error: DBAPIError) -> str:
+def describe(path: Path | str, error: DBAPIError | sqlite3.Error) -> str:
     """What is wrong with the database and what to do, for people."""
-    cause = str(error.orig)
+    cause = str(error.orig if isinstance(error, DBAPIError) else error)
     for sign, advice in _ADVICE.items():
         if sign in cause:
             return f"{path}: {cause}; {advice}"
@@ -66,6 +74,7 @@ _ADVICE = {
     "malformed": "it is damaged and left as it is: restore a backup, or name another with --storage.url",
     "readonly": "make the file and its directory writable, or name another with --storage.url",
     "full": "make room; what is pending is kept and written then",
+    "disk I/O error": "the disk is full or failing: make room, or read the kernel's log",
     "unable to open": "does its directory exist, and may this user write there? See --storage.url",
     "locked": "another process is writing to it; one exporter per database",
 }
@@ -95,8 +104,7 @@ def _engine(url: str) -> Engine:
 def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
     # Python's driver would commit before DDL, so that half a migration could stay; we begin ourselves.
     connection.isolation_level = None
-    # Readers see the last commit and never wait for the writer; a commit is on disk when it returns.
-    connection.execute("PRAGMA journal_mode = WAL")
+    # A commit is on disk when it returns.
     connection.execute("PRAGMA synchronous = FULL")
 
 
@@ -112,13 +120,16 @@ def _check_sound(connection: Connection) -> None:
 
 def _revision(connection: Connection, path: Path) -> str | None:
     """The schema's revision; None for an empty database. Refuses what is not ours or newer."""
-    tables = inspect(connection).get_table_names()
-    if not tables:
+    tables = set(inspect(connection).get_table_names())
+    # Empty, or rolled back to before the first migration, it has at most Alembic's own table.
+    ours = tables <= {_VERSIONS} or {_VERSIONS, *metadata.tables} <= tables
+    asked = ours and _VERSIONS in tables
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if asked else None
+    if tables <= {_VERSIONS} and revision is None:
         return None
-    if "alembic_version" not in tables:
+    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
         raise StoreError(f"{path}: is a database of something else; name another with --storage.url")
-    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if revision is not None and revision > REVISION:
+    if revision > REVISION:
         raise StoreError(
             f"{path}: was written by a newer version (schema {revision}, this one knows {REVISION}); "
             "run that version, or name another with --storage.url"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, delete, func, or_, select
+from sqlalchemy import Connection, Engine, Select, and_, delete, false, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
@@ -108,11 +108,12 @@ class Store:
 
     def job(self, key: str) -> JobRecord | None:
         """One job by its id, or the newest of a container's name, id or beginning of an id."""
-        exact = self._read(select(jobs).where(jobs.c.id == key))
-        if not exact:
-            named = or_(jobs.c.name == key, jobs.c.container_id.startswith(key, autoescape=True))
-            exact = self._read(select(jobs).where(named).order_by(jobs.c.began_ns.desc()).limit(1))
-        return rows.record(exact[0]) if exact else None
+        beginning = jobs.c.container_id.startswith(key, autoescape=True)
+        for meant in (jobs.c.id == key, jobs.c.name == key, beginning if key else false()):
+            found = self._read(select(jobs).where(meant).order_by(jobs.c.began_ns.desc()).limit(1))
+            if found:
+                return rows.record(found[0])
+        return None
 
     def _read(self, query: Select[Any]) -> Sequence[Any]:
         try:

@@ -53,7 +53,7 @@ class Accounts:
         changes.add(catalogue.JOBS_RUNNING, (host, workload), -1 if was_running else 0)
         changes.add(catalogue.EXITS, (*labels, *self._outcome(ended.code, judged.verdict)))
         changes.add(catalogue.OOM_KILLS, labels, ended.oom_kills)
-        changes.set(catalogue.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)
+        changes.raise_to(catalogue.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)
         if ended.job.started_ns is not None and status is not Status.UNKNOWN:
             seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
             changes.observe(catalogue.RUN_DURATION, (host, workload, status.value), seconds)

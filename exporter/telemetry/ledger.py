@@ -25,6 +25,7 @@ class Changes:
     def __init__(self) -> None:
         self.added: dict[Key, float] = {}
         self.set_to: dict[Key, float] = {}
+        self.raised_to: dict[Key, float] = {}
 
     def add(self, metric: Metric, labels: tuple[str, ...] = (), amount: float = 1) -> None:
         """Count; an amount of 0 makes the series exist, so that its first event is an increase."""
@@ -40,6 +41,17 @@ class Changes:
     def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         """Give a gauge its value."""
         self.set_to[metric.name, labels] = value
+
+    def raise_to(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
+        """Give a gauge its value, unless it is higher already."""
+        key = (metric.name, labels)
+        self.raised_to[key] = max(value, self.raised_to.get(key, value))
+
+    def outcome(self, values: Mapping[Key, float]) -> dict[Key, float]:
+        """What the series that these changes touch become, if they are ``values`` now."""
+        added = {key: values.get(key, 0) + amount for key, amount in self.added.items()}
+        raised = {key: max(value, values.get(key, value)) for key, value in self.raised_to.items()}
+        return added | self.set_to | raised
 
 
 class Ledger:
@@ -75,12 +87,10 @@ class Ledger:
         """What to store so that ``changes`` and all that is not stored yet are durable."""
         with self._lock:
             values = {key: self._values.get(key, 0) for key in self._unsaved}
-            values |= {key: self._values.get(key, 0) + amount for key, amount in changes.added.items()}
-            values |= changes.set_to
+            values |= changes.outcome(self._values)
         return {key: value for key, value in values.items() if BY_NAME[key[0]].kept}
 
     def _apply(self, changes: Changes) -> None:
-        for key, amount in changes.added.items():
-            self._values[key] = self._values.get(key, 0) + amount
-        self._values.update(changes.set_to)
-        self._unsaved.update(key for key in (*changes.added, *changes.set_to) if BY_NAME[key[0]].kept)
+        outcome = changes.outcome(self._values)
+        self._values.update(outcome)
+        self._unsaved.update(key for key in outcome if BY_NAME[key[0]].kept)

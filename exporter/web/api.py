@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from http import HTTPStatus
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,10 +24,25 @@ from exporter.web.problems import ProblemError
 from exporter.words import Words
 
 MAX_LIMIT = 1000
+_LAST_NS = 2**63 - 1
+# Seconds back to before any engine, and few enough for the database's integers.
+_EVER = 50 * 365 * 86400
+_CODE = re.compile(r"0*([0-9]{1,10})")
 
 
 def _seconds(value: object) -> object:
     return durations.parse(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[
+    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "examples": ["90s", "2h", "30d"]})
+]
+
+
+class NoQuery(BaseModel):
+    """No parameters: one that is given is a mistake that its sender should hear of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class JobsQuery(BaseModel):
@@ -38,10 +54,8 @@ class JobsQuery(BaseModel):
     reason: str | None = Field(None, description="Only jobs that ended for this reason.")
     code: Annotated[int, Field(ge=0, le=MAX_CODE)] | None = Field(None, description="Only this exit code.")
     workload: str | None = Field(None, description="Only jobs of this workload.")
-    since: Annotated[float, BeforeValidator(_seconds)] | None = Field(
-        None,
-        description="Only jobs that run or have ended within this duration, such as 2h.",
-        json_schema_extra={"type": "string", "examples": ["2h"]},
+    since: Duration | None = Field(
+        None, description="Only jobs that run or have ended within this duration, such as 2h."
     )
     limit: int = Field(100, ge=1, le=MAX_LIMIT, description="At most so many jobs.")
     cursor: str | None = Field(None, description="next_cursor of the page before.")
@@ -83,10 +97,18 @@ class Api:
                 "/api/v1/jobs/{id}",
                 "One job, by its id or by its container's name or id (the newest attempt)",
                 self.job,
+                query=NoQuery,
                 answer=views.JobView,
-                problems=(missing, down),
+                problems=(bad, missing, down),
             ),
-            Endpoint("/api/v1/reasons", "The catalogue of reasons", self.reasons, answer=views.ReasonList),
+            Endpoint(
+                "/api/v1/reasons",
+                "The catalogue of reasons",
+                self.reasons,
+                query=NoQuery,
+                answer=views.ReasonList,
+                problems=(bad,),
+            ),
             Endpoint(
                 "/api/v1/reasons/{code}",
                 "Every way to read an exit code",
@@ -105,7 +127,7 @@ class Api:
             reason=query.reason,
             code=query.code,
             workload=query.workload,
-            since_ns=None if query.since is None else time.time_ns() - int(query.since * 10**9),
+            since_ns=None if query.since is None else time.time_ns() - int(min(query.since, _EVER) * 10**9),
         )
         before = _position(query.cursor) if query.cursor else None
         found = self._store.jobs(wanted, query.limit + 1, before)
@@ -117,6 +139,7 @@ class Api:
 
     def job(self, request: Request) -> Response:
         """One job."""
+        parse_query(request, NoQuery)
         key = request.path_params["id"]
         record = self._store.job(key)
         if record is None:
@@ -125,20 +148,26 @@ class Api:
             )
         return json_response(views.job_view(record))
 
-    def reasons(self, _request: Request) -> Response:
+    def reasons(self, request: Request) -> Response:
         """The catalogue."""
+        parse_query(request, NoQuery)
         return json_response(views.reason_list(self._words.catalogue))
 
     def code(self, request: Request) -> Response:
         """The readings of a code."""
         text = request.path_params["code"]
         query = parse_query(request, CodeQuery)
-        if not text.isascii() or not text.isdigit() or int(text[:20]) > MAX_CODE:
+        found = _CODE.fullmatch(text)
+        if found is None or int(found.group(1)) > MAX_CODE:
             raise ProblemError(
                 HTTPStatus.BAD_REQUEST, f"code: {text!r} is no exit code; they go from 0 to {MAX_CODE}"
             )
         workload = Workload(query.workload, query.image)
-        return json_response(views.code_view(int(text), explain(int(text), self._words.catalogue, workload)))
+        return json_response(
+            views.code_view(
+                int(found.group(1)), explain(int(found.group(1)), self._words.catalogue, workload)
+            )
+        )
 
 
 def _cursor(began_ns: int, job_id: str) -> str:
@@ -149,7 +178,14 @@ def _position(cursor: str) -> tuple[int, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         began_ns, _, job_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(":")
-        return int(began_ns), job_id
+        position = int(began_ns), job_id
     except (ValueError, binascii.Error) as error:
-        detail = "cursor: not one that this API gave; leave it out to begin anew"
-        raise ProblemError(HTTPStatus.BAD_REQUEST, detail) from error
+        raise _NOT_OURS from error
+    if abs(position[0]) > _LAST_NS:
+        raise _NOT_OURS
+    return position
+
+
+_NOT_OURS = ProblemError(
+    HTTPStatus.BAD_REQUEST, "cursor: not one that this API gave; leave it out to begin anew"
+)

@@ -21,7 +21,7 @@ Query = TypeVar("Query", bound=BaseModel)
 class Endpoint:
     """One path and method. ``handler`` is synchronous: it runs in a thread and may read the store.
 
-    ``answer`` is the model of a 200, None for one that is no JSON (``media_type`` says what it is).
+    ``answer`` is the model of a 200, None for one that is no JSON (``media_types`` say what it can be).
     ``problems`` are the other statuses, with when they happen.
     """
 
@@ -31,7 +31,7 @@ class Endpoint:
     method: str = "GET"
     query: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
-    media_type: str = "application/json"
+    media_types: tuple[str, ...] = ("application/json",)
     problems: tuple[tuple[HTTPStatus, str], ...] = ()
 
     def route(self) -> Route:
@@ -60,5 +60,5 @@ def json_response(view: BaseModel, status: int = 200) -> Response:
 def _parameter_problem(detail: Any, model: type[BaseModel]) -> str:
     name = ".".join(str(step) for step in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{name}: no such parameter; there are {', '.join(model.model_fields)}"
+        return f"{name}: no such parameter; there are {', '.join(model.model_fields) or 'none'}"
     return f"{name}: {detail['msg'].removeprefix('Value error, ')}"

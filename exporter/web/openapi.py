@@ -43,7 +43,10 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "operationId": endpoint.handler.__name__,
         "parameters": [*_path_parameters(endpoint.path), *_query_parameters(endpoint.query)],
         "responses": {
-            "200": {"description": "As asked.", "content": {endpoint.media_type: _schema(endpoint.answer)}},
+            "200": {
+                "description": "As asked.",
+                "content": {media_type: _schema(endpoint.answer) for media_type in endpoint.media_types},
+            },
             **{
                 str(int(status)): {"description": when, "content": {MEDIA_TYPE: _schema(Problem)}}
                 for status, when in endpoint.problems
@@ -69,22 +72,23 @@ def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
         return []
     schema = query.model_json_schema()
     definitions = schema.get("$defs", {})
-    parameters = []
-    for name, field in schema["properties"].items():
-        field.pop("title", None)
-        description = field.pop("description", "")
-        parameters.append(
-            {"name": name, "in": "query", "description": description, "schema": _inlined(field, definitions)}
-        )
-    return parameters
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": field.pop("description", ""),
+            "schema": _parameter_schema(field, definitions),
+        }
+        for name, field in schema["properties"].items()
+    ]
 
 
-def _inlined(schema: Any, definitions: Any) -> Any:
-    """A schema without references: a parameter has no components of its own to refer to."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            return definitions[schema["$ref"].rpartition("/")[2]]
-        return {key: _inlined(value, definitions) for key, value in schema.items()}
-    if isinstance(schema, list):
-        return [_inlined(item, definitions) for item in schema]
-    return schema
+def _parameter_schema(field: dict[str, Any], definitions: Any) -> Any:
+    """The schema of a parameter that is given: that it may be left out is no value of it."""
+    given = [variant for variant in field.pop("anyOf", []) if variant != {"type": "null"}]
+    merged = {**field, **(given[0] if given else {})}
+    if merged.get("default") is None:
+        merged.pop("default", None)
+    merged.pop("title", None)
+    # A parameter has no components of its own to refer to.
+    return definitions[merged["$ref"].rpartition("/")[2]] if "$ref" in merged else merged

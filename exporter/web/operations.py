@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +23,12 @@ from exporter.words import Words
 
 # A scrape is mostly repetition: the fastest level takes most of it out.
 _GZIP_LEVEL = 1
+
+
+class MetricsQuery(BaseModel):
+    """What Prometheus may ask for; others of its parameters are let pass."""
+
+    names: list[str] = Field([], alias="name[]", description="Only these metrics; may be repeated.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,11 @@ class Operations:
         """What there is."""
         return [
             Endpoint(
-                self._telemetry_path, "The metrics, for Prometheus", self.metrics, media_type="text/plain"
+                self._telemetry_path,
+                "The metrics, for Prometheus",
+                self.metrics,
+                query=MetricsQuery,
+                media_types=("text/plain", "application/openmetrics-text"),
             ),
             Endpoint(
                 "/-/healthy",
@@ -81,7 +93,7 @@ class Operations:
         encoder, content_type = choose_encoder(request.headers.get("accept", ""))
         body = encoder(self._registry.restricted_registry(names) if names else self._registry)
         headers = {"Vary": "Accept, Accept-Encoding"}
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if _accepts_gzip(request.headers.get("accept-encoding", "")):
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, _GZIP_LEVEL)
         return Response(body, headers=headers, media_type=content_type)
@@ -109,3 +121,11 @@ class Operations:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems) from error
         catalogue = self._words.catalogue
         return json_response(ReloadView(codes=len(catalogue.codes), reasons=len(catalogue.meanings)))
+
+
+def _accepts_gzip(accepted: str) -> bool:
+    for offer in accepted.split(","):
+        coding, *parameters = (part.strip() for part in offer.split(";"))
+        if coding == "gzip":
+            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+    return False

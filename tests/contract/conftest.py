@@ -21,6 +21,6 @@ def engine(tmp_path: Path) -> Iterator[ScriptedEngine]:
 @pytest.fixture
 def absent(tmp_path: Path) -> Iterator[ScriptedEngine]:
     """A scripted engine that has not been started yet."""
-    engine = elsewhere(ScriptedEngine(tmp_path))
+    engine = elsewhere(ScriptedEngine(tmp_path, name="absent.sock"))
     yield engine
     engine.stop()

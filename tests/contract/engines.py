@@ -20,7 +20,7 @@ def elsewhere(engine: ScriptedEngine) -> ScriptedEngine:
 
 def identity(number: int) -> str:
     """The id of a container."""
-    return f"{number:064x}"
+    return f"{number:012x}".ljust(64, "0")
 
 
 def moment(seconds: float) -> int:

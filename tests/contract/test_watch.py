@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from tests.contract.watching import Watching
 from tests.scripted.engine import HANG_UP, ScriptedEngine
 from tests.scripted.times import format_rfc3339
 from tests.scripted.wire import VERSION_PREFIX, encoded
+
+# The docker SDK leaves a socket that finds nobody to connect to for the garbage collector to close.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 ASKED_AT = "2026-11-23T21:00:00.5Z"
 ASKED_NS = 1_795_467_600_500_000_000
@@ -179,22 +183,23 @@ def this_host(engine: ScriptedEngine) -> None:
 def test_an_engine_that_is_not_there_is_awaited(
     absent: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch.random, "uniform", lambda _, longest: longest)
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     absent.info["SystemTime"] = ASKED_AT
     away = Disconnected(f"{absent.url}: no such socket; is the engine running?")
     with Watching(absent) as watching:
         pauses = [watching.pauses.over() for _ in range(8)]
+        assert watching.hears(9) == [away] * 9
         absent.start()
         pauses.append(watching.pauses.over())
-        assert (pauses, watching.hears(11)) == (
+        assert (pauses, watching.hears(2)) == (
             [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0],
-            [*[away] * 9, *FIRST],
+            list(FIRST),
         )
 
 
 def test_pauses_are_jittered_between_half_and_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, float]] = []
-    monkeypatch.setattr(watch.random, "uniform", lambda *bounds: asked.append(bounds))
+    monkeypatch.setattr(random, "uniform", lambda *bounds: asked.append(bounds))
     pauses = watch._pauses()
     for _ in range(8):
         next(pauses)
@@ -234,22 +239,13 @@ def test_each_time_that_an_engine_goes_away_is_said(engine: ScriptedEngine) -> N
 # --- a stream that ends
 
 
-def test_a_stream_that_ends_cleanly_is_a_disconnect_and_opened_anew(
-    engine: ScriptedEngine, watching: Watching
+@pytest.mark.parametrize("abruptly", [False, True])
+def test_a_stream_that_ends_cleanly_or_is_torn_off_is_a_disconnect_and_opened_anew(
+    engine: ScriptedEngine, watching: Watching, *, abruptly: bool
 ) -> None:
-    engine.cut()
+    engine.cut(abruptly=abruptly)
     watching.pauses.over()
     assert watching.hears(3) == [ENDED, *FIRST]
-
-
-def test_a_stream_that_is_torn_off_is_a_disconnect_and_opened_anew(
-    engine: ScriptedEngine, watching: Watching
-) -> None:
-    engine.cut(abruptly=True)
-    watching.pauses.over()
-    disconnected, *rest = watching.hears(3)
-    assert isinstance(disconnected, Disconnected)
-    assert (disconnected.cause.partition(":")[0], rest) == ("the event stream broke", list(FIRST))
 
 
 def test_half_an_event_at_the_end_of_a_stream_is_no_event(engine: ScriptedEngine, watching: Watching) -> None:
@@ -281,7 +277,7 @@ def test_an_engine_that_stops_and_starts_is_found_again(engine: ScriptedEngine, 
 def test_after_a_connection_the_pauses_are_short_again(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch.random, "uniform", lambda _, longest: longest)
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     engine.fail_next("/info", 500, times=2)
     with Watching(engine) as watching:
         pauses = [watching.pauses.over() for _ in range(2)]
@@ -324,7 +320,7 @@ def test_a_version_that_cannot_be_asked_for_is_a_disconnect(engine: ScriptedEngi
 def test_lists_that_are_refused_again_and_again_are_tried_after_ever_longer_pauses(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch.random, "uniform", lambda _, longest: longest)
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     engine.fail_next("/containers/json", 403, times=4)
     with Watching(engine) as watching:
         pauses = [watching.pauses.over() for _ in range(4)]
@@ -384,7 +380,9 @@ def test_a_container_that_cannot_be_inspected_does_not_keep_the_others_from_bein
     engine.set_container(running(1, 2))
     engine.fail_next(f"/containers/{identity(1)}/json", 500, times=1000)
     with Watching(engine) as watching:
-        assert watching.hears(2) == [CONNECTED, Listed((snapshot(running(1, 2)),), ASKED_NS)]
+        connected, listed = watching.hears(2)
+    assert isinstance(listed, Listed)
+    assert (connected, listed.snapshots) == (CONNECTED, (snapshot(running(1, 2)),))
 
 
 # --- events
@@ -409,7 +407,6 @@ def test_every_event_is_said_in_its_order(engine: ScriptedEngine, watching: Watc
         b"\xff\xfe",
         b'{"Type":"container"}',
         b'{"Type":"container","Action":"die"}',
-        b'{"Type":"container","Action":5}',
         b'{"Type":"container","Action":[]}',
         b'{"Type":"container","Action":"die","Actor":{"ID":""},"timeNano":5}',
         b'{"Type":"container","Action":"die","Actor":{"ID":"a"}}',
@@ -426,9 +423,13 @@ def test_every_event_is_said_in_its_order(engine: ScriptedEngine, watching: Watc
 def test_a_line_that_cannot_be_read_is_malformed_and_the_next_one_is_read(
     engine: ScriptedEngine, watching: Watching, line: bytes
 ) -> None:
-    engine.emit(line)
-    engine.emit(event("create", 1))
-    assert watching.hears(2) == [Seen(Event(Happening.MALFORMED), inspecting=False), seen(event("create", 1))]
+    # As last words, since what is emitted must pass the filters that were asked for.
+    engine.cut(last_words=b"\n".join([line, encoded(event("create", 1)), b""]))
+    assert watching.hears(3) == [
+        Seen(Event(Happening.MALFORMED), inspecting=False),
+        seen(event("create", 1)),
+        ENDED,
+    ]
 
 
 def test_a_line_that_is_too_long_is_a_disconnect(
@@ -571,7 +572,6 @@ def test_an_engine_that_refuses_to_answer_gives_no_answer(
         b"[" * 100_000,
         {**running(1), "State": 5},
         {**running(1), "State": {}},
-        {**running(1), "Config": None},
         {**running(1), "Config": 5},
         {**running(1), "Config": {"Labels": 5}},
         {**running(1), "HostConfig": 5},
@@ -635,6 +635,17 @@ def test_what_only_adorns_is_no_longer_asked_for_when_too_many_answers_are_outst
 
 
 # --- stopping
+
+
+def test_a_watch_that_is_stopped_as_soon_as_it_has_connected_ends_quietly(engine: ScriptedEngine) -> None:
+    engine.delay("/events", math.inf)
+    with Watching(engine) as watching:
+        engine.wait_for_requests("/events", 1)
+        watching.watch._pool.shutdown()
+        engine.delay("/events", 0)
+        assert watching.hears(1) == [CONNECTED]
+        watching.watch.stop()
+        assert watching.ends()
 
 
 def test_a_watch_that_reads_stops_at_once(watching: Watching) -> None:

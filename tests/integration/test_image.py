@@ -6,7 +6,7 @@ It watches the very engine that it runs on, through a bind-mounted socket.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +33,27 @@ SECONDS = 60
 PATIENCE_SECONDS = 8
 """Less than the ten seconds that ``docker stop`` waits before it kills."""
 
+LIMIT = 20 * MEBIBYTE
+
 SOCKET = "/var/run/docker.sock"
 DATA = "/var/lib/exit-exporter"
 EVERY_SECOND = {"interval": 10**9}
 HUNGRY_WHEN_TOLD = f"until [ -e /now ]; do sleep 0.05; done; {HUNGRY}"
 OOM_ERROR = "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where the image runs: an engine that has it, and a volume for its data."""
+
+    engine: PrivateEngine
+    client: docker.DockerClient
+    volume: str
+
+    @property
+    def group(self) -> int:
+        """Who may use the engine's socket."""
+        return self.engine.socket_path.stat().st_gid
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +65,6 @@ class Deployed:
     """A client of its address; no process of the test's own."""
 
 
-Deploy = Callable[[str], Deployed]
-
-
 @pytest.fixture(scope="module")
 def image(
     client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
@@ -59,41 +72,57 @@ def image(
     """The image, as the engine describes it."""
     wheels = build_wheels(tmp_path_factory.mktemp("wheels"))
     begun = time.monotonic()
-    described: dict[str, Any] = client.api.inspect_image(build_image(client, PYTHON, TAG, wheels))
-    base = client.api.inspect_image(PYTHON)
-    tell(
-        request,
-        f"image: {described['Size'] / MEBIBYTE:.0f} MiB, of which the base {base['Size'] / MEBIBYTE:.0f} MiB; "
-        f"built in {time.monotonic() - begun:.1f} s",
-    )
+    build_image(client, PYTHON, TAG, wheels)
+    seconds = time.monotonic() - begun
+    described: dict[str, Any] = client.images.get(TAG).attrs
+    whole, base = (size / MEBIBYTE for size in (described["Size"], client.images.get(PYTHON).attrs["Size"]))
+    tell(request, f"image: {whole:.0f} MiB on a base of {base:.0f} MiB, built in {seconds:.1f} s")
     return described
 
 
 @pytest.fixture(scope="module")
-def data(client: docker.DockerClient) -> Iterator[str]:
-    """A volume."""
+def host(
+    image: dict[str, Any],  # noqa: ARG001  # is to be there
+    engine: PrivateEngine,
+    client: docker.DockerClient,
+) -> Iterator[Host]:
     volume = client.volumes.create("exit-exporter-data")
-    yield volume.name
+    yield Host(engine, client, volume.name)
     volume.remove()
 
 
-@contextmanager
-def deployed(
-    engine: PrivateEngine, client: docker.DockerClient, data: str, directory: Path
+@pytest.fixture(scope="module")
+def running(
+    host: Host, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Deployed]:
-    """A container of the image that is ready, by a volume."""
+    """An exporter that has seen two jobs be killed for memory: by their limit, and unseen by the engine."""
+    begun = time.monotonic()
+    with deployed(host, tmp_path_factory.mktemp("asked")) as exporter:
+        tell(request, f"image: ready {time.monotonic() - begun:.1f} s after the container's creation")
+        limits = {"mem_limit": LIMIT, "memswap_limit": LIMIT}
+        with hungry(host, "limited", **limits) as one, hungry(host, "limited-from-outside") as other:
+            limit_from_outside(host.engine, other, LIMIT)
+            # One after the other: the kernel's counter names nobody.
+            feed(one, exporter.asked)
+            feed(other, exporter.asked)
+        yield exporter
+
+
+@contextmanager
+def deployed(host: Host, directory: Path) -> Iterator[Deployed]:
+    """A container of the image that is ready."""
     port = free_port()
-    container = client.containers.create(
+    container = host.client.containers.create(
         TAG,
         name=f"exit-exporter-{port}",
         network_mode="host",
         read_only=True,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        group_add=[str(engine.socket_path.stat().st_gid)],
+        group_add=[str(host.group)],
         volumes={
-            str(engine.socket_path): {"bind": SOCKET, "mode": "ro"},
-            data: {"bind": DATA, "mode": "rw"},
+            str(host.engine.socket_path): {"bind": SOCKET, "mode": "ro"},
+            host.volume: {"bind": DATA, "mode": "rw"},
         },
         environment={"EXIT_EXPORTER_WEB_LISTEN_ADDRESS": f"127.0.0.1:{port}"},
         healthcheck=EVERY_SECOND,
@@ -110,45 +139,35 @@ def deployed(
         container.remove(force=True)
 
 
-@pytest.fixture(scope="module")
-def running(
-    image: dict[str, Any],  # noqa: ARG001  # is to be there
-    engine: PrivateEngine,
-    client: docker.DockerClient,
-    data: str,
-    tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
-) -> Iterator[Deployed]:
-    """An exporter that has watched two jobs be killed for memory: one by its limit, one unseen by the engine."""
-    begun = time.monotonic()
-    with deployed(engine, client, data, tmp_path_factory.mktemp("asked")) as exporter:
-        tell(request, f"image: ready {time.monotonic() - begun:.1f} s after its creation")
-        made = [
-            hungry(client, "limited", mem_limit=20 * MEBIBYTE, memswap_limit=20 * MEBIBYTE),
-            hungry(client, "limited-from-outside"),
-        ]
-        try:
-            limit_from_outside(engine, made[1], 20 * MEBIBYTE)
-            for container in made:
-                # One after the other: the kernel's counter names nobody.
-                container.exec_run(["touch", "/now"])
-                assert wait_until(lambda name=container.name: name in ends(exporter.asked), SECONDS)
-            yield exporter
-        finally:
-            for container in made:
-                container.remove(force=True)
-
-
 def tell(request: pytest.FixtureRequest, text: str) -> None:
     """Print a figure past pytest's capture."""
-    request.config.get_terminal_writer().line(f"\n{text}")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        request.config.get_terminal_writer().line(f"\n{text}")
 
 
-def hungry(client: docker.DockerClient, name: str, **limits: Any) -> Container:
-    """A running job that takes memory without end as soon as its file /now is there."""
-    return client.containers.run(
-        BUSYBOX, ["sh", "-c", HUNGRY_WHEN_TOLD], name=name, network_mode="none", detach=True, **limits
+@contextmanager
+def hungry(host: Host, name: str, **limits: Any) -> Iterator[Container]:
+    """A running job that takes memory without end as soon as it is fed."""
+    container = host.client.containers.run(
+        BUSYBOX,
+        ["sh", "-c", HUNGRY_WHEN_TOLD],
+        name=name,
+        network_mode="none",
+        labels={"exit-exporter.workload": "hungry"},
+        detach=True,
+        **limits,
     )
+    try:
+        yield container
+    finally:
+        container.remove(force=True)
+
+
+def feed(container: Container, asked: ExporterProcess) -> None:
+    """Let it take memory until its end is told."""
+    container.exec_run(["touch", "/now"])
+    assert wait_until(lambda: container.name in ends(asked), SECONDS)
 
 
 def limit_from_outside(engine: PrivateEngine, container: Container, limit: int) -> None:
@@ -202,21 +221,20 @@ def test_it_says_what_it_is_and_names_no_user_but_a_number(image: dict[str, Any]
     assert config["Volumes"] == {DATA: {}}
 
 
-def test_it_runs_without_root_and_without_a_capability(running: Deployed, engine: PrivateEngine) -> None:
+def test_it_runs_without_root_and_without_a_capability(running: Deployed, host: Host) -> None:
     status = Path(f"/proc/{state(running.container)['Pid']}/status").read_text()
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert facts["Uid"].split() == [str(USER)] * 4
     assert facts["Gid"].split() == [str(USER)] * 4
-    assert set(facts["Groups"].split()) <= {str(USER), str(engine.socket_path.stat().st_gid)}
+    assert set(facts["Groups"].split()) <= {str(USER), str(host.group)}
     assert int(facts["CapEff"], 16) == 0
     assert facts["NoNewPrivs"] == "1"
 
 
-def test_it_watches_the_engine_that_it_runs_on(running: Deployed, client: docker.DockerClient) -> None:
+def test_it_watches_the_engine_that_it_runs_on(running: Deployed, host: Host) -> None:
     assert faces.samples(running.asked, "exit_exporter_engine_up") == {(("engine", f"unix://{SOCKET}"),): 1}
-    mine = faces.samples(running.asked, "container_jobs_running")
-    host = client.info()["Name"]
-    assert mine[(("host", host), ("workload", "exit-exporter"))] == 1
+    jobs_running = faces.samples(running.asked, "container_jobs_running")
+    assert jobs_running[(("host", host.client.info()["Name"]), ("workload", "exit-exporter"))] == 1
     (info,) = faces.samples(running.asked, "exit_exporter_build_info")
     assert dict(info)["version"] == __version__
 
@@ -224,8 +242,8 @@ def test_it_watches_the_engine_that_it_runs_on(running: Deployed, client: docker
 def test_an_oom_kill_is_told_with_its_code_and_counted(running: Deployed) -> None:
     job = ends(running.asked)["limited"]
     assert (job["status"], job["container_exit_code"], job["error"]) == ("failed", 137, OOM_ERROR)
-    assert (job["oom_kills"], job["memory_limit_bytes"]) == (1, 20 * MEBIBYTE)
-    assert faces.exits(running.asked, "busybox") == {("failed", "137", "OOMKilled"): 2}
+    assert (job["oom_kills"], job["memory_limit_bytes"]) == (1, LIMIT)
+    assert faces.exits(running.asked, "hungry") == {("failed", "137", "OOMKilled"): 2}
 
 
 def test_the_kernels_counter_is_a_witness_inside_the_container(running: Deployed) -> None:
@@ -238,23 +256,20 @@ def test_its_health_check_finds_it_healthy(running: Deployed) -> None:
     assert wait_until(lambda: state(running.container)["Health"]["Status"] == "healthy", SECONDS)
 
 
-def test_its_command_line_works_without_a_daemon(
-    image: dict[str, Any],  # noqa: ARG001  # is to be there
-    client: docker.DockerClient,
-) -> None:
-    told = client.containers.run(TAG, ["explain", "137"], network_mode="none", remove=True).decode()
+def test_its_command_line_works_without_a_daemon(host: Host) -> None:
+    told = host.client.containers.run(TAG, ["explain", "137"], network_mode="none", remove=True).decode()
     assert {"OOMKilled", "Killed", "SIGKILL"} <= set(told.split())
 
 
 def test_it_ends_when_told_and_its_successor_goes_on_counting(
-    running: Deployed, engine: PrivateEngine, client: docker.DockerClient, data: str, tmp_path: Path
+    running: Deployed, host: Host, tmp_path: Path
 ) -> None:
     jobs, counters = ends(running.asked), counted(running.asked)
     running.container.stop(timeout=PATIENCE_SECONDS)
     assert state(running.container)["ExitCode"] == 0
-    with deployed(engine, client, data, tmp_path) as successor:
+    with deployed(host, tmp_path) as successor:
         after = ends(successor.asked)
         assert {name: after.get(name) for name in jobs} == jobs
         assert counted(successor.asked) == counters
         own = faces.exits(successor.asked, "exit-exporter")
-        assert own == {("done", "0", "Completed"): 1}
+        assert [(code, times) for (_, code, _), times in own.items()] == [("0", 1)]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,11 +34,8 @@ PATIENCE_SECONDS = 8.0
 """Less than the ten seconds that a request may take, and that ``docker stop`` waits."""
 
 MORE_THAN_SSHD_ALLOWS_CHANNELS = 12
+AT_ONCE = 4
 NOT_HEARD_OF = "the engine has not answered yet"
-SSH_ENDED = (
-    "ssh ended without an answer from an engine (its own words are on standard error); "
-    "does 'docker version' work over this ssh?"
-)
 FOREIGN_VARIABLES = (
     "CURL_CA_BUNDLE",
     "DOCKER_CERT_PATH",
@@ -290,11 +288,15 @@ def test_over_ssh_what_ended_while_the_line_was_cut_is_told_after(
     assert wait_until(lambda: not sshd.sessions, SECONDS)
 
 
-def test_an_ssh_that_hangs_does_not_hold_up_the_end(
-    sshd: Sshd, containers: Callable[..., Container], tmp_path: Path
+@SSH_CLIENTS
+def test_over_ssh_a_line_that_hangs_does_not_hold_up_the_end(
+    by: Callable[[Sshd], Way], sshd: Sshd, containers: Callable[..., Container], tmp_path: Path
 ) -> None:
-    with watching(by_ssh(sshd), tmp_path) as exporter, sshd.hanging() as hanging:
-        containers("asked-about", "true").start()
+    with watching(by(sshd), tmp_path) as exporter, sshd.hanging() as hanging:
+        # At once, so that more connections are wanted than are open.
+        together = [containers(f"together-{number}", "true") for number in range(AT_ONCE)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(Container.start, together))
         assert wait_until(hanging.exists, SECONDS)
         assert_ends_when_told(exporter)
 
@@ -334,20 +336,26 @@ def test_authorities_of_the_environment_do_not_stand_in_for_ca_pem(tls: Tls, tmp
 @pytest.mark.parametrize(
     ("by", "texts"),
     [
-        (by_ssh, [SSH_ENDED, SSH_ENDED, SSH_ENDED, SSH_ENDED]),
+        (
+            by_ssh,
+            [
+                "Host key verification failed.",
+                "nobody@127.0.0.1: Permission denied (publickey).",
+                "ssh: connect to host 127.0.0.1 port {closed}: Connection refused",
+            ],
+        ),
         (
             by_paramiko,
             [
                 "Server '[localhost]:{port}' not found in known_hosts",
                 "Authentication failed.",
                 "Unable to connect to port {closed} on 127.0.0.1",
-                SSH_ENDED,
             ],
         ),
     ],
     ids=["ssh", "paramiko"],
 )
-def test_where_ssh_fails_ready_tells_why(
+def test_where_ssh_fails_ready_has_its_own_words(
     by: Callable[[Sshd], Way], texts: list[str], sshd: Sshd, tmp_path: Path
 ) -> None:
     closed = free_port()
@@ -355,11 +363,26 @@ def test_where_ssh_fails_ready_tells_why(
         sshd.url.replace(LOOPBACK, "localhost"),
         sshd.url.replace("root", "nobody"),
         f"ssh://root@{LOOPBACK}:{closed}",
-        sshd.url_without_engine,
     ]
     with started(Way(hosts[0], also(hosts[1:]), by(sshd).environment), tmp_path) as exporter:
         told = [text.format(port=sshd.port, closed=closed) for text in texts]
         assert causes(exporter) == sorted(f"{host}: {text}" for host, text in zip(hosts, told, strict=True))
+        assert_ends_when_told(exporter)
+
+
+@pytest.mark.parametrize(
+    ("by", "part"),
+    [(by_ssh, "no-engine"), (by_paramiko, "ssh leads to no engine; does 'docker version' work over it?")],
+    ids=["ssh", "paramiko"],
+)
+def test_where_ssh_leads_to_no_engine_ready_says_so(
+    by: Callable[[Sshd], Way], part: str, sshd: Sshd, tmp_path: Path
+) -> None:
+    host = sshd.url_without_engine
+    with started(Way(host, environment=by(sshd).environment), tmp_path) as exporter:
+        (told,) = causes(exporter)
+        assert told.startswith(f"{host}: ")
+        assert part in told
         assert_ends_when_told(exporter)
 
 

@@ -86,13 +86,17 @@ def test_every_migration_can_be_taken_back_and_made_again(database: Path) -> Non
         assert schema_of(database) == after != before
 
 
-def test_a_database_without_its_tables_yet_gets_them_when_it_is_opened(database: Path) -> None:
-    move(database, command.upgrade, "head")
-    today = schema_of(database)
-    move(database, command.downgrade, "base")
-    assert schema_of(database) == []
+@pytest.mark.parametrize("revision", revisions())
+def test_a_database_of_any_older_version_is_brought_up_when_it_is_opened(
+    database: Path, tmp_path: Path, revision: str
+) -> None:
+    with opened(tmp_path / "new.db"):
+        today = schema_of(tmp_path / "new.db")
+    move(database, command.upgrade, revision)
     with opened(database):
         assert schema_of(database) == today
+        with connected(database) as connection:
+            assert MigrationContext.configure(connection).get_current_revision() == schema.REVISION
 
 
 def test_a_migration_that_fails_half_way_leaves_nothing_behind(database: Path) -> None:

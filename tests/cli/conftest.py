@@ -1,0 +1,17 @@
+"""A server with a job of every kind, for the commands to ask."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.outputs import fill
+from tests.web.served import Served
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Give a server that knows the jobs of the outputs."""
+    with Served(tmp_path).running() as running:
+        fill(running)
+        yield running

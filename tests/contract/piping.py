@@ -1,0 +1,133 @@
+"""A pipeline with real parts, fed by hand."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from exporter.engines.port import EngineInfo, Event, Snapshot
+from exporter.health import Health
+from exporter.model import Job, JobRecord, Remembered
+from exporter.pipeline import Books, Judging, Pipeline
+from exporter.store import Batch, JobFilter, Store, StoreError
+from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.catalogue import Metric
+from exporter.telemetry.ledger import Ledger
+from exporter.track import Rules
+from exporter.watch import Connected, Content, Inbox, Inspected, Listed, Message, Seen
+from exporter.words import Words
+from tests.contract.telling import HOST, at
+from tests.lab.wait import wait_until
+
+ADDRESS = "unix:///engine.sock"
+PATIENCE_SECONDS = 10.0
+FULL = "exits.db: database or disk is full"
+CONNECTED = Connected(EngineInfo(HOST, "1", "a kernel", 1, at(-100)), kernel_counts=False)
+
+
+class WatchedStore(Store):
+    """A store that can be told to refuse, and tells before it takes a batch."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"sqlite:///{directory / 'exits.db'}")
+        self.refuses_commits = False
+        self.refuses_questions = False
+        self.refusals = 0
+        self.batches: list[Batch] = []
+        self.before_commit: Callable[[], None] = lambda: None
+
+    def commit(self, batch: Batch) -> None:
+        """Take a batch, or refuse it."""
+        self.before_commit()
+        self._refuse(when=self.refuses_commits)
+        super().commit(batch)
+        self.batches.append(batch)
+
+    def running(self, instance: str | None = None) -> list[Job]:
+        """Tell which jobs run, or refuse to."""
+        self._refuse(when=self.refuses_questions)
+        return super().running(instance)
+
+    def remembered(self, container_id: str) -> Remembered | None:
+        """Tell what is on record of a container, or refuse to."""
+        self._refuse(when=self.refuses_questions)
+        return super().remembered(container_id)
+
+    def records(self) -> list[JobRecord]:
+        """Everything on record, the oldest first."""
+        return self.jobs(JobFilter(), 100_000)[::-1]
+
+    def _refuse(self, *, when: bool) -> None:
+        if when:
+            self.refusals += 1
+            raise StoreError(FULL)
+
+
+class Piping:
+    """A pipeline over the store in a directory; as a context manager it runs on entry and is stopped on exit."""
+
+    def __init__(self, directory: Path, *, oom_seconds: float = 0.0) -> None:
+        self.store = WatchedStore(directory)
+        kept = self.store.values()
+        self.ledger, self.health, self.words = Ledger(kept), Health(), Words(None)
+        self._inbox: Inbox = queue.SimpleQueue()
+        rules = Judging(
+            self.words,
+            lambda host, kernel_counts: Rules(host, oom_seconds=oom_seconds, kernel_counts=kernel_counts),
+        )
+        accounts = Accounts(500, self.words.catalogue.codes, kept)
+        self.pipeline = Pipeline(self._inbox, rules, Books(self.store, self.ledger, accounts), self.health)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self.pipeline.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and close the store."""
+        self.pipeline.stop(PATIENCE_SECONDS)
+        self.store.close()
+
+    def says(self, *contents: Content, address: str = ADDRESS) -> Self:
+        """An engine's watch says something."""
+        for content in contents:
+            self._inbox.put(Message(address, content))
+        return self
+
+    def connects(self, address: str = ADDRESS) -> Self:
+        """An engine is there, and has no containers."""
+        return self.says(CONNECTED, Listed((), at(-100)), address=address)
+
+    def sees(self, *events: Event) -> Self:
+        """An engine tells of events, about which nobody asks."""
+        return self.says(*(Seen(event, inspecting=False) for event in events))
+
+    def answers(self, container_id: str, snapshot: Snapshot | None) -> Self:
+        """An answer comes."""
+        return self.says(Inspected(container_id, snapshot))
+
+    def series(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        """The series of a metric that can be seen."""
+        return {
+            labels: value for (name, labels), value in self.ledger.snapshot().items() if name == metric.name
+        }
+
+    def durable(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        """The series of a metric as they are on record."""
+        return {labels: value for (name, labels), value in self.store.values().items() if name == metric.name}
+
+    def ended(self, count: int) -> bool:
+        """Whether so many jobs have ended on record, or do so soon."""
+        return wait_until(
+            lambda: sum(record.ended is not None for record in self.store.records()) == count,
+            PATIENCE_SECONDS,
+        )
+
+    def idle(self) -> bool:
+        """Whether everything said so far has been taken in, or is soon."""
+        return wait_until(self._inbox.empty, PATIENCE_SECONDS)

@@ -1,0 +1,364 @@
+"""What the pipeline shows and when: nothing before it is durable, everything once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+import structlog
+from starlette.requests import Request
+
+from exporter import pipeline
+from exporter.engines.port import Event, Happening
+from exporter.telemetry import catalogue as metrics
+from exporter.telemetry.collector import registry
+from exporter.telemetry.ledger import Key
+from exporter.watch import Connected, Disconnected, Listed, Seen
+from exporter.web.operations import Daemon, Operations
+from exporter.web.problems import ProblemError
+from tests.contract.engines import identity
+from tests.contract.piping import ADDRESS, CONNECTED, FULL, PATIENCE_SECONDS, Piping
+from tests.contract.telling import HOST, A, B, at, create, destroy, die, exited, job, oom, running, start
+from tests.lab.wait import wait_until
+
+JOB = (HOST, "job", "job")
+COMPLETED = (*JOB, "done", "0", "Completed")
+OOM_KILLED = (*JOB, "failed", "137", "OOMKilled")
+ERROR = (*JOB, "failed", "1", "Error")
+OTHER_ADDRESS = "unix:///other.sock"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried again at once."""
+    monkeypatch.setattr(pipeline, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(pipeline, "IDLE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def piping(tmp_path: Path) -> Iterator[Piping]:
+    """A pipeline that runs and whose engine is there."""
+    with Piping(tmp_path) as begun:
+        begun.connects()
+        yield begun
+
+
+def about_jobs(series: dict[Key, float]) -> dict[Key, float]:
+    """Those of the series that are about jobs."""
+    return {key: value for key, value in series.items() if key[0].startswith("container_")}
+
+
+# --- durable first
+
+
+def test_nothing_of_a_job_is_visible_before_it_is_durable(tmp_path: Path) -> None:
+    seen: list[dict[Key, float]] = []
+    with Piping(tmp_path) as piping:
+        piping.store.before_commit = lambda: seen.append(about_jobs(piping.ledger.snapshot()))
+        piping.connects().sees(start(0), oom(0.9), die(1, 137))
+        assert piping.ended(1)
+    assert seen[0] == {}
+    assert piping.series(metrics.EXITS) == {COMPLETED: 0, OOM_KILLED: 1}
+
+
+def test_what_is_visible_of_jobs_is_what_is_durable(piping: Piping) -> None:
+    piping.sees(start(0), oom(0.9), die(1, 137), start(2), die(3, 0))
+    shown = {COMPLETED: 1, OOM_KILLED: 1}
+    assert wait_until(lambda: piping.series(metrics.EXITS) == shown, PATIENCE_SECONDS)
+    for metric in (metrics.EXITS, metrics.OOM_KILLS, metrics.RUN_DURATION, metrics.LAST_EXIT):
+        assert (metric.name, piping.series(metric)) == (metric.name, piping.durable(metric))
+
+
+def test_a_job_that_begins_makes_the_series_of_its_likeliest_ends_at_0(piping: Piping) -> None:
+    piping.sees(start(0))
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}, PATIENCE_SECONDS)
+    assert about_jobs(piping.ledger.snapshot()) == {
+        (metrics.JOBS_RUNNING.name, JOB[:2]): 1,
+        (metrics.OOM_KILLS.name, JOB): 0,
+        (metrics.EXITS.name, COMPLETED): 0,
+        (metrics.EXITS.name, OOM_KILLED): 0,
+    }
+
+
+def test_a_job_runs_until_it_has_ended(piping: Piping) -> None:
+    piping.sees(start(0), start(0, B))
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 2}, PATIENCE_SECONDS)
+    piping.sees(die(1, 0))
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}, PATIENCE_SECONDS)
+
+
+def test_a_renamed_job_is_still_one(piping: Piping) -> None:
+    renamed = Event(Happening.RENAME, A, at(0.5), "new", "job:1")
+    piping.sees(start(0), renamed)
+    assert wait_until(
+        lambda: [record.job for record in piping.store.records()] == [job(0, named="new")], PATIENCE_SECONDS
+    )
+    assert piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}
+
+
+def test_many_exits_share_a_commit(tmp_path: Path) -> None:
+    piping = Piping(tmp_path).connects()
+    for number in range(2500):
+        container = identity(number)
+        piping.sees(start(number, container), die(number + 1, 0, container))
+    with piping:
+        assert piping.ended(2500)
+    sizes = [len(batch.ended) for batch in piping.store.batches if batch.ended]
+    assert (sizes, piping.series(metrics.EXITS)) == (
+        [499, *[500] * 4, 1],
+        {COMPLETED: 2500, OOM_KILLED: 0},
+    )
+
+
+def test_after_a_restart_counters_go_on_and_what_ran_runs(tmp_path: Path) -> None:
+    with Piping(tmp_path) as before:
+        before.connects().sees(start(0), die(1, 0), start(2))
+        assert before.ended(1)
+    with Piping(tmp_path) as after:
+        assert (after.series(metrics.EXITS), after.series(metrics.JOBS_RUNNING)) == (
+            {COMPLETED: 1, OOM_KILLED: 0},
+            {JOB[:2]: 1},
+        )
+        after.says(CONNECTED, Listed((running(1.997),), at(10))).sees(die(11, 0))
+        assert after.ended(2)
+    assert (after.series(metrics.EXITS), after.series(metrics.JOBS_RUNNING)) == (
+        {COMPLETED: 2, OOM_KILLED: 0},
+        {JOB[:2]: 0},
+    )
+
+
+# --- a store that refuses
+
+
+def test_what_the_store_refuses_is_kept_and_committed_once_when_it_takes_it_again(piping: Piping) -> None:
+    piping.store.refuses_commits = True
+    piping.sees(start(0), die(1, 0), start(2), die(3, 1))
+    assert wait_until(lambda: piping.store.refusals > 5, PATIENCE_SECONDS)
+    assert (piping.store.records(), about_jobs(piping.ledger.snapshot()), piping.health.causes()) == (
+        [],
+        {},
+        {"store": FULL},
+    )
+    piping.sees(start(4), die(5, 0))
+    piping.store.refuses_commits = False
+    assert piping.ended(3)
+    assert wait_until(lambda: not piping.health.causes(), PATIENCE_SECONDS)
+    codes = [record.ended and record.ended.exit.code for record in piping.store.records()]
+    assert (codes, piping.series(metrics.EXITS), piping.durable(metrics.EXITS)) == (
+        [0, 1, 0],
+        {COMPLETED: 2, OOM_KILLED: 0, ERROR: 1},
+        {COMPLETED: 2, OOM_KILLED: 0, ERROR: 1},
+    )
+
+
+def test_every_refusal_is_counted_and_visible_at_once(piping: Piping) -> None:
+    piping.store.refuses_commits = True
+    piping.sees(start(0))
+    assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
+    assert wait_until(lambda: piping.ledger.value(metrics.STORE_ERRORS) > 2, PATIENCE_SECONDS)
+    piping.store.refuses_commits = False
+    assert wait_until(lambda: bool(piping.store.records()), PATIENCE_SECONDS)
+    piping.pipeline.stop(PATIENCE_SECONDS)
+    counted = piping.series(metrics.STORE_ERRORS)
+    assert (counted, piping.durable(metrics.STORE_ERRORS)) == ({(): piping.store.refusals}, counted)
+
+
+def test_an_exit_is_not_judged_before_the_store_has_told_what_is_on_record(piping: Piping) -> None:
+    piping.sees(start(0), die(1, 0))
+    assert piping.ended(1)
+    piping.store.refuses_questions = True
+    piping.sees(start(2, B), die(3, 0, B))
+    assert wait_until(lambda: piping.store.refusals > 5, PATIENCE_SECONDS)
+    assert (len(piping.store.records()), piping.health.causes()) == (1, {"store": FULL})
+    piping.store.refuses_questions = False
+    assert piping.ended(2)
+
+
+def test_the_store_is_well_again_once_it_answers(piping: Piping) -> None:
+    piping.store.refuses_questions = True
+    # Of a container that was made before we came; there is nothing to commit about it.
+    piping.sees(Event(Happening.RENAME, A, at(0), "new", "job:1"))
+    assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
+    piping.store.refuses_questions = False
+    assert wait_until(lambda: not piping.health.causes(), PATIENCE_SECONDS)
+
+
+def test_an_answer_of_the_store_does_not_hide_that_it_refuses_commits(piping: Piping) -> None:
+    piping.store.refuses_commits = True
+    piping.sees(start(0))
+    assert wait_until(lambda: piping.store.refusals > 0, PATIENCE_SECONDS)
+    piping.sees(start(0, B))
+    assert piping.idle()
+    refused = piping.store.refusals
+    assert wait_until(lambda: piping.store.refusals > refused, PATIENCE_SECONDS)
+    assert piping.health.causes() == {"store": FULL}
+
+
+# --- stopping
+
+
+def test_stopping_records_all_that_was_read(tmp_path: Path) -> None:
+    piping = Piping(tmp_path).connects()
+    for number in range(1500):
+        container = identity(number)
+        piping.sees(start(number, container), die(number + 1, 0, container))
+    with piping:
+        assert piping.pipeline.stop(PATIENCE_SECONDS)
+        assert len(piping.store.records()) == 1500
+
+
+def test_stopping_records_what_still_waits_for_a_late_report(tmp_path: Path) -> None:
+    with Piping(tmp_path, oom_seconds=3600) as piping:
+        piping.connects().sees(start(0), die(1, 1), destroy(1.1))
+        assert piping.pipeline.stop(PATIENCE_SECONDS)
+        codes = [record.ended and record.ended.exit.code for record in piping.store.records()]
+    assert codes == [1]
+
+
+def test_stopping_while_the_store_refuses_says_so(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as said, Piping(tmp_path) as piping:
+        piping.store.refuses_commits = True
+        piping.connects().sees(start(0), die(1, 0))
+        assert not piping.pipeline.stop(PATIENCE_SECONDS)
+    assert said[-1] == {
+        "event": "stopping with exits that the store did not take",
+        "exits": 1,
+        "log_level": "error",
+    }
+
+
+def test_stopping_while_the_store_does_not_answer_does_not_hang(tmp_path: Path) -> None:
+    with Piping(tmp_path) as piping:
+        piping.store.refuses_questions = True
+        piping.connects()
+        assert wait_until(lambda: piping.store.refusals > 0, PATIENCE_SECONDS)
+        piping.pipeline.stop(PATIENCE_SECONDS)
+        assert not piping.pipeline.alive
+
+
+# --- a bug
+
+
+class BugError(Exception):
+    """What no code expects."""
+
+
+def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
+    piping: Piping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def classify(*_: object, **__: object) -> None:
+        raise BugError
+
+    crashes: list[str] = []
+    piping.pipeline.on_crash(lambda: crashes.append("crashed"))
+    operations = Operations(
+        Daemon(
+            registry(piping.ledger), piping.health, piping.words, lambda: None, lambda: piping.pipeline.alive
+        ),
+        "/metrics",
+    )
+    request = Request({"type": "http"})
+    assert operations.healthy(request).status_code == HTTPStatus.OK
+    monkeypatch.setattr(pipeline, "classify", classify)
+    piping.sees(start(0))
+    assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
+    with pytest.raises(ProblemError) as problem:
+        operations.healthy(request)
+    assert (crashes, problem.value.status, problem.value.detail) == (
+        ["crashed"],
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "the pipeline has ended; its log says why",
+    )
+
+
+def test_a_pipeline_that_a_bug_has_ended_is_not_drained(
+    piping: Piping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def classify(*_: object, **__: object) -> None:
+        raise BugError
+
+    monkeypatch.setattr(pipeline, "classify", classify)
+    piping.sees(start(0))
+    assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
+    assert not piping.pipeline.stop(PATIENCE_SECONDS)
+
+
+# --- engines
+
+
+def test_an_engine_is_ready_when_it_was_listed(tmp_path: Path) -> None:
+    with Piping(tmp_path) as piping:
+        piping.says(CONNECTED)
+        listing = {ADDRESS: "the engine's containers are being listed"}
+        assert wait_until(lambda: piping.health.causes() == listing, PATIENCE_SECONDS)
+        piping.says(Listed((), at(0)))
+        assert wait_until(lambda: piping.health.causes() == {}, PATIENCE_SECONDS)
+
+
+def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path: Path) -> None:
+    causes: list[dict[str, str]] = []
+    with Piping(tmp_path) as piping:
+        piping.store.before_commit = lambda: causes.append(piping.health.causes())
+        piping.says(CONNECTED, Listed((exited(0, 1, 3),), at(10)))
+        assert piping.ended(1)
+        assert wait_until(lambda: piping.health.causes() == {}, PATIENCE_SECONDS)
+    assert causes[0] == {ADDRESS: "the engine's containers are being listed"}
+
+
+def test_an_engine_that_goes_is_a_gap_and_its_return_a_reconnect(piping: Piping) -> None:
+    away = {ADDRESS: "the event stream ended"}
+    piping.says(Disconnected("the event stream ended"))
+    assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
+    one = {(ADDRESS,): 1.0}
+    assert (piping.series(metrics.ENGINE_UP), piping.series(metrics.EVENT_GAPS)) == ({(ADDRESS,): 0}, one)
+    piping.says(Disconnected("no such socket"), CONNECTED, Listed((), at(0)))
+    assert wait_until(lambda: piping.health.causes() == {}, PATIENCE_SECONDS)
+    assert (
+        piping.series(metrics.ENGINE_UP),
+        piping.series(metrics.EVENT_GAPS),
+        piping.series(metrics.ENGINE_RECONNECTS),
+    ) == (one, one, one)
+
+
+def test_a_list_that_comes_after_its_engine_went_does_not_make_it_ready(piping: Piping) -> None:
+    away = {ADDRESS: "the event stream ended"}
+    piping.says(Disconnected("the event stream ended"), Listed((), at(0)), Listed((), at(0)))
+    assert piping.idle()
+    assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
+    assert piping.health.causes() == away
+
+
+def test_every_event_is_counted_by_its_kind(piping: Piping) -> None:
+    piping.sees(create(-1), start(0), die(1, 0), Event(Happening.MALFORMED), Event(Happening.OTHER))
+    assert piping.ended(1)
+    kinds = ("create", "start", "die", "malformed", "other")
+    expected = {(ADDRESS, kind): 1.0 for kind in kinds}
+    assert wait_until(lambda: piping.series(metrics.ENGINE_EVENTS) == expected, PATIENCE_SECONDS)
+
+
+def test_what_was_found_afterwards_and_what_is_lost_is_counted(piping: Piping) -> None:
+    piping.sees(start(0, B), destroy(1, B)).says(Listed((exited(0, 1, 3),), at(10)))
+    assert piping.ended(2)
+    assert wait_until(lambda: bool(piping.series(metrics.EXITS_RECOVERED)), PATIENCE_SECONDS)
+    assert (piping.series(metrics.EXITS_RECOVERED), piping.series(metrics.EXITS_UNOBSERVED)) == (
+        {(HOST,): 1},
+        {(HOST,): 1},
+    )
+
+
+def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
+    piping.sees(start(0))
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}, PATIENCE_SECONDS)
+    later = Connected(CONNECTED.info, kernel_counts=False)
+    piping.says(later, Listed((), at(10)), Seen(start(11, B), inspecting=False), address=OTHER_ADDRESS)
+    piping.says(Seen(die(12, 0, B), inspecting=False), address=OTHER_ADDRESS)
+    assert wait_until(lambda: len(piping.store.records()) == 2, PATIENCE_SECONDS)
+    assert piping.ended(1)
+    piping.sees(die(20, 0))
+    assert piping.ended(2)
+    assert (piping.series(metrics.EXITS), piping.series(metrics.JOBS_RUNNING)) == (
+        {COMPLETED: 2, OOM_KILLED: 0},
+        {JOB[:2]: 0},
+    )
