@@ -42,7 +42,7 @@ def _around_die(container: Container) -> tuple[int, int]:
 
 def _await_scrape(exporter: Exporter, wanted: int, begun: float) -> float:
     """Scrape without a pause until it is shown; how long that took."""
-    while sum_of(exporter.scrape().body, EXITS) < wanted:
+    while sum_of(exporter.scrape().body.decode(), EXITS) < wanted:
         if time.monotonic() - begun > GIVE_UP_SECONDS:
             raise BenchError(f"exit number {wanted} is not shown after {GIVE_UP_SECONDS} s")
     return time.monotonic() - begun

@@ -19,9 +19,16 @@ from tests.lab.wait import wait_until
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 20.0
 PAGE = 1000
-MEBIBYTE = 1 << 20
+MEGABYTE = 10**6
 EXITS = "container_exits_total"
 COMMITS = "exit_exporter_store_commit_seconds_count"
+PROMETHEUS_ACCEPTS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""What Prometheus 3 asks for unless it is told otherwise."""
+
 WITHOUT_SSH = "import sys; sys.modules['paramiko'] = None; from exporter.cli import main; main()"
 """What an install without the extra ``ssh`` does: paramiko cannot be imported."""
 
@@ -54,10 +61,11 @@ class Exporter:
     def __enter__(self) -> Self:
         """Start it and wait until it is ready."""
         self._process = LoggedProcess(self._command, self._log, environment=clean_environment())
-        if not wait_until(self._ready, READY_SECONDS):
-            end = self._process.log_tail()
+        try:
+            self._await_ready(self._process)
+        except BaseException:
             self._stop()
-            raise BenchError(f"the exporter did not get ready; its log ends with:\n{end}")
+            raise
         return self
 
     def __exit__(
@@ -70,12 +78,12 @@ class Exporter:
 
     @property
     def resident(self) -> float:
-        """Its resident memory now, in MiB."""
+        """Its resident memory now, in MB."""
         return self._memory("VmRSS")
 
     @property
     def peak(self) -> float:
-        """The most resident memory that it had, in MiB."""
+        """The most resident memory that it had, in MB."""
         return self._memory("VmHWM")
 
     @property
@@ -85,17 +93,20 @@ class Exporter:
         user, system = stat.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-    def scrape(self, *, compressed: bool = False, name: str = "") -> Scrape:
-        """Ask for the metrics, of one name or all, over a connection that stays open."""
-        path = f"/metrics?{urlencode({'name[]': name})}" if name else "/metrics"
-        headers = {"Accept-Encoding": "gzip"} if compressed else {}
+    def scrape(self, *, compressed: bool = False) -> Scrape:
+        """Ask for the metrics as Prometheus does, over a connection that stays open."""
+        headers = {"Accept": PROMETHEUS_ACCEPTS} | ({"Accept-Encoding": "gzip"} if compressed else {})
         begun = time.perf_counter()
-        body = self._get(path, headers)
+        body = self._get("/metrics", headers)
         return Scrape(time.perf_counter() - begun, body)
+
+    def series(self, name: str) -> str:
+        """The series of one metric, in plain text."""
+        return self._get(f"/metrics?{urlencode({'name[]': name})}", {}).decode()
 
     def exits(self) -> int:
         """How many exits the counter shows."""
-        return int(sum_of(self.scrape(name=EXITS).body, EXITS))
+        return int(sum_of(self.series(EXITS), EXITS))
 
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs that the API shows, of all pages."""
@@ -119,7 +130,7 @@ class Exporter:
         found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
         if found is None:
             raise BenchError(f"the kernel does not tell {field} of the exporter")
-        return int(found[1]) * 1024 / MEBIBYTE
+        return int(found[1]) * 1024 / MEGABYTE
 
     def _get(self, path: str, headers: dict[str, str]) -> bytes:
         self._http.request("GET", path, headers=headers)
@@ -128,6 +139,10 @@ class Exporter:
         if answer.status != http.client.OK:
             raise BenchError(f"{path}: HTTP {answer.status}: {body[:500]!r}")
         return body
+
+    def _await_ready(self, process: LoggedProcess) -> None:
+        if not wait_until(lambda: self._ready() or not process.alive, READY_SECONDS) or not process.alive:
+            raise BenchError(f"the exporter did not get ready; its log:\n{process.log_tail()}")
 
     def _ready(self) -> bool:
         try:
@@ -142,7 +157,7 @@ class Exporter:
         return None if self._process is None else self._process.end(PATIENCE_SECONDS)
 
 
-def sum_of(exposition: bytes, name: str) -> float:
-    """The sum of all series of one name, with labels or without."""
-    starts = (f"{name}{{".encode(), f"{name} ".encode())
-    return sum(float(line.rpartition(b" ")[2]) for line in exposition.splitlines() if line.startswith(starts))
+def sum_of(exposition: str, name: str) -> float:
+    """The sum of all series of one name, with labels or without; exemplars behind them do not count."""
+    mine = (line for line in exposition.splitlines() if line.startswith((f"{name}{{", f"{name} ")))
+    return sum(float(line.partition(" # ")[0].rpartition(" ")[2]) for line in mine)

@@ -1,6 +1,7 @@
 """The exporter with thousands of jobs behind it: the memory that it takes, and what a scrape costs."""
 
 import gzip
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,14 @@ from bench.replay import trickle
 from bench.tape import Tape
 from bench.verify import verify
 
+SCRAPING_SECONDS = 8.0
+LEAST = 10
+AFTER_RESTART = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident MiB: when the jobs have ended, when it has been scraped for a while, and at most."""
+    """Resident MB: when the jobs have ended, when it has been scraped for a while, and at most."""
 
     resident: float
     scraped: float
@@ -42,26 +47,31 @@ class Filled:
 
 
 def filled(tape: Tape, directory: Path, *, with_ssh: bool, scrapes: int) -> Filled:
-    """Let the tape happen at an easy pace, weigh, scrape so many times in each form; and after a restart."""
+    """Let the tape happen at an easy pace, weigh, scrape up to so often; and so again after a restart."""
     with TapeEngine(tape, directory, answered=True, local=True) as engine:
         with Exporter(engine.url, directory, with_ssh=with_ssh) as exporter:
             trickle(tape, engine, exporter)
             resident = exporter.resident
-            both = [(exporter.scrape(), exporter.scrape(compressed=True)) for _ in range(scrapes)]
+            both = _pairs(exporter, scrapes)
             fresh = Memory(resident, exporter.resident, exporter.peak)
             verify(exporter, tape, answered=True)
         with Exporter(engine.url, directory, with_ssh=with_ssh) as exporter:
-            restarted = _restarted(exporter, scrapes)
+            resident = exporter.resident
+            _pairs(exporter, AFTER_RESTART)
+            restarted = Memory(resident, exporter.resident, exporter.peak)
             verify(exporter, tape, answered=True)
     plain, compressed = _scrapes(one for one, _ in both), _scrapes(other for _, other in both)
     return Filled(tape.exits, fresh, restarted, plain, compressed, _series(both[-1]))
 
 
-def _restarted(exporter: Exporter, scrapes: int) -> Memory:
-    resident = exporter.resident
-    for _ in range(scrapes):
-        exporter.scrape()
-    return Memory(resident, exporter.resident, exporter.peak)
+def _pairs(exporter: Exporter, count: int) -> list[tuple[Scrape, Scrape]]:
+    """Scrapes in both forms, in turns; fewer where they take long, but never less than a few."""
+    begun, made = time.monotonic(), list[tuple[Scrape, Scrape]]()
+    while len(made) < min(count, LEAST) or (
+        len(made) < count and time.monotonic() - begun < SCRAPING_SECONDS
+    ):
+        made.append((exporter.scrape(), exporter.scrape(compressed=True)))
+    return made
 
 
 def _scrapes(made: Iterable[Scrape]) -> Scrapes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from docker import APIClient
 
 from bench.engine import ROOT, TapeEngine
+from bench.exporter import BenchError
 from bench.tape import Tape
 
 CONNECTED = "connected"
@@ -19,12 +20,20 @@ def limit(tape: Tape, directory: Path) -> float:
     with TapeEngine(tape, directory, answered=False, local=False) as engine:
         command = [sys.executable, "-m", "bench.limit", engine.url, str(tape.event_count)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as reader:
-            if reader.stdout is None or reader.stdout.readline().strip() != CONNECTED:
-                raise RuntimeError("the SDK's reader did not connect")
-            engine.load(tape.event_count)
-            released = engine.release()
-            finished = float(reader.stdout.readline())
-    return tape.exits / (finished - released)
+            try:
+                seconds = _seconds(reader, engine, tape)
+            finally:
+                # It has nothing to do any more, and must not be waited for if it does not know.
+                reader.kill()
+    return tape.exits / seconds
+
+
+def _seconds(reader: subprocess.Popen[str], engine: TapeEngine, tape: Tape) -> float:
+    if reader.stdout is None or reader.stdout.readline().strip() != CONNECTED:
+        raise BenchError("the SDK's reader did not connect")
+    engine.load(tape.event_count)
+    released = engine.release()
+    return float(reader.stdout.readline()) - released
 
 
 def main(words: list[str]) -> None:

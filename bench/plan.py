@@ -32,7 +32,7 @@ class Size:
     real_exits: int
 
 
-FULL = Size(3, 2000, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50)
+FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50)
 QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5)
 
 
@@ -65,7 +65,7 @@ class Plan:
         ]
         yield Section(f"Memory: resident after {jobs} of {USUAL_WORKLOADS} workloads", tuple(memory))
         rows = [row for workloads, each in found.items() for row in scrape_rows(workloads, each)]
-        yield Section(f"A scrape after {jobs}, each form {self._size.scrapes} times", tuple(rows))
+        yield Section(f"A scrape as Prometheus asks for it, after {jobs}: the median", tuple(rows))
 
     def delay(self) -> Iterator[Section]:
         """How late an exit is seen."""

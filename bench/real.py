@@ -62,10 +62,10 @@ def _deaths(client: docker.DockerClient) -> Iterator[_Deaths]:
 
 
 def _delay(client: docker.DockerClient, image: str, exporter: Exporter, deaths: _Deaths) -> float:
-    before = sum_of(exporter.scrape().body, EXITS)
+    before = sum_of(exporter.scrape().body.decode(), EXITS)
     container = client.containers.run(image, list(JOB), detach=True, network_mode="none")
     begun = time.monotonic()
-    while sum_of(exporter.scrape().body, EXITS) == before:
+    while sum_of(exporter.scrape().body.decode(), EXITS) == before:
         if time.monotonic() - begun > GIVE_UP_SECONDS:
             raise BenchError(f"the end of {container.short_id} is not shown after {GIVE_UP_SECONDS} s")
     shown_ns = time.time_ns()

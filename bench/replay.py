@@ -11,7 +11,7 @@ GIVE_UP_SECONDS = 120.0
 FIRST_LOOK_SECONDS = 0.25
 CLOSE_LOOK_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
-PORTION = 500
+PORTION = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,12 @@ def trickle(tape: Tape, engine: TapeEngine, exporter: Exporter) -> None:
 
 def _await_exits(exporter: Exporter, wanted: int, begun: float) -> float:
     """How long it took; looks seldom while far from the end, since each look costs the exporter."""
-    before = seen = exporter.exits()
+    first = seen = exporter.exits()
     while seen != wanted:
         asked = time.monotonic() - begun
         if seen > wanted or asked > GIVE_UP_SECONDS:
             raise BenchError(f"{seen} exits shown of {wanted} after {asked:.1f} s")
-        rate = (seen - before) / asked
-        left = (wanted - seen) / rate if rate else FIRST_LOOK_SECONDS
+        left = asked * (wanted - seen) / (seen - first) if seen > first else FIRST_LOOK_SECONDS
         time.sleep(min(max(left / 2, CLOSE_LOOK_SECONDS), LONGEST_PAUSE_SECONDS))
         seen = exporter.exits()
     return time.monotonic() - begun

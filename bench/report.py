@@ -1,6 +1,6 @@
 """From what was measured to rows: medians, spreads, ratios, and the aims of the project."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.figures import median, percentile
@@ -9,7 +9,7 @@ from bench.table import Row
 from bench.throughput import Run, Way
 
 LEAST_RATIO = 0.1
-MOST_MEBIBYTES = 80.0
+MOST_MEGABYTES = 80.0
 LONGEST_DELAY_MS = 100.0
 
 
@@ -45,7 +45,7 @@ def throughput_rows(rounds: Sequence[Round]) -> Iterator[Row]:
         yield Row(
             "   processor time for an exit",
             f"{cpu:.2f} ms",
-            f"{batch:.0f} exits a commit; at most {peak:.0f} MiB",
+            f"{batch:.0f} exits a commit; at most {peak:.0f} MB",
         )
 
 
@@ -59,12 +59,13 @@ def scrape_rows(workloads: int, filled: Filled) -> Iterator[Row]:
     """Both forms of a scrape."""
     for form, scrapes in (("plain", filled.plain), ("gzip", filled.compressed)):
         yield Row(
-            f"{workloads} workloads, {filled.series:,} series, {form}",
-            f"{scrapes.size / 1000:,.1f} kB",
-            _quantiles(scrapes.seconds),
+            f"{workloads} {'workload' if workloads == 1 else 'workloads'}, {filled.series:,} series, {form}",
+            f"{1000 * median(scrapes.seconds):.1f} ms",
+            f"{scrapes.size / 1000:,.1f} kB; 99 % of {len(scrapes.seconds)}: "
+            f"{1000 * percentile(scrapes.seconds, 99):.1f} ms",
         )
     yield Row(
-        "   resident after that", f"{filled.fresh.scraped:.1f} MiB", f"at most {filled.fresh.peak:.1f} MiB"
+        "   resident after that", f"{filled.fresh.scraped:.1f} MB", f"at most {filled.fresh.peak:.1f} MB"
     )
 
 
@@ -83,16 +84,11 @@ def delay_rows(what: str, seconds: Sequence[float]) -> Iterator[Row]:
 def _memory_rows(what: str, memory: Memory) -> Iterator[Row]:
     yield Row(
         what,
-        f"{memory.scraped:.1f} MiB",
+        f"{memory.scraped:.1f} MB",
         f"{memory.resident:.1f} before it was scraped, at most {memory.peak:.1f}",
-        f"at most {MOST_MEBIBYTES:.0f} MiB",
-        met=memory.scraped <= MOST_MEBIBYTES,
+        f"at most {MOST_MEGABYTES:.0f} MB",
+        met=memory.scraped <= MOST_MEGABYTES,
     )
-
-
-def _quantiles(seconds: Iterable[float]) -> str:
-    sample = tuple(seconds)
-    return f"50 %: {1000 * median(sample):.1f} ms, 99 %: {1000 * percentile(sample, 99):.1f} ms"
 
 
 def _rate(per_second: float) -> str:

@@ -22,13 +22,13 @@ class Way:
 WAYS = (
     Way("inspects answered, local engine", answered=True, local=True),
     Way("inspects 404, local engine", answered=False, local=True),
-    Way("inspects answered, remote engine", answered=True, local=False),
+    Way("inspects answered, remote (errors wait 1 s)", answered=True, local=False),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of the whole way cost; ``peak`` is in MiB, with the backlog of a flood in it."""
+    """What one run of the whole way cost; ``peak`` is in MB, with the backlog of a flood in it."""
 
     exits_per_second: float
     cpu_ms_per_exit: float
@@ -44,7 +44,7 @@ def throughput(tape: Tape, way: Way, directory: Path) -> Run:
     ):
         cost = flood(tape, engine, exporter)
         peak = exporter.peak
-        commits = sum_of(exporter.scrape().body, COMMITS)
+        commits = sum_of(exporter.scrape().body.decode(), COMMITS)
         verify(exporter, tape, answered=way.answered)
     return Run(
         exits_per_second=tape.exits / cost.seconds,

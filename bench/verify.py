@@ -50,7 +50,7 @@ def _series(run: Run) -> Series:
 
 def _counted(exporter: Exporter) -> Counter[Series]:
     counted: Counter[Series] = Counter()
-    for family in text_string_to_metric_families(exporter.scrape(name=EXITS).body.decode()):
+    for family in text_string_to_metric_families(exporter.series(EXITS)):
         for sample in family.samples:
             labels = sample.labels
             if sample.name == EXITS and sample.value:

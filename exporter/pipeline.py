@@ -79,6 +79,7 @@ class Pipeline:
         self._health = health
         self._judging = judging
         self._trackers: dict[str, Tracker] = {}
+        self._catching_up: set[str] = set()
         self._pending = _Pending()
         self._running: set[str] = set()
         self._retry_at = 0.0
@@ -138,6 +139,14 @@ class Pipeline:
                 self._judge(outcome)
         if self._pending and now >= self._retry_at:
             self._record()
+        if not self._pending:
+            self._caught_up()
+
+    def _caught_up(self) -> None:
+        """An engine is ready when what a list told of it is on record, not before."""
+        for address in [address for address in self._catching_up if self._trackers[address].is_sure]:
+            self._catching_up.remove(address)
+            self._health.well(address)
 
     def _gather(self, patience: float) -> list[Message]:
         """All that the inbox holds, up to a batch; waits for the first."""
@@ -201,6 +210,7 @@ class Pipeline:
         if self._ledger.value(metrics.ENGINE_UP, (address,)):
             changes.add(metrics.EVENT_GAPS, (address,))
         self._ledger.publish(changes)
+        self._catching_up.discard(address)
         self._health.trouble(address, disconnected.cause)
 
     def _track(self, address: str, content: Content) -> None:
@@ -215,7 +225,7 @@ class Pipeline:
                 tracker.kernel(content, now)
             case Listed():
                 tracker.listed(content.snapshots, content.as_of_ns, now)
-                self._health.well(address)
+                self._catching_up.add(address)
 
     def _count_event(self, address: str, seen: Seen) -> None:
         changes = Changes()

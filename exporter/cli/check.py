@@ -31,9 +31,9 @@ def _check(file: Path) -> bool:
 def _judge(file: Path) -> str:
     """What kind of file it is, by its names; raises where it is a bad one."""
     data = documents.read(file).data
-    if isinstance(data, dict) and data and set(data) <= set(settings.Settings.model_fields):
+    if isinstance(data, dict) and set(data) & set(settings.Settings.model_fields):
         settings.read(file)
         return "settings"
     own = reasons.load(file)
     named = len(own.meanings) - len(reasons.builtin().meanings)
-    return f"catalogue ({named} new reasons)"
+    return f"catalogue ({named} new reason{'' if named == 1 else 's'})"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from exporter import classify, reasons
 from exporter.cli.client import Client, NoAnswerError, url_option
-from exporter.cli.tables import console
+from exporter.cli.tables import show
 from exporter.web.views import code_view
 
 
@@ -25,17 +25,17 @@ def explain(code: int, workload: str | None, url: str) -> None:
     Where no server answers, the built-in catalogue does.
     """
     try:
-        answer = Client(url).get("/api/v1/reasons", str(code), workload=workload)
+        answer = Client(url).get("/api/v1/reasons", str(code), key="readings", workload=workload)
     except NoAnswerError as error:
         click.echo(f"{error.message}\nFrom the built-in catalogue:\n", err=True)
         answer = code_view(code, classify.explain(code, reasons.builtin())).model_dump(mode="json")
-    console().print(Group(*(_reading(reading) for reading in answer["readings"])))
+    show(Group(*(_reading(reading) for reading in answer["readings"])))
 
 
 def _reading(reading: dict[str, Any]) -> RenderableType:
     title = Text.assemble((reading["reason"], "bold"), f"  if {reading['when']}")
     facts = Table.grid(padding=(0, 1))
-    facts.add_row(Text("  "), Text(reading["meaning"]))
+    facts.add_row(Text("   "), Text(reading["meaning"]))
     if reading["error"]:
         facts.add_row(Text("  "), Text(reading["error"], "dim"))
     facts.add_row(Text("  "), Text(f"Recovery: {reading['recovery']}"))

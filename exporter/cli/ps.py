@@ -11,7 +11,7 @@ from rich.live import Live
 
 from exporter import durations
 from exporter.cli.client import Client, url_option
-from exporter.cli.tables import Job, console, jobs_table
+from exporter.cli.tables import Job, jobs_table, show
 from exporter.model import Status
 
 RECENT = "24h"
@@ -48,14 +48,14 @@ def ps(*, everything: bool, verbose: bool, watch: bool, form: str, url: str, **w
     elif watch:
         _watch(client, wanted, verbose=verbose)
     else:
-        console().print(jobs_table(_jobs(client, wanted), verbose=verbose))
+        show(jobs_table(_jobs(client, wanted), verbose=verbose))
 
 
 def _jobs(client: Client, wanted: dict[str, Any]) -> list[Job]:
     jobs: list[Job] = []
     cursor = None
     while True:
-        page = client.get("/api/v1/jobs", **wanted, limit=_PAGE, cursor=cursor)
+        page = client.get("/api/v1/jobs", key="jobs", **wanted, limit=_PAGE, cursor=cursor)
         jobs += page["jobs"]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -63,7 +63,7 @@ def _jobs(client: Client, wanted: dict[str, Any]) -> list[Job]:
 
 
 def _watch(client: Client, wanted: dict[str, Any], *, verbose: bool) -> None:
-    with Live(console=console(), auto_refresh=False) as live:
+    with Live(auto_refresh=False) as live:
         try:
             while True:
                 live.update(jobs_table(_jobs(client, wanted), verbose=verbose), refresh=True)

@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from exporter.cli import tables
 from exporter.cli.client import Client, url_option
-from exporter.cli.tables import Job, ago, code, console, length, status
+from exporter.cli.tables import Job, ago, code, length, status
 
 _MIB = 1 << 20
 
@@ -24,11 +25,13 @@ def show(job: str, url: str) -> None:
 
     JOB is a job's id, or a container's name, id, or beginning of an id (then its newest attempt).
     """
+    if job in {"", ".", ".."} or "/" in job:
+        raise click.BadParameter(f"{job!r} can be no job's id and no container's name", param_hint="JOB")
     client = Client(url)
-    found = client.get("/api/v1/jobs", job)
-    reasons = client.get("/api/v1/reasons")["reasons"]
+    found = client.get("/api/v1/jobs", job, key="id")
+    reasons = client.get("/api/v1/reasons", key="reasons")["reasons"]
     meaning = next((reason for reason in reasons if reason["reason"] == found["reason"]), None)
-    console().print(_sheet(found, meaning))
+    tables.show(_sheet(found, meaning))
 
 
 def _sheet(job: Job, meaning: dict[str, Any] | None) -> RenderableType:

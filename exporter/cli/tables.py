@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
-from rich.console import Console
+import click
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -16,24 +19,46 @@ from exporter import durations
 _PIPE_WIDTH = 1000
 _STYLES = {"failed": "red", "done": "green", "running": "cyan", "terminated": "yellow", "unknown": "magenta"}
 
+_WIDE, _ESSENTIAL = 100, 4
+_ERROR_WIDTH = len("(CONTAINER_EXITED_WITH_ERROR,")
+
 Job = Mapping[str, Any]
+Columns = tuple[tuple[str, Callable[[Job], Text | str]], ...]
 
 
-def console() -> Console:
-    """Standard output as a console."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+def show(what: RenderableType) -> None:
+    """Print to standard output; what goes to a file or a pipe is not folded and has no colours."""
+    terminal = Console(highlight=False)
+    if terminal.is_terminal:
+        terminal.print(what)
+        return
+    plain = Console(highlight=False, width=_PIPE_WIDTH, file=StringIO(), color_system=None)
+    with plain.capture() as printed:
+        plain.print(what)
+    click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
-def jobs_table(jobs: Iterable[Job], *, verbose: bool) -> Table:
-    """A row for each job."""
-    columns = _VERBOSE if verbose else _BRIEF
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title, _ in columns:
-        table.add_column(title, overflow="fold", no_wrap=title in _NARROW)
-    for job in jobs:
-        table.add_row(*(cell(job) for _, cell in columns))
-    return table
+def jobs_table(jobs: Iterable[Job], *, verbose: bool) -> RenderableType:
+    """A row for each job; in a narrow terminal, errors leave no room for more than the essential."""
+    return _Fitting(list(jobs), _VERBOSE if verbose else _BRIEF, _VERBOSE[:_ESSENTIAL] if verbose else _BRIEF)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    jobs: list[Job]
+    columns: Columns
+    columns_if_narrow: Columns
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = self.columns if options.max_width >= _WIDE else self.columns_if_narrow
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for title, _ in columns:
+            # An error's longest word stays whole, and names give way to it.
+            width = _ERROR_WIDTH if title == "ERROR" else None
+            table.add_column(title, overflow="fold", no_wrap=title in _NARROW, min_width=width)
+        for job in self.jobs:
+            table.add_row(*(cell(job) for _, cell in columns))
+        yield table
 
 
 def ago(timestamp: str | None) -> str:
@@ -68,7 +93,7 @@ def _plain(field: str) -> Callable[[Job], Text]:
 
 
 _NARROW = ("STATUS", "CODE", "FINISHED", "RAN", "ATTEMPT")
-_BRIEF: tuple[tuple[str, Callable[[Job], Text | str]], ...] = (
+_BRIEF: Columns = (
     ("NAME", _plain("name")),
     ("WORKLOAD", _plain("workload")),
     ("STATUS", status),
@@ -77,7 +102,7 @@ _BRIEF: tuple[tuple[str, Callable[[Job], Text | str]], ...] = (
     ("RAN", length),
     ("FINISHED", lambda job: ago(job["finished_at"])),
 )
-_VERBOSE: tuple[tuple[str, Callable[[Job], Text | str]], ...] = (
+_VERBOSE: Columns = (
     ("NAME", _plain("name")),
     ("INSTANCE", _plain("instance")),
     ("STATUS", status),

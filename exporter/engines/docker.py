@@ -22,12 +22,14 @@ from docker.context import ContextAPI
 from docker.errors import DockerException
 from docker.tls import TLSConfig
 from docker.types import CancellableStream
+from docker.utils import parse_host
 from urllib3.exceptions import HTTPError
 
 from exporter.engines import docker_messages as messages
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Snapshot
 
 CONTEXT_PREFIX = "context:"
+_SCHEMES = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
 CALL_SECONDS = 10
 MAX_LINE_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
@@ -55,10 +57,10 @@ def resolve(host: str, cert_path: Path | None, environment: Mapping[str, str]) -
         if host.startswith(CONTEXT_PREFIX):
             return _context(host.removeprefix(CONTEXT_PREFIX))
         if host:
-            return Address(host, _tls(cert_path))
+            return Address(_url(host), _tls(cert_path))
         if environment.get("DOCKER_HOST"):
             own = environment.get("DOCKER_CERT_PATH") if environment.get("DOCKER_TLS_VERIFY") else None
-            return Address(environment["DOCKER_HOST"], _tls(Path(own) if own else cert_path))
+            return Address(_url(environment["DOCKER_HOST"]), _tls(Path(own) if own else cert_path))
         return _context(environment.get("DOCKER_CONTEXT"))
     except DockerException as error:
         raise EngineError(f"{host or 'the default engine'}: {error}") from error
@@ -187,6 +189,17 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from (line for line in whole if line.strip())
         if len(rest) > MAX_LINE_BYTES:
             raise EngineError(f"a line of more than {MAX_LINE_BYTES} bytes; is this a Docker Engine?")
+
+
+def _url(host: str) -> str:
+    if not host.startswith(_SCHEMES):
+        raise EngineError(f"{host!r} is no engine; for instance unix:///var/run/docker.sock, tcp://host:2376")
+    # Tells a host or a port that is none; the SDK makes its own form of it when it connects.
+    try:
+        parse_host(host)
+    except ValueError as error:
+        raise EngineError(f"{host!r} is no engine: {error}") from error
+    return host
 
 
 def _context(name: str | None) -> Address:

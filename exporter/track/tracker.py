@@ -45,6 +45,11 @@ class Tracker:
         """When ``due`` must be called at the latest; None while nothing waits."""
         return self._waiting.next_due
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether everything that a list told of has been handed over."""
+        return self._waiting.is_sure
+
     def due(self, now: float) -> None:
         """Let go of what has waited long enough."""
         for ended in self._waiting.leave(now):

@@ -24,6 +24,11 @@ class WaitingRoom:
         """When the next run is let go at the latest; None while nothing waits."""
         return min((self._due(run) for run in self._runs), default=None)
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether every end that waits here was told by an event, and none by a list alone."""
+        return all(run.seen_ending for run in self._runs)
+
     def enter(self, run: Run, now: float) -> None:
         """A run has ended."""
         run.enrich_by, run.oom_by = now + self._rules.enrich_seconds, now + self._rules.oom_seconds

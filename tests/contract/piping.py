@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +15,7 @@ from exporter.pipeline import Books, Judging, Pipeline
 from exporter.store import Batch, JobFilter, Store, StoreError
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.catalogue import Metric
-from exporter.telemetry.ledger import Ledger
+from exporter.telemetry.ledger import Key, Ledger
 from exporter.track import Rules
 from exporter.watch import Connected, Content, Inbox, Inspected, Listed, Message, Seen
 from exporter.words import Words
@@ -67,12 +67,13 @@ class WatchedStore(Store):
 
 
 class Piping:
-    """A pipeline over the store in a directory; as a context manager it runs on entry and is stopped on exit."""
+    """A pipeline over the store in a directory; it runs between ``with`` and its end."""
 
     def __init__(self, directory: Path, *, oom_seconds: float = 0.0) -> None:
         self.store = WatchedStore(directory)
         kept = self.store.values()
         self.ledger, self.health, self.words = Ledger(kept), Health(), Words(None)
+        self.health.trouble(ADDRESS, "the engine has not answered yet")
         self._inbox: Inbox = queue.SimpleQueue()
         rules = Judging(
             self.words,
@@ -113,13 +114,11 @@ class Piping:
 
     def series(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The series of a metric that can be seen."""
-        return {
-            labels: value for (name, labels), value in self.ledger.snapshot().items() if name == metric.name
-        }
+        return series_of(metric, self.ledger.snapshot())
 
     def durable(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The series of a metric as they are on record."""
-        return {labels: value for (name, labels), value in self.store.values().items() if name == metric.name}
+        return series_of(metric, self.store.values())
 
     def ended(self, count: int) -> bool:
         """Whether so many jobs have ended on record, or do so soon."""
@@ -128,6 +127,15 @@ class Piping:
             PATIENCE_SECONDS,
         )
 
+    def is_ready(self) -> bool:
+        """Whether nothing stands in the way, or soon does not."""
+        return wait_until(lambda: not self.health.causes(), PATIENCE_SECONDS)
+
     def idle(self) -> bool:
         """Whether everything said so far has been taken in, or is soon."""
         return wait_until(self._inbox.empty, PATIENCE_SECONDS)
+
+
+def series_of(metric: Metric, series: Mapping[Key, float]) -> dict[tuple[str, ...], float]:
+    """The series of one metric, by their labels."""
+    return {labels: value for (name, labels), value in series.items() if name == metric.name}

@@ -42,6 +42,7 @@ def piping(tmp_path: Path) -> Iterator[Piping]:
     """A pipeline that runs and whose engine is there."""
     with Piping(tmp_path) as begun:
         begun.connects()
+        assert begun.is_ready()
         yield begun
 
 
@@ -144,7 +145,7 @@ def test_what_the_store_refuses_is_kept_and_committed_once_when_it_takes_it_agai
     piping.sees(start(4), die(5, 0))
     piping.store.refuses_commits = False
     assert piping.ended(3)
-    assert wait_until(lambda: not piping.health.causes(), PATIENCE_SECONDS)
+    assert piping.is_ready()
     codes = [record.ended and record.ended.exit.code for record in piping.store.records()]
     assert (codes, piping.series(metrics.EXITS), piping.durable(metrics.EXITS)) == (
         [0, 1, 0],
@@ -182,7 +183,7 @@ def test_the_store_is_well_again_once_it_answers(piping: Piping) -> None:
     piping.sees(Event(Happening.RENAME, A, at(0), "new", "job:1"))
     assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
     piping.store.refuses_questions = False
-    assert wait_until(lambda: not piping.health.causes(), PATIENCE_SECONDS)
+    assert piping.is_ready()
 
 
 def test_an_answer_of_the_store_does_not_hide_that_it_refuses_commits(piping: Piping) -> None:
@@ -280,7 +281,7 @@ def test_a_pipeline_that_a_bug_has_ended_is_not_drained(
         raise BugError
 
     monkeypatch.setattr(pipeline, "classify", classify)
-    piping.sees(start(0))
+    piping.sees(die(1, 0))
     assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
     assert not piping.pipeline.stop(PATIENCE_SECONDS)
 
@@ -294,7 +295,7 @@ def test_an_engine_is_ready_when_it_was_listed(tmp_path: Path) -> None:
         listing = {ADDRESS: "the engine's containers are being listed"}
         assert wait_until(lambda: piping.health.causes() == listing, PATIENCE_SECONDS)
         piping.says(Listed((), at(0)))
-        assert wait_until(lambda: piping.health.causes() == {}, PATIENCE_SECONDS)
+        assert piping.is_ready()
 
 
 def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path: Path) -> None:
@@ -303,7 +304,7 @@ def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path
         piping.store.before_commit = lambda: causes.append(piping.health.causes())
         piping.says(CONNECTED, Listed((exited(0, 1, 3),), at(10)))
         assert piping.ended(1)
-        assert wait_until(lambda: piping.health.causes() == {}, PATIENCE_SECONDS)
+        assert piping.is_ready()
     assert causes[0] == {ADDRESS: "the engine's containers are being listed"}
 
 
@@ -314,7 +315,7 @@ def test_an_engine_that_goes_is_a_gap_and_its_return_a_reconnect(piping: Piping)
     one = {(ADDRESS,): 1.0}
     assert (piping.series(metrics.ENGINE_UP), piping.series(metrics.EVENT_GAPS)) == ({(ADDRESS,): 0}, one)
     piping.says(Disconnected("no such socket"), CONNECTED, Listed((), at(0)))
-    assert wait_until(lambda: piping.health.causes() == {}, PATIENCE_SECONDS)
+    assert piping.is_ready()
     assert (
         piping.series(metrics.ENGINE_UP),
         piping.series(metrics.EVENT_GAPS),
