@@ -62,8 +62,11 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     try:
         words = Words(settings.catalogue.file)
         engines = [
-            DockerEngine(resolve(host, settings.docker.cert_path, environment))
-            for host in settings.docker.host or ("",)
+            DockerEngine(address)
+            for address in dict.fromkeys(
+                resolve(host, settings.docker.cert_path, environment)
+                for host in settings.docker.host or ("",)
+            )
         ]
         listener = listen(settings.web.listen_address)
         store = Store(settings.storage.url)
@@ -75,7 +78,12 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
     accounts = Accounts(settings.workload.limit, words.catalogue.codes, kept)
-    pipeline = Pipeline(inbox, _judging(settings, words), Books(store, ledger, accounts), health)
+    pipeline = Pipeline(
+        inbox,
+        _judging(settings, words, frozenset(engine.address for engine in engines)),
+        Books(store, ledger, accounts),
+        health,
+    )
     daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
     operations = Operations(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, words), operations))
@@ -109,7 +117,7 @@ def reload(words: Words, ledger: Ledger) -> None:
         ledger.publish(changes)
 
 
-def _judging(settings: Settings, words: Words) -> Judging:
+def _judging(settings: Settings, words: Words, addresses: frozenset[str]) -> Judging:
     def rules(host: str, kernel_counts: bool) -> Rules:  # noqa: FBT001  # a fact, handed through
         return Rules(
             instance=settings.instance.name or host,
@@ -120,7 +128,7 @@ def _judging(settings: Settings, words: Words) -> Judging:
             memory_ns=int(settings.storage.retention * 10**9),
         )
 
-    return Judging(words, rules, assume_oom=settings.exits.assume_oom)
+    return Judging(words, rules, settings.exits.assume_oom, addresses)
 
 
 def _introduce(app: App) -> None:

@@ -148,14 +148,16 @@ class UnexplainedKills:
 
     def explained(self, at_ns: int) -> None:
         """A container accounts for one kill, counted already or just about to be."""
-        if self._unexplained:
-            self._unexplained.popleft()
+        nearest = min(self._unexplained, key=lambda kill_ns: abs(at_ns - kill_ns), default=None)
+        if nearest is not None and abs(at_ns - nearest) <= self._window_ns:
+            self._unexplained.remove(nearest)
         else:
             self._ahead.append(at_ns)
 
     def near(self, ended_ns: int) -> int | None:
         """When a kill happened that may explain an end at ``ended_ns``; None where none did."""
-        for at_ns in reversed(self._unexplained):
-            if abs(ended_ns - at_ns) <= self._window_ns:
-                return at_ns
-        return None
+        return next(iter(self.all_near(ended_ns)), None)
+
+    def all_near(self, ended_ns: int) -> list[int]:
+        """When kills happened that may explain an end at ``ended_ns``, the latest first."""
+        return [at_ns for at_ns in reversed(self._unexplained) if abs(ended_ns - at_ns) <= self._window_ns]

@@ -76,9 +76,9 @@ class Job:
     """One run of one container while it lasts: who it is and when it began.
 
     ``attempt`` counts the runs of one container from 1. ``image`` is whole, as the engine was
-    given it; the workload bears it without tag or digest. ``started_ns`` is None for a job that
-    the engine could not start, ``created_ns`` and ``memory_limit_bytes`` where they are not known
-    (or there is no limit).
+    given it; the workload bears it without tag or digest. ``engine`` is the engine's address.
+    ``started_ns`` is None for a job that the engine could not start, ``created_ns`` and
+    ``memory_limit_bytes`` where they are not known (or there is no limit).
     """
 
     container_id: str
@@ -88,6 +88,7 @@ class Job:
     workload: Workload
     image: str
     began_ns: int
+    engine: str = ""
     created_ns: int | None = None
     started_ns: int | None = None
     memory_limit_bytes: int | None = None

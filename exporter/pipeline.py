@@ -6,17 +6,18 @@ batch that the store refuses is kept and tried again; nothing of it is shown bef
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
 
 from exporter.classify import classify
-from exporter.engines.port import KernelKills
+from exporter.engines.port import Happening, KernelKills
 from exporter.health import Health
 from exporter.model import Evidence, Exit, Job, JudgedExit, Remembered, Verdict
 from exporter.store import Batch, Store, StoreError
@@ -52,11 +53,16 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How ends are judged: ``rules`` makes those for a host, told whether its kernel's counter is watched."""
+    """How ends are judged: ``rules`` makes those for a host, told whether its kernel's counter is watched.
+
+    ``addresses`` are all engines that are watched: what ran on one that no longer is, another of the
+    same host takes over.
+    """
 
     words: Words
     rules: Callable[[str, bool], Rules]
     assume_oom: bool = False
+    addresses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +85,10 @@ class Pipeline:
         self._health = health
         self._judging = judging
         self._trackers: dict[str, Tracker] = {}
-        self._catching_up: set[str] = set()
         self._pending = _Pending()
         self._running: set[str] = set()
+        self._listed: set[str] = set()
+        self._broken = False
         self._retry_at = 0.0
         self._stopping = threading.Event()
         self._crashed: Callable[[], None] = lambda: None
@@ -104,7 +111,7 @@ class Pipeline:
         """Record what has been read, within so many seconds; whether all of it is on record."""
         self._stopping.set()
         self._thread.join(seconds)
-        return not (self._thread.is_alive() or self._pending)
+        return not (self._thread.is_alive() or self._pending or self._broken)
 
     @property
     def alive(self) -> bool:
@@ -116,6 +123,7 @@ class Pipeline:
             self._run()
         except Exception:
             log.exception("the pipeline has ended by a bug")
+            self._broken = True
             self._crashed()
 
     def _run(self) -> None:
@@ -124,29 +132,30 @@ class Pipeline:
         while messages := self._gather(0):
             self._turn(messages)
         self._retry_at = 0
-        self._turn(())
+        self._turn((), math.inf)
         if self._pending:
             log.error("stopping with exits that the store did not take", exits=len(self._pending.ended))
 
-    def _turn(self, messages: Iterable[Message]) -> None:
+    def _turn(self, messages: Iterable[Message], until: float | None = None) -> None:
         """Track, classify, record, publish."""
         for message in messages:
             self._receive(message.address, message.content)
         now = time.monotonic()
         for tracker in self._trackers.values():
-            tracker.due(now)
+            tracker.due(now if until is None else until)
             for outcome in tracker.take():
                 self._judge(outcome)
         if self._pending and now >= self._retry_at:
             self._record()
         if not self._pending:
-            self._caught_up()
+            self._note_ready()
 
-    def _caught_up(self) -> None:
-        """An engine is ready when what a list told of it is on record, not before."""
-        for address in [address for address in self._catching_up if self._trackers[address].is_sure]:
-            self._catching_up.remove(address)
-            self._health.well(address)
+    def _note_ready(self) -> None:
+        """An engine is ready when what its list told is on record, and it has not gone meanwhile."""
+        for address in [address for address in self._listed if self._trackers[address].is_sure]:
+            self._listed.discard(address)
+            if self._ledger.value(metrics.ENGINE_UP, (address,)):
+                self._health.well(address)
 
     def _gather(self, patience: float) -> list[Message]:
         """All that the inbox holds, up to a batch; waits for the first."""
@@ -184,9 +193,17 @@ class Pipeline:
         self._health.trouble(address, "the engine's containers are being listed")
         if address not in self._trackers:
             rules = self._judging.rules(connected.info.host, connected.kernel_counts)
-            nothing: list[Job] = []
-            running = self._asked(lambda: self._store.running(rules.instance), nothing)
+            rules = replace(rules, engine=address)
+            running = [job for job in self._ran_on(rules.instance) if self._is_of(job, address)]
             self._trackers[address] = Tracker(rules, self._remembered, running)
+
+    def _ran_on(self, instance: str) -> list[Job]:
+        nothing: list[Job] = []
+        return self._asked(lambda: self._store.running(instance), nothing)
+
+    def _is_of(self, job: Job, address: str) -> bool:
+        others = self._judging.addresses - {address}
+        return job.engine == address or (bool(self._judging.addresses) and job.engine not in others)
 
     def _remembered(self, container_id: str) -> Remembered | None:
         return self._asked(lambda: self._store.remembered(container_id), None)
@@ -198,9 +215,13 @@ class Pipeline:
         """
         while True:
             try:
-                return ask()
+                answer = ask()
             except StoreError as error:
                 self._refused(error)
+            else:
+                if not self._pending:
+                    self._health.well(STORE)
+                return answer
             if self._stopping.wait(RETRY_SECONDS):
                 return otherwise
 
@@ -210,7 +231,6 @@ class Pipeline:
         if self._ledger.value(metrics.ENGINE_UP, (address,)):
             changes.add(metrics.EVENT_GAPS, (address,))
         self._ledger.publish(changes)
-        self._catching_up.discard(address)
         self._health.trouble(address, disconnected.cause)
 
     def _track(self, address: str, content: Content) -> None:
@@ -219,13 +239,21 @@ class Pipeline:
             case Seen():
                 self._count_event(address, content)
                 tracker.event(content.event, now, inspecting=content.inspecting)
+                if content.event.happening is Happening.OOM:
+                    self._explain_elsewhere(address, content.event.at_ns)
             case Inspected():
                 tracker.inspected(content.container_id, content.snapshot, now)
             case KernelKills():
                 tracker.kernel(content, now)
             case Listed():
                 tracker.listed(content.snapshots, content.as_of_ns, now)
-                self._catching_up.add(address)
+                self._listed.add(address)
+
+    def _explain_elsewhere(self, address: str, at_ns: int) -> None:
+        """Engines of one host share its kernel: what one accounts for, none of the others need to."""
+        for other, tracker in self._trackers.items():
+            if other != address:
+                tracker.explained_elsewhere(at_ns)
 
     def _count_event(self, address: str, seen: Seen) -> None:
         changes = Changes()

@@ -12,6 +12,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -131,12 +132,17 @@ class Watch:
         pauses = _pauses()
         said: str | None = None
         while not self._stopping.is_set():
+            self._listed = False
             try:
                 self._watch()
                 cause = "the event stream ended"
-                pauses = _pauses()
             except EngineError as error:
                 cause = str(error)
+            except Exception:
+                log.exception("a bug while watching")
+                cause = "a bug of the exporter; its log has the details"
+            if self._listed:
+                pauses, said = _pauses(), None
             self._engine.close()
             if self._stopping.is_set():
                 return
@@ -154,12 +160,20 @@ class Watch:
         witness = self._witness(info)
         # The stream before the list: what happens between the two is then told by the stream.
         stream = self._stream = self._engine.events()
+        self._list_failure: EngineError | None = None
+        if self._stopping.is_set():
+            # Stopped before there was a stream to close.
+            stream.close()
+            return
         try:
             self._say(Connected(info, kernel_counts=witness is not None and witness.can_count))
             log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
             with _Sampling(witness, self._say) as kernel:
-                self._pool.submit(self._list, info.time_ns, stream)
+                with suppress(RuntimeError):  # the pool is closed: we are stopping
+                    self._pool.submit(self._list, info.time_ns, stream)
                 self._read(stream, kernel)
+            if self._list_failure is not None:
+                raise self._list_failure
         finally:
             stream.close()
             if witness is not None:
@@ -194,15 +208,30 @@ class Watch:
         except EngineError as error:
             log.debug("no answer about a container", container=container_id[:12], cause=str(error))
             snapshot = None
+        except Exception:
+            log.exception("a bug while inspecting")
+            snapshot = None
         self._say(Inspected(container_id, snapshot))
 
     def _list(self, as_of_ns: int, stream: EventStream) -> None:
         try:
-            answers = [self._engine.inspect(container_id) for container_id in self._engine.containers()]
+            listed = self._engine.containers()
         except EngineError as error:
-            log.warning("cannot list containers, connecting anew", cause=str(error))
+            self._list_failure = error
             stream.close()
             return
+        except Exception:
+            log.exception("a bug while listing")
+            self._list_failure = EngineError("a bug of the exporter; its log has the details")
+            stream.close()
+            return
+        answers = []
+        for container_id in listed:
+            try:
+                answers.append(self._engine.inspect(container_id))
+            except EngineError as error:
+                log.warning("container left out of the list", container=container_id[:12], cause=str(error))
+        self._listed = True
         self._say(Listed(tuple(answer for answer in answers if answer is not None), as_of_ns))
 
     def _say(self, content: Content) -> None:

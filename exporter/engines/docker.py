@@ -7,33 +7,52 @@ and ``/containers/{id}/json``.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import ssl
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
 import docker
 import requests
-from docker.constants import DEFAULT_UNIX_SOCKET
-from docker.context import ContextAPI
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.tls import TLSConfig
 from docker.types import CancellableStream
 from docker.utils import parse_host
 from urllib3.exceptions import HTTPError
 
+from exporter.engines import docker_context as contexts
 from exporter.engines import docker_messages as messages
+from exporter.engines.docker_ssh import SshAdapter, command
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Snapshot
+
+try:
+    from paramiko import SSHException  # type: ignore[import-untyped]
+except ImportError:
+
+    class SSHException(Exception):  # type: ignore[no-redef]  # noqa: N818  # paramiko's own name
+        """Never raised: paramiko comes with the extra 'ssh'."""
+
 
 CONTEXT_PREFIX = "context:"
 _SCHEMES = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+SSH_PREFIX = "ssh://"
+# sshd allows ten channels to a connection, and ten logins at the same time; the stream takes one.
+SSH_REQUESTS = 8
+_CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 CALL_SECONDS = 10
 MAX_LINE_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
-_FAILURES = (DockerException, requests.RequestException, HTTPError, OSError)
+_FAILURES = (DockerException, requests.RequestException, HTTPError, SSHException, EOFError, OSError)
+# An engine that refuses a client's certificate closes at once: whether its alert is still read, is luck.
+_TLS_FAILED = (ssl.SSLError, ConnectionResetError, BrokenPipeError)
 # What urllib3 raises where another thread closed the connection under it.
 _CLOSED = (AttributeError, ValueError)
 
@@ -55,13 +74,13 @@ def resolve(host: str, cert_path: Path | None, environment: Mapping[str, str]) -
     """
     try:
         if host.startswith(CONTEXT_PREFIX):
-            return _context(host.removeprefix(CONTEXT_PREFIX))
+            return _context(host.removeprefix(CONTEXT_PREFIX), environment)
         if host:
             return Address(_url(host), _tls(cert_path))
         if environment.get("DOCKER_HOST"):
             own = environment.get("DOCKER_CERT_PATH") if environment.get("DOCKER_TLS_VERIFY") else None
             return Address(_url(environment["DOCKER_HOST"]), _tls(Path(own) if own else cert_path))
-        return _context(environment.get("DOCKER_CONTEXT"))
+        return _context(environment.get("DOCKER_CONTEXT"), environment)
     except DockerException as error:
         raise EngineError(f"{host or 'the default engine'}: {error}") from error
 
@@ -72,6 +91,7 @@ class DockerEngine:
     def __init__(self, address: Address, workers: int = 16) -> None:
         self._address = address
         self._workers = workers
+        self._turns = threading.BoundedSemaphore(SSH_REQUESTS if self._is_over_ssh else workers)
         self._client: docker.APIClient | None = None
 
     @property
@@ -89,7 +109,7 @@ class DockerEngine:
         try:
             return messages.info(self._json("/info"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"{self.address}: /info: unusable answer; is this a Docker Engine?") from error
+            raise EngineError("/info: unusable answer; is this a Docker Engine?") from error
 
     def events(self) -> EventStream:
         """An open stream of the events from now on."""
@@ -98,7 +118,10 @@ class DockerEngine:
 
     def containers(self) -> list[str]:
         """The ids of all containers that the engine still has, whatever their state."""
-        return [str(container["Id"]) for container in self._json("/containers/json", {"all": "1"})]
+        try:
+            return [str(container["Id"]) for container in self._json("/containers/json", {"all": "1"})]
+        except (KeyError, TypeError) as error:
+            raise EngineError("/containers/json: unusable answer; is this a Docker Engine?") from error
 
     def inspect(self, container_id: str) -> Snapshot | None:
         """How a container stands; None where the engine no longer has it."""
@@ -107,10 +130,8 @@ class DockerEngine:
             return None
         try:
             return messages.snapshot(response.json())
-        except (ValueError, KeyError, TypeError) as error:
-            raise EngineError(
-                f"{self.address}: unusable answer about {container_id[:12]}: {error!r}"
-            ) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
 
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""
@@ -122,7 +143,7 @@ class DockerEngine:
         try:
             return self._get(path, params=params).json()
         except ValueError as error:
-            raise EngineError(f"{self.address}: {path}: not JSON; is this a Docker Engine?") from error
+            raise EngineError(f"{path}: not JSON; is this a Docker Engine?") from error
 
     def _get(
         self,
@@ -137,17 +158,18 @@ class DockerEngine:
             client = self._connected()
             url = f"{client.base_url}/v{client.api_version}{path}"
             timeout = (CALL_SECONDS, None if stream else CALL_SECONDS)
-            response = client.get(url, params=params, stream=stream, timeout=timeout)
+            with nullcontext() if stream else self._turns:
+                response = client.get(url, params=params, stream=stream, timeout=timeout)
         except _FAILURES as error:
-            raise EngineError(f"{self.address}: {_cause(error)}") from error
+            raise EngineError(self._cause(error)) from error
         if response.ok or response.status_code == tolerate:
             return response
         with response:
-            raise EngineError(f"{self.address}: {path}: HTTP {response.status_code}: {_refusal(response)}")
+            raise EngineError(f"{path}: HTTP {response.status_code}: {_refusal(response)}")
 
     def _connected(self) -> docker.APIClient:
         if self._client is None:
-            self._client = docker.APIClient(
+            self._client = _Client(
                 base_url=self._address.url,
                 version="auto",
                 timeout=CALL_SECONDS,
@@ -159,11 +181,44 @@ class DockerEngine:
             )
         return self._client
 
+    @property
+    def _is_over_ssh(self) -> bool:
+        return self._address.url.startswith(SSH_PREFIX)
+
+    def _cause(self, error: BaseException) -> str:
+        cause = _innermost(error)
+        if self._is_over_ssh and isinstance(cause, RemoteDisconnected):
+            return "ssh leads to no engine; does 'docker version' work over it?"
+        if self._address.tls and isinstance(cause, _TLS_FAILED):
+            return (
+                f"TLS failed: {_explained(cause)}; "
+                "are ca.pem, cert.pem and key.pem those that this engine accepts?"
+            )
+        return _explained(cause)
+
+
+class _Client(docker.APIClient):
+    """The SDK's client, thriftier over ssh, and with its own certificates alone.
+
+    requests would let REQUESTS_CA_BUNDLE win over those.
+    """
+
+    def mount(self, prefix: Any, adapter: Any) -> None:
+        """Take an adapter for what begins with ``prefix``."""
+        over_ssh = hasattr(adapter, "ssh_client")
+        super().mount(prefix, _over_one_pool(adapter, str(self.base_url)) if over_ssh else adapter)
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """What one request uses."""
+        own = verify if verify is not None or self.verify is True else (self.verify or False)
+        return super().merge_environment_settings(url, proxies, stream, own, cert)
+
 
 class _DockerStream:
     """The SDK's cancellable stream, which can be closed by another thread, read line by line."""
 
     def __init__(self, response: requests.Response) -> None:
+        self._response = response
         chunks = response.raw.stream(_CHUNK_BYTES, decode_content=True)
         self._chunks = CancellableStream(chunks, response)
 
@@ -172,13 +227,17 @@ class _DockerStream:
             for line in _lines(self._chunks):
                 yield messages.event(line)
         except (*_FAILURES, *_CLOSED) as error:
-            raise EngineError(f"the event stream broke: {_cause(error)}") from error
+            raise EngineError(f"the event stream broke: {_explained(_innermost(error))}") from error
 
     def close(self) -> None:
-        # Over ssh the SDK cannot cancel, and a stream that has just ended has no socket any more:
-        # either way the reader finds out by itself.
-        with suppress(DockerException, OSError, AttributeError):
-            self._chunks.close()
+        # A stream that has just ended has no socket any more: the reader finds out by itself.
+        with suppress(*_FAILURES, AttributeError):
+            try:
+                self._chunks.close()
+            except DockerException:
+                # The SDK cannot cancel a channel of paramiko's; closing it is enough.
+                channel: Any = self._response.raw.connection
+                channel.sock.close()
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -189,6 +248,19 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from (line for line in whole if line.strip())
         if len(rest) > MAX_LINE_BYTES:
             raise EngineError(f"a line of more than {MAX_LINE_BYTES} bytes; is this a Docker Engine?")
+
+
+def _over_one_pool(adapter: Any, url: str) -> Any:
+    """An adapter whose requests share their connections, in place of the SDK's for ssh.
+
+    That one logs in anew for each request to ssh's client, and opens a channel of paramiko's for
+    each URL, of which sshd allows ten.
+    """
+    if adapter.ssh_client is None:
+        return SshAdapter(command(url), adapter.max_pool_size)
+    pool_of = adapter.get_connection
+    adapter.get_connection = lambda _url, proxies=None: pool_of(url, proxies)
+    return adapter
 
 
 def _url(host: str) -> str:
@@ -202,34 +274,57 @@ def _url(host: str) -> str:
     return host
 
 
-def _context(name: str | None) -> Address:
-    context = ContextAPI.get_context(name)
+def _context(name: str | None, environment: Mapping[str, str]) -> Address:
+    context = contexts.load(name, environment)
     if context is None:
-        raise EngineError(f"there is no Docker context {name!r}; 'docker context ls' names those there are")
-    return Address(context.Host or DEFAULT_UNIX_SOCKET, context.TLSConfig)
+        return Address(DEFAULT_SOCKET)
+    return Address(context.host, _tls(context.certificates, verify=context.verify))
 
 
-def _tls(cert_path: Path | None) -> TLSConfig | None:
-    if cert_path is None:
+def _tls(directory: Path | None, *, verify: bool = True) -> TLSConfig | None:
+    if directory is None:
         return None
-    pair = (str(cert_path / "cert.pem"), str(cert_path / "key.pem"))
-    return TLSConfig(client_cert=pair, ca_cert=str(cert_path / "ca.pem"), verify=True)
+    ca, *pair = (directory / name for name in _CERTIFICATES)
+    unreadable = [str(path) for path in ([ca, *pair] if verify else pair) if not os.access(path, os.R_OK)]
+    if unreadable:
+        raise EngineError(f"cannot read {', '.join(unreadable)}; TLS needs ca.pem, cert.pem and key.pem")
+    return TLSConfig(client_cert=(str(pair[0]), str(pair[1])), ca_cert=str(ca), verify=verify)
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost cause: the outer layers only wrap it in the names of their classes."""
+def _innermost(error: BaseException) -> BaseException:
+    """The cause: the outer layers only wrap it in the names of their classes."""
     innermost = error
     seen = {id(error)}
-    while (deeper := innermost.__cause__ or innermost.__context__) is not None and id(deeper) not in seen:
+    while (deeper := _within(innermost)) is not None and id(deeper) not in seen:
         seen.add(id(deeper))
         innermost = deeper
-    if isinstance(innermost, PermissionError):
-        return "permission denied; may this user use the engine (group docker)?"
-    if isinstance(innermost, FileNotFoundError):
-        return "no such socket; is the engine running?"
-    if isinstance(innermost, OSError) and innermost.strerror:
-        return innermost.strerror
-    return str(innermost) or type(innermost).__name__
+    return innermost
+
+
+def _within(error: BaseException) -> BaseException | None:
+    if isinstance(error, APIError) and error.explanation:
+        # The engine's own words; what it wraps only has the status.
+        return None
+    # urllib3 hands some causes on as a mere argument.
+    argued = next((value for value in error.args if isinstance(value, BaseException)), None)
+    context = None if error.__suppress_context__ else error.__context__
+    return error.__cause__ or context or argued
+
+
+def _explained(cause: BaseException) -> str:
+    match cause:
+        case PermissionError():
+            return "permission denied; may this user use the engine (group docker)?"
+        case FileNotFoundError():
+            return "no such socket; is the engine running?"
+        case ssl.SSLCertVerificationError():
+            return f"the engine's certificate is not trusted: {cause.verify_message}"
+        case APIError():
+            return str(cause.explanation)
+        case OSError() if cause.strerror:
+            return cause.strerror
+        case _:
+            return str(cause) or type(cause).__name__
 
 
 def _refusal(response: requests.Response) -> str:

@@ -17,6 +17,7 @@ jobs = Table(
     Column("attempt", Integer, nullable=False),
     Column("name", String, nullable=False),
     Column("instance", String, nullable=False),
+    Column("engine", String, nullable=False),
     Column("workload", String, nullable=False),
     Column("image", String, nullable=False),
     Column("repository", String, nullable=False),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from exporter.engines.port import Event, Shadowed, Snapshot
 from exporter.evidence import OomKill
-from exporter.model import Job, Kill, Remembered
+from exporter.model import Job, Kill, Remembered, Workload
 from exporter.workload import DEFAULT_ORDER, Source, workload_of
 
 DEFAULT_STOP_SIGNAL = 15
@@ -26,6 +26,7 @@ class Rules:
     """
 
     instance: str
+    engine: str = ""
     workload_order: tuple[Source, ...] = DEFAULT_ORDER
     oom_seconds: float = 1.0
     oom_window_ns: int = 10 * 10**9
@@ -40,6 +41,8 @@ class Container:
 
     ``run`` is the open one, ``ending`` those that have ended and still wait. ``inspections`` are
     answers on their way; ``attempt`` is the try to start that is under way or has failed just now.
+    ``last_run`` is the latest that was let go of, for what comes later still; ``workload`` is set
+    where it is on record and no label is known to make it from. ``seen_ns`` is its latest event.
     """
 
     id: str
@@ -56,6 +59,9 @@ class Container:
     inspections: int = 0
     run: Run | None = None
     ending: list[Run] = field(default_factory=list)
+    last_run: Run | None = None
+    workload: Workload | None = None
+    seen_ns: int = 0
     destroyed: bool = False
 
     def remember(self, past: Remembered | None) -> None:
@@ -65,19 +71,20 @@ class Container:
 
     def learn_from_event(self, event: Event) -> None:
         """What every event says of its container."""
+        self.seen_ns = max(self.seen_ns, event.at_ns)
         self.name = event.name or self.name
         self.image = event.image or self.image
         self.shadowed |= event.shadowed
         if event.labels:
-            self.labels = dict(event.labels)
+            self.labels, self.workload = dict(event.labels), None
 
     def learn(self, snapshot: Snapshot) -> None:
         """What an inspection says of it, whatever run it is in."""
-        if self.attempt is not None and not snapshot.running:
+        if self.attempt is not None and snapshot.start_error:
             self.attempt.answer = snapshot
         self.name = snapshot.name or self.name
         self.image = snapshot.image or self.image
-        self.labels = dict(snapshot.labels)
+        self.labels, self.workload = dict(snapshot.labels), None
         self.created_ns = snapshot.created_ns
         self.memory_limit_bytes = snapshot.memory_limit_bytes
         self.stop_signal = snapshot.stop_signal
@@ -93,29 +100,38 @@ class Container:
         """The run to which something at ``at_ns`` belongs: the open one, unless it began only later."""
         if self.run is not None and (at_ns >= self.run.began_ns or not self.ending):
             return self.run
-        return self.ending[-1] if self.ending else None
+        past = [*self.ending, *([self.last_run] if self.last_run else [])]
+        return max((run for run in past if run.began_ns <= at_ns), key=lambda run: run.began_ns, default=None)
 
 
 @dataclass(slots=True)
 class StartAttempt:
-    """A try to start: the latest answer about it, and when it was over without a start."""
+    """Tries to start: the latest answer about them, and when each was over without a start."""
 
     answer: Snapshot | None = None
-    failed_ns: int | None = None
+    failed_ns: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
 class Run:
     """One run while it is being put together.
 
-    ``seen_ending`` says that its end was told by an event; otherwise a list has told of it, and the
-    event may yet come. ``enrich_by`` and ``oom_by`` are how long it waits for what it may yet learn.
+    ``after_ns`` is when the run before it began or ended, if known: what started no later is not this
+    run. ``found``: a list told of its beginning, and the event may yet come. ``seen_ending``: its end
+    was told by an event; otherwise a list has told of it, and the event may yet come, unless it is
+    ``settled``. ``lost``: a later run is known, so that no answer speaks of this one any more.
+    ``enrich_by`` and ``oom_by`` are how long it waits for what it may yet learn.
     """
 
     container: Container
     attempt: int
     began_ns: int
     started_ns: int | None
+    after_ns: int | None = None
+    found: bool = False
+    settled: bool = False
+    lost: bool = False
+    never_started: bool = False
     announced: bool = False
     kills: list[Kill] = field(default_factory=list)
     oom_kills: list[OomKill] = field(default_factory=list)
@@ -140,9 +156,11 @@ class Run:
             attempt=self.attempt,
             name=container.name or container.id[:12],
             instance=rules.instance,
-            workload=workload_of(container.labels, container.image, rules.workload_order),
+            workload=container.workload
+            or workload_of(container.labels, container.image, rules.workload_order),
             image=container.image,
             began_ns=self.began_ns,
+            engine=rules.engine,
             created_ns=container.created_ns,
             started_ns=self.started_ns,
             memory_limit_bytes=container.memory_limit_bytes,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from exporter.engines.port import KernelKills
 from exporter.evidence import OomKill, RunRecord, UnexplainedKills, Witness, oom_count, requested_end, weigh
-from exporter.model import Exit
+from exporter.model import Evidence, Exit
 from exporter.track.records import Rules, Run
 
 OOM_CODE = 137
+UNSTARTED = Evidence(never_started=True, notes=("The engine could not start it.",))
 _MAX_KEPT = 1_000
 
 
@@ -49,13 +50,17 @@ class WaitingRoom:
             return
         before = oom_count(run.oom_kills)
         run.oom_kills.append(oom_kill)
-        if oom_count(run.oom_kills) > before and oom_kill.at_ns is not None:
-            self._kernel.explained(oom_kill.at_ns)
+        if oom_count(run.oom_kills) > before:
+            self.explained(run.ended_ns if oom_kill.at_ns is None else oom_kill.at_ns)
+
+    def explained(self, at_ns: int) -> None:
+        """Somebody accounts for a kill."""
+        self._kernel.explained(at_ns)
 
     def _due(self, run: Run) -> float:
         """Until when something may come that would change the verdict; in the past if nothing can."""
         enriched = run.enrich_by if run.container.inspections else 0.0
-        told = run.oom_by if not run.seen_ending or self._oom_possible(run) else 0.0
+        told = run.oom_by if not run.settled and (not run.seen_ending or self._oom_possible(run)) else 0.0
         return max(enriched, told)
 
     def _oom_possible(self, run: Run) -> bool:
@@ -67,6 +72,9 @@ class WaitingRoom:
     def _finished(self, run: Run) -> Exit:
         self._runs.remove(run)
         run.container.ending.remove(run)
+        last = run.container.last_run
+        if last is None or last.began_ns < run.began_ns:
+            run.container.last_run = run
         self._take_kernels_word(run)
         record = RunRecord(
             run.code,
@@ -80,7 +88,7 @@ class WaitingRoom:
             run.job(self._rules),
             run.code,
             run.ended_ns,
-            weigh(record),
+            UNSTARTED if run.never_started else weigh(record),
             oom_count(run.oom_kills),
             recovered=not run.seen_ending,
         )
@@ -89,9 +97,8 @@ class WaitingRoom:
         """A kill that nobody else accounts for is this run's; one with 137 goes before others."""
         if not self._rules.kernel_counts or not run.seen_ending or not self._oom_possible(run):
             return
-        at_ns = self._kernel.near(run.ended_ns)
-        likelier = run.code != OOM_CODE and any(
-            other.code == OOM_CODE and self._oom_possible(other) for other in self._runs
-        )
-        if at_ns is not None and not likelier:
-            self.oom_killed(run, OomKill(Witness.COUNTER, at_ns))
+        moves = self._kernel.all_near(run.ended_ns)
+        likelier = sum(other.code == OOM_CODE and self._oom_possible(other) for other in self._runs)
+        left = moves if run.code == OOM_CODE else moves[likelier:]
+        if left:
+            self.oom_killed(run, OomKill(Witness.COUNTER, left[0]))

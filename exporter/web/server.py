@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 
@@ -35,9 +36,9 @@ def listen(address: str) -> socket.socket:
     try:
         listener = socket.create_server((host, int(port)), family=family, dualstack_ipv6=dual)
     except OSError as error:
-        raise ListenError(
-            f"cannot listen on {address}: {error.strerror}; see --web.listen-address"
-        ) from error
+        # socket puts the address into the text a second time; names that cannot be resolved have no errno.
+        cause = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise ListenError(f"cannot listen on {address}: {cause}; see --web.listen-address") from error
     # Without it each answer on a connection that is kept waits 40 ms for the client's kernel.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

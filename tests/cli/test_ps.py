@@ -12,7 +12,7 @@ from exporter.store import Batch
 from tests.cli.command import COMMAND, Done, at_terminal, invoke, run
 from tests.cli.elsewhere import NOBODY, OTHERS, Other, other_server
 from tests.cli.outputs import PS, flat, golden
-from tests.store.samples import BEGAN_NS, ended, job
+from tests.store.samples import BEGAN_NS, OOM, ended, job
 from tests.web.served import Served
 
 # The package has the command itself under this name.
@@ -182,7 +182,8 @@ class Clock:
         self.pauses.append(seconds)
         if len(self.pauses) > 1:
             raise KeyboardInterrupt
-        self._served.store.commit(Batch(ended=[ended(job("b", name="odd", began_ns=BEGAN_NS + 5), 0)]))
+        odd = job("b", name="odd", began_ns=BEGAN_NS + 5)
+        self._served.store.commit(Batch(ended=[ended(odd, 137, OOM)]))
 
 
 def test_watching_shows_what_changes_and_ends_well_by_ctrl_c(
@@ -190,13 +191,9 @@ def test_watching_shows_what_changes_and_ends_well_by_ctrl_c(
 ) -> None:
     clock = Clock(served)
     monkeypatch.setattr(PS_MODULE, "time", clock)
-    watched = said(invoke("ps", "-w", "--code", "0", "--url", served.url))
+    watched = said(invoke("ps", "-wv", "--reason", "OOMKilled", "--url", served.url))
     assert clock.pauses == [2, 2]
-    assert flat(watched) == (
-        "NAME     WORKLOAD      STATUS  CODE  REASON     RAN    FINISHED\n"
-        "odd      shop/worker   done    0     Completed  1m30s  0s ago\n"
-        "nightly  night/report  done    0     Completed  1m30s  0s ago\n"
-    )
+    assert flat(watched) == golden("ps_verbose_watched")
 
 
 # Nobody there, or somebody else

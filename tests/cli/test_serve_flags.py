@@ -320,6 +320,5 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
             "--storage.url",
             f"sqlite:///{tmp_path}/other.db",
         )
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"Error: cannot listen on {address}: Address already in use")
-    assert done.err.endswith("; see --web.listen-address\n")
+    cause = f"cannot listen on {address}: Address already in use; see --web.listen-address"
+    assert done == Done(1, "", f"Error: {cause}\n")

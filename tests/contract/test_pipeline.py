@@ -11,7 +11,7 @@ import structlog
 from starlette.requests import Request
 
 from exporter import pipeline
-from exporter.engines.port import Event, Happening
+from exporter.engines.port import Event, Happening, KernelKills
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Key
@@ -347,6 +347,23 @@ def test_what_was_found_afterwards_and_what_is_lost_is_counted(piping: Piping) -
         {(HOST,): 1},
         {(HOST,): 1},
     )
+
+
+def test_an_oom_kill_that_one_engine_explains_is_no_end_of_another_on_the_same_host(tmp_path: Path) -> None:
+    counts = Connected(CONNECTED.info, kernel_counts=True)
+    kill = KernelKills(1, (), at(0.95))
+    with Piping(tmp_path) as piping:
+        for address in (ADDRESS, OTHER_ADDRESS):
+            piping.says(counts, Listed((), at(-100)), address=address)
+        piping.sees(start(0)).says(kill).sees(oom(0.96), die(1, 137))
+        events = (start(0, B), die(1.1, 137, B))
+        piping.says(kill, *(Seen(event, inspecting=False) for event in events), address=OTHER_ADDRESS)
+        assert piping.ended(2)
+        reasons = {
+            record.job.container_id: record.ended and record.ended.verdict.reason
+            for record in piping.store.records()
+        }
+    assert reasons == {A: "OOMKilled", B: "SIGKILL"}
 
 
 def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:

@@ -355,6 +355,26 @@ def test_a_kernel_move_that_another_containers_event_explains_is_nobody_elses(*,
     assert telling.events(die(1, 137, B)).came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
 
 
+def test_an_event_that_is_ahead_of_its_move_explains_that_one_alone() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B), oom(0.94)).kernel(0.95, counted=1)
+    telling.kernel(1.2, counted=1).events(die(1.3, 137, B)).passes(1)
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0, B), 137, 1.3, COUNTED, oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_an_event_does_not_explain_a_kernel_move_long_after_it() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B), oom(0.94)).kernel(9.9, counted=1)
+    telling.events(die(10, 137, B)).passes(1)
+    assert telling.came() == [
+        job(0),
+        job(0, B),
+        ended(job(0, B), 137, 10, COUNTED, oom_killed=True, oom_kills=1),
+    ]
+
+
 def test_an_event_explains_the_kernel_move_nearest_to_it_and_not_an_older_one() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
     telling.kernel(15, counted=1).events(oom(15.01), die(16, 137, B))
@@ -522,6 +542,36 @@ def test_a_job_that_is_renamed_before_it_is_told_is_told_once() -> None:
 def test_a_container_without_a_name_is_called_by_its_short_id() -> None:
     telling = Telling().events(Event(Happening.START, A, at(0)))
     assert telling.came() == [job(0, named="aaaaaaaaaaaa", image="", workload="unnamed")]
+
+
+def test_the_workload_is_what_a_label_says_in_an_event() -> None:
+    labels = {"exit-exporter.workload": "nightly"}
+    telling = Telling().events(replace(start(0), labels=labels), die(1, 0))
+    labelled = job(0, workload="nightly")
+    assert telling.came() == [labelled, ended(labelled, 0, 1)]
+
+
+def test_the_workload_is_what_a_label_says_in_an_answer() -> None:
+    telling = Telling().asking(start(0)).answer(running(0, labels={"exit-exporter.workload": "nightly"}))
+    assert telling.came() == [job(0, created=True, workload="nightly")]
+
+
+# --- signals
+
+
+def test_the_signal_by_which_a_container_wants_to_be_stopped_asks_for_its_end() -> None:
+    telling = Telling().asking(start(0)).answer(replace(running(0), stop_signal=10))
+    note = "The engine was asked to send SIGUSR1 0.500 s before the end."
+    assert telling.events(kill(0.5, 10), die(1, 3)).came() == [
+        job(0, created=True),
+        ended(job(0, created=True), 3, 1, note, asked_to_stop=True),
+    ]
+
+
+def test_a_signal_without_a_name_keeps_its_number() -> None:
+    telling = Telling().events(start(0), kill(0.5, 40), die(1, 3)).passes(1)
+    note = "The engine was asked to send signal 40 0.500 s before the end."
+    assert telling.came() == [job(0), ended(job(0), 3, 1, note)]
 
 
 # --- codes that may be wrong
@@ -827,6 +877,11 @@ def test_a_list_that_shows_a_failed_start_gives_one_exit_wherever_its_events_com
     if place > len(events):
         telling.listed(unstartable(127), as_of=5)
     assert [(each.job.attempt, each.code) for each in telling.passes(2).ends()] == [(1, 127)]
+
+
+def test_a_container_that_vanished_after_its_end_is_forgotten() -> None:
+    telling = Telling().events(start(0), die(1, 0), create(2, B)).listed(as_of=5)
+    assert (telling.came(), telling.tracker._containers) == ([job(0), ended(job(0), 0, 1)], {})
 
 
 def test_what_ended_longer_ago_than_records_are_kept_is_left_alone() -> None:

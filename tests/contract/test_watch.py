@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from exporter import watch
+from exporter.engines.docker import DockerEngine
 from exporter.engines.docker_messages import event as parsed
 from exporter.engines.docker_messages import snapshot
 from exporter.engines.kernel import KernelWitness
@@ -185,7 +186,7 @@ def test_an_engine_that_is_not_there_is_awaited(
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     absent.info["SystemTime"] = ASKED_AT
-    away = Disconnected(f"{absent.url}: no such socket; is the engine running?")
+    away = Disconnected(f"no such socket; is the engine running?")
     with Watching(absent) as watching:
         pauses = [watching.pauses.over() for _ in range(8)]
         assert watching.hears(9) == [away] * 9
@@ -212,7 +213,7 @@ def test_an_engine_that_is_not_there_is_said_once(absent: ScriptedEngine) -> Non
         for _ in range(4):
             watching.pauses.over()
         watching.hears(5)
-    cause = f"{absent.url}: no such socket; is the engine running?"
+    cause = f"no such socket; is the engine running?"
     assert [entry for entry in said if entry["log_level"] != "debug"] == [
         {
             "event": "engine not reachable, trying again",
@@ -267,7 +268,7 @@ def test_an_engine_that_stops_and_starts_is_found_again(engine: ScriptedEngine, 
     engine.stop()
     assert isinstance(watching.hears(1)[0], Disconnected)
     watching.pauses.over()
-    away = Disconnected(f"{engine.url}: no such socket; is the engine running?")
+    away = Disconnected(f"no such socket; is the engine running?")
     assert watching.hears(1) == [away]
     engine.start()
     watching.pauses.over()
@@ -294,7 +295,7 @@ def test_after_a_connection_the_pauses_are_short_again(
 @pytest.mark.parametrize("path", ["/info", "/events", "/containers/json"])
 def test_a_refusal_is_a_disconnect_that_names_it(engine: ScriptedEngine, path: str, status: int) -> None:
     engine.fail_next(path, status)
-    refused = Disconnected(f"{engine.url}: {path}: HTTP {status}: scripted failure")
+    refused = Disconnected(f"{path}: HTTP {status}: scripted failure")
     with Watching(engine) as watching:
         watching.pauses.over()
         heard = watching.hears_until(Listed)
@@ -305,7 +306,7 @@ def test_a_refusal_is_a_disconnect_that_names_it(engine: ScriptedEngine, path: s
 def test_a_refusal_by_a_proxys_page_is_shown_as_it_is(engine: ScriptedEngine) -> None:
     engine.fail_next("/events", 403, body=b"<h1>Forbidden</h1>\n")
     with Watching(engine) as watching:
-        assert watching.hears(1) == [Disconnected(f"{engine.url}: /events: HTTP 403: <h1>Forbidden</h1>")]
+        assert watching.hears(1) == [Disconnected(f"/events: HTTP 403: <h1>Forbidden</h1>")]
 
 
 def test_a_version_that_cannot_be_asked_for_is_a_disconnect(engine: ScriptedEngine) -> None:
@@ -447,6 +448,46 @@ def test_a_line_that_is_too_long_is_a_disconnect(
 def test_a_network_without_a_container_is_none_of_ours(engine: ScriptedEngine, watching: Watching) -> None:
     engine.emit({"Type": "network", "Action": "connect", "Actor": {"ID": "a"}, "timeNano": LONG_AGO})
     assert watching.hears(1) == [Seen(Event(Happening.OTHER), inspecting=False)]
+
+
+# --- bugs
+
+
+class BugError(Exception):
+    """What no code expects."""
+
+
+def fail(*_: object) -> None:
+    """Do what no code expects."""
+    raise BugError
+
+
+@pytest.mark.parametrize("call", ["info", "events", "containers"])
+def test_a_bug_while_connecting_is_a_disconnect_and_no_silence(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(DockerEngine, call, fail)
+    with Watching(engine) as watching:
+        watching.hears_until(Disconnected)
+        monkeypatch.undo()
+        watching.pauses.over()
+        assert watching.hears(2) == list(FIRST)
+
+
+def test_a_bug_while_reading_is_a_disconnect_and_no_silence(
+    engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.engines.docker_messages.event", fail)
+    engine.emit(event("create", 1))
+    assert [type(each) for each in watching.hears(1)] == [Disconnected]
+
+
+def test_a_bug_while_asking_gives_no_answer(
+    engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DockerEngine, "inspect", fail)
+    engine.emit(event("start", 1))
+    assert watching.sorted_answers(2)[1] == Inspected(identity(1), None)
 
 
 # --- asking

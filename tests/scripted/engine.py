@@ -52,9 +52,11 @@ class ScriptedEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop, and leave nothing behind."""
-        self.stop()
-        if self._own is not None:
-            self._own.cleanup()
+        try:
+            self.stop()
+        finally:
+            if self._own is not None:
+                self._own.cleanup()
 
     @property
     def url(self) -> str:

@@ -37,6 +37,7 @@ def job(digit: str = "a", **changes: Any) -> Job:
         workload=Workload("shop/worker", "registry.example/shop/worker"),
         image="registry.example/shop/worker:1.4",
         began_ns=BEGAN_NS,
+        engine="unix:///var/run/docker.sock",
         created_ns=BEGAN_NS - SECOND_NS,
         started_ns=BEGAN_NS,
         memory_limit_bytes=256 << 20,

@@ -62,6 +62,7 @@ JOBS = st.builds(
     workload=st.builds(Workload, TEXTS, TEXTS),
     image=TEXTS,
     began_ns=TIMES,
+    engine=TEXTS,
     created_ns=st.none() | TIMES,
     started_ns=st.none() | TIMES,
     memory_limit_bytes=st.none() | TIMES,
@@ -343,8 +344,9 @@ def test_paging_shows_every_job_once_in_order_whatever_begins_meanwhile(
         store.prune(2**62)
         store.commit(Batch(ended=there))
         while page := store.jobs(ANY, limit, before):
-            assert len(page) <= limit
             seen += page
+            assert len(page) <= limit
+            assert len(seen) <= len(there)
             before = (page[-1].job.began_ns, page[-1].job.id)
             newcomer = job("b", attempt=len(seen), began_ns=10)
             store.commit(Batch(ended=[ended(newcomer, 1)]))

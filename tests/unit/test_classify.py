@@ -326,6 +326,15 @@ AT_START = "the engine could not start it"
             ],
         ),
         (
+            126,
+            [
+                (PLAINLY, "failed", "CommandNotExecutable"),
+                (FOR_MEMORY, "failed", "OOMKilled"),
+                (ON_REQUEST, "terminated", "CommandNotExecutable"),
+                (AT_START, "failed", "CommandNotExecutable"),
+            ],
+        ),
+        (
             128,
             [
                 (PLAINLY, "failed", "FatalError"),

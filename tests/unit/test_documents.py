@@ -145,9 +145,7 @@ def test_every_problem_is_told_at_once_each_with_its_line(path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["- a\n", "a\n", "42\n", "!!set {a, b}\n", '""\n', "true\n", "0\n"]
-)
+@pytest.mark.parametrize("text", ["- a\n", "a\n", "42\n", "!!set {a, b}\n", '""\n', "true\n", "0\n"])
 def test_a_file_that_is_no_mapping_is_refused(path: Path, text: str) -> None:
     path.write_text(f"# a shelf\n{text}")
     with pytest.raises(DocumentError) as refused:

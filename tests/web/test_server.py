@@ -1,6 +1,5 @@
 """The socket and the server on it: where they listen, whom they answer, and that they end."""
 
-import re
 import signal
 import socket
 import threading
@@ -61,18 +60,14 @@ def refusal(address: str) -> str:
 def test_an_address_that_is_taken_is_named() -> None:
     with closing(listen("127.0.0.1:0")) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        assert re.fullmatch(
-            rf"cannot listen on {re.escape(address)}: Address already in use.*; see --web.listen-address",
-            refusal(address),
-        )
+        expected = f"cannot listen on {address}: Address already in use; see --web.listen-address"
+        assert refusal(address) == expected
 
 
 def test_an_address_of_another_machine_is_named() -> None:
     # 192.0.2.0/24 is for documents, and no machine's own.
-    assert re.fullmatch(
-        r"cannot listen on 192\.0\.2\.1:0: Cannot assign requested address.*; see --web.listen-address",
-        refusal("192.0.2.1:0"),
-    )
+    expected = "cannot listen on 192.0.2.1:0: Cannot assign requested address; see --web.listen-address"
+    assert refusal("192.0.2.1:0") == expected
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])

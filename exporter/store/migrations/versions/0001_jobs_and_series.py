@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("instance", sa.String, nullable=False),
+        sa.Column("engine", sa.String, nullable=False),
         sa.Column("workload", sa.String, nullable=False),
         sa.Column("image", sa.String, nullable=False),
         sa.Column("repository", sa.String, nullable=False),
