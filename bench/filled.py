@@ -12,7 +12,7 @@ from bench.replay import trickle
 from bench.tape import Tape
 from bench.verify import verify
 
-SCRAPING_SECONDS = 8.0
+SCRAPING_SECONDS = 5.0
 LEAST = 10
 AFTER_RESTART = 10
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -94,7 +95,11 @@ def test_a_renamed_job_is_still_one(piping: Piping) -> None:
     renamed = Event(Happening.RENAME, A, at(0.5), "new", "job:1")
     piping.sees(start(0), renamed)
     assert wait_until(
-        lambda: [record.job for record in piping.store.records()] == [job(0, named="new")], PATIENCE_SECONDS
+        lambda: (
+            [record.job for record in piping.store.records()]
+            == [replace(job(0, named="new"), engine=ADDRESS)]
+        ),
+        PATIENCE_SECONDS,
     )
     assert piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}
 

@@ -419,6 +419,14 @@ def test_a_line_of_the_kernels_log_names_the_container() -> None:
     ]
 
 
+def test_a_line_of_the_kernels_log_ends_the_wait_for_a_report() -> None:
+    telling = Telling().events(start(0), die(1, 137))
+    assert telling.came() == [job(0)]
+    assert telling.kernel(1.01, logged=(A,)).came() == [
+        ended(job(0), 137, 1, LOGGED, oom_killed=True, oom_kills=1)
+    ]
+
+
 def test_a_line_of_the_kernels_log_that_names_a_stranger_explains_its_move() -> None:
     telling = Telling(kernel_counts=True).events(start(0)).kernel(0.95, counted=1, logged=(C,))
     assert telling.events(die(1, 137)).came() == [job(0), ended(job(0), 137, 1)]
@@ -501,6 +509,12 @@ def test_a_removal_without_an_end_before_it_makes_that_end_unknown() -> None:
 def test_a_removal_after_the_end_adds_nothing() -> None:
     telling = Telling().events(start(0), die(1, 3), destroy(1.1)).passes(1)
     assert telling.came() == [job(0), ended(job(0), 3, 1)]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_removed_container_is_forgotten_once_its_end_is_told(code: int) -> None:
+    telling = Telling().events(start(0), die(1, code), destroy(1.1)).passes(1)
+    assert (telling.came(), telling.tracker._containers) == ([job(0), ended(job(0), code, 1)], {})
 
 
 def test_an_oom_report_after_the_removal_still_explains_the_end() -> None:
@@ -985,6 +999,11 @@ def test_a_list_that_shows_a_whole_run_gives_one_exit_wherever_its_events_come(p
         [(1, 3, False, False)],
         [],
     )
+
+
+def test_after_the_list_a_die_without_a_start_is_a_second_one_of_an_end_on_record() -> None:
+    telling = Telling(past=RAN_BEFORE).listed(exited(0, 0.99, 0), as_of=5).events(die(6, 137)).passes(2)
+    assert telling.came() == []
 
 
 def test_a_list_that_shows_the_run_before_does_not_end_the_one_that_has_begun_since() -> None:

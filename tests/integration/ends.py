@@ -90,7 +90,7 @@ def _docker_stop_in_vain(_client: docker.DockerClient, container: Container) -> 
 
 
 def _kill_from_outside(client: docker.DockerClient, container: Container) -> None:
-    os.kill(client.api.inspect_container(container.id)["State"]["Pid"], signal.SIGKILL)
+    os.kill(client.api.inspect_container(str(container.id))["State"]["Pid"], signal.SIGKILL)
 
 
 def _hang_up(_client: docker.DockerClient, container: Container) -> None:

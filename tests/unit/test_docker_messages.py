@@ -538,6 +538,16 @@ def inspect(state: Mapping[str, Any], config: Mapping[str, Any], **rest: Any) ->
             {"started_ns": None, "finished_ns": None, "start_error": True, "code": 127},
             id="never started",
         ),
+        pytest.param(
+            inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 127}, {}),
+            {"started_ns": None, "finished_ns": None, "start_error": True, "code": 127},
+            id="never started and on its way out",
+        ),
+        pytest.param(
+            inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 0}, {}),
+            {"started_ns": None, "finished_ns": None, "code": 0},
+            id="not started yet",
+        ),
         pytest.param(inspect({}, {"Labels": None}), {"labels": {}}, id="no labels"),
         pytest.param(inspect({}, {"Image": ""}), {"image": INSPECT["Image"]}, id="no name for the image"),
         pytest.param(inspect({}, {"Image": None}, Image=None), {"image": ""}, id="no image at all"),

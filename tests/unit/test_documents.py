@@ -197,7 +197,7 @@ SIGNS = [
     "*a",
 ]
 SPACES = ["\n", "\n  ", "\n    ", "\t", "#", " ", "\\"]
-TYPES = ["int", "bool", "float", "timestamp", "binary", "set", "omap", "pairs", "null"]
+TYPES = ["int", "bool", "float", "timestamp", "binary", "set", "omap", "pairs", "null", "map", "seq"]
 SCALARS = ["2026-13-45", "1:30", ".inf", ".nan", "0b_", "1_000", "~"]
 FRAGMENTS = st.sampled_from([*WORDS, *SIGNS, *SPACES, *SCALARS, *(f"!!{kind} " for kind in TYPES)])
 
@@ -209,6 +209,11 @@ FRAGMENTS = st.sampled_from([*WORDS, *SIGNS, *SPACES, *SCALARS, *(f"!!{kind} " f
 @example("name: !!timestamp soon")
 @example("name: 2026-13-45")
 @example("name: 0b_")
+@example("name: !!map [a]")
+@example("name: !!map x")
+@example("? !!map x\n: y")
+@example("? !!set x\n: y")
+@example("? !!omap x\n: y")
 def test_anything_that_looks_like_yaml_is_read_or_refused(scratch: Path, text: str) -> None:
     scratch.write_text(text, encoding="utf-8")
     assert_taken_or_refused(scratch)

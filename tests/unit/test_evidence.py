@@ -285,6 +285,31 @@ def test_what_has_been_explained_explains_nothing_more() -> None:
     assert kills.near(END) is None
 
 
+def test_the_kill_nearest_to_what_accounts_for_one_is_the_one_explained() -> None:
+    kills = unexplained()
+    for seconds in (-3, -1, 2):
+        kills.counted(1, END + seconds * SECOND)
+    kills.explained(END)
+    assert kills.all_near(END) == [END + 2 * SECOND, END - 3 * SECOND]
+
+
+@pytest.mark.parametrize(("distance", "left"), [(WINDOW, []), (WINDOW + 1, [END])])
+def test_a_kill_far_from_what_accounts_for_one_is_another(distance: int, left: list[int]) -> None:
+    kills = unexplained()
+    kills.counted(1, END)
+    kills.explained(END + distance)
+    assert kills.all_near(END) == left
+
+
+def test_all_kills_that_may_explain_an_end_are_told_the_latest_first() -> None:
+    kills = unexplained()
+    for at_ns in (END - WINDOW, END, END + WINDOW):
+        kills.counted(1, at_ns)
+    assert kills.all_near(END) == [END + WINDOW, END, END - WINDOW]
+    assert kills.all_near(END + 1) == [END + WINDOW, END]
+    assert kills.all_near(END - 1) == [END, END - WINDOW]
+
+
 def test_a_line_of_the_log_may_be_ahead_of_its_count() -> None:
     kills = unexplained()
     kills.explained(END)

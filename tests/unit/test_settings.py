@@ -354,6 +354,16 @@ def test_a_file_that_is_not_there_is_refused(file: Path) -> None:
     assert problems({"config.file": str(file)}, {}) == [f"{file}: cannot be read: No such file or directory"]
 
 
+NO_HOME = "~nobody-has-this-name/settings.yaml"
+
+
+@pytest.mark.parametrize("name", ["config.file", "docker.cert-path", "catalogue.file"])
+def test_a_home_of_nobody_is_refused_under_the_name_by_which_it_was_given(name: str) -> None:
+    cause = f"{NO_HOME!r} is in no home that there is"
+    assert problems({name: NO_HOME}, {}) == [f"--{name}: {cause}"]
+    assert problems({}, {VARIABLES[name]: NO_HOME}) == [f"{VARIABLES[name]}: {cause}"]
+
+
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     assert problems({}, {"EXIT_EXPORTER_CONFIG_FILE": str(tmp_path)}) == [
         f"{tmp_path}: cannot be read: Is a directory"
