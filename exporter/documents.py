@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,14 +114,19 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         """Refuse a key given twice, of which YAML keeps the last, and one that it reads as a truth value."""
+        if not isinstance(node, yaml.MappingNode):
+            # Text or a list that a tag calls a mapping; PyYAML says what it is.
+            return super().construct_mapping(node, deep)
         seen: set[object] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _refusal(key.start_mark, "a key must be plain text")
-            value = self.keys[id(key)] = self.construct_object(key)
+            value = self.keys[id(key)] = self.construct_object(key, deep=True)
             if isinstance(value, bool):
                 cause = f"YAML reads {key.value!r} as {str(value).lower()}; put it in quotes"
                 raise _refusal(key.start_mark, cause)
+            if not isinstance(value, Hashable):
+                raise _refusal(key.start_mark, "a key must be plain text")
             if value in seen:
                 raise _refusal(key.start_mark, f"{key.value!r} is given twice")
             seen.add(value)

@@ -23,6 +23,7 @@ from exporter.workload import DEFAULT_ORDER, Source
 
 PREFIX = "EXIT_EXPORTER_"
 CONFIG_FILE = "config.file"
+_FILE_VARIABLE = f"{PREFIX}CONFIG_FILE"
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
 _MAX_PORT = 65535
 # Nanoseconds of more than that would not fit into the database's integers.
@@ -257,9 +258,10 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     variables = {
         option.name: environment[option.variable] for option in known if option.variable in environment
     }
-    file = flags.get(CONFIG_FILE) or variables.get(CONFIG_FILE)
+    named = [(f"--{CONFIG_FILE}", flags.get(CONFIG_FILE)), (_FILE_VARIABLE, variables.get(CONFIG_FILE))]
+    place, file = next(((place, file) for place, file in named if file), ("", ""))
     layers = [
-        _from_file(_config_file(file)) if file else {},
+        _from_file(_config_file(file, place)) if file else {},
         _from_pairs(variables, {option.name: option.variable for option in known}),
         _from_pairs(flags, {option.name: option.flag for option in known}),
     ]
@@ -270,11 +272,11 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     return _validated(merged, {})
 
 
-def _config_file(path: str) -> Path:
+def _config_file(path: str, place: str) -> Path:
     try:
         return _expanded(path)
     except ValueError as error:
-        raise SettingsError([f"--{CONFIG_FILE}: {error}"]) from error
+        raise SettingsError([f"{place}: {error}"]) from error
 
 
 def read(path: Path) -> Settings:

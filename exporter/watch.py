@@ -11,9 +11,8 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import structlog
@@ -108,7 +107,7 @@ class Watch:
         self._make_witness = witness
         self._stopping = threading.Event()
         self._stream: EventStream | None = None
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="inspect")
+        self._workers = _Workers(WORKERS)
         # A daemon thread: one that hangs in a dead connection must not hold up the end.
         self._thread = threading.Thread(target=self._run, name=f"watch {engine.address}", daemon=True)
 
@@ -119,6 +118,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch; returns at once, whether the engine is there or not."""
+        self._workers.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -126,7 +126,7 @@ class Watch:
         self._stopping.set()
         if self._stream is not None:
             self._stream.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._workers.stop()
 
     def _run(self) -> None:
         pauses = _pauses()
@@ -169,8 +169,7 @@ class Watch:
             self._say(Connected(info, kernel_counts=witness is not None and witness.can_count))
             log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
             with _Sampling(witness, self._say) as kernel:
-                with suppress(RuntimeError):  # the pool is closed: we are stopping
-                    self._pool.submit(self._list, info.time_ns, stream)
+                self._workers.submit(partial(self._list, info.time_ns, stream))
                 self._read(stream, kernel)
             if self._list_failure is not None:
                 raise self._list_failure
@@ -187,20 +186,11 @@ class Watch:
         for event in stream:
             if event.happening in _KERNEL_MAY_KNOW:
                 kernel.ask()
-            inspecting = curiosity.wants(event, self._backlog())
+            inspecting = curiosity.wants(event, self._workers.backlog)
             self._say(Seen(event, inspecting))
-            if inspecting:
-                self._submit(event.container_id)
-
-    def _backlog(self) -> int:
-        return self._pool._work_queue.qsize()  # noqa: SLF001  # the pool tells its backlog nowhere else
-
-    def _submit(self, container_id: str) -> None:
-        try:
-            self._pool.submit(self._inspect, container_id)
-        except RuntimeError:
-            # The pool is closed: we are stopping.
-            self._say(Inspected(container_id, None))
+            if inspecting and not self._workers.submit(partial(self._inspect, event.container_id)):
+                # We are stopping: the promised answer is that there is none.
+                self._say(Inspected(event.container_id, None))
 
     def _inspect(self, container_id: str) -> None:
         try:
@@ -236,6 +226,49 @@ class Watch:
 
     def _say(self, content: Content) -> None:
         self._inbox.put(Message(self._engine.address, content))
+
+
+class _Workers:
+    """Threads that ask the engine, beside the one that reads.
+
+    Daemon threads, unlike those of an executor: one that hangs in a dead connection must not hold up the
+    end of the process.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inspect {number}", daemon=True)
+            for number in range(count)
+        ]
+
+    @property
+    def backlog(self) -> int:
+        """How many tasks wait for a thread."""
+        return self._tasks.qsize()
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Callable[[], None]) -> bool:
+        """Have a task done, one that handles its own errors; False once it is stopped."""
+        if self._stopped.is_set():
+            return False
+        self._tasks.put(task)
+        return True
+
+    def stop(self) -> None:
+        """Begin no further task."""
+        self._stopped.set()
+        for _ in self._threads:
+            self._tasks.put(lambda: None)
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            self._tasks.get()()
 
 
 class _Curiosity:

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from exporter import durations
 from exporter.cli.client import Client, url_option
-from exporter.cli.tables import Job, jobs_table, show
+from exporter.cli.tables import Job, console, jobs_table, show
 from exporter.model import Status
 
 RECENT = "24h"
@@ -63,7 +63,7 @@ def _jobs(client: Client, wanted: dict[str, Any]) -> list[Job]:
 
 
 def _watch(client: Client, wanted: dict[str, Any], *, verbose: bool) -> None:
-    with Live(auto_refresh=False) as live:
+    with Live(console=console(), auto_refresh=False) as live:
         try:
             while True:
                 live.update(jobs_table(_jobs(client, wanted), verbose=verbose), refresh=True)

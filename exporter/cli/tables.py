@@ -26,6 +26,12 @@ Job = Mapping[str, Any]
 Columns = tuple[tuple[str, Callable[[Job], Text | str]], ...]
 
 
+def console() -> Console:
+    """Standard output; what goes to a file or a pipe is not folded."""
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
 def show(what: RenderableType) -> None:
     """Print to standard output; what goes to a file or a pipe is not folded and has no colours."""
     terminal = Console(highlight=False)

@@ -9,6 +9,7 @@ container answers only when it is done with it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,12 @@ from hypothesis import strategies as st
 
 from exporter.classify import classify
 from exporter.engines.port import Event, Happening, Snapshot
-from exporter.model import Exit
+from exporter.model import Exit, Job, Remembered
 from exporter.reasons import builtin
 from exporter.watch import _Curiosity
 from tests.contract.telling import BEGINNING, IMAGE, Telling
 
-STEP_NS = 2_000_000
+STEP_NS = 50_000_000
 # The engine takes its times for the inspection a little before the event's.
 AHEAD_NS = 300
 # Longer than anything is waited for.
@@ -97,6 +98,19 @@ class Listing:
 
 
 @dataclass(frozen=True)
+class Outage:
+    """An exporter that is killed before a step, and comes back some steps later."""
+
+    killed: int
+    away: int
+
+    def within(self, timeline: Timeline) -> tuple[int, int]:
+        """The step before which it is killed, and the first one that it sees again."""
+        killed = min(self.killed, len(timeline) - 1)
+        return killed, min(killed + self.away, len(timeline) - 1)
+
+
+@dataclass(frozen=True)
 class History:
     """Lives, and how they are told: who moves next, how inspections go, when a long time passes."""
 
@@ -113,6 +127,10 @@ class History:
             for number, life in enumerate(self.lives)
             for attempt, each in enumerate(life.starts, 1)
         )
+
+    def codes(self) -> Counter[tuple[str, int | None]]:
+        """Container and code of each exit."""
+        return Counter((container, code) for container, _, code, _, _ in self.truth().elements())
 
 
 def name_of(container: int) -> str:
@@ -176,6 +194,44 @@ class Step:
     standing: Snapshot | None
 
 
+class Timeline:
+    """Everything that the engine does, in the order in which it tells of it."""
+
+    def __init__(self, history: History) -> None:
+        self.steps = steps(history)
+        self._own: list[list[int]] = [[] for _ in history.lives]
+        for place, step in enumerate(self.steps):
+            self._own[step.container].append(place)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def own(self, container: int) -> list[tuple[int, Step]]:
+        """The steps of one container, with their places."""
+        return [(place, self.steps[place]) for place in self._own[container]]
+
+    def standing_at(self, container: int, place: int) -> Snapshot | None:
+        """What an inspection made after the step at ``place`` is answered."""
+        own = self._own[container]
+        index = bisect_right(own, place) - 1
+        if index < 0:
+            return None
+        step = self.steps[own[index]]
+        return self.steps[own[index + 1]].standing if step.move.busy else step.standing
+
+    def is_failing(self, place: int) -> bool:
+        """Whether the step is part of a failed start: of such, nobody tries again before the answers came."""
+        own = self._own[self.steps[place].container]
+        index = own.index(place) if self.steps[place].move.busy else own.index(place) - 1
+        tried, result = self.steps[own[index]].move, self.steps[own[index + 1]].move
+        return tried.busy and result.happening is Happening.START_ATTEMPT_OVER
+
+    def last_before_next_try(self, container: int, place: int) -> int:
+        """The last step before the container is started again."""
+        tries = (other for other in self._own[container] if other > place and self.steps[other].move.busy)
+        return next(tries, len(self.steps)) - 1
+
+
 def steps(history: History) -> list[Step]:
     """Everything that the engine does, in the order in which it tells of it."""
     left = [list(moves(number, life)) for number, life in enumerate(history.lives)]
@@ -221,71 +277,98 @@ def dated(move: Move, started_ns: int, now_ns: int) -> Snapshot | None:
     )
 
 
-def standing_at(done: Sequence[Step], container: int, place: int) -> Snapshot | None:
-    """What an inspection made after the step at ``place`` is answered."""
-    own = [(index, step) for index, step in enumerate(done) if step.container == container]
-    before = [step for index, step in own if index <= place]
-    if not before:
-        return None
-    if before[-1].move.busy:
-        return own[len(before)][1].standing
-    return before[-1].standing
-
-
 # --- how it is told
 
 
 def tell(history: History) -> Telling:
     """Tell a tracker of it, as the watch would, until nothing is left to wait for."""
-    done = steps(history)
-    telling = Telling()
-    arriving: dict[int, list[tuple[str, Snapshot | None]]] = {}
-    curiosity, inspections = _Curiosity(), count()
-    late: set[int] = set()
-    for place, step in enumerate(done):
-        inspecting = curiosity.wants(step.event, 0)
-        telling.tracker.event(step.event, telling.now, inspecting=inspecting)
-        if inspecting:
-            answering = history.answerings[next(inspections) % len(history.answerings)]
-            # One that is asked for while the engine is busy starting waits for that, and is then answered.
-            limit = last_before_next_try(done, step.container, place) if failing(done, place) else len(done)
-            made = place if step.move.busy else min(place + answering.made, limit)
-            standing = standing_at(done, step.container, made)
-            when = min(place + answering.arrives, limit)
-            arriving.setdefault(when, []).append((step.event.container_id, standing))
-        for container_id, answer in arriving.pop(place, []):
-            telling.answer(answer, container_id)
-        if history.listing is not None and place == min(history.listing.arrives, len(done) - 1):
-            hear_list(telling, done, history)
-        late = (late - {step.container}) | (set() if step.move.settled else {step.container})
-        telling.passes(0.001)
-        if place in history.pauses and not late:
-            telling.passes(LONG_SECONDS)
-    for answers in arriving.values():
-        for container_id, answer in answers:
-            telling.answer(answer, container_id)
+    telling, timeline = Telling(), Timeline(history)
+    Reader(telling, history, timeline).read(range(len(timeline)))
     return telling.passes(LONG_SECONDS)
 
 
-def failing(done: Sequence[Step], place: int) -> bool:
-    """Whether the step is part of a failed start: of such, nobody tries again before the answers came."""
-    own = [step for step in done if step.container == done[place].container]
-    index = own.index(done[place])
-    tried, result = own[index : index + 2] if own[index].move.busy else own[index - 1 : index + 1]
-    return tried.move.busy and result.move.happening is Happening.START_ATTEMPT_OVER
+def tell_with_an_outage(history: History, outage: Outage) -> list[Exit]:
+    """The same to two trackers: one that is killed, and one that begins later with what is on record."""
+    timeline = Timeline(history)
+    killed, back = outage.within(timeline)
+    before = Telling()
+    Reader(before, history, timeline).read(range(killed))
+    recorded = before.came()
+    past, left = on_record(recorded)
+    after = Telling(past=past, runs=left)
+    # The list is made after the stream was opened, which replays nothing.
+    listing = history.listing or Listing(0, (0,), 0)
+    again = replace(history, listing=replace(listing, begun=back, arrives=back + listing.arrives))
+    Reader(after, again, timeline).read(range(back, len(timeline)))
+    return [each for each in recorded if isinstance(each, Exit)] + after.passes(LONG_SECONDS).ends()
 
 
-def last_before_next_try(done: Sequence[Step], container: int, place: int) -> int:
-    """The last step before the container is started again."""
-    tries = (
-        index
-        for index, step in enumerate(done)
-        if index > place and step.container == container and step.move.busy
-    )
-    return next(tries, len(done)) - 1
+def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, Remembered], list[Job]]:
+    """What a store tells of all that was recorded: what it remembers by container, and which jobs run."""
+    jobs = {each.id: each for each in came if isinstance(each, Job)}
+    ends = {each.job.id: each for each in came if isinstance(each, Exit)}
+    jobs |= {key: end.job for key, end in ends.items()}
+    past: dict[str, Remembered] = {}
+    for key, each in jobs.items():
+        known = past.get(each.container_id, Remembered(0, None))
+        ended_ns = ends[key].finished_ns if key in ends else None
+        latest = max((time for time in (known.last_end_ns, ended_ns) if time is not None), default=None)
+        past[each.container_id] = Remembered(max(known.attempts, each.attempt), latest)
+    return past, [each for key, each in jobs.items() if key not in ends]
 
 
-def hear_list(telling: Telling, done: Sequence[Step], history: History) -> None:
+class Reader:
+    """What a watch does with a history: hands on its events, asks about some, and lists once."""
+
+    def __init__(self, telling: Telling, history: History, timeline: Timeline) -> None:
+        self._telling = telling
+        self._history = history
+        self._timeline = timeline
+        self._curiosity = _Curiosity()
+        self._inspections = count()
+        self._arriving: dict[int, list[tuple[str, Snapshot | None]]] = {}
+
+    def read(self, places: range) -> None:
+        """Read the steps at these places, and then hand over all answers that are still to come."""
+        late: set[int] = set()
+        for place in places:
+            step = self._timeline.steps[place]
+            self._see(place, step)
+            self._hear(self._arriving.pop(place, []))
+            listing = self._history.listing
+            if listing is not None and place == min(listing.arrives, len(self._timeline) - 1):
+                hear_list(self._telling, self._timeline, self._history)
+            late = (late - {step.container}) | (set() if step.move.settled else {step.container})
+            self._telling.passes(0.001)
+            if place in self._history.pauses and not late:
+                self._telling.passes(LONG_SECONDS)
+        for answers in self._arriving.values():
+            self._hear(answers)
+
+    def _see(self, place: int, step: Step) -> None:
+        inspecting = self._curiosity.wants(step.event, 0)
+        self._telling.tracker.event(step.event, self._telling.now, inspecting=inspecting)
+        if inspecting:
+            self._ask(place, step)
+
+    def _ask(self, place: int, step: Step) -> None:
+        timeline, answerings = self._timeline, self._history.answerings
+        answering = answerings[next(self._inspections) % len(answerings)]
+        # One that is asked for while the engine is busy starting waits for that, and is then answered.
+        limit = len(timeline)
+        if timeline.is_failing(place):
+            limit = timeline.last_before_next_try(step.container, place)
+        made = place if step.move.busy else min(place + answering.made, limit)
+        standing = timeline.standing_at(step.container, made)
+        when = min(place + answering.arrives, limit)
+        self._arriving.setdefault(when, []).append((step.event.container_id, standing))
+
+    def _hear(self, answers: Sequence[tuple[str, Snapshot | None]]) -> None:
+        for container_id, answer in answers:
+            self._telling.answer(answer, container_id)
+
+
+def hear_list(telling: Telling, timeline: Timeline, history: History) -> None:
     """Hand over a list that was made while the events were being read.
 
     It may be behind them as far as it likes, and ahead of them up to the container's next start.
@@ -293,21 +376,22 @@ def hear_list(telling: Telling, done: Sequence[Step], history: History) -> None:
     listing = history.listing
     if listing is None:
         return
-    read = min(listing.arrives, len(done) - 1)
+    read = min(listing.arrives, len(timeline) - 1)
     begun = min(listing.begun, read)
     standings = [
-        standing_at(
-            done,
+        timeline.standing_at(
             container,
             min(
                 begun + listing.seen[container % len(listing.seen)],
-                last_before_next_try(done, container, read),
+                timeline.last_before_next_try(container, read),
             ),
         )
         for container in range(len(history.lives))
     ]
+    # The engine's clock was asked before: nothing that comes later in the stream has an earlier time.
+    as_of_ns = BEGINNING + begun * STEP_NS
     telling.tracker.listed(
-        [standing for standing in standings if standing is not None], done[begun].event.at_ns, telling.now
+        [standing for standing in standings if standing is not None], as_of_ns, telling.now
     )
 
 
@@ -364,3 +448,32 @@ def listed_histories() -> st.SearchStrategy[History]:
     return st.builds(
         lambda history, listing: replace(history, pauses=(), listing=listing), histories(), listings
     )
+
+
+def outages() -> st.SearchStrategy[Outage]:
+    """Outages of any length, at any moment."""
+    return st.builds(Outage, PLACES, PLACES)
+
+
+def must_be_known(history: History, outage: Outage) -> Counter[tuple[str, int | None]]:
+    """The exits that even a watcher that was away can tell: those it sees, and those that are still there.
+
+    An engine keeps the last end of each container that it still has, unless a later start failed.
+    """
+    timeline = Timeline(history)
+    _, back = outage.within(timeline)
+    found: Counter[tuple[str, int | None]] = Counter()
+    for number in range(len(history.lives)):
+        own = timeline.own(number)
+        ends = [place for place, step in own if step.move.happening is Happening.DIE]
+        seen = [place for place in ends if place >= back]
+        last = [place for place in ends if place < back][-1:]
+        there = [step for place, step in own if place <= back]
+        if last and there[-1].standing is not None and not there[-1].standing.start_error:
+            began = [place for place, step in own if step.move.happening is Happening.START and place < back]
+            # Where a new run has begun since, the engine has forgotten the end before it.
+            seen += [place for place in last if place > began[-1]]
+        for place in seen:
+            standing = timeline.steps[place].standing
+            found[name_of(number), standing.code if standing else None] += 1
+    return found

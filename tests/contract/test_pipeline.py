@@ -110,7 +110,7 @@ def test_many_exits_share_a_commit(tmp_path: Path) -> None:
         container = identity(number)
         piping.sees(start(number, container), die(number + 1, 0, container))
     with piping:
-        assert piping.ended(2500)
+        assert wait_until(lambda: piping.ledger.value(metrics.EXITS, COMPLETED) == 2500, 60)
     sizes = [len(batch.ended) for batch in piping.store.batches if batch.ended]
     assert (sizes, piping.series(metrics.EXITS)) == (
         [499, *[500] * 4, 1],

@@ -682,7 +682,7 @@ def test_a_watch_that_is_stopped_as_soon_as_it_has_connected_ends_quietly(engine
     engine.delay("/events", math.inf)
     with Watching(engine) as watching:
         engine.wait_for_requests("/events", 1)
-        watching.watch._pool.shutdown()
+        watching.closes_workers()
         engine.delay("/events", 0)
         assert watching.hears(1) == [CONNECTED]
         watching.watch.stop()
@@ -721,7 +721,7 @@ def test_a_watch_that_is_stopped_while_its_stream_is_being_opened_reads_nothing(
 
 
 def test_what_is_seen_while_stopping_still_has_its_answer(engine: ScriptedEngine, watching: Watching) -> None:
-    watching.watch._pool.shutdown()
+    watching.closes_workers()
     engine.emit(event("start", 1))
     assert watching.hears(2) == [seen(event("start", 1), inspecting=True), Inspected(identity(1), None)]
 

@@ -61,6 +61,10 @@ class Watching:
         """End."""
         self.watch.stop()
 
+    def closes_workers(self) -> None:
+        """Let nobody be asked about anything any more, as in the middle of stopping."""
+        self.watch._workers.stop()
+
     def ends(self) -> bool:
         """Whether its thread has ended, or does so soon."""
         self.watch._thread.join(PATIENCE_SECONDS)
