@@ -237,6 +237,8 @@ class _Workers:
 
     def __init__(self, count: int) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._outstanding = 0
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"inspect {number}", daemon=True)
@@ -245,8 +247,8 @@ class _Workers:
 
     @property
     def backlog(self) -> int:
-        """How many tasks wait for a thread."""
-        return self._tasks.qsize()
+        """How many tasks there are beyond what all threads together can do now."""
+        return max(0, self._outstanding - len(self._threads))
 
     def start(self) -> None:
         """Begin to work."""
@@ -257,6 +259,7 @@ class _Workers:
         """Have a task done, one that handles its own errors; False once it is stopped."""
         if self._stopped.is_set():
             return False
+        self._count(1)
         self._tasks.put(task)
         return True
 
@@ -269,6 +272,11 @@ class _Workers:
     def _work(self) -> None:
         while not self._stopped.is_set():
             self._tasks.get()()
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._outstanding += change
 
 
 class _Curiosity:
