@@ -7,6 +7,17 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test depends on a clock. Where a change is judged, the same examples are drawn each time: whether it
+# lands must not hang on luck; elsewhere new ones are.
+settings.register_profile(
+    "project",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("FAIL_ON_SKIP")),
+)
+settings.load_profile("project")
 
 
 @pytest.hookimpl(wrapper=True)
