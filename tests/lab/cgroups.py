@@ -1,30 +1,35 @@
 """The control groups of a private engine: mounted where a bare machine has none, removed after."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from tests.lab.mounts import mount, mount_points, unmount
+from tests.lab.mounts import mount, mount_points, super_options, unmount
 
 ROOT = Path("/sys/fs/cgroup")
 MODES = "mode=0755"
+NAMED = "name="
 
 
-def mount_cgroups_if_absent() -> list[Path]:
-    """Mount the kernel's control groups where no init system did; return what was mounted."""
-    if any(point == ROOT or ROOT in point.parents for point in mount_points()):
+def mount_missing_cgroups() -> list[Path]:
+    """Mount the kernel's control groups where no init system did; return what was mounted.
+
+    containerd reports no out-of-memory kill unless it finds every v1 hierarchy that its processes
+    are in: also those that somebody mounted elsewhere once, which the kernel keeps from then on.
+    """
+    if not any(point == ROOT or ROOT in point.parents for point in mount_points()):
+        return _mount_all()
+    if not _v1_has_memory():
         return []
-    hierarchies = _v1_controllers()
-    if not hierarchies:
-        mount("cgroup2", ROOT)
-        return [ROOT]
-    mount("tmpfs", ROOT, MODES)
-    return [ROOT, *(_mount_v1(hierarchy) for hierarchy in hierarchies)]
+    return _mount_each(name for name in _bound() if not _is_mounted(name))
 
 
 def unmount_cgroups(mounted: list[Path]) -> None:
-    """Undo `mount_cgroups_if_absent`."""
+    """Undo `mount_missing_cgroups`."""
     for point in reversed(mounted):
         unmount(point)
+        if point != ROOT and ROOT.is_dir():
+            _try_rmdir(point)
 
 
 def cgroup_directories(name: str) -> list[Path]:
@@ -73,21 +78,41 @@ def _read_pids(file: Path) -> list[int]:
         return []
 
 
-def _v1_controllers() -> list[str]:
-    """Return the v1 hierarchies to mount one by one; none where v2 has the memory controller."""
+def _mount_all() -> list[Path]:
+    if not _v1_has_memory():
+        mount("cgroup2", ROOT)
+        return [ROOT]
+    mount("tmpfs", ROOT, MODES)
+    named = (name for name in _bound() if name.startswith(NAMED))
+    return [ROOT, *_mount_each([*sorted(_enabled()), *named])]
+
+
+def _enabled() -> dict[str, str]:
+    """Return the number of its hierarchy for each controller of the kernel; 0 is v2's."""
     table = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
-    enabled = {name: hierarchy for name, hierarchy, _, flag in table if flag == "1"}
-    # Hierarchy 0 means: not bound to v1, so v2 has it.
-    if enabled.get("memory", "0") == "0":
-        return []
-    # containerd reports no out-of-memory kill unless it finds every hierarchy that its
-    # processes are in, and those with a mere name (systemd's) are not in the kernel's table.
-    own = (line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines())
-    return [*sorted(enabled), *(name for name in own if name.startswith("name="))]
+    return {name: hierarchy for name, hierarchy, _, flag in table if flag == "1"}
+
+
+def _v1_has_memory() -> bool:
+    return _enabled().get("memory", "0") != "0"
+
+
+def _bound() -> list[str]:
+    """Return the v1 hierarchies that this process is in: controllers, or a mere name (systemd's)."""
+    lines = [line.split(":") for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    return [controllers for number, controllers, _ in lines if number != "0"]
+
+
+def _is_mounted(hierarchy: str) -> bool:
+    return any(set(hierarchy.split(",")) <= set(options) for options in super_options("cgroup"))
+
+
+def _mount_each(hierarchies: Iterable[str]) -> list[Path]:
+    return [_mount_v1(hierarchy) for hierarchy in hierarchies]
 
 
 def _mount_v1(hierarchy: str) -> Path:
-    point = ROOT / hierarchy.removeprefix("name=")
-    point.mkdir()
-    mount("cgroup", point, f"none,{hierarchy}" if hierarchy.startswith("name=") else hierarchy)
+    point = ROOT / hierarchy.removeprefix(NAMED)
+    point.mkdir(exist_ok=True)
+    mount("cgroup", point, f"none,{hierarchy}" if hierarchy.startswith(NAMED) else hierarchy)
     return point

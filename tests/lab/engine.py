@@ -20,7 +20,7 @@ from requests.exceptions import RequestException
 
 from tests.lab.cgroups import (
     cgroup_processes,
-    mount_cgroups_if_absent,
+    mount_missing_cgroups,
     remove_cgroup,
     thaw,
     unmount_cgroups,
@@ -167,7 +167,7 @@ class PrivateEngine:
             raise LabError("a private Docker Engine needs root; run as root, or set DOCKER_HOST")
         self._absent_before = [path for path in SHARED_DIRECTORIES if not path.exists()]
         self._root = _fresh_directory()
-        self._cgroup_mounts = mount_cgroups_if_absent()
+        self._cgroup_mounts = mount_missing_cgroups()
         self._write_settings()
 
     def _write_settings(self) -> None:

@@ -16,6 +16,13 @@ def mount_points() -> list[Path]:
     return [Path(_unescape(line.split()[4])) for line in table.splitlines()]
 
 
+def super_options(kind: str) -> list[list[str]]:
+    """Return the options of each mounted file system of this kind, such as a hierarchy's controllers."""
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    tails = [words[words.index("-") + 1 :] for words in lines]
+    return [options.split(",") for found, _, options in tails if found == kind]
+
+
 def mount(kind: str, point: Path, options: str = "defaults") -> None:
     """Mount a file system that has no device, such as `tmpfs` or `cgroup2`."""
     answer = _run("mount", "-t", kind, "-o", options, kind, str(point))
