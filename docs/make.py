@@ -101,7 +101,8 @@ def _settings() -> Iterator[str]:
 def _commands() -> Iterator[str]:
     context = click.Context(cli.main, info_name="exit-exporter", terminal_width=100, help_option_names=_HELP)
     yield from _help(cli.main, context)
-    for name, command in cli.main.commands.items():
+    for name in cli.COMMANDS:
+        command = cli.command(name)
         yield from _help(command, click.Context(command, parent=context, info_name=name))
 
 

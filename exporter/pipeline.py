@@ -35,6 +35,8 @@ Answer = TypeVar("Answer")
 MAX_BATCH = 1_000
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+# A lone exit is recorded at once; in a crowd, those that come within this time share a transaction.
+COMMIT_SECONDS = 0.02
 STORE = "store"
 # Their series are made when a job begins, so that the first of them is an increase.
 _FORESEEABLE = ((0, Evidence()), (137, Evidence(oom_killed=True)))
@@ -89,7 +91,7 @@ class Pipeline:
         self._running: set[str] = set()
         self._listed: set[str] = set()
         self._broken = False
-        self._retry_at = 0.0
+        self._record_at = 0.0
         self._stopping = threading.Event()
         self._crashed: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._guarded, name="pipeline", daemon=True)
@@ -131,7 +133,7 @@ class Pipeline:
             self._turn(self._gather(self._patience()))
         while messages := self._gather(0):
             self._turn(messages)
-        self._retry_at = 0
+        self._record_at = 0
         self._turn((), math.inf)
         if self._pending:
             log.error("stopping with exits that the store did not take", exits=len(self._pending.ended))
@@ -145,7 +147,7 @@ class Pipeline:
             tracker.due(now if until is None else until)
             for outcome in tracker.take():
                 self._judge(outcome)
-        if self._pending and now >= self._retry_at:
+        if self._pending and now >= self._record_at:
             self._record()
         if not self._pending:
             self._note_ready()
@@ -171,6 +173,7 @@ class Pipeline:
     def _patience(self) -> float:
         """How long nothing needs to be done unless a message comes."""
         dues = [tracker.next_due for tracker in self._trackers.values()]
+        dues += [self._record_at] if self._pending else []
         soonest = min((due for due in dues if due is not None), default=None)
         return IDLE_SECONDS if soonest is None else max(0.001, min(IDLE_SECONDS, soonest - time.monotonic()))
 
@@ -242,11 +245,11 @@ class Pipeline:
                 if content.event.happening is Happening.OOM:
                     self._explain_elsewhere(address, content.event.at_ns)
             case Inspected():
-                tracker.inspected(content.container_id, content.snapshot, now)
+                tracker.inspected(content.container_id, content.snapshot)
             case KernelKills():
-                tracker.kernel(content, now)
+                tracker.kernel(content)
             case Listed():
-                tracker.listed(content.snapshots, content.as_of_ns, now)
+                tracker.listed(content.snapshots, content.as_of_ns, now, content.unanswered)
                 self._listed.add(address)
 
     def _explain_elsewhere(self, address: str, at_ns: int) -> None:
@@ -299,6 +302,7 @@ class Pipeline:
         changes.observe(metrics.STORE_COMMIT, (), time.perf_counter() - begun)
         self._ledger.publish_saved(changes, values)
         self._running, self._pending = running, _Pending()
+        self._record_at = time.monotonic() + COMMIT_SECONDS
         self._health.well(STORE)
 
     def _refused(self, error: StoreError) -> None:
@@ -306,7 +310,7 @@ class Pipeline:
         failed.add(metrics.STORE_ERRORS)
         self._ledger.publish(failed)
         self._health.trouble(STORE, str(error))
-        self._retry_at = time.monotonic() + RETRY_SECONDS
+        self._record_at = time.monotonic() + RETRY_SECONDS
         log.warning(
             "store refused, keeping what is pending", cause=str(error), exits=len(self._pending.ended)
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -76,10 +77,14 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """All that the engine has, listed while its events were already being read."""
+    """All that the engine has, listed while its events were already being read.
+
+    ``unanswered`` are containers that it has and would not speak of.
+    """
 
     snapshots: tuple[Snapshot, ...]
     as_of_ns: int
+    unanswered: frozenset[str] = frozenset()
 
 
 Content = Connected | Disconnected | Seen | Inspected | Listed | KernelKills
@@ -185,7 +190,7 @@ class Watch:
         curiosity = _Curiosity()
         for event in stream:
             if event.happening in _KERNEL_MAY_KNOW:
-                kernel.ask()
+                kernel.ask(since_ns=event.at_ns)
             inspecting = curiosity.wants(event, self._workers.backlog)
             self._say(Seen(event, inspecting))
             if inspecting and not self._workers.submit(partial(self._inspect, event.container_id)):
@@ -215,14 +220,16 @@ class Watch:
             self._list_failure = EngineError("a bug of the exporter; its log has the details")
             stream.close()
             return
-        answers = []
+        answers, unanswered = [], []
         for container_id in listed:
             try:
                 answers.append(self._engine.inspect(container_id))
             except EngineError as error:
+                unanswered.append(container_id)
                 log.warning("container left out of the list", container=container_id[:12], cause=str(error))
         self._listed = True
-        self._say(Listed(tuple(answer for answer in answers if answer is not None), as_of_ns))
+        known = tuple(answer for answer in answers if answer is not None)
+        self._say(Listed(known, as_of_ns, frozenset(unanswered)))
 
     def _say(self, content: Content) -> None:
         self._inbox.put(Message(self._engine.address, content))
@@ -345,6 +352,7 @@ class _Sampling:
         self._witness = witness
         self._say = say
         self._lock = threading.Lock()
+        self._asked_ns = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="kernel", daemon=True)
 
@@ -358,19 +366,25 @@ class _Sampling:
         if self._witness is not None:
             self._thread.join()
 
-    def ask(self) -> None:
-        """Hand on what the kernel has killed by now."""
+    def ask(self, *, since_ns: int) -> None:
+        """Hand on what the kernel has killed by now, unless it was asked after ``since_ns`` already.
+
+        Only a local engine's kernel is a witness, so that both have the same clock.
+        """
         if self._witness is None:
             return
         # Under the lock until it is said, or an answer could be overtaken by the event it explains.
         with self._lock:
+            if self._asked_ns > since_ns:
+                return
+            self._asked_ns = time.time_ns()
             kills = self._witness.ask()
             if kills is not None:
                 self._say(kills)
 
     def _sample(self) -> None:
         while not self._over.wait(KERNEL_SECONDS):
-            self.ask()
+            self.ask(since_ns=time.time_ns())
 
 
 def _pauses() -> Iterator[float]:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from exporter import __version__
-from exporter.cli.check import check
-from exporter.cli.explain import explain
-from exporter.cli.ps import ps
-from exporter.cli.serve import serve
-from exporter.cli.show import show
+
+COMMANDS = ("serve", "ps", "show", "explain", "check")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def command(name: str) -> click.Command:
+    """One of COMMANDS."""
+    found: click.Command = getattr(import_module(f"exporter.cli.{name}"), name)
+    return found
+
+
+class _Commands(click.Group):
+    """Each command is the module of its name, imported only when it is used.
+
+    The daemon then does not carry what draws tables, nor ``ps`` what opens databases.
+    """
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        return command(name) if name in COMMANDS else None
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="exit-exporter")
 def main() -> None:
     """Why did my container exit?
 
     The daemon (serve) watches container engines; the other commands ask it.
     """
-
-
-for command in (serve, ps, show, explain, check):
-    main.add_command(command)

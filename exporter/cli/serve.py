@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
-import structlog
 
 from exporter import settings
-
-log = structlog.get_logger(__name__)
 
 
 def _options() -> list[click.Parameter]:
@@ -31,9 +30,13 @@ def _option(option: settings.Option) -> click.Parameter:
 
 
 def _serve(**given: Any) -> None:
-    # Only here: the client's commands need nothing of the daemon, and start quicker without it.
+    with _absent("rich"):
+        # structlog imports rich where it can, for a console; a daemon would carry 6 MB of it for nothing.
+        import structlog  # noqa: PLC0415
+    # Only here: whoever asks for the flags alone does not wait for the daemon to be imported.
     from exporter import app, logs  # noqa: PLC0415
 
+    log = structlog.get_logger(__name__)
     flags = {_names[name]: value for name, value in given.items() if value not in (None, ())}
     try:
         chosen = settings.load(flags, os.environ)
@@ -47,6 +50,19 @@ def _serve(**given: Any) -> None:
     except app.StartError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(app.run(parts))
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """To whoever imports it meanwhile, a package that is not imported yet is not installed."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # as the import system documents it
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 _names = {option.name.replace(".", "__").replace("-", "_"): option.name for option in settings.options()}

@@ -12,24 +12,24 @@ import shutil
 import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
-import docker
 import requests
 from docker.errors import APIError, DockerException
 from docker.tls import TLSConfig
 from docker.types import CancellableStream
 from docker.utils import parse_host
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from exporter.engines import docker_context as contexts
 from exporter.engines import docker_messages as messages
-from exporter.engines.docker_ssh import SshAdapter, command
+from exporter.engines.docker_client import Client
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Snapshot
 
 try:
@@ -92,7 +92,7 @@ class DockerEngine:
         self._address = address
         self._workers = workers
         self._turns = threading.BoundedSemaphore(SSH_REQUESTS if self._is_over_ssh else workers)
-        self._client: docker.APIClient | None = None
+        self._client: Client | None = None
 
     @property
     def address(self) -> str:
@@ -114,22 +114,23 @@ class DockerEngine:
     def events(self) -> EventStream:
         """An open stream of the events from now on."""
         filters = json.dumps({"type": ["container", "network"], "event": list(messages.ACTIONS)})
-        return _DockerStream(self._get("/events", params={"filters": filters}, stream=True))
+        return _DockerStream(self._stream("/events", {"filters": filters}))
 
     def containers(self) -> list[str]:
         """The ids of all containers that the engine still has, whatever their state."""
         try:
-            return [str(container["Id"]) for container in self._json("/containers/json", {"all": "1"})]
+            return [str(container["Id"]) for container in self._json("/containers/json?all=1")]
         except (KeyError, TypeError) as error:
             raise EngineError("/containers/json: unusable answer; is this a Docker Engine?") from error
 
     def inspect(self, container_id: str) -> Snapshot | None:
         """How a container stands; None where the engine no longer has it."""
-        response = self._get(f"/containers/{container_id}/json", tolerate=HTTPStatus.NOT_FOUND)
-        if response.status_code == HTTPStatus.NOT_FOUND:
+        path = f"/containers/{container_id}/json"
+        answer = self._ask(path)
+        if answer.status == HTTPStatus.NOT_FOUND:
             return None
         try:
-            return messages.snapshot(response.json())
+            return messages.snapshot(_checked(path, answer).json())
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
 
@@ -139,37 +140,36 @@ class DockerEngine:
         if client is not None:
             client.close()
 
-    def _json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+    def _json(self, path: str) -> Any:
         try:
-            return self._get(path, params=params).json()
+            return _checked(path, self._ask(path)).json()
         except ValueError as error:
             raise EngineError(f"{path}: not JSON; is this a Docker Engine?") from error
 
-    def _get(
-        self,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        stream: bool = False,
-        tolerate: int | None = None,
-    ) -> requests.Response:
+    def _ask(self, path: str) -> BaseHTTPResponse:
+        try:
+            client = self._connected()
+            with self._turns:
+                return client.ask(path)
+        except _FAILURES as error:
+            raise EngineError(self._cause(error)) from error
+
+    def _stream(self, path: str, params: Mapping[str, str]) -> requests.Response:
         """A GET through the SDK's session, with the status checked: the SDK's own events() does not."""
         try:
             client = self._connected()
             url = f"{client.base_url}/v{client.api_version}{path}"
-            timeout = (CALL_SECONDS, None if stream else CALL_SECONDS)
-            with nullcontext() if stream else self._turns:
-                response = client.get(url, params=params, stream=stream, timeout=timeout)
+            response = client.get(url, params=params, stream=True, timeout=(CALL_SECONDS, None))
         except _FAILURES as error:
             raise EngineError(self._cause(error)) from error
-        if response.ok or response.status_code == tolerate:
-            return response
-        with response:
-            raise EngineError(f"{path}: HTTP {response.status_code}: {_refusal(response)}")
+        if not response.ok:
+            with response:
+                raise EngineError(_refusal(path, response.status_code, response.content))
+        return response
 
-    def _connected(self) -> docker.APIClient:
+    def _connected(self) -> Client:
         if self._client is None:
-            self._client = _Client(
+            self._client = Client(
                 base_url=self._address.url,
                 version="auto",
                 timeout=CALL_SECONDS,
@@ -195,23 +195,6 @@ class DockerEngine:
                 "are ca.pem, cert.pem and key.pem those that this engine accepts?"
             )
         return _explained(cause)
-
-
-class _Client(docker.APIClient):
-    """The SDK's client, thriftier over ssh, and with its own certificates alone.
-
-    requests would let REQUESTS_CA_BUNDLE win over those.
-    """
-
-    def mount(self, prefix: Any, adapter: Any) -> None:
-        """Take an adapter for what begins with ``prefix``."""
-        over_ssh = hasattr(adapter, "ssh_client")
-        super().mount(prefix, _over_one_pool(adapter, str(self.base_url)) if over_ssh else adapter)
-
-    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """What one request uses."""
-        own = verify if verify is not None or self.verify is True else (self.verify or False)
-        return super().merge_environment_settings(url, proxies, stream, own, cert)
 
 
 class _DockerStream:
@@ -248,19 +231,6 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from (line for line in whole if line.strip())
         if len(rest) > MAX_LINE_BYTES:
             raise EngineError(f"a line of more than {MAX_LINE_BYTES} bytes; is this a Docker Engine?")
-
-
-def _over_one_pool(adapter: Any, url: str) -> Any:
-    """An adapter whose requests share their connections, in place of the SDK's for ssh.
-
-    That one logs in anew for each request to ssh's client, and opens a channel of paramiko's for
-    each URL, of which sshd allows ten.
-    """
-    if adapter.ssh_client is None:
-        return SshAdapter(command(url), adapter.max_pool_size)
-    pool_of = adapter.get_connection
-    adapter.get_connection = lambda _url, proxies=None: pool_of(url, proxies)
-    return adapter
 
 
 def _url(host: str) -> str:
@@ -327,8 +297,15 @@ def _explained(cause: BaseException) -> str:
             return str(cause) or type(cause).__name__
 
 
-def _refusal(response: requests.Response) -> str:
+def _checked(path: str, answer: BaseHTTPResponse) -> BaseHTTPResponse:
+    if answer.status != HTTPStatus.OK:
+        raise EngineError(_refusal(path.partition("?")[0], answer.status, answer.data))
+    return answer
+
+
+def _refusal(path: str, status: int, body: bytes) -> str:
     try:
-        return str(response.json()["message"])
+        said = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
-        return response.text[:200].strip()
+        said = body[:200].decode(errors="replace").strip()
+    return f"{path}: HTTP {status}: {said}"

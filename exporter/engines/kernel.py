@@ -18,6 +18,7 @@ from exporter.engines.port import EngineInfo, KernelKills
 
 _RECORD_BYTES = 8192
 _MAX_RECORDS = 10_000
+_COUNTED = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 _KILL = re.compile(rb"oom-kill:.*task_memcg=\S*?([0-9a-f]{64})")
 
 
@@ -64,12 +65,10 @@ class KernelWitness:
 
     def _count(self) -> int | None:
         try:
-            for line in self._vmstat.read_bytes().splitlines():
-                if line.startswith(b"oom_kill "):
-                    return int(line.split()[1])
-        except (OSError, ValueError):
+            counted = _COUNTED.search(self._vmstat.read_bytes())
+        except OSError:
             return None
-        return None
+        return int(counted[1]) if counted else None
 
     def _logged(self) -> Iterator[str]:
         for record in self._records():

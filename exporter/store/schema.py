@@ -47,3 +47,6 @@ series = Table(
     Column("labels", String, primary_key=True),
     Column("value", Float, nullable=False),
 )
+
+# Alembic's own, which tells what migrations a database has had.
+versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -49,7 +49,7 @@ class Container:
     name: str = ""
     image: str = ""
     labels: dict[str, str] = field(default_factory=dict)
-    shadowed: set[Shadowed] = field(default_factory=set)
+    shadowed: frozenset[Shadowed] = frozenset()
     created_ns: int | None = None
     memory_limit_bytes: int | None = None
     stop_signal: int = DEFAULT_STOP_SIGNAL
@@ -74,7 +74,7 @@ class Container:
         self.seen_ns = max(self.seen_ns, event.at_ns)
         self.name = event.name or self.name
         self.image = event.image or self.image
-        self.shadowed |= event.shadowed
+        self.shadowed = self.shadowed | event.shadowed if event.shadowed else self.shadowed
         if event.labels:
             self.labels, self.workload = dict(event.labels), None
 

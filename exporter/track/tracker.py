@@ -53,7 +53,7 @@ class Tracker:
         return self._waiting.is_sure
 
     def due(self, now: float) -> None:
-        """Let go of what has waited long enough."""
+        """Let go of what has waited long enough; to be called after whatever was told."""
         for ended in self._waiting.leave(now):
             self._out.append(ended)
             container = self._containers.get(ended.job.container_id)
@@ -70,9 +70,8 @@ class Tracker:
         handle = _HANDLERS.get(event.happening)
         if handle is not None:
             handle(self, container, event, now)
-        self.due(now)
 
-    def inspected(self, container_id: str, snapshot: Snapshot | None, now: float) -> None:
+    def inspected(self, container_id: str, snapshot: Snapshot | None) -> None:
         """The answer that ``event`` announced; None where the engine had none."""
         container = self._containers.get(container_id)
         if container is None:
@@ -84,14 +83,20 @@ class Tracker:
         if not container.inspections:
             self._conclude_attempt(container)
             self._announce(container.run)
-        self.due(now)
 
-    def listed(self, snapshots: Iterable[Snapshot], as_of_ns: int, now: float) -> None:
+    def listed(
+        self,
+        snapshots: Iterable[Snapshot],
+        as_of_ns: int,
+        now: float,
+        unanswered: frozenset[str] = frozenset(),
+    ) -> None:
         """All that the engine has. What ended unseen is found here, what has vanished is noted.
 
-        ``as_of_ns`` is a time of the engine's clock before the list was made.
+        ``as_of_ns`` is a time of the engine's clock before the list was made; of the ``unanswered`` it is
+        only known that they are there.
         """
-        present = set()
+        present = set(unanswered)
         for snapshot in snapshots:
             present.add(snapshot.container_id)
             if snapshot.container_id not in self._gone and not self._too_old(snapshot, as_of_ns):
@@ -100,13 +105,12 @@ class Tracker:
         for container in list(self._containers.values()):
             if container.id not in present:
                 self._missed(container, as_of_ns, now)
-        self.due(now)
 
     def explained_elsewhere(self, at_ns: int) -> None:
         """A container of another engine on the same host accounts for a kill."""
         self._waiting.explained(at_ns)
 
-    def kernel(self, kills: KernelKills, now: float) -> None:
+    def kernel(self, kills: KernelKills) -> None:
         """What the kernel says of its OOM kills."""
         self._waiting.counted(kills)
         for container_id in kills.logged:
@@ -115,7 +119,6 @@ class Tracker:
                 self._oom_killed(container, OomKill(Witness.LOG, kills.at_ns), kills.at_ns)
             else:
                 self._waiting.explained(kills.at_ns)
-        self.due(now)
 
     # Containers
 

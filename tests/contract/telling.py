@@ -136,7 +136,7 @@ def unstartable(code: int, container: str = A) -> Snapshot:
 
 
 class Telling:
-    """A tracker that is told; ``came`` is what came of it since the last time it was asked."""
+    """A tracker that is told, and due after each word; ``came`` is what came of it since last asked."""
 
     def __init__(
         self,
@@ -154,27 +154,32 @@ class Telling:
         """Events about whose containers nobody asks."""
         for event in events:
             self.tracker.event(event, self.now)
+            self.tracker.due(self.now)
         return self
 
     def asking(self, *events: Event) -> Self:
         """Events about whose containers the engine is asked."""
         for event in events:
             self.tracker.event(event, self.now, inspecting=True)
+            self.tracker.due(self.now)
         return self
 
     def answer(self, snapshot: Snapshot | None, container: str = A) -> Self:
         """An answer comes."""
-        self.tracker.inspected(container, snapshot, self.now)
+        self.tracker.inspected(container, snapshot)
+        self.tracker.due(self.now)
         return self
 
     def listed(self, *snapshots: Snapshot, as_of: float) -> Self:
         """A list of all containers comes, made after ``as_of``."""
         self.tracker.listed(snapshots, at(as_of), self.now)
+        self.tracker.due(self.now)
         return self
 
     def kernel(self, seconds: float, *, counted: int = 0, logged: tuple[str, ...] = ()) -> Self:
         """The kernel is asked, and has killed."""
-        self.tracker.kernel(KernelKills(counted, logged, at(seconds)), self.now)
+        self.tracker.kernel(KernelKills(counted, logged, at(seconds)))
+        self.tracker.due(self.now)
         return self
 
     def passes(self, seconds: float) -> Self:

@@ -506,6 +506,25 @@ def test_an_engine_that_is_named_twice_counts_once(engine: ScriptedEngine, tmp_p
         exporter.stop()
 
 
+# --- containers about which the engine does not answer
+
+
+def test_a_container_that_cannot_be_inspected_for_a_list_is_not_taken_for_lost(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    unhurried = (*KEEP, "--exits.oom-wait", "0")
+    with ExporterProcess(engine.url, tmp_path, arguments=unhurried) as exporter:
+        start_job(engine, 1)
+        assert runs(exporter, 1)
+        exporter.kill()
+        engine.fail_next(f"/containers/{identity(1)}/json", 500)
+        exporter.start()
+        exporter.await_ready()
+        end_job(engine, 1, 3)
+        assert has_exits(exporter, 1)
+        assert exits(exporter) == {("scripted-host", "failed", "3", "Error"): 1}
+
+
 # --- killed
 
 

@@ -65,8 +65,8 @@ def test_revisions_sort_by_their_age_since_newer_is_told_by_comparing() -> None:
     assert revisions() == sorted(revisions())
 
 
-@pytest.mark.usefixtures("store")
 def test_the_migrated_schema_is_the_one_that_the_code_sees(database: Path) -> None:
+    move(database, command.upgrade, "head")
     with connected(database) as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -109,7 +109,13 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(database: Path) -
     assert schema_of(database) == before
 
 
-def test_a_database_is_migrated_once_and_opened_as_it_is_from_then_on(
+def test_a_new_database_is_what_all_migrations_make(database: Path, tmp_path: Path) -> None:
+    move(database, command.upgrade, "head")
+    with opened(tmp_path / "new.db"):
+        assert schema_of(tmp_path / "new.db") == schema_of(database) != []
+
+
+def test_a_database_is_made_once_and_opened_as_it_is_from_then_on(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Store(url(database)).close()
