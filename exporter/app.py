@@ -70,11 +70,11 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         ]
         listener = listen(settings.web.listen_address)
         store = Store(settings.storage.url)
-        kept = store.values()
+        kept, cursors = store.values(), store.cursors()
     except (DocumentError, EngineError, ListenError, StoreError) as error:
         raise StartError(str(error)) from error
     ledger, health, inbox = Ledger(kept), Health(), Inbox()
-    watches = tuple(Watch(engine, inbox) for engine in engines)
+    watches = tuple(Watch(engine, inbox, cursor=cursors.get(engine.address)) for engine in engines)
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
     accounts = Accounts(settings.workload.limit, words.catalogue.codes, kept)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from signal import Signals
 
-from exporter.model import Evidence, Kill
+from exporter.model import Evidence, Kill, OomKill, Witness
 
 SECOND_NS = 10**9
 _MAX_NOTES = 20
@@ -21,26 +20,6 @@ _MAX_KILLS = 10_000
 TERMINATING = frozenset({Signals.SIGKILL, Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT})
 # A line of the kernel's log is written just before its kill is counted.
 _LOG_AHEAD_NS = SECOND_NS
-
-
-class Witness(Enum):
-    """Who says that a process was killed for memory."""
-
-    EVENT = "The engine reported an OOM kill"
-    FLAG = "The engine's OOMKilled flag is set"
-    LOG = "The kernel's log names this container for an OOM kill"
-    COUNTER = "The kernel counted an OOM kill that no other container accounts for"
-
-
-@dataclass(frozen=True, slots=True)
-class OomKill:
-    """One OOM kill of a run, by one witness; ``at_ns`` is None where only the fact is known.
-
-    Of the kernel's witnesses it is the moment at which they were asked, shortly after the kill.
-    """
-
-    witness: Witness
-    at_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +32,7 @@ class RunRecord:
     oom_kills: Sequence[OomKill]
     stop_signal: int
     oom_window_ns: int
+    lost_with_host: bool = False
 
 
 def oom_count(oom_kills: Sequence[OomKill]) -> int:
@@ -68,6 +48,7 @@ def requested_end(kills: Sequence[Kill], stop_signal: int) -> bool:
 def weigh(record: RunRecord) -> Evidence:
     """What the verdict turns on, and the sentences that show why."""
     return Evidence(
+        instance_lost=record.lost_with_host,
         oom_killed=_killed_for_memory(record),
         asked_to_stop=requested_end(record.kills, record.stop_signal),
         notes=tuple(_notes(record)),
@@ -95,6 +76,8 @@ def _terminating(kill: Kill, stop_signal: int) -> bool:
 
 def _notes(record: RunRecord) -> Iterator[str]:
     """The latest facts last, each with how far from the end it was, where that is known."""
+    if record.lost_with_host:
+        yield "The engine was started anew, and found it gone."
     for witness in Witness:
         # All but the engine's events are known by when they were asked, not by when it happened.
         if witness is not Witness.EVENT and any(kill.witness is witness for kill in record.oom_kills):

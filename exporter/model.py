@@ -6,7 +6,10 @@ Times are integers: nanoseconds since the Unix epoch on the engine's clock, name
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
+
+# Events of different containers are not told quite in the order of their times.
+OVERLAP_NS = 10**9
 
 
 class Status(StrEnum):
@@ -49,6 +52,26 @@ class Kill:
     at_ns: int
 
 
+class Witness(Enum):
+    """Who says that a process was killed for memory."""
+
+    EVENT = "The engine reported an OOM kill"
+    FLAG = "The engine's OOMKilled flag is set"
+    LOG = "The kernel's log names this container for an OOM kill"
+    COUNTER = "The kernel counted an OOM kill that no other container accounts for"
+
+
+@dataclass(frozen=True, slots=True)
+class OomKill:
+    """One OOM kill of a run, by one witness; ``at_ns`` is None where only the fact is known.
+
+    Of the kernel's witnesses it is the moment at which they were asked, shortly after the kill.
+    """
+
+    witness: Witness
+    at_ns: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of an end beside its code, weighed down to what the verdict turns on.
@@ -78,7 +101,8 @@ class Job:
     ``attempt`` counts the runs of one container from 1. ``image`` is whole, as the engine was
     given it; the workload bears it without tag or digest. ``engine`` is the engine's address.
     ``started_ns`` is None for a job that the engine could not start, ``created_ns`` and
-    ``memory_limit_bytes`` where they are not known (or there is no limit).
+    ``memory_limit_bytes`` where they are not known (or there is no limit). ``restarts`` is the engine's
+    own count of them; ``kills`` and ``oom_kills`` are what has happened in it so far.
     """
 
     container_id: str
@@ -92,6 +116,10 @@ class Job:
     created_ns: int | None = None
     started_ns: int | None = None
     memory_limit_bytes: int | None = None
+    # What has happened so far does not make it another job.
+    restarts: int | None = field(default=None, compare=False)
+    kills: tuple[Kill, ...] = field(default=(), compare=False)
+    oom_kills: tuple[OomKill, ...] = field(default=(), compare=False)
 
     @property
     def id(self) -> str:
@@ -101,10 +129,32 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is already on record of a container: how many attempts, and until when they are counted."""
+    """What is already on record of a container: how many attempts, and until when they are counted.
+
+    ``restarts`` is the engine's count at the latest; ``told_ns`` are the times of the events on record.
+    """
 
     attempts: int
     last_end_ns: int | None
+    restarts: int | None = None
+    told_ns: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the reading of an engine's events goes on.
+
+    ``event_ns`` is the time of an event that it has told, 0 where it had none to tell; what happened before
+    ``floor_ns`` is not asked for: only lists tell of it.
+    """
+
+    event_ns: int
+    floor_ns: int
+
+    @property
+    def since_ns(self) -> int:
+        """From when on events are asked for."""
+        return max(self.floor_ns, self.event_ns - OVERLAP_NS)
 
 
 @dataclass(frozen=True, slots=True)

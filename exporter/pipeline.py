@@ -17,15 +17,15 @@ from typing import TypeVar
 import structlog
 
 from exporter.classify import classify
-from exporter.engines.port import Happening, KernelKills
+from exporter.engines.port import Happening, KernelKills, Lapse, Listed
 from exporter.health import Health
-from exporter.model import Evidence, Exit, Job, JudgedExit, Remembered, Verdict
+from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Verdict
 from exporter.store import Batch, Store, StoreError
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.ledger import Changes, Ledger
 from exporter.track import Rules, Tracker
-from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Listed, Message, Seen
+from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Message, Seen
 from exporter.words import Words
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,8 @@ IDLE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 # A lone exit is recorded at once; in a crowd, those that come within this time share a transaction.
 COMMIT_SECONDS = 0.02
+# So often it is noted how far an engine has been read of which nothing else is to be recorded.
+CURSOR_SECONDS = 10.0
 STORE = "store"
 # Their series are made when a job begins, so that the first of them is an increase.
 _FORESEEABLE = ((0, Evidence()), (137, Evidence(oom_killed=True)))
@@ -87,6 +89,8 @@ class Pipeline:
         self._health = health
         self._judging = judging
         self._trackers: dict[str, Tracker] = {}
+        self._cursors: dict[str, Cursor] = {}
+        self._cursors_at = 0.0
         self._pending = _Pending()
         self._running: set[str] = set()
         self._listed: set[str] = set()
@@ -103,6 +107,7 @@ class Pipeline:
     def start(self) -> None:
         """Count what ran when it was last heard of, and begin."""
         changes = Changes()
+        self._cursors.update(self._store.cursors())
         self._accounts.resume(self._ledger.snapshot(), changes)
         for job in self._store.running():
             self._note_running(job, changes)
@@ -133,7 +138,7 @@ class Pipeline:
             self._turn(self._gather(self._patience()))
         while messages := self._gather(0):
             self._turn(messages)
-        self._record_at = 0
+        self._record_at = self._cursors_at = 0
         self._turn((), math.inf)
         if self._pending:
             log.error("stopping with exits that the store did not take", exits=len(self._pending.ended))
@@ -147,15 +152,15 @@ class Pipeline:
             tracker.due(now if until is None else until)
             for outcome in tracker.take():
                 self._judge(outcome)
-        if self._pending and now >= self._record_at:
+        if now >= (self._record_at if self._pending else self._cursors_at):
             self._record()
         if not self._pending:
             self._note_ready()
 
     def _note_ready(self) -> None:
         """An engine is ready when what its list told is on record, and it has not gone meanwhile."""
-        for address in [address for address in self._listed if self._trackers[address].is_sure]:
-            self._listed.discard(address)
+        while self._listed:
+            address = self._listed.pop()
             if self._ledger.value(metrics.ENGINE_UP, (address,)):
                 self._health.well(address)
 
@@ -198,7 +203,8 @@ class Pipeline:
             rules = self._judging.rules(connected.info.host, connected.kernel_counts)
             rules = replace(rules, engine=address)
             running = [job for job in self._ran_on(rules.instance) if self._is_of(job, address)]
-            self._trackers[address] = Tracker(rules, self._remembered, running)
+            self._trackers[address] = Tracker(rules, self._remembered, running, self._cursors.get(address))
+        self._trackers[address].resumed(connected.cursor, connected.lapse)
 
     def _ran_on(self, instance: str) -> list[Job]:
         nothing: list[Job] = []
@@ -231,8 +237,6 @@ class Pipeline:
     def _disconnected(self, address: str, disconnected: Disconnected) -> None:
         changes = Changes()
         changes.set(metrics.ENGINE_UP, (address,), 0)
-        if self._ledger.value(metrics.ENGINE_UP, (address,)):
-            changes.add(metrics.EVENT_GAPS, (address,))
         self._ledger.publish(changes)
         self._health.trouble(address, disconnected.cause)
 
@@ -241,7 +245,7 @@ class Pipeline:
         match content:
             case Seen():
                 self._count_event(address, content)
-                tracker.event(content.event, now, inspecting=content.inspecting)
+                tracker.event(content.event, now, inspecting=content.inspecting, replayed=content.replayed)
                 if content.event.happening is Happening.OOM:
                     self._explain_elsewhere(address, content.event.at_ns)
             case Inspected():
@@ -249,8 +253,14 @@ class Pipeline:
             case KernelKills():
                 tracker.kernel(content)
             case Listed():
-                tracker.listed(content.snapshots, content.as_of_ns, now, content.unanswered)
-                self._listed.add(address)
+                tracker.listed(content, now)
+                self._note_listed(address, content)
+
+    def _note_listed(self, address: str, listed: Listed) -> None:
+        changes = Changes()
+        changes.add(metrics.EVENT_GAPS, (address,), 0 if listed.lapse is Lapse.NONE else 1)
+        self._ledger.publish(changes)
+        self._listed.add(address)
 
     def _explain_elsewhere(self, address: str, at_ns: int) -> None:
         """Engines of one host share its kernel: what one accounts for, none of the others need to."""
@@ -282,7 +292,9 @@ class Pipeline:
 
     def _record(self) -> None:
         """One transaction for jobs and series, and only then is any of it visible."""
-        pending, changes = self._pending, Changes()
+        pending, changes, cursors = self._pending, Changes(), self._moved_cursors()
+        if not (pending or cursors):
+            return
         running = set(self._running)
         for job in pending.begun.values():
             if job.id not in running:
@@ -295,22 +307,33 @@ class Pipeline:
         values = self._ledger.values(changes)
         begun = time.perf_counter()
         try:
-            self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values))
+            self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values, cursors))
         except StoreError as error:
             self._refused(error)
             return
         changes.observe(metrics.STORE_COMMIT, (), time.perf_counter() - begun)
         self._ledger.publish_saved(changes, values)
         self._running, self._pending = running, _Pending()
+        self._cursors |= cursors
         self._record_at = time.monotonic() + COMMIT_SECONDS
+        self._cursors_at = time.monotonic() + CURSOR_SECONDS
         self._health.well(STORE)
+
+    def _moved_cursors(self) -> dict[str, Cursor]:
+        """Up to where each engine is on record with this batch, where that is news."""
+        now = {address: tracker.cursor for address, tracker in self._trackers.items()}
+        return {
+            address: cursor
+            for address, cursor in now.items()
+            if cursor is not None and cursor != self._cursors.get(address)
+        }
 
     def _refused(self, error: StoreError) -> None:
         failed = Changes()
         failed.add(metrics.STORE_ERRORS)
         self._ledger.publish(failed)
         self._health.trouble(STORE, str(error))
-        self._record_at = time.monotonic() + RETRY_SECONDS
+        self._record_at = self._cursors_at = time.monotonic() + RETRY_SECONDS
         log.warning(
             "store refused, keeping what is pending", cause=str(error), exits=len(self._pending.ended)
         )

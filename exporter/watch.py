@@ -11,8 +11,9 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -27,9 +28,12 @@ from exporter.engines.port import (
     EventStream,
     Happening,
     KernelKills,
+    Lapse,
+    Listed,
     Shadowed,
     Snapshot,
 )
+from exporter.model import Cursor
 
 log = structlog.get_logger(__name__)
 
@@ -40,16 +44,25 @@ LONGEST_PAUSE_SECONDS = 30.0
 KERNEL_SECONDS = 0.25
 # Beyond this many answers outstanding, what only adorns a job is no longer asked for.
 MAX_BACKLOG = 200
+# More than an engine tells in a minute; beyond, reading waits, and what was missed is asked for again.
+MAX_INBOX = 50_000
+# More than an engine remembers.
+_RECENT = 1_024
 _DOUBTFUL_CODES = (None, 255)
 _KERNEL_MAY_KNOW = (Happening.OOM, Happening.DIE)
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The engine answers and its events are being read."""
+    """The engine's events are being read, from ``cursor`` on.
+
+    ``lapse`` is what it has forgotten of those since the cursor before.
+    """
 
     info: EngineInfo
     kernel_counts: bool
+    cursor: Cursor
+    lapse: Lapse = Lapse.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +74,14 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An event; ``inspecting`` promises an Inspected about its container."""
+    """An event; ``inspecting`` promises an Inspected about its container.
+
+    ``replayed``: it happened before its stream was opened.
+    """
 
     event: Event
     inspecting: bool
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +90,6 @@ class Inspected:
 
     container_id: str
     snapshot: Snapshot | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """All that the engine has, listed while its events were already being read.
-
-    ``unanswered`` are containers that it has and would not speak of.
-    """
-
-    snapshots: tuple[Snapshot, ...]
-    as_of_ns: int
-    unanswered: frozenset[str] = frozenset()
 
 
 Content = Connected | Disconnected | Seen | Inspected | Listed | KernelKills
@@ -101,17 +106,43 @@ class Message:
 Inbox = queue.SimpleQueue[Message]
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things may last, in seconds.
+
+    ``silence`` of a stream, before the engine is asked for a sign of life, and a ``stream`` itself, before
+    a new one replaces it: a dead link and a forgetful proxy look like silence. ``catch_up`` is how long
+    reading may take to arrive where the engine was when it was listed.
+    """
+
+    silence: float = 30.0
+    stream: float = 600.0
+    catch_up: float = 30.0
+
+
 class Watch:
-    """Keeps one engine watched until it is stopped."""
+    """Keeps one engine watched until it is stopped.
+
+    ``cursor`` is where to go on; None: it has not been watched before.
+    """
 
     def __init__(
-        self, engine: Engine, inbox: Inbox, witness: Callable[[], KernelWitness] = KernelWitness
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        witness: Callable[[], KernelWitness] = KernelWitness,
+        *,
+        cursor: Cursor | None = None,
+        patience: Patience = Patience(),  # frozen
     ) -> None:
         self._engine = engine
         self._inbox = inbox
         self._make_witness = witness
+        self._patience = patience
+        self._cursor = cursor
+        self._lapse = Lapse.NONE
         self._stopping = threading.Event()
-        self._stream: EventStream | None = None
+        self._connection: _Connection | None = None
         self._workers = _Workers(WORKERS)
         # A daemon thread: one that hangs in a dead connection must not hold up the end.
         self._thread = threading.Thread(target=self._run, name=f"watch {engine.address}", daemon=True)
@@ -129,15 +160,15 @@ class Watch:
     def stop(self) -> None:
         """Read no further."""
         self._stopping.set()
-        if self._stream is not None:
-            self._stream.close()
+        if self._connection is not None:
+            self._connection.close()
         self._workers.stop()
 
     def _run(self) -> None:
         pauses = _pauses()
         said: str | None = None
         while not self._stopping.is_set():
-            self._listed = False
+            self._connection = None
             try:
                 self._watch()
                 cause = "the event stream ended"
@@ -146,11 +177,14 @@ class Watch:
             except Exception:
                 log.exception("a bug while watching")
                 cause = "a bug of the exporter; its log has the details"
-            if self._listed:
+            was_listed = self._connection is not None and self._connection.listed
+            if was_listed:
                 pauses, said = _pauses(), None
             self._engine.close()
             if self._stopping.is_set():
                 return
+            if was_listed and self._connection is not None and self._connection.replaced:
+                continue
             self._say(Disconnected(cause))
             pause = next(pauses)
             # Said once for each cause, not at every try: an engine may be away for a night.
@@ -158,44 +192,78 @@ class Watch:
             level("engine not reachable, trying again", engine=self._engine.address, cause=cause)
             said = cause
             self._stopping.wait(pause)
+            self._await_inbox()
+
+    def _await_inbox(self) -> None:
+        """Read nothing while there is more than enough to be judged."""
+        while self._inbox.qsize() > MAX_INBOX // 2 and not self._stopping.wait(FIRST_PAUSE_SECONDS):
+            pass
 
     def _watch(self) -> None:
         """One connection, from its beginning to its end."""
         info = self._engine.info()
         witness = self._witness(info)
         # The stream before the list: what happens between the two is then told by the stream.
-        stream = self._stream = self._engine.events()
-        self._list_failure: EngineError | None = None
+        connection = self._connection = self._connect(info)
+        self._cursor = connection.cursor
         if self._stopping.is_set():
-            # Stopped before there was a stream to close.
-            stream.close()
+            # Stopped before there was a connection to close.
+            connection.close()
             return
         try:
-            self._say(Connected(info, kernel_counts=witness is not None and witness.can_count))
+            counts = witness is not None and witness.can_count
+            self._say(Connected(info, counts, connection.cursor, self._lapse))
             log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
-            with _Sampling(witness, self._say) as kernel:
-                self._workers.submit(partial(self._list, info.time_ns, stream))
-                self._read(stream, kernel)
-            if self._list_failure is not None:
-                raise self._list_failure
+            with _Sampling(witness, self._say) as kernel, _Vigil(self._engine, connection, self._patience):
+                self._workers.submit(partial(self._list, connection))
+                self._read(connection, kernel)
+            connection.check()
         finally:
-            stream.close()
+            connection.close()
             if witness is not None:
                 witness.close()
+
+    def _connect(self, info: EngineInfo) -> _Connection:
+        cursor = self._cursor
+        stream = self._engine.events(None if cursor is None else cursor.since_ns)
+        try:
+            lapse = self._lapse_since(cursor, info)
+            if cursor is None or lapse is not Lapse.NONE:
+                newest = self._engine.newest(1, info.time_ns)
+                floor_ns = info.time_ns if cursor is None else cursor.floor_ns
+                cursor = Cursor(0 if newest is None else newest.at_ns, floor_ns)
+        except EngineError:
+            stream.close()
+            raise
+        if lapse is not Lapse.NONE:
+            # Kept until it is listed: by then, newer events may have hidden that there was a gap.
+            self._lapse = lapse
+            log.warning("events were missed", engine=self._engine.address, lapse=lapse.value)
+        return _Connection(info, stream, cursor, is_first=self._cursor is None)
+
+    def _lapse_since(self, cursor: Cursor | None, info: EngineInfo) -> Lapse:
+        if cursor is None or not cursor.event_ns:
+            return Lapse.NONE
+        return self._engine.lapse(cursor.event_ns, info.time_ns)
 
     def _witness(self, info: EngineInfo) -> KernelWitness | None:
         return self._make_witness() if self._engine.is_local and is_ours(info) else None
 
-    def _read(self, stream: EventStream, kernel: _Sampling) -> None:
+    def _read(self, connection: _Connection, kernel: _Sampling) -> None:
         curiosity = _Curiosity()
-        for event in stream:
+        for event in connection.stream:
             if event.happening in _KERNEL_MAY_KNOW:
                 kernel.ask(since_ns=event.at_ns)
             inspecting = curiosity.wants(event, self._workers.backlog)
-            self._say(Seen(event, inspecting))
+            self._say(Seen(event, inspecting, replayed=0 < event.at_ns <= connection.resumed_ns))
             if inspecting and not self._workers.submit(partial(self._inspect, event.container_id)):
                 # We are stopping: the promised answer is that there is none.
                 self._say(Inspected(event.container_id, None))
+            if event.container_id:
+                self._cursor = replace(connection.cursor, event_ns=event.at_ns)
+                connection.passed(event)
+            if self._inbox.qsize() > MAX_INBOX:
+                raise EngineError("more events than can be judged; they are asked for again later")
 
     def _inspect(self, container_id: str) -> None:
         try:
@@ -208,31 +276,155 @@ class Watch:
             snapshot = None
         self._say(Inspected(container_id, snapshot))
 
-    def _list(self, as_of_ns: int, stream: EventStream) -> None:
+    def _list(self, connection: _Connection) -> None:
+        """List the engine, and say so once all that it had told by then has been read."""
         try:
-            listed = self._engine.containers()
+            listed = self._listed(connection)
+            newest = self._engine.newest(connection.info.time_ns, connection.now_ns)
+            if newest is not None:
+                connection.await_passed(newest, self._patience.catch_up)
         except EngineError as error:
-            self._list_failure = error
-            stream.close()
-            return
+            connection.fail(error)
         except Exception:
             log.exception("a bug while listing")
-            self._list_failure = EngineError("a bug of the exporter; its log has the details")
-            stream.close()
-            return
+            connection.fail(EngineError("a bug of the exporter; its log has the details"))
+        else:
+            self._say_listed(listed, connection)
+
+    def _say_listed(self, listed: Listed, connection: _Connection) -> None:
+        if not connection.ended:
+            elsewhere = listed.elsewhere | connection.touched
+            self._say(replace(listed, elsewhere=elsewhere, lapse=self._lapse))
+            self._lapse, connection.listed = Lapse.NONE, True
+
+    def _listed(self, connection: _Connection) -> Listed:
         answers, unanswered = [], []
-        for container_id in listed:
+        for container_id in self._engine.containers():
             try:
                 answers.append(self._engine.inspect(container_id))
             except EngineError as error:
                 unanswered.append(container_id)
                 log.warning("container left out of the list", container=container_id[:12], cause=str(error))
-        self._listed = True
         known = tuple(answer for answer in answers if answer is not None)
-        self._say(Listed(known, as_of_ns, frozenset(unanswered)))
+        return Listed(known, connection.info.time_ns, frozenset(unanswered))
 
     def _say(self, content: Content) -> None:
         self._inbox.put(Message(self._engine.address, content))
+
+
+class _Connection:
+    """One open stream: what has been read of it, and why it ends.
+
+    What happened up to ``resumed_ns`` it tells again, or late.
+    """
+
+    def __init__(self, info: EngineInfo, stream: EventStream, cursor: Cursor, *, is_first: bool) -> None:
+        self.info = info
+        self.stream = stream
+        self.cursor = cursor
+        self.resumed_ns = 0 if is_first else info.time_ns
+        self.listed = False
+        self.replaced = False
+        self.ended = False
+        self.read = 0
+        self._begun = time.monotonic()
+        self._failure: EngineError | None = None
+        self._reading = threading.Condition()
+        self._recent: deque[tuple[str, int]] = deque(maxlen=_RECENT)
+        self._touched: set[str] = set()
+
+    @property
+    def now_ns(self) -> int:
+        """The engine's clock, as far as ours tells."""
+        return self.info.time_ns + int((time.monotonic() - self._begun) * 10**9)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been open."""
+        return time.monotonic() - self._begun
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """The containers of which something has been read."""
+        with self._reading:
+            return frozenset(self._touched)
+
+    def passed(self, event: Event) -> None:
+        """An event has been read and handed on."""
+        with self._reading:
+            self.read += 1
+            if not self.listed:
+                self._touched.add(event.container_id)
+                self._recent.append((event.container_id, event.at_ns))
+                self._reading.notify_all()
+
+    def await_passed(self, event: Event, seconds: float) -> None:
+        """Return once an event has been read. Raises EngineError if it does not come in time."""
+        wanted = (event.container_id, event.at_ns)
+        with self._reading:
+            self._reading.wait_for(lambda: self.ended or wanted in self._recent, seconds)
+            if wanted not in self._recent:
+                raise EngineError("the stream lacks events that the engine remembers")
+
+    def replace(self) -> None:
+        """End it, so that a new one is opened."""
+        self.replaced = True
+        self.stream.close()
+
+    def fail(self, error: EngineError) -> None:
+        """End it for a reason."""
+        self._failure = error
+        self.stream.close()
+
+    def check(self) -> None:
+        """Raise the reason for which it has ended, if there was one."""
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """End it."""
+        with self._reading:
+            self.ended = True
+            self._reading.notify_all()
+        self.stream.close()
+
+
+class _Vigil:
+    """Watches over a stream that says nothing, beside the thread that reads it."""
+
+    def __init__(self, engine: Engine, connection: _Connection, patience: Patience) -> None:
+        self._engine = engine
+        self._connection = connection
+        self._patience = patience
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="vigil", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Not waited for: it may be asking an engine that does not answer.
+        self._over.set()
+
+    def _keep(self) -> None:
+        read = -1
+        while not self._over.wait(self._patience.silence):
+            if self._connection.listed and self._connection.seconds > self._patience.stream:
+                self._connection.replace()
+                return
+            if read == self._connection.read and not self._answers():
+                return
+            read = self._connection.read
+
+    def _answers(self) -> bool:
+        try:
+            self._engine.ping()
+        except EngineError as error:
+            if not self._over.is_set():
+                self._connection.fail(error)
+            return False
+        return True
 
 
 class _Workers:

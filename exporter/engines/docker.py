@@ -18,6 +18,7 @@ from http import HTTPStatus
 from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 from docker.errors import APIError, DockerException
@@ -30,7 +31,7 @@ from urllib3.exceptions import HTTPError
 from exporter.engines import docker_context as contexts
 from exporter.engines import docker_messages as messages
 from exporter.engines.docker_client import Client
-from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Snapshot
+from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Lapse, Snapshot
 
 try:
     from paramiko import SSHException  # type: ignore[import-untyped]
@@ -50,6 +51,9 @@ _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 CALL_SECONDS = 10
 MAX_LINE_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
+# How many events an engine remembers, all types together.
+MEMORY = 256
+_OURS = {"filters": json.dumps({"type": ["container", "network"], "event": list(messages.ACTIONS)})}
 _FAILURES = (DockerException, requests.RequestException, HTTPError, SSHException, EOFError, OSError)
 # An engine that refuses a client's certificate closes at once: whether its alert is still read, is luck.
 _TLS_FAILED = (ssl.SSLError, ConnectionResetError, BrokenPipeError)
@@ -111,10 +115,31 @@ class DockerEngine:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError("/info: unusable answer; is this a Docker Engine?") from error
 
-    def events(self) -> EventStream:
-        """An open stream of the events from now on."""
-        filters = json.dumps({"type": ["container", "network"], "event": list(messages.ACTIONS)})
-        return _DockerStream(self._stream("/events", {"filters": filters}))
+    def ping(self) -> None:
+        """Nothing, if the engine answers."""
+        _checked("/_ping", self._ask("/_ping"))
+
+    def events(self, since_ns: int | None = None) -> EventStream:
+        """An open stream of the events from now on, after those that it remembers since a time."""
+        since = {} if since_ns is None else {"since": messages.seconds(since_ns)}
+        return _DockerStream(self._stream("/events", _OURS | since))
+
+    def lapse(self, event_ns: int, now_ns: int) -> Lapse:
+        """What it has forgotten since the event of that time."""
+        if self._remembered(event_ns, event_ns, _OURS):
+            return Lapse.NONE
+        # One that was started anew remembers all that has happened since, until it has to forget.
+        all_since_start = len(self._remembered(1, now_ns, {})) < MEMORY
+        return Lapse.RESTARTED if all_since_start else Lapse.OVERRUN
+
+    def newest(self, since_ns: int, now_ns: int) -> Event | None:
+        """The latest event of that span, as the stream tells it; None where nothing happened."""
+        return next(reversed(self._remembered(since_ns, now_ns, _OURS)), None)
+
+    def _remembered(self, since_ns: int, until_ns: int, filters: dict[str, str]) -> list[Event]:
+        span = {"since": messages.seconds(since_ns), "until": messages.seconds(max(since_ns, until_ns))}
+        path = f"/events?{urlencode(span | filters)}"
+        return [messages.event(line) for line in _checked(path, self._ask(path)).data.splitlines()]
 
     def containers(self) -> list[str]:
         """The ids of all containers that the engine still has, whatever their state."""

@@ -83,7 +83,7 @@ def snapshot(message: Mapping[str, Any]) -> Snapshot:
         # While --rm removes a container that could not start, its error is gone before its code.
         start_error=not running and (bool(state.get("Error")) or bool(started is None and code)),
         memory_limit_bytes=_int64(host.get("Memory") or 0) or None,
-        restart_count=_int64(message.get("RestartCount") or 0),
+        restarts=_restarts(_int64(message.get("RestartCount") or 0), state, host),
         stop_signal=signal_number(config.get("StopSignal") or "SIGTERM") or signals.SIGTERM,
     )
 
@@ -113,6 +113,11 @@ def nanoseconds(text: object) -> int | None:
     zone = rest[len(digits) :] if dot else ""
     seconds = datetime.fromisoformat(whole + zone).timestamp()
     return None if seconds <= 0 else _int64(int(seconds) * 10**9 + int(digits.ljust(9, "0")[:9]))
+
+
+def seconds(at_ns: int) -> str:
+    """Nanoseconds since 1970 as the engine's questions have them."""
+    return f"{at_ns // 10**9}.{at_ns % 10**9:09d}"
 
 
 def signal_number(value: object) -> int | None:
@@ -157,6 +162,20 @@ def _container_event(message: Mapping[str, Any]) -> Event:
             if key in attributes and happening is not owner
         ),
     )
+
+
+def _restarts(counted: int, state: Mapping[str, Any], host: Mapping[str, Any]) -> int:
+    """How many restarts came before the run that is shown.
+
+    The engine counts one as soon as it decides on it, before the run's end is told. What stands still and
+    was not left so by its policy was stopped: in a run, or in the pause after it, when it is counted.
+    """
+    policy = _table(host.get("RestartPolicy"))
+    left_alone = policy.get("Name") == "on-failure" and (
+        not state.get("ExitCode") or counted == policy.get("MaximumRetryCount")
+    )
+    sure = (state.get("Running") and not state.get("Restarting")) or left_alone
+    return counted if sure else max(0, counted - 1)
 
 
 def _network_event(message: Mapping[str, Any]) -> Event:

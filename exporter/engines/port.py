@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 
@@ -67,7 +67,9 @@ class Snapshot:
     """How one container stood when the engine was asked.
 
     ``code``, ``oom_killed`` and ``finished_ns`` speak of its last end, ``start_error`` of its last
-    failure to start. ``stop_signal`` is the signal by which it wants to be stopped.
+    failure to start. ``restarts`` counts those that the
+    engine made by itself since the latest start by hand and before this run, at least. ``stop_signal`` is
+    the signal by which it wants to be stopped.
     ``memory_limit_bytes`` is None where there is no limit.
     """
 
@@ -83,8 +85,30 @@ class Snapshot:
     oom_killed: bool = False
     start_error: bool = False
     memory_limit_bytes: int | None = None
-    restart_count: int = 0
+    restarts: int = 0
     stop_signal: int = 15
+
+
+class Lapse(Enum):
+    """What an engine has forgotten since an event: nothing, the oldest, or all, being another process."""
+
+    NONE = "none"
+    OVERRUN = "overrun"
+    RESTARTED = "restarted"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """All that the engine has, to be held against its events up to ``as_of_ns`` or later.
+
+    Of the containers ``elsewhere`` it is only known that they are or were there; ``lapse`` is what
+    the events may lack.
+    """
+
+    snapshots: tuple[Snapshot, ...]
+    as_of_ns: int
+    elsewhere: frozenset[str] = frozenset()
+    lapse: Lapse = Lapse.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +162,17 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """Who it is."""
 
-    def events(self) -> EventStream:
-        """An open stream of what happens from now on."""
+    def ping(self) -> None:
+        """Nothing, if the engine answers."""
+
+    def events(self, since_ns: int | None = None) -> EventStream:
+        """An open stream of what happens from now on; before it, of what it remembers since a time."""
+
+    def lapse(self, event_ns: int, now_ns: int) -> Lapse:
+        """What it has forgotten since the event of that time; ``now_ns`` is no later than its clock."""
+
+    def newest(self, since_ns: int, now_ns: int) -> Event | None:
+        """The latest event of that span, as the stream tells it; None where nothing happened."""
 
     def containers(self) -> list[str]:
         """The ids of all containers that it has."""

@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, delete, false, func, or_, select
+from sqlalchemy import Connection, Engine, Select, and_, delete, false, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
-from exporter.model import Job, JobRecord, JudgedExit, Remembered, Status
+from exporter.model import Cursor, Job, JobRecord, JudgedExit, Remembered, Status
 from exporter.store import rows
 from exporter.store.database import StoreError, describe, open_database
-from exporter.store.schema import jobs, series
+from exporter.store.schema import cursors, jobs, series
+
+# An engine remembers 256 events, and a run makes two of them at least.
+_TOLD_AGAIN = 128
 
 Key = tuple[str, tuple[str, ...]]
 
@@ -33,11 +36,15 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction records: all of it or nothing. ``values`` are the series' new values."""
+    """What one transaction records: all of it or nothing.
+
+    ``values`` are the series' new values, ``cursors`` the events up to which the engines are on record.
+    """
 
     begun: Sequence[Job] = ()
     ended: Sequence[JudgedExit] = ()
     values: Mapping[Key, float] = field(default_factory=dict)
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
 
 
 class Store:
@@ -60,10 +67,15 @@ class Store:
             {"name": name, "labels": json.dumps(labels), "value": value}
             for (name, labels), value in batch.values.items()
         ]
+        positions = [
+            {"engine": engine, "event_ns": cursor.event_ns, "floor_ns": cursor.floor_ns}
+            for engine, cursor in batch.cursors.items()
+        ]
         try:
             with self._write, self._engine.begin() as connection:
                 _upsert(connection, jobs, list(table.values()))
                 _upsert(connection, series, values)
+                _upsert(connection, cursors, positions)
         except DBAPIError as error:
             raise StoreError(describe(self._path, error)) from error
 
@@ -90,11 +102,17 @@ class Store:
 
     def remembered(self, container_id: str) -> Remembered | None:
         """What is on record of a container; None where nothing is."""
-        query = select(func.max(jobs.c.attempt), func.max(jobs.c.finished_ns)).where(
-            jobs.c.container_id == container_id
-        )
-        attempts, last_end_ns = self._read(query)[0]
-        return None if attempts is None else Remembered(attempts, last_end_ns)
+        newest = select(jobs).where(jobs.c.container_id == container_id).order_by(jobs.c.attempt.desc())
+        found = self._read(newest.limit(_TOLD_AGAIN))
+        if not found:
+            return None
+        ends = [row.finished_ns for row in found if row.finished_ns is not None]
+        told = frozenset(at_ns for row in found for at_ns in rows.told_ns(row))
+        return Remembered(found[0].attempt, max(ends, default=None), found[0].restarts, told)
+
+    def cursors(self) -> dict[str, Cursor]:
+        """For each engine, up to where everything is on record."""
+        return {row.engine: Cursor(row.event_ns, row.floor_ns) for row in self._read(select(cursors))}
 
     def jobs(self, wanted: JobFilter, limit: int, before: tuple[int, str] | None = None) -> list[JobRecord]:
         """Jobs, the newest first; ``before`` is (began_ns, id) of the last one already had."""

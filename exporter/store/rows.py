@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,10 +13,13 @@ from exporter.model import (
     Job,
     JobRecord,
     JudgedExit,
+    Kill,
+    OomKill,
     Recovery,
     Status,
     Termination,
     Verdict,
+    Witness,
     Workload,
 )
 
@@ -45,6 +49,9 @@ def running_row(job: Job) -> dict[str, Any]:
         "created_ns": job.created_ns,
         "started_ns": job.started_ns,
         "finished_ns": None,
+        "restarts": job.restarts,
+        "kills": [[kill.signal, kill.at_ns] for kill in job.kills],
+        "oom_witnesses": [[kill.witness.name, kill.at_ns] for kill in job.oom_kills],
     }
 
 
@@ -78,6 +85,9 @@ def job(row: Row[Any]) -> Job:
         created_ns=row.created_ns,
         started_ns=row.started_ns,
         memory_limit_bytes=row.memory_limit_bytes,
+        restarts=row.restarts,
+        kills=tuple(Kill(signal, at_ns) for signal, at_ns in row.kills),
+        oom_kills=tuple(OomKill(Witness[witness], at_ns) for witness, at_ns in row.oom_witnesses),
     )
 
 
@@ -91,3 +101,11 @@ def record(row: Row[Any]) -> JobRecord:
         Status(row.status), Termination(row.termination), row.reason, Recovery(row.recovery), row.error
     )
     return JobRecord(ended.job, JudgedExit(ended, verdict))
+
+
+def told_ns(row: Row[Any]) -> Iterator[int]:
+    """The times of a job's events."""
+    yield row.began_ns
+    if row.finished_ns is not None:
+        yield row.finished_ns
+    yield from (at_ns for _, at_ns in [*row.kills, *row.oom_witnesses] if at_ns is not None)

@@ -34,6 +34,10 @@ jobs = Table(
     Column("created_ns", BigInteger),
     Column("started_ns", BigInteger),
     Column("finished_ns", BigInteger),
+    Column("restarts", Integer),
+    # What has happened in the run: [signal, time] of each kill request, [witness, time] of each OOM kill.
+    Column("kills", JSON, nullable=False),
+    Column("oom_witnesses", JSON, nullable=False),
     Index("jobs_newest", "began_ns", "id"),
     Index("jobs_of_container", "container_id", "attempt"),
     Index("jobs_by_status", "status", "began_ns"),
@@ -46,6 +50,15 @@ series = Table(
     Column("name", String, primary_key=True),
     Column("labels", String, primary_key=True),
     Column("value", Float, nullable=False),
+)
+
+# Up to where everything that an engine has told is on record.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("engine", String, primary_key=True),
+    Column("event_ns", BigInteger, nullable=False),
+    Column("floor_ns", BigInteger, nullable=False),
 )
 
 # Alembic's own, which tells what migrations a database has had.

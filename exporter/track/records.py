@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from exporter.engines.port import Event, Shadowed, Snapshot
-from exporter.evidence import OomKill
-from exporter.model import Job, Kill, Remembered, Workload
+from exporter.model import Job, Kill, OomKill, Remembered, Workload
 from exporter.workload import DEFAULT_ORDER, Source, workload_of
 
 DEFAULT_STOP_SIGNAL = 15
@@ -42,7 +41,9 @@ class Container:
     ``run`` is the open one, ``ending`` those that have ended and still wait. ``inspections`` are
     answers on their way; ``attempt`` is the try to start that is under way or has failed just now.
     ``last_run`` is the latest that was let go of, for what comes later still; ``workload`` is set
-    where it is on record and no label is known to make it from. ``seen_ns`` is its latest event.
+    where it is on record and no label is known to make it from. ``restarts`` is the engine's own count at
+    its latest run, None while nobody has asked; ``strays`` were told of no run that is known yet.
+    ``upcoming`` are later runs on record, while the end of ``run`` is not.
     """
 
     id: str
@@ -61,17 +62,17 @@ class Container:
     ending: list[Run] = field(default_factory=list)
     last_run: Run | None = None
     workload: Workload | None = None
-    seen_ns: int = 0
+    restarts: int | None = None
+    upcoming: list[Run] = field(default_factory=list)
+    strays: list[Kill | OomKill] = field(default_factory=list)
     destroyed: bool = False
 
-    def remember(self, past: Remembered | None) -> None:
+    def remember(self, past: Remembered) -> None:
         """Take over what is on record of it."""
-        if past is not None:
-            self.attempts, self.last_end_ns = past.attempts, past.last_end_ns
+        self.attempts, self.last_end_ns, self.restarts = past.attempts, past.last_end_ns, past.restarts
 
     def learn_from_event(self, event: Event) -> None:
         """What every event says of its container."""
-        self.seen_ns = max(self.seen_ns, event.at_ns)
         self.name = event.name or self.name
         self.image = event.image or self.image
         self.shadowed = self.shadowed | event.shadowed if event.shadowed else self.shadowed
@@ -80,8 +81,6 @@ class Container:
 
     def learn(self, snapshot: Snapshot) -> None:
         """What an inspection says of it, whatever run it is in."""
-        if self.attempt is not None and snapshot.start_error:
-            self.attempt.answer = snapshot
         self.name = snapshot.name or self.name
         self.image = snapshot.image or self.image
         self.labels, self.workload = dict(snapshot.labels), None
@@ -90,11 +89,16 @@ class Container:
         self.stop_signal = snapshot.stop_signal
 
     def has_counted(self, started_ns: int) -> bool:
-        """Whether the run that started then is on record, as running or as ended.
+        """Whether the run that started then is on record as ended.
 
         Within one container the engine's times only ever go start, end, start, end.
         """
-        return self.run is not None or (self.last_end_ns is not None and started_ns <= self.last_end_ns)
+        return self.last_end_ns is not None and started_ns <= self.last_end_ns
+
+    @property
+    def latest_run(self) -> Run | None:
+        """The open run, else the one that ended last."""
+        return self.run or (self.ending[-1] if self.ending else self.last_run)
 
     def run_at(self, at_ns: int) -> Run | None:
         """The run to which something at ``at_ns`` belongs: the open one, unless it began only later."""
@@ -117,10 +121,10 @@ class Run:
     """One run while it is being put together.
 
     ``after_ns`` is when the run before it began or ended, if known: what started no later is not this
-    run. ``found``: a list told of its beginning, and the event may yet come. ``seen_ending``: its end
-    was told by an event; otherwise a list has told of it, and the event may yet come, unless it is
-    ``settled``. ``lost``: a later run is known, so that no answer speaks of this one any more.
-    ``enrich_by`` and ``oom_by`` are how long it waits for what it may yet learn.
+    run. ``seen_beginning`` and ``seen_ending``: an event has told of it, otherwise a list or the record;
+    ``replayed``: told so only afterwards. ``lost``: how it ended is not to be known any more;
+    ``lost_with_host``: it went down with its engine. ``enrich_by`` and ``oom_by`` are how long it waits
+    for what it may yet learn.
     """
 
     container: Container
@@ -128,25 +132,32 @@ class Run:
     began_ns: int
     started_ns: int | None
     after_ns: int | None = None
-    found: bool = False
-    settled: bool = False
-    lost: bool = False
-    never_started: bool = False
+    seen_beginning: bool = False
     announced: bool = False
     kills: list[Kill] = field(default_factory=list)
     oom_kills: list[OomKill] = field(default_factory=list)
     code: int | None = None
     ended_ns: int = 0
     seen_ending: bool = False
+    replayed: bool = False
+    lost: bool = False
+    lost_with_host: bool = False
     code_in_doubt: bool = False
     enrich_by: float = 0.0
     oom_by: float = 0.0
+
+    def is_shown_by(self, snapshot: Snapshot) -> bool:
+        """Whether an inspection was made in or after this run, and before the next."""
+        started_ns = snapshot.started_ns
+        latest_ns = max(self.began_ns, self.ended_ns)
+        return started_ns is not None and (self.after_ns or 0) < started_ns <= latest_ns
 
     def end(self, code: int | None, at_ns: int, *, seen: bool) -> None:
         """Note its end; a code that a label may have written is none."""
         hidden = seen and Shadowed.CODE in self.container.shadowed
         self.code, self.ended_ns, self.seen_ending = None if hidden else code, max(at_ns, self.began_ns), seen
-        self.code_in_doubt = self.code is None or self.code == DOUBTFUL_CODE
+        # Whose beginning was not seen may have a label that has written this code.
+        self.code_in_doubt = not self.seen_beginning or self.code in {None, DOUBTFUL_CODE}
 
     def job(self, rules: Rules) -> Job:
         """Who ran, as it is known now."""
@@ -164,4 +175,7 @@ class Run:
             created_ns=container.created_ns,
             started_ns=self.started_ns,
             memory_limit_bytes=container.memory_limit_bytes,
+            restarts=container.restarts,
+            kills=tuple(self.kills),
+            oom_kills=tuple(self.oom_kills),
         )

@@ -3,38 +3,58 @@
 A tracker serves one engine. It does no I/O and reads no clock: ``now`` is handed in, in seconds
 that only ever grow. An exit is counted from ``die`` alone; what is asked of the engine beside it
 only enriches, and is waited for no longer than ``Rules.enrich_seconds``.
+
+Events may come again, since an engine is asked for them with an overlap: what was told once is known
+by its container and time. A list comes after all events that were told before it was made, so that
+what it knows and they do not, no event will tell any more.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
-from exporter.engines.port import Event, Happening, KernelKills, Shadowed, Snapshot
-from exporter.evidence import OomKill, Witness
-from exporter.model import Evidence, Exit, Job, Kill, Remembered
+from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed, Shadowed, Snapshot
+from exporter.model import Cursor, Evidence, Exit, Job, Kill, OomKill, Remembered, Witness
 from exporter.track.records import Container, Rules, Run, StartAttempt
 from exporter.track.waiting import WaitingRoom
 
 _GONE_REMEMBERED = 10_000
-_START_LAG_NS = 10 * 10**9
+# An engine remembers 256 events, and is asked for a second's worth that has been read already.
+_TOLD_REMEMBERED = 4_096
 _MAX_KILLS_KEPT = 1_000
+# Docker's word for a container that was there when the engine went down, and not when it came back.
+_LOST_WITH_HOST = 255
+_UNSTARTED = Evidence(never_started=True, notes=("The engine could not start it.",))
+_COUNTED_ONLY = Evidence(notes=("Known only from the engine's count of restarts.",))
 
 Recall = Callable[[str], Remembered | None]
 
 
 class Tracker:
-    """Puts the events of one engine together into jobs; ``take`` hands over what came of it."""
+    """Puts the events of one engine together into jobs; ``take`` hands over what came of it.
 
-    def __init__(self, rules: Rules, recall: Recall, running: Iterable[Job] = ()) -> None:
+    ``running`` are the jobs that ran when they were last heard of, ``cursor`` is where everything was on
+    record; None where nothing of this engine is.
+    """
+
+    def __init__(
+        self, rules: Rules, recall: Recall, running: Iterable[Job] = (), cursor: Cursor | None = None
+    ) -> None:
         self._rules = rules
         self._recall = recall
         self._containers: dict[str, Container] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self._told: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._open: dict[str, int] = {}
         self._waiting = WaitingRoom(rules)
         self._out: list[Job | Exit] = []
-        self._listed = False
-        for job in running:
+        self._is_new = cursor is None
+        self._knows_all = not self._is_new
+        self._cursor, self._reading = cursor, cursor or Cursor(0, 0)
+        self._lapsed = False
+        for job in sorted(running, key=lambda job: job.attempt):
             self._restore(job)
 
     def take(self) -> list[Job | Exit]:
@@ -48,9 +68,15 @@ class Tracker:
         return self._waiting.next_due
 
     @property
-    def is_sure(self) -> bool:
-        """Whether everything that a list told of has been handed over."""
-        return self._waiting.is_sure
+    def cursor(self) -> Cursor | None:
+        """Before which all that was told has been handed over.
+
+        It stands still from a lapse to the next list, so that nobody forgets that something is missing.
+        """
+        unsettled = [*self._open.values(), *self._waiting.told_ns]
+        if self._cursor is None or self._lapsed or not unsettled:
+            return self._cursor
+        return replace(self._cursor, event_ns=min(unsettled))
 
     def due(self, now: float) -> None:
         """Let go of what has waited long enough; to be called after whatever was told."""
@@ -60,16 +86,37 @@ class Tracker:
             if container is not None:
                 self._forget(container)
 
-    def event(self, event: Event, now: float, *, inspecting: bool = False) -> None:
-        """One event; ``inspecting`` says that an answer about its container is on its way."""
+    def resumed(self, cursor: Cursor, lapse: Lapse = Lapse.NONE) -> None:
+        """The engine's events are being read again, and what it has forgotten of those in between."""
+        self._reading = cursor
+        if lapse is not Lapse.NONE:
+            self._lapsed, self._knows_all = True, False
+        elif self._cursor is None:
+            self._cursor = cursor
+
+    def event(self, event: Event, now: float, *, inspecting: bool = False, replayed: bool = False) -> None:
+        """One event; ``inspecting`` says that an answer about its container is on its way.
+
+        ``replayed``: it happened before we were there to see it.
+        """
+        if not event.container_id:
+            return
+        self._reading = replace(self._reading, event_ns=event.at_ns)
+        if not self._lapsed:
+            self._cursor = self._reading
         if event.container_id in self._gone:
             return
-        container = self._container(event)
-        container.learn_from_event(event)
+        container = self._container(event, replayed=replayed)
         container.inspections += inspecting
-        handle = _HANDLERS.get(event.happening)
+        self._catch_up(container, event.at_ns if replayed else None, now)
+        told = self._is_told(event)
+        if not told:
+            container.learn_from_event(event)
+        handle = (_REPEATED if told else _HANDLERS).get(event.happening)
         if handle is not None:
             handle(self, container, event, now)
+        for run in container.ending:
+            run.replayed = run.replayed or (replayed and run.ended_ns == event.at_ns)
 
     def inspected(self, container_id: str, snapshot: Snapshot | None) -> None:
         """The answer that ``event`` announced; None where the engine had none."""
@@ -79,32 +126,28 @@ class Tracker:
         container.inspections = max(0, container.inspections - 1)
         if snapshot is not None:
             container.learn(snapshot)
+            if container.attempt is not None and snapshot.start_error:
+                container.attempt.answer = snapshot
             self._enrich(container, snapshot)
         if not container.inspections:
             self._conclude_attempt(container)
             self._announce(container.run)
 
-    def listed(
-        self,
-        snapshots: Iterable[Snapshot],
-        as_of_ns: int,
-        now: float,
-        unanswered: frozenset[str] = frozenset(),
-    ) -> None:
-        """All that the engine has. What ended unseen is found here, what has vanished is noted.
-
-        ``as_of_ns`` is a time of the engine's clock before the list was made; of the ``unanswered`` it is
-        only known that they are there.
-        """
-        present = set(unanswered)
-        for snapshot in snapshots:
+    def listed(self, listed: Listed, now: float) -> None:
+        """All that the engine has. What ended unseen is found here, what has vanished is noted."""
+        for container in self._containers.values():
+            self._catch_up(container, None, now)
+        present = set(listed.elsewhere)
+        for snapshot in listed.snapshots:
             present.add(snapshot.container_id)
-            if snapshot.container_id not in self._gone and not self._too_old(snapshot, as_of_ns):
-                self._found(snapshot, as_of_ns, now)
-        self._listed = True
+            if snapshot.container_id not in self._gone and not self._too_old(snapshot, listed.as_of_ns):
+                self._found(snapshot, listed, now)
         for container in list(self._containers.values()):
             if container.id not in present:
-                self._missed(container, as_of_ns, now)
+                self._missed(container, listed.as_of_ns, now)
+            self._forget(container)
+        self._is_new, self._knows_all, self._lapsed = False, True, False
+        self._cursor = self._reading
 
     def explained_elsewhere(self, at_ns: int) -> None:
         """A container of another engine on the same host accounts for a kill."""
@@ -122,33 +165,66 @@ class Tracker:
 
     # Containers
 
-    def _container(self, event: Event) -> Container:
+    def _container(self, event: Event, *, replayed: bool) -> Container:
         container = self._containers.get(event.container_id)
         if container is None:
             # What is created under our eyes has no past; asking the store would only cost.
-            past = None if event.happening is Happening.CREATE else self._recall(event.container_id)
+            is_new = event.happening is Happening.CREATE and not replayed
+            past = None if is_new else self._recall(event.container_id)
             container = self._meet(event.container_id, past)
         return container
 
     def _meet(self, container_id: str, past: Remembered | None) -> Container:
         container = self._containers[container_id] = Container(container_id)
-        container.remember(past)
+        if past is not None:
+            container.remember(past)
+            for at_ns in past.told_ns:
+                self._note_told(container_id, at_ns)
         return container
 
+    def _is_told(self, event: Event) -> bool:
+        """Whether this very event has come before; from now on it has."""
+        known = (event.container_id, event.at_ns) in self._told
+        self._note_told(event.container_id, event.at_ns)
+        return known
+
+    def _note_told(self, container_id: str, at_ns: int) -> None:
+        self._told[container_id, at_ns] = None
+        if len(self._told) > _TOLD_REMEMBERED:
+            self._told.popitem(last=False)
+
     def _restore(self, job: Job) -> None:
-        """A job that ran when it was last heard of."""
-        container = self._meet(job.container_id, self._recall(job.container_id))
+        """A job that ran when it was last heard of; its container may have had runs not on record."""
+        container = self._containers.get(job.container_id)
+        if container is None:
+            container = self._meet(job.container_id, self._recall(job.container_id))
         container.name, container.image, container.workload = job.name, job.image, job.workload
         container.created_ns, container.memory_limit_bytes = job.created_ns, job.memory_limit_bytes
-        container.run = Run(
-            container, job.attempt, job.began_ns, job.started_ns, container.last_end_ns, announced=True
+        last_end_ns = container.last_end_ns
+        run = Run(
+            container,
+            job.attempt,
+            job.began_ns,
+            job.started_ns,
+            last_end_ns if last_end_ns is not None and last_end_ns < job.began_ns else None,
+            announced=True,
+            kills=list(job.kills),
+            oom_kills=list(job.oom_kills),
         )
-        container.attempts = job.attempt
+        container.upcoming.append(run)
+
+    def _catch_up(self, container: Container, at_ns: int | None, now: float) -> None:
+        """Go on to the run on record that had begun by then, or to the last."""
+        while container.upcoming and (at_ns is None or container.upcoming[0].began_ns <= at_ns):
+            following = container.upcoming.pop(0)
+            self._lose(container, following.began_ns, now)
+            container.run = following
 
     def _forget(self, container: Container) -> None:
         """Let go of a container that is removed, once nothing about it is open."""
-        if container.destroyed and not container.ending and container.attempt is None:
+        if container.destroyed and not (container.ending or container.attempt or container.inspections):
             self._containers.pop(container.id, None)
+            self._open.pop(container.id, None)
             self._gone[container.id] = None
             while len(self._gone) > _GONE_REMEMBERED:
                 self._gone.popitem(last=False)
@@ -156,46 +232,46 @@ class Tracker:
     # Beginnings
 
     def _start(self, container: Container, event: Event, now: float) -> None:
-        found = container.run or next((run for run in container.ending if run.found), None)
-        if found is not None and found.found and 0 <= event.at_ns - found.began_ns < _START_LAG_NS:
-            # A list has told of this start.
-            found.found, container.attempt = False, None
-            return
-        if container.run is not None:
-            container.run.lost = True
-            self._end(container, None, event.at_ns, now, seen=False)
-        self._announce_unless_asked(self._begin(container, event.at_ns, event.at_ns))
+        self._lose(container, event.at_ns, now)
+        begun = self._begin(container, event.at_ns, event.at_ns)
+        begun.seen_beginning, container.restarts, container.strays = True, None, []
+        if not container.inspections:
+            self._announce(begun)
 
     def _begin(self, container: Container, began_ns: int, started_ns: int | None) -> Run:
-        last = container.ending[-1] if container.ending else container.last_run
+        last = container.latest_run
         container.attempts += 1
         container.attempt = None
         after_ns = container.last_end_ns if last is None else last.began_ns
         container.run = Run(container, container.attempts, began_ns, started_ns, after_ns)
+        self._open[container.id] = began_ns
         return container.run
-
-    def _announce_unless_asked(self, run: Run) -> None:
-        if not run.container.inspections:
-            self._announce(run)
 
     def _announce(self, run: Run | None) -> None:
         """Say that a job runs, once what its inspection adds is known."""
         if run is not None and not run.announced:
             run.announced = True
+            self._tell(run)
+
+    def _tell(self, run: Run) -> None:
+        """Say how a job stands that runs; nobody needs to hear of one before it is announced."""
+        if run is run.container.run and run.announced:
+            self._open.pop(run.container.id, None)
             self._out.append(run.job(self._rules))
 
     def _rename(self, container: Container, _event: Event, _now: float) -> None:
-        if container.run is not None and container.run.announced:
-            self._out.append(container.run.job(self._rules))
+        if container.run is not None:
+            self._tell(container.run)
 
     # Failed starts
 
-    def _start_attempt(self, container: Container, _event: Event, _now: float) -> None:
+    def _start_attempt(self, container: Container, event: Event, _now: float) -> None:
         # A network that a running container joins is no try to start it.
         if container.run is None:
             if container.attempt is not None and container.attempt.answer is not None:
                 self._count_attempt(container)
             container.attempt = container.attempt or StartAttempt()
+            self._open.setdefault(container.id, event.at_ns)
 
     def _start_attempt_over(self, container: Container, event: Event, _now: float) -> None:
         """A try to start is over; if no start came in between, it failed."""
@@ -212,14 +288,9 @@ class Tracker:
 
     def _count_attempt(self, container: Container) -> None:
         attempt, container.attempt = container.attempt, None
-        if attempt is None or not attempt.failed_ns:
+        self._open.pop(container.id, None)
+        if attempt is None:
             return
-        told = next((run for run in container.ending if run.never_started), None)
-        if told is not None:
-            # A list has told of it.
-            told.began_ns = told.ended_ns = attempt.failed_ns.pop(0)
-            told.seen_ending = told.settled = True
-            container.last_end_ns = told.ended_ns
         for at_ns in attempt.failed_ns:
             self._not_started(container, None if attempt.answer is None else attempt.answer.code, at_ns)
         self._forget(container)
@@ -228,8 +299,12 @@ class Tracker:
         container.attempts += 1
         container.last_end_ns = at_ns
         job = Run(container, container.attempts, at_ns, None).job(self._rules)
-        evidence = Evidence(never_started=True, notes=("The engine could not start it.",))
-        self._out.append(Exit(job, code, at_ns, evidence, recovered=not seen))
+        self._out.append(Exit(job, code, at_ns, _UNSTARTED, recovered=not seen))
+
+    def _attempt_told(self, container: Container, _event: Event, _now: float) -> None:
+        """How the try ended is on record, though its beginning has just been told again."""
+        container.attempt = None
+        self._open.pop(container.id, None)
 
     # Evidence
 
@@ -237,84 +312,100 @@ class Tracker:
         self._oom_killed(container, OomKill(Witness.EVENT, event.at_ns), event.at_ns)
 
     def _oom_killed(self, container: Container, oom_kill: OomKill, at_ns: int) -> None:
-        run = container.run_at(at_ns) or self._unseen(container, at_ns)
-        if run is not None:
+        run = container.run_at(at_ns)
+        if run is None:
+            container.strays.append(oom_kill)
+        elif oom_kill not in run.oom_kills:
             self._waiting.oom_killed(run, oom_kill)
+            self._tell(run)
 
     def _kill(self, container: Container, event: Event, _now: float) -> None:
-        run = container.run or next((run for run in container.ending if not run.seen_ending), None)
-        run = run or self._unseen(container, event.at_ns)
-        if run is not None and len(run.kills) < _MAX_KILLS_KEPT:
-            hidden = Shadowed.SIGNAL in container.shadowed
-            run.kills.append(Kill(None if hidden else event.signal, event.at_ns))
+        kill = Kill(None if Shadowed.SIGNAL in container.shadowed else event.signal, event.at_ns)
+        run = container.run
+        if run is None:
+            container.strays.append(kill)
+        elif len(run.kills) < _MAX_KILLS_KEPT and kill not in run.kills:
+            run.kills.append(kill)
+            self._tell(run)
+
+    def _take_strays(self, run: Run, since_ns: int) -> None:
+        """What was told before it was known that there is a run."""
+        strays, run.container.strays = run.container.strays, []
+        for stray in strays:
+            if stray.at_ns is None or stray.at_ns < since_ns:
+                continue
+            if isinstance(stray, Kill):
+                run.kills.append(stray)
+            else:
+                self._waiting.oom_killed(run, stray)
 
     def _enrich(self, container: Container, snapshot: Snapshot) -> None:
-        """What an inspection says of a run that is ending; a later run's answer says nothing of it."""
+        """What an inspection says of a run; of another than it was made in, it says nothing."""
+        latest = container.latest_run
+        if latest is not None and latest.is_shown_by(snapshot):
+            container.restarts = snapshot.restarts
         for run in container.ending:
-            if run.never_started:
-                continue
-            if snapshot.running or snapshot.started_ns is None or snapshot.started_ns > run.ended_ns:
-                continue
-            if run.lost or (run.after_ns is not None and snapshot.started_ns <= run.after_ns):
+            if snapshot.running or run.lost or not run.is_shown_by(snapshot):
                 continue
             if run.started_ns is None:
-                run.began_ns = run.started_ns = snapshot.started_ns
-            if snapshot.code is not None and not snapshot.start_error:
+                run.began_ns = run.started_ns = snapshot.started_ns or run.began_ns
+            if run.code_in_doubt and snapshot.code is not None and not snapshot.start_error:
                 run.code, run.code_in_doubt = snapshot.code, False
             if snapshot.oom_killed and not run.oom_kills:
                 self._waiting.oom_killed(run, OomKill(Witness.FLAG, None))
 
-    def _unseen(self, container: Container, at_ns: int) -> Run | None:
-        """The run that must be there, though neither an event nor a list has told of its beginning."""
-        if container.run is None and self._may_run_unseen(container, at_ns):
-            self._begin(container, at_ns, None).announced = True
-        return container.run
-
-    def _may_run_unseen(self, container: Container, at_ns: int) -> bool:
-        last = container.last_end_ns
-        return last is None or (
-            not self._listed and container.last_run is None and not container.ending and at_ns > last
-        )
-
     # Ends
 
     def _die(self, container: Container, event: Event, now: float) -> None:
-        told = next((run for run in container.ending if not run.seen_ending and not run.never_started), None)
-        if container.run is None and told is not None and told.began_ns <= event.at_ns:
-            # A list has told of this end; the event is the better witness, but an inspection of the code.
-            if told.code_in_doubt:
-                told.end(event.code, event.at_ns, seen=True)
-            else:
-                told.ended_ns, told.seen_ending = event.at_ns, True
-            container.last_end_ns = event.at_ns
-        elif self._unseen(container, event.at_ns) is not None:
+        if container.run is None and self._may_run_unseen(container, event.at_ns):
+            run = self._begin(container, event.at_ns, None)
+            run.announced = True
+            self._take_strays(run, container.last_end_ns or 0)
+        if container.run is not None:
             self._end(container, event.code, event.at_ns, now, seen=True)
         # Otherwise its end is counted already: engines can say ``die`` twice for one run.
 
+    def _may_run_unseen(self, container: Container, at_ns: int) -> bool:
+        """Whether there may be a run of which neither an event nor a list has told."""
+        last = container.last_end_ns
+        return last is None or (
+            not self._knows_all and container.last_run is None and not container.ending and at_ns > last
+        )
+
     def _end(self, container: Container, code: int | None, at_ns: int, now: float, *, seen: bool) -> None:
         run, container.run = container.run, None
+        self._open.pop(container.id, None)
         if run is not None:
             run.end(code, at_ns, seen=seen)
-            container.last_end_ns = at_ns
+            container.last_end_ns = max(at_ns, container.last_end_ns or at_ns)
             self._waiting.enter(run, now)
+
+    def _lose(self, container: Container, at_ns: int, now: float) -> None:
+        """The open run has ended, and how is not to be known any more."""
+        run, last_end_ns = container.run, container.last_end_ns
+        if run is not None:
+            run.lost = True
+            self._end(container, None, at_ns, now, seen=False)
+            # Between its beginning and now there may have been more than one.
+            container.last_end_ns = max(run.began_ns, last_end_ns or 0)
 
     def _destroy(self, container: Container, event: Event, now: float) -> None:
         container.destroyed = True
         if container.attempt is not None and not container.attempt.failed_ns:
             # Removed in the middle of a try whose end was not told: created, connected, never started.
             container.attempt = None
-        self._end(container, None, event.at_ns, now, seen=False)
-        self._forget(container)
+        self._lose(container, event.at_ns, now)
+        if self._knows_all:
+            # Otherwise a list may tell how it ended.
+            self._forget(container)
 
     # Lists
 
     def _missed(self, container: Container, as_of_ns: int, now: float) -> None:
-        """A container that a list does not have: gone, unless it has come only since."""
-        if container.run is not None and container.run.began_ns < as_of_ns:
-            self._end(container, None, as_of_ns, now, seen=False)
-        elif container.run is None and container.seen_ns < as_of_ns and not container.inspections:
-            container.destroyed = True
-            self._forget(container)
+        """A container that the engine does not have any more."""
+        container.destroyed = True
+        if container.run is not None:
+            self._lose(container, max(as_of_ns, container.run.began_ns), now)
 
     def _too_old(self, snapshot: Snapshot, as_of_ns: int) -> bool:
         ended_ns = snapshot.created_ns if snapshot.started_ns is None else snapshot.finished_ns
@@ -327,51 +418,82 @@ class Tracker:
             and ended_ns < as_of_ns - self._rules.memory_ns
         )
 
-    def _found(self, snapshot: Snapshot, as_of_ns: int, now: float) -> None:
+    def _found(self, snapshot: Snapshot, listed: Listed, now: float) -> None:
         """One container of a list, held against what is on record of it."""
         container = self._containers.get(snapshot.container_id)
         if container is None:
             container = self._meet(snapshot.container_id, self._recall(snapshot.container_id))
-            container.attempts = max(container.attempts, snapshot.restart_count)
         container.learn(snapshot)
         if snapshot.started_ns is None:
-            self._found_unstarted(container, snapshot, now)
+            self._found_unstarted(container, snapshot)
             return
         run = container.run
-        if run is not None and run.after_ns is not None and snapshot.started_ns <= run.after_ns:
-            # Asked before the open run began: it tells of the one before.
-            return
-        if run is not None and run.started_ns is not None and snapshot.started_ns > run.began_ns:
-            # It has been started anew since: how the run on record ended, nobody saw.
-            run.lost = True
-            self._end(container, None, snapshot.started_ns, now, seen=False)
-            run = self._begin(container, snapshot.started_ns, snapshot.started_ns)
-            run.found = True
-        elif not container.has_counted(snapshot.started_ns):
-            run = self._begin(container, snapshot.started_ns, snapshot.started_ns)
-            run.found = True
-        if run is None:
-            return
-        if run.started_ns is None:
-            run.began_ns = run.started_ns = snapshot.started_ns
+        if run is None or not run.is_shown_by(snapshot) or self._is_behind(snapshot, listed, run):
+            if container.has_counted(snapshot.started_ns):
+                self._enrich(container, snapshot)
+                return
+            if run is not None and snapshot.started_ns < run.began_ns:
+                self._found_before(container, snapshot, now)
+                return
+            # It has been started anew since.
+            self._lose(container, snapshot.started_ns, now)
+            run = self._begin_found(container, snapshot, snapshot.started_ns)
+        container.restarts = snapshot.restarts
         if snapshot.running:
             self._announce(run)
         else:
-            finished_ns = snapshot.finished_ns or snapshot.started_ns
-            run.settled = finished_ns < as_of_ns - 10**9
-            self._end(container, snapshot.code, finished_ns, now, seen=False)
+            run.lost_with_host = listed.lapse is Lapse.RESTARTED and snapshot.code == _LOST_WITH_HOST
+            self._end(container, snapshot.code, snapshot.finished_ns or run.began_ns, now, seen=False)
             self._enrich(container, snapshot)
 
-    def _found_unstarted(self, container: Container, snapshot: Snapshot, now: float) -> None:
-        if (
-            snapshot.start_error
-            and container.last_end_ns is None
-            and container.attempt is None
-            and container.run is None
-        ):
-            run = self._begin(container, snapshot.created_ns, None)
-            run.announced = run.never_started = True
-            self._end(container, snapshot.code, snapshot.created_ns, now, seen=False)
+    def _is_behind(self, snapshot: Snapshot, listed: Listed, run: Run) -> bool:
+        """Whether a container has been started since the list asked about it."""
+        touched = snapshot.container_id in listed.elsewhere and run.seen_beginning
+        return touched and not snapshot.running and (snapshot.finished_ns or 0) < run.began_ns
+
+    def _found_before(self, container: Container, snapshot: Snapshot, now: float) -> None:
+        """An end that only the list has told of, of a container that has been started again since."""
+        open_run, container.run = container.run, None
+        self._begin_found(container, snapshot, snapshot.started_ns or 0)
+        self._end(container, snapshot.code, snapshot.finished_ns or 0, now, seen=False)
+        self._enrich(container, snapshot)
+        container.run, container.restarts = open_run, None
+
+    def _begin_found(self, container: Container, snapshot: Snapshot, started_ns: int) -> Run:
+        """A run that a list has told of, and before it those that are only known to have been."""
+        for before in self._missing(container, snapshot):
+            ended_ns = started_ns - before
+            job = self._begin(container, ended_ns, None).job(self._rules)
+            container.run = None
+            container.last_end_ns = ended_ns
+            self._out.append(Exit(job, None, ended_ns, _COUNTED_ONLY, recovered=True))
+        run = self._begin(container, started_ns, started_ns)
+        self._take_strays(run, started_ns)
+        return run
+
+    def _missing(self, container: Container, snapshot: Snapshot) -> Iterator[int]:
+        """One for each run between the last that is known and the one in the list, the first one highest."""
+        restarts, known = snapshot.restarts, container.restarts
+        if not container.attempts:
+            # Before anyone watched this engine, it is not ours; since then, it would be on record.
+            missing = 0 if self._is_new or self._may_be_pruned(snapshot) else restarts
+        elif known is None:
+            missing = 0
+        else:
+            # An engine counts restarts from the latest start by hand.
+            missing = restarts - known - 1 if restarts > known else restarts
+        if self._is_new and not container.attempts:
+            container.attempts = restarts
+        return iter(range(missing, 0, -1))
+
+    def _may_be_pruned(self, snapshot: Snapshot) -> bool:
+        newest_ns = max(snapshot.started_ns or 0, snapshot.finished_ns or 0)
+        return bool(self._rules.memory_ns) and snapshot.created_ns < newest_ns - self._rules.memory_ns
+
+    def _found_unstarted(self, container: Container, snapshot: Snapshot) -> None:
+        known = (container.last_end_ns, container.attempt, container.run)
+        if snapshot.start_error and known == (None, None, None):
+            self._not_started(container, snapshot.code, snapshot.created_ns, seen=False)
 
 
 _HANDLERS: dict[Happening, Callable[[Tracker, Container, Event, float], None]] = {
@@ -383,4 +505,9 @@ _HANDLERS: dict[Happening, Callable[[Tracker, Container, Event, float], None]] =
     Happening.DIE: Tracker._die,  # noqa: SLF001
     Happening.RENAME: Tracker._rename,  # noqa: SLF001
     Happening.DESTROY: Tracker._destroy,  # noqa: SLF001
+}
+# What is told again of a run or a try that is on record.
+_REPEATED: dict[Happening, Callable[[Tracker, Container, Event, float], None]] = {
+    Happening.START: Tracker._attempt_told,  # noqa: SLF001
+    Happening.START_ATTEMPT_OVER: Tracker._attempt_told,  # noqa: SLF001
 }

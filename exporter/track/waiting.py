@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from exporter.engines.port import KernelKills
-from exporter.evidence import OomKill, RunRecord, UnexplainedKills, Witness, oom_count, requested_end, weigh
-from exporter.model import Evidence, Exit
+from exporter.evidence import RunRecord, UnexplainedKills, oom_count, requested_end, weigh
+from exporter.model import Exit, OomKill, Witness
 from exporter.track.records import Rules, Run
 
 OOM_CODE = 137
-UNSTARTED = Evidence(never_started=True, notes=("The engine could not start it.",))
 _MAX_KEPT = 1_000
 
 
@@ -26,9 +25,9 @@ class WaitingRoom:
         return min((self._due(run) for run in self._runs), default=None)
 
     @property
-    def is_sure(self) -> bool:
-        """Whether every end that waits here was told by an event, and none by a list alone."""
-        return all(run.seen_ending for run in self._runs)
+    def told_ns(self) -> list[int]:
+        """When those ended who wait here, as far as an event has told of it."""
+        return [run.ended_ns for run in self._runs if run.seen_ending]
 
     def enter(self, run: Run, now: float) -> None:
         """A run has ended."""
@@ -60,7 +59,7 @@ class WaitingRoom:
     def _due(self, run: Run) -> float:
         """Until when something may come that would change the verdict; in the past if nothing can."""
         enriched = run.enrich_by if run.container.inspections else 0.0
-        told = run.oom_by if not run.settled and (not run.seen_ending or self._oom_possible(run)) else 0.0
+        told = run.oom_by if run.seen_ending and self._oom_possible(run) else 0.0
         return max(enriched, told)
 
     def _oom_possible(self, run: Run) -> bool:
@@ -83,14 +82,15 @@ class WaitingRoom:
             run.oom_kills,
             run.container.stop_signal,
             self._rules.oom_window_ns,
+            run.lost_with_host,
         )
         return Exit(
             run.job(self._rules),
             run.code,
             run.ended_ns,
-            UNSTARTED if run.never_started else weigh(record),
+            weigh(record),
             oom_count(run.oom_kills),
-            recovered=not run.seen_ending,
+            recovered=run.replayed or not run.seen_ending,
         )
 
     def _take_kernels_word(self, run: Run) -> None:

@@ -18,8 +18,8 @@ from itertools import count
 from hypothesis import strategies as st
 
 from exporter.classify import classify
-from exporter.engines.port import Event, Happening, Snapshot
-from exporter.model import Exit, Job, Remembered
+from exporter.engines.port import Event, Happening, Lapse, Listed, Snapshot
+from exporter.model import Cursor, Exit, Job, Remembered
 from exporter.reasons import builtin
 from exporter.watch import _Curiosity
 from tests.contract.telling import BEGINNING, IMAGE, Telling
@@ -96,13 +96,21 @@ class Listing:
     seen: tuple[int, ...]
     arrives: int
 
+    def heard(self, timeline: Timeline) -> int:
+        """The step after which it is handed over: none that it has seen is read later."""
+        return min(max(self.arrives, self.begun + max(self.seen)), len(timeline) - 1)
+
 
 @dataclass(frozen=True)
 class Outage:
-    """An exporter that is killed before a step, and comes back some steps later."""
+    """An exporter that is killed before a step, and comes back some steps later.
+
+    The engine then remembers so many of its latest steps.
+    """
 
     killed: int
     away: int
+    remembered: int = 1_000
 
     def within(self, timeline: Timeline) -> tuple[int, int]:
         """The step before which it is killed, and the first one that it sees again."""
@@ -219,6 +227,25 @@ class Timeline:
         step = self.steps[own[index]]
         return self.steps[own[index + 1]].standing if step.move.busy else step.standing
 
+    def standing_by(self, container: int, place: int, read: int) -> Snapshot | None:
+        """The same, made by the time that the step ``read`` was read: a start under way is waited for."""
+        own = [other for other in self._own[container] if other <= min(place, read)]
+        if (
+            own
+            and self.steps[own[-1]].move.busy
+            and not any(own[-1] < other <= read for other in self._own[container])
+        ):
+            own.pop()
+        return self.standing_at(container, own[-1]) if own else None
+
+    def told_again(self, cursor: Cursor, back: int, remembered: int) -> tuple[int, Lapse]:
+        """The first step that is told again since an event, a little overlapping, and what is lacking."""
+        oldest = max(0, back - remembered)
+        times = [step.event.at_ns for step in self.steps[oldest:back]]
+        told = (place for place, at_ns in enumerate(times, oldest) if at_ns >= cursor.since_ns)
+        forgotten = cursor.event_ns not in (0, *times)
+        return next(told, back), Lapse.OVERRUN if forgotten else Lapse.NONE
+
     def is_failing(self, place: int) -> bool:
         """Whether the step is part of a failed start: of such, nobody tries again before the answers came."""
         own = self._own[self.steps[place].container]
@@ -288,18 +315,23 @@ def tell(history: History) -> Telling:
 
 
 def tell_with_an_outage(history: History, outage: Outage) -> list[Exit]:
-    """The same to two trackers: one that is killed, and one that begins later with what is on record."""
+    """The same to two trackers: one that is killed, and one that begins later with what is on record.
+
+    The engine tells the second one again what it remembers since the last event on record.
+    """
     timeline = Timeline(history)
     killed, back = outage.within(timeline)
     before = Telling()
     Reader(before, history, timeline).read(range(killed))
-    recorded = before.came()
+    recorded, cursor = before.tracker.take(), before.tracker.cursor
     past, left = on_record(recorded)
-    after = Telling(past=past, runs=left)
-    # The list is made after the stream was opened, which replays nothing.
+    assert cursor is not None
+    after = Telling(past=past, runs=left, cursor=cursor)
+    first, lapse = timeline.told_again(cursor, back, outage.remembered)
+    after.tracker.resumed(cursor, lapse)
     listing = history.listing or Listing(0, (0,), 0)
     again = replace(history, listing=replace(listing, begun=back, arrives=back + listing.arrives))
-    Reader(after, again, timeline).read(range(back, len(timeline)))
+    Reader(after, again, timeline, back, lapse).read(range(first, len(timeline)))
     return [each for each in recorded if isinstance(each, Exit)] + after.passes(LONG_SECONDS).ends()
 
 
@@ -313,14 +345,25 @@ def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, Remembered], list[J
         known = past.get(each.container_id, Remembered(0, None))
         ended_ns = ends[key].finished_ns if key in ends else None
         latest = max((time for time in (known.last_end_ns, ended_ns) if time is not None), default=None)
-        past[each.container_id] = Remembered(max(known.attempts, each.attempt), latest)
+        times = [each.began_ns, ended_ns, *(kill.at_ns for kill in each.kills)]
+        times += [kill.at_ns for kill in each.oom_kills]
+        told_ns = known.told_ns | {time for time in times if time is not None}
+        past[each.container_id] = Remembered(max(known.attempts, each.attempt), latest, None, told_ns)
     return past, [each for key, each in jobs.items() if key not in ends]
 
 
 class Reader:
     """What a watch does with a history: hands on its events, asks about some, and lists once."""
 
-    def __init__(self, telling: Telling, history: History, timeline: Timeline) -> None:
+    def __init__(
+        self,
+        telling: Telling,
+        history: History,
+        timeline: Timeline,
+        back: int = 0,
+        lapse: Lapse = Lapse.NONE,
+    ) -> None:
+        self._back, self._lapse = back, lapse
         self._telling = telling
         self._history = history
         self._timeline = timeline
@@ -333,11 +376,11 @@ class Reader:
         late: set[int] = set()
         for place in places:
             step = self._timeline.steps[place]
-            self._see(place, step)
+            self._see(place, step, replayed=place < self._back)
             self._hear(self._arriving.pop(place, []))
             listing = self._history.listing
-            if listing is not None and place == min(listing.arrives, len(self._timeline) - 1):
-                hear_list(self._telling, self._timeline, self._history)
+            if listing is not None and place == listing.heard(self._timeline):
+                hear_list(self._telling, self._timeline, self._history, self._lapse)
             late = (late - {step.container}) | (set() if step.move.settled else {step.container})
             self._telling.passes(0.001)
             if place in self._history.pauses and not late:
@@ -345,9 +388,9 @@ class Reader:
         for answers in self._arriving.values():
             self._hear(answers)
 
-    def _see(self, place: int, step: Step) -> None:
+    def _see(self, place: int, step: Step, *, replayed: bool) -> None:
         inspecting = self._curiosity.wants(step.event, 0)
-        self._telling.tracker.event(step.event, self._telling.now, inspecting=inspecting)
+        self._telling.tracker.event(step.event, self._telling.now, inspecting=inspecting, replayed=replayed)
         if inspecting:
             self._ask(place, step)
 
@@ -368,30 +411,26 @@ class Reader:
             self._telling.answer(answer, container_id)
 
 
-def hear_list(telling: Telling, timeline: Timeline, history: History) -> None:
-    """Hand over a list that was made while the events were being read.
-
-    It may be behind them as far as it likes, and ahead of them up to the container's next start.
-    """
+def hear_list(telling: Telling, timeline: Timeline, history: History, lapse: Lapse) -> None:
+    """Hand over a list that was made while the events were being read; it may be behind them, never ahead."""
     listing = history.listing
     if listing is None:
         return
-    read = min(listing.arrives, len(timeline) - 1)
+    read = listing.heard(timeline)
     begun = min(listing.begun, read)
     standings = [
-        timeline.standing_at(
-            container,
-            min(
-                begun + listing.seen[container % len(listing.seen)],
-                timeline.last_before_next_try(container, read),
-            ),
-        )
+        timeline.standing_by(container, begun + listing.seen[container % len(listing.seen)], read)
         for container in range(len(history.lives))
     ]
-    # The engine's clock was asked before: nothing that comes later in the stream has an earlier time.
-    as_of_ns = BEGINNING + begun * STEP_NS
+    touched = {timeline.steps[place].event.container_id for place in range(begun, read + 1)}
     telling.tracker.listed(
-        [standing for standing in standings if standing is not None], as_of_ns, telling.now
+        Listed(
+            tuple(standing for standing in standings if standing is not None),
+            BEGINNING + begun * STEP_NS,
+            frozenset(touched),
+            lapse,
+        ),
+        telling.now,
     )
 
 
@@ -455,6 +494,11 @@ def outages() -> st.SearchStrategy[Outage]:
     return st.builds(Outage, PLACES, PLACES)
 
 
+def forgetful_outages() -> st.SearchStrategy[Outage]:
+    """Outages after which the engine remembers less than has happened, at times."""
+    return st.builds(Outage, PLACES, PLACES, PLACES)
+
+
 def must_be_known(history: History, outage: Outage) -> Counter[tuple[str, int | None]]:
     """The exits that even a watcher that was away can tell: those it sees, and those that are still there.
 
@@ -462,17 +506,18 @@ def must_be_known(history: History, outage: Outage) -> Counter[tuple[str, int | 
     """
     timeline = Timeline(history)
     _, back = outage.within(timeline)
+    listing = history.listing or Listing(0, (0,), 0)
+    listed = replace(listing, begun=back, arrives=back + listing.arrives).heard(timeline)
     found: Counter[tuple[str, int | None]] = Counter()
     for number in range(len(history.lives)):
         own = timeline.own(number)
         ends = [place for place, step in own if step.move.happening is Happening.DIE]
         seen = [place for place in ends if place >= back]
         last = [place for place in ends if place < back][-1:]
-        there = [step for place, step in own if place <= back]
-        if last and there[-1].standing is not None and not there[-1].standing.start_error:
-            began = [place for place, step in own if step.move.happening is Happening.START and place < back]
-            # Where a new run has begun since, the engine has forgotten the end before it.
-            seen += [place for place in last if place > began[-1]]
+        # Where a new run has begun or failed since, the engine has forgotten the end before it.
+        tried = [place for place, step in own if step.move.busy and place <= listed]
+        there = [step for place, step in own if place <= listed]
+        seen += [place for place in last if place > tried[-1] and there[-1].standing is not None]
         for place in seen:
             standing = timeline.steps[place].standing
             found[name_of(number), standing.code if standing else None] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from exporter.engines.port import EngineInfo, Event, Snapshot
+from exporter.engines.port import EngineInfo, Event, Listed, Snapshot
 from exporter.health import Health
 from exporter.model import Job, JobRecord, Remembered
 from exporter.pipeline import Books, Judging, Pipeline
@@ -17,7 +17,7 @@ from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.catalogue import Metric
 from exporter.telemetry.ledger import Key, Ledger
 from exporter.track import Rules
-from exporter.watch import Connected, Content, Inbox, Inspected, Listed, Message, Seen
+from exporter.watch import Connected, Content, Inbox, Inspected, Message, Seen
 from exporter.words import Words
 from tests.contract.telling import HOST, at
 from tests.lab.wait import wait_until

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from exporter.engines.port import Event, Happening, KernelKills, Shadowed, Snapshot
-from exporter.model import Evidence, Exit, Job, Remembered, Workload
+from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed, Shadowed, Snapshot
+from exporter.model import Cursor, Evidence, Exit, Job, Remembered, Workload
 from exporter.track import Rules, Tracker
 
 SECOND = 10**9
@@ -119,7 +119,7 @@ def exited(  # noqa: PLR0913  # each names a fact
         code=code,
         oom_killed=oom_killed,
         start_error=start_error,
-        restart_count=restarts,
+        restarts=restarts,
     )
 
 
@@ -145,10 +145,14 @@ class Telling:
         memory_seconds: int = 0,
         past: Mapping[str, Remembered] | None = None,
         runs: Iterable[Job] = (),
+        cursor: Cursor | None = None,
     ) -> None:
         rules = Rules(HOST, kernel_counts=kernel_counts, memory_ns=memory_seconds * SECOND)
         self.now = 0.0
-        self.tracker = Tracker(rules, dict(past or {}).get, runs)
+        self._begun: dict[str, Job] = {}
+        self.tracker = Tracker(rules, dict(past or {}).get, runs, cursor)
+        if cursor is None:
+            self.tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
 
     def events(self, *events: Event) -> Self:
         """Events about whose containers nobody asks."""
@@ -170,9 +174,11 @@ class Telling:
         self.tracker.due(self.now)
         return self
 
-    def listed(self, *snapshots: Snapshot, as_of: float) -> Self:
-        """A list of all containers comes, made after ``as_of``."""
-        self.tracker.listed(snapshots, at(as_of), self.now)
+    def listed(
+        self, *snapshots: Snapshot, as_of: float, elsewhere: str = "", lapse: Lapse = Lapse.NONE
+    ) -> Self:
+        """A list of all containers comes, made after ``as_of``; of those ``elsewhere`` it says nothing."""
+        self.tracker.listed(Listed(snapshots, at(as_of), frozenset(elsewhere.split()), lapse), self.now)
         self.tracker.due(self.now)
         return self
 
@@ -189,8 +195,14 @@ class Telling:
         return self
 
     def came(self) -> list[Job | Exit]:
-        """What began or ended."""
-        return self.tracker.take()
+        """What began or ended; a job that is told again, for what has happened in it, only once."""
+        came: list[Job | Exit] = []
+        for each in self.tracker.take():
+            if isinstance(each, Exit) or self._begun.get(each.id) != each:
+                came.append(each)
+            if isinstance(each, Job):
+                self._begun[each.id] = each
+        return came
 
     def ends(self) -> list[Exit]:
         """What ended."""

@@ -12,11 +12,11 @@ import structlog
 from starlette.requests import Request
 
 from exporter import pipeline
-from exporter.engines.port import Event, Happening, KernelKills
+from exporter.engines.port import Event, Happening, KernelKills, Listed
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Key
-from exporter.watch import Connected, Disconnected, Listed, Seen
+from exporter.watch import Connected, Disconnected, Seen
 from exporter.web.operations import Daemon, Operations
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,15 @@ from exporter.engines.port import Event, Happening, Shadowed, Snapshot
 from exporter.model import Remembered
 from tests.contract.histories import (
     History,
+    Outage,
+    forgetful_outages,
     found,
     histories,
     listed_histories,
+    must_be_known,
+    outages,
     tell,
+    tell_with_an_outage,
 )
 from tests.contract.telling import (
     A,
@@ -519,7 +525,7 @@ def test_a_removal_after_the_end_adds_nothing() -> None:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_removed_container_is_forgotten_once_its_end_is_told(code: int) -> None:
-    telling = Telling().events(start(0), die(1, code), destroy(1.1)).passes(1)
+    telling = Telling().listed(as_of=-1).events(start(0), die(1, code), destroy(1.1)).passes(1)
     assert (telling.came(), telling.tracker._containers) == ([job(0), ended(job(0), code, 1)], {})
 
 
@@ -832,21 +838,8 @@ def test_a_job_that_vanished_keeps_its_workload() -> None:
     assert telling.came() == [ended(labelled, None, 5, recovered=True)]
 
 
-def test_a_job_that_vanished_and_whose_end_is_told_yet_has_its_code() -> None:
-    telling = Telling(past=RUNS, runs=[job(0)]).listed(as_of=5).events(die(6, 137), destroy(6.1)).passes(1)
-    assert telling.came() == [ended(job(0), 137, 6)]
-
-
-def test_a_job_that_vanished_and_whose_end_is_told_yet_has_all_its_evidence() -> None:
-    telling = (
-        Telling(past=RUNS, runs=[job(0)]).listed(as_of=5).events(kill(5.9, 9), die(6, 137), destroy(6.1))
-    )
-    note = "The engine was asked to send SIGKILL 0.100 s before the end."
-    assert telling.passes(1).came() == [ended(job(0), 137, 6, note, asked_to_stop=True)]
-
-
-def test_a_job_that_began_after_the_list_is_not_missed_in_it() -> None:
-    telling = Telling().events(start(5.5)).listed(as_of=5).events(die(6, 0))
+def test_a_job_that_began_while_the_list_was_made_is_not_missed_in_it() -> None:
+    telling = Telling().events(start(5.5)).listed(as_of=5, elsewhere=A).events(die(6, 0))
     assert telling.came() == [job(5.5), ended(job(5.5), 0, 6)]
 
 
@@ -882,20 +875,13 @@ def test_a_container_on_record_that_runs_anew_is_the_next_attempt() -> None:
     assert telling.came() == [second, ended(second, 0, 9)]
 
 
-@pytest.mark.parametrize("place", [0, 1, 2, 3, 4])
-def test_a_list_that_shows_a_failed_start_gives_one_exit_wherever_its_events_come(place: int) -> None:
-    events = (create(4), attempt(6), over(6.5))
-    telling = Telling()
-    for index, event in enumerate(events):
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_list_that_shows_a_failed_start_adds_nothing_to_its_events(place: int) -> None:
+    telling = Telling().events(create(4)).asking(attempt(6), over(6.5))
+    for index in range(3):
         if index == place:
             telling.listed(unstartable(127), as_of=5)
-        telling.events(event) if event.happening is Happening.CREATE else telling.asking(event)
-    telling.answer(unstartable(127))
-    if place == len(events):
-        telling.listed(unstartable(127), as_of=5)
-    telling.answer(unstartable(127)).events(destroy(7))
-    if place > len(events):
-        telling.listed(unstartable(127), as_of=5)
+        telling.answer(unstartable(127)) if index < 2 else telling.events(destroy(7))
     assert [(each.job.attempt, each.code) for each in telling.passes(2).ends()] == [(1, 127)]
 
 
@@ -940,18 +926,19 @@ ON_RECORD = pytest.mark.parametrize(
     "on_record",
     [pytest.param(False, id="of a job not known before"), pytest.param(True, id="of a job on record")],
 )
-PLACES = pytest.mark.parametrize("place", [0, 1, 2])
+BEFORE, AFTER = running(0), exited(0, 1.99, 137, oom_killed=True)
 LISTS = pytest.mark.parametrize(
-    "snapshot",
+    ("snapshot", "place"),
     [
-        pytest.param(running(0), id="made before the end"),
-        pytest.param(exited(0, 1.99, 137, oom_killed=True), id="made after the end"),
+        pytest.param(BEFORE, 0, id="made before the end, told first"),
+        pytest.param(BEFORE, 1, id="made before the end, told in between"),
+        pytest.param(BEFORE, 2, id="made before the end, told last"),
+        pytest.param(AFTER, 2, id="made after the end"),
     ],
 )
 
 
 @ON_RECORD
-@PLACES
 @LISTS
 def test_a_list_and_the_events_of_an_end_by_request_give_the_same_exit_in_any_order(
     snapshot: Snapshot, place: int, *, on_record: bool
@@ -963,7 +950,6 @@ def test_a_list_and_the_events_of_an_end_by_request_give_the_same_exit_in_any_or
 
 
 @ON_RECORD
-@PLACES
 @LISTS
 def test_a_list_and_the_events_of_an_oom_kill_give_the_same_exit_in_any_order(
     snapshot: Snapshot, place: int, *, on_record: bool
@@ -974,19 +960,19 @@ def test_a_list_and_the_events_of_an_oom_kill_give_the_same_exit_in_any_order(
     assert facts(telling) == [(1, 137, False, True)]
 
 
-@LISTS
+@pytest.mark.parametrize("snapshot", [BEFORE, AFTER])
 def test_an_end_on_record_before_does_not_hide_one_that_is_told_before_its_list(snapshot: Snapshot) -> None:
     run_anew = replace(snapshot, started_ns=at(1.5))
     telling = Telling(past=RAN_BEFORE).asking(die(2, 137)).listed(run_anew, as_of=1.7)
     telling.answer(None).passes(2)
     assert (facts(telling), telling.passes(60).listed(as_of=50).passes(2).came()) == (
-        [(2, 137, False, False)],
+        [(2, 137, False, snapshot.oom_killed)],
         [],
     )
 
 
-@pytest.mark.parametrize("place", [0, 1, 2, 3])
-def test_a_list_that_shows_a_container_running_gives_one_job_wherever_its_events_come(place: int) -> None:
+@pytest.mark.parametrize("place", [2, 3])
+def test_a_list_that_shows_a_container_running_adds_nothing_to_its_events(place: int) -> None:
     events = (create(4), start(6), die(7, 0))
     telling = Telling().events(*events[:place]).listed(running(5.997), as_of=5).events(*events[place:])
     assert (facts(telling.passes(2)), telling.events(destroy(8)).passes(2).came()) == (
@@ -995,12 +981,8 @@ def test_a_list_that_shows_a_container_running_gives_one_job_wherever_its_events
     )
 
 
-@pytest.mark.parametrize("place", [0, 1, 2, 3])
-def test_a_list_that_shows_a_whole_run_gives_one_exit_wherever_its_events_come(place: int) -> None:
-    events = (create(4), start(6), die(7, 3))
-    telling = (
-        Telling().events(*events[:place]).listed(exited(5.997, 6.99, 3), as_of=5).events(*events[place:])
-    )
+def test_a_list_that_shows_a_whole_run_adds_nothing_to_its_events() -> None:
+    telling = Telling().events(create(4), start(6), die(7, 3)).listed(exited(5.997, 6.99, 3), as_of=5)
     assert (facts(telling.passes(2)), telling.events(destroy(8)).passes(2).came()) == (
         [(1, 3, False, False)],
         [],
@@ -1021,14 +1003,14 @@ def test_a_list_that_shows_the_run_before_does_not_end_the_one_that_has_begun_si
 
 
 def test_a_label_does_not_hide_the_code_that_a_list_has_told() -> None:
-    telling = Telling().events(hiding(start(0), Shadowed.CODE)).listed(exited(-0.003, 0.99, 77), as_of=-1)
-    telling.asking(die(1, 0)).answer(None).passes(2)
+    telling = Telling().events(hiding(start(0), Shadowed.CODE)).asking(die(1, 0))
+    telling.listed(exited(-0.003, 0.99, 77), as_of=-1).answer(None).passes(2)
     assert telling.came() == [job(0), ended(job(0, created=True), 77, 1)]
 
 
 def test_a_doubtful_255_does_not_replace_the_code_that_a_list_has_told() -> None:
-    telling = Telling().events(start(0)).listed(exited(-0.003, 0.99, 1), as_of=-1)
-    telling.asking(die(1, 255)).answer(None).passes(2)
+    telling = Telling().events(start(0)).asking(die(1, 255))
+    telling.listed(exited(-0.003, 0.99, 1), as_of=-1).answer(None).passes(2)
     assert telling.came() == [job(0), ended(job(0, created=True), 1, 1)]
 
 
@@ -1045,3 +1027,34 @@ def test_however_a_history_is_told_every_exit_is_found_once_and_judged_alike(his
 @settings(max_examples=300, deadline=None)
 def test_a_list_at_any_moment_of_a_history_changes_nothing(history: History) -> None:
     assert found(tell(history)) == history.truth()
+
+
+@given(listed_histories(), outages())
+@settings(max_examples=300, deadline=None)
+def test_a_tracker_that_was_killed_finds_every_exit_once_where_the_engine_remembers_its_events(
+    history: History, outage: Outage
+) -> None:
+    counted = Counter((end.job.container_id, end.code) for end in tell_with_an_outage(history, outage))
+    assert counted == history.codes()
+
+
+@given(listed_histories(), forgetful_outages())
+@settings(max_examples=300, deadline=None)
+def test_a_tracker_that_is_killed_and_comes_back_later_counts_nothing_twice(
+    history: History, outage: Outage
+) -> None:
+    ends = tell_with_an_outage(history, outage)
+    counted = Counter((end.job.container_id, end.code) for end in ends)
+    known = Counter({key: value for key, value in counted.items() if key[1] is not None})
+    each = Counter(end.job.container_id for end in ends)
+    truly = Counter(container for container, _ in history.codes().elements())
+    assert (known - history.codes(), each - truly) == (Counter(), Counter())
+
+
+@given(listed_histories(), forgetful_outages())
+@settings(max_examples=300, deadline=None)
+def test_a_tracker_that_was_away_finds_every_exit_that_the_engine_still_knows_of(
+    history: History, outage: Outage
+) -> None:
+    counted = Counter((end.job.container_id, end.code) for end in tell_with_an_outage(history, outage))
+    assert must_be_known(history, outage) - counted == Counter()

@@ -18,8 +18,8 @@ from exporter.engines.docker import DockerEngine
 from exporter.engines.docker_messages import event as parsed
 from exporter.engines.docker_messages import snapshot
 from exporter.engines.kernel import KernelWitness
-from exporter.engines.port import EngineInfo, Event, Happening, KernelKills
-from exporter.watch import Connected, Disconnected, Inspected, Listed, Seen
+from exporter.engines.port import EngineInfo, Event, Happening, KernelKills, Listed
+from exporter.watch import Connected, Disconnected, Inspected, Seen
 from tests.contract.engines import (
     LONG_AGO,
     Table,

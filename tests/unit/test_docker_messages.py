@@ -172,7 +172,7 @@ def test_a_recorded_inspect_is_read_whole() -> None:
         oom_killed=True,
         start_error=False,
         memory_limit_bytes=16 << 20,
-        restart_count=0,
+        restarts=0,
         stop_signal=15,
     )
 
@@ -184,7 +184,7 @@ def test_a_container_that_waits_for_its_restart_does_not_run_although_the_engine
     assert answer is not None
     snapshot = docker_messages.snapshot(answer)
     assert answer["State"]["Running"] is True
-    assert (snapshot.running, snapshot.code, snapshot.restart_count) == (False, 1, 1)
+    assert (snapshot.running, snapshot.code, snapshot.restarts) == (False, 1, 1)
     assert snapshot.finished_ns is not None
 
 
@@ -498,7 +498,7 @@ SNAPSHOT: dict[str, Any] = {
     "oom_killed": False,
     "start_error": False,
     "memory_limit_bytes": 1 << 30,
-    "restart_count": 2,
+    "restarts": 2,
     "stop_signal": 3,
 }
 NEVER = "0001-01-01T00:00:00Z"
@@ -563,7 +563,7 @@ def inspect(state: Mapping[str, Any], config: Mapping[str, Any], **rest: Any) ->
         pytest.param(
             inspect({}, {}, HostConfig=None), {"memory_limit_bytes": None}, id="no host configuration"
         ),
-        pytest.param(inspect({}, {}, RestartCount=None), {"restart_count": 0}, id="no restart count"),
+        pytest.param(inspect({}, {}, RestartCount=None), {"restarts": 0}, id="no restart count"),
         pytest.param(inspect({}, {}, Name="no-slash"), {"name": "no-slash"}, id="a name without a slash"),
     ],
 )
@@ -609,7 +609,7 @@ def test_an_inspect_is_read_or_refused_by_one_of_three_errors(answer: dict[str, 
         snapshot.started_ns,
         snapshot.finished_ns,
         snapshot.memory_limit_bytes,
-        snapshot.restart_count,
+        snapshot.restarts,
     )
     assert [number for number in numbers if number is not None and not -(2**63) <= number < 2**63] == []
 

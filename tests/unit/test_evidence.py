@@ -8,16 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.evidence import (
-    OomKill,
     RunRecord,
     UnexplainedKills,
-    Witness,
     oom_count,
     requested_end,
     signal_name,
     weigh,
 )
-from exporter.model import Evidence, Kill
+from exporter.model import Evidence, Kill, OomKill, Witness
 
 SECOND = 10**9
 END = 1_000 * SECOND

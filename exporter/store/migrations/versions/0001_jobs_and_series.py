@@ -34,6 +34,9 @@ def upgrade() -> None:
         sa.Column("created_ns", sa.BigInteger),
         sa.Column("started_ns", sa.BigInteger),
         sa.Column("finished_ns", sa.BigInteger),
+        sa.Column("restarts", sa.Integer),
+        sa.Column("kills", sa.JSON, nullable=False),
+        sa.Column("oom_witnesses", sa.JSON, nullable=False),
     )
     op.create_index("jobs_newest", "jobs", ["began_ns", "id"])
     op.create_index("jobs_of_container", "jobs", ["container_id", "attempt"])
@@ -44,8 +47,15 @@ def upgrade() -> None:
         sa.Column("labels", sa.String, primary_key=True),
         sa.Column("value", sa.Float, nullable=False),
     )
+    op.create_table(
+        "cursors",
+        sa.Column("engine", sa.String, primary_key=True),
+        sa.Column("event_ns", sa.BigInteger, nullable=False),
+        sa.Column("floor_ns", sa.BigInteger, nullable=False),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("cursors")
     op.drop_table("series")
     op.drop_table("jobs")
