@@ -10,7 +10,7 @@ from typing import Self
 
 from exporter.engines.port import EngineInfo, Event, Listed, Snapshot
 from exporter.health import Health
-from exporter.model import Job, JobRecord, Remembered
+from exporter.model import Cursor, Job, JobRecord, Remembered
 from exporter.pipeline import Books, Judging, Pipeline
 from exporter.store import Batch, JobFilter, Store, StoreError
 from exporter.telemetry.accounts import Accounts
@@ -25,7 +25,9 @@ from tests.lab.wait import wait_until
 ADDRESS = "unix:///engine.sock"
 PATIENCE_SECONDS = 10.0
 FULL = "exits.db: database or disk is full"
-CONNECTED = Connected(EngineInfo(HOST, "1", "a kernel", 1, at(-100)), kernel_counts=False)
+CONNECTED = Connected(
+    EngineInfo(HOST, "1", "a kernel", 1, at(-100)), kernel_counts=False, cursor=Cursor(0, at(-100))
+)
 
 
 class WatchedStore(Store):

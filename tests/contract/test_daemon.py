@@ -160,18 +160,20 @@ def test_the_daemon_becomes_ready_when_its_engine_appears(
 def test_an_engine_that_goes_away_is_said_and_found_again(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
+    run_job(engine, 2, 0)
+    assert has_exits(exporter, 1)
     engine.stop()
     assert wait_until(lambda: not is_ready(exporter), PATIENCE_SECONDS)
     run_job(engine, 1, 0)
     engine.start()
     assert wait_until(lambda: is_ready(exporter), PATIENCE_SECONDS)
-    assert has_exits(exporter, 1)
+    assert has_exits(exporter, 2)
     assert (
         exits(exporter),
         value(exporter, "exit_exporter_event_gaps_total", engine=engine.url),
         value(exporter, "exit_exporter_engine_reconnects_total", engine=engine.url),
         value(exporter, "exit_exporter_exits_recovered_total", host="scripted-host"),
-    ) == ({("scripted-host", "done", "0", "Completed"): 1}, 1, 1, 1)
+    ) == ({("scripted-host", "done", "0", "Completed"): 2}, 1, 1, 1)
 
 
 def test_when_the_daemon_is_ready_what_ended_before_is_counted(

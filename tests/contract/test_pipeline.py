@@ -12,11 +12,11 @@ import structlog
 from starlette.requests import Request
 
 from exporter import pipeline
-from exporter.engines.port import Event, Happening, KernelKills, Listed
+from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Key
-from exporter.watch import Connected, Disconnected, Seen
+from exporter.watch import Disconnected, Seen
 from exporter.web.operations import Daemon, Operations
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity
@@ -313,19 +313,26 @@ def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path
     assert causes[0] == {ADDRESS: "the engine's containers are being listed"}
 
 
-def test_an_engine_that_goes_is_a_gap_and_its_return_a_reconnect(piping: Piping) -> None:
+def test_an_engine_that_goes_and_comes_back_is_a_reconnect(piping: Piping) -> None:
     away = {ADDRESS: "the event stream ended"}
     piping.says(Disconnected("the event stream ended"))
     assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
-    one = {(ADDRESS,): 1.0}
-    assert (piping.series(metrics.ENGINE_UP), piping.series(metrics.EVENT_GAPS)) == ({(ADDRESS,): 0}, one)
+    none, one = {(ADDRESS,): 0}, {(ADDRESS,): 1.0}
+    assert piping.series(metrics.ENGINE_UP) == none
     piping.says(Disconnected("no such socket"), CONNECTED, Listed((), at(0)))
     assert piping.is_ready()
     assert (
         piping.series(metrics.ENGINE_UP),
         piping.series(metrics.EVENT_GAPS),
         piping.series(metrics.ENGINE_RECONNECTS),
-    ) == (one, one, one)
+    ) == (one, none, one)
+
+
+@pytest.mark.parametrize("lapse", [Lapse.OVERRUN, Lapse.RESTARTED])
+def test_what_an_engine_has_forgotten_is_a_gap(piping: Piping, lapse: Lapse) -> None:
+    piping.says(Disconnected("the event stream ended"), replace(CONNECTED, lapse=lapse))
+    piping.says(Listed((), at(0), lapse=lapse))
+    assert wait_until(lambda: piping.series(metrics.EVENT_GAPS) == {(ADDRESS,): 1}, PATIENCE_SECONDS)
 
 
 def test_a_list_that_comes_after_its_engine_went_does_not_make_it_ready(piping: Piping) -> None:
@@ -355,7 +362,7 @@ def test_what_was_found_afterwards_and_what_is_lost_is_counted(piping: Piping) -
 
 
 def test_an_oom_kill_that_one_engine_explains_is_no_end_of_another_on_the_same_host(tmp_path: Path) -> None:
-    counts = Connected(CONNECTED.info, kernel_counts=True)
+    counts = replace(CONNECTED, kernel_counts=True)
     kill = KernelKills(1, (), at(0.95))
     with Piping(tmp_path) as piping:
         for address in (ADDRESS, OTHER_ADDRESS):
@@ -374,7 +381,7 @@ def test_an_oom_kill_that_one_engine_explains_is_no_end_of_another_on_the_same_h
 def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
     piping.sees(start(0))
     assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}, PATIENCE_SECONDS)
-    later = Connected(CONNECTED.info, kernel_counts=False)
+    later = replace(CONNECTED)
     piping.says(later, Listed((), at(10)), Seen(start(11, B), inspecting=False), address=OTHER_ADDRESS)
     piping.says(Seen(die(12, 0, B), inspecting=False), address=OTHER_ADDRESS)
     assert wait_until(lambda: len(piping.store.records()) == 2, PATIENCE_SECONDS)

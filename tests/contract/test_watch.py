@@ -19,6 +19,7 @@ from exporter.engines.docker_messages import event as parsed
 from exporter.engines.docker_messages import snapshot
 from exporter.engines.kernel import KernelWitness
 from exporter.engines.port import EngineInfo, Event, Happening, KernelKills, Listed
+from exporter.model import Cursor
 from exporter.watch import Connected, Disconnected, Inspected, Seen
 from tests.contract.engines import (
     LONG_AGO,
@@ -44,6 +45,7 @@ ASKED_NS = 1_795_467_600_500_000_000
 CONNECTED = Connected(
     EngineInfo("scripted-host", "20.10.24+dfsg1", "of another host", 25_276_502_016, ASKED_NS),
     kernel_counts=False,
+    cursor=Cursor(0, ASKED_NS),
 )
 LISTED = Listed((), ASKED_NS)
 FIRST = (CONNECTED, LISTED)
@@ -88,12 +90,14 @@ def inspections(engine: ScriptedEngine) -> list[str]:
 
 @pytest.mark.usefixtures("watching")
 def test_the_stream_is_opened_before_the_list_is_made(engine: ScriptedEngine) -> None:
-    assert paths(engine) == ["/version", "/info", "/events", "/containers/json"]
+    # The stream, what the engine remembers by then, the list, and what it remembers after it.
+    asked = ["/version", "/info", "/events", "/events", "/containers/json", "/events"]
+    assert paths(engine) == asked
 
 
 @pytest.mark.usefixtures("watching")
 def test_the_stream_is_asked_for_what_concerns_exits_only(engine: ScriptedEngine) -> None:
-    (query,) = (urlsplit(target).query for _, target in engine.requests if "/events" in target)
+    query = next(urlsplit(target).query for _, target in engine.requests if "/events" in target)
     asked = {key: json.loads(value) for key, (value,) in parse_qs(query).items()}
     assert asked == {
         "filters": {

@@ -30,8 +30,9 @@ EXPECTED_ERRORS = (LabError, DockerException, RequestException, OSError, subproc
 
 
 def main() -> int:
-    """Show it and return the exit code: 0 when it ended by Ctrl-C, SIGTERM or DEMO_SECONDS."""
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    """Show it and return the exit code: 0 when it ended by Ctrl-C, SIGTERM, a hangup or DEMO_SECONDS."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
     stack = ExitStack()
     try:
         _show(stack)
@@ -47,7 +48,11 @@ def main() -> int:
 
 def say(text: str) -> None:
     """Tell the user what happens."""
-    print(f"demo: {text}", flush=True)
+    try:
+        print(f"demo: {text}", flush=True)
+    except OSError:
+        # The terminal is gone; what was started still has to end.
+        return
 
 
 def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
@@ -56,8 +61,8 @@ def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
 
 def _clean_up(stack: ExitStack) -> None:
     # An impatient second Ctrl-C would leave behind what it interrupts; each step is bounded.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     stack.close()
 
 

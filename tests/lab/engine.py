@@ -143,6 +143,17 @@ class PrivateEngine:
         if self._engine is not None:
             self._engine.kill()
 
+    def crash(self) -> None:
+        """Kill the engine and all its containers at once, as a host that goes down; `start()` goes on."""
+        if self._engine is None or self._containerd is None:
+            return
+        self._engine.kill()
+        self._containerd.kill()
+        kill_all(engine_processes(self.root))
+        kill_all(cgroup_processes(self.cgroup))
+        _remove_shim_sockets(self.root / "containerd-state")
+        unmount_below(self.root / "data")
+
     def end(self) -> None:
         """End `dockerd` with SIGTERM, as a host's shutdown would: it stops its containers, then itself."""
         if self._engine is not None:

@@ -404,10 +404,11 @@ def test_of_a_container_its_attempts_and_last_end_are_remembered(store: Store) -
     first, second = job("a"), job("a", attempt=2, began_ns=BEGAN_NS + 1)
     assert store.remembered("a" * 64) is None
     store.commit(Batch(begun=[first, job("b", attempt=7)]))
-    assert store.remembered("a" * 64) == Remembered(1, None)
+    assert store.remembered("a" * 64) == Remembered(1, None, told_ns=frozenset({first.began_ns}))
     end = ended(first, 1)
     store.commit(Batch(begun=[second], ended=[end]))
-    assert store.remembered("a" * 64) == Remembered(2, end.exit.finished_ns)
+    told = {first.began_ns, end.exit.finished_ns, second.began_ns}
+    assert store.remembered("a" * 64) == Remembered(2, end.exit.finished_ns, told_ns=frozenset(told))
     assert store.remembered("a" * 12) is None
 
 

@@ -184,7 +184,7 @@ def test_a_container_that_waits_for_its_restart_does_not_run_although_the_engine
     assert answer is not None
     snapshot = docker_messages.snapshot(answer)
     assert answer["State"]["Running"] is True
-    assert (snapshot.running, snapshot.code, snapshot.restarts) == (False, 1, 1)
+    assert (snapshot.running, snapshot.code, snapshot.restarts) == (False, 1, 0)
     assert snapshot.finished_ns is not None
 
 
@@ -483,7 +483,7 @@ INSPECT: dict[str, Any] = {
         "Labels": {"exit-exporter.workload": "a\x00b", "org.acme.secret": "hush"},
         "StopSignal": "SIGQUIT",
     },
-    "HostConfig": {"Memory": 1 << 30},
+    "HostConfig": {"Memory": 1 << 30, "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}},
 }
 SNAPSHOT: dict[str, Any] = {
     "container_id": ID,
@@ -512,6 +512,30 @@ def inspect(state: Mapping[str, Any], config: Mapping[str, Any], **rest: Any) ->
         "State": {**INSPECT["State"], **state},
         "Config": {**INSPECT["Config"], **config},
     }
+
+
+def policy(name: str, most: int) -> dict[str, Any]:
+    """A host configuration with a restart policy."""
+    return {"Memory": 1 << 30, "RestartPolicy": {"Name": name, "MaximumRetryCount": most}}
+
+
+@pytest.mark.parametrize(
+    ("state", "host", "restarts"),
+    [
+        pytest.param({"Running": True}, policy("always", 0), 2, id="it runs"),
+        pytest.param(
+            {"Running": True, "Restarting": True}, policy("always", 0), 1, id="it waits for the third"
+        ),
+        pytest.param({}, policy("on-failure", 2), 2, id="it was given up"),
+        pytest.param({"ExitCode": 0}, policy("on-failure", 9), 2, id="it has succeeded"),
+        pytest.param({}, policy("on-failure", 9), 1, id="it was stopped, maybe while it waited"),
+        pytest.param({}, policy("unless-stopped", 0), 1, id="it was stopped, maybe while it waited"),
+    ],
+)
+def test_restarts_are_those_before_the_run_that_is_shown_at_least(
+    state: Mapping[str, Any], host: Mapping[str, Any], restarts: int
+) -> None:
+    assert docker_messages.snapshot(inspect(state, {}, HostConfig=host)).restarts == restarts
 
 
 @pytest.mark.parametrize(
@@ -559,9 +583,15 @@ def inspect(state: Mapping[str, Any], config: Mapping[str, Any], **rest: Any) ->
         pytest.param(
             inspect({}, {"StopSignal": "KABOOM"}), {"stop_signal": 15}, id="a stop signal that nobody knows"
         ),
-        pytest.param(inspect({}, {}, HostConfig={"Memory": 0}), {"memory_limit_bytes": None}, id="no limit"),
         pytest.param(
-            inspect({}, {}, HostConfig=None), {"memory_limit_bytes": None}, id="no host configuration"
+            inspect({}, {}, HostConfig={"Memory": 0}),
+            {"memory_limit_bytes": None, "restarts": 1},
+            id="no limit",
+        ),
+        pytest.param(
+            inspect({}, {}, HostConfig=None),
+            {"memory_limit_bytes": None, "restarts": 1},
+            id="no host configuration",
         ),
         pytest.param(inspect({}, {}, RestartCount=None), {"restarts": 0}, id="no restart count"),
         pytest.param(inspect({}, {}, Name="no-slash"), {"name": "no-slash"}, id="a name without a slash"),
