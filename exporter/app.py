@@ -77,10 +77,10 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     watches = tuple(Watch(engine, inbox, cursor=cursors.get(engine.address)) for engine in engines)
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
-    accounts = Accounts(settings.workload.limit, words.catalogue.codes, kept)
+    accounts = Accounts(settings.workload.limit, words.knows, kept)
     pipeline = Pipeline(
         inbox,
-        _judging(settings, words, frozenset(engine.address for engine in engines)),
+        _judging(settings, words, store.pruned_ns, frozenset(engine.address for engine in engines)),
         Books(store, ledger, accounts),
         health,
     )
@@ -96,7 +96,11 @@ def run(app: App) -> int:
     _introduce(app)
     _handle_signals(app)
     app.pipeline.on_crash(lambda: _end(app))
-    app.pipeline.start()
+    try:
+        app.pipeline.start()
+    except StoreError as error:
+        log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
+        return 1
     app.retention.start()
     for watch in app.watches:
         watch.start()
@@ -117,7 +121,7 @@ def reload(words: Words, ledger: Ledger) -> None:
         ledger.publish(changes)
 
 
-def _judging(settings: Settings, words: Words, addresses: frozenset[str]) -> Judging:
+def _judging(settings: Settings, words: Words, pruned_ns: int, addresses: frozenset[str]) -> Judging:
     def rules(host: str, kernel_counts: bool) -> Rules:  # noqa: FBT001  # a fact, handed through
         return Rules(
             instance=settings.instance.name or host,
@@ -126,6 +130,7 @@ def _judging(settings: Settings, words: Words, addresses: frozenset[str]) -> Jud
             oom_window_ns=int(settings.exits.oom_window * 10**9),
             kernel_counts=kernel_counts,
             memory_ns=int(settings.storage.retention * 10**9),
+            pruned_ns=pruned_ns,
         )
 
     return Judging(words, rules, settings.exits.assume_oom, addresses)
@@ -137,7 +142,8 @@ def _introduce(app: App) -> None:
     changes.set(metrics.BUILD_INFO, (__version__, platform.python_version()), 1)
     changes.set(metrics.CATALOGUE_SUCCESS, (), 1)
     changes.set(metrics.CATALOGUE_TIME, (), time.time())
-    for metric in (metrics.STORE_ERRORS, metrics.WORKLOADS_FOLDED):
+    changes.set(metrics.EXITS_PENDING, (), 0)
+    for metric in (metrics.STORE_ERRORS, metrics.WORKLOADS_FOLDED, metrics.ROWS_GIVEN_UP):
         changes.add(metric, (), 0)
     for watch in app.watches:
         changes.set(metrics.ENGINE_UP, (watch.address,), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +90,11 @@ def validate(document: Document, model: type[Model]) -> Model:
         raise DocumentError([_field_problem(document, detail) for detail in error.errors()]) from error
 
 
+# To YAML 1.1, 010 is eight and 1:30 is ninety.
+_INT_TAG = "tag:yaml.org,2002:int"
+_DECEPTIVE = re.compile(r"[-+]?(0[0-9_]+|[0-9]+:.*)")
+
+
 class _Loader(yaml.SafeLoader):
     """Safe loading that is strict where YAML would silently take something else than was meant."""
 
@@ -105,7 +111,9 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  # as PyYAML has it
-        """Give what PyYAML cannot make of a value (an impossible date) the form of its other errors."""
+        """Refuse what is read otherwise than it looks, and give other failures the form of PyYAML's own."""
+        if node.tag == _INT_TAG and _DECEPTIVE.fullmatch(node.value):
+            raise _refusal(node.start_mark, f"{node.value!r}: write it as a plain decimal number")
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:

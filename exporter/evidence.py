@@ -14,6 +14,7 @@ from signal import Signals
 from exporter.model import Evidence, Kill, OomKill, Witness
 
 SECOND_NS = 10**9
+SIGKILL_CODE = 137
 _MAX_NOTES = 20
 _MAX_KILLS = 10_000
 # SIGHUP asks daemons to reload, SIGUSR1 to do anything: only these ask for the end.
@@ -32,6 +33,7 @@ class RunRecord:
     oom_kills: Sequence[OomKill]
     stop_signal: int
     oom_window_ns: int
+    started_ns: int | None = None
     lost_with_host: bool = False
 
 
@@ -61,12 +63,18 @@ def _killed_for_memory(record: RunRecord) -> bool:
         return False
     times = [kill.at_ns for kill in record.oom_kills if kill.at_ns is not None]
     if not times:
-        return not requested_end(record.kills, record.stop_signal)
+        return _flag_explains(record) and not requested_end(record.kills, record.stop_signal)
     last = max(times)
     asked_since = [kill for kill in record.kills if kill.at_ns > last]
     return record.ended_ns - last <= record.oom_window_ns and not requested_end(
         asked_since, record.stop_signal
     )
+
+
+def _flag_explains(record: RunRecord) -> bool:
+    """Whether an OOM kill at some time of the run, nobody knows when, explains its end."""
+    was_short = record.started_ns is not None and record.ended_ns - record.started_ns <= record.oom_window_ns
+    return record.code in {None, SIGKILL_CODE} or was_short
 
 
 def _terminating(kill: Kill, stop_signal: int) -> bool:

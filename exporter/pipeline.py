@@ -39,6 +39,8 @@ RETRY_SECONDS = 1.0
 COMMIT_SECONDS = 0.02
 # So often it is noted how far an engine has been read of which nothing else is to be recorded.
 CURSOR_SECONDS = 10.0
+# Of so many exits the rows are kept while the store is away; half of them once there are more.
+MAX_PENDING = 10_000
 STORE = "store"
 # Their series are made when a job begins, so that the first of them is an increase.
 _FORESEEABLE = ((0, Evidence()), (137, Evidence(oom_killed=True)))
@@ -50,9 +52,11 @@ class _Pending:
 
     begun: dict[str, Job] = field(default_factory=dict)
     ended: list[JudgedExit] = field(default_factory=list)
+    # What those did to the series whose rows had to be given up.
+    counted: Changes = field(default_factory=Changes)
 
     def __bool__(self) -> bool:
-        return bool(self.begun or self.ended)
+        return bool(self.begun or self.ended or self.counted.added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,11 @@ class Pipeline:
         self._health = health
         self._judging = judging
         self._trackers: dict[str, Tracker] = {}
+        self._engines: dict[tuple[str, str], str] = {}
         self._cursors: dict[str, Cursor] = {}
         self._cursors_at = 0.0
         self._pending = _Pending()
-        self._running: set[str] = set()
+        self._running: dict[str, Job] = {}
         self._listed: set[str] = set()
         self._broken = False
         self._record_at = 0.0
@@ -190,10 +195,15 @@ class Pipeline:
                 self._connected(address, content)
             case Disconnected():
                 self._disconnected(address, content)
-            case _:
+            case _ if address in self._trackers:
                 self._track(address, content)
 
     def _connected(self, address: str, connected: Connected) -> None:
+        twin = self._engines.setdefault((connected.info.id, connected.info.host), address)
+        if connected.info.id and twin != address:
+            # What it tells is told already: counted from both, every exit would be two.
+            self._health.trouble(address, f"is the same engine as {twin}; name it once")
+            return
         changes = Changes()
         changes.set(metrics.ENGINE_UP, (address,), 1)
         changes.add(metrics.ENGINE_RECONNECTS, (address,), 1 if address in self._trackers else 0)
@@ -202,17 +212,19 @@ class Pipeline:
         if address not in self._trackers:
             rules = self._judging.rules(connected.info.host, connected.kernel_counts)
             rules = replace(rules, engine=address)
-            running = [job for job in self._ran_on(rules.instance) if self._is_of(job, address)]
+            running = [job for job in self._ran() if self._is_of(job, address, rules.instance)]
             self._trackers[address] = Tracker(rules, self._remembered, running, self._cursors.get(address))
         self._trackers[address].resumed(connected.cursor, connected.lapse)
 
-    def _ran_on(self, instance: str) -> list[Job]:
+    def _ran(self) -> list[Job]:
         nothing: list[Job] = []
-        return self._asked(lambda: self._store.running(instance), nothing)
+        return self._asked(self._store.running, nothing)
 
-    def _is_of(self, job: Job, address: str) -> bool:
+    def _is_of(self, job: Job, address: str, instance: str) -> bool:
+        """Whether a job ran here, or on this host and an engine that is not watched any more."""
         others = self._judging.addresses - {address}
-        return job.engine == address or (bool(self._judging.addresses) and job.engine not in others)
+        orphaned = bool(self._judging.addresses) and job.engine not in others
+        return job.engine == address or (orphaned and job.instance == instance)
 
     def _remembered(self, container_id: str) -> Remembered | None:
         return self._asked(lambda: self._store.remembered(container_id), None)
@@ -292,18 +304,18 @@ class Pipeline:
 
     def _record(self) -> None:
         """One transaction for jobs and series, and only then is any of it visible."""
-        pending, changes, cursors = self._pending, Changes(), self._moved_cursors()
+        pending, changes, cursors = self._pending, self._pending.counted.copy(), self._moved_cursors()
         if not (pending or cursors):
             return
-        running = set(self._running)
+        running = dict(self._running)
         for job in pending.begun.values():
-            if job.id not in running:
+            if job.id in running:
+                self._accounts.went_on(job, running[job.id], changes)
+            else:
                 self._accounts.begun(job, self._foreseen(job), changes)
-                running.add(job.id)
+            running[job.id] = replace(running.get(job.id, job), oom_kills=job.oom_kills)
         for judged in pending.ended:
-            job_id = judged.exit.job.id
-            self._accounts.ended(judged, changes, was_running=job_id in running)
-            running.discard(job_id)
+            self._accounts.ended(judged, changes, running.pop(judged.exit.job.id, None))
         values = self._ledger.values(changes)
         begun = time.perf_counter()
         try:
@@ -312,6 +324,7 @@ class Pipeline:
             self._refused(error)
             return
         changes.observe(metrics.STORE_COMMIT, (), time.perf_counter() - begun)
+        changes.set(metrics.EXITS_PENDING, (), 0)
         self._ledger.publish_saved(changes, values)
         self._running, self._pending = running, _Pending()
         self._cursors |= cursors
@@ -328,9 +341,26 @@ class Pipeline:
             if cursor is not None and cursor != self._cursors.get(address)
         }
 
+    def _bound(self) -> None:
+        """Give up the rows of the oldest exits while the store takes none; they still count."""
+        pending, given_up = self._pending, self._pending.ended[: -MAX_PENDING // 2]
+        for judged in given_up:
+            job_id = judged.exit.job.id
+            begun = pending.begun.pop(job_id, None)
+            if begun is not None and job_id not in self._running:
+                self._accounts.begun(begun, self._foreseen(begun), pending.counted)
+                self._running[job_id] = begun
+            self._accounts.ended(judged, pending.counted, self._running.pop(job_id, None))
+        pending.counted.add(metrics.ROWS_GIVEN_UP, (), len(given_up))
+        pending.ended = pending.ended[len(given_up) :]
+        log.warning("store away for long, rows of the oldest exits given up", exits=len(given_up))
+
     def _refused(self, error: StoreError) -> None:
+        if len(self._pending.ended) > MAX_PENDING:
+            self._bound()
         failed = Changes()
         failed.add(metrics.STORE_ERRORS)
+        failed.set(metrics.EXITS_PENDING, (), len(self._pending.ended))
         self._ledger.publish(failed)
         self._health.trouble(STORE, str(error))
         self._record_at = self._cursors_at = time.monotonic() + RETRY_SECONDS
@@ -343,5 +373,5 @@ class Pipeline:
         return [(code, classify(code, evidence, words, job.workload)) for code, evidence in _FORESEEABLE]
 
     def _note_running(self, job: Job, changes: Changes) -> None:
-        self._running.add(job.id)
-        self._accounts.begun(job, (), changes)
+        self._running[job.id] = job
+        self._accounts.begun(replace(job, oom_kills=()), (), changes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cache
@@ -95,6 +96,19 @@ class Catalogue:
         if reading is Reading.REQUESTED and words.requested is not None:
             return words.requested
         return words.reason
+
+    def spelled(self, word: str) -> str | None:
+        """A reason, however its letters are written; None where there is no such word."""
+        return {known.lower(): known for known in self.meanings}.get(word.lower())
+
+    def nearest(self, word: str) -> str | None:
+        """The reason that somebody who wrote ``word`` may have meant."""
+        spelling = {known.lower(): known for known in self.meanings}
+        return next((spelling[near] for near in get_close_matches(word.lower(), spelling, 1)), None)
+
+    def knows(self, code: int) -> bool:
+        """Whether anyone has a word for this very code."""
+        return any(code in codes for codes in (self.codes, *self.workloads.values(), *self.images.values()))
 
     def meaning(self, reason: str) -> Meaning:
         """What ``reason`` means; a word that an older catalogue knew has its own answer."""

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -26,6 +34,9 @@ CONFIG_FILE = "config.file"
 _FILE_VARIABLE = f"{PREFIX}CONFIG_FILE"
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
 _MAX_PORT = 65535
+_NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_TAKEN_PATHS = ("/api/", "/-/", "/openapi.json/")
 # Nanoseconds of more than that would not fit into the database's integers.
 _CENTURY = 100 * 365 * 86400
 # Variables of the command line's client side, which are no settings of the daemon.
@@ -81,9 +92,11 @@ def _expanded(path: str) -> Path:
 
 def _database(value: object) -> object:
     try:
-        make_url(str(value))
+        scheme = make_url(str(value)).drivername
     except ArgumentError as error:
         raise ValueError(f"{value!r} is no database URL; for instance sqlite:////var/lib/exits.db") from error
+    if scheme != "sqlite":
+        raise ValueError(f"{value!r}: only SQLite is supported; for instance sqlite:////var/lib/exits.db")
     return value
 
 
@@ -94,6 +107,14 @@ def _address(value: object) -> object:
         or int(value.rpartition(":")[2]) > _MAX_PORT
     ):
         raise ValueError(f"{value!r} is not HOST:PORT, such as 127.0.0.1:10137 or [::]:10137")
+    return value
+
+
+def _own_path(value: object) -> object:
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise ValueError(f"{value!r} is no path such as /metrics")
+    if f"{value}/".startswith(_TAKEN_PATHS):
+        raise ValueError(f"{value!r} is taken; /metrics is free")
     return value
 
 
@@ -112,6 +133,15 @@ class _Group(BaseModel):
         validate_by_name=False,
         validate_by_alias=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        """What is no text in any language cannot be shown, logged or stored."""
+        for text in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(text, str) and _NO_TEXT.search(text):
+                raise ValueError(f"{text!r} has characters that are no text (is it UTF-8?)")
+        return value
 
 
 class Docker(_Group):
@@ -184,7 +214,9 @@ class Web(_Group):
     """Where the daemon is reached."""
 
     listen_address: Address = Field(default="127.0.0.1:10137", description="HOST:PORT to listen on.")
-    telemetry_path: str = Field(default="/metrics", pattern="^/.", description="Where the metrics are.")
+    telemetry_path: Annotated[str, BeforeValidator(_own_path)] = Field(
+        default="/metrics", description="Where the metrics are."
+    )
 
 
 class Log(_Group):

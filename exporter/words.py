@@ -28,6 +28,10 @@ class Words:
         """The catalogue of now."""
         return self._catalogue
 
+    def knows(self, code: int) -> bool:
+        """Whether the catalogue of now has a word for this very code."""
+        return self._catalogue.knows(code)
+
     def reload(self) -> None:
         """Take the file anew. Raises DocumentError where it is refused; the old one stays then."""
         with self._reloading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -28,11 +29,25 @@ def _check(file: Path) -> bool:
     return True
 
 
+def _judge_settings(chosen: settings.Settings) -> None:
+    """What only shows when the daemon starts; raises SettingsError."""
+    # Only here: nothing else of the command needs what speaks to engines and databases.
+    from exporter.engines.docker import resolve  # noqa: PLC0415
+    from exporter.engines.port import EngineError  # noqa: PLC0415
+
+    try:
+        for host in chosen.docker.host:
+            resolve(host, chosen.docker.cert_path, os.environ)
+    except EngineError as error:
+        raise settings.SettingsError([f"docker.host: {error}"]) from error
+    reasons.load(chosen.catalogue.file)
+
+
 def _judge(file: Path) -> str:
     """What kind of file it is, by its names; raises where it is a bad one."""
     data = documents.read(file).data
     if isinstance(data, dict) and set(data) & set(settings.Settings.model_fields):
-        settings.read(file)
+        _judge_settings(settings.read(file))
         return "settings"
     own = reasons.load(file)
     named = len(own.meanings) - len(reasons.builtin().meanings)

@@ -45,6 +45,11 @@ class Client:
             raise self._somebody_else()
         return body
 
+    def trouble(self) -> str | None:
+        """What the daemon says stands in its way; None where it is ready."""
+        response = self._ask("/-/ready", {})
+        return None if response.ok else str(self._table(response).get("detail"))
+
     def _ask(self, path: str, query: Mapping[str, Any]) -> requests.Response:
         try:
             return self._session.get(f"{self._url}{path}", params=query, timeout=TIMEOUT_SECONDS)

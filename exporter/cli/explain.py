@@ -11,12 +11,13 @@ from rich.text import Text
 
 from exporter import classify, reasons
 from exporter.cli.client import Client, NoAnswerError, url_option
+from exporter.cli.codes import ExitCode
 from exporter.cli.tables import show
 from exporter.web.views import code_view
 
 
 @click.command()
-@click.argument("code", type=click.IntRange(0, reasons.MAX_CODE))
+@click.argument("code", type=ExitCode())
 @click.option("--workload", help="As read for this workload: it may have words of its own.")
 @url_option
 def explain(code: int, workload: str | None, url: str) -> None:

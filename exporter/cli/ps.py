@@ -11,6 +11,7 @@ from rich.live import Live
 
 from exporter import durations
 from exporter.cli.client import Client, url_option
+from exporter.cli.codes import ExitCode
 from exporter.cli.tables import Job, console, jobs_table, show
 from exporter.model import Status
 
@@ -33,7 +34,7 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
 @click.option("-v", "--verbose", is_flag=True, help="With the error's text.")
 @click.option("-w", "--watch", is_flag=True, help="Show again whenever something changes, until Ctrl-C.")
 @click.option("--reason", help="Only this reason, such as OOMKilled.")
-@click.option("--code", type=click.IntRange(0, 2**32 - 1), help="Only this exit code.")
+@click.option("--code", type=ExitCode(), help="Only this exit code.")
 @click.option("--workload", help="Only this workload.")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only this status.")
 @click.option("--since", callback=_duration, help="Only what runs or ended within this time, such as 2h.")
@@ -48,7 +49,16 @@ def ps(*, everything: bool, verbose: bool, watch: bool, form: str, url: str, **w
     elif watch:
         _watch(client, wanted, verbose=verbose)
     else:
-        show(jobs_table(_jobs(client, wanted), verbose=verbose))
+        jobs = _jobs(client, wanted)
+        show(jobs_table(jobs, verbose=verbose))
+        if not jobs:
+            click.echo(_why_none(client), err=True)
+
+
+def _why_none(client: Client) -> str:
+    """An empty table must not be taken for a quiet night where nobody watches."""
+    cause = client.trouble()
+    return f"no jobs, but not all is well: {cause}" if cause else "no jobs; -a shows all on record"
 
 
 def _jobs(client: Client, wanted: dict[str, Any]) -> list[Job]:

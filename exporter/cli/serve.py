@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ def _option(option: settings.Option) -> click.Parameter:
 
 
 def _serve(**given: Any) -> None:
+    # Until the daemon can reload: who asks for that while it starts must not end it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with _absent("rich"):
         # structlog imports rich where it can, for a console; a daemon would carry 6 MB of it for nothing.
         import structlog  # noqa: PLC0415

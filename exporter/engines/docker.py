@@ -82,8 +82,8 @@ def resolve(host: str, cert_path: Path | None, environment: Mapping[str, str]) -
         if host:
             return Address(_url(host), _tls(cert_path))
         if environment.get("DOCKER_HOST"):
-            own = environment.get("DOCKER_CERT_PATH") if environment.get("DOCKER_TLS_VERIFY") else None
-            return Address(_url(environment["DOCKER_HOST"]), _tls(Path(own) if own else cert_path))
+            own = contexts.certificates(environment) if environment.get("DOCKER_TLS_VERIFY") else None
+            return Address(_url(environment["DOCKER_HOST"]), _tls(own or cert_path))
         return _context(environment.get("DOCKER_CONTEXT"), environment)
     except DockerException as error:
         raise EngineError(f"{host or 'the default engine'}: {error}") from error

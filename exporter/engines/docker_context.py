@@ -30,7 +30,7 @@ class Context:
 
 def load(name: str | None, environment: Mapping[str, str]) -> Context | None:
     """The context ``name``, else the current one; None is the default. Raises EngineError."""
-    directory = Path(environment.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+    directory = _directory(environment)
     chosen = name or _current(directory / "config.json")
     if chosen == DEFAULT:
         return None
@@ -45,6 +45,16 @@ def load(name: str | None, environment: Mapping[str, str]) -> Context | None:
         raise EngineError(f"the Docker context {chosen!r} names no engine: {meta}") from error
     certificates = directory / "contexts" / "tls" / number / "docker"
     return Context(host, certificates if certificates.is_dir() else None, verify=not skip)
+
+
+def certificates(environment: Mapping[str, str]) -> Path:
+    """The directory with the certificates for DOCKER_HOST."""
+    named = environment.get("DOCKER_CERT_PATH")
+    return Path(named) if named else _directory(environment)
+
+
+def _directory(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
 
 
 def _current(config: Path) -> str:

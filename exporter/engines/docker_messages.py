@@ -25,7 +25,7 @@ _SHADOWS = {
     "exitCode": (Happening.DIE, Shadowed.CODE),
     "signal": (Happening.KILL, Shadowed.SIGNAL),
 }
-_ERASE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_ERASE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _REAL_TIME = re.compile(r"(?:SIG)?(?:RTMIN(?:\+(\d{1,2}))?|RTMAX(?:-(\d{1,2}))?)")
 _RTMIN, _RTMAX, _MAX_REAL_TIME_STEP = 34, 64, 30
 _MAX_SIGNAL_DIGITS = 3
@@ -96,6 +96,7 @@ def info(message: Mapping[str, Any]) -> EngineInfo:
         kernel=clean(message.get("KernelVersion") or ""),
         memory_bytes=_int64(message.get("MemTotal") or 0),
         time_ns=nanoseconds(message["SystemTime"]) or 0,
+        id=clean(message.get("ID") or ""),
     )
 
 

@@ -128,7 +128,7 @@ class KernelKills:
 class EngineInfo:
     """Who the engine is: its host's name, and what tells whether that host is the one we run on.
 
-    ``time_ns`` is the engine's own clock when it was asked.
+    ``time_ns`` is the engine's own clock when it was asked, ``id`` what it calls itself.
     """
 
     host: str
@@ -136,6 +136,7 @@ class EngineInfo:
     kernel: str
     memory_bytes: int
     time_ns: int
+    id: str = ""
 
 
 class EventStream(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from exporter.store.schema import REVISION, metadata, versions
 
@@ -26,16 +26,25 @@ class StoreError(Exception):
     """The store cannot be used; the text names it, the cause, and what to do."""
 
 
-def open_database(url: str) -> Engine:
-    """The database at ``url``, checked and of today's schema; a new one where there is none.
+def locate(url: str) -> Path:
+    """Where the database at ``url`` is; its directory is made. Raises StoreError.
 
-    Only SQLite so far: ``sqlite:///relative.db``, ``sqlite:////absolute.db``. Raises StoreError.
+    Only SQLite so far: ``sqlite:///relative.db``, ``sqlite:////absolute.db``.
     """
     path = _path(url)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}; see --storage.url") from error
+    return path
+
+
+def open_database(url: str) -> Engine:
+    """The database at ``url``, checked and of today's schema; a new one where there is none.
+
+    Raises StoreError.
+    """
+    path = locate(url)
     engine = _engine(url)
     try:
         with engine.connect() as connection:
@@ -61,7 +70,7 @@ def open_database(url: str) -> Engine:
     return engine
 
 
-def describe(path: Path | str, error: DBAPIError | sqlite3.Error) -> str:
+def describe(path: Path | str, error: SQLAlchemyError | sqlite3.Error) -> str:
     """What is wrong with the database and what to do, for people."""
     cause = str(error.orig if isinstance(error, DBAPIError) else error)
     for sign, advice in _ADVICE.items():
@@ -88,15 +97,24 @@ def _path(url: str) -> Path:
         raise StoreError(
             f"{url!r} is not a database URL; for instance sqlite:////var/lib/exits.db"
         ) from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+    if parsed.drivername != "sqlite" or parsed.query or not _is_file(parsed.database):
         raise StoreError(
             f"{url!r}: only a SQLite file is supported; for instance sqlite:////var/lib/exits.db"
         )
-    return Path(parsed.database)
+    return Path(parsed.database or "")
+
+
+def _is_file(database: str | None) -> bool:
+    return bool(database) and database != ":memory:" and not str(database).startswith("file:")
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        # A question never waits for another: there are no more of them at once than the server has threads.
+        max_overflow=-1,
+    )
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine

@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, and_, delete, false, or_, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from exporter.model import Cursor, Job, JobRecord, JudgedExit, Remembered, Status
 from exporter.store import rows
-from exporter.store.database import StoreError, describe, open_database
-from exporter.store.schema import cursors, jobs, series
+from exporter.store.database import StoreError, describe, locate, open_database
+from exporter.store.lock import InUseError, hold
+from exporter.store.schema import cursors, jobs, pruned, series
 
 # An engine remembers 256 events, and a run makes two of them at least.
 _TOLD_AGAIN = 128
@@ -51,13 +52,28 @@ class Store:
     """Jobs and series in one database. Every method may raise StoreError."""
 
     def __init__(self, url: str) -> None:
-        self._engine: Engine = open_database(url)
+        path = locate(url)
+        try:
+            self._lock = hold(path)
+        except InUseError as error:
+            raise StoreError(f"{path}: another exporter uses it; one exporter per database") from error
+        try:
+            self._engine: Engine = open_database(url)
+        except StoreError:
+            self._let_go()
+            raise
         self._path = self._engine.url.database or ""
         self._write = threading.Lock()
+        self._pruned_ns: int = max((row.before_ns for row in self._read(select(pruned))), default=0)
 
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def commit(self, batch: Batch) -> None:
         """Record a batch durably, in one transaction."""
@@ -76,7 +92,7 @@ class Store:
                 _upsert(connection, jobs, list(table.values()))
                 _upsert(connection, series, values)
                 _upsert(connection, cursors, positions)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             raise StoreError(describe(self._path, error)) from error
 
     def prune(self, before_ns: int) -> int:
@@ -84,21 +100,28 @@ class Store:
         old = and_(jobs.c.finished_ns < before_ns, jobs.c.status != Status.RUNNING.value)
         try:
             with self._write, self._engine.begin() as connection:
-                return connection.execute(delete(jobs).where(old)).rowcount
-        except DBAPIError as error:
+                _upsert(connection, pruned, [{"once": 1, "before_ns": max(before_ns, self._pruned_ns)}])
+                count = connection.execute(delete(jobs).where(old)).rowcount
+        except SQLAlchemyError as error:
             raise StoreError(describe(self._path, error)) from error
+        self._pruned_ns = max(before_ns, self._pruned_ns)
+        return count
+
+    @property
+    def pruned_ns(self) -> int:
+        """Of what ended before then, there may be no record any more."""
+        return self._pruned_ns
 
     def values(self) -> dict[Key, float]:
         """All series, as they were last committed."""
         found = self._read(select(series))
         return {(row.name, tuple(json.loads(row.labels))): row.value for row in found}
 
-    def running(self, instance: str | None = None) -> list[Job]:
+    def running(self) -> list[Job]:
         """The jobs that ran when they were last heard of."""
-        query = select(jobs).where(jobs.c.status == Status.RUNNING.value)
-        if instance is not None:
-            query = query.where(jobs.c.instance == instance)
-        return [rows.job(row) for row in self._read(query)]
+        return [
+            rows.job(row) for row in self._read(select(jobs).where(jobs.c.status == Status.RUNNING.value))
+        ]
 
     def remembered(self, container_id: str) -> Remembered | None:
         """What is on record of a container; None where nothing is."""
@@ -137,7 +160,7 @@ class Store:
         try:
             with self._engine.connect() as connection:
                 return connection.execute(query).all()
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             raise StoreError(describe(self._path, error)) from error
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from exporter.evidence import oom_count
 from exporter.model import (
     Evidence,
     Exit,
@@ -43,7 +44,7 @@ def running_row(job: Job) -> dict[str, Any]:
         "error": None,
         "recovery": None,
         "evidence": [],
-        "oom_kills": 0,
+        "oom_kills": oom_count(job.oom_kills),
         "memory_limit_bytes": job.memory_limit_bytes,
         "began_ns": job.began_ns,
         "created_ns": job.created_ns,

@@ -61,5 +61,13 @@ cursors = Table(
     Column("floor_ns", BigInteger, nullable=False),
 )
 
+# One row: of jobs that ended before then, there may be no record any more.
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("once", Integer, primary_key=True),
+    Column("before_ns", BigInteger, nullable=False),
+)
+
 # Alembic's own, which tells what migrations a database has had.
 versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from exporter.evidence import oom_count
 from exporter.model import Job, JudgedExit, Status, Verdict, Workload
 from exporter.telemetry import catalogue
 from exporter.telemetry.ledger import Changes, Key
@@ -21,9 +22,9 @@ class Accounts:
     The workloads that have series already, from ``keys``, keep them.
     """
 
-    def __init__(self, max_workloads: int, known_codes: Iterable[int], keys: Iterable[Key] = ()) -> None:
+    def __init__(self, max_workloads: int, is_known: Callable[[int], bool], keys: Iterable[Key] = ()) -> None:
         self._max = max_workloads + 1  # and OTHER
-        self._known_codes = frozenset(known_codes)
+        self._is_known = is_known
         self._workloads = {
             OTHER,
             *(Workload(labels[1], labels[2]) for name, labels in keys if name == catalogue.EXITS.name),
@@ -39,20 +40,28 @@ class Accounts:
         """A job began: it runs, and the ends that are likeliest get their series, at 0."""
         labels = self._labels(job)
         changes.add(catalogue.JOBS_RUNNING, labels[:2])
-        changes.add(catalogue.OOM_KILLS, labels, 0)
+        changes.add(catalogue.OOM_KILLS, labels, oom_count(job.oom_kills))
         for code, verdict in foreseeable:
             changes.add(catalogue.EXITS, (*labels, *self._outcome(code, verdict)), 0)
 
-    def ended(self, judged: JudgedExit, changes: Changes, *, was_running: bool) -> None:
-        """A job ended."""
+    def went_on(self, job: Job, before: Job, changes: Changes) -> None:
+        """Something has happened in a job that runs."""
+        more = oom_count(job.oom_kills) - oom_count(before.oom_kills)
+        changes.add(catalogue.OOM_KILLS, self._labels(job), max(0, more))
+
+    def ended(self, judged: JudgedExit, changes: Changes, before: Job | None) -> None:
+        """A job ended; ``before`` is how it was counted while it ran, if it was."""
         ended, status = judged.exit, judged.verdict.status
         labels = self._labels(ended.job)
         host, workload, _image = labels
         if workload == OTHER.name != ended.job.workload.name:
             changes.add(catalogue.WORKLOADS_FOLDED)
-        changes.add(catalogue.JOBS_RUNNING, (host, workload), -1 if was_running else 0)
+        changes.add(catalogue.JOBS_RUNNING, (host, workload), 0)
+        if before is not None:
+            changes.add(catalogue.JOBS_RUNNING, self._labels(before)[:2], -1)
         changes.add(catalogue.EXITS, (*labels, *self._outcome(ended.code, judged.verdict)))
-        changes.add(catalogue.OOM_KILLS, labels, ended.oom_kills)
+        counted = 0 if before is None else oom_count(before.oom_kills)
+        changes.add(catalogue.OOM_KILLS, labels, max(0, ended.oom_kills - counted))
         changes.raise_to(catalogue.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)
         if ended.job.started_ns is not None and status is not Status.UNKNOWN:
             seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
@@ -75,4 +84,4 @@ class Accounts:
     def _code_label(self, code: int | None) -> str:
         if code is None:
             return UNKNOWN_CODE
-        return str(code) if code <= LAST_LINUX_CODE or code in self._known_codes else OTHER_CODE
+        return str(code) if code <= LAST_LINUX_CODE or self._is_known(code) else OTHER_CODE

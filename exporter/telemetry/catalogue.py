@@ -102,14 +102,14 @@ ENGINE_RECONNECTS = Metric(
 EVENT_GAPS = Metric(
     "exit_exporter_event_gaps_total",
     Kind.COUNTER,
-    "Times in which the engine was not watched, so that events may be missing.",
+    "Times of which the engine had forgotten events before they were read, so that exits may be missing.",
     ("engine",),
     kept=True,
 )
 EXITS_RECOVERED = Metric(
     "exit_exporter_exits_recovered_total",
     Kind.COUNTER,
-    "Exits that were not seen happening, and whose code was found afterwards.",
+    "Exits that were not seen happening, and were found afterwards.",
     ("host",),
     kept=True,
 )
@@ -129,6 +129,15 @@ STORE_COMMIT = Metric(
     "How long a durable commit took.",
     kept=True,
     buckets=_COMMIT_BUCKETS,
+)
+EXITS_PENDING = Metric(
+    "exit_exporter_exits_pending", Kind.GAUGE, "Exits that wait for the store to take them; 0 while it does."
+)
+ROWS_GIVEN_UP = Metric(
+    "exit_exporter_rows_given_up_total",
+    Kind.COUNTER,
+    "Ended jobs that are counted and have no row, since the store was away for too long.",
+    kept=True,
 )
 WORKLOADS_FOLDED = Metric(
     "exit_exporter_workloads_folded_total",
@@ -162,6 +171,8 @@ CATALOGUE: tuple[Metric, ...] = (
     EXITS_UNOBSERVED,
     STORE_ERRORS,
     STORE_COMMIT,
+    EXITS_PENDING,
+    ROWS_GIVEN_UP,
     WORKLOADS_FOLDED,
     CATALOGUE_SUCCESS,
     CATALOGUE_TIME,

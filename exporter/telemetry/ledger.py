@@ -47,6 +47,12 @@ class Changes:
         key = (metric.name, labels)
         self.raised_to[key] = max(value, self.raised_to.get(key, value))
 
+    def copy(self) -> Changes:
+        """The same, to be gone on with."""
+        copy = Changes()
+        copy.added, copy.set_to, copy.raised_to = dict(self.added), dict(self.set_to), dict(self.raised_to)
+        return copy
+
     def outcome(self, values: Mapping[Key, float]) -> dict[Key, float]:
         """What the series that these changes touch become, if they are ``values`` now."""
         added = {key: values.get(key, 0) + amount for key, amount in self.added.items()}

@@ -21,7 +21,7 @@ class Rules:
     ``oom_window_ns`` how long before an end an OOM kill still explains it. ``kernel_counts`` says
     that the kernel's counter is watched, so that its silence rules an OOM kill out. What a list
     shows to have ended more than ``memory_ns`` ago is left alone, since its record may have been
-    deleted and it would count twice; 0 is no limit.
+    deleted and it would count twice; 0 is no limit. The same holds for all before ``pruned_ns``.
     """
 
     instance: str
@@ -32,6 +32,7 @@ class Rules:
     enrich_seconds: float = 2.0
     kernel_counts: bool = False
     memory_ns: int = 0
+    pruned_ns: int = 0
 
 
 @dataclass(slots=True)

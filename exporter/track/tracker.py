@@ -410,13 +410,10 @@ class Tracker:
     def _too_old(self, snapshot: Snapshot, as_of_ns: int) -> bool:
         ended_ns = snapshot.created_ns if snapshot.started_ns is None else snapshot.finished_ns
         known = self._containers.get(snapshot.container_id)
-        return bool(
-            self._rules.memory_ns
-            and (known is None or known.run is None)
-            and not snapshot.running
-            and ended_ns is not None
-            and ended_ns < as_of_ns - self._rules.memory_ns
-        )
+        if snapshot.running or ended_ns is None or (known is not None and known.run is not None):
+            return False
+        kept_ns = as_of_ns - self._rules.memory_ns if self._rules.memory_ns else 0
+        return ended_ns < max(kept_ns, self._rules.pruned_ns)
 
     def _found(self, snapshot: Snapshot, listed: Listed, now: float) -> None:
         """One container of a list, held against what is on record of it."""

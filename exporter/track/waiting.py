@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from exporter.engines.port import KernelKills
-from exporter.evidence import RunRecord, UnexplainedKills, oom_count, requested_end, weigh
+from exporter.evidence import SIGKILL_CODE, RunRecord, UnexplainedKills, oom_count, requested_end, weigh
 from exporter.model import Exit, OomKill, Witness
 from exporter.track.records import Rules, Run
 
-OOM_CODE = 137
 _MAX_KEPT = 1_000
 
 
@@ -66,7 +65,12 @@ class WaitingRoom:
         """Whether an OOM kill of which nobody has told yet could explain this end."""
         if run.code == 0 or run.oom_kills or requested_end(run.kills, run.container.stop_signal):
             return False
-        return not self._rules.kernel_counts or self._kernel.near(run.ended_ns) is not None
+        return not self._rules.kernel_counts or bool(self._moves_near(run))
+
+    def _moves_near(self, run: Run) -> list[int]:
+        """When the kernel's counter moved in this run, not long before its end."""
+        began_ns = run.began_ns if run.seen_beginning else run.started_ns or 0
+        return [at_ns for at_ns in self._kernel.all_near(run.ended_ns) if at_ns >= began_ns]
 
     def _finished(self, run: Run) -> Exit:
         self._runs.remove(run)
@@ -82,6 +86,7 @@ class WaitingRoom:
             run.oom_kills,
             run.container.stop_signal,
             self._rules.oom_window_ns,
+            run.started_ns,
             run.lost_with_host,
         )
         return Exit(
@@ -97,8 +102,8 @@ class WaitingRoom:
         """A kill that nobody else accounts for is this run's; one with 137 goes before others."""
         if not self._rules.kernel_counts or not run.seen_ending or not self._oom_possible(run):
             return
-        moves = self._kernel.all_near(run.ended_ns)
-        likelier = sum(other.code == OOM_CODE and self._oom_possible(other) for other in self._runs)
-        left = moves if run.code == OOM_CODE else moves[likelier:]
+        moves = self._moves_near(run)
+        likelier = sum(other.code == SIGKILL_CODE and self._oom_possible(other) for other in self._runs)
+        left = moves if run.code == SIGKILL_CODE else moves[likelier:]
         if left:
             self.oom_killed(run, OomKill(Witness.COUNTER, left[0]))

@@ -124,7 +124,7 @@ class Api:
         query = parse_query(request, JobsQuery)
         wanted = JobFilter(
             status=query.status,
-            reason=query.reason,
+            reason=None if query.reason is None else self._reason(query.reason),
             code=query.code,
             workload=query.workload,
             since_ns=None if query.since is None else time.time_ns() - int(min(query.since, _EVER) * 10**9),
@@ -136,6 +136,15 @@ class Api:
         return json_response(
             views.JobPage(jobs=[views.job_view(record) for record in page], next_cursor=cursor)
         )
+
+    def _reason(self, word: str) -> str:
+        known = self._words.catalogue.spelled(word)
+        if known is None:
+            # An empty list would look like good news.
+            near = self._words.catalogue.nearest(word)
+            hint = f"; did you mean {near}?" if near else "; see /api/v1/reasons"
+            raise ProblemError(HTTPStatus.BAD_REQUEST, f"reason: {word!r} is no word of the catalogue{hint}")
+        return known
 
     def job(self, request: Request) -> Response:
         """One job."""

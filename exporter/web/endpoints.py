@@ -19,8 +19,9 @@ Query = TypeVar("Query", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path and method. ``handler`` is synchronous: it runs in a thread and may read the store.
+    """One path and method. ``handler`` runs in a thread and may read the store.
 
+    One that does neither I/O nor wait is ``immediate``: however busy the threads are, it is answered.
     ``answer`` is the model of a 200, None for one that is no JSON (``media_types`` say what it can be).
     ``problems`` are the other statuses, with when they happen.
     """
@@ -33,10 +34,19 @@ class Endpoint:
     answer: type[BaseModel] | None = None
     media_types: tuple[str, ...] = ("application/json",)
     problems: tuple[tuple[HTTPStatus, str], ...] = ()
+    immediate: bool = False
 
     def route(self) -> Route:
         """The endpoint as Starlette wants it."""
-        return Route(self.path, self.handler, methods=[self.method])
+        return Route(
+            self.path,
+            self._at_once if self.immediate else self.handler,
+            methods=[self.method],
+            name=self.path,
+        )
+
+    async def _at_once(self, request: Request) -> Response:
+        return self.handler(request)
 
 
 def parse_query(request: Request, model: type[Query]) -> Query:

@@ -62,6 +62,7 @@ class Operations:
                 self.metrics,
                 query=MetricsQuery,
                 media_types=("text/plain", "application/openmetrics-text"),
+                immediate=True,
             ),
             Endpoint(
                 "/-/healthy",
@@ -69,6 +70,7 @@ class Operations:
                 self.healthy,
                 answer=StateView,
                 problems=((HTTPStatus.INTERNAL_SERVER_ERROR, "It does not; restart it."),),
+                immediate=True,
             ),
             Endpoint(
                 "/-/ready",
@@ -76,6 +78,7 @@ class Operations:
                 self.ready,
                 answer=StateView,
                 problems=((HTTPStatus.SERVICE_UNAVAILABLE, "It is not; 'errors' says why."),),
+                immediate=True,
             ),
             Endpoint(
                 "/-/reload",

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from exporter.classify import Explanation
+from exporter.evidence import oom_count
 from exporter.model import JobRecord, Recovery, Status, Termination
 from exporter.reasons import MAX_CODE, Catalogue, Meaning
 
@@ -125,7 +126,7 @@ def job_view(record: JobRecord) -> JobView:
         recovery=verdict.recovery if verdict else None,
         evidence=list(ended.evidence.notes) if ended else [],
         attempt=job.attempt,
-        oom_kills=ended.oom_kills if ended else 0,
+        oom_kills=ended.oom_kills if ended else oom_count(job.oom_kills),
         memory_limit_bytes=job.memory_limit_bytes,
         created_at=rfc3339(job.created_ns),
         started_at=rfc3339(job.started_ns),

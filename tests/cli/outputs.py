@@ -51,12 +51,12 @@ def fill(served: Served) -> None:
     )
 
 
-def piped(*words: str) -> Output:
+def piped(*words: str, complaint: str = "") -> Output:
     """Give what goes to a pipe."""
 
     def show(url: str) -> str:
         done = run(*words, "--url", url)
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, done.err) == (0, complaint)
         return done.out
 
     return show
@@ -82,7 +82,7 @@ PS: dict[str, Output] = {
     "ps_verbose": piped("ps", "-v"),
     "ps_all": two_hours_later("ps", "-a"),
     "ps_verbose_failed": piped("ps", "-v", "--status", "failed"),
-    "ps_none": piped("ps", "--reason", "Nope"),
+    "ps_none": piped("ps", "--reason", "Aborted", complaint="no jobs; -a shows all on record\n"),
     "ps_80": shown("ps"),
     "ps_132": shown("ps", columns=132),
     "ps_verbose_80": shown("ps", "-v"),

@@ -19,6 +19,7 @@ workloads:
 """
 LEVELS = "'debug', 'info', 'warning' or 'error'"
 UNDESCRIBED = "reason Nowhere is described nowhere; add it under 'reasons:' with a meaning"
+ONLY_SQLITE = "only SQLite is supported; for instance sqlite:////var/lib/exits.db"
 UNKNOWN = "unknown name; see the documentation for the names there are"
 
 
@@ -38,7 +39,6 @@ def write(name: str, text: str) -> str:
     [
         (SETTINGS, "settings"),
         ("log: {}\n", "settings"),
-        ("catalogue: {file: /nowhere.yaml}\n", "settings"),
         (CATALOGUE, "catalogue (2 new reasons)"),
         ("codes: {300: Error}\n", "catalogue (0 new reasons)"),
         ("reasons: {Mine: {meaning: My own.}}\n", "catalogue (1 new reason)"),
@@ -47,6 +47,24 @@ def write(name: str, text: str) -> str:
 )
 def test_a_good_file_is_said_to_be_good_and_for_what(text: str, kind: str) -> None:
     assert invoke("check", write("file.yaml", text)) == Done(0, f"file.yaml: good {kind}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("catalogue: {file: /nowhere.yaml}\n", "/nowhere.yaml: cannot be read: No such file or directory"),
+        (
+            "docker: {host: [foo]}\n",
+            "docker.host: 'foo' is no engine; for instance unix:///var/run/docker.sock, tcp://host:2376",
+        ),
+        (
+            "storage: {url: mysql://db/exits}\n",
+            f"file.yaml:1: storage.url: 'mysql://db/exits': {ONLY_SQLITE}",
+        ),
+    ],
+)
+def test_settings_with_which_the_daemon_would_not_start_are_bad(text: str, cause: str) -> None:
+    assert invoke("check", write("file.yaml", text)) == Done(1, "", f"{cause}\n")
 
 
 def test_the_installed_command_checks_too() -> None:

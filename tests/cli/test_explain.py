@@ -82,8 +82,14 @@ def test_what_goes_to_a_pipe_has_no_spaces_at_the_ends_of_its_lines(served: Serv
 @pytest.mark.parametrize(
     ("word", "cause"),
     [
-        ("x", "Invalid value for 'CODE': 'x' is not a valid integer range."),
-        ("4294967296", "Invalid value for 'CODE': 4294967296 is not in the range 0<=x<=4294967295."),
+        (
+            "x",
+            "Invalid value for 'CODE': 'x' is no exit code; they go from 0 to 4294967295; 'ps --reason' lists the jobs of a reason",
+        ),
+        (
+            "4294967296",
+            "Invalid value for 'CODE': '4294967296' is no exit code; they go from 0 to 4294967295",
+        ),
     ],
 )
 def test_what_is_no_code_is_refused(word: str, cause: str) -> None:

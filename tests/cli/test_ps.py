@@ -20,9 +20,14 @@ PS_MODULE = import_module("exporter.cli.ps")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
+NO_CODE = "is no exit code; they go from 0 to 4294967295"
+NONE = "no jobs; -a shows all on record\n"
+
+
 def said(done: Done) -> str:
-    """Give what a command printed that had nothing to complain of."""
-    assert (done.code, done.err) == (0, "")
+    """Give what a command printed that had nothing to complain of; of no jobs it says that it knows none."""
+    rows = done.out.splitlines()[1:]
+    assert (done.code, done.err) == (0, "" if rows else NONE)
     return done.out
 
 
@@ -83,8 +88,21 @@ def test_json_is_what_the_api_says(served: Served) -> None:
 
 
 def test_json_of_no_jobs_is_an_empty_list(served: Served) -> None:
-    printed = said(run("ps", "--format", "json", "--reason", "Nope", "--url", served.url))
+    printed = said(run("ps", "--format", "json", "--reason", "Aborted", "--url", served.url))
     assert printed == '{\n  "jobs": []\n}\n'
+
+
+def test_where_nobody_watches_an_empty_table_says_so(served: Served) -> None:
+    served.health.trouble("unix:///gone.sock", "no such socket; is the engine running?")
+    done = invoke("ps", "--reason", "Aborted", "--url", served.url)
+    cause = "unix:///gone.sock: no such socket; is the engine running?"
+    assert (done.code, done.err) == (0, f"no jobs, but not all is well: {cause}\n")
+
+
+def test_a_reason_that_is_no_word_is_refused_with_the_nearest(served: Served) -> None:
+    done = invoke("ps", "--reason", "OMKiled", "--url", served.url)
+    text = "reason: 'OMKiled' is no word of the catalogue; did you mean OOMKilled?"
+    assert (done.code, done.err) == (1, f"Error: {text}\n")
 
 
 # Filters
@@ -140,11 +158,11 @@ def test_more_jobs_than_fit_a_page_are_all_listed_once(
         ),
         (
             ("--code", "-1"),
-            "Invalid value for '--code': -1 is not in the range 0<=x<=4294967295.",
+            "Invalid value for '--code': '-1' is no exit code; they go from 0 to 4294967295",
         ),
         (
             ("--code", "x"),
-            "Invalid value for '--code': 'x' is not a valid integer range.",
+            f"Invalid value for '--code': 'x' {NO_CODE}; 'ps --reason' lists the jobs of a reason",
         ),
         (
             ("--format", "yaml"),

@@ -46,7 +46,7 @@ GIVEN: dict[str, tuple[tuple[str, ...], Any]] = {
     "storage.retention": (("7d",), 604_800),
     "catalogue.file": (("/own.yaml",), Path("/own.yaml")),
     "web.listen_address": (("[::1]:0",), "[::1]:0"),
-    "web.telemetry_path": (("/-/metrics",), "/-/metrics"),
+    "web.telemetry_path": (("/other/metrics",), "/other/metrics"),
     "log.level": (("warning",), "warning"),
     "log.format": (("json",), "json"),
 }
@@ -167,7 +167,7 @@ BAD: list[tuple[str, str, str]] = [
     ("web.listen-address", "10137", f"'10137' {ADDRESS}"),
     ("web.listen-address", "127.0.0.1:65536", f"'127.0.0.1:65536' {ADDRESS}"),
     ("web.listen-address", "127.0.0.1:²", f"'127.0.0.1:²' {ADDRESS}"),
-    ("web.telemetry-path", "metrics", "String should match pattern '^/.'"),
+    ("web.telemetry-path", "metrics", "'metrics' is no path such as /metrics"),
     ("log.level", "loud", f"Input should be {LEVELS}"),
     ("log.format", "xml", "Input should be 'logfmt' or 'json'"),
 ]

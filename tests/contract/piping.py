@@ -48,10 +48,10 @@ class WatchedStore(Store):
         super().commit(batch)
         self.batches.append(batch)
 
-    def running(self, instance: str | None = None) -> list[Job]:
+    def running(self) -> list[Job]:
         """Tell which jobs run, or refuse to."""
         self._refuse(when=self.refuses_questions)
-        return super().running(instance)
+        return super().running()
 
     def remembered(self, container_id: str) -> Remembered | None:
         """Tell what is on record of a container, or refuse to."""
@@ -81,7 +81,7 @@ class Piping:
             self.words,
             lambda host, kernel_counts: Rules(host, oom_seconds=oom_seconds, kernel_counts=kernel_counts),
         )
-        accounts = Accounts(500, self.words.catalogue.codes, kept)
+        accounts = Accounts(500, self.words.knows, kept)
         self.pipeline = Pipeline(self._inbox, rules, Books(self.store, self.ledger, accounts), self.health)
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from exporter import pipeline
 from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed
+from exporter.model import Cursor
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Key
@@ -341,6 +342,54 @@ def test_a_list_that_comes_after_its_engine_went_does_not_make_it_ready(piping: 
     assert piping.idle()
     assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
     assert piping.health.causes() == away
+
+
+def test_an_engine_under_two_addresses_is_watched_once_and_that_is_said(piping: Piping) -> None:
+    known = replace(CONNECTED, info=replace(CONNECTED.info, id="ABCD:EFGH"))
+    for address in (ADDRESS, OTHER_ADDRESS):
+        piping.says(known, Listed((), at(-100)), address=address)
+        events = (start(0), die(1, 5))
+        piping.says(*(Seen(event, inspecting=False) for event in events), address=address)
+    cause = f"is the same engine as {ADDRESS}; name it once"
+    assert wait_until(lambda: piping.health.causes() == {OTHER_ADDRESS: cause}, PATIENCE_SECONDS)
+    assert piping.ended(1)
+    assert piping.idle()
+    assert piping.series(metrics.EXITS)[(*JOB, "failed", "5", "Error")] == 1
+
+
+def test_oom_kills_of_a_job_that_runs_are_counted_at_once_and_on_record(piping: Piping) -> None:
+    piping.sees(start(0), oom(1))
+    assert wait_until(lambda: piping.series(metrics.OOM_KILLS) == {JOB: 1}, PATIENCE_SECONDS)
+    (record,) = piping.store.records()
+    assert (record.status, len(record.job.oom_kills)) == ("running", 1)
+    piping.sees(oom(2), die(3, 0))
+    assert piping.ended(1)
+    assert wait_until(lambda: piping.series(metrics.OOM_KILLS) == {JOB: 2}, PATIENCE_SECONDS)
+
+
+def test_where_reading_goes_on_is_on_record_with_what_was_read(piping: Piping) -> None:
+    piping.sees(start(0), die(1, 0))
+    assert piping.ended(1)
+    assert piping.store.cursors() == {ADDRESS: Cursor(at(1), at(-100))}
+
+
+def test_rows_are_given_up_when_too_many_wait_and_none_is_lost_to_the_counters(
+    piping: Piping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.pipeline.MAX_PENDING", 10)
+    piping.sees(start(0)).store.refuses_commits = True
+    for number in range(30):
+        piping.sees(start(number), die(number + 0.5, 3))
+    assert piping.idle()
+    assert wait_until(lambda: piping.store.refusals >= 2, PATIENCE_SECONDS)
+    assert wait_until(lambda: 5 <= piping.series(metrics.EXITS_PENDING)[()] <= 10, PATIENCE_SECONDS)
+    piping.store.refuses_commits = False
+    failed = (*JOB, "failed", "3", "Error")
+    assert wait_until(lambda: piping.series(metrics.EXITS).get(failed) == 30, PATIENCE_SECONDS)
+    given_up = piping.series(metrics.ROWS_GIVEN_UP)[()]
+    assert (given_up + sum(record.ended is not None for record in piping.store.records())) == 30
+    assert piping.series(metrics.EXITS_PENDING) == {(): 0}
+    assert piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 0}
 
 
 def test_every_event_is_counted_by_its_kind(piping: Piping) -> None:

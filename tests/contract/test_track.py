@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from exporter.engines.port import Event, Happening, Shadowed, Snapshot
-from exporter.model import Remembered
+from exporter.engines.port import Event, Happening, Lapse, Listed, Shadowed, Snapshot
+from exporter.model import Cursor, Exit, Remembered
+from exporter.track import Rules, Tracker
 from tests.contract.histories import (
     History,
     Outage,
@@ -23,6 +24,8 @@ from tests.contract.histories import (
     tell_with_an_outage,
 )
 from tests.contract.telling import (
+    BEGINNING,
+    SECOND,
     A,
     B,
     C,
@@ -418,6 +421,11 @@ def test_the_engines_flag_explains_the_kernels_move() -> None:
 def test_a_kernel_move_long_before_the_end_does_not_explain_it() -> None:
     telling = Telling(kernel_counts=True).events(start(0)).kernel(0.5, counted=1).events(die(20, 137))
     assert telling.came() == [job(0), ended(job(0), 137, 20)]
+
+
+def test_a_kernel_move_before_the_beginning_does_not_explain_the_end() -> None:
+    telling = Telling(kernel_counts=True).kernel(5, counted=1).events(start(10), die(14, 2))
+    assert telling.came() == [job(10), ended(job(10), 2, 14)]
 
 
 def test_a_line_of_the_kernels_log_names_the_container() -> None:
@@ -1012,6 +1020,69 @@ def test_a_doubtful_255_does_not_replace_the_code_that_a_list_has_told() -> None
     telling = Telling().events(start(0)).asking(die(1, 255))
     telling.listed(exited(-0.003, 0.99, 1), as_of=-1).answer(None).passes(2)
     assert telling.came() == [job(0), ended(job(0, created=True), 1, 1)]
+
+
+def test_what_ended_before_records_were_deleted_is_left_alone_though_they_are_kept_longer_now() -> None:
+    rules = Rules("host", memory_ns=1_000 * SECOND, pruned_ns=at(5))
+    tracker = Tracker(rules, lambda _: None)
+    tracker.resumed(Cursor(0, at(0)))
+    tracker.listed(Listed((exited(0, 4, 3), exited(0, 6, 4, B)), at(10)), 0)
+    tracker.due(1)
+    assert [each.code for each in tracker.take() if isinstance(each, Exit)] == [4]
+
+
+def test_a_second_start_right_after_an_end_that_was_waited_for_is_a_run_of_its_own() -> None:
+    telling = Telling().listed(running(0), as_of=1).events(die(4, 9), start(4.2), die(8, 9), start(8.4))
+    telling.events(die(12, 9)).passes(5)
+    assert [each.code for each in telling.ends()] == [9, 9, 9]
+
+
+def test_of_a_job_lost_with_its_host_that_is_said() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
+    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.RESTARTED)
+    telling.listed(exited(-0.003, 8, 255), as_of=9, lapse=Lapse.RESTARTED).passes(1)
+    (end,) = telling.ends()
+    assert (end.code, end.evidence.instance_lost, end.recovered) == (255, True, True)
+
+
+@pytest.mark.parametrize("lapse", [Lapse.NONE, Lapse.OVERRUN])
+def test_a_255_of_an_engine_that_was_not_restarted_is_the_jobs_own(lapse: Lapse) -> None:
+    telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
+    telling.tracker.resumed(Cursor(at(0), at(-100)), lapse)
+    (end,) = telling.listed(exited(-0.003, 8, 255), as_of=9, lapse=lapse).passes(1).ends()
+    assert (end.code, end.evidence.instance_lost) == (255, False)
+
+
+@pytest.mark.parametrize(
+    ("known", "shown", "unknown"),
+    [(0, 1, 0), (0, 3, 2), (2, 2, 2), (2, 0, 0), (None, 3, 0)],
+)
+def test_restarts_that_nobody_saw_are_as_many_as_the_engine_counts(
+    known: int | None, shown: int, unknown: int
+) -> None:
+    past = {A: Remembered(1, at(1), known)}
+    telling = Telling(past=past, cursor=Cursor(at(1), at(-100)))
+    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
+    telling.listed(exited(5, 6, 3, restarts=shown), as_of=9, lapse=Lapse.OVERRUN).passes(1)
+    ends = telling.ends()
+    assert [each.code for each in ends] == [None] * unknown + [3]
+    assert [each.job.attempt for each in ends] == list(range(2, 3 + unknown))
+
+
+def test_after_a_lapse_the_cursor_stands_still_until_a_list_has_told_what_is_missing() -> None:
+    before, now = Cursor(at(1), at(-100)), Cursor(at(7), at(-100))
+    telling = Telling(cursor=before)
+    telling.tracker.resumed(now, Lapse.OVERRUN)
+    assert telling.events(start(8)).tracker.cursor == before
+    assert telling.listed(running(7.997), as_of=9, lapse=Lapse.OVERRUN).tracker.cursor == Cursor(
+        at(8), at(-100)
+    )
+
+
+def test_the_cursor_waits_for_what_is_not_settled_yet() -> None:
+    telling = Telling().listed(as_of=-1).events(start(1), die(2, 1), start(3, B))
+    assert telling.tracker.cursor == Cursor(at(2), BEGINNING - 100 * SECOND)
+    assert telling.passes(2).tracker.cursor == Cursor(at(3), BEGINNING - 100 * SECOND)
 
 
 # --- any history

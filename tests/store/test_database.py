@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from exporter.store import Batch, StoreError, schema
+from exporter.store import Batch, Store, StoreError, schema
 from exporter.store.database import describe, open_database
 from tests.store.files import fill, opened, read_only, small_disk, url
 from tests.store.samples import ANY, ended, job
@@ -126,7 +126,8 @@ def test_what_cannot_be_used_is_refused_with_its_cause_and_left_as_it_is(databas
     before = database.read_bytes()
     assert refusal(database) == message.format(path=database)
     assert database.read_bytes() == before
-    assert [file.name for file in database.parent.iterdir()] == [database.name]
+    beside = {file.name for file in database.parent.iterdir()} - {f"{database.name}.lock"}
+    assert beside == {database.name}
 
 
 @pytest.mark.parametrize("page", range(2, 11))
@@ -183,7 +184,16 @@ def test_a_database_that_is_opened_again_has_what_it_had(database: Path) -> None
         ("", "'' is not a database URL; for instance sqlite:////var/lib/exits.db"),
         *(
             (other, f"'{other}': only a SQLite file is supported; for instance sqlite:////var/lib/exits.db")
-            for other in ("sqlite://", "sqlite:///", "sqlite:///:memory:", "postgresql://db.example/exits")
+            for other in (
+                "sqlite://",
+                "sqlite:///",
+                "sqlite:///:memory:",
+                "sqlite:///file:/p?uri=true",
+                "sqlite:////p?timeout=abc",
+                "sqlite+aiosqlite:////p",
+                "sqlite+nonsense:////p",
+                "postgresql://db.example/exits",
+            )
         ),
     ],
 )
@@ -254,6 +264,17 @@ def test_a_database_that_another_process_writes_to_is_refused(
         other.execute("ROLLBACK")
     with opened(database):
         pass
+
+
+def test_a_second_exporter_on_a_database_is_refused_until_the_first_has_ended(database: Path) -> None:
+    in_use = f"{database}: another exporter uses it; one exporter per database"
+    with opened(database):
+        for _ in range(2):
+            with pytest.raises(StoreError) as refused:
+                Store(url(database))
+            assert str(refused.value) == in_use
+    with opened(database) as store:
+        assert store.values() == {}
 
 
 def test_a_cause_without_advice_is_told_as_it_is() -> None:

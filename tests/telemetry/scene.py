@@ -41,12 +41,12 @@ def exits() -> list[JudgedExit]:
 
 def ledger() -> Ledger:
     """Give the ledger in which all of it is published."""
-    accounts, changes = Accounts(MAX_WORKLOADS, reasons.builtin().codes), Changes()
+    accounts, changes = Accounts(MAX_WORKLOADS, reasons.builtin().knows), Changes()
     begun = [job("a"), job("b", instance="node-2")]
     for each in begun:
         accounts.begun(each, foreseen(each), changes)
     for judged in exits():
-        accounts.ended(judged, changes, was_running=judged.exit.job == begun[0])
+        accounts.ended(judged, changes, begun[0] if judged.exit.job == begun[0] else None)
     tell_of_itself(changes)
     filled = Ledger({})
     filled.publish(changes)

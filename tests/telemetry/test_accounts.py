@@ -1,11 +1,12 @@
 """What a job that begins or ends does to the series: all of it, and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from exporter import reasons
-from exporter.model import Evidence, Job, Workload
+from exporter.model import Evidence, Job, OomKill, Witness, Workload
 from exporter.telemetry import catalogue
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.ledger import Changes, Key, Ledger
@@ -15,7 +16,7 @@ from tests.telemetry.scene import foreseen
 HOST, NAME, IMAGE = "node-1", "shop/worker", "registry.example/shop/worker"
 LABELS = (HOST, NAME, IMAGE)
 ENDED_AT = BEGAN_NS / SECOND_NS + 90
-KNOWN = reasons.builtin().codes
+KNOWN = reasons.builtin().knows
 MINUTES = "5"
 """The index of the bucket for ninety seconds."""
 
@@ -83,7 +84,7 @@ def test_a_beginning_takes_nothing_from_what_was_counted() -> None:
 
 def test_an_end_counts_the_exit_its_oom_kills_its_duration_and_its_time() -> None:
     changes = Changes()
-    accounts().ended(ended(job(), 137, OOM, oom_kills=2), changes, was_running=True)
+    accounts().ended(ended(job(), 137, OOM, oom_kills=2), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("failed", "137", "OOMKilled"): 1,
@@ -93,9 +94,43 @@ def test_an_end_counts_the_exit_its_oom_kills_its_duration_and_its_time() -> Non
     }
 
 
+def test_oom_kills_of_a_job_count_when_they_are_told_and_not_again_at_its_end() -> None:
+    before = replace(job(), oom_kills=())
+    first, second = (OomKill(Witness.EVENT, BEGAN_NS + at_ns) for at_ns in (1, 2))
+    once, twice = replace(job(), oom_kills=(first,)), replace(job(), oom_kills=(first, second))
+    for begun, now, more in ((before, once, 1), (once, twice, 1), (twice, twice, 0)):
+        changes = Changes()
+        accounts().went_on(now, begun, changes)
+        assert effect(changes) == {OOM_KILLS: more}
+    changes = Changes()
+    accounts().ended(ended(job(), 1, oom_kills=3), changes, twice)
+    assert effect(changes)[OOM_KILLS] == 1
+
+
+def test_a_job_runs_no_more_where_it_was_counted_as_running() -> None:
+    renamed = replace(job(), workload=Workload("other-name", job().workload.image))
+    changes = Changes()
+    accounts().ended(ended(renamed, 0), changes, job())
+    effects = effect(changes)
+    assert effects[RUNNING] == -1
+    assert effects[RUNNING[0], (HOST, "other-name")] == 0
+
+
+def test_a_code_is_a_label_as_soon_as_the_catalogue_knows_it() -> None:
+    known: set[int] = set()
+    books = Accounts(10, known.__contains__)
+    labels = []
+    for _ in range(2):
+        changes = Changes()
+        books.ended(ended(job(), 5000), changes, None)
+        labels += [key[1][4] for key in effect(changes) if key[0] == catalogue.EXITS.name]
+        known.add(5000)
+    assert labels == ["other", "5000"]
+
+
 def test_an_end_without_oom_kills_makes_their_series_exist() -> None:
     changes = Changes()
-    accounts().ended(ended(job(), 143, STOPPED), changes, was_running=True)
+    accounts().ended(ended(job(), 143, STOPPED), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("terminated", "143", "Terminated"): 1,
@@ -107,7 +142,7 @@ def test_an_end_without_oom_kills_makes_their_series_exist() -> None:
 
 def test_a_job_that_never_started_has_no_duration_and_ran_never() -> None:
     changes = Changes()
-    accounts().ended(ended(job(started_ns=None), 127, NOT_STARTED), changes, was_running=False)
+    accounts().ended(ended(job(started_ns=None), 127, NOT_STARTED), changes, None)
     assert effect(changes) == {
         RUNNING: 0,
         exits("failed", "127", "CommandNotFound"): 1,
@@ -118,7 +153,7 @@ def test_a_job_that_never_started_has_no_duration_and_ran_never() -> None:
 
 def test_an_exit_that_nobody_saw_has_no_duration_and_counts_as_unobserved() -> None:
     changes = Changes()
-    accounts().ended(ended(job(), None, recovered=True), changes, was_running=True)
+    accounts().ended(ended(job(), None, recovered=True), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("unknown", "unknown", "Unknown"): 1,
@@ -130,7 +165,7 @@ def test_an_exit_that_nobody_saw_has_no_duration_and_counts_as_unobserved() -> N
 
 def test_an_exit_that_was_found_afterwards_counts_as_recovered_too() -> None:
     changes = Changes()
-    accounts().ended(ended(job(), 1, recovered=True), changes, was_running=True)
+    accounts().ended(ended(job(), 1, recovered=True), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("failed", "1", "Error"): 1,
@@ -143,7 +178,7 @@ def test_an_exit_that_was_found_afterwards_counts_as_recovered_too() -> None:
 
 def test_an_end_before_its_beginning_lasted_0() -> None:
     changes = Changes()
-    accounts().ended(ended(job(), 0, finished_ns=BEGAN_NS - 1), changes, was_running=True)
+    accounts().ended(ended(job(), 0, finished_ns=BEGAN_NS - 1), changes, job())
     name = catalogue.RUN_DURATION.name
     assert {key: value for key, value in effect(changes).items() if key[0] == name} == {
         (name, (HOST, NAME, "done", "0")): 1,
@@ -156,7 +191,7 @@ def test_an_older_exit_that_is_found_later_does_not_set_the_last_one_back() -> N
     for digit, finished in (("a", 90), ("b", 30)):
         changes = Changes()
         end = ended(job(digit), 1, finished_ns=BEGAN_NS + finished * SECOND_NS)
-        books.ended(end, changes, was_running=True)
+        books.ended(end, changes, end.exit.job)
         ledger.publish_saved(changes, ledger.values(changes))
     assert ledger.value(catalogue.LAST_EXIT, (HOST, NAME, "failed")) == ENDED_AT
 
@@ -165,7 +200,7 @@ def test_an_older_exit_in_the_same_batch_does_not_set_the_last_one_back() -> Non
     ledger, books, changes = Ledger({}), accounts(), Changes()
     for digit, finished in (("a", 90), ("b", 30)):
         end = ended(job(digit), 1, finished_ns=BEGAN_NS + finished * SECOND_NS)
-        books.ended(end, changes, was_running=True)
+        books.ended(end, changes, end.exit.job)
     ledger.publish(changes)
     assert ledger.value(catalogue.LAST_EXIT, (HOST, NAME, "failed")) == ENDED_AT
 
@@ -187,7 +222,7 @@ def test_an_older_exit_in_the_same_batch_does_not_set_the_last_one_back() -> Non
 )
 def test_codes_that_no_linux_has_and_no_catalogue_knows_share_one_label(code: int | None, label: str) -> None:
     changes = Changes()
-    accounts().ended(ended(job(), code), changes, was_running=True)
+    accounts().ended(ended(job(), code), changes, job())
     assert {labels[4] for name, labels in effect(changes) if name == catalogue.EXITS.name} == {label}
 
 
@@ -199,7 +234,7 @@ def of(name: str, image: str = "img", digit: str = "a") -> Job:
 def end(books: Accounts, begun: Job) -> Changes:
     """Give what the end of a job does."""
     changes = Changes()
-    books.ended(ended(begun, 1), changes, was_running=True)
+    books.ended(ended(begun, 1), changes, begun)
     return changes
 
 
@@ -250,7 +285,7 @@ def test_a_folded_job_runs_and_ends_under_the_same_label() -> None:
     steps: list[Callable[[Changes], None]] = [
         lambda changes: books.begun(of("x"), (), changes),
         lambda changes: books.begun(of("y"), (), changes),
-        lambda changes: books.ended(ended(of("y"), 0), changes, was_running=True),
+        lambda changes: books.ended(ended(of("y"), 0), changes, of("y")),
     ]
     for step in steps:
         changes = Changes()
@@ -271,6 +306,6 @@ def test_after_a_restart_every_workload_that_was_counted_has_jobs_running_if_onl
 def test_a_job_that_survived_an_oom_kill_counts_the_kill_and_is_done() -> None:
     changes = Changes()
     survivor = ended(job(), 0, Evidence(oom_killed=True), oom_kills=1)
-    accounts().ended(survivor, changes, was_running=True)
+    accounts().ended(survivor, changes, survivor.exit.job)
     assert effect(changes)[OOM_KILLS] == 1
     assert effect(changes)[exits("done", "0", "Completed")] == 1

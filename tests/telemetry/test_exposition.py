@@ -42,6 +42,8 @@ DESIGNED = {
     "exit_exporter_exits_unobserved_total": HOST,
     "exit_exporter_store_errors_total": set(),
     "exit_exporter_store_commit_seconds": set(),
+    "exit_exporter_exits_pending": set(),
+    "exit_exporter_rows_given_up_total": set(),
     "exit_exporter_workloads_folded_total": set(),
     "exit_exporter_catalogue_reload_success": set(),
     "exit_exporter_catalogue_reload_timestamp_seconds": set(),
@@ -171,9 +173,9 @@ def test_a_name_that_is_none_of_ours_answers_nothing() -> None:
 
 def test_no_series_knows_of_which_container_it_was() -> None:
     def counted(others: bool) -> dict[Key, float]:  # noqa: FBT001 - which of the two
-        accounts, changes = Accounts(10, reasons.builtin().codes), Changes()
+        accounts, changes = Accounts(10, reasons.builtin().knows), Changes()
         for judged in exits():
-            accounts.ended(without_names(judged) if others else judged, changes, was_running=False)
+            accounts.ended(without_names(judged) if others else judged, changes, None)
         all_counted = Ledger({})
         all_counted.publish(changes)
         return all_counted.snapshot()
@@ -187,9 +189,9 @@ LABELS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 @pytest.mark.parametrize("accept", PARSERS)
 @given(names=st.lists(LABELS, min_size=1, max_size=3, unique=True))
 def test_whatever_a_label_holds_it_comes_back_as_it_was(accept: str, names: list[str]) -> None:
-    accounts, changes, hostile = Accounts(10, (), ()), Changes(), Ledger({})
+    accounts, changes, hostile = Accounts(10, reasons.builtin().knows), Changes(), Ledger({})
     for name in names:
-        accounts.ended(ended(job(workload=Workload(name, name)), 1), changes, was_running=False)
+        accounts.ended(ended(job(workload=Workload(name, name)), 1), changes, None)
     hostile.publish(changes)
     found = [
         sample.labels["workload"]

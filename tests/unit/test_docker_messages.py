@@ -662,6 +662,7 @@ def test_an_engine_tells_who_it_is() -> None:
         kernel="6.18.44",
         memory_bytes=16_777_216_000,
         time_ns=1_795_469_023_928_569_666,
+        id="XXXX:YYYY",
     )
 
 

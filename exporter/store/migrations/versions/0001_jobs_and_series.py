@@ -53,9 +53,15 @@ def upgrade() -> None:
         sa.Column("event_ns", sa.BigInteger, nullable=False),
         sa.Column("floor_ns", sa.BigInteger, nullable=False),
     )
+    op.create_table(
+        "pruned",
+        sa.Column("once", sa.Integer, primary_key=True),
+        sa.Column("before_ns", sa.BigInteger, nullable=False),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("pruned")
     op.drop_table("cursors")
     op.drop_table("series")
     op.drop_table("jobs")
