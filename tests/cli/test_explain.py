@@ -79,16 +79,19 @@ def test_what_goes_to_a_pipe_has_no_spaces_at_the_ends_of_its_lines(served: Serv
     assert explanation == flat(explanation)
 
 
+NO_CODE = "is no exit code; they go from 0 to 4294967295"
+
+
 @pytest.mark.parametrize(
     ("word", "cause"),
     [
         (
             "x",
-            "Invalid value for 'CODE': 'x' is no exit code; they go from 0 to 4294967295; 'ps --reason' lists the jobs of a reason",
+            f"Invalid value for 'CODE': 'x' {NO_CODE}; 'ps --reason' lists the jobs of a reason",
         ),
         (
             "4294967296",
-            "Invalid value for 'CODE': '4294967296' is no exit code; they go from 0 to 4294967295",
+            f"Invalid value for 'CODE': '4294967296' {NO_CODE}",
         ),
     ],
 )

@@ -10,7 +10,8 @@ from typing import Self
 
 from exporter.engines.docker import Address, DockerEngine
 from exporter.engines.kernel import KernelWitness
-from exporter.watch import Content, Inbox, Inspected, Watch
+from exporter.model import Cursor
+from exporter.watch import Content, Inbox, Inspected, Patience, Watch
 from tests.scripted.engine import ScriptedEngine
 
 PATIENCE_SECONDS = 10.0
@@ -45,9 +46,17 @@ class Pauses(threading.Event):
 class Watching:
     """A watch that runs between ``with`` and its end."""
 
-    def __init__(self, engine: ScriptedEngine, witness: Callable[[], KernelWitness] = KernelWitness) -> None:
+    def __init__(
+        self,
+        engine: ScriptedEngine,
+        witness: Callable[[], KernelWitness] = KernelWitness,
+        *,
+        cursor: Cursor | None = None,
+        patience: Patience = Patience(),  # noqa: B008  # frozen
+    ) -> None:
         self.inbox: Inbox = queue.SimpleQueue()
-        self.watch = Watch(DockerEngine(Address(engine.url)), self.inbox, witness)
+        docker = DockerEngine(Address(engine.url))
+        self.watch = Watch(docker, self.inbox, witness, cursor=cursor, patience=patience)
         self.pauses = self.watch._stopping = Pauses()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,230 @@
+"""How a watch goes on where it was: after a cut, beside a stream that hangs, behind the engine's memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.engines.docker_messages import event as parsed
+from exporter.engines.port import Lapse, Listed
+from exporter.model import Cursor
+from exporter.watch import Connected, Disconnected, Patience, Seen
+from tests.contract.engines import LONG_AGO, event, identity, moment
+from tests.contract.watching import Watching
+from tests.lab.wait import wait_until
+from tests.scripted.engine import HANG_UP, ScriptedEngine
+from tests.scripted.times import SECOND, format_rfc3339
+from tests.scripted.wire import encoded
+
+# The docker SDK leaves a socket that finds nobody to connect to for the garbage collector to close.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+RING = 256
+NOW = LONG_AGO + 1_000 * SECOND
+KNOWN = Cursor(moment(1), LONG_AGO)
+NEVER = 1_000.0
+SOON = 0.05
+
+
+@pytest.fixture(autouse=True)
+def _clock(engine: ScriptedEngine) -> None:
+    """The engine's clock stands long after all that happens here."""
+    engine.info["SystemTime"] = format_rfc3339(NOW)
+
+
+@pytest.fixture
+def watching(engine: ScriptedEngine) -> Iterator[Watching]:
+    """A watch that has listed the engine once."""
+    with Watching(engine) as watching:
+        watching.hears_until(Listed)
+        yield watching
+
+
+def seen(watching: Watching) -> Seen:
+    """The next event that it says."""
+    while True:
+        (said,) = watching.hears(1)
+        if isinstance(said, Seen):
+            return said
+
+
+def since(engine: ScriptedEngine) -> list[str]:
+    """From when on each stream was asked for; empty where it was from then on."""
+    asked = [target.partition("?")[2].split("&") for _, target in engine.requests if "/events?" in target]
+    streams = [words for words in asked if not any(word.startswith("until=") for word in words)]
+    return ["".join(word[6:] for word in words if word.startswith("since=")) for words in streams]
+
+
+# --- goes on where it was
+
+
+def test_who_has_never_watched_an_engine_is_told_from_then_on(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    engine.emit(event("start", 2))
+    assert (since(engine), seen(watching).replayed) == ([""], False)
+
+
+def test_who_has_watched_is_told_again_from_a_second_before_the_last_event_on(engine: ScriptedEngine) -> None:
+    engine.emit(event("start", 1))
+    engine.emit(event("die", 2, exitCode="3"))
+    with Watching(engine, cursor=Cursor(moment(1), LONG_AGO - SECOND)) as watching:
+        told = [seen(watching), seen(watching)]
+    assert since(engine) == [f"{LONG_AGO // SECOND}.{0:09d}"]
+    assert [(each.event.happening, each.replayed) for each in told] == [("start", True), ("die", True)]
+
+
+def test_nothing_is_asked_for_from_before_the_first_watch_of_an_engine(engine: ScriptedEngine) -> None:
+    engine.emit(event("start", 1))
+    with Watching(engine, cursor=Cursor(moment(1), moment(0.5))) as watching:
+        seen(watching)
+    assert since(engine) == [f"{LONG_AGO // SECOND}.500000000"]
+
+
+def test_what_happened_while_a_stream_was_cut_is_told_by_the_next(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
+    engine.emit(event("start", 1001))
+    seen(watching)
+    engine.cut(abruptly=True)
+    watching.hears_until(Disconnected)
+    engine.lose(event("die", 1002, exitCode="3"))
+    watching.pauses.over()
+    told = [seen(watching), seen(watching)]
+    assert [each.event.happening for each in told] == ["start", "die"]
+
+
+# --- the engine's memory
+
+
+def test_an_engine_that_remembers_the_last_event_has_forgotten_nothing(engine: ScriptedEngine) -> None:
+    engine.emit(event("start", 1))
+    with Watching(engine, cursor=KNOWN) as watching:
+        heard = watching.hears_until(Listed)
+    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.NONE] * 2
+
+
+def test_an_engine_whose_memory_has_been_overrun_is_a_lapse(engine: ScriptedEngine) -> None:
+    engine.emit(event("start", 1))
+    for number in range(RING):
+        engine.emit(event("exec_create: true", 2 + number / 1000))
+    with Watching(engine, cursor=KNOWN) as watching:
+        heard = watching.hears_until(Listed)
+    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.OVERRUN] * 2
+
+
+def test_an_engine_that_was_started_anew_is_a_lapse_of_its_own(engine: ScriptedEngine) -> None:
+    engine.emit(event("start", 2))
+    with Watching(engine, cursor=KNOWN) as watching:
+        heard = watching.hears_until(Listed)
+    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.RESTARTED] * 2
+
+
+def test_a_lapse_is_said_with_the_next_list_however_many_connections_that_takes(
+    engine: ScriptedEngine,
+) -> None:
+    engine.fail_next("/containers/json", 500)
+    engine.emit(event("start", 2))
+    with Watching(engine, cursor=KNOWN) as watching:
+        watching.hears_until(Disconnected)
+        watching.pauses.over()
+        assert [each.lapse for each in watching.hears_until(Listed) if isinstance(each, Listed)] == [
+            Lapse.RESTARTED
+        ]
+        engine.cut()
+        watching.hears_until(Disconnected)
+        watching.pauses.over()
+        assert [each.lapse for each in watching.hears_until(Listed) if isinstance(each, Listed)] == [
+            Lapse.NONE
+        ]
+
+
+# --- a list comes after the events before it
+
+
+def test_a_list_is_not_said_before_what_the_engine_had_told_by_then(engine: ScriptedEngine) -> None:
+    engine.delay("/containers/json", math.inf)
+    with Watching(engine) as watching:
+        watching.hears_until(Connected)
+        engine.wait_for_requests("/containers/json", 1)
+        engine.pause()
+        engine.emit(event("start", 1_000))
+        asked = len(engine.requests)
+        engine.delay("/containers/json", 0)
+        assert wait_until(lambda: len(engine.requests) > asked, 10)
+        assert watching.says_no_more()
+        engine.resume()
+        heard = watching.hears_until(Listed)
+    assert [type(each) for each in heard if isinstance(each, (Seen, Listed))] == [Seen, Listed]
+    (listed,) = (each for each in heard if isinstance(each, Listed))
+    assert listed.elsewhere == {identity(1)}
+
+
+def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: ScriptedEngine) -> None:
+    engine.delay("/containers/json", math.inf)
+    patience = Patience(catch_up=SOON)
+    with Watching(engine, patience=patience) as watching:
+        watching.hears_until(Connected)
+        engine.wait_for_requests("/containers/json", 1)
+        engine.lose(event("die", 1_000, exitCode="3"))
+        engine.delay("/containers/json", 0)
+        disconnected = watching.hears_until(Disconnected)[-1]
+        assert disconnected == Disconnected("the stream lacks events that the engine remembers")
+        watching.pauses.over()
+        assert seen(watching).event == parsed(encoded(event("die", 1_000, exitCode="3")))
+        watching.hears_until(Listed)
+
+
+# --- streams that hang
+
+
+def test_a_stream_over_a_dead_link_is_found_out_by_asking(engine: ScriptedEngine) -> None:
+    with Watching(engine, patience=Patience(silence=SOON)) as watching:
+        watching.hears_until(Listed)
+        engine.fail_next("/_ping", HANG_UP)
+        assert isinstance(watching.hears_until(Disconnected)[-1], Disconnected)
+        watching.pauses.over()
+        watching.hears_until(Listed)
+
+
+def test_a_silent_stream_of_an_engine_that_answers_is_left_alone(engine: ScriptedEngine) -> None:
+    with Watching(engine, patience=Patience(silence=SOON)) as watching:
+        watching.hears_until(Listed)
+        engine.wait_for_requests("/_ping", 3)
+        assert (watching.says_no_more(), len(since(engine))) == (True, 1)
+
+
+def test_a_stream_that_a_proxy_has_forgotten_is_replaced_in_time_and_nothing_is_lost(
+    engine: ScriptedEngine,
+) -> None:
+    with Watching(engine, patience=Patience(silence=SOON, stream=4 * SOON)) as watching:
+        watching.hears_until(Listed)
+        engine.pause()
+        engine.emit(event("start", 1001))
+        heard = watching.hears_until(Seen)
+    assert (heard[-1], [each for each in heard if isinstance(each, Disconnected)]) == (
+        Seen(parsed(encoded(event("start", 1001))), inspecting=True),
+        [],
+    )
+
+
+# --- more than can be judged
+
+
+def test_where_too_much_waits_reading_stops_and_goes_on_later(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.watch.MAX_INBOX", 20)
+    with Watching(engine) as watching:
+        watching.hears_until(Listed)
+        for number in range(30):
+            engine.emit(event("rename", 1001 + number))
+        assert wait_until(lambda: watching.inbox.qsize() > 20, 10)
+        heard = watching.hears_until(Disconnected)
+        assert heard[-1] == Disconnected("more events than can be judged; they are asked for again later")
+        watching.pauses.over()
+        told = {each.event.at_ns for each in heard if isinstance(each, Seen)}
+        while len(told) < 30:
+            told.add(seen(watching).event.at_ns)

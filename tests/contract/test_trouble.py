@@ -1,0 +1,275 @@
+"""The daemon in trouble: its store, floods, nonsense, clocks. Nothing is lost, nothing invented."""
+
+from __future__ import annotations
+
+import random
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as strict
+
+from tests.contract.engines import event, exited
+from tests.integration.faces import samples
+from tests.lab.exporter import ExporterProcess
+from tests.lab.wait import wait_until
+from tests.scripted.engine import ScriptedEngine
+from tests.store.files import fill, small_disk
+
+PATIENCE_SECONDS = 60.0
+UNHURRIED = ("--storage.retention", "0", "--exits.oom-wait", "0")
+OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def exporter(engine: ScriptedEngine, tmp_path: Path) -> Iterator[ExporterProcess]:
+    """A daemon that is ready."""
+    with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as ready:
+        yield ready
+
+
+def job(number: int, code: int, *, begins: float = 1, ends: float = 2, **labels: str) -> Iterable[Any]:
+    """The events of one job with --rm."""
+    yield event("create", begins - 0.1, number, **labels)
+    yield event("start", begins, number, **labels)
+    yield event("die", ends, number, exitCode=str(code), **labels)
+    yield event("destroy", ends + 0.1, number, **labels)
+
+
+def play(engine: ScriptedEngine, events: Iterable[Any]) -> None:
+    """Let all this happen."""
+    for each in events:
+        engine.emit(each)
+
+
+def counted(exporter: ExporterProcess) -> dict[str, float]:
+    """How many exits were counted with each code."""
+    found: dict[str, float] = {}
+    for labels, value in samples(exporter, "container_exits_total").items():
+        if value:
+            code = dict(labels)["code"]
+            found[code] = found.get(code, 0) + value
+    return found
+
+
+def comes_to(exporter: ExporterProcess, wanted: dict[str, float]) -> bool:
+    """Whether these exits are counted, or are soon."""
+    return wait_until(lambda: counted(exporter) == wanted, PATIENCE_SECONDS)
+
+
+def of_itself(exporter: ExporterProcess, name: str) -> float:
+    """A metric of the exporter without labels, or the sum of it."""
+    return sum(samples(exporter, f"exit_exporter_{name}").values())
+
+
+def resident(exporter: ExporterProcess) -> int:
+    """Its resident memory, in bytes."""
+    status = Path(f"/proc/{exporter.process.pid}/status").read_text(encoding="ascii")
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found
+    return int(found[1]) * 1024
+
+
+def trouble(exporter: ExporterProcess) -> str:
+    """What it says is wrong; empty where it is ready."""
+    answer = exporter.get("/-/ready")
+    return "" if answer.ok else str(answer.json()["detail"])
+
+
+# --- the store
+
+
+def test_a_second_daemon_on_a_database_does_not_start(
+    engine: ScriptedEngine, exporter: ExporterProcess, tmp_path: Path
+) -> None:
+    other = ExporterProcess(engine.url, tmp_path)
+    other.start()
+    assert wait_until(lambda: not other.process.alive, PATIENCE_SECONDS)
+    path = tmp_path / "exit-exporter.db"
+    assert other.process.returncode == 1
+    assert f"Error: {path}: another exporter uses it; one exporter per database" in other.process.log_tail()
+    play(engine, job(1, 3))
+    assert comes_to(exporter, {"3": 1})
+
+
+def test_while_another_process_holds_the_database_all_is_kept_and_then_made_good(
+    engine: ScriptedEngine, exporter: ExporterProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "exit-exporter.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(50):
+            play(engine, job(number, number % 3))
+        locked = "database is locked; another process is writing to it; one exporter per database"
+        cause = f"store: {path}: {locked}"
+        assert wait_until(lambda: trouble(exporter) == cause, PATIENCE_SECONDS)
+        assert (counted(exporter), of_itself(exporter, "store_errors_total") >= 1) == ({}, True)
+        assert exporter.get("/-/healthy").ok
+        assert wait_until(lambda: of_itself(exporter, "exits_pending") == 50, PATIENCE_SECONDS)
+        other.execute("ROLLBACK")
+    assert comes_to(exporter, {"0": 17, "1": 17, "2": 16})
+    assert wait_until(lambda: trouble(exporter) == "", PATIENCE_SECONDS)
+    assert of_itself(exporter, "exits_pending") == 0
+
+
+def test_on_a_full_disk_all_is_kept_and_made_good_when_there_is_room(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    with (
+        small_disk(tmp_path / "disk", "4m") as disk,
+        ExporterProcess(engine.url, disk, arguments=UNHURRIED) as exporter,
+    ):
+        play(engine, job(1, 0))
+        assert comes_to(exporter, {"0": 1})
+        filler = fill(disk)
+        for number in range(2, 60):
+            play(engine, job(number, 3))
+        assert wait_until(lambda: "full" in trouble(exporter), PATIENCE_SECONDS)
+        assert counted(exporter) == {"0": 1}
+        filler.unlink()
+        assert comes_to(exporter, {"0": 1, "3": 58})
+        assert wait_until(lambda: trouble(exporter) == "", PATIENCE_SECONDS)
+
+
+def test_killed_while_it_commits_it_has_all_of_a_batch_or_nothing(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    dice = random.Random(5)  # noqa: S311  # not a secret
+    with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as exporter:
+        total = 0
+        for _ in range(5):
+            burst = [each for number in range(total, total + 60) for each in job(number, 3)]
+            total += 60
+            play(engine, burst)
+            wait_until(lambda: bool(counted(exporter)), dice.random() / 10)
+            exporter.kill()
+            with closing(sqlite3.connect(tmp_path / "exit-exporter.db")) as plain:
+                rows = plain.execute("SELECT count(*) FROM jobs WHERE status != 'running'").fetchone()[0]
+                series = plain.execute(
+                    "SELECT coalesce(sum(value), 0) FROM series WHERE name = 'container_exits_total'"
+                ).fetchone()[0]
+            assert rows == series
+            exporter.start()
+            exporter.await_ready()
+        assert sum(counted(exporter).values()) <= total
+
+
+# --- floods
+
+
+def test_ten_thousand_workloads_are_folded_and_none_of_their_exits_is_lost(
+    engine: ScriptedEngine, exporter: ExporterProcess
+) -> None:
+    for number in range(10_000):
+        play(engine, job(number, 1, **{"exit-exporter.workload": f"workload-{number}"}))
+    assert comes_to(exporter, {"1": 10_000})
+    answer = exporter.get("/metrics")
+    workloads = {dict(labels)["workload"] for labels in samples(exporter, "container_exits_total")}
+    assert (answer.status_code, len(workloads)) == (HTTPStatus.OK, 501)
+    assert of_itself(exporter, "workloads_folded_total") == 10_000 - 500
+
+
+def test_memory_is_bounded_by_what_there_is_and_not_by_what_there_was(
+    engine: ScriptedEngine, exporter: ExporterProcess
+) -> None:
+    used = []
+    for turn in range(3):
+        for number in range(4_000 * turn, 4_000 * (turn + 1)):
+            play(engine, job(number, 0))
+        assert comes_to(exporter, {"0": 4_000 * (turn + 1)})
+        used.append(resident(exporter))
+    # The first has made what stays; ids of the gone, which are remembered up to a number, are small.
+    assert used[2] - used[1] < 6 * MEGABYTE
+
+
+def test_a_crash_loop_is_counted_run_by_run(engine: ScriptedEngine, exporter: ExporterProcess) -> None:
+    engine.set_container(exited(1, 1.1, 7))
+    for turn in range(2_000):
+        engine.emit(event("start", 10 + turn))
+        engine.emit(event("die", 10.5 + turn, exitCode="7"))
+    assert comes_to(exporter, {"7": 2_000})
+    assert exporter.jobs(limit=1000)[0]["attempt"] == 2_000
+
+
+# --- nonsense
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\nb", "a\x00b", "a\ud800b", "a\u2028b", '"\\{}', "\U0001f4a5" * 600, "x" * MEGABYTE, " "],
+    ids=["newline", "NUL", "surrogate", "separator", "quotes", "emoji", "a megabyte", "blank"],
+)
+def test_no_label_breaks_the_exposition(engine: ScriptedEngine, exporter: ExporterProcess, text: str) -> None:
+    labels = {"exit-exporter.workload": text, "image": text, "name": text}
+    play(engine, job(1, 3, **labels))
+    assert comes_to(exporter, {"3": 1})
+    exposition = requests.get(f"{exporter.url}/metrics", headers=OPENMETRICS, timeout=30).text
+    assert len(list(strict(exposition))) > 10  # type: ignore[no-untyped-call]
+    (row,) = exporter.jobs()
+    assert (len(row["workload"]) <= 512, row["container_exit_code"]) == (True, 3)
+
+
+def test_bytes_of_any_kind_are_counted_as_malformed_and_what_follows_is_read(
+    engine: ScriptedEngine, exporter: ExporterProcess
+) -> None:
+    dice = random.Random(7)  # noqa: S311  # not a secret
+    lines = [dice.randbytes(dice.randrange(1, 400)).replace(b"\n", b"") or b"x" for _ in range(500)]
+    for number, line in enumerate(lines):
+        engine.emit(line)
+        play(engine, job(number, 3) if number % 100 == 0 else ())
+    assert comes_to(exporter, {"3": 5})
+    malformed = samples(exporter, "exit_exporter_engine_events_total")
+    told = {dict(labels)["event"]: value for labels, value in malformed.items()}
+    assert told["malformed"] == sum(bool(line.strip()) for line in lines)
+
+
+# --- clocks
+
+
+def test_a_clock_that_steps_back_costs_no_exit(engine: ScriptedEngine, exporter: ExporterProcess) -> None:
+    engine.emit(event("create", 4000))
+    engine.emit(event("start", 5000))
+    engine.emit(event("die", 1400, exitCode="3"))
+    engine.emit(event("start", 1401))
+    engine.emit(event("die", 1402, exitCode="4"))
+    assert comes_to(exporter, {"3": 1, "4": 1})
+    ran = [row["duration_seconds"] for row in exporter.jobs()]
+    assert all(seconds is None or seconds >= 0 for seconds in ran)
+
+
+def test_after_a_step_back_and_a_restart_nothing_is_counted_twice(
+    engine: ScriptedEngine, exporter: ExporterProcess
+) -> None:
+    play(engine, job(1, 3, begins=5000, ends=5001))
+    play(engine, job(2, 4, begins=1400, ends=1401))
+    assert comes_to(exporter, {"3": 1, "4": 1})
+    for _ in range(2):
+        exporter.kill()
+        exporter.start()
+        exporter.await_ready()
+        assert counted(exporter) == {"3": 1, "4": 1}
+
+
+# --- retention
+
+
+def test_where_old_jobs_are_deleted_counters_do_not_fall(engine: ScriptedEngine, tmp_path: Path) -> None:
+    engine.set_container(exited(1, 2, 3))
+    with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as exporter:
+        assert comes_to(exporter, {"3": 1})
+        exporter.stop()
+    short = ("--storage.retention", "1s")
+    with ExporterProcess(engine.url, tmp_path, arguments=short) as exporter:
+        assert wait_until(lambda: exporter.jobs() == [], PATIENCE_SECONDS)
+        assert counted(exporter) == {"3": 1}
+        exporter.stop()
+    # Kept for longer again, it must not be taken for one that was never seen.
+    with ExporterProcess(engine.url, tmp_path) as exporter:
+        assert counted(exporter) == {"3": 1}
