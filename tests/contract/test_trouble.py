@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
@@ -35,7 +35,9 @@ def exporter(engine: ScriptedEngine, tmp_path: Path) -> Iterator[ExporterProcess
         yield ready
 
 
-def job(number: int, code: int, *, begins: float = 1, ends: float = 2, **labels: str) -> Iterable[Any]:
+def job(
+    number: int, code: int, labels: Mapping[str, str] = {}, *, begins: float = 1, ends: float = 2
+) -> Iterable[Any]:
     """The events of one job with --rm."""
     yield event("create", begins - 0.1, number, **labels)
     yield event("start", begins, number, **labels)
@@ -168,7 +170,7 @@ def test_ten_thousand_workloads_are_folded_and_none_of_their_exits_is_lost(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
     for number in range(10_000):
-        play(engine, job(number, 1, **{"exit-exporter.workload": f"workload-{number}"}))
+        play(engine, job(number, 1, {"exit-exporter.workload": f"workload-{number}"}))
     assert comes_to(exporter, {"1": 10_000})
     answer = exporter.get("/metrics")
     workloads = {dict(labels)["workload"] for labels in samples(exporter, "container_exits_total")}
@@ -208,7 +210,7 @@ def test_a_crash_loop_is_counted_run_by_run(engine: ScriptedEngine, exporter: Ex
 )
 def test_no_label_breaks_the_exposition(engine: ScriptedEngine, exporter: ExporterProcess, text: str) -> None:
     labels = {"exit-exporter.workload": text, "image": text, "name": text}
-    play(engine, job(1, 3, **labels))
+    play(engine, job(1, 3, labels))
     assert comes_to(exporter, {"3": 1})
     exposition = requests.get(f"{exporter.url}/metrics", headers=OPENMETRICS, timeout=30).text
     assert len(list(strict(exposition))) > 10  # type: ignore[no-untyped-call]

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 ASKED_AT = "2026-11-23T21:00:00.5Z"
 ASKED_NS = 1_795_467_600_500_000_000
 CONNECTED = Connected(
-    EngineInfo("scripted-host", "20.10.24+dfsg1", "of another host", 25_276_502_016, ASKED_NS),
+    EngineInfo("scripted-host", "20.10.24+dfsg1", "of another host", 25_276_502_016, ASKED_NS, "ABCD:EFGH"),
     kernel_counts=False,
     cursor=Cursor(0, ASKED_NS),
 )
@@ -55,6 +55,7 @@ ENDED = Disconnected("the event stream ended")
 @pytest.fixture(autouse=True)
 def _times(engine: ScriptedEngine) -> None:
     engine.info["SystemTime"] = ASKED_AT
+    engine.info["ID"] = "ABCD:EFGH"
 
 
 @pytest.fixture
@@ -190,6 +191,7 @@ def test_an_engine_that_is_not_there_is_awaited(
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     absent.info["SystemTime"] = ASKED_AT
+    absent.info["ID"] = "ABCD:EFGH"
     away = Disconnected("no such socket; is the engine running?")
     with Watching(absent) as watching:
         pauses = [watching.pauses.over() for _ in range(8)]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import NAMESPACE_URL, uuid5
 
 from tests.scripted.api import Api
 from tests.scripted.conversation import Conversation
@@ -42,6 +43,8 @@ class ScriptedEngine:
         self._server: UnixServer | None = None
         self._own: tempfile.TemporaryDirectory[str] | None = None
         self.socket = self._short(directory / name)
+        # Every engine calls itself something else, whatever it was recorded from.
+        self.info["ID"] = str(uuid5(NAMESPACE_URL, self.url))
 
     def __enter__(self) -> Self:
         """Start, and give the engine."""
