@@ -144,12 +144,14 @@ class Remembered:
 class Cursor:
     """Where the reading of an engine's events goes on.
 
-    ``event_ns`` is the time of an event that it has told, 0 where it had none to tell; what happened before
-    ``floor_ns`` is not asked for: only lists tell of it.
+    ``event_ns`` is the time of an event that it has told, 0 where it had none to tell; ``read_ns`` until
+    when all that it told was read, at least. What happened before ``floor_ns`` is not asked for: only lists
+    tell of it.
     """
 
     event_ns: int
     floor_ns: int
+    read_ns: int = 0
 
     @property
     def since_ns(self) -> int:

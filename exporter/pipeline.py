@@ -25,7 +25,7 @@ from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.ledger import Changes, Ledger
 from exporter.track import Rules, Tracker
-from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Message, Seen
+from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Message, Read, Seen
 from exporter.words import Words
 
 log = structlog.get_logger(__name__)
@@ -264,6 +264,8 @@ class Pipeline:
                 tracker.inspected(content.container_id, content.snapshot)
             case KernelKills():
                 tracker.kernel(content)
+            case Read():
+                tracker.read(content.until_ns)
             case Listed():
                 tracker.listed(content, now)
                 self._note_listed(address, content)

@@ -92,7 +92,14 @@ class Inspected:
     snapshot: Snapshot | None
 
 
-Content = Connected | Disconnected | Seen | Inspected | Listed | KernelKills
+@dataclass(frozen=True, slots=True)
+class Read:
+    """All that the engine told up to then has been read, by the engine's clock."""
+
+    until_ns: int
+
+
+Content = Connected | Disconnected | Seen | Inspected | Listed | Read | KernelKills
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ class Watch:
         self._engine = engine
         self._inbox = inbox
         self._make_witness = witness
-        self._patience = patience
+        self.patience = patience
         self._cursor = cursor
         self._lapse = Lapse.NONE
         self._stopping = threading.Event()
@@ -214,7 +221,7 @@ class Watch:
             counts = witness is not None and witness.can_count
             self._say(Connected(info, counts, connection.cursor, self._lapse))
             log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
-            with _Sampling(witness, self._say) as kernel, _Vigil(self._engine, connection, self._patience):
+            with _Sampling(witness, self._say) as kernel, _Vigil(self, connection):
                 self._workers.submit(partial(self._list, connection))
                 self._read(connection, kernel)
             connection.check()
@@ -231,7 +238,7 @@ class Watch:
             if cursor is None or lapse is not Lapse.NONE:
                 newest = self._engine.newest(1, info.time_ns)
                 floor_ns = info.time_ns if cursor is None else cursor.floor_ns
-                cursor = Cursor(0 if newest is None else newest.at_ns, floor_ns)
+                cursor = Cursor(0 if newest is None else newest.at_ns, floor_ns, info.time_ns)
         except EngineError:
             stream.close()
             raise
@@ -242,9 +249,7 @@ class Watch:
         return _Connection(info, stream, cursor, is_first=self._cursor is None)
 
     def _lapse_since(self, cursor: Cursor | None, info: EngineInfo) -> Lapse:
-        if cursor is None or not cursor.event_ns:
-            return Lapse.NONE
-        return self._engine.lapse(cursor.event_ns, info.time_ns)
+        return Lapse.NONE if cursor is None else self._engine.lapse(cursor, info.time_ns)
 
     def _witness(self, info: EngineInfo) -> KernelWitness | None:
         return self._make_witness() if self._engine.is_local and is_ours(info) else None
@@ -260,7 +265,7 @@ class Watch:
                 # We are stopping: the promised answer is that there is none.
                 self._say(Inspected(event.container_id, None))
             if event.container_id:
-                self._cursor = replace(connection.cursor, event_ns=event.at_ns)
+                self._cursor = replace(connection.cursor, event_ns=event.at_ns, read_ns=event.at_ns)
                 connection.passed(event)
             if self._inbox.qsize() > MAX_INBOX:
                 raise EngineError("more events than can be judged; they are asked for again later")
@@ -282,7 +287,7 @@ class Watch:
             listed = self._listed(connection)
             newest = self._engine.newest(connection.info.time_ns, connection.now_ns)
             if newest is not None:
-                connection.await_passed(newest, self._patience.catch_up)
+                connection.await_passed(newest, self.patience.catch_up)
         except EngineError as error:
             connection.fail(error)
         except Exception:
@@ -291,11 +296,23 @@ class Watch:
         else:
             self._say_listed(listed, connection)
 
+    def confirm(self, connection: _Connection) -> None:
+        """Note that all has been read. Raises EngineError if not, or if the engine does not answer."""
+        cursor, now_ns = self._cursor or connection.cursor, connection.now_ns
+        newest = self._engine.newest(cursor.event_ns or cursor.floor_ns, now_ns)
+        if newest is not None and newest.at_ns != cursor.event_ns:
+            connection.await_passed(newest, self.patience.catch_up)
+        else:
+            self._cursor = replace(cursor, read_ns=now_ns)
+            self._say(Read(now_ns))
+
     def _say_listed(self, listed: Listed, connection: _Connection) -> None:
         if not connection.ended:
             elsewhere = listed.elsewhere | connection.touched
             self._say(replace(listed, elsewhere=elsewhere, lapse=self._lapse))
             self._lapse, connection.listed = Lapse.NONE, True
+            if self._cursor is not None:
+                self._cursor = replace(self._cursor, read_ns=max(self._cursor.read_ns, listed.as_of_ns))
 
     def _listed(self, connection: _Connection) -> Listed:
         answers, unanswered = [], []
@@ -353,10 +370,10 @@ class _Connection:
         """An event has been read and handed on."""
         with self._reading:
             self.read += 1
+            self._recent.append((event.container_id, event.at_ns))
+            self._reading.notify_all()
             if not self.listed:
                 self._touched.add(event.container_id)
-                self._recent.append((event.container_id, event.at_ns))
-                self._reading.notify_all()
 
     def await_passed(self, event: Event, seconds: float) -> None:
         """Return once an event has been read. Raises EngineError if it does not come in time."""
@@ -392,10 +409,9 @@ class _Connection:
 class _Vigil:
     """Watches over a stream that says nothing, beside the thread that reads it."""
 
-    def __init__(self, engine: Engine, connection: _Connection, patience: Patience) -> None:
-        self._engine = engine
+    def __init__(self, watch: Watch, connection: _Connection) -> None:
+        self._watch = watch
         self._connection = connection
-        self._patience = patience
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="vigil", daemon=True)
 
@@ -408,18 +424,18 @@ class _Vigil:
         self._over.set()
 
     def _keep(self) -> None:
-        read = -1
-        while not self._over.wait(self._patience.silence):
-            if self._connection.listed and self._connection.seconds > self._patience.stream:
+        patience, read = self._watch.patience, -1
+        while not self._over.wait(patience.silence):
+            if self._connection.listed and self._connection.seconds > patience.stream:
                 self._connection.replace()
                 return
-            if read == self._connection.read and not self._answers():
+            if read == self._connection.read and not self._confirmed():
                 return
             read = self._connection.read
 
-    def _answers(self) -> bool:
+    def _confirmed(self) -> bool:
         try:
-            self._engine.ping()
+            self._watch.confirm(self._connection)
         except EngineError as error:
             if not self._over.is_set():
                 self._connection.fail(error)

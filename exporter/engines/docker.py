@@ -32,6 +32,7 @@ from exporter.engines import docker_context as contexts
 from exporter.engines import docker_messages as messages
 from exporter.engines.docker_client import Client
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Lapse, Snapshot
+from exporter.model import Cursor
 
 try:
     from paramiko import SSHException  # type: ignore[import-untyped]
@@ -115,31 +116,32 @@ class DockerEngine:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError("/info: unusable answer; is this a Docker Engine?") from error
 
-    def ping(self) -> None:
-        """Nothing, if the engine answers."""
-        _checked("/_ping", self._ask("/_ping"))
-
     def events(self, since_ns: int | None = None) -> EventStream:
         """An open stream of the events from now on, after those that it remembers since a time."""
         since = {} if since_ns is None else {"since": messages.seconds(since_ns)}
         return _DockerStream(self._stream("/events", _OURS | since))
 
-    def lapse(self, event_ns: int, now_ns: int) -> Lapse:
-        """What it has forgotten since the event of that time."""
-        if self._remembered(event_ns, event_ns, _OURS):
+    def lapse(self, cursor: Cursor, now_ns: int) -> Lapse:
+        """What it has forgotten that happened since."""
+        if not cursor.event_ns or self._remembered(cursor.event_ns, cursor.event_ns, _OURS):
             return Lapse.NONE
-        # One that was started anew remembers all that has happened since, until it has to forget.
-        all_since_start = len(self._remembered(1, now_ns, {})) < MEMORY
-        return Lapse.RESTARTED if all_since_start else Lapse.OVERRUN
+        times = [messages.time_ns(line) for line in self._lines(1, now_ns, {})]
+        if len(times) < MEMORY:
+            # It remembers all since its own start, and our event was before that.
+            return Lapse.RESTARTED
+        return Lapse.OVERRUN if min(times) > max(cursor.event_ns, cursor.read_ns) else Lapse.NONE
 
     def newest(self, since_ns: int, now_ns: int) -> Event | None:
         """The latest event of that span, as the stream tells it; None where nothing happened."""
         return next(reversed(self._remembered(since_ns, now_ns, _OURS)), None)
 
     def _remembered(self, since_ns: int, until_ns: int, filters: dict[str, str]) -> list[Event]:
+        return [messages.event(line) for line in self._lines(since_ns, until_ns, filters)]
+
+    def _lines(self, since_ns: int, until_ns: int, filters: dict[str, str]) -> list[bytes]:
         span = {"since": messages.seconds(since_ns), "until": messages.seconds(max(since_ns, until_ns))}
         path = f"/events?{urlencode(span | filters)}"
-        return [messages.event(line) for line in _checked(path, self._ask(path)).data.splitlines()]
+        return _checked(path, self._ask(path)).data.splitlines()
 
     def containers(self) -> list[str]:
         """The ids of all containers that the engine still has, whatever their state."""

@@ -63,6 +63,14 @@ def event(line: bytes) -> Event:
     return OTHER
 
 
+def time_ns(line: bytes) -> int:
+    """When an event of any kind happened; 0 where that cannot be read."""
+    try:
+        return _int64(json.loads(line)["timeNano"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+
+
 def snapshot(message: Mapping[str, Any]) -> Snapshot:
     """The answer to an inspect. Raises KeyError, TypeError or ValueError where it is none."""
     state, config, host = (_table(message[part]) for part in ("State", "Config", "HostConfig"))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
+from exporter.model import Cursor
+
 
 class EngineError(Exception):
     """The engine could not be asked, or gave no usable answer; the text is for people."""
@@ -163,14 +165,11 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """Who it is."""
 
-    def ping(self) -> None:
-        """Nothing, if the engine answers."""
-
     def events(self, since_ns: int | None = None) -> EventStream:
         """An open stream of what happens from now on; before it, of what it remembers since a time."""
 
-    def lapse(self, event_ns: int, now_ns: int) -> Lapse:
-        """What it has forgotten since the event of that time; ``now_ns`` is no later than its clock."""
+    def lapse(self, cursor: Cursor, now_ns: int) -> Lapse:
+        """What it has forgotten that happened since; ``now_ns`` is no later than its clock."""
 
     def newest(self, since_ns: int, now_ns: int) -> Event | None:
         """The latest event of that span, as the stream tells it; None where nothing happened."""

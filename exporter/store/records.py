@@ -84,7 +84,12 @@ class Store:
             for (name, labels), value in batch.values.items()
         ]
         positions = [
-            {"engine": engine, "event_ns": cursor.event_ns, "floor_ns": cursor.floor_ns}
+            {
+                "engine": engine,
+                "event_ns": cursor.event_ns,
+                "floor_ns": cursor.floor_ns,
+                "read_ns": cursor.read_ns,
+            }
             for engine, cursor in batch.cursors.items()
         ]
         try:
@@ -135,7 +140,9 @@ class Store:
 
     def cursors(self) -> dict[str, Cursor]:
         """For each engine, up to where everything is on record."""
-        return {row.engine: Cursor(row.event_ns, row.floor_ns) for row in self._read(select(cursors))}
+        return {
+            row.engine: Cursor(row.event_ns, row.floor_ns, row.read_ns) for row in self._read(select(cursors))
+        }
 
     def jobs(self, wanted: JobFilter, limit: int, before: tuple[int, str] | None = None) -> list[JobRecord]:
         """Jobs, the newest first; ``before`` is (began_ns, id) of the last one already had."""

@@ -59,6 +59,7 @@ cursors = Table(
     Column("engine", String, primary_key=True),
     Column("event_ns", BigInteger, nullable=False),
     Column("floor_ns", BigInteger, nullable=False),
+    Column("read_ns", BigInteger, nullable=False),
 )
 
 # One row: of jobs that ended before then, there may be no record any more.

@@ -76,7 +76,7 @@ class Tracker:
         unsettled = [*self._open.values(), *self._waiting.told_ns]
         if self._cursor is None or self._lapsed or not unsettled:
             return self._cursor
-        return replace(self._cursor, event_ns=min(unsettled))
+        return replace(self._cursor, event_ns=min(unsettled), read_ns=0)
 
     def due(self, now: float) -> None:
         """Let go of what has waited long enough; to be called after whatever was told."""
@@ -101,7 +101,7 @@ class Tracker:
         """
         if not event.container_id:
             return
-        self._reading = replace(self._reading, event_ns=event.at_ns)
+        self._reading = replace(self._reading, event_ns=event.at_ns, read_ns=event.at_ns)
         if not self._lapsed:
             self._cursor = self._reading
         if event.container_id in self._gone:
@@ -147,7 +147,14 @@ class Tracker:
                 self._missed(container, listed.as_of_ns, now)
             self._forget(container)
         self._is_new, self._knows_all, self._lapsed = False, True, False
-        self._cursor = self._reading
+        read_ns = max(self._reading.read_ns, listed.as_of_ns)
+        self._cursor = self._reading = replace(self._reading, read_ns=read_ns)
+
+    def read(self, until_ns: int) -> None:
+        """All that was told up to then has come here."""
+        self._reading = replace(self._reading, read_ns=until_ns)
+        if not self._lapsed and self._cursor is not None:
+            self._cursor = self._reading
 
     def explained_elsewhere(self, at_ns: int) -> None:
         """A container of another engine on the same host accounts for a kill."""

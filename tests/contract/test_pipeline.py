@@ -370,7 +370,7 @@ def test_oom_kills_of_a_job_that_runs_are_counted_at_once_and_on_record(piping: 
 def test_where_reading_goes_on_is_on_record_with_what_was_read(piping: Piping) -> None:
     piping.sees(start(0), die(1, 0))
     assert piping.ended(1)
-    assert piping.store.cursors() == {ADDRESS: Cursor(at(1), at(-100))}
+    assert piping.store.cursors() == {ADDRESS: Cursor(at(1), at(-100), at(1))}
 
 
 def test_rows_are_given_up_when_too_many_wait_and_none_is_lost_to_the_counters(

@@ -10,7 +10,7 @@ import pytest
 from exporter.engines.docker_messages import event as parsed
 from exporter.engines.port import Lapse, Listed
 from exporter.model import Cursor
-from exporter.watch import Connected, Disconnected, Patience, Seen
+from exporter.watch import Connected, Disconnected, Patience, Read, Seen
 from tests.contract.engines import LONG_AGO, event, identity, moment
 from tests.contract.watching import Watching
 from tests.lab.wait import wait_until
@@ -115,6 +115,14 @@ def test_an_engine_whose_memory_has_been_overrun_is_a_lapse(engine: ScriptedEngi
     assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.OVERRUN] * 2
 
 
+def test_a_memory_overrun_by_other_things_after_all_was_read_is_no_lapse(engine: ScriptedEngine) -> None:
+    for number in range(RING):
+        engine.emit(event("exec_create: true", 2 + number))
+    with Watching(engine, cursor=Cursor(moment(1), LONG_AGO, read_ns=moment(2))) as watching:
+        heard = watching.hears_until(Listed)
+    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.NONE] * 2
+
+
 def test_an_engine_that_was_started_anew_is_a_lapse_of_its_own(engine: ScriptedEngine) -> None:
     engine.emit(event("start", 2))
     with Watching(engine, cursor=KNOWN) as watching:
@@ -183,17 +191,30 @@ def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: Scrip
 def test_a_stream_over_a_dead_link_is_found_out_by_asking(engine: ScriptedEngine) -> None:
     with Watching(engine, patience=Patience(silence=SOON)) as watching:
         watching.hears_until(Listed)
-        engine.fail_next("/_ping", HANG_UP)
+        engine.fail_next("/events", HANG_UP)
         assert isinstance(watching.hears_until(Disconnected)[-1], Disconnected)
         watching.pauses.over()
         watching.hears_until(Listed)
 
 
+def test_a_stream_that_lacks_what_the_engine_has_told_is_found_out_and_nothing_is_lost(
+    engine: ScriptedEngine,
+) -> None:
+    with Watching(engine, patience=Patience(silence=SOON, catch_up=SOON)) as watching:
+        watching.hears_until(Listed)
+        engine.lose(event("start", 1_000))
+        assert watching.hears_until(Disconnected)[-1] == Disconnected(
+            "the stream lacks events that the engine remembers"
+        )
+        watching.pauses.over()
+        assert seen(watching).event == parsed(encoded(event("start", 1_000)))
+
+
 def test_a_silent_stream_of_an_engine_that_answers_is_left_alone(engine: ScriptedEngine) -> None:
     with Watching(engine, patience=Patience(silence=SOON)) as watching:
         watching.hears_until(Listed)
-        engine.wait_for_requests("/_ping", 3)
-        assert (watching.says_no_more(), len(since(engine))) == (True, 1)
+        heard = watching.hears(3)
+    assert ({type(each) for each in heard}, len(since(engine))) == ({Read}, 1)
 
 
 def test_a_stream_that_a_proxy_has_forgotten_is_replaced_in_time_and_nothing_is_lost(

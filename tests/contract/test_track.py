@@ -1074,15 +1074,20 @@ def test_after_a_lapse_the_cursor_stands_still_until_a_list_has_told_what_is_mis
     telling = Telling(cursor=before)
     telling.tracker.resumed(now, Lapse.OVERRUN)
     assert telling.events(start(8)).tracker.cursor == before
-    assert telling.listed(running(7.997), as_of=9, lapse=Lapse.OVERRUN).tracker.cursor == Cursor(
-        at(8), at(-100)
-    )
+    listed = telling.listed(running(7.997), as_of=9, lapse=Lapse.OVERRUN)
+    assert listed.tracker.cursor == Cursor(at(8), at(-100), at(9))
 
 
 def test_the_cursor_waits_for_what_is_not_settled_yet() -> None:
     telling = Telling().listed(as_of=-1).events(start(1), die(2, 1), start(3, B))
     assert telling.tracker.cursor == Cursor(at(2), BEGINNING - 100 * SECOND)
-    assert telling.passes(2).tracker.cursor == Cursor(at(3), BEGINNING - 100 * SECOND)
+    assert telling.passes(2).tracker.cursor == Cursor(at(3), BEGINNING - 100 * SECOND, at(3))
+
+
+def test_that_nothing_more_was_told_moves_the_time_until_which_all_was_read() -> None:
+    telling = Telling().listed(as_of=-1).events(start(1))
+    telling.tracker.read(at(500))
+    assert telling.tracker.cursor == Cursor(at(1), BEGINNING - 100 * SECOND, at(500))
 
 
 # --- any history

@@ -45,7 +45,7 @@ ASKED_NS = 1_795_467_600_500_000_000
 CONNECTED = Connected(
     EngineInfo("scripted-host", "20.10.24+dfsg1", "of another host", 25_276_502_016, ASKED_NS, "ABCD:EFGH"),
     kernel_counts=False,
-    cursor=Cursor(0, ASKED_NS),
+    cursor=Cursor(0, ASKED_NS, ASKED_NS),
 )
 LISTED = Listed((), ASKED_NS)
 FIRST = (CONNECTED, LISTED)

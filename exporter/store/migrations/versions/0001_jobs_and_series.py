@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("engine", sa.String, primary_key=True),
         sa.Column("event_ns", sa.BigInteger, nullable=False),
         sa.Column("floor_ns", sa.BigInteger, nullable=False),
+        sa.Column("read_ns", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "pruned",
