@@ -161,7 +161,6 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch; returns at once, whether the engine is there or not."""
-        self._workers.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -444,54 +443,49 @@ class _Vigil:
 
 
 class _Workers:
-    """Threads that ask the engine, beside the one that reads.
+    """Threads that ask the engine, beside the one that reads; as many as were needed at once so far.
 
     Daemon threads, unlike those of an executor: one that hangs in a dead connection must not hold up the
     end of the process.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._outstanding = 0
+        self._hired = 0
         self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"inspect {number}", daemon=True)
-            for number in range(count)
-        ]
 
     @property
     def backlog(self) -> int:
         """How many tasks there are beyond what all threads together can do now."""
-        return max(0, self._outstanding - len(self._threads))
-
-    def start(self) -> None:
-        """Begin to work."""
-        for thread in self._threads:
-            thread.start()
+        return max(0, self._outstanding - self._most)
 
     def submit(self, task: Callable[[], None]) -> bool:
         """Have a task done, one that handles its own errors; False once it is stopped."""
         if self._stopped.is_set():
             return False
-        self._count(1)
+        with self._lock:
+            self._outstanding += 1
+            hire = self._hired < min(self._outstanding, self._most)
+            self._hired += hire
+        if hire:
+            threading.Thread(target=self._work, name=f"inspect {self._hired}", daemon=True).start()
         self._tasks.put(task)
         return True
 
     def stop(self) -> None:
         """Begin no further task."""
         self._stopped.set()
-        for _ in self._threads:
+        for _ in range(self._most):
             self._tasks.put(lambda: None)
 
     def _work(self) -> None:
         while not self._stopped.is_set():
             self._tasks.get()()
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._outstanding += change
+            with self._lock:
+                self._outstanding -= 1
 
 
 class _Curiosity:

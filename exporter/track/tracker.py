@@ -22,7 +22,7 @@ from exporter.track.waiting import WaitingRoom
 
 _GONE_REMEMBERED = 10_000
 # An engine remembers 256 events, and is asked for a second's worth that has been read already.
-_TOLD_REMEMBERED = 4_096
+_TOLD_REMEMBERED = 2_048
 _MAX_KILLS_KEPT = 1_000
 # Docker's word for a container that was there when the engine went down, and not when it came back.
 _LOST_WITH_HOST = 255
@@ -447,8 +447,7 @@ class Tracker:
             self._announce(run)
         else:
             run.lost_with_host = listed.lapse is Lapse.RESTARTED and snapshot.code == _LOST_WITH_HOST
-            self._end(container, snapshot.code, snapshot.finished_ns or run.began_ns, now, seen=False)
-            self._enrich(container, snapshot)
+            self._end_found(container, snapshot, now)
 
     def _is_behind(self, snapshot: Snapshot, listed: Listed, run: Run) -> bool:
         """Whether a container has been started since the list asked about it."""
@@ -459,9 +458,15 @@ class Tracker:
         """An end that only the list has told of, of a container that has been started again since."""
         open_run, container.run = container.run, None
         self._begin_found(container, snapshot, snapshot.started_ns or 0)
-        self._end(container, snapshot.code, snapshot.finished_ns or 0, now, seen=False)
-        self._enrich(container, snapshot)
+        self._end_found(container, snapshot, now)
         container.run, container.restarts = open_run, None
+
+    def _end_found(self, container: Container, snapshot: Snapshot, now: float) -> None:
+        """An end that a list has told of; a start that failed since has put its own code in place."""
+        code = None if snapshot.start_error else snapshot.code
+        began_ns = container.run.began_ns if container.run else 0
+        self._end(container, code, snapshot.finished_ns or began_ns, now, seen=False)
+        self._enrich(container, snapshot)
 
     def _begin_found(self, container: Container, snapshot: Snapshot, started_ns: int) -> Run:
         """A run that a list has told of, and before it those that are only known to have been."""

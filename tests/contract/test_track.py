@@ -1069,6 +1069,13 @@ def test_restarts_that_nobody_saw_are_as_many_as_the_engine_counts(
     assert [each.job.attempt for each in ends] == list(range(2, 3 + unknown))
 
 
+def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
+    telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
+    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
+    telling.listed(exited(-0.003, 4, 126, start_error=True), as_of=9, lapse=Lapse.OVERRUN).passes(1)
+    assert [each.code for each in telling.ends()] == [None]
+
+
 def test_after_a_lapse_the_cursor_stands_still_until_a_list_has_told_what_is_missing() -> None:
     before, now = Cursor(at(1), at(-100)), Cursor(at(7), at(-100))
     telling = Telling(cursor=before)
