@@ -261,7 +261,7 @@ class Pipeline:
                 if content.event.happening is Happening.OOM:
                     self._explain_elsewhere(address, content.event.at_ns)
             case Inspected():
-                tracker.inspected(content.container_id, content.snapshot)
+                tracker.inspected(content.container_id, content.snapshot, content.asked_ns)
             case KernelKills():
                 tracker.kernel(content)
             case Read():

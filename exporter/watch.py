@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
 
@@ -86,10 +86,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """The answer about one container; None where there is none to be had."""
+    """The answer about one container, asked for at an event; None where there is none to be had."""
 
     container_id: str
     snapshot: Snapshot | None
+    asked_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +261,7 @@ class Watch:
                 kernel.ask(since_ns=event.at_ns)
             inspecting = curiosity.wants(event, self._workers.backlog)
             self._say(Seen(event, inspecting, replayed=0 < event.at_ns <= connection.resumed_ns))
-            if inspecting and not self._workers.submit(partial(self._inspect, event.container_id)):
+            if inspecting and not self._workers.submit(partial(self._inspect, event)):
                 # We are stopping: the promised answer is that there is none.
                 self._say(Inspected(event.container_id, None))
             if event.container_id:
@@ -269,16 +270,16 @@ class Watch:
             if self._inbox.qsize() > MAX_INBOX:
                 raise EngineError("more events than can be judged; they are asked for again later")
 
-    def _inspect(self, container_id: str) -> None:
+    def _inspect(self, event: Event) -> None:
         try:
-            snapshot = self._engine.inspect(container_id)
+            snapshot = self._engine.inspect(event.container_id)
         except EngineError as error:
-            log.debug("no answer about a container", container=container_id[:12], cause=str(error))
+            log.debug("no answer about a container", container=event.container_id[:12], cause=str(error))
             snapshot = None
         except Exception:
             log.exception("a bug while inspecting")
             snapshot = None
-        self._say(Inspected(container_id, snapshot))
+        self._say(Inspected(event.container_id, snapshot, event.at_ns))
 
     def _list(self, connection: _Connection) -> None:
         """List the engine, and say so once all that it had told by then has been read."""

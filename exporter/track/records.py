@@ -113,6 +113,7 @@ class Container:
 class StartAttempt:
     """Tries to start: the latest answer about them, and when each was over without a start."""
 
+    began_ns: int
     answer: Snapshot | None = None
     failed_ns: list[int] = field(default_factory=list)
 

@@ -118,16 +118,17 @@ class Tracker:
         for run in container.ending:
             run.replayed = run.replayed or (replayed and run.ended_ns == event.at_ns)
 
-    def inspected(self, container_id: str, snapshot: Snapshot | None) -> None:
-        """The answer that ``event`` announced; None where the engine had none."""
+    def inspected(self, container_id: str, snapshot: Snapshot | None, asked_ns: int) -> None:
+        """The answer that the event of ``asked_ns`` announced; None where the engine had none."""
         container = self._containers.get(container_id)
         if container is None:
             return
         container.inspections = max(0, container.inspections - 1)
         if snapshot is not None:
             container.learn(snapshot)
-            if container.attempt is not None and snapshot.start_error:
-                container.attempt.answer = snapshot
+            attempt = container.attempt
+            if attempt is not None and snapshot.start_error and asked_ns >= attempt.began_ns:
+                attempt.answer = snapshot
             self._enrich(container, snapshot)
         if not container.inspections:
             self._conclude_attempt(container)
@@ -277,7 +278,7 @@ class Tracker:
         if container.run is None:
             if container.attempt is not None and container.attempt.answer is not None:
                 self._count_attempt(container)
-            container.attempt = container.attempt or StartAttempt()
+            container.attempt = container.attempt or StartAttempt(event.at_ns)
             self._open.setdefault(container.id, event.at_ns)
 
     def _start_attempt_over(self, container: Container, event: Event, _now: float) -> None:

@@ -369,7 +369,7 @@ class Reader:
         self._timeline = timeline
         self._curiosity = _Curiosity()
         self._inspections = count()
-        self._arriving: dict[int, list[tuple[str, Snapshot | None]]] = {}
+        self._arriving: dict[int, list[tuple[Event, Snapshot | None]]] = {}
 
     def read(self, places: range) -> None:
         """Read the steps at these places, and then hand over all answers that are still to come."""
@@ -404,11 +404,12 @@ class Reader:
         made = place if step.move.busy else min(place + answering.made, limit)
         standing = timeline.standing_at(step.container, made)
         when = min(place + answering.arrives, limit)
-        self._arriving.setdefault(when, []).append((step.event.container_id, standing))
+        self._arriving.setdefault(when, []).append((step.event, standing))
 
-    def _hear(self, answers: Sequence[tuple[str, Snapshot | None]]) -> None:
-        for container_id, answer in answers:
-            self._telling.answer(answer, container_id)
+    def _hear(self, answers: Sequence[tuple[Event, Snapshot | None]]) -> None:
+        for asked, answer in answers:
+            self._telling.tracker.inspected(asked.container_id, answer, asked.at_ns)
+            self._telling.tracker.due(self._telling.now)
 
 
 def hear_list(telling: Telling, timeline: Timeline, history: History, lapse: Lapse) -> None:

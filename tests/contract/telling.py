@@ -168,9 +168,9 @@ class Telling:
             self.tracker.due(self.now)
         return self
 
-    def answer(self, snapshot: Snapshot | None, container: str = A) -> Self:
-        """An answer comes."""
-        self.tracker.inspected(container, snapshot)
+    def answer(self, snapshot: Snapshot | None, container: str = A, *, asked: float = 10**6) -> Self:
+        """An answer comes, asked for at some moment; if not said, after all that was told."""
+        self.tracker.inspected(container, snapshot, at(asked))
         self.tracker.due(self.now)
         return self
 

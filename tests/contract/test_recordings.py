@@ -147,7 +147,7 @@ def track(recording: Recording) -> list[Job | Exit]:
         if inspecting:
             answer = answer_to(recording, place)
             snapshot = None if answer is None else messages.snapshot(answer)
-            tracker.inspected(recording.container_id, snapshot)
+            tracker.inspected(recording.container_id, snapshot, event.at_ns)
     tracker.due(now + PATIENCE_SECONDS)
     return tracker.take()
 
