@@ -21,7 +21,7 @@ from exporter.classify import classify
 from exporter.engines.port import Event, Happening, Lapse, Listed, Snapshot
 from exporter.model import Cursor, Exit, Job, Remembered
 from exporter.reasons import builtin
-from exporter.watch import _Curiosity
+from exporter.watch.inspecting import Curiosity
 from tests.contract.telling import BEGINNING, IMAGE, Telling
 
 STEP_NS = 50_000_000
@@ -367,7 +367,7 @@ class Reader:
         self._telling = telling
         self._history = history
         self._timeline = timeline
-        self._curiosity = _Curiosity()
+        self._curiosity = Curiosity()
         self._inspections = count()
         self._arriving: dict[int, list[tuple[Event, Snapshot | None]]] = {}
 

@@ -12,7 +12,7 @@ import pytest
 from exporter.engines import docker_messages as messages
 from exporter.model import Evidence, Exit, Job
 from exporter.track import Rules, Tracker
-from exporter.watch import _Curiosity
+from exporter.watch.inspecting import Curiosity
 from tests.contract.engines import elsewhere
 from tests.lab.exporter import ExporterProcess
 from tests.lab.wait import wait_until
@@ -138,7 +138,7 @@ def answer_to(recording: Recording, place: int) -> Mapping[str, Any] | None:
 
 def track(recording: Recording) -> list[Job | Exit]:
     """What the tracker makes of a recording, asking where the watch would."""
-    tracker, curiosity, now = Tracker(Rules("host"), lambda _: None), _Curiosity(), 0.0
+    tracker, curiosity, now = Tracker(Rules("host"), lambda _: None), Curiosity(), 0.0
     for place, step in enumerate(recording.steps):
         event = messages.event(encoded(step.event))
         inspecting = curiosity.wants(event, 0)

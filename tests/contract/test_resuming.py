@@ -237,7 +237,7 @@ def test_a_stream_that_a_proxy_has_forgotten_is_replaced_in_time_and_nothing_is_
 def test_where_too_much_waits_reading_stops_and_goes_on_later(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.watch.MAX_INBOX", 20)
+    monkeypatch.setattr("exporter.watch.watcher.MAX_INBOX", 20)
     with Watching(engine) as watching:
         watching.hears_until(Listed)
         for number in range(30):

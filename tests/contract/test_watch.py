@@ -13,14 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import structlog
 
-from exporter import watch
 from exporter.engines.docker import DockerEngine
 from exporter.engines.docker_messages import event as parsed
 from exporter.engines.docker_messages import snapshot
 from exporter.engines.kernel import KernelWitness
 from exporter.engines.port import EngineInfo, Event, Happening, KernelKills, Listed
 from exporter.model import Cursor
-from exporter.watch import Connected, Disconnected, Inspected, Seen
+from exporter.watch import Connected, Disconnected, Inspected, Seen, inspecting, watcher
 from tests.contract.engines import (
     LONG_AGO,
     Table,
@@ -207,7 +206,7 @@ def test_an_engine_that_is_not_there_is_awaited(
 def test_pauses_are_jittered_between_half_and_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, float]] = []
     monkeypatch.setattr(random, "uniform", lambda *bounds: asked.append(bounds))
-    pauses = watch._pauses()
+    pauses = watcher._pauses()
     for _ in range(8):
         next(pauses)
     longest = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
@@ -662,13 +661,13 @@ def test_answers_that_are_late_delay_neither_reading_nor_each_other(
 def test_what_only_adorns_is_no_longer_asked_for_when_too_many_answers_are_outstanding(
     engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "MAX_BACKLOG", 2)
+    monkeypatch.setattr(inspecting, "MAX_BACKLOG", 2)
     engine.delay("/containers/", math.inf)
-    for number in range(watch.WORKERS):
+    for number in range(watcher.WORKERS):
         engine.emit(event("start", 1, number))
-    engine.wait_for_requests("/containers/", 1 + watch.WORKERS)
-    watching.hears(watch.WORKERS)
-    told = [event("start", 2, watch.WORKERS + number) for number in range(3)]
+    engine.wait_for_requests("/containers/", 1 + watcher.WORKERS)
+    watching.hears(watcher.WORKERS)
+    told = [event("start", 2, watcher.WORKERS + number) for number in range(3)]
     for each in told:
         engine.emit(each)
     doubtful = event("die", 3, 99, exitCode="255")

@@ -1,0 +1,26 @@
+"""Watching one engine: a thread that reads and parses, and hands everything on without judging."""
+
+from exporter.watch.messages import (
+    Connected,
+    Content,
+    Disconnected,
+    Inbox,
+    Inspected,
+    Message,
+    Read,
+    Seen,
+)
+from exporter.watch.watcher import Patience, Watch
+
+__all__ = [
+    "Connected",
+    "Content",
+    "Disconnected",
+    "Inbox",
+    "Inspected",
+    "Message",
+    "Patience",
+    "Read",
+    "Seen",
+    "Watch",
+]

@@ -1,0 +1,137 @@
+"""One open stream, and who sees to it that it is alive."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Self
+
+from exporter.engines.port import EngineError, EngineInfo, Event, EventStream
+from exporter.model import Cursor
+
+# More than an engine remembers.
+_RECENT = 1_024
+
+
+class Connection:
+    """One open stream: what has been read of it, and why it ends.
+
+    What happened up to ``resumed_ns`` it tells again, or late.
+    """
+
+    def __init__(self, info: EngineInfo, stream: EventStream, cursor: Cursor, *, is_first: bool) -> None:
+        self.info = info
+        self.stream = stream
+        self.cursor = cursor
+        self.resumed_ns = 0 if is_first else info.time_ns
+        self.listed = False
+        self.replaced = False
+        self.ended = False
+        self.read = 0
+        self._begun = time.monotonic()
+        self._failure: EngineError | None = None
+        self._reading = threading.Condition()
+        self._recent: deque[tuple[str, int]] = deque(maxlen=_RECENT)
+        self._touched: set[str] = set()
+
+    @property
+    def now_ns(self) -> int:
+        """The engine's clock, as far as ours tells."""
+        return self.info.time_ns + int((time.monotonic() - self._begun) * 10**9)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been open."""
+        return time.monotonic() - self._begun
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """The containers of which something has been read."""
+        with self._reading:
+            return frozenset(self._touched)
+
+    def passed(self, event: Event) -> None:
+        """An event has been read and handed on."""
+        with self._reading:
+            self.read += 1
+            self._recent.append((event.container_id, event.at_ns))
+            self._reading.notify_all()
+            if not self.listed:
+                self._touched.add(event.container_id)
+
+    def await_passed(self, event: Event, seconds: float) -> None:
+        """Return once an event has been read. Raises EngineError if it does not come in time."""
+        wanted = (event.container_id, event.at_ns)
+        with self._reading:
+            self._reading.wait_for(lambda: self.ended or wanted in self._recent, seconds)
+            if wanted not in self._recent:
+                raise EngineError("the stream lacks events that the engine remembers")
+
+    def replace(self) -> None:
+        """End it, so that a new one is opened."""
+        self.replaced = True
+        self.stream.close()
+
+    def fail(self, error: EngineError) -> None:
+        """End it for a reason."""
+        self._failure = error
+        self.stream.close()
+
+    def check(self) -> None:
+        """Raise the reason for which it has ended, if there was one."""
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """End it."""
+        with self._reading:
+            self.ended = True
+            self._reading.notify_all()
+        self.stream.close()
+
+
+class Vigil:
+    """Watches over a stream that says nothing, beside the thread that reads it.
+
+    After so many seconds of ``silence`` it is confirmed that there was nothing to say; after the ``longest``
+    time, a new stream takes its place.
+    """
+
+    def __init__(
+        self, connection: Connection, confirm: Callable[[Connection], None], *, silence: float, longest: float
+    ) -> None:
+        self._connection = connection
+        self._confirm = confirm
+        self._silence = silence
+        self._longest = longest
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="vigil", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Not waited for: it may be asking an engine that does not answer.
+        self._over.set()
+
+    def _keep(self) -> None:
+        read = -1
+        while not self._over.wait(self._silence):
+            if self._connection.listed and self._connection.seconds > self._longest:
+                self._connection.replace()
+                return
+            if read == self._connection.read and not self._confirmed():
+                return
+            read = self._connection.read
+
+    def _confirmed(self) -> bool:
+        try:
+            self._confirm(self._connection)
+        except EngineError as error:
+            if not self._over.is_set():
+                self._connection.fail(error)
+            return False
+        return True

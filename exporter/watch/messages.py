@@ -1,0 +1,75 @@
+"""What a watch has to say.
+
+It reaches the inbox in the order in which it matters: an event that an OOM kill could explain comes after
+what the kernel had to say by then, and an event that is inspected comes before the answer.
+"""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass, field
+
+from exporter.engines.port import EngineInfo, Event, KernelKills, Lapse, Listed, Snapshot
+from exporter.model import Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The engine's events are being read, from ``cursor`` on.
+
+    ``lapse`` is what it has forgotten of those since the cursor before.
+    """
+
+    info: EngineInfo
+    kernel_counts: bool
+    cursor: Cursor
+    lapse: Lapse = Lapse.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The engine does not answer; ``cause`` is for people."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event; ``inspecting`` promises an Inspected about its container.
+
+    ``replayed``: it happened before its stream was opened.
+    """
+
+    event: Event
+    inspecting: bool
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The answer about one container, asked for at an event; None where there is none to be had."""
+
+    container_id: str
+    snapshot: Snapshot | None
+    asked_ns: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """All that the engine told up to then has been read, by the engine's clock."""
+
+    until_ns: int
+
+
+Content = Connected | Disconnected | Seen | Inspected | Listed | Read | KernelKills
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the watch of the engine at ``address`` has to say."""
+
+    address: str
+    content: Content
+
+
+Inbox = queue.SimpleQueue[Message]

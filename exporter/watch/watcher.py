@@ -1,0 +1,256 @@
+"""Keeping one engine watched: connect, resume, read, list, and again when that ends."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from exporter.engines.kernel import KernelWitness, is_ours
+from exporter.engines.port import Engine, EngineError, EngineInfo, Event, Happening, Lapse, Listed
+from exporter.model import Cursor
+from exporter.watch.connection import Connection, Vigil
+from exporter.watch.inspecting import Curiosity, Workers
+from exporter.watch.messages import Connected, Content, Disconnected, Inbox, Inspected, Message, Read, Seen
+from exporter.watch.sampling import Sampling
+
+log = structlog.get_logger(__name__)
+
+# More than are ever busy: an engine that is slow to start a container keeps one waiting for it.
+WORKERS = 16
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+# More than an engine tells in a minute; beyond, reading waits, and what was missed is asked for again.
+MAX_INBOX = 50_000
+_KERNEL_MAY_KNOW = (Happening.OOM, Happening.DIE)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things may last, in seconds.
+
+    ``silence`` of a stream, before the engine is asked for a sign of life, and a ``stream`` itself, before
+    a new one replaces it: a dead link and a forgetful proxy look like silence. ``catch_up`` is how long
+    reading may take to arrive where the engine was when it was listed.
+    """
+
+    silence: float = 30.0
+    stream: float = 600.0
+    catch_up: float = 30.0
+
+
+class Watch:
+    """Keeps one engine watched until it is stopped.
+
+    ``cursor`` is where to go on; None: it has not been watched before.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        witness: Callable[[], KernelWitness] = KernelWitness,
+        *,
+        cursor: Cursor | None = None,
+        patience: Patience = Patience(),  # frozen
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._make_witness = witness
+        self._patience = patience
+        self._cursor = cursor
+        self._lapse = Lapse.NONE
+        self._stopping = threading.Event()
+        self._connection: Connection | None = None
+        self._workers = Workers(WORKERS)
+        # A daemon thread: one that hangs in a dead connection must not hold up the end.
+        self._thread = threading.Thread(target=self._run, name=f"watch {engine.address}", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """The engine's address."""
+        return self._engine.address
+
+    def start(self) -> None:
+        """Begin to watch; returns at once, whether the engine is there or not."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Read no further."""
+        self._stopping.set()
+        if self._connection is not None:
+            self._connection.close()
+        self._workers.stop()
+
+    def _run(self) -> None:
+        pauses = _pauses()
+        said: str | None = None
+        while not self._stopping.is_set():
+            self._connection = None
+            try:
+                self._watch()
+                cause = "the event stream ended"
+            except EngineError as error:
+                cause = str(error)
+            except Exception:
+                log.exception("a bug while watching")
+                cause = "a bug of the exporter; its log has the details"
+            was_listed = self._connection is not None and self._connection.listed
+            if was_listed:
+                pauses, said = _pauses(), None
+            self._engine.close()
+            if self._stopping.is_set():
+                return
+            if was_listed and self._connection is not None and self._connection.replaced:
+                continue
+            self._say(Disconnected(cause))
+            pause = next(pauses)
+            # Said once for each cause, not at every try: an engine may be away for a night.
+            level = log.debug if cause == said else log.warning
+            level("engine not reachable, trying again", engine=self._engine.address, cause=cause)
+            said = cause
+            self._stopping.wait(pause)
+            self._await_inbox()
+
+    def _await_inbox(self) -> None:
+        """Read nothing while there is more than enough to be judged."""
+        while self._inbox.qsize() > MAX_INBOX // 2 and not self._stopping.wait(FIRST_PAUSE_SECONDS):
+            pass
+
+    def _watch(self) -> None:
+        """One connection, from its beginning to its end."""
+        info = self._engine.info()
+        witness = self._witness(info)
+        # The stream before the list: what happens between the two is then told by the stream.
+        connection = self._connection = self._connect(info)
+        self._cursor = connection.cursor
+        if self._stopping.is_set():
+            # Stopped before there was a connection to close.
+            connection.close()
+            return
+        try:
+            counts = witness is not None and witness.can_count
+            self._say(Connected(info, counts, connection.cursor, self._lapse))
+            log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
+            with Sampling(witness, self._say) as kernel, self._vigil(connection):
+                self._workers.submit(partial(self._list, connection))
+                self._read(connection, kernel)
+            connection.check()
+        finally:
+            connection.close()
+            if witness is not None:
+                witness.close()
+
+    def _connect(self, info: EngineInfo) -> Connection:
+        cursor = self._cursor
+        stream = self._engine.events(None if cursor is None else cursor.since_ns)
+        try:
+            lapse = self._lapse_since(cursor, info)
+            if cursor is None or lapse is not Lapse.NONE:
+                newest = self._engine.newest(1, info.time_ns)
+                floor_ns = info.time_ns if cursor is None else cursor.floor_ns
+                cursor = Cursor(0 if newest is None else newest.at_ns, floor_ns, info.time_ns)
+        except EngineError:
+            stream.close()
+            raise
+        if lapse is not Lapse.NONE:
+            # Kept until it is listed: by then, newer events may have hidden that there was a gap.
+            self._lapse = lapse
+            log.warning("events were missed", engine=self._engine.address, lapse=lapse.value)
+        return Connection(info, stream, cursor, is_first=self._cursor is None)
+
+    def _lapse_since(self, cursor: Cursor | None, info: EngineInfo) -> Lapse:
+        return Lapse.NONE if cursor is None else self._engine.lapse(cursor, info.time_ns)
+
+    def _witness(self, info: EngineInfo) -> KernelWitness | None:
+        return self._make_witness() if self._engine.is_local and is_ours(info) else None
+
+    def _read(self, connection: Connection, kernel: Sampling) -> None:
+        curiosity = Curiosity()
+        for event in connection.stream:
+            if event.happening in _KERNEL_MAY_KNOW:
+                kernel.ask(since_ns=event.at_ns)
+            inspecting = curiosity.wants(event, self._workers.backlog)
+            self._say(Seen(event, inspecting, replayed=0 < event.at_ns <= connection.resumed_ns))
+            if inspecting and not self._workers.submit(partial(self._inspect, event)):
+                # We are stopping: the promised answer is that there is none.
+                self._say(Inspected(event.container_id, None))
+            if event.container_id:
+                self._cursor = replace(connection.cursor, event_ns=event.at_ns, read_ns=event.at_ns)
+                connection.passed(event)
+            if self._inbox.qsize() > MAX_INBOX:
+                raise EngineError("more events than can be judged; they are asked for again later")
+
+    def _inspect(self, event: Event) -> None:
+        try:
+            snapshot = self._engine.inspect(event.container_id)
+        except EngineError as error:
+            log.debug("no answer about a container", container=event.container_id[:12], cause=str(error))
+            snapshot = None
+        except Exception:
+            log.exception("a bug while inspecting")
+            snapshot = None
+        self._say(Inspected(event.container_id, snapshot, event.at_ns))
+
+    def _list(self, connection: Connection) -> None:
+        """List the engine, and say so once all that it had told by then has been read."""
+        try:
+            listed = self._listed(connection)
+            newest = self._engine.newest(connection.info.time_ns, connection.now_ns)
+            if newest is not None:
+                connection.await_passed(newest, self._patience.catch_up)
+        except EngineError as error:
+            connection.fail(error)
+        except Exception:
+            log.exception("a bug while listing")
+            connection.fail(EngineError("a bug of the exporter; its log has the details"))
+        else:
+            self._say_listed(listed, connection)
+
+    def _vigil(self, connection: Connection) -> Vigil:
+        patience = self._patience
+        return Vigil(connection, self._confirm, silence=patience.silence, longest=patience.stream)
+
+    def _confirm(self, connection: Connection) -> None:
+        """Note that all has been read. Raises EngineError if not, or if the engine does not answer."""
+        cursor, now_ns = self._cursor or connection.cursor, connection.now_ns
+        newest = self._engine.newest(cursor.event_ns or cursor.floor_ns, now_ns)
+        if newest is not None and newest.at_ns != cursor.event_ns:
+            connection.await_passed(newest, self._patience.catch_up)
+        else:
+            self._cursor = replace(cursor, read_ns=now_ns)
+            self._say(Read(now_ns))
+
+    def _say_listed(self, listed: Listed, connection: Connection) -> None:
+        if not connection.ended:
+            elsewhere = listed.elsewhere | connection.touched
+            self._say(replace(listed, elsewhere=elsewhere, lapse=self._lapse))
+            self._lapse, connection.listed = Lapse.NONE, True
+            if self._cursor is not None:
+                self._cursor = replace(self._cursor, read_ns=max(self._cursor.read_ns, listed.as_of_ns))
+
+    def _listed(self, connection: Connection) -> Listed:
+        answers, unanswered = [], []
+        for container_id in self._engine.containers():
+            try:
+                answers.append(self._engine.inspect(container_id))
+            except EngineError as error:
+                unanswered.append(container_id)
+                log.warning("container left out of the list", container=container_id[:12], cause=str(error))
+        known = tuple(answer for answer in answers if answer is not None)
+        return Listed(known, connection.info.time_ns, frozenset(unanswered))
+
+    def _say(self, content: Content) -> None:
+        self._inbox.put(Message(self._engine.address, content))
+
+
+def _pauses() -> Iterator[float]:
+    """Ever longer pauses, jittered so that many watchers do not come back at once."""
+    longest = FIRST_PAUSE_SECONDS
+    while True:
+        yield random.uniform(longest / 2, longest)  # noqa: S311  # not a secret
+        longest = min(longest * 2, LONGEST_PAUSE_SECONDS)
