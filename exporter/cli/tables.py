@@ -20,6 +20,7 @@ _PIPE_WIDTH = 1000
 _STYLES = {"failed": "red", "done": "green", "running": "cyan", "terminated": "yellow", "unknown": "magenta"}
 
 _WIDE, _ESSENTIAL = 100, 4
+_NARROWEST = 72
 _ERROR_WIDTH = len("(CONTAINER_EXITED_WITH_ERROR,")
 
 Job = Mapping[str, Any]
@@ -59,8 +60,9 @@ class _Fitting:
         columns = self.columns if options.max_width >= _WIDE else self.columns_if_narrow
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for title, _ in columns:
-            # An error's longest word stays whole, and names give way to it.
-            width = _ERROR_WIDTH if title == "ERROR" else None
+            # An error's longest word stays whole, and names give way to it; where there is no room for both,
+            # it is broken rather than cut.
+            width = _ERROR_WIDTH if title == "ERROR" and options.max_width >= _NARROWEST else None
             table.add_column(title, overflow="fold", no_wrap=title in _NARROW, min_width=width)
         for job in self.jobs:
             table.add_row(*(cell(job) for _, cell in columns))

@@ -11,7 +11,7 @@ import pytest
 from exporter.store import Batch
 from tests.cli.command import COMMAND, Done, at_terminal, invoke, run
 from tests.cli.elsewhere import NOBODY, OTHERS, Other, other_server
-from tests.cli.outputs import PS, flat, golden
+from tests.cli.outputs import PS, flat, golden, shown
 from tests.store.samples import BEGAN_NS, OOM, ended, job
 from tests.web.served import Served
 
@@ -49,6 +49,16 @@ def test_a_table_is_as_it_was_agreed(served: Served, name: str) -> None:
 def test_verbose_begins_with_name_instance_status_and_error(name: str) -> None:
     header = ESCAPES.sub("", golden(name)).splitlines()[0]
     assert header.split()[:4] == ["NAME", "INSTANCE", "STATUS", "ERROR"]
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 71, 72, 100])
+def test_no_terminal_is_too_narrow_for_a_reason(served: Served, columns: int) -> None:
+    plain = ESCAPES.sub("", shown("ps", "-v", "--reason", "OOMKilled", columns=columns)(served.url))
+    header, *rows = plain.splitlines()
+    begins = header.index("ERROR")
+    ends = header.index("ATTEMPT") if "ATTEMPT" in header else None
+    text = "".join("".join(row[begins:ends].split()) for row in rows)
+    assert text == "JOB_FAILED(CONTAINER_EXITED_WITH_ERROR,exitcode:137-OOMKilled)"
 
 
 @pytest.mark.parametrize("name", ["ps_80", "ps_verbose_80"])
