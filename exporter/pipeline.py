@@ -205,10 +205,12 @@ class Pipeline:
             self._health.trouble(address, f"is the same engine as {twin}; name it once")
             return
         changes = Changes()
+        was_away = address in self._trackers and not self._ledger.value(metrics.ENGINE_UP, (address,))
         changes.set(metrics.ENGINE_UP, (address,), 1)
-        changes.add(metrics.ENGINE_RECONNECTS, (address,), 1 if address in self._trackers else 0)
+        changes.add(metrics.ENGINE_RECONNECTS, (address,), int(was_away))
         self._ledger.publish(changes)
-        self._health.trouble(address, "the engine's containers are being listed")
+        if was_away or address not in self._trackers:
+            self._health.trouble(address, "the engine's containers are being listed")
         if address not in self._trackers:
             rules = self._judging.rules(connected.info.host, connected.kernel_counts)
             rules = replace(rules, engine=address)

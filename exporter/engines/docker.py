@@ -123,20 +123,26 @@ class DockerEngine:
 
     def lapse(self, cursor: Cursor, now_ns: int) -> Lapse:
         """What it has forgotten that happened since."""
-        if not cursor.event_ns or self._remembered(cursor.event_ns, cursor.event_ns, _OURS):
+        event_ns = cursor.event_ns
+        if event_ns and self.remembered(event_ns, event_ns):
             return Lapse.NONE
-        times = [messages.time_ns(line) for line in self._lines(1, now_ns, {})]
+        times = self._times(now_ns)
         if len(times) < MEMORY:
-            # It remembers all since its own start, and our event was before that.
-            return Lapse.RESTARTED
-        return Lapse.OVERRUN if min(times) > max(cursor.event_ns, cursor.read_ns) else Lapse.NONE
+            # It remembers all since its own start; our event, if there was one, was before that.
+            return Lapse.RESTARTED if event_ns else Lapse.NONE
+        return Lapse.OVERRUN if min(times) > max(event_ns, cursor.read_ns) else Lapse.NONE
 
-    def newest(self, since_ns: int, now_ns: int) -> Event | None:
-        """The latest event of that span, as the stream tells it; None where nothing happened."""
-        return next(reversed(self._remembered(since_ns, now_ns, _OURS)), None)
+    def remembers_all(self, now_ns: int) -> bool:
+        """Whether it has forgotten nothing since its own start."""
+        return len(self._times(now_ns)) < MEMORY
 
-    def _remembered(self, since_ns: int, until_ns: int, filters: dict[str, str]) -> list[Event]:
-        return [messages.event(line) for line in self._lines(since_ns, until_ns, filters)]
+    def remembered(self, since_ns: int, now_ns: int) -> list[Event]:
+        """What it remembers of that span, as the stream tells it."""
+        events = (messages.event(line) for line in self._lines(since_ns, now_ns, _OURS))
+        return [event for event in events if event.container_id]
+
+    def _times(self, now_ns: int) -> list[int]:
+        return [messages.time_ns(line) for line in self._lines(1, now_ns, {})]
 
     def _lines(self, since_ns: int, until_ns: int, filters: dict[str, str]) -> list[bytes]:
         span = {"since": messages.seconds(since_ns), "until": messages.seconds(max(since_ns, until_ns))}

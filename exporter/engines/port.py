@@ -104,13 +104,15 @@ class Listed:
     """All that the engine has, to be held against its events up to ``as_of_ns`` or later.
 
     Of the containers ``elsewhere`` it is only known that they are or were there; ``lapse`` is what
-    the events may lack.
+    the events may lack. ``of_all``: the engine remembers all events since its own start, so that an end
+    that none of them tells was before that.
     """
 
     snapshots: tuple[Snapshot, ...]
     as_of_ns: int
     elsewhere: frozenset[str] = frozenset()
     lapse: Lapse = Lapse.NONE
+    of_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,11 @@ class Engine(Protocol):
     def lapse(self, cursor: Cursor, now_ns: int) -> Lapse:
         """What it has forgotten that happened since; ``now_ns`` is no later than its clock."""
 
-    def newest(self, since_ns: int, now_ns: int) -> Event | None:
-        """The latest event of that span, as the stream tells it; None where nothing happened."""
+    def remembered(self, since_ns: int, now_ns: int) -> list[Event]:
+        """What it remembers of that span, as the stream tells it."""
+
+    def remembers_all(self, now_ns: int) -> bool:
+        """Whether it has forgotten nothing since its own start."""
 
     def containers(self) -> list[str]:
         """The ids of all containers that it has."""

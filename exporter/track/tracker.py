@@ -73,6 +73,9 @@ class Tracker:
 
         It stands still from a lapse to the next list, so that nobody forgets that something is missing.
         """
+        if self._is_new:
+            # Until the first list is on record, nobody has watched this engine.
+            return None
         unsettled = [*self._open.values(), *self._waiting.told_ns]
         if self._cursor is None or self._lapsed or not unsettled:
             return self._cursor
@@ -91,8 +94,16 @@ class Tracker:
         self._reading = cursor
         if lapse is not Lapse.NONE:
             self._lapsed, self._knows_all = True, False
+            self._drop_attempts()
         elif self._cursor is None:
             self._cursor = cursor
+
+    def _drop_attempts(self) -> None:
+        """Tries to start of which the end was not told, and will not be: a list tells of them."""
+        for container in self._containers.values():
+            if container.attempt is not None and not container.attempt.failed_ns:
+                container.attempt = None
+                self._open.pop(container.id, None)
 
     def event(self, event: Event, now: float, *, inspecting: bool = False, replayed: bool = False) -> None:
         """One event; ``inspecting`` says that an answer about its container is on its way.
@@ -447,7 +458,7 @@ class Tracker:
         if snapshot.running:
             self._announce(run)
         else:
-            run.lost_with_host = listed.lapse is Lapse.RESTARTED and snapshot.code == _LOST_WITH_HOST
+            run.lost_with_host = listed.of_all and not self._is_new and snapshot.code == _LOST_WITH_HOST
             self._end_found(container, snapshot, now)
 
     def _is_behind(self, snapshot: Snapshot, listed: Listed, run: Run) -> bool:

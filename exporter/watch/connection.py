@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream
 from exporter.model import Cursor
 
+TICK_SECONDS = 1.0
+STANDSTILL_SECONDS = 6.0
 # More than an engine remembers.
 _RECENT = 1_024
 
@@ -29,7 +31,7 @@ class Connection:
         self.listed = False
         self.replaced = False
         self.ended = False
-        self.read = 0
+        self.in_doubt = False
         self._begun = time.monotonic()
         self._failure: EngineError | None = None
         self._reading = threading.Condition()
@@ -55,18 +57,17 @@ class Connection:
     def passed(self, event: Event) -> None:
         """An event has been read and handed on."""
         with self._reading:
-            self.read += 1
             self._recent.append((event.container_id, event.at_ns))
             self._reading.notify_all()
             if not self.listed:
                 self._touched.add(event.container_id)
 
-    def await_passed(self, event: Event, seconds: float) -> None:
-        """Return once an event has been read. Raises EngineError if it does not come in time."""
-        wanted = (event.container_id, event.at_ns)
+    def await_passed(self, events: Sequence[Event], seconds: float) -> None:
+        """Return once the last of these has been read. Raises EngineError if one of them is not."""
+        wanted = [(event.container_id, event.at_ns) for event in events]
         with self._reading:
-            self._reading.wait_for(lambda: self.ended or wanted in self._recent, seconds)
-            if wanted not in self._recent:
+            self._reading.wait_for(lambda: self.ended or wanted[-1] in self._recent, seconds)
+            if not set(wanted) <= set(self._recent):
                 raise EngineError("the stream lacks events that the engine remembers")
 
     def replace(self) -> None:
@@ -93,18 +94,18 @@ class Connection:
 
 
 class Vigil:
-    """Watches over a stream that says nothing, beside the thread that reads it.
+    """Watches over a stream, beside the thread that reads it.
 
-    After so many seconds of ``silence`` it is confirmed that there was nothing to say; after the ``longest``
-    time, a new stream takes its place.
+    ``every`` so many seconds it is confirmed that all has been read; after the ``longest`` time, or a
+    standstill of this process (in which an engine drops what nobody takes), a new stream takes its place.
     """
 
     def __init__(
-        self, connection: Connection, confirm: Callable[[Connection], None], *, silence: float, longest: float
+        self, connection: Connection, confirm: Callable[[Connection], None], *, every: float, longest: float
     ) -> None:
         self._connection = connection
         self._confirm = confirm
-        self._silence = silence
+        self._every = every
         self._longest = longest
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="vigil", daemon=True)
@@ -118,20 +119,25 @@ class Vigil:
         self._over.set()
 
     def _keep(self) -> None:
-        read = -1
-        while not self._over.wait(self._silence):
-            if self._connection.listed and self._connection.seconds > self._longest:
+        ticked = confirmed = time.monotonic()
+        while not self._over.wait(min(TICK_SECONDS, self._every)):
+            before, ticked = ticked, time.monotonic()
+            stood_still = ticked - before > STANDSTILL_SECONDS
+            self._connection.in_doubt = self._connection.in_doubt or stood_still
+            if self._connection.listed and (stood_still or self._connection.seconds > self._longest):
                 self._connection.replace()
                 return
-            if read == self._connection.read and not self._confirmed():
-                return
-            read = self._connection.read
+            if ticked - confirmed >= self._every:
+                if not self._confirmed():
+                    return
+                confirmed = ticked
 
     def _confirmed(self) -> bool:
         try:
             self._confirm(self._connection)
         except EngineError as error:
             if not self._over.is_set():
+                self._connection.in_doubt = True
                 self._connection.fail(error)
             return False
         return True

@@ -33,12 +33,12 @@ _KERNEL_MAY_KNOW = (Happening.OOM, Happening.DIE)
 class Patience:
     """How long things may last, in seconds.
 
-    ``silence`` of a stream, before the engine is asked for a sign of life, and a ``stream`` itself, before
-    a new one replaces it: a dead link and a forgetful proxy look like silence. ``catch_up`` is how long
-    reading may take to arrive where the engine was when it was listed.
+    Every ``confirm`` what an engine remembers is held against what was read of it, and a ``stream`` is
+    replaced by a new one: a dead link and a forgetful proxy look like silence. ``catch_up`` is how long
+    reading may take to arrive where the engine was when it was asked.
     """
 
-    silence: float = 30.0
+    confirm: float = 30.0
     stream: float = 600.0
     catch_up: float = 30.0
 
@@ -62,7 +62,7 @@ class Watch:
         self._inbox = inbox
         self._make_witness = witness
         self._patience = patience
-        self._cursor = cursor
+        self._cursor = self._confirmed = cursor
         self._lapse = Lapse.NONE
         self._stopping = threading.Event()
         self._connection: Connection | None = None
@@ -127,7 +127,7 @@ class Watch:
         witness = self._witness(info)
         # The stream before the list: what happens between the two is then told by the stream.
         connection = self._connection = self._connect(info)
-        self._cursor = connection.cursor
+        self._cursor = self._confirmed = connection.cursor
         if self._stopping.is_set():
             # Stopped before there was a connection to close.
             connection.close()
@@ -142,6 +142,9 @@ class Watch:
             connection.check()
         finally:
             connection.close()
+            if connection.in_doubt:
+                # Whatever was read last, something before it may have been dropped.
+                self._cursor = self._confirmed
             if witness is not None:
                 witness.close()
 
@@ -151,9 +154,9 @@ class Watch:
         try:
             lapse = self._lapse_since(cursor, info)
             if cursor is None or lapse is not Lapse.NONE:
-                newest = self._engine.newest(1, info.time_ns)
+                remembered = self._engine.remembered(1, info.time_ns)
                 floor_ns = info.time_ns if cursor is None else cursor.floor_ns
-                cursor = Cursor(0 if newest is None else newest.at_ns, floor_ns, info.time_ns)
+                cursor = Cursor(remembered[-1].at_ns if remembered else 0, floor_ns, info.time_ns)
         except EngineError:
             stream.close()
             raise
@@ -200,9 +203,9 @@ class Watch:
         """List the engine, and say so once all that it had told by then has been read."""
         try:
             listed = self._listed(connection)
-            newest = self._engine.newest(connection.info.time_ns, connection.now_ns)
-            if newest is not None:
-                connection.await_passed(newest, self._patience.catch_up)
+            told = self._engine.remembered(connection.info.time_ns, connection.now_ns)
+            if told:
+                connection.await_passed(told[-1:], self._patience.catch_up)
         except EngineError as error:
             connection.fail(error)
         except Exception:
@@ -213,25 +216,25 @@ class Watch:
 
     def _vigil(self, connection: Connection) -> Vigil:
         patience = self._patience
-        return Vigil(connection, self._confirm, silence=patience.silence, longest=patience.stream)
+        return Vigil(connection, self._confirm, every=patience.confirm, longest=patience.stream)
 
     def _confirm(self, connection: Connection) -> None:
         """Note that all has been read. Raises EngineError if not, or if the engine does not answer."""
-        cursor, now_ns = self._cursor or connection.cursor, connection.now_ns
-        newest = self._engine.newest(cursor.event_ns or cursor.floor_ns, now_ns)
-        if newest is not None and newest.at_ns != cursor.event_ns:
-            connection.await_passed(newest, self._patience.catch_up)
-        else:
-            self._cursor = replace(cursor, read_ns=now_ns)
-            self._say(Read(now_ns))
+        cursor, now_ns = self._confirmed or connection.cursor, connection.now_ns
+        since_ns = max(cursor.event_ns, connection.info.time_ns)
+        told = self._engine.remembered(since_ns, now_ns)
+        told = [event for event in told if event.at_ns > cursor.event_ns]
+        if told:
+            connection.await_passed(told, self._patience.catch_up)
+        event_ns = told[-1].at_ns if told else cursor.event_ns
+        self._confirmed = replace(cursor, event_ns=event_ns, read_ns=now_ns)
+        self._say(Read(now_ns))
 
     def _say_listed(self, listed: Listed, connection: Connection) -> None:
         if not connection.ended:
             elsewhere = listed.elsewhere | connection.touched
             self._say(replace(listed, elsewhere=elsewhere, lapse=self._lapse))
             self._lapse, connection.listed = Lapse.NONE, True
-            if self._cursor is not None:
-                self._cursor = replace(self._cursor, read_ns=max(self._cursor.read_ns, listed.as_of_ns))
 
     def _listed(self, connection: Connection) -> Listed:
         answers, unanswered = [], []
@@ -242,7 +245,8 @@ class Watch:
                 unanswered.append(container_id)
                 log.warning("container left out of the list", container=container_id[:12], cause=str(error))
         known = tuple(answer for answer in answers if answer is not None)
-        return Listed(known, connection.info.time_ns, frozenset(unanswered))
+        of_all = self._engine.remembers_all(connection.now_ns)
+        return Listed(known, connection.info.time_ns, frozenset(unanswered), of_all=of_all)
 
     def _say(self, content: Content) -> None:
         self._inbox.put(Message(self._engine.address, content))

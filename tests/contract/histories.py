@@ -321,7 +321,8 @@ def tell_with_an_outage(history: History, outage: Outage) -> list[Exit]:
     """
     timeline = Timeline(history)
     killed, back = outage.within(timeline)
-    before = Telling()
+    # It has been there since before the first of them was made.
+    before = Telling().listed(as_of=-50)
     Reader(before, history, timeline).read(range(killed))
     recorded, cursor = before.tracker.take(), before.tracker.cursor
     past, left = on_record(recorded)

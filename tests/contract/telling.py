@@ -175,10 +175,16 @@ class Telling:
         return self
 
     def listed(
-        self, *snapshots: Snapshot, as_of: float, elsewhere: str = "", lapse: Lapse = Lapse.NONE
+        self,
+        *snapshots: Snapshot,
+        as_of: float,
+        elsewhere: str = "",
+        lapse: Lapse = Lapse.NONE,
+        of_all: bool = False,
     ) -> Self:
         """A list of all containers comes, made after ``as_of``; of those ``elsewhere`` it says nothing."""
-        self.tracker.listed(Listed(snapshots, at(as_of), frozenset(elsewhere.split()), lapse), self.now)
+        known = frozenset(elsewhere.split())
+        self.tracker.listed(Listed(snapshots, at(as_of), known, lapse, of_all), self.now)
         self.tracker.due(self.now)
         return self
 

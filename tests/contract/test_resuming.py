@@ -115,6 +115,14 @@ def test_an_engine_whose_memory_has_been_overrun_is_a_lapse(engine: ScriptedEngi
     assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.OVERRUN] * 2
 
 
+def test_where_no_event_was_known_a_full_memory_that_begins_later_is_a_lapse(engine: ScriptedEngine) -> None:
+    for number in range(RING):
+        engine.emit(event("start", 2 + number / 1000, number))
+    with Watching(engine, cursor=Cursor(0, LONG_AGO, read_ns=moment(1))) as watching:
+        heard = watching.hears_until(Listed)
+    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.OVERRUN] * 2
+
+
 def test_a_memory_overrun_by_other_things_after_all_was_read_is_no_lapse(engine: ScriptedEngine) -> None:
     for number in range(RING):
         engine.emit(event("exec_create: true", 2 + number))
@@ -189,7 +197,7 @@ def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: Scrip
 
 
 def test_a_stream_over_a_dead_link_is_found_out_by_asking(engine: ScriptedEngine) -> None:
-    with Watching(engine, patience=Patience(silence=SOON)) as watching:
+    with Watching(engine, patience=Patience(confirm=SOON)) as watching:
         watching.hears_until(Listed)
         engine.fail_next("/events", HANG_UP)
         assert isinstance(watching.hears_until(Disconnected)[-1], Disconnected)
@@ -200,7 +208,7 @@ def test_a_stream_over_a_dead_link_is_found_out_by_asking(engine: ScriptedEngine
 def test_a_stream_that_lacks_what_the_engine_has_told_is_found_out_and_nothing_is_lost(
     engine: ScriptedEngine,
 ) -> None:
-    with Watching(engine, patience=Patience(silence=SOON, catch_up=SOON)) as watching:
+    with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
         watching.hears_until(Listed)
         engine.lose(event("start", 1_000))
         assert watching.hears_until(Disconnected)[-1] == Disconnected(
@@ -211,16 +219,56 @@ def test_a_stream_that_lacks_what_the_engine_has_told_is_found_out_and_nothing_i
 
 
 def test_a_silent_stream_of_an_engine_that_answers_is_left_alone(engine: ScriptedEngine) -> None:
-    with Watching(engine, patience=Patience(silence=SOON)) as watching:
+    with Watching(engine, patience=Patience(confirm=SOON)) as watching:
         watching.hears_until(Listed)
         heard = watching.hears(3)
     assert ({type(each) for each in heard}, len(since(engine))) == ({Read}, 1)
 
 
+def test_events_that_were_dropped_in_the_middle_are_asked_for_again(engine: ScriptedEngine) -> None:
+    with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
+        watching.hears_until(Listed)
+        for _ in range(2):
+            watching.hears_until(Read)
+        engine.lose(event("start", 1_000.001))
+        engine.emit(event("die", 1_000.002, 2, exitCode="3"))
+        heard = watching.hears_until(Disconnected)
+        watching.pauses.over()
+        heard += watching.hears_until(Listed)
+    told = {each.event.at_ns for each in heard if isinstance(each, Seen)}
+    assert told == {moment(1_000.001), moment(1_000.002)}
+
+
+def test_after_a_standstill_what_an_engine_may_have_dropped_is_asked_for_again(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Watching(engine, patience=Patience(confirm=SOON)) as watching:
+        watching.hears_until(Listed)
+        watching.hears_until(Read)
+        # From now on, any tick is one that comes too late.
+        monkeypatch.setattr("exporter.watch.connection.STANDSTILL_SECONDS", 0.0)
+        engine.lose(event("start", 1_000.001))
+        engine.emit(event("die", 1_001, 2, exitCode="3"))
+        told: set[int] = set()
+        while len(told) < 2:
+            told.add(seen(watching).event.at_ns)
+    assert told == {moment(1_000.001), moment(1_001)}
+
+
+def test_networks_that_come_and_go_do_not_hold_up_a_list(engine: ScriptedEngine) -> None:
+    engine.delay("/containers/json", math.inf)
+    with Watching(engine) as watching:
+        watching.hears_until(Connected)
+        engine.wait_for_requests("/containers/json", 1)
+        engine.lose({"Type": "network", "Action": "create", "Actor": {"ID": "0" * 64}, "timeNano": NOW})
+        engine.delay("/containers/json", 0)
+        assert watching.hears_until(Listed)
+
+
 def test_a_stream_that_a_proxy_has_forgotten_is_replaced_in_time_and_nothing_is_lost(
     engine: ScriptedEngine,
 ) -> None:
-    with Watching(engine, patience=Patience(silence=SOON, stream=4 * SOON)) as watching:
+    with Watching(engine, patience=Patience(confirm=SOON, stream=4 * SOON)) as watching:
         watching.hears_until(Listed)
         engine.pause()
         engine.emit(event("start", 1001))

@@ -1040,13 +1040,13 @@ def test_a_second_start_right_after_an_end_that_was_waited_for_is_a_run_of_its_o
 def test_of_a_job_lost_with_its_host_that_is_said() -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
     telling.tracker.resumed(Cursor(0, at(-100)), Lapse.RESTARTED)
-    telling.listed(exited(-0.003, 8, 255), as_of=9, lapse=Lapse.RESTARTED).passes(1)
+    telling.listed(exited(-0.003, 8, 255), as_of=9, lapse=Lapse.RESTARTED, of_all=True).passes(1)
     (end,) = telling.ends()
     assert (end.code, end.evidence.instance_lost, end.recovered) == (255, True, True)
 
 
 @pytest.mark.parametrize("lapse", [Lapse.NONE, Lapse.OVERRUN])
-def test_a_255_of_an_engine_that_was_not_restarted_is_the_jobs_own(lapse: Lapse) -> None:
+def test_a_255_whose_event_may_have_been_forgotten_is_the_jobs_own(lapse: Lapse) -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
     telling.tracker.resumed(Cursor(at(0), at(-100)), lapse)
     (end,) = telling.listed(exited(-0.003, 8, 255), as_of=9, lapse=lapse).passes(1).ends()

@@ -46,7 +46,7 @@ CONNECTED = Connected(
     kernel_counts=False,
     cursor=Cursor(0, ASKED_NS, ASKED_NS),
 )
-LISTED = Listed((), ASKED_NS)
+LISTED = Listed((), ASKED_NS, of_all=True)
 FIRST = (CONNECTED, LISTED)
 ENDED = Disconnected("the event stream ended")
 
@@ -91,7 +91,7 @@ def inspections(engine: ScriptedEngine) -> list[str]:
 @pytest.mark.usefixtures("watching")
 def test_the_stream_is_opened_before_the_list_is_made(engine: ScriptedEngine) -> None:
     # The stream, what the engine remembers by then, the list, and what it remembers after it.
-    asked = ["/version", "/info", "/events", "/events", "/containers/json", "/events"]
+    asked = ["/version", "/info", "/events", "/events", "/containers/json", "/events", "/events"]
     assert paths(engine) == asked
 
 
