@@ -52,8 +52,9 @@ _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 CALL_SECONDS = 10
 MAX_LINE_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
-# How many events an engine remembers, all types together.
-MEMORY = 256
+# An engine remembers 256 events, all types together. Those that happen while it is asked are not in the
+# answer, since they are later than what was asked for: with so many in it, there may have been older ones.
+FULL_MEMORY = 200
 _OURS = {"filters": json.dumps({"type": ["container", "network"], "event": list(messages.ACTIONS)})}
 _FAILURES = (DockerException, requests.RequestException, HTTPError, SSHException, EOFError, OSError)
 # An engine that refuses a client's certificate closes at once: whether its alert is still read, is luck.
@@ -127,14 +128,14 @@ class DockerEngine:
         if event_ns and self.remembered(event_ns, event_ns):
             return Lapse.NONE
         times = self._times(now_ns)
-        if len(times) < MEMORY:
+        if len(times) < FULL_MEMORY:
             # It remembers all since its own start; our event, if there was one, was before that.
             return Lapse.RESTARTED if event_ns else Lapse.NONE
         return Lapse.OVERRUN if min(times) > max(event_ns, cursor.read_ns) else Lapse.NONE
 
     def remembers_all(self, now_ns: int) -> bool:
         """Whether it has forgotten nothing since its own start."""
-        return len(self._times(now_ns)) < MEMORY
+        return len(self._times(now_ns)) < FULL_MEMORY
 
     def remembered(self, since_ns: int, now_ns: int) -> list[Event]:
         """What it remembers of that span, as the stream tells it."""

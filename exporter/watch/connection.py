@@ -6,10 +6,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Self
 
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream
-from exporter.model import Cursor
+from exporter.model import OVERLAP_NS, Cursor
 
 TICK_SECONDS = 1.0
 STANDSTILL_SECONDS = 6.0
@@ -20,7 +21,8 @@ _RECENT = 1_024
 class Connection:
     """One open stream: what has been read of it, and why it ends.
 
-    What happened up to ``resumed_ns`` it tells again, or late.
+    What happened up to ``resumed_ns`` it tells again, or late. ``sure`` is up to where it was confirmed that
+    all has been read; it is ``in_doubt`` where that was found wrong, or can not be known.
     """
 
     def __init__(self, info: EngineInfo, stream: EventStream, cursor: Cursor, *, is_first: bool) -> None:
@@ -32,6 +34,7 @@ class Connection:
         self.replaced = False
         self.ended = False
         self.in_doubt = False
+        self.sure: Cursor | None = None
         self._begun = time.monotonic()
         self._failure: EngineError | None = None
         self._reading = threading.Condition()
@@ -66,9 +69,14 @@ class Connection:
         """Return once the last of these has been read. Raises EngineError if one of them is not."""
         wanted = [(event.container_id, event.at_ns) for event in events]
         with self._reading:
-            self._reading.wait_for(lambda: self.ended or wanted[-1] in self._recent, seconds)
+            self._reading.wait_for(lambda: self.ended or self._is_past(*wanted[-1]), seconds)
             if not set(wanted) <= set(self._recent):
                 raise EngineError("the stream lacks events that the engine remembers")
+
+    def _is_past(self, container_id: str, at_ns: int) -> bool:
+        """Whether an event has been read, or one that the engine cannot have told before it."""
+        latest_ns = self._recent[-1][1] if self._recent else 0
+        return latest_ns > at_ns + OVERLAP_NS or (container_id, at_ns) in self._recent
 
     def replace(self) -> None:
         """End it, so that a new one is opened."""
@@ -123,8 +131,15 @@ class Vigil:
         while not self._over.wait(min(TICK_SECONDS, self._every)):
             before, ticked = ticked, time.monotonic()
             stood_still = ticked - before > STANDSTILL_SECONDS
-            self._connection.in_doubt = self._connection.in_doubt or stood_still
-            if self._connection.listed and (stood_still or self._connection.seconds > self._longest):
+            if stood_still:
+                self._connection.in_doubt = True
+                # What waits in the stream is read first: much of it the engine has forgotten by now. What
+                # it lacks is what the new one is for.
+                with suppress(EngineError):
+                    self._confirm(self._connection)
+            if self._connection.listed and (
+                self._connection.in_doubt or self._connection.seconds > self._longest
+            ):
                 self._connection.replace()
                 return
             if ticked - confirmed >= self._every:

@@ -62,7 +62,7 @@ class Watch:
         self._inbox = inbox
         self._make_witness = witness
         self._patience = patience
-        self._cursor = self._confirmed = cursor
+        self._cursor = cursor
         self._lapse = Lapse.NONE
         self._stopping = threading.Event()
         self._connection: Connection | None = None
@@ -127,7 +127,7 @@ class Watch:
         witness = self._witness(info)
         # The stream before the list: what happens between the two is then told by the stream.
         connection = self._connection = self._connect(info)
-        self._cursor = self._confirmed = connection.cursor
+        self._cursor = connection.cursor
         if self._stopping.is_set():
             # Stopped before there was a connection to close.
             connection.close()
@@ -144,7 +144,7 @@ class Watch:
             connection.close()
             if connection.in_doubt:
                 # Whatever was read last, something before it may have been dropped.
-                self._cursor = self._confirmed
+                self._cursor = connection.sure or connection.cursor
             if witness is not None:
                 witness.close()
 
@@ -220,15 +220,16 @@ class Watch:
 
     def _confirm(self, connection: Connection) -> None:
         """Note that all has been read. Raises EngineError if not, or if the engine does not answer."""
-        cursor, now_ns = self._confirmed or connection.cursor, connection.now_ns
+        cursor, now_ns = connection.sure or connection.cursor, connection.now_ns
         since_ns = max(cursor.event_ns, connection.info.time_ns)
         told = self._engine.remembered(since_ns, now_ns)
         told = [event for event in told if event.at_ns > cursor.event_ns]
         if told:
             connection.await_passed(told, self._patience.catch_up)
         event_ns = told[-1].at_ns if told else cursor.event_ns
-        self._confirmed = replace(cursor, event_ns=event_ns, read_ns=now_ns)
-        self._say(Read(now_ns))
+        if not connection.in_doubt:
+            connection.sure = replace(cursor, event_ns=event_ns, read_ns=now_ns)
+            self._say(Read(now_ns))
 
     def _say_listed(self, listed: Listed, connection: Connection) -> None:
         if not connection.ended:

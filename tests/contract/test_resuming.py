@@ -242,7 +242,7 @@ def test_events_that_were_dropped_in_the_middle_are_asked_for_again(engine: Scri
 def test_after_a_standstill_what_an_engine_may_have_dropped_is_asked_for_again(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Watching(engine, patience=Patience(confirm=SOON)) as watching:
+    with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
         watching.hears_until(Listed)
         watching.hears_until(Read)
         # From now on, any tick is one that comes too late.
