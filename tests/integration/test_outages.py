@@ -21,7 +21,7 @@ from threading import Event, Thread
 
 import docker
 import pytest
-from docker.errors import APIError
+from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
 from tests.integration import faces
@@ -269,6 +269,47 @@ def test_restarts_that_nobody_saw_are_counted_as_unknown(
         rows = [job for job in exporter.jobs() if job["name"] == "restarts"]
         assert [row["container_exit_code"] for row in rows] == [5, None, None, None]
         assert {row["reason"] for row in rows[1:]} == {"Unknown"}
+
+
+def test_a_burst_through_kills_of_both_counts_nothing_twice_and_says_what_it_cannot_know(
+    engine: PrivateEngine, tmp_path: Path, dice: random.Random, truth: Path
+) -> None:
+    done = Counter[str]()
+    some = plans(dice, CONTAINERS, "both")
+    with ExporterProcess(engine.url, tmp_path) as exporter:
+        with killed_now_and_then(exporter, dice, done):
+            for half in (some[: CONTAINERS // 2], some[CONTAINERS // 2 :]):
+                stopped = Thread(target=crash_in_a_moment, args=(engine, dice.uniform(1, 3)))
+                stopped.start()
+                with ThreadPoolExecutor(AT_ONCE) as pool:
+                    list(pool.map(lambda plan: run_if_it_can(engine, plan, truth), half))
+                stopped.join()
+        exporter.await_ready()
+        true = written_down(truth)
+        wait_until(lambda: counted(exporter).total() >= true.total(), 10)
+        found = counted(exporter)
+        unknown = found.pop("unknown", 0) + found.pop("255", 0)
+        # Killed with the engine in the middle of its start, a container may write nothing down.
+        assert found <= true, f"SEED={SEED}"
+        assert found.total() + unknown >= true.total() or gaps(exporter) > 0, f"SEED={SEED}"
+        rows = [(job["container_id"], job["started_at"]) for job in exporter.jobs() if job["started_at"]]
+        assert len(rows) == len(set(rows)), f"SEED={SEED}"
+
+
+def crash_in_a_moment(engine: PrivateEngine, seconds: float) -> None:
+    """Kill the engine with SIGKILL in the middle of what it does, and start it again."""
+    time.sleep(seconds)
+    engine.kill()
+    engine.start()
+
+
+def run_if_it_can(engine: PrivateEngine, plan: Plan, truth: Path) -> None:
+    """Run one of them, unless the engine is away."""
+    try:
+        run(engine.client(), plan, truth)
+    except (DockerException, RequestException):
+        # It was away when it was asked; the container may have been created, started, or neither.
+        time.sleep(0.5)
 
 
 def is_running(client: docker.DockerClient, name: str) -> bool:
