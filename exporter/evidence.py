@@ -145,10 +145,6 @@ class UnexplainedKills:
         else:
             self._ahead.append(at_ns)
 
-    def near(self, ended_ns: int) -> int | None:
-        """When a kill happened that may explain an end at ``ended_ns``; None where none did."""
-        return next(iter(self.all_near(ended_ns)), None)
-
-    def all_near(self, ended_ns: int) -> list[int]:
+    def near(self, ended_ns: int) -> list[int]:
         """When kills happened that may explain an end at ``ended_ns``, the latest first."""
         return [at_ns for at_ns in reversed(self._unexplained) if abs(ended_ns - at_ns) <= self._window_ns]

@@ -70,7 +70,7 @@ class WaitingRoom:
     def _moves_near(self, run: Run) -> list[int]:
         """When the kernel's counter moved in this run, not long before its end."""
         began_ns = run.began_ns if run.seen_beginning else run.started_ns or 0
-        return [at_ns for at_ns in self._kernel.all_near(run.ended_ns) if at_ns >= began_ns]
+        return [at_ns for at_ns in self._kernel.near(run.ended_ns) if at_ns >= began_ns]
 
     def _finished(self, run: Run) -> Exit:
         self._runs.remove(run)
