@@ -15,7 +15,7 @@ help:
 install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ssh,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ssh,grpc,dev]'
 	@touch $@
 
 check: $(STAMP)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.mix import Kind, hundred
-from exporter.workload import LABEL
+from exporter.labels import WORKLOAD
 from tests.scripted.recording import Recording, load
 
 SECOND_NS = 10**9
@@ -96,7 +96,7 @@ def _container(kind: Kind, number: int, begin_ns: int, workload: int) -> Contain
     offset_ns = begin_ns - int(source.events[0]["timeNano"])
     renamed = source.renamed(container_id, f"{kind.recording.replace('_', '-')}-{number}", offset_ns)
     for labels in _label_tables(renamed):
-        labels[LABEL] = f"team-{workload % 7}/stage-{workload}"
+        labels[WORKLOAD] = f"team-{workload % 7}/stage-{workload}"
     return Container(container_id, kind, renamed)
 
 

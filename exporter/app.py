@@ -9,7 +9,8 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
@@ -18,7 +19,8 @@ from exporter.documents import DocumentError
 from exporter.engines.docker import DockerEngine, resolve
 from exporter.engines.port import EngineError
 from exporter.health import Health
-from exporter.pipeline import Books, Judging, Pipeline
+from exporter.model import Signal
+from exporter.pipeline import Books, Judging, Pipeline, Tracing
 from exporter.retention import Retention
 from exporter.settings import Settings
 from exporter.store import Store, StoreError
@@ -26,6 +28,8 @@ from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Changes, Ledger
+from exporter.tracing.environment import TracingError, read
+from exporter.tracing.sampling import Choice
 from exporter.track import Rules
 from exporter.watch import Inbox, Watch
 from exporter.web.api import Api
@@ -37,10 +41,25 @@ from exporter.words import Words
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 5.0
+# What is not delivered then waits for the next start.
+DELIVER_SECONDS = 2.0
 
 
 class StartError(Exception):
     """The daemon cannot start; the text says why and what to do."""
+
+
+class Delivery(Protocol):
+    """What is done here with a delivery of ``tracing``, which is imported only where there is one."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def posted(self) -> None:
+        """There is something to deliver."""
+
+    def stop(self, seconds: float) -> None:
+        """End, within so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,7 @@ class App:
     ledger: Ledger
     pipeline: Pipeline
     watches: tuple[Watch, ...]
+    deliveries: tuple[Delivery, ...]
     retention: Retention
     server: Server
     listener: socket.socket
@@ -71,24 +91,21 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         listener = listen(settings.web.listen_address)
         store = Store(settings.storage.url)
         kept, cursors = store.values(), store.cursors()
-    except (DocumentError, EngineError, ListenError, StoreError) as error:
+        ledger, health, inbox = Ledger(kept), Health(), Inbox()
+        traced, deliveries = _tracing(settings, environment, store, ledger)
+    except (DocumentError, EngineError, ListenError, StoreError, TracingError) as error:
         raise StartError(str(error)) from error
-    ledger, health, inbox = Ledger(kept), Health(), Inbox()
     watches = tuple(Watch(engine, inbox, cursor=cursors.get(engine.address)) for engine in engines)
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
     accounts = Accounts(settings.workload.limit, words.knows, kept)
-    pipeline = Pipeline(
-        inbox,
-        _judging(settings, words, store.pruned_ns, frozenset(engine.address for engine in engines)),
-        Books(store, ledger, accounts),
-        health,
-    )
+    judging = _judging(settings, words, store.pruned_ns, frozenset(engine.address for engine in engines))
+    pipeline = Pipeline(inbox, replace(judging, tracing=traced), Books(store, ledger, accounts), health)
     daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
     operations = Operations(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, words), operations))
     retention = Retention(store, settings.storage.retention)
-    return App(store, words, ledger, pipeline, watches, retention, server, listener)
+    return App(store, words, ledger, pipeline, watches, deliveries, retention, server, listener)
 
 
 def run(app: App) -> int:
@@ -97,6 +114,8 @@ def run(app: App) -> int:
     _handle_signals(app)
     app.pipeline.on_crash(lambda: _end(app))
     try:
+        for delivery in app.deliveries:
+            delivery.start()
         app.pipeline.start()
     except StoreError as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
@@ -134,6 +153,33 @@ def _judging(settings: Settings, words: Words, pruned_ns: int, addresses: frozen
         )
 
     return Judging(words, rules, settings.exits.assume_oom, addresses)
+
+
+def _tracing(
+    settings: Settings, environment: Mapping[str, str], store: Store, ledger: Ledger
+) -> tuple[Tracing, tuple[Delivery, ...]]:
+    exporting = read(environment)
+    if not exporting.targets:
+        _say_what_waits(store)
+        return Tracing(), ()
+    # OTLP's messages cost 6 MB: only who sends any bears them.
+    from exporter.tracing.dispatch import deliveries, wanted  # noqa: PLC0415
+
+    posting = deliveries(settings.traces, exporting, store, ledger)
+
+    def posted() -> None:
+        for delivery in posting:
+            delivery.posted()
+
+    choice = Choice(settings.traces.jobs, exporting.sampler)
+    signals = wanted(settings.traces, exporting)
+    return Tracing(choice.trace if signals else Tracing().trace, signals, posted), posting
+
+
+def _say_what_waits(store: Store) -> None:
+    waiting = sum(store.outbox.count(signal) for signal in Signal)
+    if waiting:
+        log.warning("traces wait to be sent, and no endpoint says where to", jobs=waiting)
 
 
 def _introduce(app: App) -> None:
@@ -185,6 +231,8 @@ def _stop(app: App) -> int:
         watch.stop()
     app.retention.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
+    for delivery in app.deliveries:
+        delivery.stop(DELIVER_SECONDS)
     app.store.close()
     log.info("stopped", drained=drained)
     return 0 if drained else 1

@@ -38,8 +38,17 @@ class RunRecord:
 
 
 def oom_count(oom_kills: Sequence[OomKill]) -> int:
-    """How many processes were killed: what the best witness says, since each kill may have several."""
-    return max((sum(kill.witness is witness for kill in oom_kills) for witness in Witness), default=0)
+    """How many processes were killed."""
+    return len(distinct(oom_kills))
+
+
+def distinct(oom_kills: Sequence[OomKill]) -> list[OomKill]:
+    """One for each process: what the best witness says, since each kill may have several.
+
+    It is who tells of most, and of those, who knows when.
+    """
+    told = [[kill for kill in oom_kills if kill.witness is witness] for witness in Witness]
+    return max(told, key=lambda kills: (len(kills), all(kill.at_ns is not None for kill in kills)))
 
 
 def requested_end(kills: Sequence[Kill], stop_signal: int) -> bool:

@@ -86,6 +86,25 @@ class Evidence:
     notes: tuple[str, ...] = ()
 
 
+class Signal(StrEnum):
+    """What a collector is sent: spans, or the events of a job as log records."""
+
+    TRACES = "traces"
+    LOGS = "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Which span a job is: ids as OTLP writes them, 32 and 16 lower-case hexadecimal digits.
+
+    ``parent_span_id`` is the span that launched the job; None where nothing says so.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What a job is an instance of; few values, so that it can be a metric's label."""
@@ -102,7 +121,8 @@ class Job:
     given it; the workload bears it without tag or digest. ``engine`` is the engine's address.
     ``started_ns`` is None for a job that the engine could not start, ``created_ns`` and
     ``memory_limit_bytes`` where they are not known (or there is no limit). ``restarts`` is the engine's
-    own count of them; ``kills`` and ``oom_kills`` are what has happened in it so far.
+    own count of them; ``kills`` and ``oom_kills`` are what has happened in it so far. ``traceparent`` is
+    what its label says of the span that launched it, unread; empty where it has none.
     """
 
     container_id: str
@@ -116,6 +136,7 @@ class Job:
     created_ns: int | None = None
     started_ns: int | None = None
     memory_limit_bytes: int | None = None
+    traceparent: str = ""
     # What has happened so far does not make it another job.
     restarts: int | None = field(default=None, compare=False)
     kills: tuple[Kill, ...] = field(default=(), compare=False)
@@ -164,7 +185,7 @@ class Exit:
     """A job that has ended, with its evidence and before anyone has judged it.
 
     ``code`` is None where it is not known. ``recovered`` says that the exit was not seen
-    happening but found afterwards.
+    happening but found afterwards. ``log_tail`` is the end of its log, where that was asked for and had.
     """
 
     job: Job
@@ -173,6 +194,7 @@ class Exit:
     evidence: Evidence = field(default_factory=Evidence)
     oom_kills: int = 0
     recovered: bool = False
+    log_tail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +210,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class JudgedExit:
-    """An exit and its verdict: what is stored, counted and shown."""
+    """An exit and its verdict: what is stored, counted and shown. ``trace`` is None where none is made."""
 
     exit: Exit
     verdict: Verdict
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import structlog
 from exporter.classify import classify
 from exporter.engines.port import Happening, KernelKills, Lapse, Listed
 from exporter.health import Health
-from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Verdict
+from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Signal, Trace, Verdict
 from exporter.store import Batch, Store, StoreError
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
@@ -60,6 +60,19 @@ class _Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """Of which jobs a collector is told, and what.
+
+    ``trace`` gives the span that is made of a job, None where none is. ``posted`` is called when jobs
+    of which ``signals`` are to be sent are on record.
+    """
+
+    trace: Callable[[Job, Verdict], Trace | None] = lambda _job, _verdict: None
+    signals: frozenset[Signal] = frozenset()
+    posted: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
 class Judging:
     """How ends are judged: ``rules`` makes those for a host, told whether its kernel's counter is watched.
 
@@ -71,6 +84,7 @@ class Judging:
     rules: Callable[[str, bool], Rules]
     assume_oom: bool = False
     addresses: frozenset[str] = frozenset()
+    tracing: Tracing = Tracing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +309,9 @@ class Pipeline:
         if isinstance(outcome, Job):
             self._pending.begun[outcome.id] = outcome
         else:
-            self._pending.ended.append(JudgedExit(outcome, self._verdict(outcome)))
+            verdict = self._verdict(outcome)
+            trace = self._judging.tracing.trace(outcome.job, verdict)
+            self._pending.ended.append(JudgedExit(outcome, verdict, trace))
 
     def _verdict(self, ended: Exit) -> Verdict:
         return classify(
@@ -320,10 +336,13 @@ class Pipeline:
             running[job.id] = replace(running.get(job.id, job), oom_kills=job.oom_kills)
         for judged in pending.ended:
             self._accounts.ended(judged, changes, running.pop(judged.exit.job.id, None))
+        letters = self._letters(pending.ended)
+        for _, signal in letters:
+            changes.add(metrics.SPANS_PENDING, (signal,))
         values = self._ledger.values(changes)
         begun = time.perf_counter()
         try:
-            self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values, cursors))
+            self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values, cursors, letters))
         except StoreError as error:
             self._refused(error)
             return
@@ -335,6 +354,13 @@ class Pipeline:
         self._record_at = time.monotonic() + COMMIT_SECONDS
         self._cursors_at = time.monotonic() + CURSOR_SECONDS
         self._health.well(STORE)
+        if letters:
+            self._judging.tracing.posted()
+
+    def _letters(self, ended: Iterable[JudgedExit]) -> list[tuple[str, Signal]]:
+        """Of which of them a collector is to be told, and what."""
+        signals = sorted(self._judging.tracing.signals)
+        return [(judged.exit.job.id, signal) for judged in ended if judged.trace for signal in signals]
 
     def _moved_cursors(self) -> dict[str, Cursor]:
         """Up to where each engine is on record with this batch, where that is news."""

@@ -51,6 +51,22 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+class Jobs(StrEnum):
+    """Of which jobs a trace is made, by how they ended."""
+
+    FAILED = "failed"
+    ALL = "all"
+    NONE = "none"
+
+
+class Events(StrEnum):
+    """Where what happened in a job is told: in its span, in log records, or in both."""
+
+    SPANS = "spans"
+    LOGS = "logs"
+    BOTH = "logs/dup"
+
+
 class LogLevel(StrEnum):
     """How much is said."""
 
@@ -118,8 +134,18 @@ def _own_path(value: object) -> object:
     return value
 
 
+def _pattern(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return re.compile(value) if value else None
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=_CENTURY)]
 MaybePath = Annotated[Path | None, BeforeValidator(_path)]
+Pattern = Annotated[re.Pattern[str] | None, BeforeValidator(_pattern)]
 Address = Annotated[str, BeforeValidator(_address)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_items)]
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_items), Field(min_length=1)]
@@ -191,6 +217,38 @@ class Exits(_Group):
     )
 
 
+class Traces(_Group):
+    """What a collector of traces is told. Where it is, the standard OTEL_ variables say."""
+
+    jobs: Jobs = Field(default=Jobs.FAILED, description="Of which jobs a trace is made: failed, all or none.")
+    events: Events = Field(
+        default=Events.SPANS,
+        description="Where what happened in a job is told: spans (as events of its span), logs (as log "
+        "records instead) or logs/dup (both).",
+    )
+    outbox_limit: int = Field(
+        default=100_000, ge=1, description="So many jobs are kept for a collector that is away, at most."
+    )
+    outbox_age: Seconds = Field(
+        default=7 * 86400.0, description="How long they are kept for it. 0: for ever."
+    )
+
+
+class Tail(_Group):
+    """The end of failed jobs' logs. It may hold anything: nothing is read unless it is asked for."""
+
+    lines: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="So many of the last lines of a failed job's log are kept, shown and sent. 0: none.",
+    )
+    bytes: int = Field(default=4096, ge=1, le=1 << 20, description="No more than so many bytes of them.")
+    redact: Pattern = Field(
+        default=None, description="Regular expression; what it matches in a line is replaced by [redacted]."
+    )
+
+
 class Storage(_Group):
     """Where jobs and counters are kept."""
 
@@ -233,6 +291,8 @@ class Settings(_Group):
     instance: Instance = Instance()
     workload: Workload = Workload()
     exits: Exits = Exits()
+    traces: Traces = Traces()
+    tail: Tail = Tail()
     storage: Storage = Field(default_factory=Storage)
     catalogue: Catalogue = Catalogue()
     web: Web = Web()

@@ -6,16 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
+from exporter import labels
 from exporter.model import Workload
 
 UNNAMED = "unnamed"
 MAX_LENGTH = 200
-
-LABEL = "exit-exporter.workload"
-SWARM_SERVICE = "com.docker.swarm.service.name"
-COMPOSE_PROJECT = "com.docker.compose.project"
-COMPOSE_SERVICE = "com.docker.compose.service"
-LABELS = (LABEL, SWARM_SERVICE, COMPOSE_PROJECT, COMPOSE_SERVICE)
 
 # A tag stands behind the last colon, unless that colon belongs to a registry's port.
 _TAG = re.compile(r":[^:/]+$")
@@ -41,24 +36,30 @@ def repository(image: str) -> str:
     return _TAG.sub("", image.partition("@")[0])[:MAX_LENGTH] or UNNAMED
 
 
-def workload_of(labels: Mapping[str, str], image: str, order: Iterable[Source] = DEFAULT_ORDER) -> Workload:
-    """The workload by the first source of ``order`` that names one."""
+def tag(image: str) -> str | None:
+    """The image's tag; None where it is not said."""
+    found = None if _IMAGE_ID.match(image) else _TAG.search(image.partition("@")[0])
+    return found.group()[1:] if found else None
+
+
+def workload_of(given: Mapping[str, str], image: str, order: Iterable[Source] = DEFAULT_ORDER) -> Workload:
+    """The workload by the first source of ``order`` that names one; ``given`` are the labels."""
     short = repository(image)
     for source in order:
-        name = _SOURCES[source](labels, short)
+        name = _SOURCES[source](given, short)
         if name:
             return Workload(name[:MAX_LENGTH], short)
     return Workload(short, short)
 
 
-def _compose(labels: Mapping[str, str], _image: str) -> str:
-    project, service = labels.get(COMPOSE_PROJECT, ""), labels.get(COMPOSE_SERVICE, "")
+def _compose(given: Mapping[str, str], _image: str) -> str:
+    project, service = given.get(labels.COMPOSE_PROJECT, ""), given.get(labels.COMPOSE_SERVICE, "")
     return f"{project}/{service}" if project and service else ""
 
 
 _SOURCES: Mapping[Source, Callable[[Mapping[str, str], str], str]] = {
-    Source.LABEL: lambda labels, _image: labels.get(LABEL, ""),
-    Source.SWARM: lambda labels, _image: labels.get(SWARM_SERVICE, ""),
+    Source.LABEL: lambda given, _image: given.get(labels.WORKLOAD, ""),
+    Source.SWARM: lambda given, _image: given.get(labels.SWARM_SERVICE, ""),
     Source.COMPOSE: _compose,
-    Source.IMAGE: lambda _labels, image: image,
+    Source.IMAGE: lambda _given, image: image,
 }

@@ -28,6 +28,7 @@ from docker.utils import parse_host
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
+from exporter.causes import innermost, said
 from exporter.engines import docker_context as contexts
 from exporter.engines import docker_messages as messages
 from exporter.engines.docker_client import Client
@@ -296,23 +297,8 @@ def _tls(directory: Path | None, *, verify: bool = True) -> TLSConfig | None:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The cause: the outer layers only wrap it in the names of their classes."""
-    innermost = error
-    seen = {id(error)}
-    while (deeper := _within(innermost)) is not None and id(deeper) not in seen:
-        seen.add(id(deeper))
-        innermost = deeper
-    return innermost
-
-
-def _within(error: BaseException) -> BaseException | None:
-    if isinstance(error, APIError) and error.explanation:
-        # The engine's own words; what it wraps only has the status.
-        return None
-    # urllib3 hands some causes on as a mere argument.
-    argued = next((value for value in error.args if isinstance(value, BaseException)), None)
-    context = None if error.__suppress_context__ else error.__context__
-    return error.__cause__ or context or argued
+    # Of what the engine says in its own words, the layers beneath only have the status.
+    return innermost(error, lambda error: isinstance(error, APIError) and bool(error.explanation))
 
 
 def _explained(cause: BaseException) -> str:
@@ -325,10 +311,8 @@ def _explained(cause: BaseException) -> str:
             return f"the engine's certificate is not trusted: {cause.verify_message}"
         case APIError():
             return str(cause.explanation)
-        case OSError() if cause.strerror:
-            return cause.strerror
         case _:
-            return str(cause) or type(cause).__name__
+            return said(cause)
 
 
 def _checked(path: str, answer: BaseHTTPResponse) -> BaseHTTPResponse:
@@ -339,7 +323,7 @@ def _checked(path: str, answer: BaseHTTPResponse) -> BaseHTTPResponse:
 
 def _refusal(path: str, status: int, body: bytes) -> str:
     try:
-        said = str(json.loads(body)["message"])
+        message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
-        said = body[:200].decode(errors="replace").strip()
-    return f"{path}: HTTP {status}: {said}"
+        message = body[:200].decode(errors="replace").strip()
+    return f"{path}: HTTP {status}: {message}"

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from exporter.engines.port import EngineInfo, Event, Happening, Shadowed, Snapshot
-from exporter.workload import LABELS
+from exporter.labels import KEPT
 
 MAX_TEXT = 512
 _CODE_ATTRIBUTES = ("exitCode", "containerExitCode")
@@ -234,4 +234,4 @@ def _code(value: object) -> int | None:
 
 
 def _labels(labels: Mapping[str, Any]) -> dict[str, str]:
-    return {key: clean(labels[key]) for key in LABELS if labels.get(key)}
+    return {key: clean(labels[key]) for key in KEPT if labels.get(key)}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from exporter.store.schema import REVISION, metadata, versions
+from exporter.store.schema import OLDEST, REVISION, metadata, versions
 
 BUSY_SECONDS = 5
 _REVISION = re.compile(r"[0-9]{4}")
@@ -143,7 +143,7 @@ def _revision(connection: Connection, path: Path) -> str | None:
     """The schema's revision; None for an empty database. Refuses what is not ours or newer."""
     tables = set(inspect(connection).get_table_names())
     # Empty, or rolled back to before the first migration, it has at most Alembic's own table.
-    ours = tables <= {versions.name} or {versions.name, *metadata.tables} <= tables
+    ours = tables <= {versions.name} or {versions.name, *OLDEST} <= tables
     asked = ours and versions.name in tables
     revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if asked else None
     if tables <= {versions.name} and revision is None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Select, and_, delete, false, or_, select
+from sqlalchemy import and_, delete, false, or_, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import SQLAlchemyError
 
-from exporter.model import Cursor, Job, JobRecord, JudgedExit, Remembered, Status
+from exporter.model import Cursor, Job, JobRecord, JudgedExit, Remembered, Signal, Status
 from exporter.store import rows
-from exporter.store.database import StoreError, describe, locate, open_database
+from exporter.store.access import Access, upsert
+from exporter.store.database import StoreError, locate, open_database
 from exporter.store.lock import InUseError, hold
-from exporter.store.schema import cursors, jobs, pruned, series
+from exporter.store.outbox import Outbox, post
+from exporter.store.schema import cursors, identity, jobs, outbox, pruned
+from exporter.store.series import Key, load, save
 
 # An engine remembers 256 events, and a run makes two of them at least.
 _TOLD_AGAIN = 128
-
-Key = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,15 @@ class JobFilter:
 class Batch:
     """What one transaction records: all of it or nothing.
 
-    ``values`` are the series' new values, ``cursors`` the events up to which the engines are on record.
+    ``values`` are the series' new values, ``cursors`` the events up to which the engines are on record,
+    ``letters`` the jobs by id of which a collector is to be told, and what.
     """
 
     begun: Sequence[Job] = ()
     ended: Sequence[JudgedExit] = ()
     values: Mapping[Key, float] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    letters: Sequence[tuple[str, Signal]] = ()
 
 
 class Store:
@@ -58,17 +60,16 @@ class Store:
         except InUseError as error:
             raise StoreError(f"{path}: another exporter uses it; one exporter per database") from error
         try:
-            self._engine: Engine = open_database(url)
+            self._access = Access(open_database(url))
         except StoreError:
             self._let_go()
             raise
-        self._path = self._engine.url.database or ""
-        self._write = threading.Lock()
-        self._pruned_ns: int = max((row.before_ns for row in self._read(select(pruned))), default=0)
+        self.outbox = Outbox(self._access)
+        self._pruned_ns: int = max((row.before_ns for row in self._access.read(select(pruned))), default=0)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self._access.close()
         self._let_go()
 
     def _let_go(self) -> None:
@@ -79,10 +80,6 @@ class Store:
         """Record a batch durably, in one transaction."""
         table = {job.id: rows.running_row(job) for job in batch.begun}
         table |= {judged.exit.job.id: rows.ended_row(judged) for judged in batch.ended}
-        values = [
-            {"name": name, "labels": json.dumps(labels), "value": value}
-            for (name, labels), value in batch.values.items()
-        ]
         positions = [
             {
                 "engine": engine,
@@ -92,23 +89,20 @@ class Store:
             }
             for engine, cursor in batch.cursors.items()
         ]
-        try:
-            with self._write, self._engine.begin() as connection:
-                _upsert(connection, jobs, list(table.values()))
-                _upsert(connection, series, values)
-                _upsert(connection, cursors, positions)
-        except SQLAlchemyError as error:
-            raise StoreError(describe(self._path, error)) from error
+        with self._access.writing() as connection:
+            upsert(connection, jobs, list(table.values()))
+            save(connection, batch.values)
+            upsert(connection, cursors, positions)
+            post(connection, batch.letters)
 
     def prune(self, before_ns: int) -> int:
         """Delete jobs that ended before then; the series stay. How many were deleted."""
-        old = and_(jobs.c.finished_ns < before_ns, jobs.c.status != Status.RUNNING.value)
-        try:
-            with self._write, self._engine.begin() as connection:
-                _upsert(connection, pruned, [{"once": 1, "before_ns": max(before_ns, self._pruned_ns)}])
-                count = connection.execute(delete(jobs).where(old)).rowcount
-        except SQLAlchemyError as error:
-            raise StoreError(describe(self._path, error)) from error
+        is_old = and_(jobs.c.finished_ns < before_ns, jobs.c.status != Status.RUNNING.value)
+        # Of a job that is in the outbox, the collector is still to be told.
+        forgotten = and_(is_old, jobs.c.id.not_in(select(outbox.c.job_id)))
+        with self._access.writing() as connection:
+            upsert(connection, pruned, [{"once": 1, "before_ns": max(before_ns, self._pruned_ns)}])
+            count = connection.execute(delete(jobs).where(forgotten)).rowcount
         self._pruned_ns = max(before_ns, self._pruned_ns)
         return count
 
@@ -117,21 +111,29 @@ class Store:
         """Of what ended before then, there may be no record any more."""
         return self._pruned_ns
 
+    @cached_property
+    def instance_id(self) -> str:
+        """What tells this exporter from others, whatever it is started as: a UUID that stays."""
+        with self._access.writing() as connection:
+            own = insert(identity).values(once=1, instance_id=str(uuid4()))
+            connection.execute(own.on_conflict_do_nothing())
+            return str(connection.execute(select(identity.c.instance_id)).scalar_one())
+
     def values(self) -> dict[Key, float]:
         """All series, as they were last committed."""
-        found = self._read(select(series))
-        return {(row.name, tuple(json.loads(row.labels))): row.value for row in found}
+        return load(self._access)
 
     def running(self) -> list[Job]:
         """The jobs that ran when they were last heard of."""
         return [
-            rows.job(row) for row in self._read(select(jobs).where(jobs.c.status == Status.RUNNING.value))
+            rows.job(row)
+            for row in self._access.read(select(jobs).where(jobs.c.status == Status.RUNNING.value))
         ]
 
     def remembered(self, container_id: str) -> Remembered | None:
         """What is on record of a container; None where nothing is."""
         newest = select(jobs).where(jobs.c.container_id == container_id).order_by(jobs.c.attempt.desc())
-        found = self._read(newest.limit(_TOLD_AGAIN))
+        found = self._access.read(newest.limit(_TOLD_AGAIN))
         if not found:
             return None
         ends = [row.finished_ns for row in found if row.finished_ns is not None]
@@ -141,7 +143,8 @@ class Store:
     def cursors(self) -> dict[str, Cursor]:
         """For each engine, up to where everything is on record."""
         return {
-            row.engine: Cursor(row.event_ns, row.floor_ns, row.read_ns) for row in self._read(select(cursors))
+            row.engine: Cursor(row.event_ns, row.floor_ns, row.read_ns)
+            for row in self._access.read(select(cursors))
         }
 
     def jobs(self, wanted: JobFilter, limit: int, before: tuple[int, str] | None = None) -> list[JobRecord]:
@@ -152,23 +155,16 @@ class Store:
             older = or_(jobs.c.began_ns < began_ns, and_(jobs.c.began_ns == began_ns, jobs.c.id < job_id))
             query = query.where(older)
         newest = query.order_by(jobs.c.began_ns.desc(), jobs.c.id.desc()).limit(limit)
-        return [rows.record(row) for row in self._read(newest)]
+        return [rows.record(row) for row in self._access.read(newest)]
 
     def job(self, key: str) -> JobRecord | None:
         """One job by its id, or the newest of a container's name, id or beginning of an id."""
         beginning = jobs.c.container_id.startswith(key, autoescape=True)
         for meant in (jobs.c.id == key, jobs.c.name == key, beginning if key else false()):
-            found = self._read(select(jobs).where(meant).order_by(jobs.c.began_ns.desc()).limit(1))
+            found = self._access.read(select(jobs).where(meant).order_by(jobs.c.began_ns.desc()).limit(1))
             if found:
                 return rows.record(found[0])
         return None
-
-    def _read(self, query: Select[Any]) -> Sequence[Any]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(query).all()
-        except SQLAlchemyError as error:
-            raise StoreError(describe(self._path, error)) from error
 
 
 def _conditions(wanted: JobFilter) -> Iterable[Any]:
@@ -182,13 +178,3 @@ def _conditions(wanted: JobFilter) -> Iterable[Any]:
         yield jobs.c.workload == wanted.workload
     if wanted.since_ns is not None:
         yield or_(jobs.c.finished_ns >= wanted.since_ns, jobs.c.status == Status.RUNNING.value)
-
-
-def _upsert(connection: Connection, table: Any, values: list[dict[str, Any]]) -> None:
-    """Insert rows, or replace what stands under their keys."""
-    if not values:
-        return
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    changes = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), values)

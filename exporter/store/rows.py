@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row
@@ -19,6 +20,7 @@ from exporter.model import (
     Recovery,
     Status,
     Termination,
+    Trace,
     Verdict,
     Witness,
     Workload,
@@ -51,6 +53,11 @@ def running_row(job: Job) -> dict[str, Any]:
         "started_ns": job.started_ns,
         "finished_ns": None,
         "restarts": job.restarts,
+        "traceparent": job.traceparent or None,
+        "trace_id": None,
+        "span_id": None,
+        "parent_span_id": None,
+        "log_tail": None,
         "kills": [[kill.signal, kill.at_ns] for kill in job.kills],
         "oom_witnesses": [[kill.witness.name, kill.at_ns] for kill in job.oom_kills],
     }
@@ -69,7 +76,13 @@ def ended_row(judged: JudgedExit) -> dict[str, Any]:
         "evidence": list(ended.evidence.notes),
         "oom_kills": ended.oom_kills,
         "finished_ns": ended.finished_ns,
+        "log_tail": ended.log_tail,
+        **_trace_columns(judged.trace),
     }
+
+
+def _trace_columns(trace: Trace | None) -> dict[str, Any]:
+    return {} if trace is None else asdict(trace)
 
 
 def job(row: Row[Any]) -> Job:
@@ -86,6 +99,7 @@ def job(row: Row[Any]) -> Job:
         created_ns=row.created_ns,
         started_ns=row.started_ns,
         memory_limit_bytes=row.memory_limit_bytes,
+        traceparent=row.traceparent or "",
         restarts=row.restarts,
         kills=tuple(Kill(signal, at_ns) for signal, at_ns in row.kills),
         oom_kills=tuple(OomKill(Witness[witness], at_ns) for witness, at_ns in row.oom_witnesses),
@@ -97,11 +111,12 @@ def record(row: Row[Any]) -> JobRecord:
     if row.status == Status.RUNNING:
         return JobRecord(job(row), None)
     evidence = Evidence(notes=tuple(row.evidence))
-    ended = Exit(job(row), row.code, row.finished_ns, evidence, row.oom_kills)
+    ended = Exit(job(row), row.code, row.finished_ns, evidence, row.oom_kills, log_tail=row.log_tail)
     verdict = Verdict(
         Status(row.status), Termination(row.termination), row.reason, Recovery(row.recovery), row.error
     )
-    return JobRecord(ended.job, JudgedExit(ended, verdict))
+    trace = Trace(row.trace_id, row.span_id, row.parent_span_id) if row.trace_id else None
+    return JobRecord(ended.job, JudgedExit(ended, verdict, trace))
 
 
 def told_ns(row: Row[Any]) -> Iterator[int]:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 # The revision that this version of the project writes. A test holds it to the newest migration.
-REVISION = "0001"
+REVISION = "0002"
+
+# The tables of the first revision: who has them is ours.
+OLDEST = frozenset({"jobs", "series", "cursors", "pruned"})
 
 metadata = MetaData()
 
@@ -38,6 +53,12 @@ jobs = Table(
     # What has happened in the run: [signal, time] of each kill request, [witness, time] of each OOM kill.
     Column("kills", JSON, nullable=False),
     Column("oom_witnesses", JSON, nullable=False),
+    # What its label says of the span that launched it, and the span that was made of it.
+    Column("traceparent", String),
+    Column("trace_id", String),
+    Column("span_id", String),
+    Column("parent_span_id", String),
+    Column("log_tail", String),
     Index("jobs_newest", "began_ns", "id"),
     Index("jobs_of_container", "container_id", "attempt"),
     Index("jobs_by_status", "status", "began_ns"),
@@ -68,6 +89,29 @@ pruned = Table(
     metadata,
     Column("once", Integer, primary_key=True),
     Column("before_ns", BigInteger, nullable=False),
+)
+
+# One row for each job and signal of which a collector is still to be told. What it will not take is set
+# aside, with the cause.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("job_id", String, nullable=False),
+    Column("signal", String, nullable=False),
+    Column("kept_ns", BigInteger, nullable=False),
+    Column("aside", Boolean, nullable=False),
+    Column("refused", String),
+    UniqueConstraint("job_id", "signal"),
+    Index("outbox_waiting", "signal", "aside", "number"),
+)
+
+# One row: what tells this exporter from others.
+identity = Table(
+    "identity",
+    metadata,
+    Column("once", Integer, primary_key=True),
+    Column("instance_id", String, nullable=False),
 )
 
 # Alembic's own, which tells what migrations a database has had.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from exporter.evidence import oom_count
 from exporter.model import Job, JudgedExit, Status, Verdict, Workload
 from exporter.telemetry import catalogue
-from exporter.telemetry.ledger import Changes, Key
+from exporter.telemetry.ledger import Changes, Exemplar, Key
 
 OTHER = Workload("Other", "Other")
 UNKNOWN_CODE = "unknown"
@@ -59,13 +59,18 @@ class Accounts:
         changes.add(catalogue.JOBS_RUNNING, (host, workload), 0)
         if before is not None:
             changes.add(catalogue.JOBS_RUNNING, self._labels(before)[:2], -1)
-        changes.add(catalogue.EXITS, (*labels, *self._outcome(ended.code, judged.verdict)))
+        series = (*labels, *self._outcome(ended.code, judged.verdict))
+        changes.add(catalogue.EXITS, series)
+        changes.exemplify(catalogue.EXITS, series, _exemplar(judged, 1))
+        if _is_ignored(judged):
+            changes.add(catalogue.TRACEPARENTS_IGNORED)
         counted = 0 if before is None else oom_count(before.oom_kills)
         changes.add(catalogue.OOM_KILLS, labels, max(0, ended.oom_kills - counted))
         changes.raise_to(catalogue.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)
         if ended.job.started_ns is not None and status is not Status.UNKNOWN:
             seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
-            changes.observe(catalogue.RUN_DURATION, (host, workload, status.value), seconds)
+            duration = (host, workload, status.value)
+            changes.observe(catalogue.RUN_DURATION, duration, seconds, _exemplar(judged, seconds))
         if status is Status.UNKNOWN:
             changes.add(catalogue.EXITS_UNOBSERVED, (host,))
         elif ended.recovered:
@@ -85,3 +90,13 @@ class Accounts:
         if code is None:
             return UNKNOWN_CODE
         return str(code) if code <= LAST_LINUX_CODE or self._is_known(code) else OTHER_CODE
+
+
+def _exemplar(judged: JudgedExit, value: float) -> Exemplar | None:
+    return None if judged.trace is None else Exemplar(judged.trace, value, judged.exit.finished_ns)
+
+
+def _is_ignored(judged: JudgedExit) -> bool:
+    """Whether a label names a parent, and nobody can tell which."""
+    trace = judged.trace
+    return trace is not None and bool(judged.exit.job.traceparent) and trace.parent_span_id is None

@@ -139,6 +139,39 @@ ROWS_GIVEN_UP = Metric(
     "Ended jobs that are counted and have no row, since the store was away for too long.",
     kept=True,
 )
+SPANS_PENDING = Metric(
+    "exit_exporter_spans_pending",
+    Kind.GAUGE,
+    "Jobs whose span (signal 'traces') or log records (signal 'logs') wait for the collector.",
+    ("signal",),
+)
+SPANS_EXPORTED = Metric(
+    "exit_exporter_spans_exported_total",
+    Kind.COUNTER,
+    "Jobs whose span or log records the collector has taken.",
+    ("signal",),
+    kept=True,
+)
+SPANS_REJECTED = Metric(
+    "exit_exporter_spans_rejected_total",
+    Kind.COUNTER,
+    "Jobs whose span or log records the collector never will take; the log says which and why.",
+    ("signal",),
+    kept=True,
+)
+SPANS_GIVEN_UP = Metric(
+    "exit_exporter_spans_given_up_total",
+    Kind.COUNTER,
+    "Jobs whose span or log records waited for too long, or with too many, and were forgotten.",
+    ("signal",),
+    kept=True,
+)
+TRACEPARENTS_IGNORED = Metric(
+    "exit_exporter_traceparents_ignored_total",
+    Kind.COUNTER,
+    "Traced jobs whose traceparent label is not one, so that their trace is their own.",
+    kept=True,
+)
 WORKLOADS_FOLDED = Metric(
     "exit_exporter_workloads_folded_total",
     Kind.COUNTER,
@@ -173,6 +206,11 @@ CATALOGUE: tuple[Metric, ...] = (
     STORE_COMMIT,
     EXITS_PENDING,
     ROWS_GIVEN_UP,
+    SPANS_PENDING,
+    SPANS_EXPORTED,
+    SPANS_REJECTED,
+    SPANS_GIVEN_UP,
+    TRACEPARENTS_IGNORED,
     WORKLOADS_FOLDED,
     CATALOGUE_SUCCESS,
     CATALOGUE_TIME,

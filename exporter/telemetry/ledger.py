@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from exporter.model import Trace
 from exporter.telemetry.catalogue import BY_NAME, Metric
 
 # A series is (name, label values). Of a histogram, one for each bucket's own count (with the index
@@ -19,10 +21,20 @@ Key = tuple[str, tuple[str, ...]]
 SUM = "sum"
 
 
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One event that a series has counted, and the span that tells of it."""
+
+    trace: Trace
+    value: float
+    at_ns: int
+
+
 class Changes:
-    """What is to happen to series: amounts to add, or values to set."""
+    """What is to happen to series: amounts to add, or values to set. Exemplars are of the latest event."""
 
     def __init__(self) -> None:
+        self.exemplars: dict[Key, Exemplar] = {}
         self.added: dict[Key, float] = {}
         self.set_to: dict[Key, float] = {}
         self.raised_to: dict[Key, float] = {}
@@ -32,11 +44,19 @@ class Changes:
         key = (metric.name, labels)
         self.added[key] = self.added.get(key, 0) + amount
 
-    def observe(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
+    def observe(
+        self, metric: Metric, labels: tuple[str, ...], value: float, exemplar: Exemplar | None = None
+    ) -> None:
         """Put a value into a histogram."""
         bucket = str(bisect_left(metric.buckets, value))
         for part, amount in ((bucket, 1.0), (SUM, value)):
             self.add(metric, (*labels, part), amount)
+        self.exemplify(metric, (*labels, bucket), exemplar)
+
+    def exemplify(self, metric: Metric, labels: tuple[str, ...], exemplar: Exemplar | None) -> None:
+        """Say which event this is, if it has a span."""
+        if exemplar is not None:
+            self.exemplars[metric.name, labels] = exemplar
 
     def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         """Give a gauge its value."""
@@ -51,6 +71,7 @@ class Changes:
         """The same, to be gone on with."""
         copy = Changes()
         copy.added, copy.set_to, copy.raised_to = dict(self.added), dict(self.set_to), dict(self.raised_to)
+        copy.exemplars = dict(self.exemplars)
         return copy
 
     def outcome(self, values: Mapping[Key, float]) -> dict[Key, float]:
@@ -67,11 +88,17 @@ class Ledger:
         self._lock = threading.Lock()
         self._values: dict[Key, float] = {key: value for key, value in kept.items() if key[0] in BY_NAME}
         self._unsaved: set[Key] = set()
+        self._exemplars: dict[Key, Exemplar] = {}
 
     def snapshot(self) -> dict[Key, float]:
         """Every series and its value, all of one moment."""
         with self._lock:
             return dict(self._values)
+
+    def exemplars(self) -> dict[Key, Exemplar]:
+        """The latest exemplar of each series that has one; none is from before this process."""
+        with self._lock:
+            return dict(self._exemplars)
 
     def value(self, metric: Metric, labels: tuple[str, ...] = ()) -> float:
         """One series' value; 0 where it does not exist."""
@@ -96,7 +123,13 @@ class Ledger:
             values |= changes.outcome(self._values)
         return {key: value for key, value in values.items() if BY_NAME[key[0]].kept}
 
+    def outcome(self, changes: Changes) -> dict[Key, float]:
+        """What ``changes`` alone would make of their series."""
+        with self._lock:
+            return changes.outcome(self._values)
+
     def _apply(self, changes: Changes) -> None:
         outcome = changes.outcome(self._values)
         self._values.update(outcome)
+        self._exemplars.update(changes.exemplars)
         self._unsaved.update(key for key in outcome if BY_NAME[key[0]].kept)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.engines.port import Event, Shadowed, Snapshot
+from exporter.labels import traceparent
 from exporter.model import Job, Kill, OomKill, Remembered, Workload
 from exporter.workload import DEFAULT_ORDER, Source, workload_of
 
@@ -63,6 +65,7 @@ class Container:
     ending: list[Run] = field(default_factory=list)
     last_run: Run | None = None
     workload: Workload | None = None
+    traceparent: str = ""
     restarts: int | None = None
     upcoming: list[Run] = field(default_factory=list)
     strays: list[Kill | OomKill] = field(default_factory=list)
@@ -78,16 +81,19 @@ class Container:
         self.image = event.image or self.image
         self.shadowed = self.shadowed | event.shadowed if event.shadowed else self.shadowed
         if event.labels:
-            self.labels, self.workload = dict(event.labels), None
+            self._label(event.labels)
 
     def learn(self, snapshot: Snapshot) -> None:
         """What an inspection says of it, whatever run it is in."""
         self.name = snapshot.name or self.name
         self.image = snapshot.image or self.image
-        self.labels, self.workload = dict(snapshot.labels), None
+        self._label(snapshot.labels)
         self.created_ns = snapshot.created_ns
         self.memory_limit_bytes = snapshot.memory_limit_bytes
         self.stop_signal = snapshot.stop_signal
+
+    def _label(self, labels: Mapping[str, str]) -> None:
+        self.labels, self.workload, self.traceparent = dict(labels), None, traceparent(labels)
 
     def has_counted(self, started_ns: int) -> bool:
         """Whether the run that started then is on record as ended.
@@ -177,6 +183,7 @@ class Run:
             created_ns=container.created_ns,
             started_ns=self.started_ns,
             memory_limit_bytes=container.memory_limit_bytes,
+            traceparent=container.traceparent,
             restarts=container.restarts,
             kills=tuple(self.kills),
             oom_kills=tuple(self.oom_kills),

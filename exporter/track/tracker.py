@@ -218,6 +218,7 @@ class Tracker:
         if container is None:
             container = self._meet(job.container_id, self._recall(job.container_id))
         container.name, container.image, container.workload = job.name, job.image, job.workload
+        container.traceparent = job.traceparent
         container.created_ns, container.memory_limit_bytes = job.created_ns, job.memory_limit_bytes
         last_end_ns = container.last_end_ns
         run = Run(

@@ -46,7 +46,11 @@ class JobView(View):
     started_at: Time | None
     finished_at: Time | None
     duration_seconds: float | None
+    log_tail: str | None = Field(
+        description="The end of its log; null where it was not asked for, or not had."
+    )
     trace_id: str | None = Field(description="The job's trace; null where none was made.")
+    span_id: str | None = Field(description="The job's span in that trace.")
 
 
 class JobPage(View):
@@ -132,7 +136,9 @@ def job_view(record: JobRecord) -> JobView:
         started_at=rfc3339(job.started_ns),
         finished_at=rfc3339(ended.finished_ns if ended else None),
         duration_seconds=_duration(job.started_ns, ended.finished_ns if ended else None),
-        trace_id=None,
+        log_tail=ended.log_tail if ended else None,
+        trace_id=judged.trace.trace_id if judged and judged.trace else None,
+        span_id=judged.trace.span_id if judged and judged.trace else None,
     )
 
 

@@ -45,11 +45,19 @@ def move(path: Path, direction: Callable[[Config, str], None], revision: str) ->
         direction(configuration(connection), revision)
 
 
-def schema_of(path: Path) -> list[tuple[str, str | None]]:
-    """Give what is in a database, each with the statement that made it; Alembic's own table is left out."""
+def schema_of(path: Path) -> dict[str, object]:
+    """Give the columns of each table and each index; Alembic's own table is left out.
+
+    Not the statements: a column that was added stands elsewhere in them than one that was always there.
+    """
     with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT name, sql FROM sqlite_master WHERE tbl_name != 'alembic_version' ORDER BY name"
-        return connection.execute(query).fetchall()
+        query = "SELECT name, sql FROM sqlite_master WHERE type = ? AND tbl_name != 'alembic_version'"
+        indexes: dict[str, object] = dict(connection.execute(query, ("index",)))
+        tables = [name for name, _ in connection.execute(query, ("table",)).fetchall()]
+        return indexes | {
+            name: connection.execute("SELECT * FROM pragma_table_xinfo(?)", (name,)).fetchall()
+            for name in tables
+        }
 
 
 def revisions() -> list[str]:
@@ -112,7 +120,7 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(database: Path) -
 def test_a_new_database_is_what_all_migrations_make(database: Path, tmp_path: Path) -> None:
     move(database, command.upgrade, "head")
     with opened(tmp_path / "new.db"):
-        assert schema_of(tmp_path / "new.db") == schema_of(database) != []
+        assert schema_of(tmp_path / "new.db") == schema_of(database) != {}
 
 
 def test_a_database_is_made_once_and_opened_as_it_is_from_then_on(

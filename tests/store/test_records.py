@@ -24,6 +24,7 @@ from exporter.model import (
     Remembered,
     Status,
     Termination,
+    Trace,
     Verdict,
     Workload,
 )
@@ -46,7 +47,7 @@ from tests.store.samples import ended, job
 with opened(sys.argv[1]) as store:
     values = {("container_exits_total", ()): 1}
     store.commit(Batch(begun=[job("b")], ended=[ended(job("a"), 137)], values=values))
-    with store._engine.begin() as connection:
+    with store._access.writing() as connection:
         connection.exec_driver_sql("UPDATE series SET value = 2")
         connection.exec_driver_sql("DELETE FROM jobs")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -66,7 +67,9 @@ JOBS = st.builds(
     created_ns=st.none() | TIMES,
     started_ns=st.none() | TIMES,
     memory_limit_bytes=st.none() | TIMES,
+    traceparent=TEXTS,
 )
+TRACES = st.builds(Trace, TEXTS.filter(bool), TEXTS, st.none() | TEXTS)
 ENDS = st.builds(
     JudgedExit,
     st.builds(
@@ -76,6 +79,7 @@ ENDS = st.builds(
         TIMES,
         st.builds(Evidence, notes=st.lists(TEXTS, max_size=3).map(tuple)),
         st.integers(0, 2**31),
+        log_tail=st.none() | TEXTS,
     ),
     st.builds(
         Verdict,
@@ -85,13 +89,14 @@ ENDS = st.builds(
         st.sampled_from(Recovery),
         st.none() | TEXTS,
     ),
+    st.none() | TRACES,
 )
 
 
 def shown(judged: JudgedExit) -> JobRecord:
     """Give an end as it comes back: of its evidence, the sentences are on record."""
     kept = replace(judged.exit, evidence=Evidence(notes=judged.exit.evidence.notes), recovered=False)
-    return JobRecord(kept.job, JudgedExit(kept, judged.verdict))
+    return JobRecord(kept.job, JudgedExit(kept, judged.verdict, judged.trace))
 
 
 def names(records: list[JobRecord]) -> list[str]:

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.labels import KEPT
 from exporter.model import Workload
-from exporter.workload import DEFAULT_ORDER, LABELS, Source, repository, workload_of
+from exporter.workload import DEFAULT_ORDER, Source, repository, workload_of
 
 OWN = {"exit-exporter.workload": "nightly"}
 SWARM = {"com.docker.swarm.service.name": "web_api"}
@@ -79,7 +80,7 @@ def test_a_long_name_is_cut() -> None:
     assert workload_of({"exit-exporter.workload": "x" * 201}, "") == Workload("x" * 200, "unnamed")
 
 
-@given(st.dictionaries(st.sampled_from(LABELS), st.text()), st.text(), st.permutations(DEFAULT_ORDER))
+@given(st.dictionaries(st.sampled_from(KEPT), st.text()), st.text(), st.permutations(DEFAULT_ORDER))
 def test_a_workload_always_has_a_name_and_an_image_of_bounded_length(
     labels: dict[str, str], image: str, order: list[Source]
 ) -> None:

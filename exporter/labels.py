@@ -1,0 +1,18 @@
+"""The labels of a container that mean something here. No other is ever kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WORKLOAD = "exit-exporter.workload"
+SWARM_SERVICE = "com.docker.swarm.service.name"
+COMPOSE_PROJECT = "com.docker.compose.project"
+COMPOSE_SERVICE = "com.docker.compose.service"
+# The span that launched it: the first that is there counts.
+TRACEPARENTS = ("exit-exporter.traceparent", "traceparent")
+KEPT = (WORKLOAD, SWARM_SERVICE, COMPOSE_PROJECT, COMPOSE_SERVICE, *TRACEPARENTS)
+
+
+def traceparent(labels: Mapping[str, str]) -> str:
+    """What the labels say of the span that launched it, unread; empty where they say nothing."""
+    return next((labels[label] for label in TRACEPARENTS if labels.get(label)), "")

@@ -1,0 +1,51 @@
+"""The port to a collector: what is sent to it, and what its answers mean for those who sent it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.tracing.otlp import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """It has taken the request, but for so many items ``rejected`` for good; ``message`` says why."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Something in the request will never be taken."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """It could not be told, or did not understand who told it; the request itself may be good.
+
+    ``retry_seconds`` is how long it asks to be left alone; None where it does not say.
+    """
+
+    cause: str
+    retry_seconds: float | None = None
+
+
+Answer = Accepted | Refused | Unavailable
+
+
+class Collector(Protocol):
+    """One way to one collector. A call lasts for no longer than the target's seconds."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people; without secrets."""
+
+    def send(self, request: Request) -> Answer:
+        """Tell it; whatever goes wrong is an answer too."""
+
+    def close(self) -> None:
+        """Let go of connections, also of one that another thread waits on."""

@@ -1,0 +1,74 @@
+"""The tracing side put together: which signals are sent where, and what each says of a job."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import structlog
+
+from exporter import __version__
+from exporter.model import Signal
+from exporter.settings import Events, Jobs, Traces
+from exporter.store import Store
+from exporter.telemetry.ledger import Ledger
+from exporter.tracing.collector import Collector
+from exporter.tracing.delivery import Delivery, Patience
+from exporter.tracing.environment import Exporting, Protocol, Target, TracingError
+from exporter.tracing.http import HttpCollector
+from exporter.tracing.otlp import Form, LogRecords, Spans
+
+log = structlog.get_logger(__name__)
+
+
+def wanted(settings: Traces, exporting: Exporting) -> frozenset[Signal]:
+    """The signals that are sent of every traced job from now on. Raises TracingError."""
+    if settings.jobs is Jobs.NONE or not exporting.targets:
+        return frozenset()
+    if settings.events is Events.SPANS:
+        return frozenset(exporting.targets) & {Signal.TRACES}
+    if Signal.LOGS not in exporting.targets:
+        raise TracingError(
+            f"traces.events is {settings.events}, and logs go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT or "
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
+        )
+    return frozenset(exporting.targets)
+
+
+def deliveries(settings: Traces, exporting: Exporting, store: Store, ledger: Ledger) -> tuple[Delivery, ...]:
+    """One for each signal that is wanted or has been posted before. Raises TracingError and StoreError."""
+    store.outbox.reopen()
+    left = {signal for signal in Signal if store.outbox.count(signal)}
+    for signal in left - set(exporting.targets):
+        log.warning("what waits to be sent stays: no endpoint says where to", signal=signal.value)
+    patience = Patience(letters=settings.outbox_limit, age=settings.outbox_age)
+    return tuple(
+        Delivery(
+            _form(signal, settings, exporting, store), _collector(target), store.outbox, ledger, patience
+        )
+        for signal, target in exporting.targets.items()
+        if signal in wanted(settings, exporting) | left
+    )
+
+
+def _form(signal: Signal, settings: Traces, exporting: Exporting, store: Store) -> Form:
+    resource = {
+        "service.version": __version__,
+        "service.instance.id": store.instance_id,
+        **exporting.resource,
+    }
+    if signal is Signal.LOGS:
+        return LogRecords(resource, exporting.limits)
+    return Spans(resource, exporting.limits, with_events=settings.events is not Events.LOGS)
+
+
+def _collector(target: Target) -> Collector:
+    if target.protocol is Protocol.HTTP:
+        return HttpCollector(target)
+    if find_spec("grpc") is None:
+        raise TracingError(
+            "OTEL_EXPORTER_OTLP_PROTOCOL=grpc needs the extra: pip install 'exit-exporter[grpc]'"
+        )
+    # It costs 13 MB: only who asks for it bears them.
+    from exporter.tracing.grpc import GrpcCollector  # noqa: PLC0415
+
+    return GrpcCollector(target)

@@ -1,0 +1,81 @@
+"""A collector over gRPC; comes with the extra ``grpc``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+
+from exporter import __version__
+from exporter.model import Signal
+from exporter.tracing import otlp
+from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
+from exporter.tracing.environment import Compression, Target, TracingError
+from exporter.tracing.otlp import Request
+
+_MAX_SAID = 200
+# What these find wrong is the request itself.
+_REQUEST_IS_BAD = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION})
+_COMPRESSION = {
+    Compression.NONE: grpc.Compression.NoCompression,
+    Compression.GZIP: grpc.Compression.Gzip,
+    Compression.DEFLATE: grpc.Compression.Deflate,
+}
+_STUBS: Mapping[Signal, Callable[[grpc.Channel], TraceServiceStub | LogsServiceStub]] = {
+    Signal.TRACES: TraceServiceStub,
+    Signal.LOGS: LogsServiceStub,
+}
+
+
+class GrpcCollector:
+    """One channel, which connects when it is used and again after it was lost."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        options = (("grpc.primary_user_agent", f"exit-exporter/{__version__}"),)
+        compression = _COMPRESSION[target.compression]
+        if target.secure:
+            self._channel = grpc.secure_channel(target.url, _credentials(target), options, compression)
+        else:
+            self._channel = grpc.insecure_channel(target.url, options, compression)
+
+    @property
+    def address(self) -> str:
+        """Its target."""
+        return self._target.url
+
+    def send(self, request: Request) -> Answer:
+        """Call it."""
+        stub = _STUBS[request.signal](self._channel)
+        try:
+            answer = stub.Export(request.message, timeout=self._target.seconds, metadata=self._target.headers)
+        except grpc.RpcError as error:
+            return self._failed(error)
+        response = otlp.read(request.signal, answer.SerializeToString())
+        return Accepted(max(0, response.rejected), response.message[:_MAX_SAID])
+
+    def close(self) -> None:
+        """End the channel, and whatever waits on it."""
+        self._channel.close()
+
+    def _failed(self, error: grpc.RpcError) -> Answer:
+        code, details = error.code(), str(error.details() or "")[:_MAX_SAID]
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return Unavailable(f"no answer within {self._target.seconds:g} s")
+        cause = f"gRPC {code.name}: {details}"
+        return Refused(cause) if code in _REQUEST_IS_BAD else Unavailable(cause)
+
+
+def _credentials(target: Target) -> grpc.ChannelCredentials:
+    certificate, key = target.client or (None, None)
+    return grpc.ssl_channel_credentials(_bytes(target.certificate), _bytes(key), _bytes(certificate))
+
+
+def _bytes(path: str | None) -> bytes | None:
+    try:
+        return None if path is None else Path(path).read_bytes()
+    except OSError as error:
+        raise TracingError(f"{path}: {error.strerror}") from error

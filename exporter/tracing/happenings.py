@@ -1,0 +1,67 @@
+"""What has happened in a job, in the order of its time: the events of its span, or log records. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from exporter.evidence import distinct, signal_name
+from exporter.model import JudgedExit, Status
+
+Value = str | int | tuple[str, ...]
+
+
+class Severity(IntEnum):
+    """How bad it is, as OpenTelemetry numbers it."""
+
+    INFO = 9
+    WARN = 13
+    ERROR = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that happened; ``name`` is of a closed set."""
+
+    name: str
+    at_ns: int
+    attributes: Mapping[str, Value]
+    severity: Severity = Severity.INFO
+
+
+def happenings(judged: JudgedExit) -> list[Happening]:
+    """All of them, each at its own time; the end comes last of those at one time."""
+    ends = [*_start(judged), _exit(judged)]
+    return sorted([*ends, *_oom_kills(judged), *_kills(judged)], key=lambda one: (one.at_ns, one is ends[-1]))
+
+
+def _start(judged: JudgedExit) -> Iterator[Happening]:
+    started_ns = judged.exit.job.started_ns
+    if started_ns is not None:
+        yield Happening("container.start", started_ns, {})
+
+
+def _oom_kills(judged: JudgedExit) -> Iterator[Happening]:
+    for kill in distinct(judged.exit.job.oom_kills):
+        # Of one of which only the fact is known, the end is the latest that it can have been.
+        at_ns = judged.exit.finished_ns if kill.at_ns is None else kill.at_ns
+        witness = {"exit_exporter.witness": kill.witness.name.lower()}
+        yield Happening("container.oom", at_ns, witness, Severity.WARN)
+
+
+def _kills(judged: JudgedExit) -> Iterator[Happening]:
+    for kill in judged.exit.job.kills:
+        signal: dict[str, Value] = {"exit_exporter.signal.name": signal_name(kill.signal)}
+        if kill.signal is not None:
+            signal["exit_exporter.signal.number"] = kill.signal
+        yield Happening("container.kill", kill.at_ns, signal)
+
+
+def _exit(judged: JudgedExit) -> Happening:
+    ended, verdict = judged.exit, judged.verdict
+    attributes: dict[str, Value] = {"exit_exporter.reason": verdict.reason}
+    if ended.code is not None:
+        attributes["process.exit.code"] = ended.code
+    severity = Severity.ERROR if verdict.status is Status.FAILED else Severity.INFO
+    return Happening("container.exit", ended.finished_ns, attributes, severity)

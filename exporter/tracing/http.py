@@ -1,0 +1,159 @@
+"""A collector over HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import requests
+from google.protobuf.message import DecodeError
+from urllib3.exceptions import HTTPError
+
+from exporter import __version__
+from exporter.causes import innermost, said
+from exporter.model import Signal
+from exporter.tracing import otlp
+from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
+from exporter.tracing.environment import Compression, Target
+from exporter.tracing.otlp import Request, Response
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+# What a collector has to say is short; nobody's mistake may fill our memory.
+_MAX_BODY = 64 << 10
+_MAX_SAID = 200
+# What these find wrong is the request itself. Of other 4xx, a token or a path is: once that is mended, the
+# same request is taken.
+_REQUEST_IS_BAD = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+)
+_COMPRESS: Mapping[Compression, Callable[[bytes], bytes]] = {
+    Compression.NONE: bytes,
+    Compression.GZIP: gzip.compress,
+    Compression.DEFLATE: zlib.compress,
+}
+
+
+class HttpCollector:
+    """One URL; connections are kept and used again."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._session = requests.Session()
+        self._session.verify = target.certificate or True
+        self._session.cert = target.client
+        self._session.headers.update(
+            {
+                "Content-Type": PROTOBUF,
+                "User-Agent": f"exit-exporter/{__version__}",
+                **(
+                    {} if target.compression is Compression.NONE else {"Content-Encoding": target.compression}
+                ),
+                **dict(target.headers),
+            }
+        )
+
+    @property
+    def address(self) -> str:
+        """The URL, without a password that may stand in it."""
+        parts = urlsplit(self._target.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+    def send(self, request: Request) -> Answer:
+        """Post it."""
+        body = _COMPRESS[self._target.compression](request.message.SerializeToString())
+        deadline = time.monotonic() + self._target.seconds
+        try:
+            with self._session.post(
+                self._target.url, body, timeout=self._target.seconds, allow_redirects=False, stream=True
+            ) as response:
+                return _answer(request.signal, response, _read(response, deadline))
+        except (requests.RequestException, HTTPError, OSError) as error:
+            return Unavailable(self._cause(error))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
+    def _cause(self, error: Exception) -> str:
+        if isinstance(error, (requests.Timeout, TimeoutError)):
+            return f"no answer within {self._target.seconds:g} s"
+        return said(innermost(error))
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The body, or as much of it as anybody needs. Raises TimeoutError where it only trickles."""
+    body = b""
+    while len(body) < _MAX_BODY and (chunk := response.raw.read1(_MAX_BODY, decode_content=True)):
+        body += chunk
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return body
+
+
+def _answer(signal: Signal, response: requests.Response, body: bytes) -> Answer:
+    status = response.status_code
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return _accepted(signal, response, body)
+    if status < HTTPStatus.BAD_REQUEST:
+        location = response.headers.get("Location", "nowhere")
+        return Unavailable(f"HTTP {status}: redirects to {location[:_MAX_SAID]}; make that the endpoint")
+    cause = f"HTTP {status}: {_text(response, body)}"
+    if status in _REQUEST_IS_BAD:
+        return Refused(cause)
+    return Unavailable(cause, _retry_seconds(response.headers.get("Retry-After", "")))
+
+
+def _accepted(signal: Signal, response: requests.Response, body: bytes) -> Answer:
+    """What a 2xx is worth: a proxy's page that says welcome has taken nothing."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    try:
+        if not body:
+            return Accepted()
+        if kind == JSON:
+            return _weighed(_read_json(json.loads(body)))
+        if kind in {PROTOBUF, ""}:
+            return _weighed(otlp.read(signal, body))
+    except (ValueError, TypeError, AttributeError, DecodeError):
+        return Unavailable(f"HTTP {response.status_code} with an answer that is no OTLP; is it a collector?")
+    return Unavailable(f"HTTP {response.status_code} with {kind}, which is no OTLP; is it a collector?")
+
+
+def _read_json(document: object) -> Response:
+    """The JSON form, which some collectors answer whatever they were asked in."""
+    if not isinstance(document, dict):
+        raise TypeError("not an object")
+    partial = document.get("partialSuccess") or {}
+    rejected = partial.get("rejectedSpans") or partial.get("rejectedLogRecords") or 0
+    return Response(int(rejected), str(partial.get("errorMessage") or ""))
+
+
+def _weighed(response: Response) -> Accepted:
+    return Accepted(max(0, response.rejected), response.message[:_MAX_SAID])
+
+
+def _text(response: requests.Response, body: bytes) -> str:
+    """What it says of itself; most say it in their own form, some in OTLP's."""
+    text = body[:_MAX_SAID].decode(errors="replace")
+    plain = "".join(character if character.isprintable() else " " for character in text).strip()
+    return plain or str(response.reason)
+
+
+def _retry_seconds(text: str) -> float | None:
+    """Retry-After: seconds, or a date."""
+    try:
+        return max(0.0, float(int(text)))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
