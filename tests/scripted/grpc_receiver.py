@@ -1,0 +1,173 @@
+"""An OTLP/gRPC receiver that keeps what it accepts, and replies what a test tells it to reply."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
+    LogsServiceServicer,
+    add_LogsServiceServicer_to_server,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+
+from tests.scripted.receiver import LOOPBACK, Batch, ReceivedRequest, ScriptedReceiver, logs, traces
+
+TRACES_PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+LOGS_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+WORKERS = 32
+"""How many requests can hang before others wait behind them."""
+
+
+@dataclass(frozen=True)
+class GrpcReply:
+    """A reply, and whether what was sent is kept: all of it but the first `rejected`."""
+
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    message: str = ""
+    keep: bool = False
+    rejected: int = 0
+    retry_after: float | None = None
+    hangs: bool = False
+    afterwards: "GrpcReply | None" = None
+
+
+OK = GrpcReply(keep=True)
+"""All is accepted."""
+
+
+def status(
+    code: grpc.StatusCode,
+    message: str = "scripted failure",
+    *,
+    retry_after: float | None = None,
+    keep: bool = False,
+) -> GrpcReply:
+    """Reply with a status, perhaps with a RetryInfo of so many seconds; nothing is kept unless told."""
+    return GrpcReply(code, message, keep=keep, retry_after=retry_after)
+
+
+def partial(rejected: int, message: str) -> GrpcReply:
+    """Keep all but the first so many, and say so in a `partial_success`; 0 with a message is a warning."""
+    return GrpcReply(message=message, keep=True, rejected=rejected)
+
+
+def hang(afterwards: GrpcReply = OK) -> GrpcReply:
+    """Do nothing until `release()`, then reply this; a client that has given up by then gets nothing kept."""
+    return GrpcReply(hangs=True, afterwards=afterwards)
+
+
+class GrpcReceiver(ScriptedReceiver[GrpcReply]):
+    """An OTLP/gRPC receiver without TLS that runs between `with` and its end."""
+
+    def __init__(self, *, port: int = 0) -> None:
+        """Choose a port, 0 for any that is free."""
+        super().__init__(OK)
+        self._server: grpc.Server | None = None
+        self._held = held_port(port)
+        self._port: int = self._held.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """Where it is asked; the same from start to start."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    def start(self) -> None:
+        """Listen."""
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="scripted-grpc-receiver")
+        self._server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
+        add_TraceServiceServicer_to_server(Traces(self), self._server)  # type: ignore[no-untyped-call]
+        add_LogsServiceServicer_to_server(Logs(self), self._server)  # type: ignore[no-untyped-call]
+        self._held.close()
+        self._server.add_insecure_port(f"{LOOPBACK}:{self._port}")
+        self._server.start()
+
+    def stop(self) -> None:
+        """End every connection and refuse new ones; what was received and the script stay."""
+        self.close()
+        # Bound without listening, a port refuses connections and is given to nobody else.
+        self._held = held_port(self._port)
+
+    def close(self) -> None:
+        """Stop, and give the port away."""
+        self._held.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop(0).wait()
+
+    def answer(self, path: str, batch: Batch, size: int, context: grpc.ServicerContext) -> GrpcReply:
+        """Keep as the script says and give the reply; raise where it is a status other than OK."""
+        headers = {name: str(content) for name, content in context.invocation_metadata()}
+        self.note(ReceivedRequest("POST", path, headers, len(batch.spans), len(batch.records), size))
+        reply = self.next_reply(batch)
+        if reply.hangs:
+            reply = self._later(reply.afterwards or OK, context)
+        if reply.keep:
+            self.keep(batch, reply.rejected)
+        if reply.code is not grpc.StatusCode.OK:
+            refuse(reply, context)
+        return reply
+
+    def _later(self, afterwards: GrpcReply, context: grpc.ServicerContext) -> GrpcReply:
+        if self.gate.passed(lambda: not context.is_active()):
+            return afterwards
+        return status(grpc.StatusCode.UNAVAILABLE, "hung up")
+
+
+class Traces(TraceServiceServicer):
+    """The service for spans."""
+
+    def __init__(self, receiver: GrpcReceiver) -> None:
+        self._receiver = receiver
+
+    def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's word
+        """Answer a request."""
+        reply = self._receiver.answer(TRACES_PATH, traces(request), request.ByteSize(), context)
+        response = ExportTraceServiceResponse()
+        if reply.rejected or reply.message:
+            response.partial_success.rejected_spans = reply.rejected
+            response.partial_success.error_message = reply.message
+        return response
+
+
+class Logs(LogsServiceServicer):
+    """The service for log records."""
+
+    def __init__(self, receiver: GrpcReceiver) -> None:
+        self._receiver = receiver
+
+    def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's word
+        """Answer a request."""
+        reply = self._receiver.answer(LOGS_PATH, logs(request), request.ByteSize(), context)
+        response = ExportLogsServiceResponse()
+        if reply.rejected or reply.message:
+            response.partial_success.rejected_log_records = reply.rejected
+            response.partial_success.error_message = reply.message
+        return response
+
+
+def refuse(reply: GrpcReply, context: grpc.ServicerContext) -> None:
+    """End the request with a status, and with when to come again if the reply says it."""
+    if reply.retry_after is not None:
+        again = RetryInfo()
+        again.retry_delay.FromNanoseconds(round(reply.retry_after * 1e9))
+        details = Status(code=reply.code.value[0], message=reply.message)
+        details.details.add().Pack(again)
+        context.set_trailing_metadata((("grpc-status-details-bin", details.SerializeToString()),))
+    context.abort(reply.code, reply.message)
+
+
+def held_port(port: int) -> socket.socket:
+    """Bind a port without listening, 0 for any that is free."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((LOOPBACK, port))
+    return holder
