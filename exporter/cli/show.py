@@ -41,6 +41,8 @@ def _sheet(job: Job, meaning: dict[str, Any] | None) -> RenderableType:
     parts: list[RenderableType] = [facts]
     if job["evidence"]:
         parts += [Text("\nEvidence", "bold"), _list(job["evidence"])]
+    if job["log_tail"]:
+        parts += [Text("\nEnd of its log", "bold"), Padding(Text(job["log_tail"]), (0, 0, 0, 2))]
     if meaning is not None:
         parts += [Text(f"\n{meaning['reason']}", "bold"), Padding(Text(meaning["meaning"]), (0, 0, 0, 2))]
         if job["status"] == "failed" and meaning["causes"]:
@@ -69,6 +71,7 @@ def _facts(job: Job) -> list[tuple[str, Text]]:
         ("Finished", job["finished_at"] and f"{job['finished_at']}  ({ago(job['finished_at'])})"),
         ("Ran", length(job)),
         ("Trace", job["trace_id"]),
+        ("Span", job["span_id"]),
     ]
     return [(name, value if isinstance(value, Text) else Text(value)) for name, value in facts if value]
 

@@ -5,6 +5,7 @@ After a change that is meant: `python -m tests.cli.outputs`, and read what git s
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ from unittest.mock import patch
 
 from exporter.model import Workload
 from exporter.store import Batch
+from exporter.tracing.identity import trace_of
 from tests.cli.command import at_terminal, invoke, run
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.web.served import Served
@@ -20,6 +22,8 @@ GOLDEN = Path(__file__).with_name("golden")
 NIGHT = Workload("night/report", "report")
 LONG_AGO_NS = 978_307_200 * SECOND_NS
 """2001-01-01T00:00:00Z."""
+
+TAIL = "epoch 3: loss 0.1\n[bold]no markup[/] :smile: " + 5 * "a long line " + "\nKilled"
 
 Output = Callable[[str], str]
 
@@ -35,12 +39,13 @@ class TwoHoursLater(datetime):
 
 def fill(served: Served) -> None:
     """Record a job of every kind; the newest is the first one here."""
+    starved = job("a", name="gentle-stingray-1", began_ns=BEGAN_NS + 6)
     stopped = job("c", name="stopped", attempt=3, instance="node-2", began_ns=BEGAN_NS + 4)
     served.store.commit(
         Batch(
             begun=[job("b", name="[bold]odd[/] :smile:", began_ns=BEGAN_NS + 5, memory_limit_bytes=None)],
             ended=[
-                ended(job("a", name="gentle-stingray-1", began_ns=BEGAN_NS + 6), 137, OOM, oom_kills=1),
+                replace(ended(starved, 137, OOM, oom_kills=1, log_tail=TAIL), trace=trace_of(starved)),
                 ended(stopped, 143, STOPPED),
                 ended(job("d", name="mistyped", began_ns=BEGAN_NS + 3, started_ns=None), 127, NOT_STARTED),
                 ended(job("e", name="nightly", began_ns=BEGAN_NS + 2, workload=NIGHT), 0),

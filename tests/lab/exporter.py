@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,16 +19,26 @@ from tests.lab.wait import wait_until
 DEFAULT_PORT = 10137
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 20.0
-SETTINGS_PREFIX = "EXIT_EXPORTER_"
+SETTINGS_PREFIXES = ("EXIT_EXPORTER_", "OTEL_")
 
 
 class ExporterProcess:
     """A running `exit-exporter serve`; as a context manager it is ready on entry and ended on exit."""
 
     def __init__(
-        self, engine_url: str, directory: Path, *, port: int = 0, arguments: Sequence[str] = ()
+        self,
+        engine_url: str,
+        directory: Path,
+        *,
+        port: int = 0,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Choose what to watch and where its store and log lie; port 0 is any that is free."""
+        """Choose what to watch and where its store and log lie; port 0 is any that is free.
+
+        `environment` has variables beside those of this process.
+        """
+        self._environment = dict(environment or {})
         self._engine_url = engine_url
         self._directory = directory
         self._port = port or free_port()
@@ -81,7 +91,9 @@ class ExporterProcess:
         command = [sys.executable, "-m", "exporter", "serve", "--docker.host", self._engine_url]
         command += ["--web.listen-address", self.url.removeprefix("http://")]
         command += ["--storage.url", self.storage_url, *self._arguments]
-        self._process = LoggedProcess(command, self.log_path, environment=clean_environment())
+        self._process = LoggedProcess(
+            command, self.log_path, environment=clean_environment() | self._environment
+        )
 
     def await_ready(self) -> None:
         """Wait until `/-/ready` says so; raise `LabError` with what it said last and its log."""
@@ -139,7 +151,7 @@ class ExporterProcess:
 
 def clean_environment() -> dict[str, str]:
     """Return the environment without settings of the exporter: the arguments alone shall count."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIX)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIXES)}
 
 
 def free_port(wanted: int = 0) -> int:

@@ -9,6 +9,7 @@ from exporter.model import Evidence, Job, JudgedExit, Verdict, Workload
 from exporter.telemetry import catalogue
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.ledger import Changes, Ledger
+from exporter.tracing.identity import trace_of
 from tests.store.samples import NOT_STARTED, OOM, STOPPED, ended, job
 
 ENGINE = "unix:///var/run/docker.sock"
@@ -26,9 +27,10 @@ def foreseen(begun: Job) -> list[tuple[int, Verdict]]:
 
 
 def exits() -> list[JudgedExit]:
-    """Give an end of each kind; the last two are of one workload too many."""
+    """Give an end of each kind, the first with a span; the last two are of one workload too many."""
+    launched = job("a", traceparent="no traceparent")
     return [
-        ended(job("a"), 137, OOM, oom_kills=2),
+        replace(ended(launched, 137, OOM, oom_kills=2), trace=trace_of(launched)),
         ended(job("c", workload=NIGHT), 0),
         ended(job("d", workload=NIGHT, started_ns=None), 127, NOT_STARTED),
         ended(job("e", workload=NIGHT), None, recovered=True),
@@ -42,7 +44,7 @@ def exits() -> list[JudgedExit]:
 def ledger() -> Ledger:
     """Give the ledger in which all of it is published."""
     accounts, changes = Accounts(MAX_WORKLOADS, reasons.builtin().knows), Changes()
-    begun = [job("a"), job("b", instance="node-2")]
+    begun = [exits()[0].exit.job, job("b", instance="node-2")]
     for each in begun:
         accounts.begun(each, foreseen(each), changes)
     for judged in exits():
@@ -62,6 +64,10 @@ def tell_of_itself(changes: Changes) -> None:
     changes.add(catalogue.ENGINE_RECONNECTS, (ENGINE,), 2)
     changes.add(catalogue.EVENT_GAPS, (ENGINE,), 3)
     changes.add(catalogue.STORE_ERRORS, (), 0)
+    changes.set(catalogue.SPANS_PENDING, ("traces",), 12)
+    for metric, count in ((catalogue.SPANS_EXPORTED, 5_000), (catalogue.SPANS_REJECTED, 1)):
+        changes.add(metric, ("traces",), count)
+    changes.add(catalogue.SPANS_GIVEN_UP, ("logs",), 7)
     for seconds in (0.001, 0.0011, 0.75, 60):
         changes.observe(catalogue.STORE_COMMIT, (), seconds)
     changes.set(catalogue.CATALOGUE_SUCCESS, (), 1)

@@ -25,8 +25,7 @@ from tests.telemetry.scene import exits, ledger, without_names
 GOLDEN = Path(__file__).with_name("golden")
 TEXT, OPENMETRICS = "text/plain", "application/openmetrics-text; version=1.0.0"
 PARSERS: dict[str, Callable[[str], Iterable[Family]]] = {TEXT: parse_text, OPENMETRICS: parse_openmetrics}
-ENGINE, HOST, WORKLOAD = {"engine"}, {"host"}, {"host", "workload"}
-# Of the design's list, all but the traces', which come with the traces.
+ENGINE, HOST, SIGNAL, WORKLOAD = {"engine"}, {"host"}, {"signal"}, {"host", "workload"}
 DESIGNED = {
     "container_exits_total": WORKLOAD | {"image", "status", "code", "reason"},
     "container_oom_kills_total": WORKLOAD | {"image"},
@@ -44,6 +43,11 @@ DESIGNED = {
     "exit_exporter_store_commit_seconds": set(),
     "exit_exporter_exits_pending": set(),
     "exit_exporter_rows_given_up_total": set(),
+    "exit_exporter_spans_pending": SIGNAL,
+    "exit_exporter_spans_exported_total": SIGNAL,
+    "exit_exporter_spans_rejected_total": SIGNAL,
+    "exit_exporter_spans_given_up_total": SIGNAL,
+    "exit_exporter_traceparents_ignored_total": set(),
     "exit_exporter_workloads_folded_total": set(),
     "exit_exporter_catalogue_reload_success": set(),
     "exit_exporter_catalogue_reload_timestamp_seconds": set(),
