@@ -19,10 +19,11 @@ from exporter.documents import DocumentError
 from exporter.engines.docker import DockerEngine, resolve
 from exporter.engines.port import EngineError
 from exporter.health import Health
+from exporter.log_tail import LogTail
 from exporter.model import Signal
 from exporter.pipeline import Books, Judging, Pipeline, Tracing
 from exporter.retention import Retention
-from exporter.settings import Settings
+from exporter.settings import Settings, Tail
 from exporter.store import Store, StoreError
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
@@ -95,7 +96,10 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         traced, deliveries = _tracing(settings, environment, store, ledger)
     except (DocumentError, EngineError, ListenError, StoreError, TracingError) as error:
         raise StartError(str(error)) from error
-    watches = tuple(Watch(engine, inbox, cursor=cursors.get(engine.address)) for engine in engines)
+    tail = _log_tail(settings.tail)
+    watches = tuple(
+        Watch(engine, inbox, cursor=cursors.get(engine.address), log_tail=tail) for engine in engines
+    )
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
     accounts = Accounts(settings.workload.limit, words.knows, kept)
@@ -153,6 +157,10 @@ def _judging(settings: Settings, words: Words, pruned_ns: int, addresses: frozen
         )
 
     return Judging(words, rules, settings.exits.assume_oom, addresses)
+
+
+def _log_tail(settings: Tail) -> LogTail | None:
+    return LogTail(settings.lines, settings.bytes, settings.redact) if settings.lines else None
 
 
 def _tracing(

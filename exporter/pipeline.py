@@ -19,7 +19,7 @@ import structlog
 from exporter.classify import classify
 from exporter.engines.port import Happening, KernelKills, Lapse, Listed
 from exporter.health import Health
-from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Signal, Trace, Verdict
+from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Signal, Status, Trace, Verdict
 from exporter.store import Batch, Store, StoreError
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
@@ -277,7 +277,7 @@ class Pipeline:
                 if content.event.happening is Happening.OOM:
                     self._explain_elsewhere(address, content.event.at_ns)
             case Inspected():
-                tracker.inspected(content.container_id, content.snapshot, content.asked_ns)
+                tracker.inspected(content.container_id, content.snapshot, content.asked_ns, content.log_tail)
             case KernelKills():
                 tracker.kernel(content)
             case Read():
@@ -311,7 +311,9 @@ class Pipeline:
         else:
             verdict = self._verdict(outcome)
             trace = self._judging.tracing.trace(outcome.job, verdict)
-            self._pending.ended.append(JudgedExit(outcome, verdict, trace))
+            # What did not fail keeps its log to itself.
+            kept = outcome if verdict.status is Status.FAILED else replace(outcome, log_tail=None)
+            self._pending.ended.append(JudgedExit(kept, verdict, trace))
 
     def _verdict(self, ended: Exit) -> Verdict:
         return classify(

@@ -245,7 +245,7 @@ class Tail(_Group):
     )
     bytes: int = Field(default=4096, ge=1, le=1 << 20, description="No more than so many bytes of them.")
     redact: Pattern = Field(
-        default=None, description="Regular expression; what it matches in a line is replaced by [redacted]."
+        default=None, description="Regular expression; what it matches in them is replaced by [redacted]."
     )
 
 

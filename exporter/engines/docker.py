@@ -1,7 +1,7 @@
 """The adapter for a Docker Engine (and what speaks its API), over the transports of the docker SDK.
 
-Only GET requests are made: ``/_ping``, ``/version``, ``/info``, ``/events``, ``/containers/json``
-and ``/containers/{id}/json``.
+Only GET requests are made: ``/_ping``, ``/version``, ``/info``, ``/events``, ``/containers/json``,
+``/containers/{id}/json``, and where it is asked for ``/containers/{id}/logs``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import os
 import shutil
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import RemoteDisconnected
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import requests
@@ -43,6 +43,8 @@ except ImportError:
         """Never raised: paramiko comes with the extra 'ssh'."""
 
 
+Answer = TypeVar("Answer")
+
 CONTEXT_PREFIX = "context:"
 _SCHEMES = ("unix://", "tcp://", "ssh://", "http://", "https://", "npipe://")
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
@@ -52,6 +54,8 @@ SSH_REQUESTS = 8
 _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 CALL_SECONDS = 10
 MAX_LINE_BYTES = 16 << 20
+# Of a log of longer lines, fewer are read.
+MAX_LOG_BYTES = 2 << 20
 _CHUNK_BYTES = 1 << 16
 # An engine remembers 256 events, all types together. Those that happen while it is asked are not in the
 # answer, since they are later than what was asked for: with so many in it, there may have been older ones.
@@ -169,6 +173,21 @@ class DockerEngine:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
 
+    def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> str | None:
+        """The last lines that a container wrote in a span of time; None where the engine has none."""
+        while lines:
+            span = {"since": messages.seconds(since_ns), "until": messages.seconds(until_ns)}
+            asked = {"stdout": 1, "stderr": 1, "tail": lines}
+            path = f"/containers/{container_id}/logs?{urlencode(asked | span)}"
+            status, body = self._read(path)
+            if status != HTTPStatus.OK:
+                # It is gone, or its log goes where the engine cannot read it.
+                return None
+            if body is not None:
+                return messages.log_text(body)
+            lines //= 2
+        return None
+
     def close(self) -> None:
         """Let go of the connections; the next call makes new ones."""
         client, self._client = self._client, None
@@ -182,10 +201,16 @@ class DockerEngine:
             raise EngineError(f"{path}: not JSON; is this a Docker Engine?") from error
 
     def _ask(self, path: str) -> BaseHTTPResponse:
+        return self._in_turn(lambda client: client.ask(path))
+
+    def _read(self, path: str) -> tuple[int, bytes | None]:
+        return self._in_turn(lambda client: client.read(path, MAX_LOG_BYTES))
+
+    def _in_turn(self, ask: Callable[[Client], Answer]) -> Answer:
         try:
             client = self._connected()
             with self._turns:
-                return client.ask(path)
+                return ask(client)
         except _FAILURES as error:
             raise EngineError(self._cause(error)) from error
 

@@ -38,6 +38,19 @@ class Client(docker.APIClient):
         pool, base, seconds = self._line
         return pool.urlopen("GET", base + path, headers=_HEADERS, retries=False, timeout=seconds)
 
+    def read(self, path: str, most: int) -> tuple[int, bytes | None]:
+        """Status and body of the answer to a GET; None in place of a body of more than ``most`` bytes."""
+        pool, base, seconds = self._line
+        response = pool.urlopen(
+            "GET", base + path, headers=_HEADERS, retries=False, timeout=seconds, preload_content=False
+        )
+        body = response.read(most + 1)
+        if len(body) > most:
+            response.close()
+            return response.status, None
+        response.release_conn()
+        return response.status, body
+
     @cached_property
     def _line(self) -> tuple[HTTPConnectionPool, str, float]:
         """The pool that a request through the session would take, how its paths begin, and its patience."""

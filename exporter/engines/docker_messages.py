@@ -44,6 +44,8 @@ _NETWORK_ACTIONS = {
     "connect": Happening.START_ATTEMPT,
     "disconnect": Happening.START_ATTEMPT_OVER,
 }
+_FRAME_HEADER, _FRAME_SIZE = 8, 4
+_STREAMS = (b"\x00\0\0\0", b"\x01\0\0\0", b"\x02\0\0\0")
 ACTIONS = (*_CONTAINER_ACTIONS, *_NETWORK_ACTIONS)
 MALFORMED = Event(Happening.MALFORMED)
 OTHER = Event(Happening.OTHER)
@@ -111,6 +113,24 @@ def info(message: Mapping[str, Any]) -> EngineInfo:
 def clean(value: object) -> str:
     """Text that metrics, JSON and a terminal can bear: no control characters, no surrogates."""
     return _ERASE.sub("\ufffd", str(value)[:MAX_TEXT])
+
+
+def log_text(body: bytes) -> str:
+    """A log as it was written: out of its frames, where it has any.
+
+    Without a terminal, each piece has a header: its stream, three zeros, its length. A terminal's log is as
+    it is; that a text looks like frames to its very end, its first bytes would have to intend.
+    """
+    pieces, position = [], 0
+    while position < len(body):
+        stream, size = body[position : position + 4], body[position + 4 : position + _FRAME_HEADER]
+        end = position + _FRAME_HEADER + int.from_bytes(size, "big")
+        if stream not in _STREAMS or len(size) < _FRAME_SIZE or end > len(body):
+            pieces = [body]
+            break
+        pieces.append(body[position + _FRAME_HEADER : end])
+        position = end
+    return b"".join(pieces).decode(errors="replace")
 
 
 def nanoseconds(text: object) -> int | None:

@@ -185,5 +185,8 @@ class Engine(Protocol):
     def inspect(self, container_id: str) -> Snapshot | None:
         """How a container stands; None where the engine no longer has it."""
 
+    def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> str | None:
+        """The last lines that a container wrote in that span of time; None where there is no log."""
+
     def close(self) -> None:
         """Let go of connections; the next call makes new ones."""

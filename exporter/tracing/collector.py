@@ -27,11 +27,13 @@ class Refused:
 class Unavailable:
     """It could not be told, or did not understand who told it; the request itself may be good.
 
-    ``retry_seconds`` is how long it asks to be left alone; None where it does not say.
+    ``retry_seconds`` is how long it asks to be left alone; None where it does not say. ``overcome``: this
+    very request may be what it failed at, being too much or too strange.
     """
 
     cause: str
     retry_seconds: float | None = None
+    overcome: bool = False
 
 
 Answer = Accepted | Refused | Unavailable

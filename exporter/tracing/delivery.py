@@ -32,6 +32,8 @@ MAX_BYTES = 1 << 20
 IDLE_SECONDS = 60.0
 # No collector may ask to be left alone for longer.
 MAX_RETRY_SECONDS = 600.0
+# After so many failures in a row, any request may be what the collector fails at.
+PATIENT_FAILURES = 5
 # A letter that fails so often by itself may be what the collector fails at: others go before it then.
 SUSPECT_AFTER = 3
 # So many refused one after the other are rather the collector's mistake: it goes on slowly then.
@@ -80,6 +82,7 @@ class Delivery:
         self._pause = patience.first
         self._resume_at = 0.0
         self._gave_up_at = 0.0
+        self._failures = 0
         self._tries = 0
         self._refused = 0
         self._suspects: OrderedDict[int, None] = OrderedDict()
@@ -197,12 +200,15 @@ class Delivery:
             log.info("collector takes what waits", signal=self.signal.value)
         for number in load.numbers:
             self._suspects.pop(number, None)
-        self._trouble, self._pause, self._tries, self._refused = None, self._patience.first, 0, 0
+        self._trouble, self._pause = None, self._patience.first
+        self._failures = self._tries = self._refused = 0
         self._most = min(MAX_LETTERS, 2 * self._most)
 
     def _unavailable(self, load: _Load, answer: Unavailable) -> None:
-        # Less the next time, since it may have been too much.
-        self._most = max(1, len(load.letters) // 2)
+        self._failures += 1
+        if answer.overcome or self._failures > PATIENT_FAILURES:
+            # Less the next time. Not at every failure: where most fail, requests would dwindle to nothing.
+            self._most = max(1, len(load.letters) // 2)
         self._tries = self._tries + 1 if len(load.letters) == 1 else 0
         first = load.letters[0].number
         if first in self._suspects:

@@ -19,6 +19,8 @@ from exporter.tracing.otlp import Request
 _MAX_SAID = 200
 # What these find wrong is the request itself.
 _REQUEST_IS_BAD = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION})
+# What these fail at may be this very request; a message that is too large is an exhausted resource.
+_OVERCOME = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED})
 _COMPRESSION = {
     Compression.NONE: grpc.Compression.NoCompression,
     Compression.GZIP: grpc.Compression.Gzip,
@@ -64,9 +66,11 @@ class GrpcCollector:
     def _failed(self, error: grpc.RpcError) -> Answer:
         code, details = error.code(), str(error.details() or "")[:_MAX_SAID]
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Unavailable(f"no answer within {self._target.seconds:g} s")
+            return Unavailable(f"no answer within {self._target.seconds:g} s", overcome=True)
         cause = f"gRPC {code.name}: {details}"
-        return Refused(cause) if code in _REQUEST_IS_BAD else Unavailable(cause)
+        if code in _REQUEST_IS_BAD:
+            return Refused(cause)
+        return Unavailable(cause, overcome=code in _OVERCOME)
 
 
 def _credentials(target: Target) -> grpc.ChannelCredentials:

@@ -75,7 +75,8 @@ class HttpCollector:
             ) as response:
                 return _answer(request.signal, response, _read(response, deadline))
         except (requests.RequestException, HTTPError, OSError) as error:
-            return Unavailable(self._cause(error))
+            late = isinstance(error, (requests.ReadTimeout, TimeoutError))
+            return Unavailable(self._cause(error), overcome=late)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -107,7 +108,11 @@ def _answer(signal: Signal, response: requests.Response, body: bytes) -> Answer:
     cause = f"HTTP {status}: {_text(response, body)}"
     if status in _REQUEST_IS_BAD:
         return Refused(cause)
-    return Unavailable(cause, _retry_seconds(response.headers.get("Retry-After", "")))
+    return Unavailable(
+        cause,
+        _retry_seconds(response.headers.get("Retry-After", "")),
+        overcome=status == HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
 
 
 def _accepted(signal: Signal, response: requests.Response, body: bytes) -> Answer:

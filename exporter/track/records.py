@@ -151,6 +151,7 @@ class Run:
     lost: bool = False
     lost_with_host: bool = False
     code_in_doubt: bool = False
+    log_tail: str | None = None
     enrich_by: float = 0.0
     oom_by: float = 0.0
 

@@ -129,12 +129,19 @@ class Tracker:
         for run in container.ending:
             run.replayed = run.replayed or (replayed and run.ended_ns == event.at_ns)
 
-    def inspected(self, container_id: str, snapshot: Snapshot | None, asked_ns: int) -> None:
-        """The answer that the event of ``asked_ns`` announced; None where the engine had none."""
+    def inspected(
+        self, container_id: str, snapshot: Snapshot | None, asked_ns: int, log_tail: str | None = None
+    ) -> None:
+        """The answer that the event of ``asked_ns`` announced; None where the engine had none.
+
+        ``log_tail`` is the end of the log of the run that ended with that event.
+        """
         container = self._containers.get(container_id)
         if container is None:
             return
         container.inspections = max(0, container.inspections - 1)
+        for run in container.ending:
+            run.log_tail = log_tail if run.ended_ns == asked_ns else run.log_tail
         if snapshot is not None:
             container.learn(snapshot)
             attempt = container.attempt

@@ -96,6 +96,7 @@ class WaitingRoom:
             weigh(record),
             oom_count(run.oom_kills),
             recovered=run.replayed or not run.seen_ending,
+            log_tail=run.log_tail,
         )
 
     def _take_kernels_word(self, run: Run) -> None:

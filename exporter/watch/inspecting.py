@@ -5,12 +5,58 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
-from exporter.engines.port import Event, Happening, Shadowed
+import structlog
+
+from exporter.engines.port import Engine, EngineError, Event, Happening, Shadowed
+from exporter.log_tail import LogTail
+from exporter.watch.messages import Inspected
+
+log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
 
 # Beyond this many answers outstanding, what only adorns a job is no longer asked for.
 MAX_BACKLOG = 200
 _DOUBTFUL_CODES = (None, 255)
+
+
+class Inspector:
+    """Asks an engine about the container of an event; whatever goes wrong, it has an answer."""
+
+    def __init__(self, engine: Engine, log_tail: LogTail | None) -> None:
+        self._engine = engine
+        self._log_tail = log_tail
+
+    @property
+    def wants_logs(self) -> bool:
+        """Whether the logs of jobs that may have failed are wanted."""
+        return self._log_tail is not None
+
+    def about(self, event: Event, since_ns: int) -> Inspected:
+        """What the engine says of it; of the log, what the run wrote that began after ``since_ns``."""
+        # The log first: with --rm it is gone before anything else is.
+        tail = self._asked(event, partial(self._tail, event, since_ns))
+        snapshot = self._asked(event, partial(self._engine.inspect, event.container_id))
+        return Inspected(event.container_id, snapshot, event.at_ns, tail)
+
+    def _asked(self, event: Event, ask: Callable[[], Answer | None]) -> Answer | None:
+        try:
+            return ask()
+        except EngineError as error:
+            log.debug("no answer about a container", container=event.container_id[:12], cause=str(error))
+        except Exception:
+            log.exception("a bug while inspecting")
+        return None
+
+    def _tail(self, event: Event, since_ns: int) -> str | None:
+        """The end of the log of a run that may have failed."""
+        if self._log_tail is None or event.happening is not Happening.DIE or event.code == 0:
+            return None
+        text = self._engine.log_tail(event.container_id, self._log_tail.lines, since_ns, event.at_ns)
+        return None if text is None else self._log_tail.of(text)
 
 
 class Workers:
@@ -60,9 +106,14 @@ class Workers:
 
 
 class Curiosity:
-    """Which events are worth an inspection, and at once: what ``--rm`` removes is gone in moments."""
+    """Which events are worth an inspection, and at once: what ``--rm`` removes is gone in moments.
 
-    def __init__(self) -> None:
+    ``wants_logs``: also those of jobs that may have failed.
+    """
+
+    def __init__(self, *, wants_logs: bool = False) -> None:
+        self._wants_logs = wants_logs
+        self._ended: dict[str, int] = {}
         self._attempted: set[str] = set()
         self._started: set[str] = set()
         self._shadowed: set[str] = set()
@@ -73,6 +124,13 @@ class Curiosity:
         if Shadowed.CODE in event.shadowed:
             self._shadowed.add(event.container_id)
         return decide is not None and decide(self, event, backlog)
+
+    def ended_before(self, event: Event) -> int:
+        """When the container's run before this event's ended, as far as that was told; else 0."""
+        before = self._ended.get(event.container_id, 0)
+        if event.happening is Happening.DIE:
+            self._ended[event.container_id] = event.at_ns
+        return before
 
     def _attempt(self, event: Event, backlog: int) -> bool:
         """Asked now, an engine answers when the start is over, and before ``--rm`` can remove a failed one.
@@ -98,11 +156,12 @@ class Curiosity:
     def _die(self, event: Event, _backlog: int) -> bool:
         """The code is enough, unless it may be wrong or the run's beginning was not seen."""
         known = event.container_id in self._started and event.container_id not in self._shadowed
-        return not known or event.code in _DOUBTFUL_CODES
+        return not known or event.code in _DOUBTFUL_CODES or (self._wants_logs and event.code != 0)
 
     def _destroy(self, event: Event, _backlog: int) -> bool:
         for known in (self._attempted, self._started, self._shadowed):
             known.discard(event.container_id)
+        self._ended.pop(event.container_id, None)
         return False
 
 

@@ -47,11 +47,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """The answer about one container, asked for at an event; None where there is none to be had."""
+    """The answer about one container, asked for at an event; None where there is none to be had.
+
+    ``log_tail`` is the end of the log of the run that ended with that event, where it was asked for.
+    """
 
     container_id: str
     snapshot: Snapshot | None
     asked_ns: int = field(default=0, compare=False)
+    log_tail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import structlog
 
 from exporter.engines.kernel import KernelWitness, is_ours
 from exporter.engines.port import Engine, EngineError, EngineInfo, Event, Happening, Lapse, Listed
+from exporter.log_tail import LogTail
 from exporter.model import Cursor
 from exporter.watch.connection import Connection, Vigil
-from exporter.watch.inspecting import Curiosity, Workers
+from exporter.watch.inspecting import Curiosity, Inspector, Workers
 from exporter.watch.messages import Connected, Content, Disconnected, Inbox, Inspected, Message, Read, Seen
 from exporter.watch.sampling import Sampling
 
@@ -46,10 +47,11 @@ class Patience:
 class Watch:
     """Keeps one engine watched until it is stopped.
 
-    ``cursor`` is where to go on; None: it has not been watched before.
+    ``cursor`` is where to go on; None: it has not been watched before. ``log_tail`` is what to keep of the
+    logs of jobs that may have failed; None: they are not read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a thing of its own
         self,
         engine: Engine,
         inbox: Inbox,
@@ -57,11 +59,13 @@ class Watch:
         *,
         cursor: Cursor | None = None,
         patience: Patience = Patience(),  # frozen
+        log_tail: LogTail | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
         self._make_witness = witness
         self._patience = patience
+        self._inspector = Inspector(engine, log_tail)
         self._cursor = cursor
         self._lapse = Lapse.NONE
         self._stopping = threading.Event()
@@ -173,13 +177,14 @@ class Watch:
         return self._make_witness() if self._engine.is_local and is_ours(info) else None
 
     def _read(self, connection: Connection, kernel: Sampling) -> None:
-        curiosity = Curiosity()
+        curiosity = Curiosity(wants_logs=self._inspector.wants_logs)
         for event in connection.stream:
             if event.happening in _KERNEL_MAY_KNOW:
                 kernel.ask(since_ns=event.at_ns)
             inspecting = curiosity.wants(event, self._workers.backlog)
             self._say(Seen(event, inspecting, replayed=0 < event.at_ns <= connection.resumed_ns))
-            if inspecting and not self._workers.submit(partial(self._inspect, event)):
+            since_ns = curiosity.ended_before(event)
+            if inspecting and not self._workers.submit(partial(self._inspect, event, since_ns)):
                 # We are stopping: the promised answer is that there is none.
                 self._say(Inspected(event.container_id, None))
             if event.container_id:
@@ -188,16 +193,8 @@ class Watch:
             if self._inbox.qsize() > MAX_INBOX:
                 raise EngineError("more events than can be judged; they are asked for again later")
 
-    def _inspect(self, event: Event) -> None:
-        try:
-            snapshot = self._engine.inspect(event.container_id)
-        except EngineError as error:
-            log.debug("no answer about a container", container=event.container_id[:12], cause=str(error))
-            snapshot = None
-        except Exception:
-            log.exception("a bug while inspecting")
-            snapshot = None
-        self._say(Inspected(event.container_id, snapshot, event.at_ns))
+    def _inspect(self, event: Event, since_ns: int) -> None:
+        self._say(self._inspector.about(event, since_ns))
 
     def _list(self, connection: Connection) -> None:
         """List the engine, and say so once all that it had told by then has been read."""

@@ -114,9 +114,9 @@ class ExporterProcess:
         """Have it read its catalogue again (SIGHUP)."""
         self.process.send(signal.SIGHUP)
 
-    def get(self, path: str, **parameters: str | int) -> requests.Response:
+    def get(self, path: str, *, accept: str = "*/*", **parameters: str | int) -> requests.Response:
         """Ask for a path, with query parameters."""
-        return self._http.get(self.url + path, params=parameters, timeout=10)
+        return self._http.get(self.url + path, params=parameters, headers={"Accept": accept}, timeout=10)
 
     def jobs(self, **parameters: str | int) -> list[dict[str, Any]]:
         """Return the jobs of the API, of all its pages, newest first."""
@@ -129,7 +129,7 @@ class ExporterProcess:
         return jobs
 
     def _page(self, parameters: dict[str, str | int]) -> dict[str, Any]:
-        answer = self.get("/api/v1/jobs", **parameters)
+        answer = self._http.get(f"{self.url}/api/v1/jobs", params=parameters, timeout=10)
         answer.raise_for_status()
         page: dict[str, Any] = answer.json()
         return page

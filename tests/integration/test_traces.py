@@ -1,0 +1,322 @@
+"""Traces on real parts: a real engine's jobs, a real collector, and a receiver that has every fault.
+
+``FAILURES=1000`` is the whole of the outage; without it, it is smaller, so that everybody runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import secrets
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from exporter import __version__
+from tests.integration import faces
+from tests.integration.ends import HUNGRY, MEBIBYTE
+from tests.lab.collector import Collector
+from tests.lab.engine import PrivateEngine
+from tests.lab.exporter import ExporterProcess
+from tests.lab.images import BUSYBOX
+from tests.lab.wait import wait_until
+from tests.scripted import receiver as replies
+from tests.scripted.receiver import ReceivedSpan, Receiver, Reply
+
+FAILURES = int(os.environ.get("FAILURES", "200"))
+SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))
+AT_ONCE = 4
+STARTS = 20
+SECONDS = 120
+LAUNCHER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+STARVED = "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """What is behind the collector, or stands in for one that has faults."""
+    with Receiver() as own:
+        yield own
+
+
+@pytest.fixture(autouse=True)
+def _empty(client: docker.DockerClient) -> Iterator[None]:
+    """Neither find nor leave a container that another test's exporter would count."""
+    remove_all(client)
+    yield
+    remove_all(client)
+
+
+def remove_all(client: docker.DockerClient) -> None:
+    """Leave no container."""
+    for container in client.containers.list(all=True, ignore_removed=True):
+        container.remove(force=True)
+
+
+def run(client: docker.DockerClient, script: str, name: str, **more: Any) -> Container:
+    """Run a container to its end."""
+    container = client.containers.create(
+        BUSYBOX, ["sh", "-c", script], name=name, network_mode="none", **more
+    )
+    container.start()
+    container.wait(timeout=SECONDS)
+    return container
+
+
+def told(client: docker.DockerClient, container: Container) -> dict[str, int]:
+    """When each thing happened to a container, as its engine tells, in nanoseconds."""
+    until = int(time.time()) + 1
+    events = client.api.events(since=1, until=until, decode=True, filters={"container": container.id})
+    return {event["Action"]: event["timeNano"] for event in events}
+
+
+def sending(target: str, **more: str) -> dict[str, str]:
+    """Variables that send traces there."""
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": target, **more}
+
+
+def pending(exporter: ExporterProcess) -> float:
+    """How many jobs the collector is still to be told of."""
+    return sum(faces.samples(exporter, "exit_exporter_spans_pending").values())
+
+
+def failed(exporter: ExporterProcess) -> list[dict[str, Any]]:
+    """The failed jobs on record."""
+    return exporter.jobs(status="failed", limit=1000)
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_the_span_of_an_oom_killed_container_arrives_at_a_real_collector(
+    engine: PrivateEngine, client: docker.DockerClient, directory: Path, receiver: Receiver, protocol: str
+) -> None:
+    name = f"starved-{protocol[:4]}"
+    with Collector(directory, receiver.url) as collector:
+        target = collector.grpc_url if protocol == "grpc" else collector.http_url
+        variables = sending(target, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_SERVICE_NAME="batch-exits")
+        with ExporterProcess(engine.url, directory, environment=variables) as exporter:
+            labels = {"exit-exporter.workload": "traced", "exit-exporter.traceparent": LAUNCHER}
+            limits = {"mem_limit": 16 * MEBIBYTE, "memswap_limit": 16 * MEBIBYTE}
+            container = run(client, HUNGRY, name, labels=labels, **limits)
+            (span,) = receiver.wait_for_spans(1)
+            assert wait_until(lambda: pending(exporter) == 0, SECONDS)
+            (job,) = failed(exporter)
+            sent = faces.samples(exporter, "exit_exporter_spans_exported_total")
+            shown = faces.command(exporter, "show", name)
+            metrics = exporter.get("/metrics", accept="application/openmetrics-text; version=1.0.0").text
+    times = told(client, container)
+    witness = "event" if "oom" in times else "flag"
+    assert span == ReceivedSpan(
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        span_id=job["span_id"],
+        parent_span_id="b7ad6b7169203331",
+        name="container.run",
+        kind=1,
+        start_ns=times["start"],
+        end_ns=times["die"],
+        status_code=2,
+        status_message=STARVED,
+        attributes={
+            "container.id": container.id,
+            "container.name": name,
+            "container.image.name": "busybox",
+            "container.image.tags": ["local"],
+            "host.name": job["instance"],
+            "process.exit.code": 137,
+            "error.type": "OOMKilled",
+            "exit_exporter.job.id": job["id"],
+            "exit_exporter.job.attempt": 1,
+            "exit_exporter.workload": "traced",
+            "exit_exporter.status": "failed",
+            "exit_exporter.reason": "OOMKilled",
+            "exit_exporter.termination": "CONTAINER_EXITED_WITH_ERROR",
+            "exit_exporter.error": STARVED,
+            "exit_exporter.recovery": "more-memory",
+            "exit_exporter.evidence": job["evidence"],
+            "exit_exporter.oom_kills": 1,
+            "exit_exporter.memory_limit_bytes": 16 * MEBIBYTE,
+        },
+        events=[
+            ("container.start", times["start"], {}),
+            ("container.oom", times.get("oom", times["die"]), {"exit_exporter.witness": witness}),
+            (
+                "container.exit",
+                times["die"],
+                {"exit_exporter.reason": "OOMKilled", "process.exit.code": 137},
+            ),
+        ],
+        dropped_events=0,
+        resource={
+            "service.name": "batch-exits",
+            "service.version": __version__,
+            "service.instance.id": span.resource["service.instance.id"],
+        },
+        scope="exit-exporter",
+        flags=0x301,
+    )
+    assert sent == {(("signal", "traces"),): 1}
+    assert (job["trace_id"], job["log_tail"]) == (span.trace_id, None)
+    assert re.search(rf"Trace +{span.trace_id}\nSpan +{span.span_id}\n", shown)
+    exemplar = f'# {{span_id="{span.span_id}",trace_id="{span.trace_id}"}}'
+    assert [line.partition("{")[0] for line in metrics.splitlines() if exemplar in line] == [
+        "container_exits_total",
+        "container_run_duration_seconds_bucket",
+    ]
+
+
+def test_what_happened_is_sent_as_log_records_too_with_the_same_ids(
+    engine: PrivateEngine, client: docker.DockerClient, directory: Path, receiver: Receiver
+) -> None:
+    arguments = ["--traces.events", "logs/dup"]
+    with (
+        Collector(directory, receiver.url) as collector,
+        ExporterProcess(
+            engine.url, directory, environment=sending(collector.http_url), arguments=arguments
+        ) as exporter,
+    ):
+        container = run(client, "exit 3", "told-twice")
+        (span,) = receiver.wait_for_spans(1)
+        records = receiver.wait_for_records(2)
+        (job,) = failed(exporter)
+    assert {(record.trace_id, record.span_id) for record in records} == {(job["trace_id"], job["span_id"])}
+    assert [(record.event_name, record.time_ns) for record in records] == [
+        (name, at_ns) for name, at_ns, _ in span.events
+    ]
+    assert (records[-1].body, records[-1].attributes["container.id"]) == (job["error"], container.id)
+
+
+def test_the_end_of_a_failed_jobs_log_is_shown_and_sent_without_what_is_secret(
+    engine: PrivateEngine, client: docker.DockerClient, directory: Path, receiver: Receiver
+) -> None:
+    script = "for line in 1 2 3; do echo $line; done; echo 'password=hunter2 in clear'; exit "
+    arguments = ["--tail.lines", "2", "--tail.redact", "password=[^ ]+"]
+    with ExporterProcess(
+        engine.url, directory, environment=sending(receiver.url), arguments=arguments
+    ) as exporter:
+        run(client, script + "3", "talks")
+        container = client.containers.create(
+            BUSYBOX, ["sh", "-c", script + "4"], name="talks-rm", network_mode="none", auto_remove=True
+        )
+        container.start()
+        run(client, script + "0", "is-done")
+        spans = receiver.wait_for_spans(2)
+        assert wait_until(lambda: len(exporter.jobs()) == 3, SECONDS)
+        tails = {job["name"]: job["log_tail"] for job in exporter.jobs()}
+        shown = faces.command(exporter, "show", "talks")
+        database = b"".join(path.read_bytes() for path in directory.glob("exit-exporter.db*"))
+    kept = "3\n[redacted] in clear"
+    assert tails == {"talks": kept, "talks-rm": kept, "is-done": None}
+    assert [span.attributes["exit_exporter.log_tail"] for span in spans] == [kept, kept]
+    assert "End of its log\n  3\n  [redacted] in clear\n" in shown
+    assert b"hunter2" not in database
+
+
+def test_without_an_endpoint_or_with_the_sdk_disabled_nothing_is_kept_and_nothing_sent(
+    engine: PrivateEngine, client: docker.DockerClient, tmp_path: Path, receiver: Receiver
+) -> None:
+    cases = {"none": {}, "disabled": sending(receiver.url, OTEL_SDK_DISABLED="true")}
+    for name, variables in cases.items():
+        (tmp_path / name).mkdir()
+        with ExporterProcess(engine.url, tmp_path / name, environment=variables) as exporter:
+            run(client, "exit 3", f"untraced-{name}")
+            assert wait_until(lambda: len(failed(exporter)) == 1, SECONDS)  # called at once
+            assert failed(exporter)[0]["trace_id"] is None
+            assert faces.samples(exporter, "exit_exporter_spans_pending") == {}
+        remove_all(client)
+        with sqlite3.connect(tmp_path / name / "exit-exporter.db") as connection:
+            assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+        connection.close()
+    assert receiver.requests == []
+
+
+def test_one_span_that_is_refused_does_not_stop_the_others(
+    engine: PrivateEngine, client: docker.DockerClient, directory: Path, receiver: Receiver
+) -> None:
+    receiver.otherwise(lambda spans: replies.status(400) if "bad" in names(spans) else replies.OK)
+    with ExporterProcess(engine.url, directory, environment=sending(receiver.url)) as exporter:
+        receiver.stop()
+        for name in ("good-1", "bad", "good-2", "good-3"):
+            run(client, "exit 3", name)
+        assert wait_until(lambda: pending(exporter) == 4, SECONDS)
+        receiver.start()
+        receiver.wait_for_spans(3, seconds=SECONDS)
+        assert wait_until(lambda: pending(exporter) == 0, SECONDS)
+        rejected = faces.samples(exporter, "exit_exporter_spans_rejected_total")
+        bad = next(job for job in failed(exporter) if job["name"] == "bad")
+    assert names(receiver.spans) == {"good-1", "good-2", "good-3"}
+    assert rejected == {(("signal", "traces"),): 1}
+    said = [line for line in exporter.log_path.read_text().splitlines() if "set aside" in line]
+    assert [f"job={bad['id']}" in line and "HTTP 400" in line for line in said] == [True]
+
+
+def names(spans: list[ReceivedSpan]) -> set[Any]:
+    """The containers that spans tell of."""
+    return {span.attributes["container.name"] for span in spans}
+
+
+def test_every_span_arrives_after_an_outage_of_the_collector_and_two_restarts_of_the_exporter(
+    engine: PrivateEngine, client: docker.DockerClient, directory: Path, receiver: Receiver
+) -> None:
+    dice = random.Random(SEED)  # noqa: S311  # not a secret
+    receiver.stop()
+    receiver.replies(*FAULTS)
+    receiver.otherwise(lambda _spans: dice.choice(FAULTS))
+    with ExporterProcess(engine.url, directory, environment=sending(receiver.url)) as exporter:
+        killer = threading.Timer(dice.uniform(1, 3), crash, [exporter])
+        killer.start()
+        fail(client, FAILURES)
+        killer.join()
+        exporter.await_ready()
+        assert wait_until(lambda: len(failed(exporter)) >= FAILURES, SECONDS)
+        assert pending(exporter) == FAILURES, f"SEED={SEED}"
+        assert exporter.stop() == 0
+        exporter.start()
+        receiver.start()
+        exporter.await_ready()
+        assert wait_until(lambda: pending(exporter) == 0, SECONDS), f"SEED={SEED}"
+        exported = faces.samples(exporter, "exit_exporter_spans_exported_total")
+        jobs = {(job["trace_id"], job["span_id"]) for job in failed(exporter)}
+    assert len(jobs) == FAILURES
+    assert {(span.trace_id, span.span_id) for span in receiver.spans} == jobs, f"SEED={SEED}"
+    assert exported == {(("signal", "traces"),): FAILURES}
+    sys.stdout.write(f"{FAILURES} jobs, {len(receiver.requests)} requests, {len(receiver.spans)} spans\n")
+
+
+def crash(exporter: ExporterProcess) -> None:
+    """Kill it with SIGKILL, and start it again."""
+    exporter.kill()
+    exporter.start()
+
+
+# The first halves what is sent at once, so that there is something left for the others.
+FAULTS: tuple[Reply, ...] = (
+    replies.status(500),
+    replies.OK,
+    replies.status(429, retry_after=1),
+    replies.reset_after_keeping(),
+    replies.status(503),
+    replies.OK,
+    replies.reset(),
+)
+
+
+def fail(client: docker.DockerClient, count: int) -> None:
+    """Have so many jobs fail: a few containers, each started over and over."""
+
+    def start_over_and_over(number: int) -> None:
+        container = client.containers.create(BUSYBOX, ["false"], name=f"fails-{number}", network_mode="none")
+        for _ in range(STARTS):
+            container.start()
+            container.wait(timeout=SECONDS)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(start_over_and_over, range(count // STARTS)))
