@@ -16,7 +16,7 @@ COPY LICENSE ./
 COPY exporter ./exporter
 # pip goes at last: what runs has no use for it.
 RUN python -m venv /opt/exit-exporter \
- && /opt/exit-exporter/bin/pip install --no-cache-dir --constraint constraints.txt '.[ssh]' \
+ && /opt/exit-exporter/bin/pip install --no-cache-dir --constraint constraints.txt '.[grpc,ssh]' \
  && /opt/exit-exporter/bin/pip uninstall --yes pip setuptools
 
 FROM ${BASE}

@@ -10,6 +10,7 @@ import click
 
 from exporter import cli, reasons, settings
 from exporter.telemetry.catalogue import CATALOGUE
+from exporter.tracing.attributes import ATTRIBUTES
 
 _HELP = ["-h", "--help"]
 HERE = Path(__file__).parent
@@ -35,11 +36,19 @@ def reasons_page() -> str:
     return "\n".join(["# Codes and reasons", "", *_made_from("exporter/reasons.yaml"), *_reasons(), ""])
 
 
+def attributes_page() -> str:
+    """Every attribute of a job's span."""
+    return "\n".join(
+        ["# Attributes of a span", "", *_made_from("exporter/tracing/attributes.py"), *_attributes(), ""]
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
     "reasons.md": reasons_page,
+    "span-attributes.md": attributes_page,
 }
 
 
@@ -96,6 +105,15 @@ def _settings() -> Iterator[str]:
         default = f"`{option.default}`" if option.default else ""
         repeat = " With commas in the variable." if option.repeatable else ""
         yield f"| `{option.flag}` | `{option.variable}` | {default} | {option.help}{repeat} |"
+
+
+def _attributes() -> Iterator[str]:
+    yield "One that has no value for a job is left out. None ever holds an environment or a command line."
+    yield ""
+    yield "| Attribute | Meaning |"
+    yield "|---|---|"
+    for attribute in ATTRIBUTES:
+        yield f"| `{attribute.name}` | {attribute.meaning} |"
 
 
 def _commands() -> Iterator[str]:
