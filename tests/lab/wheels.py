@@ -18,7 +18,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 PROJECT_FILES = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "exporter")
 CONTEXT = ("Dockerfile", ".dockerignore", *PROJECT_FILES)
 WHEELS = "wheels"
-EXTRA = "ssh"
+EXTRAS = ("grpc", "ssh")
 
 
 def build_wheels(directory: Path, source: Path = SOURCE) -> Path:
@@ -66,7 +66,8 @@ def build_image(
 def _requirements(source: Path) -> list[str]:
     tables = tomllib.loads((source / "pyproject.toml").read_text())
     project, build = tables["project"], tables["build-system"]
-    return [*project["dependencies"], *project["optional-dependencies"][EXTRA], *build["requires"]]
+    extras = [wheel for extra in EXTRAS for wheel in project["optional-dependencies"][extra]]
+    return [*project["dependencies"], *extras, *build["requires"]]
 
 
 def _write_context(file: IO[bytes], source: Path, wheels: Path | None) -> None:
