@@ -70,8 +70,14 @@ class HttpCollector:
         body = _COMPRESS[self._target.compression](request.message.SerializeToString())
         deadline = time.monotonic() + self._target.seconds
         try:
+            # Of the session's own ``verify`` alone, REQUESTS_CA_BUNDLE would take the place.
             with self._session.post(
-                self._target.url, body, timeout=self._target.seconds, allow_redirects=False, stream=True
+                self._target.url,
+                body,
+                timeout=self._target.seconds,
+                allow_redirects=False,
+                stream=True,
+                verify=self._target.certificate,
             ) as response:
                 return _answer(request.signal, response, _read(response, deadline))
         except (requests.RequestException, HTTPError, OSError) as error:
@@ -125,7 +131,7 @@ def _accepted(signal: Signal, response: requests.Response, body: bytes) -> Answe
             return _weighed(_read_json(json.loads(body)))
         if kind in {PROTOBUF, ""}:
             return _weighed(otlp.read(signal, body))
-    except (ValueError, TypeError, AttributeError, DecodeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, DecodeError):
         return Unavailable(f"HTTP {response.status_code} with an answer that is no OTLP; is it a collector?")
     return Unavailable(f"HTTP {response.status_code} with {kind}, which is no OTLP; is it a collector?")
 
@@ -154,6 +160,8 @@ def _retry_seconds(text: str) -> float | None:
     """Retry-After: seconds, or a date."""
     try:
         return max(0.0, float(int(text)))
+    except OverflowError:
+        return None
     except ValueError:
         pass
     try:

@@ -66,11 +66,12 @@ def hang(afterwards: GrpcReply = OK) -> GrpcReply:
 
 
 class GrpcReceiver(ScriptedReceiver[GrpcReply]):
-    """An OTLP/gRPC receiver without TLS that runs between `with` and its end."""
+    """An OTLP/gRPC receiver that runs between `with` and its end."""
 
-    def __init__(self, *, port: int = 0) -> None:
-        """Choose a port, 0 for any that is free."""
+    def __init__(self, *, port: int = 0, tls: grpc.ServerCredentials | None = None) -> None:
+        """Choose a port, 0 for any that is free, and for TLS the server's side of it."""
         super().__init__(OK)
+        self._tls = tls
         self._server: grpc.Server | None = None
         self._held = held_port(port)
         self._port: int = self._held.getsockname()[1]
@@ -78,7 +79,7 @@ class GrpcReceiver(ScriptedReceiver[GrpcReply]):
     @property
     def url(self) -> str:
         """Where it is asked; the same from start to start."""
-        return f"http://{LOOPBACK}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self._port}"
 
     def start(self) -> None:
         """Listen."""
@@ -87,7 +88,10 @@ class GrpcReceiver(ScriptedReceiver[GrpcReply]):
         add_TraceServiceServicer_to_server(Traces(self), self._server)  # type: ignore[no-untyped-call]
         add_LogsServiceServicer_to_server(Logs(self), self._server)  # type: ignore[no-untyped-call]
         self._held.close()
-        self._server.add_insecure_port(f"{LOOPBACK}:{self._port}")
+        if self._tls is None:
+            self._server.add_insecure_port(f"{LOOPBACK}:{self._port}")
+        else:
+            self._server.add_secure_port(f"{LOOPBACK}:{self._port}", self._tls)
         self._server.start()
 
     def stop(self) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.labels import KEPT
 from exporter.model import Workload
-from exporter.workload import DEFAULT_ORDER, Source, repository, workload_of
+from exporter.workload import DEFAULT_ORDER, Source, repository, tag, workload_of
 
 OWN = {"exit-exporter.workload": "nightly"}
 SWARM = {"com.docker.swarm.service.name": "web_api"}
@@ -39,6 +39,40 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 )
 def test_a_repository_has_neither_tag_nor_digest(image: str, short: str) -> None:
     assert repository(image) == short
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("busybox", None),
+        ("busybox:1.36", "1.36"),
+        ("library/busybox:latest", "latest"),
+        ("ghcr.io/acme/train:v1.2.3", "v1.2.3"),
+        ("localhost:5000/acme/train", None),
+        ("localhost:5000/acme/train:v1", "v1"),
+        (f"acme/train@{DIGEST}", None),
+        (f"acme/train:v1@{DIGEST}", "v1"),
+        (f"localhost:5000/acme/train@{DIGEST}", None),
+        (f"localhost:5000/acme/train:v1@{DIGEST}", "v1"),
+        ("", None),
+        (DIGEST, None),
+        (DIGEST.removeprefix("sha256:"), None),
+        ("sha256:0123456789ab", None),
+        ("0123456789ab", None),
+        ("0123456789ab:v1", "v1"),
+        (f"@{DIGEST}", None),
+        ("train:", None),
+    ],
+)
+def test_a_tag_is_what_stands_behind_the_repository(image: str, said: str | None) -> None:
+    assert tag(image) == said
+
+
+@given(st.text(max_size=20), st.text(st.characters(exclude_characters=":/@"), min_size=1, max_size=9))
+def test_a_tag_has_neither_a_path_nor_a_digest_in_it(image: str, behind: str) -> None:
+    for some in (image, f"{image}:{behind}", f"{image}@{behind}"):
+        found = tag(some)
+        assert found is None or (found and f":{found}" in some and not set(found) & set(":/@"))
 
 
 @pytest.mark.parametrize(
