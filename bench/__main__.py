@@ -1,4 +1,4 @@
-"""``python -m bench``: speed, memory, scrapes and delay of one run, side by side."""
+"""``python -m bench``: speed, memory, scrapes, delay and spans of one run, side by side."""
 
 import argparse
 import signal
@@ -32,7 +32,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-MEASURES = {"speed": Plan.throughput, "memory": Plan.weight, "delay": Plan.delay}
+MEASURES = {"speed": Plan.throughput, "memory": Plan.weight, "delay": Plan.delay, "spans": Plan.spans}
 
 
 def _measure(plan: Plan, only: str | None) -> None:

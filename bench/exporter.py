@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -46,9 +47,20 @@ class Scrape:
 
 
 class Exporter:
-    """A running exporter; as a context manager it is ready on entry and ended on exit."""
+    """A running exporter; as a context manager it is ready on entry and ended on exit.
 
-    def __init__(self, engine_url: str, directory: Path, *, with_ssh: bool = True) -> None:
+    ``variables`` are its environment's, beside this process's own.
+    """
+
+    def __init__(
+        self,
+        engine_url: str,
+        directory: Path,
+        *,
+        with_ssh: bool = True,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = clean_environment() | dict(variables or {})
         self._log = directory / "exporter.log"
         self._port = free_port()
         start = ["-m", "exporter"] if with_ssh else ["-c", WITHOUT_SSH]
@@ -60,7 +72,7 @@ class Exporter:
 
     def __enter__(self) -> Self:
         """Start it and wait until it is ready."""
-        self._process = LoggedProcess(self._command, self._log, environment=clean_environment())
+        self._process = LoggedProcess(self._command, self._log, environment=self._environment)
         try:
             self._await_ready(self._process)
         except BaseException:

@@ -10,6 +10,7 @@ from bench.engine import TapeEngine
 from bench.exporter import Exporter, Scrape
 from bench.replay import trickle
 from bench.tape import Tape
+from bench.traced import NO_ENDPOINT, Endpoint
 from bench.verify import verify
 
 SCRAPING_SECONDS = 5.0
@@ -35,6 +36,19 @@ class Scrapes:
 
 
 @dataclass(frozen=True, slots=True)
+class Install:
+    """An exporter as it may be installed and told: with paramiko or without, and where its traces go."""
+
+    with_ssh: bool
+    endpoint: Endpoint = NO_ENDPOINT
+
+    def over(self, engine: TapeEngine, directory: Path) -> Exporter:
+        """It, in front of this engine."""
+        variables = self.endpoint.variables
+        return Exporter(engine.url, directory, with_ssh=self.with_ssh, variables=variables)
+
+
+@dataclass(frozen=True, slots=True)
 class Filled:
     """All that was measured of one exporter with so many jobs."""
 
@@ -46,16 +60,17 @@ class Filled:
     series: int
 
 
-def filled(tape: Tape, directory: Path, *, with_ssh: bool, scrapes: int) -> Filled:
+def filled(tape: Tape, directory: Path, install: Install, scrapes: int) -> Filled:
     """Let the tape happen at an easy pace, weigh, scrape up to so often; and so again after a restart."""
     with TapeEngine(tape, directory, answered=True, local=True) as engine:
-        with Exporter(engine.url, directory, with_ssh=with_ssh) as exporter:
+        with install.over(engine, directory) as exporter:
             trickle(tape, engine, exporter)
+            install.endpoint.await_told(exporter, tape, answered=True)
             resident = exporter.resident
             both = _pairs(exporter, scrapes)
             fresh = Memory(resident, exporter.resident, exporter.peak)
             verify(exporter, tape, answered=True)
-        with Exporter(engine.url, directory, with_ssh=with_ssh) as exporter:
+        with install.over(engine, directory) as exporter:
             resident = exporter.resident
             _pairs(exporter, AFTER_RESTART)
             restarted = Memory(resident, exporter.resident, exporter.peak)

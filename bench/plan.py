@@ -6,13 +6,18 @@ from pathlib import Path
 
 from bench import real
 from bench.delay import delays
-from bench.filled import Filled, filled
+from bench.filled import Filled, Install, filled
+from bench.letters import post
 from bench.limit import limit
 from bench.mix import MIX, PROMPT
 from bench.report import Round, delay_rows, memory_rows, scrape_rows, throughput_rows
+from bench.spans import postings, sendings
+from bench.spans_report import posting_rows, sending_rows
 from bench.table import Section
 from bench.tape import SECOND_NS, record
 from bench.throughput import WAYS, throughput
+from bench.traced import Endpoint, failed_in
+from tests.lab.collector import Collector
 
 FLOOD_WORKLOADS = 20
 USUAL_WORKLOADS = 100
@@ -21,7 +26,7 @@ ALONE_NS = 10 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured: rounds, containers on a tape, workloads, repetitions."""
+    """How much is measured: rounds, containers on a tape, workloads, repetitions, spans."""
 
     rounds: int
     flooding: int
@@ -30,10 +35,11 @@ class Size:
     scrapes: int
     single_exits: int
     real_exits: int
+    spans: int
 
 
-FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50)
-QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5)
+FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50, 20_000)
+QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5, 1000)
 
 
 class Plan:
@@ -56,12 +62,18 @@ class Plan:
 
     def weight(self) -> Iterator[Section]:
         """How small, and how costly a scrape."""
-        found = {workloads: self._filled(workloads, with_ssh=True) for workloads in self._size.workloads}
-        without_ssh = self._filled(USUAL_WORKLOADS, with_ssh=False)
+        whole = Install(with_ssh=True)
+        found = {workloads: self._filled(workloads, whole) for workloads in self._size.workloads}
+        without_ssh = self._filled(USUAL_WORKLOADS, Install(with_ssh=False))
+        with Collector(self._new()) as collector:
+            http = self._traced(Endpoint(collector.http_url))
+            grpc = self._traced(Endpoint(collector.grpc_url, "grpc"))
         jobs = f"{without_ssh.jobs:,} jobs"
         memory = [
             *memory_rows("with the extra 'ssh'", found[USUAL_WORKLOADS]),
             *memory_rows("without the extra 'ssh'", without_ssh),
+            *memory_rows("   and with traces over HTTP", http),
+            *memory_rows("   and with traces over gRPC", grpc),
         ]
         yield Section(f"Memory: resident after {jobs} of {USUAL_WORKLOADS} workloads", tuple(memory))
         rows = [row for workloads, each in found.items() for row in scrape_rows(workloads, each)]
@@ -76,9 +88,29 @@ class Plan:
             rows += delay_rows(f"real engine, {len(seconds)} exits", seconds)
         yield Section("Delay from 'die' to the first scrape that shows it, nothing to wait for", tuple(rows))
 
-    def _filled(self, workloads: int, *, with_ssh: bool) -> Filled:
+    def spans(self) -> Iterator[Section]:
+        """How fast spans are delivered, against the SDK; and what that costs who counts."""
+        spans, rounds = self._size.spans, range(self._size.rounds)
+        tape = record(self._new(), MIX, self._size.flooding, FLOOD_WORKLOADS)
+        store = post(spans, self._new())
+        with Collector(self._new()) as collector:
+            sent = [sendings(store, spans, self._new(), collector) for _ in rounds]
+            title = (
+                f"Spans: {spans:,} failed jobs at once, over HTTP to a real collector, {len(rounds)} rounds"
+            )
+            yield Section(title, tuple(sending_rows(spans, sent)))
+            ways = [postings(tape, (self._new(), self._new(), self._new()), collector) for _ in rounds]
+            rows = posting_rows(ways, failed_in(tape, answered=True))
+            yield Section(
+                f"Speed with traces: the whole way, {WAYS[0].name}, {tape.exits:,} exits", tuple(rows)
+            )
+
+    def _traced(self, endpoint: Endpoint) -> Filled:
+        return self._filled(USUAL_WORKLOADS, Install(with_ssh=False, endpoint=endpoint))
+
+    def _filled(self, workloads: int, install: Install) -> Filled:
         tape = record(self._new(), MIX, self._size.filling, workloads)
-        return filled(tape, self._new(), with_ssh=with_ssh, scrapes=self._size.scrapes)
+        return filled(tape, self._new(), install, self._size.scrapes)
 
     def _new(self) -> Path:
         self._made += 1

@@ -24,12 +24,12 @@ class Round:
 def throughput_rows(rounds: Sequence[Round]) -> Iterator[Row]:
     """The limit, then each way against the limit of its own round."""
     limits = [each.limit for each in rounds]
-    yield Row("the limit: read and parsed by the SDK alone", _rate(median(limits)), _spread(limits, "/s"))
+    yield Row("the limit: read and parsed by the SDK alone", rate(median(limits)), spread(limits, "/s"))
     for way in rounds[0].runs:
         runs = [each.runs[way] for each in rounds]
         ratios = [each.runs[way].exits_per_second / each.limit for each in rounds]
         rates = [run.exits_per_second for run in runs]
-        yield Row(f"whole way, {way.name}", _rate(median(rates)), _spread(rates, "/s"))
+        yield Row(f"whole way, {way.name}", rate(median(rates)), spread(rates, "/s"))
         ratio = median(ratios)
         yield Row(
             "   of the limit",
@@ -91,9 +91,11 @@ def _memory_rows(what: str, memory: Memory) -> Iterator[Row]:
     )
 
 
-def _rate(per_second: float) -> str:
+def rate(per_second: float) -> str:
+    """A rate as it is printed."""
     return f"{per_second:,.0f} /s"
 
 
-def _spread(values: Sequence[float], unit: str) -> str:
+def spread(values: Sequence[float], unit: str) -> str:
+    """The extremes of a sample as they are printed."""
     return f"{min(values):,.0f} to {max(values):,.0f} {unit}"

@@ -7,6 +7,7 @@ from bench.engine import TapeEngine
 from bench.exporter import COMMITS, Exporter, sum_of
 from bench.replay import flood
 from bench.tape import Tape
+from bench.traced import NO_ENDPOINT, Endpoint
 from bench.verify import verify
 
 
@@ -36,16 +37,17 @@ class Run:
     peak: float
 
 
-def throughput(tape: Tape, way: Way, directory: Path) -> Run:
+def throughput(tape: Tape, way: Way, directory: Path, endpoint: Endpoint = NO_ENDPOINT) -> Run:
     """One run over a fresh database. Raises BenchError where a single exit is wrong."""
     with (
         TapeEngine(tape, directory, answered=way.answered, local=way.local) as engine,
-        Exporter(engine.url, directory) as exporter,
+        Exporter(engine.url, directory, variables=endpoint.variables) as exporter,
     ):
         cost = flood(tape, engine, exporter)
         peak = exporter.peak
         commits = sum_of(exporter.scrape().body.decode(), COMMITS)
         verify(exporter, tape, answered=way.answered)
+        endpoint.await_told(exporter, tape, answered=way.answered)
     return Run(
         exits_per_second=tape.exits / cost.seconds,
         cpu_ms_per_exit=1000 * cost.cpu_seconds / tape.exits,

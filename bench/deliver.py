@@ -1,0 +1,55 @@
+"""The exporter's own delivery, in a process of its own: all that waits in a store's outbox goes out."""
+
+import argparse
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from bench.sent import say, timed
+from exporter import logs
+from exporter.model import Signal
+from exporter.settings import Log, LogLevel, Traces
+from exporter.store import Store
+from exporter.telemetry import catalogue as metrics
+from exporter.telemetry.ledger import Ledger
+from exporter.tracing.dispatch import deliveries
+from exporter.tracing.environment import read
+
+GIVE_UP_SECONDS = 300.0
+LOOK_SECONDS = 0.01
+STOP_SECONDS = 5.0
+TRACES = (Signal.TRACES,)
+
+
+def main(words: list[str]) -> None:
+    """Deliver, and say what it cost: from the start until nothing is pending."""
+    chosen = _arguments(words)
+    logs.set_up(Log(level=LogLevel.WARNING))
+    with closing(Store(f"sqlite:///{chosen.database}")) as store:
+        ledger = Ledger(store.values())
+        exporting = read({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
+        (delivery,) = deliveries(Traces(), exporting, store, ledger)
+        with timed() as sent:
+            delivery.start()
+            _await_none_pending(ledger)
+        sent.arrived = int(ledger.value(metrics.SPANS_EXPORTED, TRACES))
+        delivery.stop(STOP_SECONDS)
+    say(sent)
+
+
+def _await_none_pending(ledger: Ledger) -> None:
+    give_up = time.monotonic() + GIVE_UP_SECONDS
+    while ledger.value(metrics.SPANS_PENDING, TRACES) and time.monotonic() < give_up:
+        time.sleep(LOOK_SECONDS)
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.deliver", description=__doc__)
+    parser.add_argument("database", type=Path, help="a store with something in its outbox")
+    parser.add_argument("url", help="a collector's OTLP/HTTP, without a path")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

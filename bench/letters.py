@@ -1,0 +1,38 @@
+"""Failed jobs of which a collector is to be told, and a store on disk with all of them in its outbox."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from exporter.model import JudgedExit, OomKill, Signal, Witness
+from exporter.store import Batch, Store
+from exporter.tracing.identity import trace_of
+from tests.store import samples
+
+DATABASE = "exits.db"
+COMMIT = 1000
+OOM_NS = samples.BEGAN_NS + 89 * samples.SECOND_NS
+
+
+def failed_jobs(count: int) -> Iterator[JudgedExit]:
+    """Jobs that were killed for memory, each of a container of its own; always the same."""
+    oom_kills = (OomKill(Witness.EVENT, OOM_NS),)
+    for number in range(count):
+        container_id = hashlib.sha256(f"letter {number}".encode()).hexdigest()
+        job = samples.job(container_id=container_id, name=f"worker-{number}", oom_kills=oom_kills)
+        judged = samples.ended(job, 137, samples.OOM, oom_kills=1)
+        yield replace(judged, trace=trace_of(job))
+
+
+def post(count: int, directory: Path) -> Path:
+    """Put so many of them into a new store, and into its outbox."""
+    path = directory / DATABASE
+    jobs = failed_jobs(count)
+    with closing(Store(f"sqlite:///{path}")) as store:
+        while ended := list(islice(jobs, COMMIT)):
+            letters = [(judged.exit.job.id, Signal.TRACES) for judged in ended]
+            store.commit(Batch(ended=ended, letters=letters))
+    return path
