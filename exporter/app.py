@@ -29,8 +29,9 @@ from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Changes, Ledger
-from exporter.tracing.environment import TracingError, read
+from exporter.tracing.environment import read
 from exporter.tracing.sampling import Choice
+from exporter.tracing.variables import TracingError
 from exporter.track import Rules
 from exporter.watch import Inbox, Watch
 from exporter.web.api import Api

@@ -40,7 +40,7 @@ Answer = Accepted | Refused | Unavailable
 
 
 class Collector(Protocol):
-    """One way to one collector. A call lasts for no longer than the target's seconds."""
+    """One way to one collector. A call waits for no longer than the target's seconds for what comes next."""
 
     @property
     def address(self) -> str:
@@ -50,4 +50,4 @@ class Collector(Protocol):
         """Tell it; whatever goes wrong is an answer too."""
 
     def close(self) -> None:
-        """Let go of connections, also of one that another thread waits on."""
+        """Let go of connections."""

@@ -13,9 +13,11 @@ from exporter.store import Store
 from exporter.telemetry.ledger import Ledger
 from exporter.tracing.collector import Collector
 from exporter.tracing.delivery import Delivery, Patience
-from exporter.tracing.environment import Exporting, Protocol, Target, TracingError
+from exporter.tracing.environment import Exporting
 from exporter.tracing.http import HttpCollector
 from exporter.tracing.otlp import Form, LogRecords, Spans
+from exporter.tracing.target import Protocol, Target
+from exporter.tracing.variables import TracingError
 
 log = structlog.get_logger(__name__)
 

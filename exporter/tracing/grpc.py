@@ -13,10 +13,11 @@ from exporter import __version__
 from exporter.model import Signal
 from exporter.tracing import otlp
 from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
-from exporter.tracing.environment import Compression, Target, TracingError
+from exporter.tracing.target import Compression, Target
+from exporter.tracing.variables import TracingError
 from exporter.tracing.otlp import Request
 
-_MAX_SAID = 200
+_MAX_SAID = 400
 # What these find wrong is the request itself.
 _REQUEST_IS_BAD = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION})
 # What these fail at may be this very request; a message that is too large is an exhausted resource.
@@ -43,6 +44,8 @@ class GrpcCollector:
             self._channel = grpc.secure_channel(target.url, _credentials(target), options, compression)
         else:
             self._channel = grpc.insecure_channel(target.url, options, compression)
+        # Now: made from a channel that another thread has closed, a stub ends the process.
+        self._stubs = {signal: stub(self._channel) for signal, stub in _STUBS.items()}
 
     @property
     def address(self) -> str:
@@ -51,11 +54,15 @@ class GrpcCollector:
 
     def send(self, request: Request) -> Answer:
         """Call it."""
-        stub = _STUBS[request.signal](self._channel)
         try:
-            answer = stub.Export(request.message, timeout=self._target.seconds, metadata=self._target.headers)
+            answer = self._stubs[request.signal].Export(
+                request.message, timeout=self._target.seconds, metadata=self._target.headers
+            )
         except grpc.RpcError as error:
             return self._failed(error)
+        except ValueError as error:
+            # The channel has been closed.
+            return Unavailable(str(error))
         response = otlp.read(request.signal, answer.SerializeToString())
         return Accepted(max(0, response.rejected), response.message[:_MAX_SAID])
 

@@ -21,7 +21,7 @@ from exporter.causes import innermost, said
 from exporter.model import Signal
 from exporter.tracing import otlp
 from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
-from exporter.tracing.environment import Compression, Target
+from exporter.tracing.target import Compression, Target
 from exporter.tracing.otlp import Request, Response
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"

@@ -9,7 +9,7 @@ from exporter.model import Job, Status, Trace, Verdict
 from exporter.settings import Jobs
 from exporter.tracing.identity import parent_of, trace_of
 
-# Of the trace id, these bits are random by its specification.
+# Of the trace id, those that OpenTelemetry's own samplers look at.
 _RANDOM_DIGITS = 16
 
 
@@ -28,6 +28,7 @@ class Sampler:
         return int(trace.trace_id[-_RANDOM_DIGITS:], 16) < self.ratio * float(16**_RANDOM_DIGITS)
 
 
+RATIO = "ratio"
 # By the values of OTEL_TRACES_SAMPLER; what they are made from is OTEL_TRACES_SAMPLER_ARG.
 SAMPLERS: Mapping[str, Callable[[float], Sampler]] = {
     "always_on": lambda _: Sampler(),
