@@ -137,6 +137,7 @@ class Delivery:
             left = self._resume_at - time.monotonic()
             self._posted.wait(left if left > 0 else IDLE_SECONDS)
             self._posted.clear()
+            return True
         return False
 
     def _deliver(self) -> bool:

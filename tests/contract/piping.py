@@ -11,7 +11,7 @@ from typing import Self
 from exporter.engines.port import EngineInfo, Event, Listed, Snapshot
 from exporter.health import Health
 from exporter.model import Cursor, Job, JobRecord, Remembered
-from exporter.pipeline import Books, Judging, Pipeline
+from exporter.pipeline import Books, Judging, Pipeline, Tracing
 from exporter.store import Batch, JobFilter, Store, StoreError
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.catalogue import Metric
@@ -71,7 +71,13 @@ class WatchedStore(Store):
 class Piping:
     """A pipeline over the store in a directory; it runs between ``with`` and its end."""
 
-    def __init__(self, directory: Path, *, oom_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        oom_seconds: float = 0.0,
+        tracing: Tracing = Tracing(),  # noqa: B008  # frozen
+    ) -> None:
         self.store = WatchedStore(directory)
         kept = self.store.values()
         self.ledger, self.health, self.words = Ledger(kept), Health(), Words(None)
@@ -80,6 +86,7 @@ class Piping:
         rules = Judging(
             self.words,
             lambda host, kernel_counts: Rules(host, oom_seconds=oom_seconds, kernel_counts=kernel_counts),
+            tracing=tracing,
         )
         accounts = Accounts(500, self.words.knows, kept)
         self.pipeline = Pipeline(self._inbox, rules, Books(self.store, self.ledger, accounts), self.health)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
@@ -13,16 +14,35 @@ from starlette.requests import Request
 
 from exporter import pipeline
 from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed
-from exporter.model import Cursor
+from exporter.model import Cursor, Signal, Trace
+from exporter.pipeline import Tracing
+from exporter.settings import Jobs
 from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.collector import registry
-from exporter.telemetry.ledger import Key
-from exporter.watch import Disconnected, Seen
+from exporter.telemetry.ledger import Exemplar, Key
+from exporter.tracing.identity import trace_of
+from exporter.tracing.sampling import Choice, Sampler
+from exporter.watch import Content, Disconnected, Inspected, Seen
 from exporter.web.operations import Daemon, Operations
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity
 from tests.contract.piping import ADDRESS, CONNECTED, FULL, PATIENCE_SECONDS, Piping
-from tests.contract.telling import HOST, A, B, at, create, destroy, die, exited, job, oom, running, start
+from tests.contract.telling import (
+    HOST,
+    A,
+    B,
+    C,
+    at,
+    create,
+    destroy,
+    die,
+    exited,
+    job,
+    kill,
+    oom,
+    running,
+    start,
+)
 from tests.lab.wait import wait_until
 
 JOB = (HOST, "job", "job")
@@ -441,3 +461,158 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
         {COMPLETED: 2, OOM_KILLED: 0},
         {JOB[:2]: 0},
     )
+
+
+# --- what a collector is to be told
+
+
+TRACED = frozenset({Signal.TRACES})
+CHOICE = Choice(Jobs.FAILED, Sampler())
+LAUNCHER = Trace("1" * 32, "2" * 16)
+TRACEPARENT = f"00-{LAUNCHER.trace_id}-{LAUNCHER.span_id}-01"
+
+
+def job_id(container: str) -> str:
+    """The id of a container's first run."""
+    return f"{container[:12]}-1"
+
+
+def letters(piping: Piping, signal: Signal = Signal.TRACES) -> list[str]:
+    """The ids of the jobs that wait in the outbox."""
+    found = piping.store.outbox.waiting(signal, 1000)
+    return [letter.record.job.id for letter in found if letter.record]
+
+
+def launched(container: str, traceparent: str, code: int) -> tuple[Content, ...]:
+    """A run of a container with such a label, whole."""
+    labels = {"traceparent": traceparent}
+    return (
+        Seen(start(0, container), inspecting=True),
+        Inspected(container, running(0, container, labels=labels)),
+        Seen(die(1, code, container), inspecting=False),
+    )
+
+
+def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_others_are_not(
+    tmp_path: Path,
+) -> None:
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+        piping.connects().sees(start(0), start(0, B), start(0, C), die(1, 0, B), die(1, 1))
+        piping.sees(kill(1, 15, C), die(1.5, 143, C))
+        assert piping.ended(3)
+        assert wait_until(lambda: piping.series(metrics.SPANS_PENDING) == {("traces",): 1}, PATIENCE_SECONDS)
+        (batch,) = [batch for batch in piping.store.batches if batch.letters]
+        assert list(batch.letters) == [(job_id(A), Signal.TRACES)]
+        assert job_id(A) in [judged.exit.job.id for judged in batch.ended]
+        assert batch.values[metrics.EXITS.name, ERROR] == 1
+        assert letters(piping) == [job_id(A)]
+        assert piping.durable(metrics.SPANS_PENDING) == {}
+
+
+def test_of_every_signal_that_is_sent_a_failed_job_is_posted(tmp_path: Path) -> None:
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, frozenset(Signal))) as piping:
+        piping.connects().sees(start(0), start(0, B), die(1, 1), die(1, 1, B))
+        assert piping.ended(2)
+        both = [job_id(A), job_id(B)]
+        assert (letters(piping), letters(piping, Signal.LOGS)) == (both, both)
+        pending = {("traces",): 2, ("logs",): 2}
+        assert wait_until(lambda: piping.series(metrics.SPANS_PENDING) == pending, PATIENCE_SECONDS)
+
+
+def test_what_was_posted_is_told_only_when_it_is_on_record_and_shown(tmp_path: Path) -> None:
+    seen: list[tuple[list[str], dict[tuple[str, ...], float]]] = []
+
+    def posted() -> None:
+        seen.append((letters(telling), telling.series(metrics.SPANS_PENDING)))
+
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED, posted)) as telling:
+        telling.connects().sees(start(0), die(1, 0), start(2))
+        assert telling.ended(1)
+        assert seen == []
+        telling.sees(die(3, 1))
+        assert telling.ended(2)
+        assert wait_until(lambda: bool(seen), PATIENCE_SECONDS)
+    assert seen == [([f"{A[:12]}-2"], {("traces",): 1})]
+
+
+def test_what_the_store_refuses_is_not_posted_and_once_when_it_takes_it_again(tmp_path: Path) -> None:
+    told: list[None] = []
+    tracing = Tracing(CHOICE.trace, TRACED, lambda: told.append(None))
+    with Piping(tmp_path, tracing=tracing) as piping:
+        piping.connects()
+        assert piping.is_ready()
+        piping.store.refuses_commits = True
+        piping.sees(start(0), die(1, 1))
+        assert wait_until(lambda: piping.store.refusals > 5, PATIENCE_SECONDS)
+        assert (letters(piping), piping.series(metrics.SPANS_PENDING), told) == ([], {}, [])
+        piping.store.refuses_commits = False
+        assert piping.ended(1)
+        assert wait_until(lambda: bool(told), PATIENCE_SECONDS)
+        assert (letters(piping), piping.series(metrics.SPANS_PENDING)) == ([job_id(A)], {("traces",): 1})
+    assert told == [None]
+
+
+def test_the_ids_of_a_failed_jobs_span_are_on_record_and_in_the_exemplars(tmp_path: Path) -> None:
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+        piping.connects().sees(start(0), die(1, 1)).says(*launched(B, TRACEPARENT, 0))
+        assert piping.ended(2)
+        traces = {record.job.id: record.ended and record.ended.trace for record in piping.store.records()}
+        trace = trace_of(job(0))
+        assert traces == {job_id(A): trace, job_id(B): None}
+        duration = (*JOB[:2], "failed", str(bisect_left(metrics.RUN_DURATION.buckets, 1)))
+        assert wait_until(lambda: bool(piping.ledger.exemplars()), PATIENCE_SECONDS)
+        assert piping.ledger.exemplars() == {
+            (metrics.EXITS.name, ERROR): Exemplar(trace, 1, at(1)),
+            (metrics.RUN_DURATION.name, duration): Exemplar(trace, 1.0, at(1)),
+        }
+
+
+def test_a_failed_job_is_a_span_in_the_trace_that_launched_it(tmp_path: Path) -> None:
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+        piping.connects().says(*launched(A, TRACEPARENT, 1))
+        assert piping.ended(1)
+        (record,) = piping.store.records()
+        own = trace_of(job(0)).span_id
+        assert record.job.traceparent == TRACEPARENT
+        assert record.ended is not None
+        assert record.ended.trace == Trace(LAUNCHER.trace_id, own, LAUNCHER.span_id)
+        assert wait_until(lambda: bool(piping.series(metrics.SPANS_PENDING)), PATIENCE_SECONDS)
+        assert piping.series(metrics.TRACEPARENTS_IGNORED) == {}
+
+
+@pytest.mark.parametrize("garbage", ["garbage", TRACEPARENT[:-1], f"00-{'0' * 32}-{'2' * 16}-01", "é" * 55])
+def test_a_traceparent_that_is_none_is_counted_and_the_trace_is_the_jobs_own(
+    tmp_path: Path, garbage: str
+) -> None:
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+        piping.connects().says(*launched(A, garbage, 1), *launched(B, garbage, 0))
+        piping.says(*launched(C, garbage, 2))
+        assert piping.ended(3)
+        traces = {record.job.id: record.ended and record.ended.trace for record in piping.store.records()}
+        own = {job_id(A): trace_of(job(0)), job_id(B): None, job_id(C): trace_of(job(0, C))}
+        assert traces == own
+        two = {(): 2.0}
+        assert wait_until(lambda: piping.series(metrics.TRACEPARENTS_IGNORED) == two, PATIENCE_SECONDS)
+        assert piping.durable(metrics.TRACEPARENTS_IGNORED) == two
+
+
+def test_without_tracing_nothing_is_posted_and_no_job_has_a_span(piping: Piping) -> None:
+    piping.sees(start(0), die(1, 1)).says(*launched(B, TRACEPARENT, 1), *launched(C, "garbage", 1))
+    assert piping.ended(3)
+    assert wait_until(lambda: piping.ledger.value(metrics.EXITS, ERROR) == 3, PATIENCE_SECONDS)
+    assert [list(batch.letters) for batch in piping.store.batches] == [[]] * len(piping.store.batches)
+    assert [record.ended and record.ended.trace for record in piping.store.records()] == [None] * 3
+    assert [piping.store.outbox.count(signal) for signal in Signal] == [0, 0]
+    assert piping.ledger.exemplars() == {}
+    assert (piping.series(metrics.SPANS_PENDING), piping.series(metrics.TRACEPARENTS_IGNORED)) == ({}, {})
+
+
+def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+        piping.connects()
+        for number in range(300):
+            container = identity(number)
+            piping.sees(start(number, container), die(number + 1, 1, container))
+        assert piping.pipeline.stop(PATIENCE_SECONDS)
+        expected = [job_id(identity(number)) for number in range(300)]
+        assert (letters(piping), piping.series(metrics.SPANS_PENDING)) == (expected, {("traces",): 300})

@@ -4,6 +4,7 @@ Mounting needs root, for whom permissions do not count: only a real file system 
 """
 
 import errno
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,6 +24,15 @@ def opened(path: Path) -> Iterator[Store]:
     """Give a store over a file, closed at the end."""
     with closing(Store(url(path))) as store:
         yield store
+
+
+@contextmanager
+def trigger(path: Path, when: str, how: str) -> Iterator[None]:
+    """Have the database itself refuse what a trigger sees."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TRIGGER no {when} BEGIN SELECT RAISE({how}, 'not today'); END")
+        yield
+        connection.execute("DROP TRIGGER no")
 
 
 @contextmanager

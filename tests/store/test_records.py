@@ -5,8 +5,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from exporter.model import (
     Workload,
 )
 from exporter.store import Batch, JobFilter, Key, Store, StoreError
-from tests.store.files import fill, opened, small_disk
+from tests.store.files import fill, opened, small_disk, trigger
 from tests.store.samples import ANY, BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 
 ROOT = Path(__file__).parents[2]
@@ -102,15 +102,6 @@ def shown(judged: JudgedExit) -> JobRecord:
 def names(records: list[JobRecord]) -> list[str]:
     """Give the names of jobs."""
     return [record.job.name for record in records]
-
-
-@contextmanager
-def trigger(path: Path, when: str, how: str) -> Iterator[None]:
-    """Have the database itself refuse what a trigger sees."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"CREATE TRIGGER no {when} BEGIN SELECT RAISE({how}, 'not today'); END")
-        yield
-        connection.execute("DROP TRIGGER no")
 
 
 # Recording

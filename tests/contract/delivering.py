@@ -1,0 +1,153 @@
+"""A delivery with real parts: a store in a directory, the ledger, and a collector over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from exporter.model import JudgedExit, Signal
+from exporter.store import Batch, Store
+from exporter.telemetry import catalogue as metrics
+from exporter.telemetry.ledger import Changes, Ledger
+from exporter.tracing.collector import Collector
+from exporter.tracing.delivery import Delivery, Patience
+from exporter.tracing.environment import Limits, Target
+from exporter.tracing.http import HttpCollector
+from exporter.tracing.identity import trace_of
+from exporter.tracing.otlp import Form, LogRecords, Spans
+from tests.contract.engines import identity
+from tests.lab.wait import wait_until
+from tests.scripted.receiver import Receiver
+from tests.store import samples
+
+PATIENCE_SECONDS = 10.0
+BRIEF = Patience(first=0.01, longest=0.03)
+FORMS: dict[Signal, Form] = {Signal.TRACES: Spans({}, Limits()), Signal.LOGS: LogRecords({}, Limits())}
+
+
+class Sums(NamedTuple):
+    """What has become of all that was posted."""
+
+    pending: int = 0
+    exported: int = 0
+    rejected: int = 0
+    given_up: int = 0
+
+
+def failed(number: int, *, log_tail: str | None = None) -> JudgedExit:
+    """The end of a job that failed, with its trace."""
+    job = samples.job(container_id=identity(number), name=f"job-{number}")
+    judged = samples.ended(job, 1, log_tail=log_tail)
+    return replace(judged, trace=trace_of(job))
+
+
+def job_id(number: int) -> str:
+    """The id of such a job."""
+    return failed(number).exit.job.id
+
+
+def span_id(number: int) -> str:
+    """The id of its span."""
+    return trace_of(failed(number).exit.job).span_id
+
+
+def span_ids(numbers: Iterable[int]) -> list[str]:
+    """The ids of their spans."""
+    return [span_id(number) for number in numbers]
+
+
+def collector(receiver: Receiver, seconds: float, signal: Signal = Signal.TRACES) -> HttpCollector:
+    """The way to a receiver."""
+    return HttpCollector(Target(f"{receiver.url}/v1/{signal.value}", seconds=seconds))
+
+
+class Delivering:
+    """A delivery from the store in a directory; it runs between ``with`` and its end.
+
+    With ``start`` it is begun later, by hand.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        to: Receiver | Collector,
+        patience: Patience = BRIEF,
+        *,
+        seconds: float = PATIENCE_SECONDS,
+        signal: Signal = Signal.TRACES,
+    ) -> None:
+        self.path = directory / "exits.db"
+        self.signal = signal
+        self.store = Store(f"sqlite:///{self.path}")
+        self.store.outbox.reopen()
+        self.ledger = Ledger(self.store.values())
+        self.collector = collector(to, seconds, signal) if isinstance(to, Receiver) else to
+        self.delivery = Delivery(FORMS[signal], self.collector, self.store.outbox, self.ledger, patience)
+        self._runs = False
+
+    def __enter__(self) -> Self:
+        """Do not begin yet: something may be left from before."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and close the store."""
+        if self._runs:
+            self.delivery.stop(PATIENCE_SECONDS)
+        self.store.close()
+
+    def start(self) -> Self:
+        """Begin."""
+        self._runs = True
+        self.delivery.start()
+        return self
+
+    def posts(self, numbers: Iterable[int]) -> Self:
+        """Failed jobs of such numbers come, in one batch."""
+        return self.posts_ends(failed(number) for number in numbers)
+
+    def posts_ends(self, ends: Iterable[JudgedExit]) -> Self:
+        """Ends come in one batch, in the order in which a pipeline does it all."""
+        ended = list(ends)
+        self.store.commit(Batch(ended=ended, letters=[(each.exit.job.id, self.signal) for each in ended]))
+        changes = Changes()
+        changes.add(metrics.SPANS_PENDING, (self.signal,), len(ended))
+        self.ledger.publish(changes)
+        self.delivery.posted()
+        return self
+
+    def sums(self) -> Sums:
+        """The sums that can be seen; those of them that are kept are the same on record."""
+        shown = self._sums_of(self.ledger.snapshot())
+        assert self._sums_of(self.store.values())[1:] == shown[1:]
+        assert self.store.outbox.count(self.signal) == shown.pending
+        return shown
+
+    def come_to(self, sums: Sums) -> bool:
+        """Whether these are the sums, or soon are."""
+        wait_until(lambda: self._sums_of(self.ledger.snapshot()) == sums, PATIENCE_SECONDS)
+        found = self.sums()
+        assert found == sums
+        return found == sums
+
+    def waiting(self) -> list[str]:
+        """The ids of the jobs that wait."""
+        letters = self.store.outbox.waiting(self.signal, 100_000)
+        return [letter.record.job.id for letter in letters if letter.record]
+
+    def _sums_of(self, series: dict[tuple[str, tuple[str, ...]], float]) -> Sums:
+        return Sums(
+            *(
+                int(series.get((metric.name, (self.signal.value,)), 0))
+                for metric in (
+                    metrics.SPANS_PENDING,
+                    metrics.SPANS_EXPORTED,
+                    metrics.SPANS_REJECTED,
+                    metrics.SPANS_GIVEN_UP,
+                )
+            )
+        )

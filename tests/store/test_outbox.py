@@ -1,0 +1,355 @@
+"""The outbox: what is posted with a batch waits, the oldest first, until it is settled with its counters."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from exporter.model import JobRecord, JudgedExit, Signal, Trace
+from exporter.store import Batch, Key, Letter, Settlement, Store, StoreError
+from exporter.store.outbox import Overdue
+from tests.store.files import opened, trigger
+from tests.store.samples import ANY, BEGAN_NS, ended, job
+
+TRACES, LOGS = Signal.TRACES, Signal.LOGS
+SERIES: dict[Key, float] = {("exit_exporter_spans_exported_total", ("traces",)): 7}
+LATER: dict[Key, float] = {("exit_exporter_spans_exported_total", ("traces",)): 8}
+
+
+def failed(digit: str = "a") -> JudgedExit:
+    """Give the end of a failed job with its trace."""
+    return replace(ended(job(digit), 1), trace=Trace(digit * 32, digit * 16))
+
+
+def posting(digits: str, *signals: Signal) -> Batch:
+    """Give a batch of such ends, of which a collector is to be told."""
+    ends = [failed(digit) for digit in digits]
+    return Batch(
+        ended=ends,
+        values=SERIES,
+        letters=[(each.exit.job.id, signal) for each in ends for signal in signals or (TRACES,)],
+    )
+
+
+def letter(number: int, digit: str, *, was_refused: bool = False) -> Letter:
+    """Give the letter about such an end."""
+    return Letter(number, JobRecord(job(digit), failed(digit)), was_refused)
+
+
+def waiting(store: Store, signal: Signal = TRACES) -> str:
+    """Tell of which jobs letters wait, by their digits."""
+    letters = store.outbox.waiting(signal, 100)
+    assert store.outbox.count(signal) == len(letters)
+    return "".join(each.record.job.container_id[0] if each.record else "-" for each in letters)
+
+
+def change(database: Path, *statements: str) -> None:
+    """Change the database behind the store's back."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+# Posting
+
+
+def test_what_is_posted_with_a_batch_is_on_record_with_its_jobs_and_series(store: Store) -> None:
+    store.commit(posting("ab"))
+    assert store.outbox.waiting(TRACES, 10) == [letter(1, "a"), letter(2, "b")]
+    assert store.jobs(ANY, 10) == [letter(2, "b").record, letter(1, "a").record]
+    assert store.values() == SERIES
+
+
+def test_a_batch_without_letters_posts_nothing(store: Store) -> None:
+    store.commit(Batch(ended=[failed()]))
+    assert (store.outbox.waiting(TRACES, 10), store.outbox.count(TRACES)) == ([], 0)
+
+
+@pytest.mark.parametrize("how", ["ABORT", "FAIL", "ROLLBACK"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "AFTER INSERT ON jobs WHEN NEW.name = 'gentle-stingray-b'",
+        "AFTER INSERT ON series",
+        "AFTER INSERT ON outbox WHEN NEW.job_id = 'bbbbbbbbbbbb-1'",
+    ],
+)
+def test_a_commit_that_fails_leaves_neither_job_series_nor_letter_and_can_be_tried_again(
+    store: Store, database: Path, when: str, how: str
+) -> None:
+    with trigger(database, when, how):
+        with pytest.raises(StoreError) as caught:
+            store.commit(posting("abc"))
+        assert str(caught.value) == f"{database}: not today"
+        assert (store.jobs(ANY, 10), store.values(), waiting(store)) == ([], {}, "")
+    store.commit(posting("abc"))
+    assert (len(store.jobs(ANY, 10)), store.values(), waiting(store)) == (3, SERIES, "abc")
+
+
+def test_what_waits_survives_reopening(database: Path) -> None:
+    with opened(database) as store:
+        store.commit(posting("ab"))
+    with opened(database) as store:
+        assert store.outbox.waiting(TRACES, 10) == [letter(1, "a"), letter(2, "b")]
+
+
+def test_posted_twice_is_once_and_keeps_its_place(store: Store) -> None:
+    store.commit(posting("ab"))
+    store.commit(posting("cba"))
+    assert waiting(store) == "abc"
+
+
+def test_posted_twice_within_one_batch_is_once(store: Store) -> None:
+    store.commit(replace(posting("a"), letters=[(job().id, TRACES), (job().id, TRACES)]))
+    assert waiting(store) == "a"
+
+
+def test_each_signal_waits_for_itself(store: Store) -> None:
+    store.commit(posting("ab", LOGS, TRACES))
+    store.commit(posting("c", LOGS))
+    assert (waiting(store, TRACES), waiting(store, LOGS)) == ("ab", "abc")
+    store.outbox.settle(Settlement([each.number for each in store.outbox.waiting(LOGS, 2)]))
+    assert (waiting(store, TRACES), waiting(store, LOGS)) == ("ab", "c")
+
+
+# Waiting
+
+
+def test_what_has_waited_longest_comes_first_whenever_its_job_began(store: Store) -> None:
+    for digit in "cab":
+        store.commit(posting(digit))
+    assert waiting(store) == "cab"
+    assert store.outbox.waiting(TRACES, 2) == [letter(1, "c"), letter(2, "a")]
+
+
+def test_what_is_posted_when_the_newest_has_gone_still_comes_last(store: Store) -> None:
+    store.commit(posting("abc"))
+    store.outbox.settle(Settlement([3]))
+    store.commit(posting("d"))
+    assert waiting(store) == "abd"
+
+
+def test_of_a_job_that_is_gone_the_letter_has_no_record(store: Store, database: Path) -> None:
+    store.commit(posting("ab"))
+    change(database, "DELETE FROM jobs WHERE name = 'gentle-stingray-a'")
+    assert store.outbox.waiting(TRACES, 10) == [Letter(1, None, was_refused=False), letter(2, "b")]
+
+
+# Settling
+
+
+def test_what_is_gone_is_forgotten_and_its_job_is_not(store: Store) -> None:
+    store.commit(posting("abc"))
+    store.outbox.settle(Settlement([1, 3], values=LATER))
+    assert (waiting(store), store.values(), len(store.jobs(ANY, 10))) == ("b", LATER, 3)
+
+
+def test_what_is_settled_twice_is_settled(store: Store) -> None:
+    store.commit(posting("ab"))
+    for _ in range(2):
+        store.outbox.settle(Settlement([1], values=LATER))
+    assert (waiting(store), store.values()) == ("b", LATER)
+
+
+def test_what_is_gone_can_be_posted_again(store: Store) -> None:
+    store.commit(posting("a"))
+    store.outbox.settle(Settlement([1]))
+    store.commit(posting("a"))
+    assert waiting(store) == "a"
+
+
+def test_what_is_set_aside_waits_no_more_until_it_is_reopened_and_was_refused_then(store: Store) -> None:
+    store.commit(posting("abc"))
+    store.outbox.settle(Settlement(refused={2: "HTTP 400: no"}, values=LATER))
+    assert (waiting(store), store.values()) == ("ac", LATER)
+    store.outbox.reopen()
+    assert store.outbox.waiting(TRACES, 10) == [
+        letter(1, "a"),
+        letter(2, "b", was_refused=True),
+        letter(3, "c"),
+    ]
+    assert store.outbox.count(TRACES) == 3
+
+
+def test_why_it_was_set_aside_is_on_record(store: Store, database: Path) -> None:
+    store.commit(posting("ab"))
+    store.outbox.settle(Settlement(refused={1: "HTTP 400: 'no'; DROP TABLE outbox"}))
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT job_id, aside, refused FROM outbox ORDER BY number").fetchall()
+    assert rows == [("aaaaaaaaaaaa-1", 1, "HTTP 400: 'no'; DROP TABLE outbox"), ("bbbbbbbbbbbb-1", 0, None)]
+
+
+def test_what_is_set_aside_is_not_posted_again(store: Store) -> None:
+    store.commit(posting("ab"))
+    store.outbox.settle(Settlement(refused={1: "no"}))
+    store.commit(posting("a"))
+    assert waiting(store) == "b"
+
+
+def test_what_is_set_aside_stays_so_through_reopening_the_store(database: Path) -> None:
+    with opened(database) as store:
+        store.commit(posting("ab"))
+        store.outbox.settle(Settlement(refused={1: "no"}))
+    with opened(database) as store:
+        assert waiting(store) == "b"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "BEFORE DELETE ON outbox WHEN OLD.number = 2",
+        "BEFORE UPDATE ON outbox",
+        "BEFORE INSERT ON series",
+    ],
+)
+def test_a_settlement_that_fails_changes_neither_letters_nor_counters(
+    store: Store, database: Path, when: str
+) -> None:
+    store.commit(posting("abc"))
+    settlement = Settlement([1, 2], {3: "no"}, LATER)
+    with trigger(database, when, "ABORT"):
+        with pytest.raises(StoreError) as caught:
+            store.outbox.settle(settlement)
+        assert str(caught.value) == f"{database}: not today"
+        assert (waiting(store), store.values()) == ("abc", SERIES)
+    store.outbox.settle(settlement)
+    assert (waiting(store), store.values()) == ("", LATER)
+
+
+def test_posting_and_settling_at_once_lose_and_double_nothing(store: Store) -> None:
+    settled: list[str] = []
+    posted = threading.Event()
+
+    def post() -> None:
+        for attempt in range(1, 61):
+            end = ended(job("a", attempt=attempt), 1)
+            store.commit(Batch(ended=[end], letters=[(end.exit.job.id, TRACES)]))
+        posted.set()
+
+    def settle() -> None:
+        over = False
+        while not over:
+            over = posted.is_set()
+            letters = store.outbox.waiting(TRACES, 7)
+            settled.extend(each.record.job.id for each in letters if each.record)
+            store.outbox.settle(Settlement([each.number for each in letters]))
+            over = over and not letters
+
+    threads = [threading.Thread(target=work) for work in (post, settle)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert settled == [f"aaaaaaaaaaaa-{attempt}" for attempt in range(1, 61)]
+    assert store.outbox.count(TRACES) == 0
+
+
+# Overdue
+
+
+def numbers(overdue: Iterable[Overdue]) -> list[int]:
+    """Give the numbers of letters that all wait."""
+    found = list(overdue)
+    assert all(each.waits for each in found)
+    return [each.number for each in found]
+
+
+def test_beyond_a_number_the_oldest_are_overdue(store: Store) -> None:
+    store.commit(posting("abcde"))
+    for most, expected in ((0, [1, 2, 3, 4, 5]), (1, [1, 2, 3, 4]), (4, [1]), (5, []), (9, [])):
+        assert (most, numbers(store.outbox.overdue(TRACES, 0, most, 10))) == (most, expected)
+
+
+def test_what_was_kept_before_a_moment_is_overdue(store: Store, database: Path) -> None:
+    store.commit(posting("abcde"))
+    change(database, "UPDATE outbox SET kept_ns = 1000 + number")
+    for before_ns, expected in ((0, []), (1001, []), (1003, [1, 2]), (1006, [1, 2, 3, 4, 5])):
+        found = numbers(store.outbox.overdue(TRACES, before_ns, 10, 10))
+        assert (before_ns, found) == (before_ns, expected)
+
+
+def test_of_age_and_number_the_one_that_finds_more_counts_and_no_more_are_told_than_wanted(
+    store: Store, database: Path
+) -> None:
+    store.commit(posting("abcde"))
+    change(database, "UPDATE outbox SET kept_ns = 1000 + number")
+    assert numbers(store.outbox.overdue(TRACES, 1003, 4, 10)) == [1, 2]
+    assert numbers(store.outbox.overdue(TRACES, 1002, 2, 10)) == [1, 2, 3]
+    assert numbers(store.outbox.overdue(TRACES, 1006, 0, 2)) == [1, 2]
+
+
+def test_what_is_set_aside_counts_among_those_kept_and_is_overdue_without_waiting(store: Store) -> None:
+    store.commit(posting("abc"))
+    store.outbox.settle(Settlement(refused={1: "no", 3: "no"}))
+    assert store.outbox.overdue(TRACES, 0, 1, 10) == [Overdue(1, waits=False), Overdue(2, waits=True)]
+
+
+def test_of_one_signal_the_others_letters_are_not_overdue(store: Store) -> None:
+    store.commit(posting("abc", LOGS, TRACES))
+    assert numbers(store.outbox.overdue(TRACES, 0, 2, 10)) == [2]
+    assert numbers(store.outbox.overdue(LOGS, 0, 2, 10)) == [1]
+
+
+# Retention
+
+
+def test_retention_keeps_the_jobs_of_which_a_collector_is_still_to_be_told(store: Store) -> None:
+    store.commit(posting("abc"))
+    store.commit(Batch(ended=[failed("d")]))
+    store.outbox.settle(Settlement([1], {2: "no"}))
+    assert store.prune(2**62) == 2
+    assert store.jobs(ANY, 10) == [letter(3, "c").record, letter(2, "b").record]
+    store.outbox.settle(Settlement([2, 3]))
+    assert store.prune(2**62) == 2
+    assert store.jobs(ANY, 10) == []
+
+
+def test_a_job_that_is_kept_for_the_collector_is_pruned_by_its_own_age_afterwards(store: Store) -> None:
+    store.commit(posting("a"))
+    store.outbox.settle(Settlement([1]))
+    assert store.prune(BEGAN_NS) == 0
+    assert len(store.jobs(ANY, 10)) == 1
+
+
+# Who sends
+
+
+def test_the_exporter_has_an_id_that_stays_through_reopening_and_is_its_own(tmp_path: Path) -> None:
+    found: list[str] = []
+    for path in ("one/exits.db", "one/exits.db", "two/exits.db"):
+        with opened(tmp_path / path) as store:
+            found += [store.instance_id, store.instance_id]
+    one, two = found[0], found[-1]
+    assert found == [one] * 4 + [two] * 2
+    assert one != two
+    assert (str(UUID(one)), str(UUID(two))) == (one, two)
+
+
+# A closed store
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store: store.commit(posting("b")),
+        lambda store: store.outbox.settle(Settlement([1], values=LATER)),
+        lambda store: store.outbox.settle(Settlement()),
+        lambda store: store.outbox.reopen(),
+        lambda store: store.prune(2**62),
+        lambda store: store.instance_id,
+    ],
+    ids=["commit", "settle", "settle nothing", "reopen", "prune", "instance_id"],
+)
+def test_a_closed_store_refuses_instead_of_writing(database: Path, write: Callable[[Store], object]) -> None:
+    with opened(database) as store:
+        store.commit(posting("a"))
+    with pytest.raises(StoreError) as caught:
+        write(store)
+    assert str(caught.value) == f"{database}: is closed"
+    with opened(database) as again:
+        assert (waiting(again), again.values(), len(again.jobs(ANY, 10))) == ("a", SERIES, 1)
