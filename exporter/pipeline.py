@@ -339,13 +339,14 @@ class Pipeline:
         for judged in pending.ended:
             self._accounts.ended(judged, changes, running.pop(judged.exit.job.id, None))
         letters = self._letters(pending.ended)
-        for _, signal in letters:
-            changes.add(metrics.SPANS_PENDING, (signal,))
+        # At once, since what is on record may be delivered before this thread goes on.
+        self._count_posted(letters, 1)
         values = self._ledger.values(changes)
         begun = time.perf_counter()
         try:
             self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values, cursors, letters))
         except StoreError as error:
+            self._count_posted(letters, -1)
             self._refused(error)
             return
         changes.observe(metrics.STORE_COMMIT, (), time.perf_counter() - begun)
@@ -363,6 +364,12 @@ class Pipeline:
         """Of which of them a collector is to be told, and what."""
         signals = sorted(self._judging.tracing.signals)
         return [(judged.exit.job.id, signal) for judged in ended if judged.trace for signal in signals]
+
+    def _count_posted(self, letters: Iterable[tuple[str, Signal]], amount: int) -> None:
+        posted = Changes()
+        for _, signal in letters:
+            posted.add(metrics.SPANS_PENDING, (signal,), amount)
+        self._ledger.publish(posted)
 
     def _moved_cursors(self) -> dict[str, Cursor]:
         """Up to where each engine is on record with this batch, where that is news."""

@@ -31,6 +31,8 @@ class Access:
 
     def read(self, query: Select[Any]) -> Sequence[Any]:
         """The rows that a question finds."""
+        if self._closed:
+            raise StoreError(f"{self._path}: is closed")
         try:
             with self._engine.connect() as connection:
                 return connection.execute(query).fetchall()

@@ -54,12 +54,14 @@ class Outbox:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def waiting(self, signal: Signal, most: int) -> list[Letter]:
-        """The letters that have waited longest."""
+    def waiting(self, signal: Signal, most: int, *, newest: bool = False) -> list[Letter]:
+        """The letters that have waited longest, or the ``newest``; those refused before come last."""
         joined = outbox.outerjoin(jobs, jobs.c.id == outbox.c.job_id)
         query = select(outbox.c.number, outbox.c.refused, jobs).select_from(joined)
         waiting = query.where(outbox.c.signal == signal.value, outbox.c.aside.is_(False))
-        found = self._access.read(waiting.order_by(outbox.c.number).limit(most))
+        oldest = (outbox.c.refused.is_not(None), outbox.c.number)
+        order = (outbox.c.number.desc(),) if newest else oldest
+        found = self._access.read(waiting.order_by(*order).limit(most))
         return [
             Letter(row.number, None if row.id is None else rows.record(row), row.refused is not None)
             for row in found

@@ -6,10 +6,10 @@ time is the same span. Nothing here is ever waited for by whoever counts.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +36,7 @@ MAX_RETRY_SECONDS = 600.0
 PATIENT_FAILURES = 5
 # A letter that fails so often by itself may be what the collector fails at: others go before it then.
 SUSPECT_AFTER = 3
+MAX_SUSPECTS = 16
 # So many refused one after the other are rather the collector's mistake: it goes on slowly then.
 MANY_REFUSED = 10
 _GIVE_UP_SECONDS = 1.0
@@ -82,10 +83,11 @@ class Delivery:
         self._pause = patience.first
         self._resume_at = 0.0
         self._gave_up_at = 0.0
+        self._looked_away = False
         self._failures = 0
         self._tries = 0
         self._refused = 0
-        self._suspects: OrderedDict[int, None] = OrderedDict()
+        self._suspects: list[int] = []
         self._trouble: str | None = None
         self._posted = threading.Event()
         self._stopping = threading.Event()
@@ -103,7 +105,8 @@ class Delivery:
         changes.set(metrics.SPANS_PENDING, (self.signal,), self._outbox.count(self.signal))
         for metric in (metrics.SPANS_EXPORTED, metrics.SPANS_REJECTED, metrics.SPANS_GIVEN_UP):
             changes.add(metric, (self.signal,), 0)
-        self._ledger.publish(changes)
+        # As if saved: were they left for the pipeline to save, it could undo what is settled meanwhile.
+        self._ledger.publish_saved(changes, self._ledger.outcome(changes))
         log.info("delivering", signal=self.signal.value, to=self._collector.address)
         self._thread.start()
 
@@ -126,34 +129,54 @@ class Delivery:
         """Do what can be done now, else wait; whether there may be more at once."""
         try:
             self._give_up()
-            if time.monotonic() >= self._resume_at and self._deliver():
-                return True
+            if time.monotonic() >= self._resume_at:
+                self._resume_at = 0.0
+                if self._deliver():
+                    return True
         except StoreError as error:
             self._wait_longer("outbox not at hand, trying again", str(error))
         except Exception:
             log.exception("a bug while delivering")
             self._resume_at = time.monotonic() + self._patience.longest
-        if not self._stopping.is_set():
-            left = self._resume_at - time.monotonic()
-            self._posted.wait(left if left > 0 else IDLE_SECONDS)
-            self._posted.clear()
-            return True
-        return False
+        if self._stopping.is_set():
+            return False
+        self._posted.wait(self._idle_seconds(time.monotonic()))
+        self._posted.clear()
+        # Posted and stopped at once, there is something to deliver still.
+        return True
+
+    def _idle_seconds(self, now: float) -> float:
+        """For how long there is nothing to do, unless something is posted."""
+        # What was posted right after the bounds were looked at may be beyond them.
+        look_again = self._gave_up_at + _GIVE_UP_SECONDS if self._looked_away else math.inf
+        resume_at = self._resume_at or math.inf
+        return max(0.0, min(now + IDLE_SECONDS, resume_at, look_again) - now)
 
     def _deliver(self) -> bool:
         """One request; whether there may be another at once."""
         letters = self._next()
         load = self._packed(letters)
         if load.letters:
-            self._settle(load, self._collector.send(self._form.request(load.items)))
+            self._settle(load, self._sent(load))
         return bool(letters) and time.monotonic() >= self._resume_at
+
+    def _sent(self, load: _Load) -> Answer:
+        try:
+            return self._collector.send(self._form.request(load.items))
+        except Exception:
+            log.exception("a bug while sending")
+            return Unavailable("a bug of the exporter; its log has the details", overcome=True)
 
     def _next(self) -> list[Letter]:
         """The letters that have waited longest; the suspects only where there are no others, in turns."""
+        if self._refused >= MANY_REFUSED:
+            # If it takes the newest one, only those before are bad; if not, it takes none.
+            return self._outbox.waiting(self.signal, 1, newest=True)
         letters = self._outbox.waiting(self.signal, self._most + len(self._suspects))
+        there = {letter.number: letter for letter in letters}
+        self._suspects = [number for number in self._suspects if number in there]
         others = [letter for letter in letters if letter.number not in self._suspects]
-        turns = {number: turn for turn, number in enumerate(self._suspects)}
-        return (others or sorted(letters, key=lambda letter: turns[letter.number]))[: self._most]
+        return (others or [there[number] for number in self._suspects])[: self._most]
 
     def _packed(self, letters: Sequence[Letter]) -> _Load:
         """As many as fit; what cannot be written down is set aside, and what is gone forgotten."""
@@ -199,9 +222,8 @@ class Delivery:
             log.warning("collector says", signal=self.signal.value, rejected=rejected, message=answer.message)
         if self._trouble is not None:
             log.info("collector takes what waits", signal=self.signal.value)
-        for number in load.numbers:
-            self._suspects.pop(number, None)
-        self._trouble, self._pause = None, self._patience.first
+        self._suspects = [number for number in self._suspects if number not in load.numbers]
+        self._trouble, self._pause, self._resume_at = None, self._patience.first, 0.0
         self._failures = self._tries = self._refused = 0
         self._most = min(MAX_LETTERS, 2 * self._most)
 
@@ -211,12 +233,15 @@ class Delivery:
             # Less the next time. Not at every failure: where most fail, requests would dwindle to nothing.
             self._most = max(1, len(load.letters) // 2)
         self._tries = self._tries + 1 if len(load.letters) == 1 else 0
-        first = load.letters[0].number
-        if first in self._suspects:
-            self._suspects.move_to_end(first)
-        elif self._tries >= SUSPECT_AFTER:
-            self._suspects[first], self._tries = None, 0
+        if self._tries >= SUSPECT_AFTER:
+            self._suspect(load.letters[0].number)
         self._wait_longer("collector not reached, trying again", answer.cause, answer.retry_seconds)
+
+    def _suspect(self, number: int) -> None:
+        """Let others go before it; where there are many of them, it is not they that are wrong."""
+        others = [other for other in self._suspects if other != number]
+        self._suspects = [*others, number] if len(others) < MAX_SUSPECTS else []
+        self._tries = 0
 
     def _wait_longer(self, what: str, cause: str, asked_seconds: float | None = None) -> None:
         """Do nothing for a while, jittered so that many exporters do not come back at once."""
@@ -240,7 +265,8 @@ class Delivery:
     def _give_up(self) -> None:
         """Forget what has waited for too long, or is too much."""
         now = time.monotonic()
-        if now < self._gave_up_at + _GIVE_UP_SECONDS:
+        self._looked_away = now < self._gave_up_at + _GIVE_UP_SECONDS
+        if self._looked_away:
             return
         self._gave_up_at = now
         age, most = self._patience.age, self._patience.letters
@@ -249,7 +275,8 @@ class Delivery:
             waiting = sum(letter.waits for letter in overdue)
             numbers = [letter.number for letter in overdue]
             self._record(Settlement(numbers), {metrics.SPANS_GIVEN_UP: waiting}, waiting)
-            log.warning("given up: too old or too many", signal=self.signal.value, count=waiting)
+            level = log.warning if waiting else log.debug
+            level("given up: too old or too many", signal=self.signal.value, count=waiting)
 
     def _record(self, settlement: Settlement, counts: Mapping[Metric, int], done: int) -> None:
         """What has become of letters, and its counters, together; so many that waited are ``done``."""

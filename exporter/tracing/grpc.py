@@ -13,9 +13,9 @@ from exporter import __version__
 from exporter.model import Signal
 from exporter.tracing import otlp
 from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
+from exporter.tracing.otlp import Request
 from exporter.tracing.target import Compression, Target
 from exporter.tracing.variables import TracingError
-from exporter.tracing.otlp import Request
 
 _MAX_SAID = 400
 # What these find wrong is the request itself.

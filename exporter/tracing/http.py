@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from google.protobuf.message import DecodeError
@@ -21,13 +21,14 @@ from exporter.causes import innermost, said
 from exporter.model import Signal
 from exporter.tracing import otlp
 from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
-from exporter.tracing.target import Compression, Target
 from exporter.tracing.otlp import Request, Response
+from exporter.tracing.target import Compression, Target
 
-PROTOBUF, JSON = "application/x-protobuf", "application/json"
+PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html"
 # What a collector has to say is short; nobody's mistake may fill our memory.
 _MAX_BODY = 64 << 10
 _MAX_SAID = 200
+_MAX_DIGITS = 9
 # What these find wrong is the request itself. Of other 4xx, a token or a path is: once that is mended, the
 # same request is taken.
 _REQUEST_IS_BAD = frozenset(
@@ -48,6 +49,8 @@ class HttpCollector:
         self._session = requests.Session()
         self._session.verify = target.certificate or True
         self._session.cert = target.client
+        # The variables' own, or the URL's: no .netrc of whoever started it has a say in that.
+        self._session.auth = _user(target.url) or _as_it_is
         self._session.headers.update(
             {
                 "Content-Type": PROTOBUF,
@@ -81,17 +84,29 @@ class HttpCollector:
             ) as response:
                 return _answer(request.signal, response, _read(response, deadline))
         except (requests.RequestException, HTTPError, OSError) as error:
-            late = isinstance(error, (requests.ReadTimeout, TimeoutError))
-            return Unavailable(self._cause(error), overcome=late)
+            return self._failed(error)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._session.close()
 
-    def _cause(self, error: Exception) -> str:
-        if isinstance(error, (requests.Timeout, TimeoutError)):
-            return f"no answer within {self._target.seconds:g} s"
-        return said(innermost(error))
+    def _failed(self, error: Exception) -> Unavailable:
+        cause = innermost(error)
+        if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
+            # Not to be connected to is no fault of the request.
+            overcome = not isinstance(error, requests.ConnectTimeout)
+            return Unavailable(f"no answer within {self._target.seconds:g} s", overcome=overcome)
+        return Unavailable(_plain(said(cause)))
+
+
+def _user(url: str) -> tuple[str, str] | None:
+    """Who is named in a URL."""
+    parts = urlsplit(url)
+    return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:
@@ -110,7 +125,7 @@ def _answer(signal: Signal, response: requests.Response, body: bytes) -> Answer:
         return _accepted(signal, response, body)
     if status < HTTPStatus.BAD_REQUEST:
         location = response.headers.get("Location", "nowhere")
-        return Unavailable(f"HTTP {status}: redirects to {location[:_MAX_SAID]}; make that the endpoint")
+        return Unavailable(f"HTTP {status}: redirects to {_plain(location)}; make that the endpoint")
     cause = f"HTTP {status}: {_text(response, body)}"
     if status in _REQUEST_IS_BAD:
         return Refused(cause)
@@ -125,7 +140,7 @@ def _accepted(signal: Signal, response: requests.Response, body: bytes) -> Answe
     """What a 2xx is worth: a proxy's page that says welcome has taken nothing."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     try:
-        if not body:
+        if response.status_code == HTTPStatus.NO_CONTENT or (not body and kind != HTML):
             return Accepted()
         if kind == JSON:
             return _weighed(_read_json(json.loads(body)))
@@ -151,22 +166,23 @@ def _weighed(response: Response) -> Accepted:
 
 def _text(response: requests.Response, body: bytes) -> str:
     """What it says of itself; most say it in their own form, some in OTLP's."""
-    text = body[:_MAX_SAID].decode(errors="replace")
-    plain = "".join(character if character.isprintable() else " " for character in text).strip()
-    return plain or str(response.reason)
+    return _plain(body[:_MAX_SAID].decode(errors="replace")) or _plain(str(response.reason))
+
+
+def _plain(text: str) -> str:
+    """Fit for a log: a collector's words, or what answers in its place."""
+    shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_SAID])
+    return shown.strip()
 
 
 def _retry_seconds(text: str) -> float | None:
     """Retry-After: seconds, or a date."""
-    try:
-        return max(0.0, float(int(text)))
-    except OverflowError:
-        return None
-    except ValueError:
-        pass
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text) if len(text) <= _MAX_DIGITS else None
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())

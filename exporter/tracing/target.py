@@ -23,7 +23,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # gRPC has fewer; those that end so are for bytes.
 _METADATA = re.compile(r"(?!.*-bin$)[0-9a-z_.-]+")
 # What gRPC itself understands: a name or an address, perhaps after a way to resolve it.
-_GRPC_NAME = re.compile(r"((dns|ipv4|ipv6|unix|unix-abstract):)?[^\s:][^\s]*")
+_GRPC_NAME = re.compile(r"(dns:(//[^/\s]*/)?|ipv[46]:)?[^\s:/][^\s/]*|unix(-abstract)?:\S*[^\s/:]\S*")
 _USER = re.compile(r"//[^/@]*@")
 
 
@@ -101,8 +101,9 @@ class _Reader:
     def _is_off(self) -> bool:
         name = f"OTEL_{self._signal.upper()}_EXPORTER"
         listed = [item.strip().lower() for item in (self._variables.get(name) or "otlp").split(",")]
-        if "none" not in listed and "otlp" not in listed:
-            self._variables.ignored(name, ",".join(listed), "otlp, none")
+        unknown = [item for item in listed if item not in {"otlp", "none", ""}]
+        if unknown:
+            self._variables.ignored(name, ",".join(unknown), "otlp, none")
         return "none" in listed
 
     def _http(self, endpoint: str) -> tuple[str, bool]:

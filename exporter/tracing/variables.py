@@ -71,7 +71,7 @@ def pairs(text: str) -> list[tuple[str, str]] | None:
     items = [item.partition("=") for item in text.split(",") if item.strip()]
     if any(not equals or not name.strip() for name, equals, _ in items):
         return None
-    return [(unquote(name).strip(), unquote(value).strip()) for name, _, value in items]
+    return [(unquote(name).strip(" \t"), unquote(value).strip(" \t")) for name, _, value in items]
 
 
 def number(text: str) -> float | None:

@@ -14,10 +14,11 @@ from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.ledger import Changes, Ledger
 from exporter.tracing.collector import Collector
 from exporter.tracing.delivery import Delivery, Patience
-from exporter.tracing.environment import Limits, Target
+from exporter.tracing.environment import Limits
 from exporter.tracing.http import HttpCollector
 from exporter.tracing.identity import trace_of
 from exporter.tracing.otlp import Form, LogRecords, Spans
+from exporter.tracing.target import Target
 from tests.contract.engines import identity
 from tests.lab.wait import wait_until
 from tests.scripted.receiver import Receiver

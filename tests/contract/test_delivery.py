@@ -21,13 +21,14 @@ from structlog.testing import capture_logs
 from exporter.model import Signal, Trace
 from exporter.settings import Traces
 from exporter.store import Store
-from exporter.telemetry.ledger import Ledger
+from exporter.telemetry.ledger import Changes, Ledger
 from exporter.tracing import delivery
 from exporter.tracing.collector import Accepted, Answer
-from exporter.tracing.delivery import Patience
+from exporter.tracing.delivery import MAX_SUSPECTS, SUSPECT_AFTER, Patience
 from exporter.tracing.dispatch import deliveries
-from exporter.tracing.environment import Exporting, Target
+from exporter.tracing.environment import Exporting
 from exporter.tracing.otlp import Request
+from exporter.tracing.target import Target
 from tests.contract.delivering import (
     BRIEF,
     PATIENCE_SECONDS,
@@ -173,6 +174,17 @@ def test_from_the_start_the_series_are_there_at_what_is_on_record(tmp_path: Path
             ("exit_exporter_spans_rejected_total", ("traces",)): 0,
             ("exit_exporter_spans_given_up_total", ("traces",)): 0,
         }
+
+
+def test_what_is_settled_is_left_to_no_other_to_save_who_could_undo_it(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with Delivering(tmp_path, receiver) as delivering:
+        delivering.start()
+        assert delivering.ledger.values(Changes()) == {}
+        delivering.posts(range(3))
+        assert delivering.come_to(Sums(exported=3))
+        assert delivering.ledger.values(Changes()) == {}
 
 
 def test_where_it_delivers_to_is_said_without_secrets(tmp_path: Path, receiver: Receiver) -> None:
@@ -377,7 +389,8 @@ def test_a_collector_that_refuses_everything_is_asked_ever_more_slowly(
         assert delivering.come_to(Sums(pending=89, rejected=11))
         delivering.delivery.stop(PATIENCE_SECONDS)
         assert delivering.sums() == Sums(pending=89, rejected=11)
-        assert delivering.waiting() == [job_id(number) for number in range(11, 100)]
+        # The newest one, too, was tried: it might have been taken.
+        assert delivering.waiting() == [job_id(number) for number in range(10, 99)]
     assert [entry["event"] for entry in tell(said, "warning")] == [
         *["set aside: never accepted"] * 11,
         "collector refuses everything",
@@ -386,6 +399,16 @@ def test_a_collector_that_refuses_everything_is_asked_ever_more_slowly(
     with Delivering(tmp_path, receiver) as delivering:
         delivering.start()
         assert delivering.come_to(Sums(exported=100, rejected=11))
+
+
+def test_many_that_are_refused_one_after_the_other_do_not_hold_up_those_behind_them(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    bad = {span_id(number) for number in range(40)}
+    receiver.otherwise(lambda spans: status(400) if bad & {span.span_id for span in spans} else OK)
+    with Delivering(tmp_path, receiver, LONG) as delivering:
+        delivering.posts(range(140)).start()
+        assert delivering.come_to(Sums(exported=100, rejected=40))
 
 
 def test_what_a_collector_takes_in_part_counts_so_and_is_not_sent_again(
@@ -445,6 +468,19 @@ def test_one_at_which_a_collector_fails_stops_neither_the_others_nor_later_ones(
     assert receiver.spans[-1].span_id == span_id(bad)
     if fault not in SILENT:
         assert Counter(ids(receiver.spans)) == Counter(span_ids(range(120)))
+
+
+def test_a_collector_that_fails_at_everything_makes_suspects_of_few(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.otherwise(status(503))
+    with Delivering(tmp_path, receiver, BRIEF) as delivering:
+        delivering.posts(range(40)).start()
+        receiver.wait_for_requests(SUSPECT_AFTER * (MAX_SUSPECTS + 10))
+        assert len(delivering.delivery._suspects) <= MAX_SUSPECTS
+        receiver.otherwise(OK)
+        assert delivering.come_to(Sums(exported=40))
+        assert delivering.delivery._suspects == []
 
 
 def test_several_at_which_a_collector_fails_are_tried_in_turns(tmp_path: Path, receiver: Receiver) -> None:
@@ -519,7 +555,7 @@ def test_a_bug_is_logged_and_does_not_end_the_delivery(tmp_path: Path) -> None:
     with capture_logs() as said, Delivering(tmp_path, Mistaken(2)) as delivering:
         delivering.posts(range(3)).start()
         assert delivering.come_to(Sums(exported=3))
-    assert [entry["event"] for entry in tell(said, "error")] == ["a bug while delivering"] * 2
+    assert [entry["event"] for entry in tell(said, "error")] == ["a bug while sending"] * 2
 
 
 # --- bounds
@@ -551,6 +587,18 @@ def test_the_bounds_hold_while_the_collector_is_away(
             delivering.posts(range(number * 6, number * 6 + 6))
         assert delivering.come_to(Sums(pending=10, given_up=20))
         assert delivering.waiting() == [job_id(number) for number in range(20, 30)]
+
+
+def test_what_comes_right_after_the_bounds_were_looked_at_is_held_to_them_too(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.otherwise(status(503))
+    with Delivering(tmp_path, receiver, replace(LONG, letters=10)) as delivering:
+        delivering.posts(range(10)).start()
+        receiver.wait_for_requests(1)
+        delivering.posts(range(10, 60))
+        assert delivering.come_to(Sums(pending=10, given_up=50))
+        assert delivering.waiting() == [job_id(number) for number in range(50, 60)]
 
 
 def test_what_has_waited_for_too_long_is_given_up_and_counted(tmp_path: Path, receiver: Receiver) -> None:

@@ -10,16 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import Signal
-from exporter.tracing.environment import (
-    Compression,
-    Exporting,
-    Limits,
-    Protocol,
-    Target,
-    TracingError,
-    read,
-)
+from exporter.tracing.environment import Exporting, Limits, read
 from exporter.tracing.sampling import SAMPLERS, Sampler
+from exporter.tracing.target import Compression, Protocol, Target
+from exporter.tracing.variables import TracingError
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
 ENDPOINT = f"{PREFIX}ENDPOINT"
@@ -88,12 +82,12 @@ def refusal(environment: Mapping[str, str]) -> str:
 
 
 def warned(environment: Mapping[str, str]) -> tuple[Exporting, list[tuple[str, str, str]]]:
-    """Read, and give each warning once: variable, value, what it should be."""
+    """Read, and give the warnings, each said once: variable, value, what it should be."""
     with structlog.testing.capture_logs() as logs:
         found = read(environment)
     assert {(entry["log_level"], entry["event"]) for entry in logs} <= {("warning", WARNING)}
     said = [(entry["variable"], entry["value"], entry["wanted"]) for entry in logs]
-    return found, list(dict.fromkeys(said))
+    return found, said
 
 
 @pytest.fixture
@@ -146,7 +140,7 @@ def test_below_the_endpoint_for_all_each_signal_has_its_path(base: str) -> None:
     ("endpoint", "target"),
     [
         ("https://collector", Target("https://collector/v1/traces", secure=True)),
-        ("HTTPS://collector", Target("HTTPS://collector/v1/traces", secure=True)),
+        ("HTTPS://collector", Target("https://collector/v1/traces", secure=True)),
         ("http://collector/otlp/", Target("http://collector/otlp/v1/traces")),
         ("http://[::1]:4318", Target("http://[::1]:4318/v1/traces")),
         (" http://collector ", Target("http://collector/v1/traces")),
@@ -300,7 +294,13 @@ def test_certificates_are_files_each_by_its_own_variable(tmp_path: Path) -> None
         ("collector:4317", "collector:4317", True),
         ("10.0.0.1:4317", "10.0.0.1:4317", True),
         ("[::1]:4317", "[::1]:4317", True),
-        ("dns://collector:4317", "collector:4317", True),
+        ("http://collector", "collector:4317", False),
+        ("http://collector:", "collector:4317", False),
+        ("collector", "collector", True),
+        ("dns:///collector:4317", "dns:///collector:4317", True),
+        ("dns://8.8.8.8/collector:4317", "dns://8.8.8.8/collector:4317", True),
+        ("ipv4:10.0.0.1:4317,10.0.0.2:4317", "ipv4:10.0.0.1:4317,10.0.0.2:4317", True),
+        ("unix:run.sock", "unix:run.sock", False),
         ("unix:///run/collector.sock", "unix:///run/collector.sock", False),
     ],
 )
@@ -468,7 +468,20 @@ def test_what_is_no_url_is_refused_under_its_variables_name(name: str, endpoint:
     assert refusal({name: endpoint}) == f"{name}: {shown} is no endpoint; for instance http://collector:4318"
 
 
-@pytest.mark.parametrize("endpoint", ["ftp://collector", "http://", "unix://"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "ftp://collector",
+        "http://",
+        "http:///x",
+        "http://:4317",
+        ":4317",
+        "unix://",
+        "dns://collector:4317",
+        "http://collector:port",
+        "two words",
+    ],
+)
 def test_what_is_no_target_of_grpc_is_refused(endpoint: str) -> None:
     assert (
         refusal({ENDPOINT: endpoint, f"{PREFIX}PROTOCOL": "grpc"})
@@ -496,6 +509,33 @@ BAD_HEADERS = [
     f"a=%C3%BC{SECRET}",
     f"a%0A={SECRET}",
 ]
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("user", [f"me:{SECRET}@", f"{SECRET}@"])
+def test_a_password_in_an_endpoint_is_never_shown(protocol: str, user: str) -> None:
+    environment = {ENDPOINT: f"http://{user}collector:99999999", f"{PREFIX}PROTOCOL": protocol}
+    assert SECRET not in refusal(environment)
+    if protocol == "grpc":
+        # It would only be a part of the name to gRPC.
+        assert SECRET not in refusal(environment | {ENDPOINT: f"http://{user}collector:4317"})
+    else:
+        assert SECRET not in repr(read({ENDPOINT: f"http://{user}collector:4318"}))
+
+
+@pytest.mark.parametrize("name", ["x-bin", "x!y"])
+def test_what_grpc_has_no_headers_of_is_refused(name: str) -> None:
+    environment = {ENDPOINT: "http://c", f"{PREFIX}PROTOCOL": "grpc", f"{PREFIX}HEADERS": f"{name}=1"}
+    assert refusal(environment) == (f"{PREFIX}HEADERS: is not NAME=VALUE,NAME=VALUE with percent-encoding")
+
+
+def test_spaces_around_a_header_are_not_of_it() -> None:
+    environment = {ENDPOINT: "http://c", f"{PREFIX}HEADERS": "authorization=%20Bearer%20x%20"}
+    assert read(environment).targets[Signal.TRACES].headers == (("authorization", "Bearer x"),)
+
+
+def test_an_endpoint_of_all_signals_has_no_query() -> None:
+    assert "is no endpoint" in refusal({ENDPOINT: "http://c:4318?x=1"})
 
 
 @pytest.mark.parametrize("headers", BAD_HEADERS)
@@ -529,7 +569,7 @@ def test_a_certificate_without_its_key_is_refused(pem: str, given: str, missing:
     ("name", "value", "shown", "wanted"),
     [
         (f"{PREFIX}PROTOCOL", "http/json", "http/json", "http/protobuf, grpc"),
-        (f"{PREFIX}TRACES_PROTOCOL", "Pigeon", "pigeon", "http/protobuf, grpc"),
+        (f"{PREFIX}TRACES_PROTOCOL", "Pigeon", "Pigeon", "http/protobuf, grpc"),
         (f"{PREFIX}COMPRESSION", "zstd", "zstd", "none, gzip, deflate"),
         (f"{PREFIX}LOGS_COMPRESSION", "br", "br", "none, gzip, deflate"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "zipkin", "otlp, none"),

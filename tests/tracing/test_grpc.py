@@ -17,8 +17,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import add_Tr
 from exporter import __version__
 from exporter.model import Signal
 from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
-from exporter.tracing.environment import Compression, Protocol, Target, TracingError
 from exporter.tracing.grpc import GrpcCollector
+from exporter.tracing.target import Compression, Protocol, Target
+from exporter.tracing.variables import TracingError
 from tests.lab.wait import wait_until
 from tests.scripted.grpc_receiver import (
     LOGS_PATH,
@@ -194,7 +195,7 @@ def test_a_socket_in_the_file_system_is_a_target_too(receiver: GrpcReceiver) -> 
         pytest.param(partial(0, "slow down"), Accepted(0, "slow down"), id="a warning"),
         pytest.param(GrpcReply(rejected=-1), Accepted(), id="a nonsensical number"),
         pytest.param(GrpcReply(rejected=2**63 - 1), Accepted(2**63 - 1), id="a nonsensically large number"),
-        pytest.param(partial(1, "x" * 1_000_000), Accepted(1, "x" * 200), id="a long message"),
+        pytest.param(partial(1, "x" * 1_000_000), Accepted(1, "x" * 400), id="a long message"),
     ],
 )
 @pytest.mark.parametrize("signal", list(Signal))
@@ -206,8 +207,18 @@ def test_a_response_means_that_it_was_accepted(
         assert opened.send(request(signal)) == accepted
 
 
+def test_a_collector_that_is_closed_is_not_reached(receiver: GrpcReceiver) -> None:
+    for sent in (False, True):
+        opened = GrpcCollector(Target(target_of(receiver), Protocol.GRPC))
+        if sent:
+            assert opened.send(request()) == Accepted()
+        opened.close()
+        assert opened.send(request()) == Unavailable("Cannot invoke RPC on closed channel!")
+
+
 BAD = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}
 LATENESS = {grpc.StatusCode.DEADLINE_EXCEEDED}
+OVERCOME = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED}
 OTHERS = [code for code in grpc.StatusCode if code not in BAD | LATENESS | {grpc.StatusCode.OK}]
 
 
@@ -218,7 +229,9 @@ def test_what_is_wrong_with_the_request_is_refused(receiver: GrpcReceiver, code:
 
 @pytest.mark.parametrize("code", OTHERS, ids=str)
 def test_what_is_wrong_elsewhere_is_tried_again(receiver: GrpcReceiver, code: grpc.StatusCode) -> None:
-    assert answer(receiver, status(code)) == Unavailable(f"gRPC {code.name}: scripted failure")
+    assert answer(receiver, status(code)) == Unavailable(
+        f"gRPC {code.name}: scripted failure", overcome=code in OVERCOME
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,7 +239,7 @@ def test_what_is_wrong_elsewhere_is_tried_again(receiver: GrpcReceiver, code: gr
     [
         ("", "gRPC ABORTED: "),
         ("größe", "gRPC ABORTED: größe"),
-        ("x" * 5000, f"gRPC ABORTED: {'x' * 200}"),
+        ("x" * 5000, f"gRPC ABORTED: {'x' * 400}"),
     ],
 )
 def test_what_a_collector_says_of_itself_is_told_in_short(
@@ -246,12 +259,14 @@ def test_a_response_that_fills_memory_is_not_read(receiver: GrpcReceiver) -> Non
 
 def test_a_collector_that_hangs_is_not_waited_for(receiver: GrpcReceiver) -> None:
     began = time.monotonic()
-    assert answer(receiver, hang(), seconds=SOON) == Unavailable("no answer within 0.3 s")
+    assert answer(receiver, hang(), seconds=SOON) == Unavailable("no answer within 0.3 s", overcome=True)
     assert SOON <= time.monotonic() - began < LATE
 
 
 def test_a_collector_that_says_that_it_was_too_slow_has_not_answered(receiver: GrpcReceiver) -> None:
-    assert answer(receiver, status(grpc.StatusCode.DEADLINE_EXCEEDED)) == Unavailable("no answer within 10 s")
+    assert answer(receiver, status(grpc.StatusCode.DEADLINE_EXCEEDED)) == Unavailable(
+        "no answer within 10 s", overcome=True
+    )
 
 
 def test_a_host_that_accepts_and_says_nothing_is_not_waited_for() -> None:
@@ -259,7 +274,7 @@ def test_a_host_that_accepts_and_says_nothing_is_not_waited_for() -> None:
         closing(socket.create_server((LOOPBACK, 0))) as mute,
         collector(f"{LOOPBACK}:{mute.getsockname()[1]}", seconds=SOON) as opened,
     ):
-        assert opened.send(request()) == Unavailable("no answer within 0.3 s")
+        assert opened.send(request()) == Unavailable("no answer within 0.3 s", overcome=True)
 
 
 def test_a_refused_connection_says_so(receiver: GrpcReceiver) -> None:
