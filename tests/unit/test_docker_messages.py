@@ -765,3 +765,36 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 )
 def test_a_signal_is_known_by_number_or_by_name(value: object, number: int | None) -> None:
     assert signal_number(value) == number
+
+
+def frames(*pieces: tuple[int, bytes]) -> bytes:
+    """Write a log as an engine does without a terminal."""
+    return b"".join(bytes([stream, 0, 0, 0]) + len(text).to_bytes(4, "big") + text for stream, text in pieces)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", ""),
+        (frames((1, b"out\n"), (2, b"err\n")), "out\nerr\n"),
+        (frames((1, b""), (0, b"in")), "in"),
+        (frames((1, "gr\u00f6".encode()[:-1]), (1, "\u00f6\n".encode()[1:])), "gr\u00f6\n"),
+        (b"as a terminal has it\r\n", "as a terminal has it\r\n"),
+        (b"\x01\0\0\0", "\x01\0\0\0"),
+        (frames((1, b"cut"))[:-1], "\x01\0\0\0\0\0\0\x03cu"),
+        (frames((1, b"a")) + b"no frame", (frames((1, b"a")) + b"no frame").decode()),
+        (b"\xff", "\ufffd"),
+    ],
+)
+def test_a_log_is_read_out_of_its_frames_or_as_it_is(body: bytes, text: str) -> None:
+    assert docker_messages.log_text(body) == text
+
+
+@given(st.binary())
+def test_no_log_however_twisted_raises(body: bytes) -> None:
+    assert isinstance(docker_messages.log_text(body), str)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.text().map(str.encode))))
+def test_what_was_put_into_frames_comes_out(pieces: list[tuple[int, bytes]]) -> None:
+    assert docker_messages.log_text(frames(*pieces)) == b"".join(text for _, text in pieces).decode()

@@ -1,0 +1,74 @@
+"""The end of a log: what is left of it, and what of it nobody may see."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.log_tail import REDACTED, LogTail
+
+PASSWORD = re.compile(r"password=\S+")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", None),
+        ("\n\n", None),
+        ("one", "one"),
+        ("one\n", "one"),
+        ("one\r\ntwo\r\n", "one\ntwo"),
+        ("1\n2\n3\n4\n", "2\n3\n4"),
+        ("1\n\n\n4\n", "\n\n4"),
+        ("10 %\r50 %\r100 %\n", "100 %"),
+        ("\x1b[31mred\x1b[0m and \x1b]0;title\x07plain", "red and plain"),
+        ("a\tb\x00c\x07", "a\tb\ufffdc\ufffd"),
+        ("größe ∑ \u2028", "größe ∑ \ufffd"),
+    ],
+)
+def test_the_last_lines_are_kept_as_a_terminal_shows_them_in_the_end(text: str, kept: str | None) -> None:
+    assert LogTail(3, 1000).of(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("first\nsecond\nthird", "third"),
+        ("second\nthird", "second\nthird"),
+        ("second\nthird!", "third!"),
+        ("a line that is longer than all that is kept", "all that is kept"[-12:]),
+        ("ééééééééé", "éééééé"),
+        ("xééééééééé", "éééééé"),
+        ("∑∑∑∑∑", "∑∑∑∑"),
+    ],
+)
+def test_no_more_bytes_are_kept_than_may_be_and_whole_lines_where_there_is_one(text: str, kept: str) -> None:
+    assert LogTail(10, 12).of(text) == kept
+
+
+def test_what_is_secret_is_replaced_before_anything_is_cut_in_two() -> None:
+    log = "one\npassword=hunter2 two\nthree password=hunter3"
+    assert LogTail(2, 1000, PASSWORD).of(log) == f"{REDACTED} two\nthree {REDACTED}"
+    assert LogTail(1, 12, PASSWORD).of(log) == "e [redacted]"
+
+
+def test_what_is_secret_is_found_across_lines_and_under_colours() -> None:
+    key = re.compile(r"(?s)BEGIN KEY.*END KEY")
+    assert LogTail(9, 1000, key).of("a\nBEGIN KEY\nx\nEND KEY\nb") == f"a\n{REDACTED}\nb"
+    assert LogTail(9, 1000, PASSWORD).of("pass\x1b[1mword=hunter2") == REDACTED
+
+
+@given(
+    text=st.text(),
+    lines=st.integers(1, 5),
+    most=st.integers(1, 40),
+)
+def test_whatever_is_logged_what_is_kept_can_be_shown_and_is_no_more_than_asked_for(
+    text: str, lines: int, most: int
+) -> None:
+    kept = LogTail(lines, most, re.compile("secret")).of(text) or ""
+    assert len(kept.encode()) <= most
+    assert kept.count("\n") < lines
+    assert all(character.isprintable() or character in "\n\t" or character >= "\xa0" for character in kept)
+    assert "secret" not in kept
