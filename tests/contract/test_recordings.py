@@ -272,7 +272,9 @@ def expected_row(recording: Recording, attempt: int, end: End, when: Times) -> d
         "started_at": None if when.started is None else format_rfc3339(when.started),
         "finished_at": format_rfc3339(when.ended),
         "duration_seconds": None if when.started is None else (when.ended - when.started) / SECOND,
+        "log_tail": None,
         "trace_id": None,
+        "span_id": None,
     }
 
 

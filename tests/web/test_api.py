@@ -45,7 +45,9 @@ RUNNING: dict[str, Any] = {
     "started_at": "2100-01-01T00:00:00.000000001Z",
     "finished_at": None,
     "duration_seconds": None,
+    "log_tail": None,
     "trace_id": None,
+    "span_id": None,
 }
 FAILED: dict[str, Any] = {
     "id": "aaaaaaaaaaaa-1",
@@ -68,7 +70,9 @@ FAILED: dict[str, Any] = {
     "started_at": "2100-01-01T00:00:00.000000000Z",
     "finished_at": "2100-01-01T00:01:30.500000000Z",
     "duration_seconds": 90.5,
+    "log_tail": None,
     "trace_id": None,
+    "span_id": None,
 }
 
 
