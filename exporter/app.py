@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from exporter.documents import DocumentError
 from exporter.engines.docker import DockerEngine, resolve
 from exporter.engines.port import EngineError
 from exporter.health import Health
-from exporter.log_tail import LogTail
+from exporter.log_tail import LogTail, redactor
 from exporter.model import Signal
 from exporter.pipeline import Books, Judging, Pipeline, Tracing
 from exporter.retention import Retention
@@ -109,7 +109,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
     operations = Operations(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, words), operations))
-    retention = Retention(store, settings.storage.retention)
+    retention = Retention(store, settings.storage.retention, settings.traces.outbox_age)
     return App(store, words, ledger, pipeline, watches, deliveries, retention, server, listener)
 
 
@@ -161,7 +161,9 @@ def _judging(settings: Settings, words: Words, pruned_ns: int, addresses: frozen
 
 
 def _log_tail(settings: Tail) -> LogTail | None:
-    return LogTail(settings.lines, settings.bytes, settings.redact) if settings.lines else None
+    if not settings.lines:
+        return None
+    return LogTail(settings.lines, settings.bytes, redactor(settings.redact) if settings.redact else None)
 
 
 def _tracing(
@@ -169,7 +171,8 @@ def _tracing(
 ) -> tuple[Tracing, tuple[Delivery, ...]]:
     exporting = read(environment)
     if not exporting.targets:
-        _say_what_waits(store)
+        log.info("no traces are sent: no endpoint, or turned off")
+        _say_what_waits(store, ledger)
         return Tracing(), ()
     # OTLP's messages cost 6 MB: only who sends any bears them.
     from exporter.tracing.dispatch import deliveries, wanted  # noqa: PLC0415
@@ -185,10 +188,18 @@ def _tracing(
     return Tracing(choice.trace if signals else Tracing().trace, signals, posted), posting
 
 
-def _say_what_waits(store: Store) -> None:
-    waiting = sum(store.outbox.count(signal) for signal in Signal)
-    if waiting:
-        log.warning("traces wait to be sent, and no endpoint says where to", jobs=waiting)
+def _say_what_waits(store: Store, ledger: Ledger) -> None:
+    changes = Changes()
+    for kind in Signal:
+        waiting = store.outbox.count(kind)
+        if waiting:
+            changes.set(metrics.SPANS_PENDING, (kind,), waiting)
+            log.warning(
+                "jobs wait to be sent, and traces are turned off or have no endpoint",
+                signal=kind.value,
+                jobs=waiting,
+            )
+    ledger.publish(changes)
 
 
 def _introduce(app: App) -> None:
@@ -234,14 +245,23 @@ def _end(app: App) -> None:
     app.server.should_exit = True
 
 
+def _stop_delivering(deliveries: Iterable[Delivery]) -> None:
+    """All at the same time: together they may take no longer than one."""
+    threads = [threading.Thread(target=delivery.stop, args=(DELIVER_SECONDS,)) for delivery in deliveries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def _stop(app: App) -> int:
     log.info("stopping")
     for watch in app.watches:
         watch.stop()
     app.retention.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
-    for delivery in app.deliveries:
-        delivery.stop(DELIVER_SECONDS)
+    _stop_delivering(app.deliveries)
     app.store.close()
-    log.info("stopped", drained=drained)
+    pending = sum(app.ledger.value(metrics.SPANS_PENDING, (kind,)) for kind in Signal)
+    log.info("stopped", drained=drained, spans_pending=int(pending))
     return 0 if drained else 1

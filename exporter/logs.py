@@ -12,7 +12,9 @@ from structlog.typing import Processor
 from exporter.settings import Log, LogFormat
 
 _RENDERERS: dict[LogFormat, Processor] = {
-    LogFormat.LOGFMT: structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"]),
+    LogFormat.LOGFMT: structlog.processors.LogfmtRenderer(
+        key_order=["ts", "level", "msg"], bool_as_flag=False
+    ),
     LogFormat.JSON: structlog.processors.JSONRenderer(),
 }
 

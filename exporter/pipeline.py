@@ -25,7 +25,7 @@ from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.ledger import Changes, Ledger
 from exporter.track import Rules, Tracker
-from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Message, Read, Seen
+from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Logged, Message, Read, Seen
 from exporter.words import Words
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,7 @@ COMMIT_SECONDS = 0.02
 CURSOR_SECONDS = 10.0
 # Of so many exits the rows are kept while the store is away; half of them once there are more.
 MAX_PENDING = 10_000
+MAX_PENDING_LOGS = 1_000
 STORE = "store"
 # Their series are made when a job begins, so that the first of them is an increase.
 _FORESEEABLE = ((0, Evidence()), (137, Evidence(oom_killed=True)))
@@ -273,11 +274,19 @@ class Pipeline:
         match content:
             case Seen():
                 self._count_event(address, content)
-                tracker.event(content.event, now, inspecting=content.inspecting, replayed=content.replayed)
+                tracker.event(
+                    content.event,
+                    now,
+                    inspecting=content.inspecting,
+                    replayed=content.replayed,
+                    logging=content.logging,
+                )
                 if content.event.happening is Happening.OOM:
                     self._explain_elsewhere(address, content.event.at_ns)
             case Inspected():
-                tracker.inspected(content.container_id, content.snapshot, content.asked_ns, content.log_tail)
+                tracker.inspected(content.container_id, content.snapshot, content.asked_ns)
+            case Logged():
+                tracker.logged(content.container_id, content.ended_ns, content.log_tail)
             case KernelKills():
                 tracker.kernel(content)
             case Read():
@@ -311,8 +320,11 @@ class Pipeline:
         else:
             verdict = self._verdict(outcome)
             trace = self._judging.tracing.trace(outcome.job, verdict)
-            # What did not fail keeps its log to itself.
-            kept = outcome if verdict.status is Status.FAILED else replace(outcome, log_tail=None)
+            if trace is not None and outcome.job.traceparent and trace.parent_span_id is None:
+                log.info("traceparent ignored", job=outcome.job.id, traceparent=outcome.job.traceparent)
+            # What did not fail keeps its log to itself; while the store is away, there is no room for logs.
+            has_log = verdict.status is Status.FAILED and len(self._pending.ended) < MAX_PENDING_LOGS
+            kept = outcome if has_log else replace(outcome, log_tail=None)
             self._pending.ended.append(JudgedExit(kept, verdict, trace))
 
     def _verdict(self, ended: Exit) -> Verdict:
@@ -389,7 +401,11 @@ class Pipeline:
             if begun is not None and job_id not in self._running:
                 self._accounts.begun(begun, self._foreseen(begun), pending.counted)
                 self._running[job_id] = begun
-            self._accounts.ended(judged, pending.counted, self._running.pop(job_id, None))
+            # Without a row there is nothing to make a span of.
+            untraced = replace(judged, trace=None)
+            self._accounts.ended(untraced, pending.counted, self._running.pop(job_id, None))
+        for _, signal in self._letters(given_up):
+            pending.counted.add(metrics.SPANS_GIVEN_UP, (signal,))
         pending.counted.add(metrics.ROWS_GIVEN_UP, (), len(given_up))
         pending.ended = pending.ended[len(given_up) :]
         log.warning("store away for long, rows of the oldest exits given up", exits=len(given_up))

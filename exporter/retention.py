@@ -15,11 +15,16 @@ EVERY_SECONDS = 3600.0
 
 
 class Retention:
-    """Prunes the store now and then; ``seconds`` of 0 keeps everything."""
+    """Prunes the store now and then; ``seconds`` of 0 keeps everything.
 
-    def __init__(self, store: Store, seconds: float) -> None:
+    ``outbox_seconds`` is the same of what waits for a collector: where there is none any more, nothing else
+    would forget it.
+    """
+
+    def __init__(self, store: Store, seconds: float, outbox_seconds: float) -> None:
         self._store = store
         self._seconds = seconds
+        self._outbox_seconds = outbox_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -34,6 +39,8 @@ class Retention:
 
     def prune(self) -> int:
         """Delete what is too old now; how many jobs."""
+        if self._outbox_seconds:
+            self._store.outbox.expire(time.time_ns() - int(self._outbox_seconds * 10**9))
         return self._store.prune(time.time_ns() - int(self._seconds * 10**9))
 
     def _run(self) -> None:

@@ -27,6 +27,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from exporter import documents, durations
+from exporter.log_tail import redactor
 from exporter.workload import DEFAULT_ORDER, Source
 
 PREFIX = "EXIT_EXPORTER_"
@@ -135,17 +136,14 @@ def _own_path(value: object) -> object:
 
 
 def _pattern(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return re.compile(value) if value else None
-    except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    if isinstance(value, str) and value:
+        redactor(value)
+    return value or None
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=_CENTURY)]
 MaybePath = Annotated[Path | None, BeforeValidator(_path)]
-Pattern = Annotated[re.Pattern[str] | None, BeforeValidator(_pattern)]
+Pattern = Annotated[str | None, BeforeValidator(_pattern)]
 Address = Annotated[str, BeforeValidator(_address)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_items)]
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_items), Field(min_length=1)]
@@ -243,9 +241,10 @@ class Tail(_Group):
         le=1000,
         description="So many of the last lines of a failed job's log are kept, shown and sent. 0: none.",
     )
-    bytes: int = Field(default=4096, ge=1, le=1 << 20, description="No more than so many bytes of them.")
+    bytes: int = Field(default=4096, ge=1, le=1 << 16, description="No more than so many bytes of them.")
     redact: Pattern = Field(
-        default=None, description="Regular expression; what it matches in them is replaced by [redacted]."
+        default=None,
+        description="Regular expression (RE2); what it matches in them is replaced by [redacted].",
     )
 
 

@@ -24,7 +24,8 @@ def _option(option: settings.Option) -> click.Parameter:
         # The name is the setting's own, dot and all, so that it comes back under it.
         [option.name.replace(".", "__").replace("-", "_"), option.flag],
         help=option.help + default,
-        multiple=option.repeatable,
+        # All of them, so that one that is given twice is refused and not quietly the last one.
+        multiple=not option.switch,
         is_flag=option.switch,
         default=None,
     )
@@ -40,7 +41,11 @@ def _serve(**given: Any) -> None:
     from exporter import app, logs  # noqa: PLC0415
 
     log = structlog.get_logger(__name__)
-    flags = {_names[name]: value for name, value in given.items() if value not in (None, ())}
+    flags = {
+        _names[name].name: _as_given(_names[name], value)
+        for name, value in given.items()
+        if value not in (None, ())
+    }
     try:
         chosen = settings.load(flags, os.environ)
     except settings.SettingsError as error:
@@ -68,7 +73,15 @@ def _absent(package: str) -> Iterator[None]:
         del sys.modules[package]
 
 
-_names = {option.name.replace(".", "__").replace("-", "_"): option.name for option in settings.options()}
+def _as_given(option: settings.Option, value: Any) -> Any:
+    if option.switch or option.repeatable:
+        return value
+    if len(value) > 1:
+        raise click.ClickException(f"{option.flag}: is given {len(value)} times, and only one can hold")
+    return value[0]
+
+
+_names = {option.name.replace(".", "__").replace("-", "_"): option for option in settings.options()}
 
 serve = click.Command(
     "serve",

@@ -32,7 +32,7 @@ from exporter.causes import innermost, said
 from exporter.engines import docker_context as contexts
 from exporter.engines import docker_messages as messages
 from exporter.engines.docker_client import Client
-from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Lapse, Snapshot
+from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Lapse, LogEnd, Snapshot
 from exporter.model import Cursor
 
 try:
@@ -56,6 +56,7 @@ CALL_SECONDS = 10
 MAX_LINE_BYTES = 16 << 20
 # Of a log of longer lines, fewer are read.
 MAX_LOG_BYTES = 2 << 20
+SPARE_PIECES = 64
 _CHUNK_BYTES = 1 << 16
 # An engine remembers 256 events, all types together. Those that happen while it is asked are not in the
 # answer, since they are later than what was asked for: with so many in it, there may have been older ones.
@@ -173,19 +174,21 @@ class DockerEngine:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
 
-    def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> str | None:
-        """The last lines that a container wrote in a span of time; None where the engine has none."""
-        while lines:
+    def log_end(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> LogEnd | None:
+        """At least the last lines that it wrote in a span of time; None where the engine has none."""
+        # An engine keeps long lines in pieces, and counts those.
+        pieces = lines + SPARE_PIECES
+        while pieces:
             span = {"since": messages.seconds(since_ns), "until": messages.seconds(until_ns)}
-            asked = {"stdout": 1, "stderr": 1, "tail": lines}
+            asked = {"stdout": 1, "stderr": 1, "tail": pieces}
             path = f"/containers/{container_id}/logs?{urlencode(asked | span)}"
             status, body = self._read(path)
             if status != HTTPStatus.OK:
                 # It is gone, or its log goes where the engine cannot read it.
                 return None
             if body is not None:
-                return messages.log_text(body)
-            lines //= 2
+                return messages.log_end(body, pieces)
+            pieces //= 2
         return None
 
     def close(self) -> None:

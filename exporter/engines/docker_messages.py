@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from exporter.engines.port import EngineInfo, Event, Happening, Shadowed, Snapshot
+from exporter.engines.port import EngineInfo, Event, Happening, LogEnd, Shadowed, Snapshot
 from exporter.labels import KEPT
 
 MAX_TEXT = 512
@@ -45,6 +45,8 @@ _NETWORK_ACTIONS = {
     "disconnect": Happening.START_ATTEMPT_OVER,
 }
 _FRAME_HEADER, _FRAME_SIZE = 8, 4
+# An engine keeps longer lines in pieces.
+_PIECE_BYTES = 16 << 10
 _STREAMS = (b"\x00\0\0\0", b"\x01\0\0\0", b"\x02\0\0\0")
 ACTIONS = (*_CONTAINER_ACTIONS, *_NETWORK_ACTIONS)
 MALFORMED = Event(Happening.MALFORMED)
@@ -115,22 +117,26 @@ def clean(value: object) -> str:
     return _ERASE.sub("\ufffd", str(value)[:MAX_TEXT])
 
 
-def log_text(body: bytes) -> str:
-    """A log as it was written: out of its frames, where it has any.
+def log_end(body: bytes, asked: int) -> LogEnd:
+    """A log as it was written, out of its frames where it has any; it has ``asked`` pieces at most."""
+    frames = _frames(body)
+    # A terminal's log has no frames: there are at most as many pieces as lines, and long ones have more.
+    pieces = body.count(b"\n") + len(body) // _PIECE_BYTES if frames is None else len(frames)
+    text = body if frames is None else b"".join(frames)
+    return LogEnd(text.decode(errors="replace"), is_whole=pieces < asked)
 
-    Without a terminal, each piece has a header: its stream, three zeros, its length. A terminal's log is as
-    it is; that a text looks like frames to its very end, its first bytes would have to intend.
-    """
+
+def _frames(body: bytes) -> list[bytes] | None:
+    """Each piece without its header (its stream, three zeros, its length); None where these are no frames."""
     pieces, position = [], 0
     while position < len(body):
         stream, size = body[position : position + 4], body[position + 4 : position + _FRAME_HEADER]
         end = position + _FRAME_HEADER + int.from_bytes(size, "big")
         if stream not in _STREAMS or len(size) < _FRAME_SIZE or end > len(body):
-            pieces = [body]
-            break
+            return None
         pieces.append(body[position + _FRAME_HEADER : end])
         position = end
-    return b"".join(pieces).decode(errors="replace")
+    return pieces
 
 
 def nanoseconds(text: object) -> int | None:

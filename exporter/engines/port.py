@@ -129,6 +129,14 @@ class KernelKills:
 
 
 @dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The end of a log, or ``is_whole`` all of it; otherwise its first line may be the rest of one."""
+
+    text: str
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """Who the engine is: its host's name, and what tells whether that host is the one we run on.
 
@@ -185,8 +193,8 @@ class Engine(Protocol):
     def inspect(self, container_id: str) -> Snapshot | None:
         """How a container stands; None where the engine no longer has it."""
 
-    def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> str | None:
-        """The last lines that a container wrote in that span of time; None where there is no log."""
+    def log_end(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> LogEnd | None:
+        """At least the last lines that a container wrote in that span of time; None where there is no log."""
 
     def close(self) -> None:
         """Let go of connections; the next call makes new ones."""

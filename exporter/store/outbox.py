@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from exporter.model import JobRecord, Signal
@@ -56,16 +57,23 @@ class Outbox:
 
     def waiting(self, signal: Signal, most: int, *, newest: bool = False) -> list[Letter]:
         """The letters that have waited longest, or the ``newest``; those refused before come last."""
-        joined = outbox.outerjoin(jobs, jobs.c.id == outbox.c.job_id)
-        query = select(outbox.c.number, outbox.c.refused, jobs).select_from(joined)
-        waiting = query.where(outbox.c.signal == signal.value, outbox.c.aside.is_(False))
-        oldest = (outbox.c.refused.is_not(None), outbox.c.number)
-        order = (outbox.c.number.desc(),) if newest else oldest
-        found = self._access.read(waiting.order_by(*order).limit(most))
+        fresh = self._waiting(signal, most, outbox.c.refused.is_(None), newest=newest)
+        left = most - len(fresh)
+        again = self._waiting(signal, left, outbox.c.refused.is_not(None), newest=newest) if left else []
+        found = [*fresh, *again]
         return [
             Letter(row.number, None if row.id is None else rows.record(row), row.refused is not None)
             for row in found
         ]
+
+    def _waiting(
+        self, signal: Signal, most: int, which: ColumnElement[bool], *, newest: bool
+    ) -> Sequence[Any]:
+        joined = outbox.outerjoin(jobs, jobs.c.id == outbox.c.job_id)
+        query = select(outbox.c.number, outbox.c.refused, jobs).select_from(joined)
+        waiting = query.where(outbox.c.signal == signal.value, outbox.c.aside.is_(False), which)
+        order = outbox.c.number.desc() if newest else outbox.c.number
+        return self._access.read(waiting.order_by(order).limit(most))
 
     def count(self, signal: Signal) -> int:
         """How many wait."""
@@ -93,6 +101,11 @@ class Outbox:
                 aside = update(outbox).where(outbox.c.number == number)
                 connection.execute(aside.values(aside=True, refused=cause))
             save(connection, settlement.values)
+
+    def expire(self, before_ns: int) -> int:
+        """Forget what was kept before then, also where nobody delivers any more; how many that were."""
+        with self._access.writing() as connection:
+            return connection.execute(delete(outbox).where(outbox.c.kept_ns < before_ns)).rowcount
 
     def reopen(self) -> None:
         """Let those that are set aside wait again: what refused them may have been mended."""

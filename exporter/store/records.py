@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import and_, delete, false, or_, select
+from sqlalchemy import and_, delete, false, null, or_, select
 from sqlalchemy.dialects.sqlite import insert
 
 from exporter.model import Cursor, Job, JobRecord, JudgedExit, Remembered, Signal, Status
@@ -22,6 +22,10 @@ from exporter.store.series import Key, load, save
 
 # An engine remembers 256 events, and a run makes two of them at least.
 _TOLD_AGAIN = 128
+
+
+# The ends of a thousand logs are more than a page of jobs should weigh.
+_BRIEF = [null().label("log_tail") if column is jobs.c.log_tail else column for column in jobs.c]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +152,8 @@ class Store:
         }
 
     def jobs(self, wanted: JobFilter, limit: int, before: tuple[int, str] | None = None) -> list[JobRecord]:
-        """Jobs, the newest first; ``before`` is (began_ns, id) of the last one already had."""
-        query = select(jobs).where(*_conditions(wanted))
+        """Jobs, the newest first, without their logs; ``before`` is (began_ns, id) of the last one had."""
+        query = select(*_BRIEF).where(*_conditions(wanted))
         if before is not None:
             began_ns, job_id = before
             older = or_(jobs.c.began_ns < began_ns, and_(jobs.c.began_ns == began_ns, jobs.c.id < job_id))

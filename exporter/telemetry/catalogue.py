@@ -155,7 +155,7 @@ SPANS_EXPORTED = Metric(
 SPANS_REJECTED = Metric(
     "exit_exporter_spans_rejected_total",
     Kind.COUNTER,
-    "Jobs whose span or log records the collector never will take; the log says which and why.",
+    "Jobs whose span or log records the collector refused; the log says which and why.",
     ("signal",),
     kept=True,
 )

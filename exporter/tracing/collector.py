@@ -7,6 +7,14 @@ from typing import Protocol
 
 from exporter.tracing.otlp import Request
 
+_MAX_SAID = 400
+
+
+def plain(text: str) -> str:
+    """A collector's words, or of what answers in its place, fit for a log."""
+    shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_SAID])
+    return shown.strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:

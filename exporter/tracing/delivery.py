@@ -88,7 +88,9 @@ class Delivery:
         self._tries = 0
         self._refused = 0
         self._suspects: list[int] = []
-        self._trouble: str | None = None
+        self._waits_for_suspect = False
+        self._owed: tuple[Settlement, Mapping[Metric, int], int] | None = None
+        self._troubles: set[str] = set()
         self._posted = threading.Event()
         self._stopping = threading.Event()
         # A daemon thread: a collector that does not answer must not hold up the end of the process.
@@ -128,6 +130,9 @@ class Delivery:
     def _work(self) -> bool:
         """Do what can be done now, else wait; whether there may be more at once."""
         try:
+            if self._owed is not None:
+                # The collector has it: sent again, most would keep it twice.
+                self._record(*self._owed)
             self._give_up()
             if time.monotonic() >= self._resume_at:
                 self._resume_at = 0.0
@@ -140,7 +145,8 @@ class Delivery:
             self._resume_at = time.monotonic() + self._patience.longest
         if self._stopping.is_set():
             return False
-        self._posted.wait(self._idle_seconds(time.monotonic()))
+        if self._posted.wait(self._idle_seconds(time.monotonic())) and self._waits_for_suspect:
+            self._resume_at = 0.0
         self._posted.clear()
         # Posted and stopped at once, there is something to deliver still.
         return True
@@ -208,7 +214,7 @@ class Delivery:
                 self._set_aside(load.letters[0], answer.cause)
                 self._refused += 1
                 if self._refused > MANY_REFUSED:
-                    self._wait_longer("collector refuses everything", answer.cause)
+                    self._wait_longer("everything is refused, going on slowly", answer.cause)
             case Unavailable():
                 self._unavailable(load, answer)
 
@@ -220,10 +226,11 @@ class Delivery:
         if rejected or answer.message:
             # Which ones it does not say, and by the protocol they must not be sent again.
             log.warning("collector says", signal=self.signal.value, rejected=rejected, message=answer.message)
-        if self._trouble is not None:
+        if self._troubles:
             log.info("collector takes what waits", signal=self.signal.value)
         self._suspects = [number for number in self._suspects if number not in load.numbers]
-        self._trouble, self._pause, self._resume_at = None, self._patience.first, 0.0
+        self._troubles.clear()
+        self._pause, self._resume_at = self._patience.first, 0.0
         self._failures = self._tries = self._refused = 0
         self._most = min(MAX_LETTERS, 2 * self._most)
 
@@ -233,9 +240,11 @@ class Delivery:
             # Less the next time. Not at every failure: where most fail, requests would dwindle to nothing.
             self._most = max(1, len(load.letters) // 2)
         self._tries = self._tries + 1 if len(load.letters) == 1 else 0
+        # Others that come meanwhile need not wait for one that it always fails at.
+        self._waits_for_suspect = load.letters[0].number in self._suspects
         if self._tries >= SUSPECT_AFTER:
             self._suspect(load.letters[0].number)
-        self._wait_longer("collector not reached, trying again", answer.cause, answer.retry_seconds)
+        self._wait_longer("not taken, trying again", answer.cause, answer.retry_seconds)
 
     def _suspect(self, number: int) -> None:
         """Let others go before it; where there are many of them, it is not they that are wrong."""
@@ -249,16 +258,18 @@ class Delivery:
         self._pause = min(2 * self._pause, self._patience.longest)
         self._resume_at = time.monotonic() + max(pause, min(asked_seconds or 0.0, MAX_RETRY_SECONDS))
         # Said once for each cause, not at every try: a collector may be away for a night.
-        level = log.debug if cause == self._trouble else log.warning
+        level = log.debug if cause in self._troubles else log.warning
         level(what, signal=self.signal.value, collector=self._collector.address, cause=cause)
-        self._trouble = cause
+        self._troubles.add(cause)
 
     # Records
 
     def _set_aside(self, letter: Letter, cause: str) -> None:
         """What will never be taken is kept, and out of the way until the next start."""
         job_id = letter.record.job.id if letter.record else "?"
-        log.warning("set aside: never accepted", signal=self.signal.value, job=job_id, cause=cause)
+        log.warning(
+            "refused, set aside until the next start", signal=self.signal.value, job=job_id, cause=cause
+        )
         settlement = Settlement(refused={letter.number: cause})
         self._record(settlement, {metrics.SPANS_REJECTED: int(not letter.was_refused)}, 1)
 
@@ -280,6 +291,7 @@ class Delivery:
 
     def _record(self, settlement: Settlement, counts: Mapping[Metric, int], done: int) -> None:
         """What has become of letters, and its counters, together; so many that waited are ``done``."""
+        self._owed = (settlement, counts, done)
         changes = Changes()
         for metric, count in counts.items():
             changes.add(metric, (self.signal,), count)
@@ -287,3 +299,4 @@ class Delivery:
         self._outbox.settle(replace(settlement, values=values))
         changes.add(metrics.SPANS_PENDING, (self.signal,), -done)
         self._ledger.publish_saved(changes, values)
+        self._owed = None

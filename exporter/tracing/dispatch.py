@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 import structlog
@@ -27,11 +28,13 @@ def wanted(settings: Traces, exporting: Exporting) -> frozenset[Signal]:
     if settings.jobs is Jobs.NONE or not exporting.targets:
         return frozenset()
     if settings.events is Events.SPANS:
+        if Signal.TRACES not in exporting.targets:
+            log.warning("nothing is sent: only logs have an endpoint, and traces.events is spans")
         return frozenset(exporting.targets) & {Signal.TRACES}
     if Signal.LOGS not in exporting.targets:
         raise TracingError(
             f"traces.events is {settings.events}, and logs go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT or "
-            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and no OTEL_LOGS_EXPORTER=none"
         )
     return frozenset(exporting.targets)
 
@@ -70,6 +73,8 @@ def _collector(target: Target) -> Collector:
         raise TracingError(
             "OTEL_EXPORTER_OTLP_PROTOCOL=grpc needs the extra: pip install 'exit-exporter[grpc]'"
         )
+    # Its own lines on standard error would stand between ours, in a form of their own.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # It costs 13 MB: only who asks for it bears them.
     from exporter.tracing.grpc import GrpcCollector  # noqa: PLC0415
 

@@ -12,12 +12,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from exporter import __version__
 from exporter.model import Signal
 from exporter.tracing import otlp
-from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
+from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable, plain
 from exporter.tracing.otlp import Request
 from exporter.tracing.target import Compression, Target
 from exporter.tracing.variables import TracingError
 
-_MAX_SAID = 400
 # What these find wrong is the request itself.
 _REQUEST_IS_BAD = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION})
 # What these fail at may be this very request; a message that is too large is an exhausted resource.
@@ -49,8 +48,8 @@ class GrpcCollector:
 
     @property
     def address(self) -> str:
-        """Its target."""
-        return self._target.url
+        """Its target, and whether what is sent is encrypted."""
+        return f"{self._target.url} ({'with' if self._target.secure else 'without'} TLS)"
 
     def send(self, request: Request) -> Answer:
         """Call it."""
@@ -64,14 +63,14 @@ class GrpcCollector:
             # The channel has been closed.
             return Unavailable(str(error))
         response = otlp.read(request.signal, answer.SerializeToString())
-        return Accepted(max(0, response.rejected), response.message[:_MAX_SAID])
+        return Accepted(max(0, response.rejected), plain(response.message))
 
     def close(self) -> None:
         """End the channel, and whatever waits on it."""
         self._channel.close()
 
     def _failed(self, error: grpc.RpcError) -> Answer:
-        code, details = error.code(), str(error.details() or "")[:_MAX_SAID]
+        code, details = error.code(), plain(str(error.details() or ""))
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return Unavailable(f"no answer within {self._target.seconds:g} s", overcome=True)
         cause = f"gRPC {code.name}: {details}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from exporter.evidence import distinct, signal_name
-from exporter.model import JudgedExit, Status
+from exporter.model import JudgedExit, OomKill, Status, Witness
 
 Value = str | int | tuple[str, ...]
 
@@ -22,11 +22,12 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One thing that happened; ``name`` is of a closed set."""
+    """One thing that happened; ``name`` is of a closed set, ``text`` for people."""
 
     name: str
     at_ns: int
     attributes: Mapping[str, Value]
+    text: str
     severity: Severity = Severity.INFO
 
 
@@ -39,23 +40,30 @@ def happenings(judged: JudgedExit) -> list[Happening]:
 def _start(judged: JudgedExit) -> Iterator[Happening]:
     started_ns = judged.exit.job.started_ns
     if started_ns is not None:
-        yield Happening("container.start", started_ns, {})
+        yield Happening("container.start", started_ns, {}, "The container was started")
 
 
 def _oom_kills(judged: JudgedExit) -> Iterator[Happening]:
     for kill in distinct(judged.exit.job.oom_kills):
-        # Of one of which only the fact is known, the end is the latest that it can have been.
-        at_ns = judged.exit.finished_ns if kill.at_ns is None else kill.at_ns
         witness = {"exit_exporter.witness": kill.witness.name.lower()}
-        yield Happening("container.oom", at_ns, witness, Severity.WARN)
+        at_ns = _killed_ns(kill, judged.exit.finished_ns)
+        yield Happening("container.oom", at_ns, witness, kill.witness.value, Severity.WARN)
+
+
+def _killed_ns(kill: OomKill, finished_ns: int) -> int:
+    """When it happened; of one that others than the engine tell of, the end at the latest."""
+    if kill.witness is Witness.EVENT and kill.at_ns is not None:
+        return kill.at_ns
+    return finished_ns if kill.at_ns is None else min(kill.at_ns, finished_ns)
 
 
 def _kills(judged: JudgedExit) -> Iterator[Happening]:
     for kill in judged.exit.job.kills:
-        signal: dict[str, Value] = {"exit_exporter.signal.name": signal_name(kill.signal)}
+        name = signal_name(kill.signal)
+        signal: dict[str, Value] = {"exit_exporter.signal.name": name}
         if kill.signal is not None:
             signal["exit_exporter.signal.number"] = kill.signal
-        yield Happening("container.kill", kill.at_ns, signal)
+        yield Happening("container.kill", kill.at_ns, signal, f"The engine was asked to send {name}")
 
 
 def _exit(judged: JudgedExit) -> Happening:
@@ -64,4 +72,6 @@ def _exit(judged: JudgedExit) -> Happening:
     if ended.code is not None:
         attributes["process.exit.code"] = ended.code
     severity = Severity.ERROR if verdict.status is Status.FAILED else Severity.INFO
-    return Happening("container.exit", ended.finished_ns, attributes, severity)
+    return Happening(
+        "container.exit", ended.finished_ns, attributes, verdict.error or verdict.reason, severity
+    )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.client import BadStatusLine, RemoteDisconnected
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -20,20 +21,25 @@ from exporter import __version__
 from exporter.causes import innermost, said
 from exporter.model import Signal
 from exporter.tracing import otlp
-from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
+from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable, plain
 from exporter.tracing.otlp import Request, Response
 from exporter.tracing.target import Compression, Target
 
 PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html"
 # What a collector has to say is short; nobody's mistake may fill our memory.
 _MAX_BODY = 64 << 10
-_MAX_SAID = 200
+_MAX_BYTES_SAID = 400
 _MAX_DIGITS = 9
 # What these find wrong is the request itself. Of other 4xx, a token or a path is: once that is mended, the
 # same request is taken.
 _REQUEST_IS_BAD = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
+_HINTS: Mapping[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
+    HTTPStatus.FORBIDDEN: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
+    HTTPStatus.NOT_FOUND: "; does the path end in /v1/traces, or /v1/logs?",
+}
 _COMPRESS: Mapping[Compression, Callable[[bytes], bytes]] = {
     Compression.NONE: bytes,
     Compression.GZIP: gzip.compress,
@@ -83,7 +89,7 @@ class HttpCollector:
                 verify=self._target.certificate,
             ) as response:
                 return _answer(request.signal, response, _read(response, deadline))
-        except (requests.RequestException, HTTPError, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return self._failed(error)
 
     def close(self) -> None:
@@ -96,7 +102,9 @@ class HttpCollector:
             # Not to be connected to is no fault of the request.
             overcome = not isinstance(error, requests.ConnectTimeout)
             return Unavailable(f"no answer within {self._target.seconds:g} s", overcome=overcome)
-        return Unavailable(_plain(said(cause)))
+        if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
+            return Unavailable("answers no HTTP; is it a port for gRPC, or for TLS?")
+        return Unavailable(plain(said(cause)))
 
 
 def _user(url: str) -> tuple[str, str] | None:
@@ -125,8 +133,8 @@ def _answer(signal: Signal, response: requests.Response, body: bytes) -> Answer:
         return _accepted(signal, response, body)
     if status < HTTPStatus.BAD_REQUEST:
         location = response.headers.get("Location", "nowhere")
-        return Unavailable(f"HTTP {status}: redirects to {_plain(location)}; make that the endpoint")
-    cause = f"HTTP {status}: {_text(response, body)}"
+        return Unavailable(f"HTTP {status}: redirects to {plain(location)}; make that the endpoint")
+    cause = f"HTTP {status}: {_text(response, body)}{_HINTS.get(status, '')}"
     if status in _REQUEST_IS_BAD:
         return Refused(cause)
     return Unavailable(
@@ -144,7 +152,7 @@ def _accepted(signal: Signal, response: requests.Response, body: bytes) -> Answe
             return Accepted()
         if kind == JSON:
             return _weighed(_read_json(json.loads(body)))
-        if kind in {PROTOBUF, ""}:
+        if kind in {PROTOBUF, "application/protobuf", ""}:
             return _weighed(otlp.read(signal, body))
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, DecodeError):
         return Unavailable(f"HTTP {response.status_code} with an answer that is no OTLP; is it a collector?")
@@ -161,18 +169,12 @@ def _read_json(document: object) -> Response:
 
 
 def _weighed(response: Response) -> Accepted:
-    return Accepted(max(0, response.rejected), response.message[:_MAX_SAID])
+    return Accepted(max(0, response.rejected), plain(response.message))
 
 
 def _text(response: requests.Response, body: bytes) -> str:
     """What it says of itself; most say it in their own form, some in OTLP's."""
-    return _plain(body[:_MAX_SAID].decode(errors="replace")) or _plain(str(response.reason))
-
-
-def _plain(text: str) -> str:
-    """Fit for a log: a collector's words, or what answers in its place."""
-    shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_SAID])
-    return shown.strip()
+    return plain(body[:_MAX_BYTES_SAID].decode(errors="replace")) or plain(str(response.reason))
 
 
 def _retry_seconds(text: str) -> float | None:

@@ -117,8 +117,7 @@ class LogRecords:
         """The log records, in the order of their time."""
         known = attributes(judged)
         whose = {name: known[name] for name in _WHOSE if name in known}
-        kept = _limited(happenings(judged), self._limits.events)
-        return [self._record(judged, happening, whose) for happening in kept]
+        return [self._record(judged, happening, whose) for happening in happenings(judged)]
 
     def request(self, items: Sequence[Message]) -> Request:
         """A request with these log records."""
@@ -140,8 +139,7 @@ class LogRecords:
         )
         _write({**whose, **happening.attributes}, record.attributes, self._limits.text)
         record.severity_number = happening.severity.value  # type: ignore[assignment]  # the same numbers
-        if happening.name == "container.exit" and judged.verdict.error is not None:
-            record.body.string_value = judged.verdict.error
+        record.body.string_value = happening.text
         return record
 
 

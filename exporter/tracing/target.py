@@ -137,8 +137,9 @@ class _Reader:
         return parts if parts.scheme in _HTTP_SCHEMES and parts.hostname else None
 
     def _no_endpoint(self, endpoint: str, example: str) -> TracingError:
-        shown = _USER.sub("//…@", endpoint)
-        return TracingError(f"{self._name('ENDPOINT')}: {shown!r} is no endpoint; for instance {example}")
+        # What has these may have a secret.
+        shown = "what it says" if set(endpoint) & set("@?=") else repr(endpoint)
+        return TracingError(f"{self._name('ENDPOINT')}: {shown} is no endpoint; for instance {example}")
 
     def _headers(self, token: re.Pattern[str]) -> tuple[tuple[str, str], ...]:
         found = pairs(self._get("HEADERS") or "")

@@ -22,10 +22,17 @@ class TracingError(Exception):
 
 
 class Variables:
-    """All of them."""
+    """All of them. Raises TracingError where one is no text in any language."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._texts = {name: value.strip() for name, value in environment.items() if value.strip()}
+        self._texts = {
+            name: value.strip()
+            for name, value in environment.items()
+            if name.startswith("OTEL_") and value.strip()
+        }
+        for name, value in self._texts.items():
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                raise TracingError(f"{name}: is not UTF-8")
         self._said: set[tuple[str, str]] = set()
 
     def get(self, name: str) -> str | None:
@@ -38,7 +45,7 @@ class Variables:
 
     def is_true(self, name: str) -> bool:
         """Whether it says so; what is not understood says no."""
-        return self._texts.get(name, "").lower() == "true"
+        return self.known(name, ("true", "false")) == "true"
 
     def known(self, name: str, known: Iterable[str]) -> str | None:
         """A word of a closed set; None where there is none or it is not in it."""

@@ -152,6 +152,7 @@ class Run:
     lost_with_host: bool = False
     code_in_doubt: bool = False
     log_tail: str | None = None
+    log_awaited: bool = False
     enrich_by: float = 0.0
     oom_by: float = 0.0
 

@@ -105,8 +105,16 @@ class Tracker:
                 container.attempt = None
                 self._open.pop(container.id, None)
 
-    def event(self, event: Event, now: float, *, inspecting: bool = False, replayed: bool = False) -> None:
-        """One event; ``inspecting`` says that an answer about its container is on its way.
+    def event(
+        self,
+        event: Event,
+        now: float,
+        *,
+        inspecting: bool = False,
+        replayed: bool = False,
+        logging: bool = False,
+    ) -> None:
+        """One event; ``inspecting``: an answer about its container is on its way; ``logging``: its log is.
 
         ``replayed``: it happened before we were there to see it.
         """
@@ -127,21 +135,22 @@ class Tracker:
         if handle is not None:
             handle(self, container, event, now)
         for run in container.ending:
-            run.replayed = run.replayed or (replayed and run.ended_ns == event.at_ns)
+            if run.ended_ns == event.at_ns:
+                run.replayed, run.log_awaited = run.replayed or replayed, logging and not told
 
-    def inspected(
-        self, container_id: str, snapshot: Snapshot | None, asked_ns: int, log_tail: str | None = None
-    ) -> None:
-        """The answer that the event of ``asked_ns`` announced; None where the engine had none.
+    def logged(self, container_id: str, ended_ns: int, log_tail: str | None) -> None:
+        """The end of the log of the run that ended then; None where there is none."""
+        container = self._containers.get(container_id)
+        for run in container.ending if container else ():
+            if run.ended_ns == ended_ns:
+                run.log_tail, run.log_awaited = log_tail, False
 
-        ``log_tail`` is the end of the log of the run that ended with that event.
-        """
+    def inspected(self, container_id: str, snapshot: Snapshot | None, asked_ns: int) -> None:
+        """The answer that the event of ``asked_ns`` announced; None where the engine had none."""
         container = self._containers.get(container_id)
         if container is None:
             return
         container.inspections = max(0, container.inspections - 1)
-        for run in container.ending:
-            run.log_tail = log_tail if run.ended_ns == asked_ns else run.log_tail
         if snapshot is not None:
             container.learn(snapshot)
             attempt = container.attempt

@@ -57,7 +57,7 @@ class WaitingRoom:
 
     def _due(self, run: Run) -> float:
         """Until when something may come that would change the verdict; in the past if nothing can."""
-        enriched = run.enrich_by if run.container.inspections else 0.0
+        enriched = run.enrich_by if run.container.inspections or run.log_awaited else 0.0
         told = run.oom_by if run.seen_ending and self._oom_possible(run) else 0.0
         return max(enriched, told)
 

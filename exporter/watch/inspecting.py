@@ -12,7 +12,7 @@ import structlog
 
 from exporter.engines.port import Engine, EngineError, Event, Happening, Shadowed
 from exporter.log_tail import LogTail
-from exporter.watch.messages import Inspected
+from exporter.watch.messages import Inspected, Logged
 
 log = structlog.get_logger(__name__)
 
@@ -30,17 +30,20 @@ class Inspector:
         self._engine = engine
         self._log_tail = log_tail
 
-    @property
-    def wants_logs(self) -> bool:
-        """Whether the logs of jobs that may have failed are wanted."""
-        return self._log_tail is not None
+    def wants_log(self, event: Event) -> bool:
+        """Whether to read the log of the run that ended with this event: one that may have failed."""
+        return self._log_tail is not None and event.happening is Happening.DIE and event.code != 0
 
-    def about(self, event: Event, since_ns: int) -> Inspected:
-        """What the engine says of it; of the log, what the run wrote that began after ``since_ns``."""
-        # The log first: with --rm it is gone before anything else is.
-        tail = self._asked(event, partial(self._tail, event, since_ns))
+    def about(self, event: Event) -> Inspected:
+        """How it stands."""
         snapshot = self._asked(event, partial(self._engine.inspect, event.container_id))
-        return Inspected(event.container_id, snapshot, event.at_ns, tail)
+        return Inspected(event.container_id, snapshot, event.at_ns)
+
+    def log_of(self, event: Event, since_ns: int) -> Logged:
+        """The end of what it wrote since then."""
+        return Logged(
+            event.container_id, event.at_ns, self._asked(event, partial(self._tail, event, since_ns))
+        )
 
     def _asked(self, event: Event, ask: Callable[[], Answer | None]) -> Answer | None:
         try:
@@ -52,11 +55,10 @@ class Inspector:
         return None
 
     def _tail(self, event: Event, since_ns: int) -> str | None:
-        """The end of the log of a run that may have failed."""
-        if self._log_tail is None or event.happening is not Happening.DIE or event.code == 0:
+        if self._log_tail is None:
             return None
-        text = self._engine.log_tail(event.container_id, self._log_tail.lines, since_ns, event.at_ns)
-        return None if text is None else self._log_tail.of(text)
+        end = self._engine.log_end(event.container_id, self._log_tail.lines, since_ns, event.at_ns)
+        return None if end is None else self._log_tail.of(end.text, is_whole=end.is_whole)
 
 
 class Workers:
@@ -106,13 +108,9 @@ class Workers:
 
 
 class Curiosity:
-    """Which events are worth an inspection, and at once: what ``--rm`` removes is gone in moments.
+    """Which events are worth an inspection, and at once: what ``--rm`` removes is gone in moments."""
 
-    ``wants_logs``: also those of jobs that may have failed.
-    """
-
-    def __init__(self, *, wants_logs: bool = False) -> None:
-        self._wants_logs = wants_logs
+    def __init__(self) -> None:
         self._ended: dict[str, int] = {}
         self._attempted: set[str] = set()
         self._started: set[str] = set()
@@ -156,7 +154,7 @@ class Curiosity:
     def _die(self, event: Event, _backlog: int) -> bool:
         """The code is enough, unless it may be wrong or the run's beginning was not seen."""
         known = event.container_id in self._started and event.container_id not in self._shadowed
-        return not known or event.code in _DOUBTFUL_CODES or (self._wants_logs and event.code != 0)
+        return not known or event.code in _DOUBTFUL_CODES
 
     def _destroy(self, event: Event, _backlog: int) -> bool:
         for known in (self._attempted, self._started, self._shadowed):

@@ -35,7 +35,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An event; ``inspecting`` promises an Inspected about its container.
+    """An event; ``inspecting`` promises an Inspected about its container, ``logging`` a Logged.
 
     ``replayed``: it happened before its stream was opened.
     """
@@ -43,19 +43,25 @@ class Seen:
     event: Event
     inspecting: bool
     replayed: bool = False
+    logging: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """The answer about one container, asked for at an event; None where there is none to be had.
-
-    ``log_tail`` is the end of the log of the run that ended with that event, where it was asked for.
-    """
+    """The answer about one container, asked for at an event; None where there is none to be had."""
 
     container_id: str
     snapshot: Snapshot | None
     asked_ns: int = field(default=0, compare=False)
-    log_tail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """The end of the log of the run that ended then; None where there is none to be had."""
+
+    container_id: str
+    ended_ns: int
+    log_tail: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Read:
     until_ns: int
 
 
-Content = Connected | Disconnected | Seen | Inspected | Listed | Read | KernelKills
+Content = Connected | Disconnected | Seen | Inspected | Logged | Listed | Read | KernelKills
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,24 @@ from exporter.log_tail import LogTail
 from exporter.model import Cursor
 from exporter.watch.connection import Connection, Vigil
 from exporter.watch.inspecting import Curiosity, Inspector, Workers
-from exporter.watch.messages import Connected, Content, Disconnected, Inbox, Inspected, Message, Read, Seen
+from exporter.watch.messages import (
+    Connected,
+    Content,
+    Disconnected,
+    Inbox,
+    Inspected,
+    Logged,
+    Message,
+    Read,
+    Seen,
+)
 from exporter.watch.sampling import Sampling
 
 log = structlog.get_logger(__name__)
 
 # More than are ever busy: an engine that is slow to start a container keeps one waiting for it.
 WORKERS = 16
+READERS = 4
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # More than an engine tells in a minute; beyond, reading waits, and what was missed is asked for again.
@@ -71,6 +82,8 @@ class Watch:
         self._stopping = threading.Event()
         self._connection: Connection | None = None
         self._workers = Workers(WORKERS)
+        # Logs can be slow: who reads them must not keep those waiting on whose answers verdicts depend.
+        self._readers = Workers(READERS)
         # A daemon thread: one that hangs in a dead connection must not hold up the end.
         self._thread = threading.Thread(target=self._run, name=f"watch {engine.address}", daemon=True)
 
@@ -89,6 +102,7 @@ class Watch:
         if self._connection is not None:
             self._connection.close()
         self._workers.stop()
+        self._readers.stop()
 
     def _run(self) -> None:
         pauses = _pauses()
@@ -177,24 +191,29 @@ class Watch:
         return self._make_witness() if self._engine.is_local and is_ours(info) else None
 
     def _read(self, connection: Connection, kernel: Sampling) -> None:
-        curiosity = Curiosity(wants_logs=self._inspector.wants_logs)
+        curiosity = Curiosity()
         for event in connection.stream:
             if event.happening in _KERNEL_MAY_KNOW:
                 kernel.ask(since_ns=event.at_ns)
-            inspecting = curiosity.wants(event, self._workers.backlog)
-            self._say(Seen(event, inspecting, replayed=0 < event.at_ns <= connection.resumed_ns))
-            since_ns = curiosity.ended_before(event)
-            if inspecting and not self._workers.submit(partial(self._inspect, event, since_ns)):
-                # We are stopping: the promised answer is that there is none.
-                self._say(Inspected(event.container_id, None))
+            self._tell(event, connection, curiosity)
             if event.container_id:
                 self._cursor = replace(connection.cursor, event_ns=event.at_ns, read_ns=event.at_ns)
                 connection.passed(event)
             if self._inbox.qsize() > MAX_INBOX:
                 raise EngineError("more events than can be judged; they are asked for again later")
 
-    def _inspect(self, event: Event, since_ns: int) -> None:
-        self._say(self._inspector.about(event, since_ns))
+    def _tell(self, event: Event, connection: Connection, curiosity: Curiosity) -> None:
+        """Say it, and have asked what is worth asking about it."""
+        inspecting = curiosity.wants(event, self._workers.backlog)
+        logging, since_ns = self._inspector.wants_log(event), curiosity.ended_before(event)
+        replayed = 0 < event.at_ns <= connection.resumed_ns
+        self._say(Seen(event, inspecting, replayed, logging))
+        # The log first: with --rm it is gone before anything else is. Where we are stopping, the promised
+        # answer is that there is none.
+        if logging and not self._readers.submit(lambda: self._say(self._inspector.log_of(event, since_ns))):
+            self._say(Logged(event.container_id, event.at_ns, None))
+        if inspecting and not self._workers.submit(lambda: self._say(self._inspector.about(event))):
+            self._say(Inspected(event.container_id, None))
 
     def _list(self, connection: Connection) -> None:
         """List the engine, and say so once all that it had told by then has been read."""

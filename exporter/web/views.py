@@ -47,7 +47,7 @@ class JobView(View):
     finished_at: Time | None
     duration_seconds: float | None
     log_tail: str | None = Field(
-        description="The end of its log; null where it was not asked for, or not had."
+        description="The end of a failed job's log, where that was asked for; null in a list of jobs."
     )
     trace_id: str | None = Field(description="The job's trace; null where none was made.")
     span_id: str | None = Field(description="The job's span in that trace.")

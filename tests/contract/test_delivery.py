@@ -237,7 +237,7 @@ def test_a_collector_that_comes_back_is_brought_all_and_both_are_said_once(
     assert Counter(ids(receiver.spans)) == Counter(span_ids(range(50)))
     assert tell(said, "info", "warning") == [
         {
-            "event": "collector not reached, trying again",
+            "event": "not taken, trying again",
             "signal": "traces",
             "collector": f"{receiver.url}/v1/traces",
             "cause": "Connection refused",
@@ -330,7 +330,7 @@ def test_one_that_is_refused_is_set_aside_with_its_cause_and_stops_no_other(
     assert left == [(job_id(bad), 1, "HTTP 400: scripted failure")]
     assert tell(said, "debug", "info", "warning", "error") == [
         {
-            "event": "set aside: never accepted",
+            "event": "refused, set aside until the next start",
             "signal": "traces",
             "job": job_id(bad),
             "cause": "HTTP 400: scripted failure",
@@ -392,8 +392,8 @@ def test_a_collector_that_refuses_everything_is_asked_ever_more_slowly(
         # The newest one, too, was tried: it might have been taken.
         assert delivering.waiting() == [job_id(number) for number in range(10, 99)]
     assert [entry["event"] for entry in tell(said, "warning")] == [
-        *["set aside: never accepted"] * 11,
-        "collector refuses everything",
+        *["refused, set aside until the next start"] * 11,
+        "everything is refused, going on slowly",
     ]
     receiver.otherwise(OK)
     with Delivering(tmp_path, receiver) as delivering:
@@ -507,7 +507,7 @@ def test_one_that_cannot_be_written_down_is_set_aside_and_stops_no_other(
     (aside,) = tell(said, "debug", "warning", "error")
     cause = str(aside.pop("cause"))
     assert aside == {
-        "event": "set aside: never accepted",
+        "event": "refused, set aside until the next start",
         "signal": "traces",
         "job": job_id(2),
         "log_level": "warning",
@@ -676,39 +676,55 @@ def test_ends_of_logs_go_in_requests_that_every_collector_takes(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("when", ["BEFORE DELETE ON outbox", "BEFORE INSERT ON series"])
-def test_what_was_taken_and_could_not_be_recorded_is_sent_again_with_the_same_ids(
+def test_what_was_taken_and_could_not_be_recorded_is_recorded_later_and_not_sent_again(
     tmp_path: Path, receiver: Receiver, when: str
 ) -> None:
     with capture_logs() as said, Delivering(tmp_path, receiver) as delivering:
         delivering.posts(range(5))
         with trigger(delivering.path, when, "ABORT"):
             delivering.start()
-            receiver.wait_for_requests(3)
+            receiver.wait_for_requests(1)
+            assert wait_until(lambda: bool(tell(said, "warning")), PATIENCE_SECONDS)
             assert delivering.store.outbox.count(Signal.TRACES) == 5
         assert delivering.come_to(Sums(exported=5))
-    sent = ids(receiver.spans)
-    assert sent == span_ids(range(5)) * len(receiver.requests)
-    assert tell(said, "info", "warning") == [
+    assert ids(receiver.spans) == span_ids(range(5))
+    assert tell(said, "warning") == [
         {
             "event": "outbox not at hand, trying again",
             "signal": "traces",
             "collector": f"{receiver.url}/v1/traces",
             "cause": f"{delivering.path}: not today",
             "log_level": "warning",
-        },
-        {"event": "collector takes what waits", "signal": "traces", "log_level": "info"},
+        }
     ]
+
+
+def test_what_was_taken_and_not_recorded_before_a_crash_is_sent_again_with_the_same_ids(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with Delivering(tmp_path, receiver) as delivering:
+        delivering.posts(range(5))
+        with trigger(delivering.path, "BEFORE DELETE ON outbox", "ABORT"):
+            delivering.start()
+            receiver.wait_for_requests(1)
+            delivering.delivery.stop(PATIENCE_SECONDS)
+    with Delivering(tmp_path, receiver) as delivering:
+        delivering.start()
+        assert delivering.come_to(Sums(exported=5))
+    assert ids(receiver.spans) == span_ids(range(5)) * 2
 
 
 def test_what_was_refused_and_could_not_be_recorded_is_set_aside_later_and_counted_once(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     refusing(receiver, status(400), 1)
-    with Delivering(tmp_path, receiver) as delivering:
+    with capture_logs() as said, Delivering(tmp_path, receiver) as delivering:
         delivering.posts(range(3))
         with trigger(delivering.path, "BEFORE UPDATE ON outbox", "ABORT"):
             delivering.start()
-            receiver.wait_for_requests(8)
+            assert wait_until(
+                lambda: any("outbox" in entry["event"] for entry in tell(said, "warning")), PATIENCE_SECONDS
+            )
         assert delivering.come_to(Sums(exported=2, rejected=1))
     assert ids(receiver.spans) == span_ids([0, 2])
 

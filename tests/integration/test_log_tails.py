@@ -52,7 +52,9 @@ def tails(
         return sorted(jobs, key=lambda job: int(job["attempt"]))
 
     assert wait_until(lambda: len(ended()) == runs, SECONDS)
-    return [job["log_tail"] for job in ended()]
+    # A list of jobs has none of them.
+    assert {job["log_tail"] for job in ended()} == {None}
+    return [exporter.get(f"/api/v1/jobs/{job['id']}").json()["log_tail"] for job in ended()]
 
 
 def test_the_last_lines_of_both_streams_are_kept(
@@ -107,7 +109,21 @@ def test_of_what_was_asked_to_stop_there_is_none(
     await_ready(container)
     container.kill()
     assert wait_until(lambda: exporter.jobs()[0]["status"] == "terminated", SECONDS)
-    assert exporter.jobs()[0]["log_tail"] is None
+    assert exporter.get("/api/v1/jobs/stopped").json()["log_tail"] is None
+
+
+def test_a_secret_that_an_engine_keeps_in_two_pieces_is_replaced_whole(
+    engine: PrivateEngine, client: docker.DockerClient, directory: Path
+) -> None:
+    # An engine keeps lines in pieces of 16 KiB, and the last one alone would begin in the middle of it.
+    script = "head -c 16377 /dev/zero | tr '\\0' x; echo ' password=hunter2 it was'; exit 3"
+    arguments = ["--tail.lines", "1", "--tail.bytes", "64", "--tail.redact", r"password=\S+"]
+    remove_all(client)
+    with ExporterProcess(engine.url, directory, arguments=arguments) as exporter:
+        (tail,) = tails(exporter, client, script)
+    remove_all(client)
+    assert tail is not None
+    assert tail.endswith("x [redacted] it was")
 
 
 def test_of_lines_without_end_no_more_is_read_than_memory_bears(

@@ -114,7 +114,7 @@ def test_any_good_ids_and_flags_are_read_as_they_were_written(trace: int, span: 
 
 
 def test_the_ids_of_a_job_are_the_same_today_and_after_any_update() -> None:
-    assert trace_of(job()) == Trace("420d8a0e0a41f63332df4943de916078", "0d7c280a12136444")
+    assert trace_of(job()) == Trace("91f7e28e851589ac4b7b9b315041f565", "2a9149c5a8f41c12")
 
 
 def test_a_job_that_a_span_has_launched_is_in_its_trace_and_below_it() -> None:
@@ -138,7 +138,7 @@ def test_what_is_learned_of_a_job_does_not_change_its_ids() -> None:
         instance="node-2",
         workload=Workload("other", "other"),
         image="other",
-        began_ns=1,
+        attempt=7,
         engine="other",
         created_ns=None,
         started_ns=None,
@@ -150,18 +150,22 @@ def test_what_is_learned_of_a_job_does_not_change_its_ids() -> None:
 
 
 def test_every_run_of_every_container_has_ids_of_its_own() -> None:
-    runs = [job(digit, attempt=attempt) for digit in "0123456789abcdef" for attempt in range(1, 101)]
+    runs = [job(digit, began_ns=began_ns) for digit in "0123456789abcdef" for began_ns in range(1, 101)]
     traces = [trace_of(run) for run in runs]
     assert len({trace.trace_id for trace in traces}) == len({trace.span_id for trace in traces}) == 1600
 
 
-def test_an_attempt_cannot_be_taken_for_the_end_of_an_id() -> None:
-    first = trace_of(job(container_id="a" * 12 + "1", attempt=1))
-    assert first != trace_of(job(container_id="a" * 12, attempt=11))
+def test_a_time_cannot_be_taken_for_the_end_of_an_id() -> None:
+    first = trace_of(job(container_id="a" * 12 + "1", began_ns=1))
+    assert first != trace_of(job(container_id="a" * 12, began_ns=11))
+
+
+def test_a_run_is_another_also_where_its_attempts_are_counted_from_1_again() -> None:
+    assert trace_of(job(began_ns=1)) != trace_of(job(began_ns=2))
 
 
 def test_spans_below_one_parent_are_told_apart() -> None:
-    first, second = (trace_of(job(attempt=attempt, traceparent=TRACEPARENT)) for attempt in (1, 2))
+    first, second = (trace_of(job(began_ns=at_ns, traceparent=TRACEPARENT)) for at_ns in (1, 2))
     assert (first.trace_id, first.parent_span_id) == (second.trace_id, second.parent_span_id)
     assert first.span_id != second.span_id
 

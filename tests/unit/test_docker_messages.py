@@ -787,14 +787,32 @@ def frames(*pieces: tuple[int, bytes]) -> bytes:
     ],
 )
 def test_a_log_is_read_out_of_its_frames_or_as_it_is(body: bytes, text: str) -> None:
-    assert docker_messages.log_text(body) == text
+    assert docker_messages.log_end(body, 100).text == text
 
 
 @given(st.binary())
 def test_no_log_however_twisted_raises(body: bytes) -> None:
-    assert isinstance(docker_messages.log_text(body), str)
+    assert isinstance(docker_messages.log_end(body, 1).text, str)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.text().map(str.encode))))
 def test_what_was_put_into_frames_comes_out(pieces: list[tuple[int, bytes]]) -> None:
-    assert docker_messages.log_text(frames(*pieces)) == b"".join(text for _, text in pieces).decode()
+    assert docker_messages.log_end(frames(*pieces), 1).text == b"".join(text for _, text in pieces).decode()
+
+
+@pytest.mark.parametrize(
+    ("body", "asked", "is_whole"),
+    [
+        (b"", 1, True),
+        (frames((1, b"a\n")), 2, True),
+        (frames((1, b"a\n")), 1, False),
+        (frames((1, b"a"), (1, b"b\n")), 2, False),
+        (b"a\r\nb\r\n", 3, True),
+        (b"a\r\nb\r\n", 2, False),
+        (b"x" * (40 << 10) + b"\r\n", 3, False),
+    ],
+)
+def test_a_log_is_whole_where_there_are_fewer_pieces_than_were_asked_for(
+    body: bytes, asked: int, *, is_whole: bool
+) -> None:
+    assert docker_messages.log_end(body, asked).is_whole is is_whole

@@ -1,14 +1,15 @@
 """The end of a log: what is left of it, and what of it nobody may see."""
 
-import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.log_tail import REDACTED, LogTail
+from exporter.log_tail import REDACTED, LogTail, redactor
 
-PASSWORD = re.compile(r"password=\S+")
+SECONDS = 20.0
+PASSWORD = redactor(r"password=\S+")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_what_is_secret_is_replaced_before_anything_is_cut_in_two() -> None:
 
 
 def test_what_is_secret_is_found_across_lines_and_under_colours() -> None:
-    key = re.compile(r"(?s)BEGIN KEY.*END KEY")
+    key = redactor(r"(?s)BEGIN KEY.*END KEY")
     assert LogTail(9, 1000, key).of("a\nBEGIN KEY\nx\nEND KEY\nb") == f"a\n{REDACTED}\nb"
     assert LogTail(9, 1000, PASSWORD).of("pass\x1b[1mword=hunter2") == REDACTED
 
@@ -67,8 +68,28 @@ def test_what_is_secret_is_found_across_lines_and_under_colours() -> None:
 def test_whatever_is_logged_what_is_kept_can_be_shown_and_is_no_more_than_asked_for(
     text: str, lines: int, most: int
 ) -> None:
-    kept = LogTail(lines, most, re.compile("secret")).of(text) or ""
+    kept = LogTail(lines, most, redactor("secret")).of(text) or ""
     assert len(kept.encode()) <= most
     assert kept.count("\n") < lines
     assert all(character.isprintable() or character in "\n\t" or character >= "\xa0" for character in kept)
     assert "secret" not in kept
+
+
+def test_of_a_text_that_is_not_whole_the_first_line_may_be_the_rest_of_one_and_is_not_kept() -> None:
+    assert LogTail(5, 100).of("hunter2\ntwo", is_whole=False) == "two"
+    assert LogTail(5, 100).of("hunter2", is_whole=False) is None
+
+
+@pytest.mark.parametrize("pattern", [r"\S+@\S+", r"(a+)+$", r"(.*)*x", r"(?i)(password|token)=\S+"])
+def test_no_log_however_made_holds_up_the_process(pattern: str) -> None:
+    tail = LogTail(1, 100, redactor(pattern))
+    begun = time.process_time()
+    for text in ("a" * (1 << 20), "a@" * (1 << 19), "password=" * (1 << 17)):
+        tail.of(text)
+    # With Python's own patterns it is hours.
+    assert time.process_time() - begun < SECONDS
+
+
+def test_what_re2_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no regular expression of RE2: invalid perl operator"):
+        redactor("(?=x)")
