@@ -124,9 +124,20 @@ def test_a_disabled_sdk_asks_for_nothing_however_wrong_the_rest_is(word: str) ->
     assert quiet({"OTEL_SDK_DISABLED": word, ENDPOINT: "nonsense"}) == Exporting()
 
 
-@pytest.mark.parametrize("word", ["false", "", "1", "yes"])
+@pytest.mark.parametrize("word", ["false", "", "FALSE"])
 def test_only_true_disables_the_sdk(word: str) -> None:
     assert quiet({"OTEL_SDK_DISABLED": word, **HERE}) == both()
+
+
+@pytest.mark.parametrize("word", ["1", "yes"])
+def test_what_is_neither_true_nor_false_disables_nothing_and_is_warned_of(word: str) -> None:
+    warning = ("OTEL_SDK_DISABLED", word, "true, false")
+    assert warned({"OTEL_SDK_DISABLED": word, **HERE}) == (both(), [warning])
+
+
+@pytest.mark.parametrize("name", [ENDPOINT, "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"])
+def test_what_is_no_text_is_refused(name: str) -> None:
+    assert refusal({**HERE, name: "http://caf\udce9"}) == f"{name}: is not UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +330,6 @@ def test_a_target_of_grpc_may_have_a_scheme_and_without_one_is_encrypted(
         ("collector:4317", "TRUE", False),
         ("collector:4317", "false", True),
         ("collector:4317", "", True),
-        ("collector:4317", "1", True),
         ("https://collector:4317", "true", True),
         ("http://collector:4317", "false", False),
         ("unix:///run/collector.sock", "false", False),

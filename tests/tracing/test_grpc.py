@@ -167,7 +167,9 @@ def test_what_is_compressed_arrives_whole_and_is_smaller(
 
 def test_the_address_is_the_target() -> None:
     with collector("collector:4317", headers=(("authorization", SECRET),)) as opened:
-        assert opened.address == "collector:4317"
+        assert opened.address == "collector:4317 (without TLS)"
+    with collector("collector:4317", secure=True) as opened:
+        assert opened.address == "collector:4317 (with TLS)"
 
 
 def test_a_socket_in_the_file_system_is_a_target_too(receiver: GrpcReceiver) -> None:
@@ -179,7 +181,7 @@ def test_a_socket_in_the_file_system_is_a_target_too(receiver: GrpcReceiver) -> 
         server.add_insecure_port(path)
         server.start()
         with collector(path) as opened:
-            assert (opened.address, opened.send(request())) == (path, Accepted())
+            assert (opened.address, opened.send(request())) == (f"{path} (without TLS)", Accepted())
         server.stop(0).wait()
     assert len(receiver.spans) == 1
 

@@ -222,7 +222,7 @@ def of_json(document: object, content_type: str = "application/json") -> Reply:
         ),
         pytest.param(
             of_json({"partialSuccess": {"errorMessage": "y" * 1000}, "more": 1}),
-            Accepted(0, "y" * 200),
+            Accepted(0, "y" * 400),
             id="JSON with a long message",
         ),
     ],
@@ -277,6 +277,13 @@ def test_a_success_that_no_collector_would_tell_has_taken_nothing(
     assert answer(receiver, reply) == Unavailable(cause)
 
 
+HINTS = {
+    401: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
+    403: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
+    404: "; does the path end in /v1/traces, or /v1/logs?",
+}
+
+
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_what_is_wrong_with_the_request_is_refused(receiver: Receiver, code: int) -> None:
     assert answer(receiver, status(code, retry_after=5)) == Refused(f"HTTP {code}: scripted failure")
@@ -287,7 +294,8 @@ def test_what_is_wrong_with_the_request_is_refused(receiver: Receiver, code: int
 )
 def test_what_is_wrong_elsewhere_is_tried_again(receiver: Receiver, code: int) -> None:
     assert answer(receiver, status(code)) == Unavailable(
-        f"HTTP {code}: scripted failure", overcome=code == HTTPStatus.INTERNAL_SERVER_ERROR
+        f"HTTP {code}: scripted failure{HINTS.get(code, '')}",
+        overcome=code == HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 
 
