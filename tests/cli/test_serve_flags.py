@@ -331,3 +331,9 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         )
     cause = f"cannot listen on {address}: Address already in use; see --web.listen-address"
     assert done == Done(1, "", f"Error: {cause}\n")
+
+
+@pytest.mark.parametrize("name", ["tail.redact", "log.level", "storage.url"])
+def test_a_flag_of_which_only_one_can_hold_is_refused_twice(name: str) -> None:
+    done = refused(f"--{name}", "one", f"--{name}", "two")
+    assert done == Done(1, "", f"Error: --{name}: is given 2 times, and only one can hold\n")

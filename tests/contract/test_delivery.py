@@ -470,6 +470,18 @@ def test_one_at_which_a_collector_fails_stops_neither_the_others_nor_later_ones(
         assert Counter(ids(receiver.spans)) == Counter(span_ids(range(120)))
 
 
+def test_one_at_which_a_collector_always_fails_keeps_no_other_waiting(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    refusing(receiver, status(500), 0)
+    slow = Patience(first=0.2, longest=600)
+    with Delivering(tmp_path, receiver, slow) as delivering:
+        delivering.posts([0]).start()
+        assert wait_until(lambda: delivering.delivery._waits_for_suspect, PATIENCE_SECONDS)
+        delivering.posts([1])
+        assert delivering.come_to(Sums(pending=1, exported=1))
+
+
 def test_a_collector_that_fails_at_everything_makes_suspects_of_few(
     tmp_path: Path, receiver: Receiver
 ) -> None:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from exporter import pipeline
 from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed
-from exporter.model import Cursor, Signal, Trace
+from exporter.model import Cursor, JobRecord, Signal, Trace
 from exporter.pipeline import Tracing
 from exporter.settings import Jobs
 from exporter.telemetry import catalogue as metrics
@@ -22,7 +22,7 @@ from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Exemplar, Key
 from exporter.tracing.identity import trace_of
 from exporter.tracing.sampling import Choice, Sampler
-from exporter.watch import Content, Disconnected, Inspected, Seen
+from exporter.watch import Content, Disconnected, Inspected, Logged, Seen
 from exporter.web.operations import Daemon, Operations
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity
@@ -616,3 +616,50 @@ def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
         assert piping.pipeline.stop(PATIENCE_SECONDS)
         expected = [job_id(identity(number)) for number in range(300)]
         assert (letters(piping), piping.series(metrics.SPANS_PENDING)) == (expected, {("traces",): 300})
+
+
+def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.pipeline.MAX_PENDING", 10)
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+        piping.connects().sees(start(0)).store.refuses_commits = True
+        for number in range(30):
+            piping.sees(start(number), die(number + 0.5, 3))
+        assert wait_until(lambda: piping.store.refusals >= 2, PATIENCE_SECONDS)
+        assert wait_until(
+            lambda: 5 <= piping.series(metrics.EXITS_PENDING).get((), 0) <= 10, PATIENCE_SECONDS
+        )
+        piping.store.refuses_commits = False
+        failed = (*JOB, "failed", "3", "Error")
+        assert wait_until(lambda: piping.series(metrics.EXITS).get(failed) == 30, PATIENCE_SECONDS)
+        given_up = piping.series(metrics.ROWS_GIVEN_UP)[()]
+        assert given_up > 0
+        assert piping.series(metrics.SPANS_GIVEN_UP) == {("traces",): given_up}
+        assert piping.series(metrics.SPANS_PENDING) == {("traces",): 30 - given_up}
+        posted = {record.ended.trace for record in piping.store.records() if record.ended}
+        assert {exemplar.trace for exemplar in piping.ledger.exemplars().values()} <= posted
+
+
+def test_only_what_failed_keeps_the_end_of_its_log(piping: Piping) -> None:
+    for container_id, code, events in ((A, 3, ()), (B, 137, (kill(0.5, 9, B),))):
+        piping.sees(start(0, container_id), *events)
+        piping.says(Seen(die(1, code, container_id), inspecting=False, logging=True))
+        piping.says(Logged(container_id, at(1), "why"))
+    assert piping.ended(2)
+    tails = {record.job.container_id: record.ended and record.ended.exit.log_tail for record in whole(piping)}
+    assert tails == {A: "why", B: None}
+
+
+def test_a_log_that_does_not_come_is_waited_for_no_longer_than_an_answer(piping: Piping) -> None:
+    piping.sees(start(0)).says(Seen(die(1, 3), inspecting=False, logging=True))
+    assert piping.ended(1)
+    piping.says(Logged(A, at(1), "too late"))
+    assert piping.idle()
+    assert [record.ended and record.ended.exit.log_tail for record in whole(piping)] == [None]
+
+
+def whole(piping: Piping) -> list[JobRecord]:
+    """Everything on record, with the logs that a list leaves out."""
+    records = [piping.store.job(record.job.id) for record in piping.store.records()]
+    return [record for record in records if record is not None]

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from exporter.model import JobRecord, JudgedExit, Signal, Trace
-from exporter.store import Batch, Key, Letter, Settlement, Store, StoreError
+from exporter.retention import Retention
+from exporter.store import Batch, JobFilter, Key, Letter, Settlement, Store, StoreError
 from exporter.store.outbox import Overdue
 from tests.store.files import opened, trigger
 from tests.store.samples import ANY, BEGAN_NS, ended, job
@@ -354,3 +355,30 @@ def test_a_closed_store_refuses_instead_of_writing(database: Path, write: Callab
     assert str(caught.value) == f"{database}: is closed"
     with opened(database) as again:
         assert (waiting(again), again.values(), len(again.jobs(ANY, 10))) == ("a", SERIES, 1)
+
+
+def test_what_nobody_delivers_any_more_is_forgotten_when_it_is_too_old_and_its_job_with_it(
+    store: Store,
+) -> None:
+    store.commit(posting("ab"))
+    assert store.outbox.expire(0) == 0
+    assert Retention(store, 1.0, 1e-9).prune() == 0
+    assert waiting(store) == ""
+    # They end in the year 2100.
+    assert store.prune(2**62) == 2
+
+
+def test_without_an_age_nothing_in_the_outbox_is_too_old(store: Store) -> None:
+    store.commit(posting("ab"))
+    Retention(store, 1.0, 0.0).prune()
+    assert waiting(store) == "ab"
+
+
+def test_a_list_of_jobs_leaves_their_logs_out_and_one_job_has_its_own(store: Store) -> None:
+    end = ended(job("a"), 1, log_tail="why")
+    store.commit(Batch(ended=[end]))
+    (listed,), whole = store.jobs(JobFilter(), 10), store.job(end.exit.job.id)
+    assert listed.ended is not None
+    assert whole is not None
+    assert whole.ended is not None
+    assert (listed.ended.exit.log_tail, whole.ended.exit.log_tail) == (None, "why")
