@@ -219,12 +219,12 @@ def _scrapes() -> AnyPanel:
 
 
 def _builds() -> AnyPanel:
-    text = "What is running, how many series it has, and whether its catalogue was taken."
+    text = "Which versions run, and how many series Prometheus had from each at its last scrape."
     columns = [
         Column("instance", "Instance"),
         Column("version", "Version", 160),
         Column("python_version", "Python", 160),
-        Column("Value #A", "Series", 120),
+        Column("Value", "Series", 120),
     ]
     samples = f"{series('scrape_samples_scraped')} * on (job, instance) group_left (version, python_version)"
     query = f"sum by (instance, version, python_version) ({samples} {series(catalogue.BUILD_INFO)})"

@@ -50,7 +50,8 @@ def success(number: int, jobs: tuple[str, ...]) -> AnyPanel:
     )
     steps = [(None, BAD), (0.9, WARNING), (0.99, GOOD)]
     card = small(number, "Success ratio", text)
-    return figure(card, success_ratio(*jobs), steps, unit="percentunit", decimals=1)
+    ratio = figure(card, success_ratio(*jobs), steps, unit="percentunit", decimals=1)
+    return ratio.no_value("none ended")
 
 
 def running(number: int, jobs: tuple[str, ...]) -> AnyPanel:

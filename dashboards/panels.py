@@ -70,7 +70,7 @@ class Column:
 
 
 def curve(expression: str, legend: str, *, exemplars: bool = False) -> Query:
-    """A query over time."""
+    """A query over time; with exemplars, a job that has a trace is shown where it ended."""
     return Query().expr(expression).legend_format(legend).range().exemplar(exemplars)
 
 
@@ -114,7 +114,7 @@ def word(card: Card, query: Query, words: Mapping[str, tuple[str, str]]) -> stat
         .thresholds(_thresholds([(None, NEUTRAL)]))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(looks.BigValueGraphMode.NONE)
-        .text_mode(looks.BigValueTextMode.VALUE if words else looks.BigValueTextMode.NAME)
+        .text_mode(looks.BigValueTextMode.VALUE)
     )
 
 
@@ -126,7 +126,7 @@ def bars(card: Card, queries: Iterable[Query], colours: Mapping[str, str] | None
         .interval(EVENTS_STEP)
         .fill_opacity(80)
         .line_width(0)
-        .stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL))
+        .stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL).group("A"))
     )
 
 
@@ -231,12 +231,7 @@ def _graph(card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str
         panel.override_by_name(name, [model.DynamicConfigValue("color", _fixed(colour))])
     # By name: a series keeps its colour when others come and go.
     colour_of_others = build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
-    return (
-        panel.color_scheme(colour_of_others)
-        .show_points(looks.VisibilityMode.NEVER)
-        .legend(_legend())
-        .tooltip(_tooltip())
-    )
+    return panel.color_scheme(colour_of_others).legend(_legend()).tooltip(_tooltip())
 
 
 def _legend() -> common.VizLegendOptions:
