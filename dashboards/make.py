@@ -33,10 +33,8 @@ def files() -> dict[str, str]:
 
 def encoded(name: str) -> str:
     """A dashboard as JSON, its keys in order, so that a change shows as what it is."""
-    return (
-        json.dumps(framed(PAGES[name]()), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
-        + "\n"
-    )
+    board = _in_sight(json.loads(json.dumps(framed(PAGES[name]()), cls=JSONEncoder)))
+    return json.dumps(board, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def stale() -> dict[str, str]:
