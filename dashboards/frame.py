@@ -14,9 +14,12 @@ from dashboards.queries import HOSTS, series
 from exporter.telemetry import catalogue
 
 OVERVIEW, WORKLOAD, HEALTH = "exit-exporter-overview", "exit-exporter-workload", "exit-exporter-health"
-DOCS = "https://github.com/exit-exporter/exit-exporter/blob/main/docs"
-ALERTS = "Container.+|ExitExporter.+"
-"""What the names of this exporter's alerts begin with, as a regular expression."""
+DOCS = "https://exit-exporter.example/docs"
+_JOB_ALERTS = (
+    "CannotStart|CrashLooping|FailureRatioHigh|NotSucceeded|OOMKilled|OOMKilledSpike|OOMKillsSurvived"
+)
+ALERTS = f"ExitExporter.+|Host(Lost|OOMKilledSpike)|Job({_JOB_ALERTS})"
+"""The names of this exporter's alerts; other projects have alerts about jobs and hosts too."""
 
 _CHOICES = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 _JOBS = f"{_CHOICES}&${{host:queryparam}}"
