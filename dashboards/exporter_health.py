@@ -37,7 +37,11 @@ def page() -> Page:
         "exit-exporter / Exporter health",
         "Whether what the exporters say of exits is whole, and in time.",
         [],
-        [frame.to_overview(), frame.to_workload(), frame.docs("Reliability", "reliability.md")],
+        [
+            frame.to_overview(frame.EXPORTERS),
+            frame.to_workload(frame.EXPORTERS),
+            frame.docs("Reliability", "reliability.md"),
+        ],
         [
             Section(100, "Now", _figures()),
             Section(200, "Engines", [_engines(), _events(), _connections(), _not_seen()]),

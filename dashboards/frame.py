@@ -21,8 +21,9 @@ _JOB_ALERTS = (
 ALERTS = f"ExitExporter.+|Host(Lost|OOMKilledSpike)|Job({_JOB_ALERTS})"
 """The names of this exporter's alerts; other projects have alerts about jobs and hosts too."""
 
-_CHOICES = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
-_JOBS = f"{_CHOICES}&${{host:queryparam}}"
+EXPORTERS = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+JOBS = f"{EXPORTERS}&${{host:queryparam}}"
+"""What a link hands on: of what its dashboard lacks, the bare names would stay in the address."""
 EVERY_TIME = model.VariableRefresh.ON_TIME_RANGE_CHANGED
 
 
@@ -107,25 +108,25 @@ def reason(workload: str) -> build.QueryVariable:
     return _any("reason", "Reason", f"label_values({ends}, reason)")
 
 
-def to_overview() -> build.DashboardLink:
-    """To the overview, with the same choices."""
-    return _to("Exits overview", f"/d/{OVERVIEW}?{_JOBS}")
+def to_overview(choices: str) -> build.DashboardLink:
+    """To the overview, with these choices."""
+    return _to("Exits overview", f"/d/{OVERVIEW}?{choices}")
 
 
-def to_workload() -> build.DashboardLink:
-    """To the workload dashboard, with the same choices; of workloads it takes one, its first."""
-    return _to("Workload", f"/d/{WORKLOAD}?{_JOBS}")
+def to_workload(choices: str) -> build.DashboardLink:
+    """To the workload dashboard, with these choices; of workloads it takes one, its first."""
+    return _to("Workload", f"/d/{WORKLOAD}?{choices}")
 
 
 def to_health() -> build.DashboardLink:
     """To the health of the exporters whose figures these are."""
-    return _to("Exporter health", f"/d/{HEALTH}?{_CHOICES}")
+    return _to("Exporter health", f"/d/{HEALTH}?{EXPORTERS}")
 
 
 def this_workload(name: str) -> Link:
     """From a value to the dashboard of its workload; ``name`` is the template that tells which it is."""
     chosen = f"var-workload=${{{name}:percentencode}}"
-    return Link("This workload", f"/d/{WORKLOAD}?{_JOBS}&${{__url_time_range}}&{chosen}")
+    return Link("This workload", f"/d/{WORKLOAD}?{JOBS}&${{__url_time_range}}&{chosen}")
 
 
 def docs(title: str = "Docs", page: str = "metrics.md") -> build.DashboardLink:

@@ -48,7 +48,7 @@ def page() -> Page:
         "exit-exporter / Workload",
         "The jobs of one workload: attempts, codes, reasons, memory, durations.",
         [frame.host(), frame.one_workload(), frame.reason(WORKLOAD)],
-        [frame.to_overview(), frame.to_health(), frame.docs("Codes and reasons", "reasons.md")],
+        [frame.to_overview(frame.JOBS), frame.to_health(), frame.docs("Codes and reasons", "reasons.md")],
         [
             Section(100, "$workload in the chosen time", _figures()),
             Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_code(), _codes()]),

@@ -27,6 +27,14 @@ from tests.dashboards.scenario import BEGIN, END, HOUR, IMPORT, MINUTE, NIGHT, S
 from tests.lab.wait import wait_until
 from tests.store.samples import job
 
+OVERVIEW, WORKLOAD, HEALTH = FILES
+CHOSEN = {
+    "job": [scenario.JOB],
+    "instance": ["a:10137", "b:10137"],
+    "host": ["node-1"],
+    "workload": [NIGHT.name, SHOP.name],
+    "reason": ["Error", "OOMKilled"],
+}
 ALL = targets()
 WITH_EXEMPLARS = [target for target in ALL if target.query.get("exemplar")]
 EXEMPLAR_SECONDS = 60.0
@@ -80,14 +88,17 @@ def test_a_query_has_data(prometheus: Prometheus, target: Target) -> None:
 
 @pytest.mark.parametrize("target", ALL, ids=str)
 def test_a_query_is_taken_whatever_is_chosen(prometheus: Prometheus, target: Target) -> None:
-    chosen = {
-        "job": [scenario.JOB],
-        "instance": ["a:10137", "b:10137"],
-        "host": ["node-1"],
-        "workload": [NIGHT.name, SHOP.name],
-        "reason": ["Error", "OOMKilled"],
+    ask(prometheus, target, narrowed(load(target.board), CHOSEN))
+
+
+def test_what_is_chosen_is_what_is_shown(prometheus: Prometheus) -> None:
+    (target,) = [each for each in ALL if each.panel["title"] == "Last failures by workload"][:1]
+    found = ask(prometheus, target, narrowed(load(OVERVIEW), CHOSEN))
+    assert counts(found, "workload", "reason", "code") == {
+        (NIGHT.name, "Error", scenario.NIGHT_CODE): 1,
+        (NIGHT.name, "Error", "1"): 1,
+        (SHOP.name, "OOMKilled", "137"): 3,
     }
-    ask(prometheus, target, narrowed(load(target.board), chosen))
 
 
 @pytest.mark.parametrize("target", ALL, ids=str)
@@ -137,9 +148,6 @@ def test_firing_alerts_are_marked(prometheus: Prometheus, name: str) -> None:
     (annotation,) = load(name)["annotations"]["list"]
     (alert,) = prometheus.over(annotation["expr"], BEGIN, END, MINUTE)
     assert alert["metric"]["alertname"] == "JobOOMKilledSpike"
-
-
-OVERVIEW, WORKLOAD, HEALTH = FILES
 
 
 @pytest.mark.parametrize(
@@ -266,7 +274,7 @@ def test_the_health_of_exporters_is_told(prometheus: Prometheus) -> None:
     lowest = {
         series["metric"]["instance"]: min(float(value) for _, value in series["values"]) for series in watched
     }
-    assert lowest == {"a:10137": 1, "b:10137": 0}
+    assert lowest == {"a:10137": 1, "b:10137": 0, "c:10137": 1}
 
 
 @pytest.mark.parametrize(
