@@ -31,16 +31,16 @@ def gained(selector: str, window: str = RANGE) -> str:
     """What counters have gained in a window, the first value of those that began in it included.
 
     ``increase`` sees a counter from its second value on: of a workload whose only job failed, it would
-    see nothing. A first value is a gain where its target was being scraped when the window began;
-    where it was not, that value is history which somebody begins to read.
+    see nothing. A first value is a gain where its target was being scraped before the counter began: then
+    it was in fewer scrapes than ``build_info``, which every scrape has. Where it was in all of them, its
+    first value is history that somebody begins to read.
     """
-    was_scraped = f"{series(catalogue.BUILD_INFO)} offset {window}"
-    first = (
-        f"(min_over_time({selector}[{window}]) unless {selector} offset {window})"
-        f" and on (job, instance) {was_scraped}"
-    )
+    began = f"min_over_time({selector}[{window}]) unless {selector} offset {window}"
+    scrapes = total(f"count_over_time({series(catalogue.BUILD_INFO)}[{window}])", "job", "instance")
+    late = f"count_over_time({selector}[{window}]) < on (job, instance) group_left () {scrapes}"
     # Another label keeps `or` from taking a series' first value for its increase.
-    return f'(increase({selector}[{window}]) or label_replace({first}, "first", "value", "", ""))'
+    first = f'label_replace(({began}) and ({late}), "first", "value", "", "")'
+    return f"(increase({selector}[{window}]) or {first})"
 
 
 def total(expression: str, *labels: str) -> str:

@@ -13,10 +13,11 @@ _SELECTED = re.compile(
     rf"(?P<name>[a-zA-Z_:][\w:]*)\{{(?P<matchers>{_MATCHERS})\}}"
     r"(?:\[(?P<window>[^\]]+)\])?(?: offset (?P<offset>[\w$]+))?"
 )
-# The value that a counter was born with, where it was not there when the window began.
+# The value that a counter was born with, where it was not there when its target was first scraped.
 _FIRST_VALUE = re.compile(
     rf"\(min_over_time\((?P<selector>{_SELECTOR})\[(?P<window>\$\w+)\]\)"
     r" unless (?P=selector) offset (?P=window)\)"
+    r" and \(count_over_time\((?P=selector)\[(?P=window)\]\) <"
 )
 _LABEL_LIST = re.compile(r"\b(?:by|on|group_left|group_right|without|ignoring)\s*\(([^()]*)\)")
 _PARTS = ("_bucket", "_count", "_sum")

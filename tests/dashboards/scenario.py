@@ -38,7 +38,8 @@ NOT_STARTED, LOST = Evidence(never_started=True), Evidence(instance_lost=True)
 
 ENDED = 15
 FAILURES, OOM_KILLED, DONE, UNKNOWN = 8, 3, 4, 1
-SHOP_OOM_KILLS, SHOP_SURVIVED = 7, 4
+FAILURES_BEFORE = 1
+SHOP_SURVIVED = 4
 RUNNING = 2
 NIGHT_CODE = "3"
 """A code that nobody foresaw: its series begins at 1, and a plain increase does not see it."""

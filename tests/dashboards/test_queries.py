@@ -227,6 +227,16 @@ def test_history_that_somebody_begins_to_read_is_no_event(prometheus: Prometheus
     assert of_reasons[1] == {"Completed": 0, "Error": 0, "OOMKilled": 0}
 
 
+def test_what_was_first_counts_also_in_a_range_that_begins_before_the_exporter(
+    prometheus: Prometheus,
+) -> None:
+    (target,) = [each for each in ALL if (each.board, each.panel["title"]) == (OVERVIEW, "Failures")]
+    values = everything(load(OVERVIEW), SHOP.name)
+    query = interpolated(target.expression, values, range_seconds=6 * HOUR, step=MINUTE)
+    (series,) = prometheus.at(query, END)
+    assert round(float(series["value"][1])) == scenario.FAILURES + scenario.FAILURES_BEFORE
+
+
 @pytest.mark.parametrize(
     ("title", "expected"),
     [
