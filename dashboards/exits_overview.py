@@ -1,0 +1,180 @@
+"""All exits at a glance: how many, why, where, and how long their jobs ran."""
+
+from __future__ import annotations
+
+from dashboards import figures, frame
+from dashboards.figures import DIAMOND, exits, number_of, small
+from dashboards.frame import Page, Section
+from dashboards.panels import (
+    BAD,
+    GOOD,
+    STATUS_COLOURS,
+    WARNING,
+    AnyPanel,
+    Card,
+    Column,
+    bars,
+    curve,
+    dashed,
+    figure,
+    instant,
+    lines,
+    listing,
+    ranking,
+    rows,
+)
+from dashboards.queries import (
+    FAILED,
+    HOSTS,
+    OOM_KILLED,
+    RANGE,
+    RATE,
+    REASONS,
+    UNKNOWN,
+    gained,
+    quantile,
+    series,
+    total,
+)
+from exporter.telemetry import catalogue
+
+WORKLOADS = 'workload=~"$workload"'
+_JOBS = (HOSTS, WORKLOADS)
+_AVERAGE = "average of the range before"
+
+
+def page() -> Page:
+    """The dashboard."""
+    return Page(
+        frame.OVERVIEW,
+        "exit-exporter / Exits overview",
+        "Why jobs in containers ended, over all workloads. A click on a workload opens it alone.",
+        [frame.host(), frame.workloads(), frame.reason(WORKLOADS)],
+        [frame.to_workload(frame.JOBS), frame.to_health(), frame.docs("Codes and reasons", "reasons.md")],
+        [
+            Section(100, "In the chosen time", _figures()),
+            Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_status(), _failing(), _oom_killing()]),
+            Section(300, "Last failures", [_last_failures()]),
+            Section(400, "Memory", [_oom_spikes(), _oom_ends()]),
+            Section(500, "Runs", [figures.durations(501, _JOBS), _quantiles(), _running()]),
+        ],
+    )
+
+
+def _figures() -> list[AnyPanel]:
+    return [
+        figures.failures(101, _JOBS),
+        _oom_killed(),
+        figures.success(103, _JOBS),
+        figures.running(104, _JOBS),
+        _unknown(),
+        _not_watched(),
+    ]
+
+
+def _oom_killed() -> AnyPanel:
+    text = "Jobs that the kernel's OOM killer ended, whichever reasons are chosen."
+    return number_of(small(102, "OOMKilled", text), exits(_JOBS, OOM_KILLED), BAD)
+
+
+def _unknown() -> AnyPanel:
+    text = "Jobs of which nobody can say any more how they ended, whichever reasons are chosen."
+    return number_of(small(105, "Unknown ends", text), exits(_JOBS, UNKNOWN), WARNING)
+
+
+def _not_watched() -> AnyPanel:
+    text = (
+        "Exporters that Prometheus cannot scrape, and engines that an exporter cannot watch. "
+        "Exporter health says which."
+    )
+    exporters = total(f"1 - {series('up')}")
+    engines = total(f"1 - {series(catalogue.ENGINE_UP)}")
+    query = f"{exporters} + ({engines} or vector(0))"
+    return figure(small(106, "Not watched", text), query, [(None, GOOD), (1, BAD)])
+
+
+def _by_status() -> AnyPanel:
+    text = (
+        "Jobs that ended within one step of the graph: done, failed, terminated (they were asked to stop) "
+        f"or unknown. {DIAMOND}"
+    )
+    query = total(gained(exits(_JOBS, REASONS), RATE), "status")
+    ends = curve(query, "{{status}}", exemplars=True)
+    return bars(Card(202, "Ends by status", text), [ends], STATUS_COLOURS)
+
+
+def _failing() -> AnyPanel:
+    text = "The workloads with most failures of the chosen reasons. Click on one to open it."
+    failed = gained(exits(_JOBS, FAILED, REASONS))
+    return _worst(Card(203, "Top workloads by failures", text), failed)
+
+
+def _oom_killing() -> AnyPanel:
+    text = "The workloads in which the kernel killed most processes for memory. Click on one to open it."
+    kills = gained(series(catalogue.OOM_KILLS, *_JOBS))
+    return _worst(Card(204, "Top workloads by OOM kills", text), kills)
+
+
+def _worst(card: Card, events: str) -> AnyPanel:
+    worst = f"sort_desc(topk(10, {total(events, 'workload')} > 0))"
+    return ranking(card, instant(worst, "{{workload}}"), frame.this_workload("__field.labels.workload"))
+
+
+def _last_failures() -> AnyPanel:
+    text = (
+        "What workloads failed of in the chosen time, those first that failed last. The last failure is "
+        "that of the workload on the host, whichever its reason was."
+    )
+    failures = f"{total(gained(exits(_JOBS, FAILED, REASONS)), 'workload', 'host', 'reason', 'code')} > 0"
+    last = f"max by (workload, host) ({series(catalogue.LAST_EXIT, *_JOBS, FAILED)})"
+    # With the labels of the other column, or the rows of the two would not meet.
+    when = f"0 * ({failures}) + on (workload, host) group_left () (1000 * {last})"
+    columns = [
+        Column("workload", "Workload", link=frame.this_workload("__data.fields.workload")),
+        Column("host", "Host", 180),
+        Column("reason", "Reason", 200),
+        Column("code", "Code", 110),
+        Column("Value #A", "Failures", 100),
+        Column("Value #B", "Last failure", 160, "dateTimeFromNow"),
+    ]
+    card = Card(301, "Last failures by workload", text, 24, 10)
+    return listing(card, [rows(failures), rows(when)], columns, "Last failure")
+
+
+def _oom_spikes() -> AnyPanel:
+    text = (
+        "Processes that the kernel killed for memory within one step of the graph, by workload. The dashed "
+        "line is what a step had on average over as long a time before: a bar far above it is a spike."
+    )
+    kills = series(catalogue.OOM_KILLS, *_JOBS)
+    average = f"{total(f'rate({kills}[{RANGE}])')} * $__interval_ms / 1000"
+    by_workload = curve(total(gained(kills, RATE), "workload"), "{{workload}}")
+    return dashed(bars(Card(401, "OOM spikes", text), [by_workload, curve(average, _AVERAGE)]), _AVERAGE)
+
+
+def _oom_ends() -> AnyPanel:
+    text = f"Jobs that ended as OOMKilled within one step of the graph, by workload. {DIAMOND}"
+    query = total(gained(exits(_JOBS, OOM_KILLED), RATE), "workload")
+    return bars(Card(402, "Jobs OOMKilled", text), [curve(query, "{{workload}}", exemplars=True)])
+
+
+def _quantiles() -> AnyPanel:
+    text = (
+        "What half of the jobs, and 95 % of them, stayed below; of those that ended within one step of "
+        f"the graph, by status. {DIAMOND}"
+    )
+    queries = [
+        curve(
+            quantile(share, catalogue.RUN_DURATION, "status", jobs=_JOBS),
+            f"{{{{status}}}} {name}",
+            exemplars=True,
+        )
+        for share, name in ((0.5, "p50"), (0.95, "p95"))
+    ]
+    return lines(Card(502, "Run duration by status", text), "s", queries)
+
+
+def _running() -> AnyPanel:
+    query = total(series(catalogue.JOBS_RUNNING, *_JOBS), "workload")
+    card = Card(503, "Jobs running", "Jobs that ran at each moment, by workload.", 24)
+    return lines(card, "short", [curve(query, "{{workload}}")])

@@ -1,0 +1,235 @@
+"""Whether the figures can be believed: the exporters, their engines, stores and traces."""
+
+from __future__ import annotations
+
+from dashboards import frame
+from dashboards.figures import small
+from dashboards.frame import Page, Section
+from dashboards.panels import (
+    BAD,
+    GOOD,
+    WARNING,
+    AnyPanel,
+    Card,
+    Column,
+    bars,
+    curve,
+    figure,
+    instant,
+    lines,
+    listing,
+    rows,
+    states,
+    word,
+)
+from dashboards.queries import RATE, counted, gained, quantile, series, total
+from exporter.telemetry import catalogue
+from exporter.telemetry.catalogue import Metric
+
+_CATALOGUE_WORDS = {"0": ("refused", BAD), "1": ("good", GOOD)}
+_ENGINE_WORDS = {"0": ("not watched", BAD), "1": ("watched", GOOD)}
+
+
+def page() -> Page:
+    """The dashboard."""
+    return Page(
+        frame.HEALTH,
+        "exit-exporter / Exporter health",
+        "Whether what the exporters say of exits is whole, and in time.",
+        [],
+        [
+            frame.to_overview(frame.EXPORTERS),
+            frame.to_workload(frame.EXPORTERS),
+            frame.docs("Reliability", "reliability.md"),
+        ],
+        [
+            Section(100, "Now", _figures()),
+            Section(200, "Engines", [_engines(), _events(), _connections(), _not_seen()]),
+            Section(300, "Store", [_commit_latency(), _commits(), _store_errors(), _pending()]),
+            Section(400, "Traces", [_spans_pending(), _spans_sent(), _traceparents()]),
+            Section(500, "The exporters themselves", [_folded(), _reloads(), _scrapes(), _builds()]),
+        ],
+    )
+
+
+def _figures() -> list[AnyPanel]:
+    return [_not_scraped(), _not_watched(), _exits_pending(), _waiting(), _unobserved(), _catalogue()]
+
+
+def _events_of(metric: Metric, *labels: str) -> str:
+    return total(gained(series(metric), RATE), *labels)
+
+
+def _not_scraped() -> AnyPanel:
+    text = "Exporters that Prometheus could not scrape."
+    query = total(f"1 - {series('up')}")
+    return figure(small(101, "Exporters down", text), query, [(None, GOOD), (1, BAD)])
+
+
+def _not_watched() -> AnyPanel:
+    text = "Engines whose events are not being read. Their exits are counted once they are."
+    query = total(f"1 - {series(catalogue.ENGINE_UP)}")
+    return figure(small(102, "Engines not watched", text), query, [(None, GOOD), (1, BAD)])
+
+
+def _exits_pending() -> AnyPanel:
+    text = "Exits that wait for the store to take them, and are not in any figure until then."
+    query = total(series(catalogue.EXITS_PENDING))
+    return figure(small(103, "Exits pending", text), query, [(None, GOOD), (1, WARNING), (100, BAD)])
+
+
+def _waiting() -> AnyPanel:
+    text = "Jobs whose span or log records wait for the collector. No data: nobody asked for traces."
+    query = total(series(catalogue.SPANS_PENDING))
+    return figure(small(104, "Spans pending", text), query, [(None, GOOD), (100, WARNING)])
+
+
+def _unobserved() -> AnyPanel:
+    text = "Exits in the chosen time that nobody saw, and whose code is gone: counted as unknown."
+    query = counted(total(gained(series(catalogue.EXITS_UNOBSERVED))))
+    return figure(small(105, "Exits unobserved", text), query, [(None, GOOD), (1, WARNING)])
+
+
+def _catalogue() -> AnyPanel:
+    text = "Whether every exporter took its file of codes and reasons when it last read it, or refused it."
+    query = instant(f"min({series(catalogue.CATALOGUE_SUCCESS)})", "catalogue")
+    return word(small(106, "Catalogue", text), query, _CATALOGUE_WORDS)
+
+
+def _engines() -> AnyPanel:
+    text = "When each engine was being watched (green) and when it was not (red)."
+    query = curve(f"min by (instance, engine) ({series(catalogue.ENGINE_UP)})", "{{instance}} {{engine}}")
+    return states(Card(201, "Engines watched", text), query, _ENGINE_WORDS)
+
+
+def _events() -> AnyPanel:
+    text = (
+        "Events read per second, by kind: 'other' are not about exits, 'malformed' could not be read. A "
+        "busy engine that falls silent is one to look at."
+    )
+    query = total(f"rate({series(catalogue.ENGINE_EVENTS)}[{RATE}])", "event")
+    return lines(Card(202, "Events read", text), "eps", [curve(query, "{{event}}")], {"malformed": BAD})
+
+
+def _connections() -> AnyPanel:
+    text = (
+        "Times within one step of the graph that an engine was connected to anew, or had forgotten events "
+        "before they were read."
+    )
+    queries = [
+        curve(_events_of(catalogue.ENGINE_RECONNECTS), "reconnects"),
+        curve(_events_of(catalogue.EVENT_GAPS), "gaps"),
+    ]
+    return bars(Card(203, "Reconnects and gaps", text), queries, {"reconnects": WARNING, "gaps": BAD})
+
+
+def _not_seen() -> AnyPanel:
+    text = (
+        "Exits within one step of the graph that were not seen happening: found afterwards with their code "
+        "(recovered), or without (unobserved)."
+    )
+    queries = [
+        curve(_events_of(catalogue.EXITS_RECOVERED), "recovered"),
+        curve(_events_of(catalogue.EXITS_UNOBSERVED), "unobserved"),
+    ]
+    card = Card(204, "Exits found afterwards", text)
+    return bars(card, queries, {"recovered": GOOD, "unobserved": BAD})
+
+
+def _commit_latency() -> AnyPanel:
+    text = "What half of the commits, and 99 % of them, stayed below. No exit is shown before its commit."
+    queries = [
+        curve(quantile(share, catalogue.STORE_COMMIT), name) for share, name in ((0.5, "p50"), (0.99, "p99"))
+    ]
+    return lines(Card(301, "Commit latency", text), "s", queries)
+
+
+def _commits() -> AnyPanel:
+    text = "Durable commits per second."
+    query = total(f"rate({series(catalogue.STORE_COMMIT, part='_count')}[{RATE}])", "instance")
+    return lines(Card(302, "Commits", text), "cps", [curve(query, "{{instance}}")])
+
+
+def _store_errors() -> AnyPanel:
+    text = (
+        "Transactions within one step of the graph that the store refused, and ended jobs that have no row "
+        "since it was away for too long."
+    )
+    queries = [
+        curve(_events_of(catalogue.STORE_ERRORS), "errors"),
+        curve(_events_of(catalogue.ROWS_GIVEN_UP), "rows given up"),
+    ]
+    return bars(Card(303, "Store errors", text), queries, {"errors": WARNING, "rows given up": BAD})
+
+
+def _pending() -> AnyPanel:
+    text = "Exits that waited for the store at each moment. It falls back to 0 once the store is there again."
+    query = total(series(catalogue.EXITS_PENDING), "instance")
+    return lines(Card(304, "Exits pending", text), "short", [curve(query, "{{instance}}")])
+
+
+def _spans_pending() -> AnyPanel:
+    text = (
+        "Jobs whose span or log records waited for the collector at each moment. No data: nobody asked "
+        "for traces."
+    )
+    query = total(series(catalogue.SPANS_PENDING), "signal")
+    return lines(Card(401, "Spans pending", text, 8), "short", [curve(query, "{{signal}}")])
+
+
+def _spans_sent() -> AnyPanel:
+    text = (
+        "Jobs within one step of the graph whose span or log records the collector took, refused, or "
+        "never got."
+    )
+    fates = {
+        "exported": (catalogue.SPANS_EXPORTED, GOOD),
+        "rejected": (catalogue.SPANS_REJECTED, BAD),
+        "given up": (catalogue.SPANS_GIVEN_UP, WARNING),
+    }
+    queries = [curve(_events_of(metric), fate) for fate, (metric, _) in fates.items()]
+    colours = {fate: colour for fate, (_, colour) in fates.items()}
+    return bars(Card(402, "Spans exported, rejected, given up", text, 8), queries, colours)
+
+
+def _traceparents() -> AnyPanel:
+    text = (
+        "Traced jobs within one step of the graph whose traceparent label cannot be read, so that their "
+        "trace is their own."
+    )
+    query = _events_of(catalogue.TRACEPARENTS_IGNORED, "instance")
+    return bars(Card(403, "Traceparents ignored", text, 8), [curve(query, "{{instance}}")])
+
+
+def _folded() -> AnyPanel:
+    text = (
+        "Jobs within one step of the graph that were counted under workload Other, since there are too "
+        "many workloads."
+    )
+    query = _events_of(catalogue.WORKLOADS_FOLDED, "instance")
+    return bars(Card(501, "Jobs folded into Other", text, 8), [curve(query, "{{instance}}")])
+
+
+def _reloads() -> AnyPanel:
+    text = "How long ago each exporter last took a catalogue of codes and reasons."
+    query = f"time() - {series(catalogue.CATALOGUE_TIME)}"
+    return lines(Card(502, "Age of the catalogue", text, 8), "s", [curve(query, "{{instance}}")])
+
+
+def _scrapes() -> AnyPanel:
+    text = "How long Prometheus took to scrape each exporter."
+    query = curve(series("scrape_duration_seconds"), "{{instance}}")
+    return lines(Card(503, "Scrape duration", text, 8), "s", [query])
+
+
+def _builds() -> AnyPanel:
+    text = "Which versions run, and how many series Prometheus had from each at its last scrape."
+    columns = [
+        Column("instance", "Instance"),
+        Column("version", "Version", 160),
+        Column("python_version", "Python", 160),
+        Column("Value", "Series", 120),
+    ]
+    samples = f"{series('scrape_samples_scraped')} * on (job, instance) group_left (version, python_version)"
+    query = f"sum by (instance, version, python_version) ({samples} {series(catalogue.BUILD_INFO)})"
+    return listing(Card(504, "Builds", text, 24, 6), [rows(query)], columns, "Series")

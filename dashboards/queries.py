@@ -1,0 +1,67 @@
+"""The shapes of the queries: every series narrowed to the chosen targets, no first event lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exporter.telemetry import catalogue
+from exporter.telemetry.catalogue import Metric
+
+TARGETS = ('job=~"$job"', 'instance=~"$instance"')
+HOSTS = 'host=~"$host"'
+REASONS = 'reason=~"$reason"'
+DONE = 'status="done"'
+FAILED = 'status="failed"'
+UNKNOWN = 'status="unknown"'
+OOM_KILLED = 'reason="OOMKilled"'
+
+RANGE = "$__range"
+"""All that the reader looks at: for figures and tables."""
+RATE = "$__rate_interval"
+"""One step of a graph, and at least four scrapes."""
+
+
+def series(metric: Metric | str, *matchers: str, part: str = "") -> str:
+    """A metric of the chosen targets; ``part`` is that of a histogram, such as ``_bucket``."""
+    name = metric if isinstance(metric, str) else metric.name
+    return f"{name}{part}{{{', '.join((*TARGETS, *matchers))}}}"
+
+
+def gained(selector: str, window: str = RANGE) -> str:
+    """What counters have gained in a window, the first value of those that began in it included.
+
+    ``increase`` sees a counter from its second value on: of a workload whose only job failed, it would
+    see nothing. A first value is a gain where its target was being scraped before the counter began: then
+    it was in fewer scrapes than ``build_info``, which every scrape has. Where it was in all of them, its
+    first value is history that somebody begins to read.
+    """
+    began = f"min_over_time({selector}[{window}]) unless {selector} offset {window}"
+    scrapes = total(f"count_over_time({series(catalogue.BUILD_INFO)}[{window}])", "job", "instance")
+    late = f"count_over_time({selector}[{window}]) < on (job, instance) group_left () {scrapes}"
+    # Another label keeps `or` from taking a series' first value for its increase.
+    first = f'label_replace(({began}) and ({late}), "first", "value", "", "")'
+    return f"(increase({selector}[{window}]) or {first})"
+
+
+def total(expression: str, *labels: str) -> str:
+    """The sum, by labels if there are any."""
+    by = f" by ({', '.join(labels)})" if labels else ""
+    return f"sum{by} ({expression})"
+
+
+def counted(expression: str) -> str:
+    """A sum, or 0 where exporters are read and have no such series; nothing where none is read."""
+    return f"{expression} or 0 * {total(series(catalogue.ENGINE_UP))}"
+
+
+def quantile(share: float, metric: Metric, *by: str, jobs: Iterable[str] = ()) -> str:
+    """How long the given share of what a step of a graph has gained took at most."""
+    buckets = gained(series(metric, *jobs, part="_bucket"), RATE)
+    return f"histogram_quantile({share}, {total(buckets, 'le', *by)})"
+
+
+def success_ratio(*matchers: str) -> str:
+    """Of the jobs that could fail and ended in the range, the share that was done; nothing if none ended."""
+    done = total(gained(series(catalogue.EXITS, *matchers, DONE)))
+    either = total(gained(series(catalogue.EXITS, *matchers, 'status=~"done|failed"')))
+    return f"({done} or vector(0)) / ({either} > 0)"

@@ -1,0 +1,107 @@
+"""The dashboards as Grafana loads them, and what Grafana does to a query before it sends it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parents[2] / "dashboards"
+FILES = ("exits-overview.json", "workload.json", "exporter-health.json")
+SCRAPE_SECONDS = 30
+GRAPH_PIXELS = 600
+
+Board = dict[str, Any]
+Panel = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One query of one panel."""
+
+    board: str
+    panel: Panel
+    query: dict[str, Any]
+
+    def __str__(self) -> str:
+        """Name it in a test's report."""
+        return f"{self.board}: {self.panel['title']}: {self.query['refId']}"
+
+    @property
+    def expression(self) -> str:
+        """Give the query as it is written."""
+        text: str = self.query["expr"]
+        return text
+
+
+def load(name: str) -> Board:
+    """Read a dashboard."""
+    board: Board = json.loads((HERE / name).read_text(encoding="utf-8"))
+    return board
+
+
+def panels(board: Board) -> Iterator[Panel]:
+    """Give its panels without the rows."""
+    return (panel for panel in board["panels"] if panel["type"] != "row")
+
+
+def targets(names: Sequence[str] = FILES) -> list[Target]:
+    """Give every query of every panel."""
+    return [
+        Target(name, panel, query)
+        for name in names
+        for panel in panels(load(name))
+        for query in panel["targets"]
+    ]
+
+
+def variables(board: Board) -> dict[str, dict[str, Any]]:
+    """Give its variables by name."""
+    return {variable["name"]: variable for variable in board["templating"]["list"]}
+
+
+def everything(board: Board, workload: str) -> dict[str, str]:
+    """Give the variables' values where nothing is narrowed; of one workload there is no 'all'."""
+    return {
+        name: variable.get("allValue") or workload
+        for name, variable in variables(board).items()
+        if variable["type"] == "query"
+    }
+
+
+def narrowed(board: Board, chosen: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Give the variables' values where some are chosen: a list is escaped and becomes an alternation."""
+    values = everything(board, chosen["workload"][0])
+    for name in values.keys() & chosen.keys():
+        if variables(board)[name]["multi"]:
+            escaped = [_escaped(value) for value in chosen[name]]
+            values[name] = escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+    return values
+
+
+def step_of(panel: Panel, range_seconds: int) -> int:
+    """Give the distance of a graph's points: what fits into its width, at least a scrape and its minimum."""
+    minimum = _seconds(panel["interval"]) if "interval" in panel else SCRAPE_SECONDS
+    return max(minimum, range_seconds // GRAPH_PIXELS)
+
+
+def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: int, step: int) -> str:
+    """Give a query as Prometheus gets it."""
+    rate = max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)
+    built_in = {
+        "__rate_interval": f"{rate}s",
+        "__range": f"{range_seconds}s",
+        "__interval_ms": str(1000 * step),
+        **values,
+    }
+    return re.sub(r"\$(\w+)|\$\{(\w+)\}", lambda found: built_in[found[1] or found[2]], expression)
+
+
+def _escaped(value: str) -> str:
+    """Escape as Grafana does, once for the regular expression and once for the string around it."""
+    return re.sub(r"[$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value.replace("\\", "\\\\\\\\"))
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]

@@ -1,0 +1,37 @@
+"""One real Prometheus for all tests here: it has the scenario's past, and scrapes its end over and over."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
+
+import pytest
+from prometheus_client import MetricsHandler
+
+from exporter.telemetry.collector import registry
+from exporter.telemetry.ledger import Ledger
+from tests.dashboards import scenario
+from tests.dashboards.prometheus import Prometheus, running
+from tests.lab.collector import LOOPBACK
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Give the Prometheus."""
+    with (
+        served(scenario.now()[0]) as address,
+        running(tmp_path_factory.mktemp("prometheus"), scenario.past(), address) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def served(ledger: Ledger) -> Iterator[str]:
+    """Serve a ledger as an exporter does, exemplars and all; give the address."""
+    server = ThreadingHTTPServer((LOOPBACK, 0), MetricsHandler.factory(registry(ledger)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"{LOOPBACK}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,223 @@
+"""Ninety minutes of exporters, made by the real accounts and the real collector.
+
+Nothing is later than `END`; what dashboards show is the hour before it. The facts of that hour are
+the constants below; the tests compare dashboards with them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from prometheus_client.core import Sample
+
+from exporter import reasons
+from exporter.engines.port import Happening
+from exporter.model import Evidence, Job, Workload
+from exporter.telemetry import catalogue
+from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.collector import registry
+from exporter.telemetry.ledger import Changes, Ledger
+from exporter.tracing.identity import trace_of
+from tests.dashboards.boards import SCRAPE_SECONDS
+from tests.store.samples import OOM, SECOND_NS, STOPPED, ended, job
+from tests.telemetry.scene import foreseen
+
+START = 1_767_571_200
+"""2026-01-05T00:00:00Z, where blocks of Prometheus begin, so that the past is one block."""
+MINUTE, HOUR = 60, 3600
+END = START + 90 * MINUTE
+BEGIN = END - HOUR
+JOB = "exit-exporter"
+TRACES = ("traces",)
+
+SHOP = Workload("shop/worker", "registry.example/shop/worker")
+NIGHT = Workload("night/report (v1.0)", "report")
+IMPORT = Workload("batch/import", "import")
+EXTRA = Workload("one/too-many", "extra")
+OLD = Workload("old/history", "old")
+NOT_STARTED, LOST = Evidence(never_started=True), Evidence(instance_lost=True)
+
+ENDED = 15
+FAILURES, OOM_KILLED, DONE, UNKNOWN = 8, 3, 4, 1
+FAILURES_BEFORE = 1
+SHOP_SURVIVED = 4
+RUNNING = 2
+NIGHT_CODE = "3"
+"""A code that nobody foresaw: its series begins at 1, and a plain increase does not see it."""
+
+Deed = Callable[[Accounts, Changes], None]
+
+
+@dataclass
+class Exporter:
+    """One exporter and what happens to it, each deed with its second since `START`."""
+
+    instance: str
+    engine: str
+    max_workloads: int
+    deeds: list[tuple[int, Deed]] = field(default_factory=list)
+    unscraped: set[int] = field(default_factory=set)
+    read_from: int = START
+
+    def runs(self, begun: Job, minute: float, minutes: float, code: int | None, **end: object) -> None:
+        """Have a job run from one minute on for some."""
+        at = round(minute * MINUTE)
+        began = replace(begun, began_ns=(START + at) * SECOND_NS, started_ns=(START + at) * SECOND_NS)
+        finished = at + round(minutes * MINUTE)
+        evidence = end.pop("evidence", Evidence())
+        assert isinstance(evidence, Evidence)
+        judged = ended(began, code, evidence, finished_ns=(START + finished) * SECOND_NS, **end)
+        traced = replace(judged, trace=trace_of(began)) if judged.verdict.status.value == "failed" else judged
+        self.deeds.append((at, lambda accounts, changes: accounts.begun(began, foreseen(began), changes)))
+        self.deeds.append((finished, lambda accounts, changes: accounts.ended(traced, changes, began)))
+
+    def begins(self, begun: Job, minute: float) -> None:
+        """Have a job begin that still runs at the end."""
+        self.deeds.append(
+            (round(minute * MINUTE), lambda a, changes: a.begun(begun, foreseen(begun), changes))
+        )
+
+    def says(self, minute: float, *what: tuple[str, catalogue.Metric, tuple[str, ...], float]) -> None:
+        """Have it say something of itself: a verb of `Changes`, a metric, labels, a figure."""
+
+        def deed(_: Accounts, changes: Changes) -> None:
+            for verb, metric, labels, figure in what:
+                getattr(changes, verb)(metric, labels, figure)
+
+        self.deeds.append((round(minute * MINUTE), deed))
+
+    def history(self) -> Iterator[tuple[int, Ledger]]:
+        """Give its ledger at each scrape; it is the same one, going on."""
+        ledger, accounts = Ledger({}), Accounts(self.max_workloads, reasons.builtin().knows)
+        todo = sorted(self.deeds, key=lambda deed: deed[0])
+        for second in range(0, END - START + 1, SCRAPE_SECONDS):
+            changes = Changes()
+            while todo and todo[0][0] <= second:
+                todo.pop(0)[1](accounts, changes)
+            self._goes_on(changes)
+            ledger.publish(changes)
+            yield START + second, ledger
+
+    def _goes_on(self, changes: Changes) -> None:
+        for happening, count in ((Happening.DIE, 1), (Happening.START, 1), (Happening.OTHER, 20)):
+            changes.add(catalogue.ENGINE_EVENTS, (self.engine, happening.value), count)
+        for seconds in (0.001, 0.002, 0.02):
+            changes.observe(catalogue.STORE_COMMIT, (), seconds)
+        changes.add(catalogue.SPANS_EXPORTED, ("traces",), 1)
+
+
+def exporters() -> list[Exporter]:
+    """Give all of them, with all that happens."""
+    return [_first(), _second(), _known_late()]
+
+
+def _first() -> Exporter:
+    exporter = Exporter("a:10137", "unix:///var/run/docker.sock", 10, unscraped={START + 20 * MINUTE})
+    _introduced(exporter)
+    shop = job("a", workload=SHOP)
+    # Before the hour: what is shown must not have it.
+    exporter.runs(shop, 2, 8, 0)
+    exporter.runs(shop, 12, 5, 1)
+    for minute in (31, 45, 60):
+        exporter.runs(shop, minute, 4, 0)
+    exporter.runs(shop, 70, 3, 0, oom_kills=SHOP_SURVIVED)
+    for minute in (50, 51, 52):
+        exporter.runs(shop, minute, 0.5, 137, evidence=OOM, oom_kills=1)
+    exporter.runs(shop, 62, 2, 143, evidence=STOPPED)
+    exporter.runs(job("b", workload=NIGHT, traceparent="none"), 55, 1, int(NIGHT_CODE))
+    exporter.runs(job("b", workload=NIGHT, traceparent="none"), 57, 20, 1)
+    exporter.begins(job("c", workload=SHOP), 20)
+    return exporter
+
+
+def _second() -> Exporter:
+    exporter = Exporter("b:10137", "tcp://node-2:2376", 1)
+    _introduced(exporter)
+    batch = job("d", instance="node-2", workload=IMPORT)
+    exporter.runs(batch, 40, 0, 127, evidence=NOT_STARTED)
+    exporter.runs(batch, 41, 20, None, recovered=True)
+    exporter.runs(batch, 42, 20, 143, evidence=STOPPED, recovered=True)
+    exporter.runs(batch, 43, 20, 255, evidence=LOST, recovered=True)
+    exporter.runs(job("e", instance="node-2", workload=EXTRA), 66, 2, 1)
+    exporter.begins(job("f", instance="node-2", workload=IMPORT), 25)
+    engine = (exporter.engine,)
+    exporter.says(45, ("set", catalogue.ENGINE_UP, engine, 0), ("add", catalogue.STORE_ERRORS, (), 2))
+    exporter.says(45, ("set", catalogue.EXITS_PENDING, (), 5), ("add", catalogue.ROWS_GIVEN_UP, (), 1))
+    exporter.says(48, ("set", catalogue.ENGINE_UP, engine, 1), ("set", catalogue.EXITS_PENDING, (), 0))
+    exporter.says(
+        48, ("add", catalogue.ENGINE_RECONNECTS, engine, 1), ("add", catalogue.EVENT_GAPS, engine, 1)
+    )
+    exporter.says(
+        62, ("set", catalogue.CATALOGUE_SUCCESS, (), 0), ("set", catalogue.SPANS_PENDING, TRACES, 3)
+    )
+    exporter.says(
+        63, ("add", catalogue.SPANS_REJECTED, TRACES, 1), ("add", catalogue.SPANS_GIVEN_UP, TRACES, 2)
+    )
+    return exporter
+
+
+def _known_late() -> Exporter:
+    """One that has counted for long when Prometheus hears of it: of what it has counted, nothing is news."""
+    exporter = Exporter("c:10137", "unix:///var/run/docker.sock", 10, read_from=START + 60 * MINUTE)
+    _introduced(exporter)
+    for minute in range(0, 50, 5):
+        exporter.runs(job("7", instance="node-3", workload=OLD), minute, 1, 1)
+    return exporter
+
+
+def _introduced(exporter: Exporter) -> None:
+    """As an exporter introduces itself: what may never happen is there at 0."""
+    engine = (exporter.engine,)
+    exporter.says(
+        0,
+        ("set", catalogue.BUILD_INFO, ("0.1.0", "3.11.7"), 1),
+        ("set", catalogue.CATALOGUE_SUCCESS, (), 1),
+        ("set", catalogue.CATALOGUE_TIME, (), START),
+        ("set", catalogue.EXITS_PENDING, (), 0),
+        ("set", catalogue.ENGINE_UP, engine, 1),
+        ("set", catalogue.SPANS_PENDING, TRACES, 0),
+        *(("add", metric, (), 0.0) for metric in _OF_THE_STORE),
+        *(("add", metric, engine, 0.0) for metric in (catalogue.ENGINE_RECONNECTS, catalogue.EVENT_GAPS)),
+        *(("add", metric, TRACES, 0.0) for metric in (catalogue.SPANS_REJECTED, catalogue.SPANS_GIVEN_UP)),
+    )
+
+
+_OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.WORKLOADS_FOLDED, catalogue.ROWS_GIVEN_UP)
+
+
+def past() -> str:
+    """Give what Prometheus has scraped, as OpenMetrics with the times and the labels of the targets."""
+    lines = [line for exporter in exporters() for line in _scrapes(exporter)]
+    firing = 'ALERTS{alertname="JobOOMKilledSpike",alertstate="firing",severity="warning"}'
+    alerts = [f"{firing} 1 {second}" for second in range(BEGIN + 20 * MINUTE, BEGIN + 30 * MINUTE, 30)]
+    return "\n".join([*lines, *alerts, "# EOF", ""])
+
+
+def now() -> list[Ledger]:
+    """Give the ledgers as they are in the end."""
+    return [[ledger for _, ledger in exporter.history()][-1] for exporter in exporters()]
+
+
+def _scrapes(exporter: Exporter) -> Iterator[str]:
+    for second, ledger in exporter.history():
+        if second < exporter.read_from:
+            continue
+        up = second not in exporter.unscraped
+        samples = [sample for family in registry(ledger).collect() for sample in family.samples] if up else []
+        own = {
+            "up": float(up),
+            "scrape_duration_seconds": 0.01,
+            "scrape_samples_scraped": float(len(samples)),
+        }
+        samples += [Sample(name, {}, value) for name, value in own.items()]
+        yield from _lines(samples, exporter.instance, second)
+
+
+def _lines(samples: Iterable[Sample], instance: str, second: int) -> Iterator[str]:
+    for sample in samples:
+        labels = {**sample.labels, "job": JOB, "instance": instance}
+        text = ",".join(f'{name}="{_quoted(value)}"' for name, value in labels.items())
+        yield f"{sample.name}{{{text}}} {sample.value} {second}"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

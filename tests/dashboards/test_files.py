@@ -1,0 +1,163 @@
+"""The files are what the generator makes, links lead somewhere, and provisioning fits them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dashboards import make
+from dashboards.frame import ALERTS
+from tests.dashboards.boards import FILES, HERE, load, panels, variables
+
+ROOT = HERE.parent
+PROVISIONING = HERE / "provisioning"
+PANEL_IDS = [
+    {
+        "Failures": 101,
+        "OOMKilled": 102,
+        "Success ratio": 103,
+        "Running": 104,
+        "Unknown ends": 105,
+        "Not watched": 106,
+        "Ends by reason": 201,
+        "Ends by status": 202,
+        "Top workloads by failures": 203,
+        "Top workloads by OOM kills": 204,
+        "Last failures by workload": 301,
+        "OOM spikes": 401,
+        "Jobs OOMKilled": 402,
+        "Run durations": 501,
+        "Run duration by status": 502,
+        "Jobs running": 503,
+    },
+    {
+        "Attempts": 101,
+        "Failures": 102,
+        "Success ratio": 103,
+        "Running": 104,
+        "Last success": 105,
+        "Last failure": 106,
+        "Ends by reason": 201,
+        "Ends by exit code": 202,
+        "Codes and reasons": 203,
+        "OOM kills": 301,
+        "Jobs OOMKilled": 302,
+        "Kills survived": 303,
+        "Run duration": 401,
+        "Run durations": 402,
+        "Jobs running": 403,
+        "Time since the last end": 404,
+    },
+    {
+        "Exporters down": 101,
+        "Engines not watched": 102,
+        "Exits pending": 304,
+        "Spans pending": 401,
+        "Exits unobserved": 105,
+        "Catalogue": 106,
+        "Engines watched": 201,
+        "Events read": 202,
+        "Reconnects and gaps": 203,
+        "Exits found afterwards": 204,
+        "Commit latency": 301,
+        "Commits": 302,
+        "Store errors": 303,
+        "Spans exported, rejected, given up": 402,
+        "Traceparents ignored": 403,
+        "Jobs folded into Other": 501,
+        "Age of the catalogue": 502,
+        "Scrape duration": 503,
+        "Builds": 504,
+    },
+]
+
+
+def test_the_files_are_what_the_generator_makes() -> None:
+    assert make.files() == {name: (HERE / name).read_text(encoding="utf-8") for name in (*FILES, make.README)}
+
+
+def test_a_file_that_was_changed_by_hand_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (*FILES, make.README):
+        (tmp_path / name).write_text((HERE / name).read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(make, "HERE", tmp_path)
+    monkeypatch.setattr("sys.argv", ["make.py", "--check"])
+    assert make.main() == 0
+    (tmp_path / "workload.json").write_text("{}", encoding="utf-8")
+    assert make.main() == 1
+    assert capsys.readouterr().err == "dashboards/workload.json is out of date; run 'make dashboards'\n"
+    monkeypatch.setattr("sys.argv", ["make.py"])
+    assert make.main() == 0
+    assert (tmp_path / "workload.json").read_text(encoding="utf-8") == make.encoded("workload.json")
+
+
+def test_the_json_is_the_classic_one_that_every_grafana_loads() -> None:
+    assert [load(name)["schemaVersion"] for name in FILES] == [42, 42, 42]
+
+
+def test_uids_and_ids_stay_since_links_and_bookmarks_have_them() -> None:
+    assert [load(name)["uid"] for name in FILES] == [
+        "exit-exporter-overview",
+        "exit-exporter-workload",
+        "exit-exporter-health",
+    ]
+    assert [{panel["title"]: panel["id"] for panel in panels(load(name))} for name in FILES] == PANEL_IDS
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_dashboard_leads_to_the_two_others_and_to_the_docs(name: str) -> None:
+    board = load(name)
+    others = {load(other)["uid"] for other in FILES} - {board["uid"]}
+    urls = [link["url"] for link in board["links"]]
+    assert {url.split("/d/")[1].split("?")[0] for url in urls if url.startswith("/d/")} == others
+    assert [url for url in urls if "/docs/" in url]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_to_the_docs_is_to_a_page_that_there_is(name: str) -> None:
+    pages = [link["url"].partition("/docs/")[2] for link in load(name)["links"] if "/docs/" in link["url"]]
+    assert [page for page in pages if not (ROOT / "docs" / page).is_file()] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_hands_on_variables_that_both_dashboards_have(name: str) -> None:
+    boards = {board["uid"]: board for board in map(load, FILES)}
+    here = load(name)
+    for url in re.findall(r'"(/d/[^"]+)"', json.dumps(here)):
+        there = variables(boards[url.split("/d/")[1].split("?")[0]])
+        handed_on = set(re.findall(r"\$\{(\w+):queryparam\}", url))
+        assert handed_on <= set(variables(here)) & set(there)
+        assert set(re.findall(r"var-(\w+)=", url)) <= set(there)
+
+
+@pytest.mark.parametrize("path", sorted(PROVISIONING.rglob("*.yaml")), ids=lambda path: path.parent.name)
+def test_provisioning_is_of_the_first_version(path: Path) -> None:
+    assert _yaml(path)["apiVersion"] == 1
+
+
+def test_an_exemplar_leads_to_the_datasource_of_traces_by_the_label_that_it_has() -> None:
+    prometheus, traces = _yaml(PROVISIONING / "datasources/exit-exporter.yaml")["datasources"]
+    assert (prometheus["type"], traces["type"]) == ("prometheus", "tempo")
+    assert prometheus["jsonData"]["exemplarTraceIdDestinations"] == [
+        {"name": "trace_id", "datasourceUid": traces["uid"]}
+    ]
+
+
+def test_provisioned_dashboards_cannot_be_saved_over() -> None:
+    (provider,) = _yaml(PROVISIONING / "dashboards/exit-exporter.yaml")["providers"]
+    assert (provider["type"], provider["allowUiUpdates"]) == ("file", False)
+
+
+def test_the_annotations_have_every_alert_of_the_rules() -> None:
+    rules = [text.read_text(encoding="utf-8") for text in (ROOT / "alerts").glob("*.rules.yml")]
+    alerts = {name for text in rules for name in re.findall(r"alert: (\w+)", text)}
+    assert {name for name in alerts if not re.fullmatch(ALERTS, name)} == set()
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read

@@ -1,0 +1,338 @@
+"""Every query of every panel, as Grafana sends it, on a real Prometheus: it shows what happened.
+
+No panel may be empty: the scenario has something for each.
+"""
+
+import re
+from typing import Any
+
+import pytest
+
+from exporter.tracing.identity import trace_of
+from tests.dashboards import scenario
+from tests.dashboards.boards import (
+    FILES,
+    Target,
+    everything,
+    interpolated,
+    load,
+    narrowed,
+    panels,
+    step_of,
+    targets,
+    variables,
+)
+from tests.dashboards.prometheus import Prometheus, Series
+from tests.dashboards.scenario import BEGIN, END, HOUR, IMPORT, MINUTE, NIGHT, SHOP
+from tests.lab.wait import wait_until
+from tests.store.samples import job
+
+OVERVIEW, WORKLOAD, HEALTH = FILES
+CHOSEN = {
+    "job": [scenario.JOB],
+    "instance": ["a:10137", "b:10137"],
+    "host": ["node-1"],
+    "workload": [NIGHT.name, SHOP.name],
+    "reason": ["Error", "OOMKilled"],
+}
+ALL = targets()
+WITH_EXEMPLARS = [target for target in ALL if target.query.get("exemplar")]
+EXEMPLAR_SECONDS = 60.0
+
+
+def ask(prometheus: Prometheus, target: Target, values: dict[str, str]) -> list[Series]:
+    """Ask one query as the panel would."""
+    step = step_of(target.panel, HOUR)
+    query = interpolated(target.expression, values, range_seconds=HOUR, step=step)
+    return (
+        prometheus.at(query, END) if target.query.get("instant") else prometheus.over(query, BEGIN, END, step)
+    )
+
+
+def shown(prometheus: Prometheus, board: str, title: str, workload: str = SHOP.name) -> list[Series]:
+    """Ask the first query of a panel, nothing narrowed, of the board's one workload if it has one."""
+    target = next(each for each in ALL if (each.board, each.panel["title"]) == (board, title))
+    return ask(prometheus, target, everything(load(board), workload))
+
+
+def number(prometheus: Prometheus, board: str, title: str, workload: str = SHOP.name) -> float:
+    """Give the one number of a figure."""
+    (series,) = shown(prometheus, board, title, workload)
+    return float(series["value"][1])
+
+
+def counts(found: list[Series], *labels: str) -> dict[Any, int]:
+    """Give the values of a moment by these labels, whole."""
+    return {
+        tuple(series["metric"].get(label) for label in labels): round(float(series["value"][1]))
+        for series in found
+    }
+
+
+def most(found: list[Series], label: str) -> dict[str, float]:
+    """Give the highest point of each curve."""
+    return {
+        series["metric"].get(label, ""): max(float(value) for _, value in series["values"] if value != "NaN")
+        for series in found
+    }
+
+
+@pytest.mark.parametrize("target", ALL, ids=str)
+def test_a_query_has_data(prometheus: Prometheus, target: Target) -> None:
+    found = ask(prometheus, target, everything(load(target.board), SHOP.name))
+    points = [
+        value for series in found for value in (*series.get("values", ()), series.get("value")) if value
+    ]
+    assert [value for _, value in points if value != "NaN"]
+
+
+@pytest.mark.parametrize("target", ALL, ids=str)
+def test_a_query_is_taken_whatever_is_chosen(prometheus: Prometheus, target: Target) -> None:
+    ask(prometheus, target, narrowed(load(target.board), CHOSEN))
+
+
+def test_what_is_chosen_is_what_is_shown(prometheus: Prometheus) -> None:
+    (target,) = [each for each in ALL if each.panel["title"] == "Last failures by workload"][:1]
+    found = ask(prometheus, target, narrowed(load(OVERVIEW), CHOSEN))
+    assert counts(found, "workload", "reason", "code") == {
+        (NIGHT.name, "Error", scenario.NIGHT_CODE): 1,
+        (NIGHT.name, "Error", "1"): 1,
+        (SHOP.name, "OOMKilled", "137"): 3,
+    }
+
+
+@pytest.mark.parametrize("target", ALL, ids=str)
+def test_a_legend_has_the_labels_that_it_names(prometheus: Prometheus, target: Target) -> None:
+    named = set(re.findall(r"\{\{(\w+)\}\}", target.query.get("legendFormat", "")))
+    found = ask(prometheus, target, everything(load(target.board), SHOP.name))
+    assert all(named <= series["metric"].keys() for series in found)
+
+
+@pytest.mark.parametrize("target", [each for each in ALL if each.panel["type"] != "table"], ids=str)
+def test_two_curves_never_have_one_name(prometheus: Prometheus, target: Target) -> None:
+    found = ask(prometheus, target, everything(load(target.board), SHOP.name))
+    named = re.findall(r"\{\{(\w+)\}\}", target.query.get("legendFormat", ""))
+    names = [tuple(series["metric"].get(label) for label in named) for series in found]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_table_has_a_column_for_every_field_and_none_beside(prometheus: Prometheus, name: str) -> None:
+    for panel in panels(load(name)):
+        if panel["type"] == "table":
+            found = [
+                ask(prometheus, Target(name, panel, query), everything(load(name), SHOP.name))
+                for query in panel["targets"]
+            ]
+            values = (
+                {f"Value #{query['refId']}" for query in panel["targets"]} if len(found) > 1 else {"Value"}
+            )
+            labels = {label for series in found[0] for label in series["metric"]}
+            (order,) = [each["options"] for each in panel["transformations"] if each["id"] == "organize"]
+            assert order["renameByName"].keys() == labels | values
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_variable_has_values(prometheus: Prometheus, name: str) -> None:
+    board = load(name)
+    for variable in variables(board).values():
+        if variable["type"] == "query":
+            asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
+            assert asked is not None
+            series = interpolated(asked[1], everything(board, SHOP.name), range_seconds=HOUR, step=MINUTE)
+            assert prometheus.values(asked[2], series, BEGIN, END)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_firing_alerts_are_marked(prometheus: Prometheus, name: str) -> None:
+    (annotation,) = load(name)["annotations"]["list"]
+    (alert,) = prometheus.over(annotation["expr"], BEGIN, END, MINUTE)
+    assert alert["metric"]["alertname"] == "JobOOMKilledSpike"
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Failures", scenario.FAILURES),
+        ("OOMKilled", scenario.OOM_KILLED),
+        ("Running", scenario.RUNNING),
+        ("Unknown ends", scenario.UNKNOWN),
+        ("Not watched", 0),
+    ],
+)
+def test_the_figures_on_top_are_what_happened(prometheus: Prometheus, title: str, expected: int) -> None:
+    assert round(number(prometheus, OVERVIEW, title)) == expected
+
+
+def test_the_success_ratio_is_of_those_that_could_fail(prometheus: Prometheus) -> None:
+    expected = scenario.DONE / (scenario.DONE + scenario.FAILURES)
+    assert number(prometheus, OVERVIEW, "Success ratio") == pytest.approx(expected, abs=0.01)
+
+
+def test_failures_are_told_by_workload_host_reason_and_code_also_those_that_nobody_foresaw(
+    prometheus: Prometheus,
+) -> None:
+    found = shown(prometheus, OVERVIEW, "Last failures by workload")
+    assert counts(found, "workload", "host", "reason", "code") == {
+        (SHOP.name, "node-1", "OOMKilled", "137"): 3,
+        (NIGHT.name, "node-1", "Error", scenario.NIGHT_CODE): 1,
+        (NIGHT.name, "node-1", "Error", "1"): 1,
+        (IMPORT.name, "node-2", "CommandNotFound", "127"): 1,
+        (IMPORT.name, "node-2", "HostLost", "255"): 1,
+        ("Other", "node-2", "Error", "1"): 1,
+    }
+
+
+def test_the_last_failure_is_when_it_was(prometheus: Prometheus) -> None:
+    (target,) = [each for each in ALL if each.panel["id"] == 301 and each.query["refId"] == "B"][:1]
+    found = ask(prometheus, target, everything(load(OVERVIEW), SHOP.name))
+    ends = {
+        labels: value // 1000 - scenario.START for labels, value in counts(found, "workload", "code").items()
+    }
+    assert ends[NIGHT.name, scenario.NIGHT_CODE] == ends[NIGHT.name, "1"] == 77 * MINUTE
+    assert ends[SHOP.name, "137"] == 52.5 * MINUTE
+
+
+def test_the_worst_workloads_come_first(prometheus: Prometheus) -> None:
+    failing = [
+        series["metric"]["workload"] for series in shown(prometheus, OVERVIEW, "Top workloads by failures")
+    ]
+    assert failing[0] == SHOP.name
+    assert sorted(failing) == sorted([SHOP.name, NIGHT.name, IMPORT.name, "Other"])
+    (killing,) = shown(prometheus, OVERVIEW, "Top workloads by OOM kills")
+    assert killing["metric"]["workload"] == SHOP.name
+
+
+def test_ends_are_told_by_status_as_they_happen(prometheus: Prometheus) -> None:
+    found = shown(prometheus, OVERVIEW, "Ends by status")
+    assert set(most(found, "status")) == {"done", "failed", "terminated", "unknown"}
+    # The unknown end was the first of its series: a plain increase would never leave 0.
+    assert most(found, "status")["unknown"] == pytest.approx(1, abs=0.3)
+
+
+def test_bars_count_each_end_about_once(prometheus: Prometheus) -> None:
+    found = shown(prometheus, OVERVIEW, "Ends by reason")
+    bars = sum(float(value) for series in found for _, value in series["values"] if value != "NaN")
+    # Steps overlap by one scrape.
+    assert scenario.ENDED * 0.9 < bars < scenario.ENDED * 1.5
+
+
+def test_history_that_somebody_begins_to_read_is_no_event(prometheus: Prometheus) -> None:
+    known = shown(prometheus, OVERVIEW, "Jobs running")
+    assert scenario.OLD.name in {series["metric"]["workload"] for series in known}
+    of_reasons = [
+        most(shown(prometheus, name, "Ends by reason", scenario.OLD.name), "reason") for name in FILES[:2]
+    ]
+    assert of_reasons[0]["Error"] < 3
+    assert of_reasons[1] == {"Completed": 0, "Error": 0, "OOMKilled": 0}
+
+
+def test_what_was_first_counts_also_in_a_range_that_begins_before_the_exporter(
+    prometheus: Prometheus,
+) -> None:
+    (target,) = [each for each in ALL if (each.board, each.panel["title"]) == (OVERVIEW, "Failures")]
+    values = everything(load(OVERVIEW), SHOP.name)
+    query = interpolated(target.expression, values, range_seconds=6 * HOUR, step=MINUTE)
+    (series,) = prometheus.at(query, END)
+    assert round(float(series["value"][1])) == scenario.FAILURES + scenario.FAILURES_BEFORE
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Attempts", 8),
+        ("Failures", 3),
+        ("Running", 1),
+        ("Last success", 17 * MINUTE),
+        ("Last failure", 37.5 * MINUTE),
+    ],
+)
+def test_one_workload_has_its_own_figures(prometheus: Prometheus, title: str, expected: int) -> None:
+    assert round(number(prometheus, WORKLOAD, title)) == expected
+
+
+def test_kills_that_a_job_survived_are_apart_from_those_that_ended_one(prometheus: Prometheus) -> None:
+    assert round(number(prometheus, WORKLOAD, "Jobs OOMKilled")) == scenario.OOM_KILLED
+    assert round(number(prometheus, WORKLOAD, "Kills survived")) == scenario.SHOP_SURVIVED
+
+
+def test_a_workload_without_an_end_of_memory_has_none(prometheus: Prometheus) -> None:
+    assert number(prometheus, WORKLOAD, "Jobs OOMKilled", NIGHT.name) == 0
+    assert number(prometheus, WORKLOAD, "Kills survived", NIGHT.name) == 0
+
+
+def test_codes_and_reasons_are_counted(prometheus: Prometheus) -> None:
+    found = shown(prometheus, WORKLOAD, "Codes and reasons")
+    assert counts(found, "status", "code", "reason") == {
+        ("done", "0", "Completed"): 4,
+        ("failed", "137", "OOMKilled"): 3,
+        ("terminated", "143", "Terminated"): 1,
+    }
+
+
+def test_the_first_run_of_a_workload_has_a_duration(prometheus: Prometheus) -> None:
+    found = shown(prometheus, WORKLOAD, "Run durations", NIGHT.name)
+    assert most(found, "le")["60.0"] == pytest.approx(1, abs=0.3)
+    assert most(found, "le")["15.0"] == 0
+
+
+def test_the_health_of_exporters_is_told(prometheus: Prometheus) -> None:
+    assert number(prometheus, HEALTH, "Catalogue") == 0
+    assert number(prometheus, HEALTH, "Spans pending") == 3
+    assert round(number(prometheus, HEALTH, "Exits unobserved")) == scenario.UNKNOWN
+    watched = shown(prometheus, HEALTH, "Engines watched")
+    lowest = {
+        series["metric"]["instance"]: min(float(value) for _, value in series["values"]) for series in watched
+    }
+    assert lowest == {"a:10137": 1, "b:10137": 0, "c:10137": 1}
+
+
+@pytest.mark.parametrize(
+    ("title", "curve"),
+    [
+        ("Reconnects and gaps", "reconnects"),
+        ("Reconnects and gaps", "gaps"),
+        ("Exits found afterwards", "recovered"),
+        ("Exits found afterwards", "unobserved"),
+        ("Store errors", "errors"),
+        ("Store errors", "rows given up"),
+        ("Spans exported, rejected, given up", "rejected"),
+        ("Spans exported, rejected, given up", "given up"),
+        ("Traceparents ignored", "{{instance}}"),
+        ("Jobs folded into Other", "{{instance}}"),
+    ],
+)
+def test_a_single_event_of_an_exporter_is_seen(prometheus: Prometheus, title: str, curve: str) -> None:
+    (target,) = [
+        each
+        for each in ALL
+        if (each.board, each.panel["title"], each.query["legendFormat"]) == (HEALTH, title, curve)
+    ]
+    found = ask(prometheus, target, everything(load(HEALTH), SHOP.name))
+    assert max(most(found, "instance").values()) > 0.7
+
+
+@pytest.mark.parametrize("target", WITH_EXEMPLARS, ids=str)
+def test_an_exemplar_is_the_trace_of_a_job(prometheus: Prometheus, target: Target) -> None:
+    query = interpolated(
+        target.expression,
+        everything(load(target.board), SHOP.name),
+        range_seconds=HOUR,
+        step=step_of(target.panel, HOUR),
+    )
+    found: list[dict[str, Any]] = []
+
+    def some() -> bool:
+        found[:] = prometheus.exemplars(query, BEGIN, END)
+        return bool(found)
+
+    assert wait_until(some, EXEMPLAR_SECONDS)
+    assert {len(exemplar["labels"]["trace_id"]) for exemplar in found} == {len(trace_of(job()).trace_id)}
+
+
+def test_what_counts_ends_or_runs_over_time_has_exemplars() -> None:
+    over_time = [target for target in ALL if not target.query.get("instant")]
+    of_jobs = ("container_exits_total", "container_run_duration_seconds_bucket")
+    assert [str(target) for target in over_time if any(name in target.expression for name in of_jobs)] == [
+        str(target) for target in WITH_EXEMPLARS
+    ]
