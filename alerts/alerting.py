@@ -80,12 +80,13 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
         f"{_JOBS} of {_WHERE} OOM-killed within {window}: at least {spike.floor}, and more than"
         f" {spike.multiple} times what is usual there.",
     )
+    usual = names.host_oomkilled_usual
     others = f"sum without (workload) ({names.oomkilled} unless {names.oomkilled_spike})"
     yield Alert(
         "HostOOMKilledSpike",
         Subject.HOST,
         Severity.CRITICAL,
-        f"{others} >= {spike.host_floor}\nunless\n{others} <= {spike.multiple} * {names.host_oomkilled_usual}",
+        f"{others} >= {spike.host_floor}\nunless\n{others} <= {spike.multiple} * {usual}",
         "Jobs of many workloads are OOM-killed on one host.",
         f"{_JOBS} of workloads without a spike of their own OOM-killed on {{{{ $labels.host }}}}"
         f" within {window}: at least {spike.host_floor}, and more than {spike.multiple} times what is usual"
@@ -148,8 +149,8 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.host_lost} > 0",
         "A host or its engine went down under running jobs.",
-        f"{_JOBS} lost when {{{{ $labels.host }}}} or its engine went down. It is back, as that is how this is"
-        " known.",
+        f"{_JOBS} lost when {{{{ $labels.host }}}} or its engine went down. That is known, so it"
+        " is back.",
     )
 
 
