@@ -149,8 +149,7 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.host_lost} > 0",
         "A host or its engine went down under running jobs.",
-        f"{_JOBS} lost when {{{{ $labels.host }}}} or its engine went down. That is known, so it"
-        " is back.",
+        f"{_JOBS} lost when {{{{ $labels.host }}}} or its engine went down. That is known, so it is back.",
     )
 
 
