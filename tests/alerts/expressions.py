@@ -40,7 +40,7 @@ def selected(expression: str) -> list[Selected]:
     found = []
     for match in _NAME.finditer(bare):
         name, matchers, _range = match.groups()
-        if name in OPERATORS or bare[match.end() :].lstrip().startswith("(") and name in FUNCTIONS:
+        if name in OPERATORS or (bare[match.end() :].lstrip().startswith("(") and name in FUNCTIONS):
             continue
         if bare[match.end() :].startswith("("):
             raise ValueError(f"{name} is no function that is known here")

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from alerts import make
+from alerts.alerting import Alert
 from alerts.thresholds import load
 from tests.lab.install import program
 
@@ -31,7 +32,7 @@ def test_amtool_takes_the_example() -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
-def test_every_alert_goes_to_the_receiver_of_its_severity(alert: make.Alert) -> None:
+def test_every_alert_goes_to_the_receiver_of_its_severity(alert: Alert) -> None:
     labels = [f"alertname={alert.name}", f"severity={alert.severity}", "host=h", "workload=w"]
     where = ["--config.file", str(EXAMPLE), f"--verify.receivers={RECEIVERS[alert.severity]}"]
     assert amtool("config", "routes", "test", *where, *labels).strip() == RECEIVERS[alert.severity]
