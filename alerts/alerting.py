@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from alerts.recordings import Names
 from alerts.shape import selector
@@ -20,13 +20,20 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-class Subject(StrEnum):
-    """What an alert is about, and so which dashboard helps: jobs of a workload on a host, or ..."""
+class Subject(Enum):
+    """What an alert is about, as the labels that say so; it decides which dashboard helps."""
 
-    JOBS = "jobs"
-    WORKLOAD = "workload"
-    HOST = "host"
-    EXPORTER = "exporter"
+    WORKLOAD = ("host", "workload")
+    WORKLOAD_ANYWHERE = ("workload",)
+    HOST = ("host",)
+    EXPORTER = ("instance",)
+    ALL_EXPORTERS = ()
+
+    def dashboard(self, links: Links) -> str:
+        """The uid of its dashboard."""
+        if "workload" in self.value:
+            return links.workload_dashboard
+        return links.overview_dashboard if self is Subject.HOST else links.exporter_dashboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +54,8 @@ class Alert:
 
     def dashboard(self, links: Links) -> str:
         """Where to look, with what the alert is about chosen."""
-        if self.subject is Subject.EXPORTER:
-            return f"{links.grafana}/d/{links.exporter_dashboard}"
-        labels = {Subject.HOST: ("host",), Subject.WORKLOAD: ("workload",)}.get(
-            self.subject, ("host", "workload")
-        )
-        chosen = "&".join(f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in labels)
-        return f"{links.grafana}/d/{links.jobs_dashboard}?{chosen}"
+        chosen = "&".join(f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in self.subject.value)
+        return f"{links.grafana}/d/{self.subject.dashboard(links)}{'?' if chosen else ''}{chosen}"
 
 
 _WHERE = "workload {{ $labels.workload }} on {{ $labels.host }}"
@@ -73,7 +75,7 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
     names, window, spike = Names(thresholds), thresholds.increases.window, thresholds.oom_spike
     yield Alert(
         "JobOOMKilledSpike",
-        Subject.JOBS,
+        Subject.WORKLOAD,
         Severity.WARNING,
         names.oomkilled_spike,
         "Far more jobs of a workload are OOM-killed than usual.",
@@ -94,7 +96,7 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "JobOOMKilled",
-        Subject.JOBS,
+        Subject.WORKLOAD,
         Severity.INFO,
         f"{names.oomkilled} > 0",
         "A job was OOM-killed.",
@@ -102,7 +104,7 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "JobOOMKillsSurvived",
-        Subject.JOBS,
+        Subject.WORKLOAD,
         Severity.WARNING,
         f"{names.workload_kills} > 0\nunless\n{names.oomkilled} > 0",
         "The kernel kills processes of jobs for memory, and the jobs go on without them.",
@@ -118,7 +120,7 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
     loop, ratio = thresholds.crash_loop, thresholds.failure_ratio
     yield Alert(
         "JobCrashLooping",
-        Subject.JOBS,
+        Subject.WORKLOAD,
         Severity.WARNING,
         f"{names.failed} >= {loop.floor}\nunless\n{names.done} > 0",
         "Jobs of a workload fail over and over, and none is done.",
@@ -127,7 +129,7 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "JobFailureRatioHigh",
-        Subject.JOBS,
+        Subject.WORKLOAD,
         Severity.WARNING,
         f"{names.failed_ratio} > {ratio.above}\nand\n{names.finished_long} >= {ratio.floor}",
         "A large share of the jobs of a workload fails.",
@@ -136,7 +138,7 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "JobCannotStart",
-        Subject.JOBS,
+        Subject.WORKLOAD,
         Severity.WARNING,
         f"{names.not_started} > 0",
         "Jobs of a workload cannot start.",
@@ -158,7 +160,7 @@ def of_deadlines(thresholds: Thresholds) -> Iterator[Alert]:
     names = Names(thresholds)
     yield Alert(
         "JobNotSucceeded",
-        Subject.WORKLOAD,
+        Subject.WORKLOAD_ANYWHERE,
         Severity.WARNING,
         f"time() - {names.success} > on (workload) {names.deadline}",
         "A workload has not succeeded for too long.",
@@ -182,7 +184,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "ExitExporterAbsent",
-        Subject.EXPORTER,
+        Subject.ALL_EXPORTERS,
         Severity.CRITICAL,
         f"absent({catalogue.BUILD_INFO.name})",
         "No exporter is scraped at all.",

@@ -94,7 +94,8 @@ class Links(_Section):
 
     runbooks: Url
     grafana: Url
-    jobs_dashboard: str
+    workload_dashboard: str
+    overview_dashboard: str
     exporter_dashboard: str
 
 

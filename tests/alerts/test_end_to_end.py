@@ -135,7 +135,7 @@ def test_oom_kills_fire_the_spike_and_who_is_on_duty_is_told_what_and_where(
         "description": f"{MANY} jobs of workload hungry on {HOST} OOM-killed within 10m: at least {MANY}, and"
         " more than 5 times what is usual there.",
         "runbook_url": "https://exit-exporter.example/alerts/runbooks/JobOOMKilledSpike.md",
-        "dashboard": f"http://localhost:3000/d/exit-exporter-jobs?var-host={HOST}&var-workload=hungry",
+        "dashboard": f"http://localhost:3000/d/exit-exporter-workload?var-host={HOST}&var-workload=hungry",
     }
 
 
