@@ -59,12 +59,9 @@ def test_promtool_says_so(case: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_promtool_notices_what_is_wrong(tmp_path: Path) -> None:
-    wrong = {"interval": "1m", "input_series": [], "promql_expr_test": [{"expr": "up", "eval_time": "0m"}]}
-    wrong["promql_expr_test"] = [
-        {"expr": "up", "eval_time": "0m", "exp_samples": [{"labels": "up", "value": 1}]}
-    ]
+    expected = {"expr": "up", "eval_time": "0m", "exp_samples": [{"labels": "up", "value": 1}]}
     with pytest.raises(AssertionError, match="FAILED"):
-        judged([wrong], tmp_path)
+        judged([{"interval": "1m", "promql_expr_test": [expected]}], tmp_path)
 
 
 def test_promtool_takes_the_rules() -> None:
