@@ -4,12 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install check test demo bench docs dashboards clean
+.PHONY: help install check test demo bench docs alerts dashboards clean
 help:
 	@echo 'make demo    see it work: a real engine, real jobs, real reasons (DEMO_SECONDS=20 ends by itself)'
 	@echo 'make test    everything that is promised, on real parts'
 	@echo 'make check   style, types, import direction'
 	@echo 'make docs    the pages that are made from the code'
+	@echo 'make alerts  the rules for Prometheus, from their thresholds'
 	@echo 'make dashboards   the dashboards, from their generator'
 	@echo 'make bench   speed and memory, as ratios within one run'
 
@@ -25,6 +26,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make.py --check
+	$(BIN)/python -m alerts.make --check
 	$(BIN)/python -m dashboards.make --check
 
 test: $(STAMP)
@@ -38,6 +40,9 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/make.py
+
+alerts: $(STAMP)
+	$(BIN)/python -m alerts.make
 
 dashboards: $(STAMP)
 	$(BIN)/python -m dashboards.make

@@ -1,4 +1,4 @@
-"""Getting the programs the lab needs: `dockerd`, `containerd`, a static `busybox`."""
+"""Getting the programs the lab needs: an engine's, a static `busybox`, Prometheus and Alertmanager."""
 
 import os
 import shutil
@@ -16,7 +16,15 @@ PACKAGES: Mapping[str, str] = {
     "runc": "runc",
     "busybox": "busybox-static",
 }
-"""The Debian package of each program."""
+"""The Debian package of each program of an engine and its images."""
+
+PROMETHEUS_PACKAGES: Mapping[str, str] = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+}
+"""The same of what rules are tested with. Elsewhere the third is called `alertmanager`."""
 
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 POLICY = "#!/bin/sh\nexit 101\n"
@@ -27,33 +35,44 @@ def ensure_dockerd() -> None:
 
     Raises `LabError` with what to do where that is not possible.
     """
-    missing = missing_programs()
+    _ensure(PACKAGES, ", or set DOCKER_HOST")
+
+
+def ensure_prometheus() -> None:
+    """Have every program of `PROMETHEUS_PACKAGES` in the same way; no service of theirs is started."""
+    _ensure(PROMETHEUS_PACKAGES)
+
+
+def program(name: str) -> str:
+    """Return the path of a program that is installed here; raise `LabError` where it is missing."""
+    path = shutil.which(name, path=system_path())
+    if path is None:
+        package = {**PACKAGES, **PROMETHEUS_PACKAGES}[name]
+        ensure = "ensure_dockerd" if name in PACKAGES else "ensure_prometheus"
+        raise LabError(f"{name} not found: install {package}, or call {ensure}()")
+    return path
+
+
+def missing_programs(packages: Mapping[str, str] = PACKAGES) -> list[str]:
+    """Return the programs of `packages` that this machine does not have."""
+    return [name for name in packages if not _usable(name)]
+
+
+def _ensure(packages_of: Mapping[str, str], otherwise: str = "") -> None:
+    missing = missing_programs(packages_of)
     if not missing:
         return
-    packages = [PACKAGES[program] for program in missing]
+    packages = list(dict.fromkeys(packages_of[name] for name in missing))
     if not _is_debian() or os.geteuid() != 0:
         raise LabError(
             f"{', '.join(missing)} not found, and only Debian's root may install: "
-            f"install {' '.join(packages)} (or what they are called here), or set DOCKER_HOST"
+            f"install {' '.join(packages)} (or what they are called here){otherwise}"
         )
     with _no_service_starts():
         _apt_get("update", "--quiet")
         _apt_get("install", "--quiet", "--yes", "--no-install-recommends", *packages)
-    if still := missing_programs():
+    if still := missing_programs(packages_of):
         raise LabError(f"{' '.join(packages)} installed, and yet there is no usable {', '.join(still)}")
-
-
-def program(name: str) -> str:
-    """Return the path of a program of `PACKAGES`; raise `LabError` where it is missing."""
-    path = shutil.which(name, path=system_path())
-    if path is None:
-        raise LabError(f"{name} not found: install {PACKAGES[name]}, or call ensure_dockerd()")
-    return path
-
-
-def missing_programs() -> list[str]:
-    """Return the programs of `PACKAGES` that this machine does not have."""
-    return [name for name in PACKAGES if not _usable(name)]
 
 
 def _usable(name: str) -> bool:

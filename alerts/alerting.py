@@ -1,0 +1,306 @@
+"""Every alert, declared once: the rules, the table of the README and the tests read this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from alerts.recordings import Names
+from alerts.shape import selector
+from alerts.thresholds import Links, Thresholds
+from exporter.telemetry import catalogue
+
+
+class Severity(StrEnum):
+    """Critical wakes somebody, warning is for the day, info explains."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Subject(Enum):
+    """What an alert is about, as the labels that say so; it decides which dashboard helps."""
+
+    WORKLOAD = ("host", "workload")
+    WORKLOAD_ANYWHERE = ("workload",)
+    HOST = ("host",)
+    EXPORTER = ("instance",)
+    ALL_EXPORTERS = ()
+
+    def dashboard(self, links: Links) -> str:
+        """The uid of its dashboard."""
+        if "workload" in self.value:
+            return links.workload_dashboard
+        return links.overview_dashboard if self is Subject.HOST else links.exporter_dashboard
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert. The summary has no label in it, so that all alerts of a kind read the same."""
+
+    name: str
+    subject: Subject
+    severity: Severity
+    expression: str
+    summary: str
+    description: str
+    lasting: str = ""
+
+    def runbook_url(self, links: Links) -> str:
+        """Where it says what to do."""
+        return f"{links.runbooks}/{self.name}.md"
+
+    def dashboard(self, links: Links) -> str:
+        """Where to look, with what the alert is about chosen."""
+        chosen = "&".join(f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in self.subject.value)
+        return f"{links.grafana}/d/{self.subject.dashboard(links)}{'?' if chosen else ''}{chosen}"
+
+
+_WHERE = "workload {{ $labels.workload }} on {{ $labels.host }}"
+_EXPORTER = "The exporter at {{ $labels.instance }}"
+
+
+def _counted(thing: str) -> str:
+    """The value and what it counts, in the plural where it is more than one."""
+    return f'{{{{ printf "%.0f" $value }}}} {thing}{{{{ if ne $value 1.0 }}}}s{{{{ end }}}}'
+
+
+_JOBS = _counted("job")
+
+
+def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
+    """About jobs and their memory."""
+    names, window, spike = Names(thresholds), thresholds.increases.window, thresholds.oom_spike
+    yield Alert(
+        "JobOOMKilledSpike",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        names.oomkilled_spike,
+        "Far more jobs of a workload are OOM-killed than usual.",
+        f"{_JOBS} of {_WHERE} OOM-killed within {window}: at least {spike.floor}, and more than"
+        f" {spike.multiple} times what is usual there.",
+    )
+    usual = names.host_oomkilled_usual
+    others = f"sum without (workload) ({names.oomkilled} unless {names.oomkilled_spike})"
+    yield Alert(
+        "HostOOMKilledSpike",
+        Subject.HOST,
+        Severity.CRITICAL,
+        f"{others} >= {spike.host_floor}\nunless\n{others} <= {spike.multiple} * {usual}",
+        "Jobs of many workloads are OOM-killed on one host.",
+        f"{_JOBS} of workloads without a spike of their own OOM-killed on {{{{ $labels.host }}}}"
+        f" within {window}: at least {spike.host_floor}, and more than {spike.multiple} times what is usual"
+        " there. The host itself may be out of memory.",
+    )
+    yield Alert(
+        "JobOOMKilled",
+        Subject.WORKLOAD,
+        Severity.INFO,
+        f"{names.oomkilled} > 0",
+        "A job was OOM-killed.",
+        f"{_JOBS} of {_WHERE} OOM-killed within {window}.",
+    )
+    yield Alert(
+        "JobOOMKillsSurvived",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        f"{names.workload_kills} > 0\nunless\n{names.oomkilled} > 0",
+        "The kernel kills processes of jobs for memory, and the jobs go on without them.",
+        f"{_counted('OOM kill')} in jobs of {_WHERE} within {window}, and no job ended by it: what the killed"
+        " processes were to do may be missing from results that look complete.",
+        thresholds.oom_survived.for_,
+    )
+
+
+def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
+    """About jobs that fail."""
+    names, window, long = Names(thresholds), thresholds.increases.window, thresholds.increases.long_window
+    loop, ratio = thresholds.crash_loop, thresholds.failure_ratio
+    yield Alert(
+        "JobCrashLooping",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        f"{names.failed} >= {loop.floor}\nunless\n{names.done} > 0",
+        "Jobs of a workload fail over and over, and none is done.",
+        f"{_JOBS} of {_WHERE} failed within {window}, none was done, and it has been so for {loop.for_}.",
+        loop.for_,
+    )
+    yield Alert(
+        "JobFailureRatioHigh",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        f"{names.failed_ratio} > {ratio.above}\nand\n{names.finished_long} >= {ratio.floor}",
+        "A large share of the jobs of a workload fails.",
+        f"{{{{ $value | humanizePercentage }}}} of the jobs of {_WHERE} that ended within {long} failed.",
+        ratio.for_,
+    )
+    yield Alert(
+        "JobCannotStart",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        f"{names.not_started} > 0",
+        "Jobs of a workload cannot start.",
+        f"{_JOBS} of {_WHERE} did not get to run within {window}: {{{{ $labels.reason }}}}. The next"
+        " try will end the same way.",
+    )
+    yield Alert(
+        "HostLost",
+        Subject.HOST,
+        Severity.WARNING,
+        f"{names.host_lost} > 0",
+        "A host or its engine went down under running jobs.",
+        f"{_JOBS} lost when {{{{ $labels.host }}}} or its engine went down. That is known, so it is back.",
+    )
+
+
+def of_deadlines(thresholds: Thresholds) -> Iterator[Alert]:
+    """About workloads that must succeed now and then."""
+    names = Names(thresholds)
+    yield Alert(
+        "JobNotSucceeded",
+        Subject.WORKLOAD_ANYWHERE,
+        Severity.WARNING,
+        f"time() - {names.success} > on (workload) {names.deadline}",
+        "A workload has not succeeded for too long.",
+        "No job of workload {{ $labels.workload }} has been done for {{ $value | humanizeDuration }}, on any"
+        " host.",
+    )
+
+
+def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
+    """About exporters and engines that are away."""
+    names, limits = Names(thresholds), thresholds.exporter
+    yield Alert(
+        "ExitExporterDown",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"up == 0\nand on (job, instance)\n{names.known}",
+        "An exporter cannot be scraped.",
+        f"{_EXPORTER} (job {{{{ $labels.job }}}}) has not answered for {limits.down_for}. Exits are counted"
+        " when it is back, as far as the engine remembers them; until then nobody hears of them.",
+        limits.down_for,
+    )
+    yield Alert(
+        "ExitExporterAbsent",
+        Subject.ALL_EXPORTERS,
+        Severity.CRITICAL,
+        f"absent({catalogue.BUILD_INFO.name})",
+        "No exporter is scraped at all.",
+        f"Prometheus has had no metrics of any exporter for {limits.absent_for}: no alert about jobs fires.",
+        limits.absent_for,
+    )
+    yield Alert(
+        "ExitExporterEngineDisconnected",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{catalogue.ENGINE_UP.name} == 0",
+        "An exporter has lost its engine.",
+        f"{_EXPORTER} has not been able to watch {{{{ $labels.engine }}}} for {limits.engine_for}.",
+        limits.engine_for,
+    )
+    yield Alert(
+        "ExitExporterCatalogueReloadFailed",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{catalogue.CATALOGUE_SUCCESS.name} == 0",
+        "A catalogue file was refused.",
+        f"{_EXPORTER} has refused its catalogue file and judges by the one before.",
+        limits.catalogue_for,
+    )
+
+
+def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
+    """About what exporters could not see or keep."""
+    names, window, limits = Names(thresholds), thresholds.increases.window, thresholds.exporter
+    yield Alert(
+        "ExitExporterEventGap",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{names.of_itself(catalogue.EVENT_GAPS)} > 0",
+        "An engine had forgotten events before they were read.",
+        f"{_EXPORTER} found {_counted('gap')} in the events of {{{{ $labels.engine }}}} within {window}:"
+        " exits may be missing from all counts.",
+    )
+    yield Alert(
+        "ExitExporterExitsUnobserved",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{names.of_itself(catalogue.EXITS_UNOBSERVED)} > 0",
+        "Jobs ended unseen, and their codes are gone.",
+        f"{_EXPORTER} found {_JOBS} of {{{{ $labels.host }}}} that ended unseen, within {window}. They are"
+        " counted with reason Unknown, whatever became of them.",
+    )
+    yield Alert(
+        "ExitExporterStoreErrors",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{names.of_itself(catalogue.STORE_ERRORS)} > 0",
+        "The store of an exporter refuses transactions.",
+        f"The store of the exporter at {{{{ $labels.instance }}}} has refused {_counted('transaction')}"
+        f" within {window}, and it has gone on for {limits.store_for}.",
+        limits.store_for,
+    )
+    yield Alert(
+        "ExitExporterExitsPending",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{catalogue.EXITS_PENDING.name} > 0",
+        "Exits wait for the store, and no metric tells of them.",
+        f"{_counted('exit')} waiting at {{{{ $labels.instance }}}} for the store, for"
+        f" {limits.pending_for} now. Until it takes them, alerts about jobs are blind there.",
+        limits.pending_for,
+    )
+    yield Alert(
+        "ExitExporterRowsGivenUp",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{names.of_itself(catalogue.ROWS_GIVEN_UP)} > 0",
+        "Ended jobs were counted without being kept.",
+        f"{_EXPORTER} has counted {_JOBS} within {window} without a row for them: the store was away for"
+        " too long.",
+    )
+    yield Alert(
+        "ExitExporterWorkloadsFolded",
+        Subject.EXPORTER,
+        Severity.INFO,
+        f"{names.of_itself(catalogue.WORKLOADS_FOLDED)} > 0",
+        "Too many workloads: jobs are counted together as Other.",
+        f"{_EXPORTER} has counted {_JOBS} as workload Other within {window}; alerts cannot tell them apart.",
+    )
+
+
+def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
+    """About spans on their way to the collector."""
+    names, window, limits = Names(thresholds), thresholds.increases.window, thresholds.exporter
+    waiting = catalogue.SPANS_PENDING.name
+    yield Alert(
+        "ExitExporterSpansPilingUp",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"({selector(catalogue.SPANS_PENDING)} > 0 unless {names.of_itself(catalogue.SPANS_EXPORTED)} > 0)\n"
+        f"or\n{waiting} > {limits.spans_floor}",
+        "Spans wait for a collector that does not take them, or not fast enough.",
+        f"{_JOBS} waiting at {{{{ $labels.instance }}}} for the collector to take their"
+        f" {{{{ $labels.signal }}}}, and it has been so for {limits.spans_for}.",
+        limits.spans_for,
+    )
+    yield Alert(
+        "ExitExporterSpansRejected",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{names.of_itself(catalogue.SPANS_REJECTED)} > 0",
+        "The collector refuses spans for good.",
+        f"The collector has refused the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
+        f" {{{{ $labels.instance }}}} within {window}; they are not sent again.",
+    )
+    yield Alert(
+        "ExitExporterSpansGivenUp",
+        Subject.EXPORTER,
+        Severity.WARNING,
+        f"{names.of_itself(catalogue.SPANS_GIVEN_UP)} > 0",
+        "Spans waited for the collector for too long and were forgotten.",
+        f"{_EXPORTER} has forgotten the {{{{ $labels.signal }}}} of {_JOBS} within {window}, as they had"
+        " waited for too long or with too many.",
+    )

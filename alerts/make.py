@@ -1,0 +1,137 @@
+"""Write the rules and the table of the README; ``--check`` only says which are out of date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import indent, wrap
+from typing import Any
+
+import yaml
+
+from alerts import alerting, recordings
+from alerts.alerting import Alert
+from alerts.recordings import Recording
+from alerts.thresholds import Links, Thresholds, load
+
+HERE = Path(__file__).parent
+RULES = HERE / "exit-exporter.rules.yml"
+README = HERE / "README.md"
+BEGIN, END = "<!-- made by `make alerts` -->", "<!-- end of what `make alerts` made -->"
+WIDTH = 100
+
+Recordings = Callable[[Thresholds], Iterator[Recording]]
+Alerts = Callable[[Thresholds], Iterator[Alert]]
+# What builds on something stands in one group with it: a group's rules are evaluated in their order and
+# at one moment, those of another group whenever.
+GROUPS: dict[str, tuple[tuple[Recordings, ...], tuple[Alerts, ...]]] = {
+    "exit-exporter-jobs": (
+        (recordings.instance_level, recordings.workload_level, recordings.host_level),
+        (alerting.of_memory, alerting.of_failures),
+    ),
+    "exit-exporter-deadlines": ((recordings.deadlines,), (alerting.of_deadlines,)),
+    "exit-exporter-self": (
+        (recordings.of_itself,),
+        (alerting.of_reach, alerting.of_counting, alerting.of_delivery),
+    ),
+}
+
+
+def all_alerts(thresholds: Thresholds) -> list[Alert]:
+    """Every alert, in the order of the rules."""
+    return [alert for _, parts in GROUPS.values() for part in parts for alert in part(thresholds)]
+
+
+def rules(thresholds: Thresholds) -> str:
+    """The file of rules."""
+    lines = ["# Made from alerts/thresholds.yaml by `make alerts`; do not edit.", "groups:"]
+    for group, (recorded, alerted) in GROUPS.items():
+        lines += [f"  - name: {group}", "    rules:"]
+        for records in recorded:
+            lines += [_recording(recording) for recording in records(thresholds)]
+        for parts in alerted:
+            lines += [_alert(alert, thresholds.links) for alert in parts(thresholds)]
+    return "\n".join([*lines, ""])
+
+
+def readme(thresholds: Thresholds) -> str:
+    """The README, with its table of alerts as it should be."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{_table(thresholds)}\n\n{END}{after}"
+
+
+FILES: dict[Path, Callable[[Thresholds], str]] = {RULES: rules, README: readme}
+
+
+def stale(thresholds: Thresholds) -> list[Path]:
+    """The files that are not what the thresholds make."""
+    return [
+        file
+        for file, text in FILES.items()
+        if not file.is_file() or file.read_text(encoding="utf-8") != text(thresholds)
+    ]
+
+
+def main() -> int:
+    """Write, or check; the exit code."""
+    thresholds = load()
+    old = stale(thresholds)
+    if "--check" in sys.argv[1:]:
+        for file in old:
+            print(f"alerts/{file.name} is out of date; run 'make alerts'", file=sys.stderr)
+        return 1 if old else 0
+    for file in old:
+        file.write_text(FILES[file](thresholds), encoding="utf-8")
+        print(f"alerts/{file.name} written")
+    return 0
+
+
+def _recording(recording: Recording) -> str:
+    rule: dict[str, Any] = {"record": recording.name, "expr": recording.expression}
+    if recording.labels:
+        rule["labels"] = recording.labels
+    why = "\n".join(f"# {line}" for line in wrap(recording.why, WIDTH - 8))
+    return indent(f"{why}\n{_dumped(rule)}", " " * 6)
+
+
+def _alert(alert: Alert, links: Links) -> str:
+    rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expression}
+    if alert.lasting:
+        rule["for"] = alert.lasting
+    rule["labels"] = {"severity": alert.severity.value}
+    rule["annotations"] = {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": alert.runbook_url(links),
+        "dashboard": alert.dashboard(links),
+    }
+    return indent(_dumped(rule), " " * 6)
+
+
+def _table(thresholds: Thresholds) -> str:
+    rows = [
+        f"| [{alert.name}](runbooks/{alert.name}.md) | {alert.severity} | {alert.lasting} | {alert.summary} |"
+        for alert in all_alerts(thresholds)
+    ]
+    return "\n".join(["| Alert | Severity | After | What |", "|---|---|---|---|", *rows])
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _dumped(rule: dict[str, Any]) -> str:
+    return yaml.dump([rule], Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The thresholds as people write them, checked: an unknown or missing one is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+FILE = Path(__file__).with_name("thresholds.yaml")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[smhdw]$")]
+Count = Annotated[int, Field(gt=0)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://\S*[^/\s]$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Increases(_Section):
+    """How the increase of a counter is measured."""
+
+    window: Duration
+    long_window: Duration
+    look_back: Duration
+    host_look_back: Duration
+    steady: Duration
+
+
+class OomSpike(_Section):
+    """When OOM kills are a spike."""
+
+    floor: Count
+    multiple: Count
+    baseline: Duration
+    host_floor: Count
+
+
+class Lasting(_Section):
+    """How long something must last."""
+
+    for_: Duration = Field(alias="for")
+
+
+class CrashLoop(Lasting):
+    """When failures are a loop."""
+
+    floor: Count
+
+
+class FailureRatio(Lasting):
+    """When too many fail."""
+
+    above: float = Field(gt=0, lt=1)
+    floor: Count
+
+
+class NotStarted(_Section):
+    """Which reasons say that a job cannot start."""
+
+    reasons: list[str] = Field(min_length=1)
+
+
+class NotSucceeded(_Section):
+    """Which workloads must succeed, and how often."""
+
+    workloads: dict[str, Duration]
+
+
+class Exporter(_Section):
+    """When the exporter itself is in trouble."""
+
+    down_for: Duration
+    absent_for: Duration
+    engine_for: Duration
+    store_for: Duration
+    pending_for: Duration
+    spans_floor: Count
+    spans_for: Duration
+    catalogue_for: Duration
+
+
+class Labels(_Section):
+    """What tells two exporters of one engine apart."""
+
+    replica: list[str] = Field(min_length=1)
+
+
+class Links(_Section):
+    """Where people go from an alert."""
+
+    runbooks: Url
+    grafana: Url
+    workload_dashboard: str
+    overview_dashboard: str
+    exporter_dashboard: str
+
+
+class Thresholds(_Section):
+    """All of the file."""
+
+    increases: Increases
+    oom_spike: OomSpike
+    oom_survived: Lasting
+    crash_loop: CrashLoop
+    failure_ratio: FailureRatio
+    not_started: NotStarted
+    not_succeeded: NotSucceeded
+    exporter: Exporter
+    labels: Labels
+    links: Links
+
+    @model_validator(mode="after")
+    def _loops_outlast_the_window(self) -> Self:
+        # One event counts for a whole window: what must go on has to last for longer.
+        window = seconds(self.increases.window)
+        for name, lasting in (
+            ("crash_loop.for", self.crash_loop.for_),
+            ("exporter.store_for", self.exporter.store_for),
+            ("exporter.spans_for", self.exporter.spans_for),
+        ):
+            if seconds(lasting) <= window:
+                raise ValueError(f"{name} must be longer than increases.window")
+        return self
+
+
+def load(file: Path = FILE) -> Thresholds:
+    """The thresholds of a file; raises ``ValueError`` with every problem in it."""
+    return Thresholds.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def seconds(duration: str) -> int:
+    """How long a duration is."""
+    return int(duration[:-1]) * _UNITS[duration[-1]]

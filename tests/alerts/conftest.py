@@ -1,0 +1,12 @@
+"""Prometheus and Alertmanager, as programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.install import ensure_prometheus
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs() -> None:
+    ensure_prometheus()

@@ -1,0 +1,161 @@
+"""From a real OOM kill to somebody being told: every part between is real, rules and routing as shipped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from alerts.make import RULES
+from alerts.thresholds import load
+from tests.alerts.webhook import Message, Webhook
+from tests.integration.ends import HUNGRY, MEBIBYTE
+from tests.lab.alertmanager import AlertmanagerProcess
+from tests.lab.engine import PrivateEngine
+from tests.lab.exporter import ExporterProcess
+from tests.lab.images import BUSYBOX, import_busybox
+from tests.lab.install import ensure_dockerd
+from tests.lab.jobs import UNTIL_TOLD, await_ready
+from tests.lab.prometheus import PrometheusProcess
+from tests.lab.wait import wait_until
+
+ROUTING = RULES.with_name("alertmanager.example.yml")
+RECEIVERS = "http://127.0.0.1:9/"
+JOB, HOST = "exit-exporter", "test-host"
+MANY = load().oom_spike.floor
+AT_ONCE = 3
+SECONDS = 120
+PAST_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class House:
+    """Everything that stands between a container and whoever is told."""
+
+    client: docker.DockerClient
+    prometheus: PrometheusProcess
+    alertmanager: AlertmanagerProcess
+    webhook: Webhook
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """All parts, running; Prometheus remembers the exporter for longer than the rules look back."""
+    ensure_dockerd()
+    directory: Path = tmp_path_factory.mktemp("alerts")
+    routing = directory / "alertmanager.yml"
+    with PrivateEngine() as engine, Webhook() as webhook:
+        routing.write_text(ROUTING.read_text().replace(RECEIVERS, f"{webhook.url}/"))
+        client = engine.client()
+        import_busybox(client)
+        named = ["--instance.name", HOST]
+        with (
+            ExporterProcess(engine.url, directory, arguments=named) as exporter,
+            AlertmanagerProcess(directory, routing) as alertmanager,
+        ):
+            address = exporter.url.removeprefix("http://")
+            watching = PrometheusProcess(
+                directory,
+                targets={JOB: address},
+                rule_files=[RULES],
+                alertmanager=alertmanager.address,
+            )
+            watching.remember(scraped_before(address))
+            with watching as prometheus:
+                yield House(client, prometheus, alertmanager, webhook)
+
+
+@pytest.fixture(scope="module")
+def spike(house: House) -> tuple[Message, dict[str, Any]]:
+    """What is told first of a spike of real OOM kills: the message, and the alert in it."""
+    run_many(house, "hungry", HUNGRY)
+    if not wait_until(lambda: bool(house.webhook.told("JobOOMKilledSpike")), SECONDS):
+        pytest.fail(f"nobody was told: {house.prometheus.alerts()}")
+    return house.webhook.told("JobOOMKilledSpike")[0]
+
+
+def scraped_before(address: str) -> str:
+    """The samples of an exporter that has run for a while without any job."""
+    now = int(time.time())
+    series = f'exit_exporter_build_info{{job="{JOB}",instance="{address}",version="0",python_version="3"}}'
+    samples = [f"{series} 1 {moment}" for moment in range(now - PAST_SECONDS, now, 15)]
+    return "\n".join(["# TYPE exit_exporter_build_info gauge", *samples, "# EOF", ""])
+
+
+def run(house: House, workload: str, command: str, number: int) -> None:
+    """Run a job with little memory; kill it as soon as it is ready, if it says that it is."""
+    container = house.client.containers.run(
+        BUSYBOX,
+        ["sh", "-c", command],
+        name=f"{workload}-{number}",
+        labels={"exit-exporter.workload": workload},
+        mem_limit=20 * MEBIBYTE,
+        memswap_limit=20 * MEBIBYTE,
+        network_mode="none",
+        detach=True,
+    )
+    if command == UNTIL_TOLD:
+        await_ready(container)
+        container.kill()
+
+
+def run_many(house: House, workload: str, command: str) -> None:
+    """Run as many as make a spike if they are OOM-killed."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda number: run(house, workload, command, number), range(MANY)))
+
+
+def test_the_shipped_rules_are_the_ones_that_are_judged_by_and_none_has_an_error(house: House) -> None:
+    began = time.time()
+    assert wait_until(lambda: house.prometheus.judged_since(began), SECONDS)
+    rules = house.prometheus.rules()
+    assert len(rules) == RULES.read_text().count("expr:")
+    assert [(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"] == []
+
+
+def test_oom_kills_fire_the_spike_and_who_is_on_duty_is_told_what_and_where(
+    spike: tuple[Message, dict[str, Any]],
+) -> None:
+    message, alert = spike
+    assert (message.receiver, message.path, alert["status"]) == ("team", "/team", "firing")
+    assert alert["labels"] == {
+        "alertname": "JobOOMKilledSpike",
+        "severity": "warning",
+        "host": HOST,
+        "workload": "hungry",
+    }
+    assert alert["annotations"] == {
+        "summary": "Far more jobs of a workload are OOM-killed than usual.",
+        "description": f"{MANY} jobs of workload hungry on {HOST} OOM-killed within 10m: at least {MANY}, and"
+        " more than 5 times what is usual there.",
+        "runbook_url": "https://exit-exporter.example/alerts/runbooks/JobOOMKilledSpike.md",
+        "dashboard": f"http://localhost:3000/d/exit-exporter-workload?var-host={HOST}&var-workload=hungry",
+    }
+
+
+@pytest.mark.usefixtures("spike")
+def test_the_spike_silences_its_singles(house: House) -> None:
+    by_name = {alert["labels"]["alertname"]: alert["status"] for alert in house.alertmanager.alerts()}
+    assert by_name["JobOOMKilledSpike"]["state"] == "active"
+    assert (by_name["JobOOMKilled"]["state"], len(by_name["JobOOMKilled"]["inhibitedBy"])) == (
+        "suppressed",
+        1,
+    )
+    assert house.webhook.told("JobOOMKilled") == []
+
+
+def test_as_many_jobs_that_were_killed_by_somebody_alert_nobody(house: House) -> None:
+    run_many(house, "stopped", UNTIL_TOLD)
+    seen = 'sum(container_exits_total{workload="stopped", status="terminated", code="137"})'
+    assert wait_until(lambda: house.prometheus.value(seen) == MANY, SECONDS)
+    judged = time.time()
+    assert wait_until(lambda: house.prometheus.judged_since(judged), SECONDS)
+    assert house.prometheus.query('last_over_time(ALERTS{workload="stopped"}[1h])') == []
+    told = [alert["labels"] for message in house.webhook.messages for alert in message.alerts]
+    assert [labels for labels in told if labels.get("workload") != "hungry"] == []
