@@ -202,7 +202,7 @@ def test_a_signal_to_end_drains_and_ends_with_0(
     exporter.process.send(number)
     assert wait_until(lambda: not exporter.process.alive, PATIENCE_SECONDS)
     last = log_of(exporter).splitlines()[-1].partition(" ")[2]
-    assert (exporter.process.returncode, last) == (0, "level=info msg=stopped drained")
+    assert (exporter.process.returncode, last) == (0, "level=info msg=stopped drained=true spans_pending=0")
 
 
 def test_what_still_waits_when_the_daemon_is_ended_is_on_record(
