@@ -20,6 +20,7 @@ from tests.lab.wait import wait_until
 INTERVAL = "1s"
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 20.0
+ASK_SECONDS = 60.0
 
 Sample = tuple[dict[str, str], float]
 
@@ -91,6 +92,8 @@ class PrometheusProcess:
         settings.write_text(yaml.safe_dump(self._settings()))
         command: list[str | Path] = [program("prometheus"), f"--config.file={settings}"]
         command += [f"--storage.tsdb.path={self._data}", f"--web.listen-address=127.0.0.1:{self._port}"]
+        # The past of a test may be older than what is kept by default.
+        command += ["--storage.tsdb.retention.time=100y", "--enable-feature=exemplar-storage"]
         self._process = LoggedProcess(command, self._directory / "prometheus.log", cwd=self._directory)
         wait_until(lambda: self._ready() or not self.process.alive, READY_SECONDS)
         if not self._ready():
@@ -103,9 +106,16 @@ class PrometheusProcess:
         if self._process is not None:
             self._process.end(PATIENCE_SECONDS)
 
+    def ask(self, path: str, **parameters: str | int) -> Any:
+        """Return the data of an answer of its API; raise `LabError` with what it says is wrong."""
+        answer = self._http.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=ASK_SECONDS).json()
+        if answer["status"] != "success":
+            raise LabError(f"{path} of {parameters}: {answer.get('error')}")
+        return answer["data"]
+
     def query(self, expression: str) -> list[Sample]:
         """Return what an expression is now: labels and value."""
-        found = self._get("/api/v1/query", query=expression)["result"]
+        found = self.ask("query", query=expression)["result"]
         return [(sample["metric"], float(sample["value"][1])) for sample in found]
 
     def value(self, expression: str) -> float | None:
@@ -115,18 +125,18 @@ class PrometheusProcess:
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that are pending or firing."""
-        alerts: list[dict[str, Any]] = self._get("/api/v1/alerts")["alerts"]
+        alerts: list[dict[str, Any]] = self.ask("alerts")["alerts"]
         return alerts
 
     def judged_since(self, moment: float) -> bool:
         """Return whether every rule has been evaluated since a moment, in seconds since 1970."""
-        groups = self._get("/api/v1/rules")["groups"]
+        groups = self.ask("rules")["groups"]
         times = [datetime.fromisoformat(group["lastEvaluation"]).timestamp() for group in groups]
         return bool(times) and min(times) > moment
 
     def rules(self) -> list[dict[str, Any]]:
         """Return all rules with their state."""
-        return [rule for group in self._get("/api/v1/rules")["groups"] for rule in group["rules"]]
+        return [rule for group in self.ask("rules")["groups"] for rule in group["rules"]]
 
     @property
     def _data(self) -> Path:
@@ -145,11 +155,6 @@ class PrometheusProcess:
             told = [{"static_configs": [{"targets": [self._alertmanager]}]}]
             settings["alerting"] = {"alertmanagers": told}
         return settings
-
-    def _get(self, path: str, **parameters: str) -> Any:
-        answer = self._http.get(self.url + path, params=parameters, timeout=10)
-        answer.raise_for_status()
-        return answer.json()["data"]
 
     def _ready(self) -> bool:
         try:
