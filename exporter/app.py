@@ -54,6 +54,10 @@ class StartError(Exception):
 class Delivery(Protocol):
     """What is done here with a delivery of ``tracing``, which is imported only where there is one."""
 
+    @property
+    def signal(self) -> Signal:
+        """What it delivers."""
+
     def start(self) -> None:
         """Begin."""
 
@@ -109,7 +113,8 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
     operations = Operations(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, words), operations))
-    retention = Retention(store, settings.storage.retention, settings.traces.outbox_age)
+    undelivered = frozenset(Signal) - {delivery.signal for delivery in deliveries}
+    retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, undelivered)
     return App(store, words, ledger, pipeline, watches, deliveries, retention, server, listener)
 
 

@@ -7,6 +7,7 @@ import time
 
 import structlog
 
+from exporter.model import Signal
 from exporter.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -17,11 +18,14 @@ EVERY_SECONDS = 3600.0
 class Retention:
     """Prunes the store now and then; ``seconds`` of 0 keeps everything.
 
-    ``outbox_seconds`` is the same of what waits for a collector: where there is none any more, nothing else
-    would forget it.
+    ``outbox_seconds`` is the same of what waits for a collector, of the ``undelivered`` signals: of others,
+    their delivery forgets what is too old, and counts it.
     """
 
-    def __init__(self, store: Store, seconds: float, outbox_seconds: float) -> None:
+    def __init__(
+        self, store: Store, seconds: float, outbox_seconds: float, undelivered: frozenset[Signal]
+    ) -> None:
+        self._undelivered = undelivered
         self._store = store
         self._seconds = seconds
         self._outbox_seconds = outbox_seconds
@@ -40,7 +44,8 @@ class Retention:
     def prune(self) -> int:
         """Delete what is too old now; how many jobs."""
         if self._outbox_seconds:
-            self._store.outbox.expire(time.time_ns() - int(self._outbox_seconds * 10**9))
+            before_ns = time.time_ns() - int(self._outbox_seconds * 10**9)
+            self._store.outbox.expire(before_ns, self._undelivered)
         return self._store.prune(time.time_ns() - int(self._seconds * 10**9))
 
     def _run(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,10 +102,11 @@ class Outbox:
                 connection.execute(aside.values(aside=True, refused=cause))
             save(connection, settlement.values)
 
-    def expire(self, before_ns: int) -> int:
-        """Forget what was kept before then, also where nobody delivers any more; how many that were."""
+    def expire(self, before_ns: int, signals: Collection[Signal]) -> int:
+        """Forget what was kept before then of signals that nobody delivers; how many that were."""
+        is_old = outbox.c.kept_ns < before_ns
         with self._access.writing() as connection:
-            return connection.execute(delete(outbox).where(outbox.c.kept_ns < before_ns)).rowcount
+            return connection.execute(delete(outbox).where(is_old, outbox.c.signal.in_(signals))).rowcount
 
     def reopen(self) -> None:
         """Let those that are set aside wait again: what refused them may have been mended."""
