@@ -11,6 +11,7 @@ import pytest
 from tests.lab.engine import PrivateEngine
 from tests.lab.images import import_busybox, import_python
 from tests.lab.install import ensure_dockerd
+from tests.lab.wheels import build_wheels
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,12 @@ def engine() -> Iterator[PrivateEngine]:
 def client(engine: PrivateEngine) -> docker.DockerClient:
     """A client of the private engine."""
     return engine.client()
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels of all that the project's image is built from."""
+    return build_wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess, free_port
 from tests.lab.images import BUSYBOX, PYTHON
 from tests.lab.wait import wait_until
-from tests.lab.wheels import build_image, build_wheels
+from tests.lab.wheels import build_image
 
 TAG = "exit-exporter:test"
 USER = 10137
@@ -66,11 +66,8 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def image(
-    client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> dict[str, Any]:
+def image(client: docker.DockerClient, wheels: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
     """The image, as the engine describes it."""
-    wheels = build_wheels(tmp_path_factory.mktemp("wheels"))
     begun = time.monotonic()
     build_image(client, PYTHON, TAG, wheels)
     seconds = time.monotonic() - begun

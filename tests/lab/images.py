@@ -1,6 +1,7 @@
-"""Images without a registry: from the machine's static busybox and from the running Python."""
+"""Images without a registry: from the machine's busybox, from the running Python, from its programs."""
 
 import io
+import json
 import subprocess
 import sys
 import sysconfig
@@ -8,6 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
@@ -69,6 +71,36 @@ def import_python(client: docker.DockerClient) -> str:
             _add_python(layer)
             layer.send(client, PYTHON, ["ENV LANG=C.UTF-8", 'CMD ["python3"]'])
     return PYTHON
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A program that is installed here, for an image: with its libraries, at its own path.
+
+    It is run with the words of `command`, which whoever runs the image may replace. The directories
+    `beside` it go along, and everybody may write in the directories `data`.
+    """
+
+    executable: Path
+    command: Sequence[str] = ()
+    beside: Sequence[Path] = ()
+    data: Sequence[str] = ()
+
+
+def import_program(client: docker.DockerClient, name: str, packed: Packed) -> str:
+    """Return the name of an image of a program of this machine, imported unless it is there."""
+    if not has_image(client, name):
+        with _new_layer() as layer:
+            _add_busybox(layer)
+            for path in (packed.executable, *_libraries([packed.executable])):
+                layer.file(path, path)
+            for source in packed.beside:
+                layer.tree(PurePosixPath(source), source)
+            for directory in packed.data:
+                layer.directory(directory, 0o777)
+            run = f"ENTRYPOINT {json.dumps([str(packed.executable)])}"
+            layer.send(client, name, [run, f"CMD {json.dumps(list(packed.command))}"])
+    return name
 
 
 def has_image(client: docker.DockerClient, name: str) -> bool:

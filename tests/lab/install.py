@@ -1,4 +1,4 @@
-"""Getting the programs the lab needs: an engine's, a static `busybox`, Prometheus and Alertmanager."""
+"""Getting the programs the lab needs: of an engine, of Prometheus, of `compose.yaml`."""
 
 import os
 import shutil
@@ -26,6 +26,9 @@ PROMETHEUS_PACKAGES: Mapping[str, str] = {
 }
 """The same of what rules are tested with. Elsewhere the third is called `alertmanager`."""
 
+COMPOSE_PACKAGES: Mapping[str, str] = {"docker-compose": "docker-compose", "haproxy": "haproxy"}
+"""The same of what brings up `compose.yaml`, and of what filters the engine's API there."""
+
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 POLICY = "#!/bin/sh\nexit 101\n"
 
@@ -43,13 +46,17 @@ def ensure_prometheus() -> None:
     _ensure(PROMETHEUS_PACKAGES)
 
 
+def ensure_compose() -> None:
+    """Have every program of `COMPOSE_PACKAGES` in the same way; no service of theirs is started."""
+    _ensure(COMPOSE_PACKAGES)
+
+
 def program(name: str) -> str:
     """Return the path of a program that is installed here; raise `LabError` where it is missing."""
     path = shutil.which(name, path=system_path())
     if path is None:
-        package = {**PACKAGES, **PROMETHEUS_PACKAGES}[name]
-        ensure = "ensure_dockerd" if name in PACKAGES else "ensure_prometheus"
-        raise LabError(f"{name} not found: install {package}, or call {ensure}()")
+        packages = {**PACKAGES, **PROMETHEUS_PACKAGES, **COMPOSE_PACKAGES}
+        raise LabError(f"{name} not found: install {packages[name]}, or have `ensure_…` do it")
     return path
 
 

@@ -18,6 +18,7 @@ from tests.lab.process import LoggedProcess
 from tests.lab.wait import wait_until
 
 INTERVAL = "1s"
+DATA = "prometheus-data"
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 20.0
 ASK_SECONDS = 60.0
@@ -79,12 +80,7 @@ class PrometheusProcess:
 
     def remember(self, openmetrics: str) -> None:
         """Give it a past, before it is started: samples with their times, in the text of OpenMetrics."""
-        past = self._directory / "past.txt"
-        past.write_text(openmetrics)
-        command: list[str | Path] = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics"]
-        made = subprocess.run([*command, past, self._data], capture_output=True, text=True, check=False)
-        if made.returncode != 0:
-            raise LabError(f"promtool did not take the past: {made.stdout}{made.stderr}")
+        made_past(openmetrics, self._directory)
 
     def start(self) -> None:
         """Start it and wait until it is ready; raise `LabError` with its log if it is not."""
@@ -140,7 +136,7 @@ class PrometheusProcess:
 
     @property
     def _data(self) -> Path:
-        return self._directory / "prometheus-data"
+        return self._directory / DATA
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
@@ -161,3 +157,14 @@ class PrometheusProcess:
             return self._http.get(f"{self.url}/-/ready", timeout=5).ok
         except RequestException:
             return False
+
+
+def made_past(openmetrics: str, directory: Path) -> Path:
+    """Make data for a Prometheus from samples with their times; return where they lie."""
+    past, data = directory / "past.txt", directory / DATA
+    past.write_text(openmetrics)
+    command: list[str | Path] = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics"]
+    made = subprocess.run([*command, past, data], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise LabError(f"promtool did not take the past: {made.stdout}{made.stderr}")
+    return data
