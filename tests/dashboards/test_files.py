@@ -141,7 +141,7 @@ def test_provisioning_is_of_the_first_version(path: Path) -> None:
 
 def test_an_exemplar_leads_to_the_datasource_of_traces_by_the_label_that_it_has() -> None:
     prometheus, traces = _yaml(PROVISIONING / "datasources/exit-exporter.yaml")["datasources"]
-    assert (prometheus["type"], traces["type"]) == ("prometheus", "tempo")
+    assert (prometheus["type"], traces["type"]) == ("prometheus", "jaeger")
     assert prometheus["jsonData"]["exemplarTraceIdDestinations"] == [
         {"name": "trace_id", "datasourceUid": traces["uid"]}
     ]

@@ -207,9 +207,7 @@ def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) 
     scraping = yaml.safe_load((SOURCE / "compose" / "prometheus.yml").read_text())["global"]
     assert prometheus["url"] == "http://prometheus:9090"
     assert prometheus["jsonData"]["timeInterval"] == scraping["scrape_interval"]
-    (destination,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
-    assert destination == {"name": "trace_id", "datasourceUid": traces["uid"]}
-    assert (traces["type"], traces["url"]) == ("jaeger", "http://collector:16686")
+    assert traces["url"] == "http://collector:16686"
     assert settings["services"]["collector"]["image"].startswith("jaegertracing/jaeger:2.")
     grafana = settings["services"]["grafana"]
     folder = yaml.safe_load((files / "dashboards" / "exit-exporter.yaml").read_text())["providers"][0][

@@ -68,12 +68,10 @@ class Deployed:
 @pytest.fixture(scope="module")
 def image(client: docker.DockerClient, wheels: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
     """The image, as the engine describes it."""
-    begun = time.monotonic()
     build_image(client, PYTHON, TAG, wheels)
-    seconds = time.monotonic() - begun
     described: dict[str, Any] = client.images.get(TAG).attrs
     whole, base = (size / MEBIBYTE for size in (described["Size"], client.images.get(PYTHON).attrs["Size"]))
-    tell(request, f"image: {whole:.0f} MiB on a base of {base:.0f} MiB, built in {seconds:.1f} s")
+    tell(request, f"image: {whole:.0f} MiB on a base of {base:.0f} MiB")
     return described
 
 
