@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from tests.lab.exporter import clean_environment, free_port
+from tests.lab.exporter import clean_environment
 from tests.lab.process import LoggedProcess
+from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 
 READY_SECONDS = 60.0

@@ -18,9 +18,9 @@ from typing import Self
 from tests.integration.keys import LOOPBACK, write_ssh_key
 from tests.lab import install
 from tests.lab.errors import LabError
-from tests.lab.exporter import free_port
 from tests.lab.orphans import kill_all
 from tests.lab.process import LoggedProcess, system_path
+from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 
 PACKAGES: Mapping[str, str] = {"sshd": "openssh-server", "ssh": "openssh-client", "docker": "docker-cli"}

@@ -26,10 +26,11 @@ from tests.integration.ends import HUNGRY, MEBIBYTE
 from tests.lab import collector
 from tests.lab.compose import ComposeProject
 from tests.lab.engine import PrivateEngine
-from tests.lab.exporter import ExporterProcess, free_port
+from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, PYTHON, Packed, import_program
 from tests.lab.install import ensure_compose, ensure_prometheus, program
 from tests.lab.prometheus import made_past
+from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 from tests.lab.wheels import SOURCE, build_image
 
@@ -98,7 +99,7 @@ def trial(
         remember(trial.container("prometheus"), tmp_path_factory.mktemp("past"))
         project.run("up", "--detach", "--no-build", *SERVICES)
         asked = ExporterProcess("", tmp_path_factory.mktemp("asked"), port=ports["exporter"])
-        if not wait_until(lambda: is_ready(asked), SECONDS):
+        if not wait_until(asked.ready, SECONDS):
             pytest.fail(project.run("logs", "--no-color", "--tail", "20"))
         asked.stop()
         yield trial
@@ -156,13 +157,6 @@ def remember(prometheus: Container, directory: Path) -> None:
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.add(made_past(text, directory), ".")
     prometheus.put_archive("/prometheus", packed.getvalue())
-
-
-def is_ready(asked: ExporterProcess) -> bool:
-    try:
-        return asked.get("/-/ready").ok
-    except requests.RequestException:
-        return False
 
 
 def proxy_of(trial: Trial) -> str:

@@ -15,15 +15,15 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container
-from requests.exceptions import RequestException
 
 from exporter import __version__
 from tests.integration import faces
 from tests.integration.ends import HUNGRY, MEBIBYTE
 from tests.lab.cgroups import cgroup_directories
 from tests.lab.engine import PrivateEngine
-from tests.lab.exporter import ExporterProcess, free_port
+from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, PYTHON
+from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 from tests.lab.wheels import build_image
 
@@ -126,7 +126,7 @@ def deployed(host: Host, directory: Path) -> Iterator[Deployed]:
     asked = ExporterProcess("", directory, port=port)
     try:
         container.start()
-        if not wait_until(lambda: is_ready(asked), SECONDS):
+        if not wait_until(asked.ready, SECONDS):
             pytest.fail(f"not ready:\n{container.logs().decode()}")
         yield Deployed(container, asked)
     finally:
@@ -174,13 +174,6 @@ def limit_from_outside(engine: PrivateEngine, container: Container, limit: int) 
                 (directory / "outside").mkdir()
                 (directory / "outside" / name).write_text(str(limit))
                 (directory / "outside" / "cgroup.procs").write_text(str(container.attrs["State"]["Pid"]))
-
-
-def is_ready(asked: ExporterProcess) -> bool:
-    try:
-        return asked.get("/-/ready").ok
-    except RequestException:
-        return False
 
 
 def ends(asked: ExporterProcess) -> dict[str, dict[str, Any]]:

@@ -23,10 +23,11 @@ from tests.integration.ends import HUNGRY, MEBIBYTE
 from tests.integration.keys import LOOPBACK, Authority
 from tests.integration.sshd import Sshd, children_of, ensure_ssh
 from tests.lab.engine import PrivateEngine
-from tests.lab.exporter import ExporterProcess, free_port
+from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, import_busybox
 from tests.lab.install import ensure_dockerd
 from tests.lab.process import system_path
+from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 
 SECONDS = 60

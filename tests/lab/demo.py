@@ -21,8 +21,9 @@ from requests.exceptions import RequestException
 
 from tests.lab.demo_engine import DemoEngine, find_engine
 from tests.lab.errors import LabError
-from tests.lab.exporter import DEFAULT_PORT, ExporterProcess, clean_environment, free_port
+from tests.lab.exporter import DEFAULT_PORT, ExporterProcess, clean_environment
 from tests.lab.jobs import DEMO_JOBS, LABEL, LabJob
+from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 
 ENDED_SECONDS = 90.0

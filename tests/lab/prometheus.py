@@ -4,33 +4,28 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import requests
 import yaml
-from requests.exceptions import RequestException
 
 from tests.lab.errors import LabError
-from tests.lab.exporter import free_port
 from tests.lab.install import program
-from tests.lab.process import LoggedProcess
-from tests.lab.wait import wait_until
+from tests.lab.server import Server
 
 INTERVAL = "1s"
 DATA = "prometheus-data"
-READY_SECONDS = 60.0
-PATIENCE_SECONDS = 20.0
-ASK_SECONDS = 60.0
 
 Sample = tuple[dict[str, str], float]
 
 
-class PrometheusProcess:
-    """A running Prometheus; as a context manager it is ready on entry and ended on exit.
+class PrometheusProcess(Server):
+    """A running Prometheus.
 
     It scrapes and evaluates every second. `targets` are addresses by the job that they belong to.
     """
+
+    name = "prometheus"
+    patience_seconds = 60.0
 
     def __init__(
         self,
@@ -41,70 +36,18 @@ class PrometheusProcess:
         alertmanager: str | None = None,
     ) -> None:
         """Choose what it scrapes, by which rules it judges, and whom it tells: an address, or nobody."""
-        self._directory = directory
+        super().__init__(directory)
         self._targets = dict(targets)
         self._rule_files = tuple(rule_files)
         self._alertmanager = alertmanager
-        self._port = free_port()
-        self._process: LoggedProcess | None = None
-        self._http = requests.Session()
-        # A proxy in the environment must not be asked for this machine's own address.
-        self._http.trust_env = False
-
-    def __enter__(self) -> Self:
-        """Start it and wait until it is ready."""
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it."""
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """Where it is served."""
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def process(self) -> LoggedProcess:
-        """The process, the last one after an end."""
-        if self._process is None:
-            raise LabError("Prometheus is not started")
-        return self._process
 
     def remember(self, openmetrics: str) -> None:
         """Give it a past, before it is started: samples with their times, in the text of OpenMetrics."""
         made_past(openmetrics, self._directory)
 
-    def start(self) -> None:
-        """Start it and wait until it is ready; raise `LabError` with its log if it is not."""
-        settings = self._directory / "prometheus.yml"
-        settings.write_text(yaml.safe_dump(self._settings()))
-        command: list[str | Path] = [program("prometheus"), f"--config.file={settings}"]
-        command += [f"--storage.tsdb.path={self._data}", f"--web.listen-address=127.0.0.1:{self._port}"]
-        # The past of a test may be older than what is kept by default.
-        command += ["--storage.tsdb.retention.time=100y", "--enable-feature=exemplar-storage"]
-        self._process = LoggedProcess(command, self._directory / "prometheus.log", cwd=self._directory)
-        wait_until(lambda: self._ready() or not self.process.alive, READY_SECONDS)
-        if not self._ready():
-            state = "is not ready" if self.process.alive else f"ended with {self.process.returncode}"
-            raise LabError(f"Prometheus {state}; its log ends with:\n{self.process.log_tail()}")
-
-    def stop(self) -> None:
-        """End it with SIGTERM."""
-        self._http.close()
-        if self._process is not None:
-            self._process.end(PATIENCE_SECONDS)
-
     def ask(self, path: str, **parameters: str | int) -> Any:
         """Return the data of an answer of its API; raise `LabError` with what it says is wrong."""
-        answer = self._http.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=ASK_SECONDS).json()
+        answer = self._asked(f"/api/v1/{path}", parameters, {}).json()
         if answer["status"] != "success":
             raise LabError(f"{path} of {parameters}: {answer.get('error')}")
         return answer["data"]
@@ -134,9 +77,18 @@ class PrometheusProcess:
         """Return all rules with their state."""
         return [rule for group in self.ask("rules")["groups"] for rule in group["rules"]]
 
-    @property
-    def _data(self) -> Path:
-        return self._directory / DATA
+    def _command(self) -> list[str | Path]:
+        settings = self._directory / "prometheus.yml"
+        settings.write_text(yaml.safe_dump(self._settings()))
+        return [
+            program("prometheus"),
+            f"--config.file={settings}",
+            f"--storage.tsdb.path={self._directory / DATA}",
+            f"--web.listen-address={self.address}",
+            # The past of a test may be older than what is kept by default.
+            "--storage.tsdb.retention.time=100y",
+            "--enable-feature=exemplar-storage",
+        ]
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
@@ -151,12 +103,6 @@ class PrometheusProcess:
             told = [{"static_configs": [{"targets": [self._alertmanager]}]}]
             settings["alerting"] = {"alertmanagers": told}
         return settings
-
-    def _ready(self) -> bool:
-        try:
-            return self._http.get(f"{self.url}/-/ready", timeout=5).ok
-        except RequestException:
-            return False
 
 
 def made_past(openmetrics: str, directory: Path) -> Path:
