@@ -90,8 +90,9 @@ class Labels(_Section):
 
 
 class Links(_Section):
-    """Where people go from an alert."""
+    """Where people go from an alert, or from a dashboard."""
 
+    docs: Url
     runbooks: Url
     grafana: Url
     workload_dashboard: str

@@ -9,16 +9,16 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import TimeZoneBrowser
 
+from alerts.make import all_alerts
+from alerts.thresholds import load
 from dashboards.panels import DATASOURCE, AnyPanel, Link
 from dashboards.queries import HOSTS, series
 from exporter.telemetry import catalogue
 
 OVERVIEW, WORKLOAD, HEALTH = "exit-exporter-overview", "exit-exporter-workload", "exit-exporter-health"
-DOCS = "https://exit-exporter.example/docs"
-_JOB_ALERTS = (
-    "CannotStart|CrashLooping|FailureRatioHigh|NotSucceeded|OOMKilled|OOMKilledSpike|OOMKillsSurvived"
-)
-ALERTS = f"ExitExporter.+|Host(Lost|OOMKilledSpike)|Job({_JOB_ALERTS})"
+_THRESHOLDS = load()
+DOCS = _THRESHOLDS.links.docs
+ALERTS = "|".join(sorted(alert.name for alert in all_alerts(_THRESHOLDS)))
 """The names of this exporter's alerts; other projects have alerts about jobs and hosts too."""
 
 EXPORTERS = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
