@@ -32,6 +32,8 @@ EVENTS_STEP = "2m"
 """Bars of single events are read as counts: with a step well above the scrape interval, they nearly are."""
 
 Steps = Sequence[tuple[float | None, str]]
+Words = Mapping[str, tuple[str, str]]
+"""What is shown instead of a value, and its colour."""
 Query = prometheus.Dataquery
 Panel = TypeVar(
     "Panel", bargauge.Panel, heatmap.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel
@@ -105,9 +107,9 @@ def figure(
     )
 
 
-def word(card: Card, query: Query, words: Mapping[str, tuple[str, str]]) -> stat.Panel:
-    """One word with its colour instead of a number."""
-    panel = _framed(stat.Panel(), card, "short", [query])
+def word(card: Card, query: Query, words: Words, unit: str = "short") -> stat.Panel:
+    """One word with its colour instead of a number; a value without a word is a number of ``unit``."""
+    panel = _framed(stat.Panel(), card, unit, [query])
     return (
         panel.no_value("no data")
         .mappings([_words(words)])
@@ -137,8 +139,11 @@ def lines(
     return _graph(card, unit, queries, colours or {}).fill_opacity(10).line_width(2)
 
 
-def dashed(panel: timeseries.Panel, legend: str) -> timeseries.Panel:
-    """The same, one of its curves a dashed line: what the others are to be held against."""
+def dashed(panel: timeseries.Panel, legend: str, unit: str = "") -> timeseries.Panel:
+    """The same, one of its curves a dashed line: what the others are to be held against.
+
+    With a unit of its own, that curve has an axis of its own, on the right.
+    """
     line = {"fill": "dash", "dash": [8, 8]}
     looks_of_it = {
         "custom.drawStyle": "line",
@@ -147,7 +152,8 @@ def dashed(panel: timeseries.Panel, legend: str) -> timeseries.Panel:
         "custom.fillOpacity": 0,
         "custom.stacking": {"mode": "none", "group": "A"},
     }
-    properties = [model.DynamicConfigValue(name, value) for name, value in looks_of_it.items()]
+    own_axis = {"unit": unit, "custom.axisPlacement": "right"} if unit else {}
+    properties = [model.DynamicConfigValue(name, value) for name, value in (looks_of_it | own_axis).items()]
     return panel.override_by_name(legend, properties)
 
 
@@ -188,7 +194,7 @@ def ranking(card: Card, query: Query, link: Link) -> bargauge.Panel:
     )
 
 
-def states(card: Card, query: Query, words: Mapping[str, tuple[str, str]]) -> statetimeline.Panel:
+def states(card: Card, query: Query, words: Words) -> statetimeline.Panel:
     """Which state each of some things was in, over time."""
     panel = _framed(statetimeline.Panel(), card, "short", [query])
     return (
@@ -256,7 +262,7 @@ def _thresholds(steps: Steps) -> build.ThresholdsConfig:
     )
 
 
-def _words(words: Mapping[str, tuple[str, str]]) -> model.ValueMap:
+def _words(words: Words) -> model.ValueMap:
     return model.ValueMap(
         {
             value: model.ValueMappingResult(text=text, color=colour, index=index)

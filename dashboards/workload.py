@@ -17,10 +17,13 @@ from dashboards.panels import (
     Column,
     bars,
     curve,
+    dashed,
     figure,
+    instant,
     lines,
     listing,
     rows,
+    word,
 )
 from dashboards.queries import (
     DONE,
@@ -39,6 +42,9 @@ from exporter.telemetry import catalogue
 
 WORKLOAD = 'workload="$workload"'
 _JOBS = (HOSTS, WORKLOAD)
+_LIMITS = series(catalogue.MEMORY_LIMIT, *_JOBS)
+# Hosts can differ; the least is the one to be held responsible. 0 is that of jobs that have none.
+_LIMIT = f"min({_LIMITS} > 0)"
 
 
 def page() -> Page:
@@ -52,7 +58,7 @@ def page() -> Page:
         [
             Section(100, "$workload in the chosen time", _figures()),
             Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_code(), _codes()]),
-            Section(300, "Memory", [_oom_kills(), _oom_ended(), _oom_survived()]),
+            Section(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_survived()]),
             Section(400, "Runs", [_quantiles(), figures.durations(402, _JOBS), _running(), _ages()]),
         ],
     )
@@ -105,14 +111,26 @@ def _codes() -> AnyPanel:
 def _oom_kills() -> AnyPanel:
     text = (
         "Processes that the kernel killed for memory within one step of the graph, and jobs that ended of "
-        f"it. A kill without an end is one that its job survived. {DIAMOND}"
+        "it, against the memory limit (dashed, on the right). A kill without an end is one that its job "
+        f"survived. {DIAMOND}"
     )
     queries = [
         curve(total(gained(series(catalogue.OOM_KILLS, *_JOBS), RATE)), "processes killed"),
         curve(total(gained(exits(_JOBS, OOM_KILLED), RATE)), "jobs OOMKilled", exemplars=True),
+        curve(_LIMIT, "memory limit"),
     ]
-    colours = {"processes killed": WARNING, "jobs OOMKilled": BAD}
-    return lines(Card(301, "OOM kills", text, 16), "short", queries, colours).interval(EVENTS_STEP)
+    colours = {"processes killed": WARNING, "jobs OOMKilled": BAD, "memory limit": NEUTRAL}
+    graph = lines(Card(301, "OOM kills and memory limit", text), "short", queries, colours)
+    return dashed(graph.interval(EVENTS_STEP), "memory limit", "bytes")
+
+
+def _memory_limit() -> AnyPanel:
+    text = (
+        "What the job that last began or ended may take; where hosts differ, the least. Without a limit, "
+        "what the host has is the limit."
+    )
+    query = instant(f"{_LIMIT} or max({_LIMITS})", "memory limit")
+    return word(Card(304, "Memory limit", text, 4), query, {"0": ("none", WARNING)}, "bytes")
 
 
 def _oom_ended() -> AnyPanel:

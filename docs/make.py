@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from exporter import cli, reasons, settings
-from exporter.telemetry.catalogue import CATALOGUE
+from exporter.telemetry.catalogue import CATALOGUE, Kind
 from exporter.tracing.attributes import ATTRIBUTES
 
 _HELP = ["-h", "--help"]
@@ -79,9 +79,9 @@ def _made_from(source: str) -> list[str]:
 
 
 def _metrics() -> Iterator[str]:
-    yield "Counters and histograms survive a restart of the exporter. `host` is the name of the instance"
-    yield "that a job ran on (Prometheus keeps `instance` for itself); `image` is without tag or digest."
-    yield "No container's id or name is ever a label."
+    yield "Counters and histograms survive a restart of the exporter, and so do gauges where it is said."
+    yield "`host` is the name of the instance that a job ran on (Prometheus keeps `instance` for itself);"
+    yield "`image` is without tag or digest. No container's id or name is ever a label."
     for metric in CATALOGUE:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
         yield ""
@@ -89,7 +89,8 @@ def _metrics() -> Iterator[str]:
         yield ""
         yield f"{metric.help}"
         yield ""
-        yield f"Type: {metric.kind}. Labels: {labels}."
+        survives = " Survives a restart." if metric.kept and metric.kind is Kind.GAUGE else ""
+        yield f"Type: {metric.kind}. Labels: {labels}.{survives}"
         if metric.buckets:
             yield f"Upper bounds of its buckets, in seconds: {', '.join(f'{b:g}' for b in metric.buckets)}."
 

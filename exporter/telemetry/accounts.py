@@ -41,6 +41,7 @@ class Accounts:
         labels = self._labels(job)
         changes.add(catalogue.JOBS_RUNNING, labels[:2])
         changes.add(catalogue.OOM_KILLS, labels, oom_count(job.oom_kills))
+        self._limit(job, labels, changes)
         for code, verdict in foreseeable:
             changes.add(catalogue.EXITS, (*labels, *self._outcome(code, verdict)), 0)
 
@@ -66,6 +67,7 @@ class Accounts:
             changes.add(catalogue.TRACEPARENTS_IGNORED)
         counted = 0 if before is None else oom_count(before.oom_kills)
         changes.add(catalogue.OOM_KILLS, labels, max(0, ended.oom_kills - counted))
+        self._limit(ended.job, labels, changes)
         changes.raise_to(catalogue.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)
         if ended.job.started_ns is not None and status is not Status.UNKNOWN:
             seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
@@ -75,6 +77,13 @@ class Accounts:
             changes.add(catalogue.EXITS_UNOBSERVED, (host,))
         elif ended.recovered:
             changes.add(catalogue.EXITS_RECOVERED, (host,))
+
+    def _limit(self, job: Job, labels: tuple[str, str, str], changes: Changes) -> None:
+        """Say what memory the workload may take, unless nobody has asked the engine about this job."""
+        host, workload, _image = labels
+        # What is folded together has no limit in common.
+        if job.created_ns is not None and workload != OTHER.name:
+            changes.set(catalogue.MEMORY_LIMIT, (host, workload), job.memory_limit_bytes or 0)
 
     def _labels(self, job: Job) -> tuple[str, str, str]:
         workload = job.workload

@@ -68,6 +68,13 @@ RUN_DURATION = Metric(
     buckets=_RUN_BUCKETS,
 )
 JOBS_RUNNING = Metric("container_jobs_running", Kind.GAUGE, "Jobs that run now.", ("host", "workload"))
+MEMORY_LIMIT = Metric(
+    "container_memory_limit_bytes",
+    Kind.GAUGE,
+    "Memory limit of the workload's job that last began or ended, in bytes; 0 where it has none.",
+    ("host", "workload"),
+    kept=True,
+)
 LAST_EXIT = Metric(
     "container_last_exit_timestamp_seconds",
     Kind.GAUGE,
@@ -194,6 +201,7 @@ CATALOGUE: tuple[Metric, ...] = (
     OOM_KILLS,
     RUN_DURATION,
     JOBS_RUNNING,
+    MEMORY_LIMIT,
     LAST_EXIT,
     BUILD_INFO,
     ENGINE_UP,

@@ -40,6 +40,7 @@ ENDED = 15
 FAILURES, OOM_KILLED, DONE, UNKNOWN = 8, 3, 4, 1
 FAILURES_BEFORE = 1
 SHOP_SURVIVED = 4
+SHOP_LIMIT = 256 << 20
 RUNNING = 2
 NIGHT_CODE = "3"
 """A code that nobody foresaw: its series begins at 1, and a plain increase does not see it."""
@@ -113,7 +114,8 @@ def exporters() -> list[Exporter]:
 def _first() -> Exporter:
     exporter = Exporter("a:10137", "unix:///var/run/docker.sock", 10, unscraped={START + 20 * MINUTE})
     _introduced(exporter)
-    shop = job("a", workload=SHOP)
+    shop = job("a", workload=SHOP, memory_limit_bytes=SHOP_LIMIT)
+    night = job("b", workload=NIGHT, traceparent="none", memory_limit_bytes=None)
     # Before the hour: what is shown must not have it.
     exporter.runs(shop, 2, 8, 0)
     exporter.runs(shop, 12, 5, 1)
@@ -123,8 +125,8 @@ def _first() -> Exporter:
     for minute in (50, 51, 52):
         exporter.runs(shop, minute, 0.5, 137, evidence=OOM, oom_kills=1)
     exporter.runs(shop, 62, 2, 143, evidence=STOPPED)
-    exporter.runs(job("b", workload=NIGHT, traceparent="none"), 55, 1, int(NIGHT_CODE))
-    exporter.runs(job("b", workload=NIGHT, traceparent="none"), 57, 20, 1)
+    exporter.runs(night, 55, 1, int(NIGHT_CODE))
+    exporter.runs(night, 57, 20, 1)
     exporter.begins(job("c", workload=SHOP), 20)
     return exporter
 

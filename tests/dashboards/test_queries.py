@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from exporter.model import Workload
 from exporter.tracing.identity import trace_of
 from tests.dashboards import scenario
 from tests.dashboards.boards import (
@@ -254,6 +255,17 @@ def test_one_workload_has_its_own_figures(prometheus: Prometheus, title: str, ex
 def test_kills_that_a_job_survived_are_apart_from_those_that_ended_one(prometheus: Prometheus) -> None:
     assert round(number(prometheus, WORKLOAD, "Jobs OOMKilled")) == scenario.OOM_KILLED
     assert round(number(prometheus, WORKLOAD, "Kills survived")) == scenario.SHOP_SURVIVED
+
+
+@pytest.mark.parametrize(("workload", "limit"), [(SHOP, scenario.SHOP_LIMIT), (NIGHT, 0)])
+def test_a_memory_limit_is_told_beside_the_kills_that_it_made(
+    prometheus: Prometheus, workload: Workload, limit: int
+) -> None:
+    assert number(prometheus, WORKLOAD, "Memory limit", workload.name) == limit
+    graph = next(each for each in ALL if each.panel["title"] == "OOM kills and memory limit")
+    target = Target(WORKLOAD, graph.panel, graph.panel["targets"][-1])
+    found = ask(prometheus, target, everything(load(WORKLOAD), workload.name))
+    assert {value for series in found for _, value in series["values"]} == ({str(limit)} if limit else set())
 
 
 def test_a_workload_without_an_end_of_memory_has_none(prometheus: Prometheus) -> None:

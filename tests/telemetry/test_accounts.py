@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,8 @@ def workloads(changes: Changes) -> set[str]:
 
 OOM_KILLS: Key = (catalogue.OOM_KILLS.name, LABELS)
 RUNNING: Key = (catalogue.JOBS_RUNNING.name, (HOST, NAME))
+LIMIT: Key = (catalogue.MEMORY_LIMIT.name, (HOST, NAME))
+BYTES = 256 << 20
 
 
 def last(status: str) -> Key:
@@ -64,6 +67,7 @@ def test_a_job_that_begins_runs_and_its_likeliest_ends_have_a_series_at_0() -> N
     assert effect(changes) == {
         RUNNING: 1,
         OOM_KILLS: 0,
+        LIMIT: BYTES,
         exits("done", "0", "Completed"): 0,
         exits("failed", "137", "OOMKilled"): 0,
     }
@@ -77,6 +81,7 @@ def test_a_beginning_takes_nothing_from_what_was_counted() -> None:
     assert ledger.snapshot() == {
         RUNNING: 1,
         OOM_KILLS: 6,
+        LIMIT: BYTES,
         exits("done", "0", "Completed"): 0,
         exits("failed", "137", "OOMKilled"): 5,
     }
@@ -89,6 +94,7 @@ def test_an_end_counts_the_exit_its_oom_kills_its_duration_and_its_time() -> Non
         RUNNING: -1,
         exits("failed", "137", "OOMKilled"): 1,
         OOM_KILLS: 2,
+        LIMIT: BYTES,
         **duration("failed"),
         last("failed"): ENDED_AT,
     }
@@ -135,6 +141,7 @@ def test_an_end_without_oom_kills_makes_their_series_exist() -> None:
         RUNNING: -1,
         exits("terminated", "143", "Terminated"): 1,
         OOM_KILLS: 0,
+        LIMIT: BYTES,
         **duration("terminated"),
         last("terminated"): ENDED_AT,
     }
@@ -147,6 +154,7 @@ def test_a_job_that_never_started_has_no_duration_and_ran_never() -> None:
         RUNNING: 0,
         exits("failed", "127", "CommandNotFound"): 1,
         OOM_KILLS: 0,
+        LIMIT: BYTES,
         last("failed"): ENDED_AT,
     }
 
@@ -158,6 +166,7 @@ def test_an_exit_that_nobody_saw_has_no_duration_and_counts_as_unobserved() -> N
         RUNNING: -1,
         exits("unknown", "unknown", "Unknown"): 1,
         OOM_KILLS: 0,
+        LIMIT: BYTES,
         (catalogue.EXITS_UNOBSERVED.name, (HOST,)): 1,
         last("unknown"): ENDED_AT,
     }
@@ -170,6 +179,7 @@ def test_an_exit_that_was_found_afterwards_counts_as_recovered_too() -> None:
         RUNNING: -1,
         exits("failed", "1", "Error"): 1,
         OOM_KILLS: 0,
+        LIMIT: BYTES,
         (catalogue.EXITS_RECOVERED.name, (HOST,)): 1,
         **duration("failed"),
         last("failed"): ENDED_AT,
@@ -203,6 +213,38 @@ def test_an_older_exit_in_the_same_batch_does_not_set_the_last_one_back() -> Non
         books.ended(end, changes, end.exit.job)
     ledger.publish(changes)
     assert ledger.value(catalogue.LAST_EXIT, (HOST, NAME, "failed")) == ENDED_AT
+
+
+def begins(books: Accounts, job: Job, changes: Changes) -> None:
+    """Have a job begin."""
+    books.begun(job, (), changes)
+
+
+def ends(books: Accounts, job: Job, changes: Changes) -> None:
+    """Have a job end of which nobody had heard."""
+    books.ended(ended(job, 1), changes, None)
+
+
+@pytest.mark.parametrize("happens", [begins, ends])
+@pytest.mark.parametrize(
+    ("changed", "limit"),
+    [
+        ({"memory_limit_bytes": 2 * BYTES}, 2 * BYTES),
+        ({"memory_limit_bytes": None}, 0),
+        # Nobody has asked the engine about it: then nobody knows.
+        ({"memory_limit_bytes": None, "created_ns": None}, BYTES),
+        # It is folded into Other.
+        ({"memory_limit_bytes": 2 * BYTES, "workload": Workload("another", IMAGE)}, BYTES),
+    ],
+)
+def test_the_memory_limit_is_that_of_the_job_that_was_heard_of_last(
+    happens: Callable[[Accounts, Job, Changes], None], changed: dict[str, Any], limit: int
+) -> None:
+    ledger, changes, books = Ledger({}), Changes(), accounts(1)
+    begins(books, job(), changes)
+    happens(books, job("b", **changed), changes)
+    ledger.publish(changes)
+    assert {key: value for key, value in ledger.snapshot().items() if key[0] == LIMIT[0]} == {LIMIT: limit}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ DESIGNED = {
     "container_oom_kills_total": WORKLOAD | {"image"},
     "container_run_duration_seconds": WORKLOAD | {"status"},
     "container_jobs_running": WORKLOAD,
+    "container_memory_limit_bytes": WORKLOAD,
     "container_last_exit_timestamp_seconds": WORKLOAD | {"status"},
     "exit_exporter_build_info": {"version", "python_version"},
     "exit_exporter_engine_up": ENGINE,
