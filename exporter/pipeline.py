@@ -181,6 +181,11 @@ class Pipeline:
         """An engine is ready when what its list told is on record, and it has not gone meanwhile."""
         while self._listed:
             address = self._listed.pop()
+            # Only now, since the alert rules take it for the sign that what the engine still knew of is
+            # counted: whatever is counted for the first time from here on is news.
+            changes = Changes()
+            changes.add(metrics.EVENT_GAPS, (address,), 0)
+            self._ledger.publish(changes)
             if self._ledger.value(metrics.ENGINE_UP, (address,)):
                 self._health.well(address)
 
@@ -296,9 +301,10 @@ class Pipeline:
                 self._note_listed(address, content)
 
     def _note_listed(self, address: str, listed: Listed) -> None:
-        changes = Changes()
-        changes.add(metrics.EVENT_GAPS, (address,), 0 if listed.lapse is Lapse.NONE else 1)
-        self._ledger.publish(changes)
+        if listed.lapse is not Lapse.NONE:
+            changes = Changes()
+            changes.add(metrics.EVENT_GAPS, (address,))
+            self._ledger.publish(changes)
         self._listed.add(address)
 
     def _explain_elsewhere(self, address: str, at_ns: int) -> None:

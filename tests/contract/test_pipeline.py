@@ -334,6 +334,18 @@ def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path
     assert causes[0] == {ADDRESS: "the engine's containers are being listed"}
 
 
+def test_that_an_engine_has_lost_nothing_is_said_once_what_its_list_tells_is_on_record(
+    tmp_path: Path,
+) -> None:
+    said = []
+    with Piping(tmp_path) as piping:
+        piping.store.before_commit = lambda: said.append(piping.series(metrics.EVENT_GAPS))
+        piping.says(CONNECTED, Listed((exited(0, 1, 3),), at(10)))
+        assert piping.ended(1)
+        assert piping.is_ready()
+        assert (said[0], piping.series(metrics.EVENT_GAPS)) == ({}, {(ADDRESS,): 0})
+
+
 def test_an_engine_that_goes_and_comes_back_is_a_reconnect(piping: Piping) -> None:
     away = {ADDRESS: "the event stream ended"}
     piping.says(Disconnected("the event stream ended"))
