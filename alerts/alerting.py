@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from alerts.recordings import Names
-from alerts.shape import selector
 from alerts.thresholds import Links, Thresholds
 from exporter.telemetry import catalogue
+from exporter.telemetry.catalogue import Metric
 
 
 class Severity(StrEnum):
@@ -58,6 +58,8 @@ class Alert:
         return f"{links.grafana}/d/{self.subject.dashboard(links)}{'?' if chosen else ''}{chosen}"
 
 
+# As long as Prometheus itself holds a value that is not said to be gone.
+_HELD = "5m"
 _WHERE = "workload {{ $labels.workload }} on {{ $labels.host }}"
 _EXPORTER = "The exporter at {{ $labels.instance }}"
 
@@ -68,31 +70,36 @@ def _counted(thing: str) -> str:
 
 
 _JOBS = _counted("job")
+_WERE = "{{ if eq $value 1.0 }}was{{ else }}were{{ end }}"
+
+
+def _held(gauge: Metric) -> str:
+    """Its value at the last scrape: an exporter that is restarted over and over would set a ``for`` back."""
+    return f"last_over_time({gauge.name}[{_HELD}])"
 
 
 def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
     """About jobs and their memory."""
-    names, window, spike = Names(thresholds), thresholds.increases.window, thresholds.oom_spike
+    names, window = Names(thresholds), thresholds.increases.window
+    spike, survived, kills = thresholds.oom_spike, thresholds.oom_survived, names.workload_kills
     yield Alert(
         "JobOOMKilledSpike",
         Subject.WORKLOAD,
-        Severity.WARNING,
-        names.oomkilled_spike,
+        Severity.CRITICAL,
+        # Kills at about the floor would ring and fall silent in turn.
+        f"max_over_time({names.oomkilled_spike}[{spike.hold}])",
         "Far more jobs of a workload are OOM-killed than usual.",
-        f"{_JOBS} of {_WHERE} OOM-killed within {window}: at least {spike.floor}, and more than"
+        f"{_JOBS} of {_WHERE} {_WERE} OOM-killed within {window}: at least {spike.floor}, and more than"
         f" {spike.multiple} times what is usual there.",
     )
-    usual = names.host_oomkilled_usual
-    others = f"sum without (workload) ({names.oomkilled} unless {names.oomkilled_spike})"
     yield Alert(
         "HostOOMKilledSpike",
         Subject.HOST,
         Severity.CRITICAL,
-        f"{others} >= {spike.host_floor}\nunless\n{others} <= {spike.multiple} * {usual}",
-        "Jobs of many workloads are OOM-killed on one host.",
-        f"{_JOBS} of workloads without a spike of their own OOM-killed on {{{{ $labels.host }}}}"
-        f" within {window}: at least {spike.host_floor}, and more than {spike.multiple} times what is usual"
-        " there. The host itself may be out of memory.",
+        f"max_over_time({names.host_spike}[{spike.hold}])",
+        "Jobs of several workloads are OOM-killed on one host.",
+        f"{_JOBS} of several workloads {_WERE} OOM-killed on {{{{ $labels.host }}}} within {window}, more"
+        f" than {spike.multiple} times what is usual there. The host itself may be out of memory.",
     )
     yield Alert(
         "JobOOMKilled",
@@ -100,17 +107,17 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.INFO,
         f"{names.oomkilled} > 0",
         "A job was OOM-killed.",
-        f"{_JOBS} of {_WHERE} OOM-killed within {window}.",
+        f"{_JOBS} of {_WHERE} {_WERE} OOM-killed within {window}.",
     )
     yield Alert(
         "JobOOMKillsSurvived",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{names.workload_kills} > 0\nunless\n{names.oomkilled} > 0",
+        f"{kills} > 0\nunless\n{kills} <= {survived.multiple} * {names.oomkilled}",
         "The kernel kills processes of jobs for memory, and the jobs go on without them.",
-        f"{_counted('OOM kill')} in jobs of {_WHERE} within {window}, and no job ended by it: what the killed"
-        " processes were to do may be missing from results that look complete.",
-        thresholds.oom_survived.for_,
+        f"{_counted('OOM kill')} in jobs of {_WHERE} within {window}, and jobs went on regardless: what the"
+        " killed processes were to do may be missing from results that look complete.",
+        survived.for_,
     )
 
 
@@ -122,9 +129,11 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         "JobCrashLooping",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{names.failed} >= {loop.floor}\nunless\n{names.done} > 0",
+        # Over the long window, or a loop that takes some minutes each time would never be one.
+        f"{names.failed_long} >= {loop.floor}\nand\n{names.failed} > 0\nunless\n{names.done} > 0",
         "Jobs of a workload fail over and over, and none is done.",
-        f"{_JOBS} of {_WHERE} failed within {window}, none was done, and it has been so for {loop.for_}.",
+        f"{_JOBS} of {_WHERE} failed within {long}, and they go on failing; none was done for at least"
+        f" {loop.for_}.",
         loop.for_,
     )
     yield Alert(
@@ -142,8 +151,8 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.not_started} > 0",
         "Jobs of a workload cannot start.",
-        f"{_JOBS} of {_WHERE} did not get to run within {window}: {{{{ $labels.reason }}}}. The next"
-        " try will end the same way.",
+        f"{_JOBS} of {_WHERE} ended with {{{{ $labels.reason }}}} within {window}: the container, its"
+        " command, or a command that it calls cannot be run. The next try will end the same way.",
     )
     yield Alert(
         "HostLost",
@@ -151,7 +160,7 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.host_lost} > 0",
         "A host or its engine went down under running jobs.",
-        f"{_JOBS} lost when {{{{ $labels.host }}}} or its engine went down. That is known, so it is back.",
+        f"{_JOBS} {_WERE} lost when {{{{ $labels.host }}}} or its engine went down. Both are up again.",
     )
 
 
@@ -162,7 +171,7 @@ def of_deadlines(thresholds: Thresholds) -> Iterator[Alert]:
         "JobNotSucceeded",
         Subject.WORKLOAD_ANYWHERE,
         Severity.WARNING,
-        f"time() - {names.success} > on (workload) {names.deadline}",
+        f"time() - {names.success} > on (workload) min by (workload) ({names.deadline})",
         "A workload has not succeeded for too long.",
         "No job of workload {{ $labels.workload }} has been done for {{ $value | humanizeDuration }}, on any"
         " host.",
@@ -176,16 +185,18 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterDown",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"up == 0\nand on (job, instance)\n{names.known}",
+        # One that answers now and then is down as well.
+        f"avg_over_time(up[{limits.down_within}]) < 0.5\n"
+        f"and on (job, instance)\n{names.known} offset {limits.down_within}",
         "An exporter cannot be scraped.",
-        f"{_EXPORTER} (job {{{{ $labels.job }}}}) has not answered for {limits.down_for}. Exits are counted"
-        " when it is back, as far as the engine remembers them; until then nobody hears of them.",
-        limits.down_for,
+        f"{_EXPORTER} (job {{{{ $labels.job }}}}) has answered {{{{ $value | humanizePercentage }}}} of the"
+        f" scrapes within {limits.down_within}. Exits are counted when it is back, as far as the engine"
+        " remembers them; until then nobody hears of them.",
     )
     yield Alert(
         "ExitExporterAbsent",
         Subject.ALL_EXPORTERS,
-        Severity.CRITICAL,
+        Severity.WARNING,
         f"absent({catalogue.BUILD_INFO.name})",
         "No exporter is scraped at all.",
         f"Prometheus has had no metrics of any exporter for {limits.absent_for}: no alert about jobs fires.",
@@ -195,7 +206,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterEngineDisconnected",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{catalogue.ENGINE_UP.name} == 0",
+        f"{_held(catalogue.ENGINE_UP)} == 0",
         "An exporter has lost its engine.",
         f"{_EXPORTER} has not been able to watch {{{{ $labels.engine }}}} for {limits.engine_for}.",
         limits.engine_for,
@@ -204,7 +215,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterCatalogueReloadFailed",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{catalogue.CATALOGUE_SUCCESS.name} == 0",
+        f"{_held(catalogue.CATALOGUE_SUCCESS)} == 0",
         "A catalogue file was refused.",
         f"{_EXPORTER} has refused its catalogue file and judges by the one before.",
         limits.catalogue_for,
@@ -229,14 +240,14 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.of_itself(catalogue.EXITS_UNOBSERVED)} > 0",
         "Jobs ended unseen, and their codes are gone.",
-        f"{_EXPORTER} found {_JOBS} of {{{{ $labels.host }}}} that ended unseen, within {window}. They are"
-        " counted with reason Unknown, whatever became of them.",
+        f"{_EXPORTER} found {_JOBS} of {{{{ $labels.host }}}} that ended unseen, within {window}: counted"
+        " with reason Unknown, whatever became of them.",
     )
     yield Alert(
         "ExitExporterStoreErrors",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.STORE_ERRORS)} > 0",
+        f"{names.of_itself(catalogue.STORE_ERRORS)} >= {limits.store_floor}",
         "The store of an exporter refuses transactions.",
         f"The store of the exporter at {{{{ $labels.instance }}}} has refused {_counted('transaction')}"
         f" within {window}, and it has gone on for {limits.store_for}.",
@@ -246,10 +257,10 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterExitsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{catalogue.EXITS_PENDING.name} > 0",
+        f"{_held(catalogue.EXITS_PENDING)} > 0",
         "Exits wait for the store, and no metric tells of them.",
-        f"{_counted('exit')} waiting at {{{{ $labels.instance }}}} for the store, for"
-        f" {limits.pending_for} now. Until it takes them, alerts about jobs are blind there.",
+        f"The store of the exporter at {{{{ $labels.instance }}}} has not taken {_counted('exit')} for"
+        f" {limits.pending_for}. Until it does, alerts about jobs are blind there.",
         limits.pending_for,
     )
     yield Alert(
@@ -258,7 +269,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.of_itself(catalogue.ROWS_GIVEN_UP)} > 0",
         "Ended jobs were counted without being kept.",
-        f"{_EXPORTER} has counted {_JOBS} within {window} without a row for them: the store was away for"
+        f"{_EXPORTER} has counted {_JOBS} within {window} without keeping a row: the store was away for"
         " too long.",
     )
     yield Alert(
@@ -274,16 +285,16 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
 def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
     """About spans on their way to the collector."""
     names, window, limits = Names(thresholds), thresholds.increases.window, thresholds.exporter
-    waiting = catalogue.SPANS_PENDING.name
+    waiting = _held(catalogue.SPANS_PENDING)
     yield Alert(
         "ExitExporterSpansPilingUp",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"({selector(catalogue.SPANS_PENDING)} > 0 unless {names.of_itself(catalogue.SPANS_EXPORTED)} > 0)\n"
+        f"({waiting} > 0 unless {names.of_itself(catalogue.SPANS_EXPORTED)} > 0)\n"
         f"or\n{waiting} > {limits.spans_floor}",
         "Spans wait for a collector that does not take them, or not fast enough.",
-        f"{_JOBS} waiting at {{{{ $labels.instance }}}} for the collector to take their"
-        f" {{{{ $labels.signal }}}}, and it has been so for {limits.spans_for}.",
+        f"The collector has not taken the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
+        f" {{{{ $labels.instance }}}}, and it has been so for {limits.spans_for}.",
         limits.spans_for,
     )
     yield Alert(
@@ -301,6 +312,6 @@ def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.of_itself(catalogue.SPANS_GIVEN_UP)} > 0",
         "Spans waited for the collector for too long and were forgotten.",
-        f"{_EXPORTER} has forgotten the {{{{ $labels.signal }}}} of {_JOBS} within {window}, as they had"
-        " waited for too long or with too many.",
+        f"{_EXPORTER} has forgotten the {{{{ $labels.signal }}}} of {_JOBS} within {window}, which had waited"
+        " for too long or with too many.",
     )

@@ -27,7 +27,13 @@ Alerts = Callable[[Thresholds], Iterator[Alert]]
 # at one moment, those of another group whenever.
 GROUPS: dict[str, tuple[tuple[Recordings, ...], tuple[Alerts, ...]]] = {
     "exit-exporter-jobs": (
-        (recordings.instance_level, recordings.workload_level, recordings.host_level),
+        (
+            recordings.of_watching,
+            recordings.instance_level,
+            recordings.workload_level,
+            recordings.host_level,
+            recordings.oom_spikes,
+        ),
         (alerting.of_memory, alerting.of_failures),
     ),
     "exit-exporter-deadlines": ((recordings.deadlines,), (alerting.of_deadlines,)),
@@ -47,7 +53,7 @@ def rules(thresholds: Thresholds) -> str:
     """The file of rules."""
     lines = ["# Made from alerts/thresholds.yaml by `make alerts`; do not edit.", "groups:"]
     for group, (recorded, alerted) in GROUPS.items():
-        lines += [f"  - name: {group}", "    rules:"]
+        lines += [f"  - name: {group}", f"    interval: {thresholds.increases.interval}", "    rules:"]
         for records in recorded:
             lines += [_recording(recording) for recording in records(thresholds)]
         for parts in alerted:

@@ -11,6 +11,8 @@ from exporter.model import Status
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Metric
 
+# For so long a recording remembers its own value, should nobody evaluate it.
+_REMEMBERED = "1d"
 LOST = "HostLost"
 OOM = "OOMKilled"
 # Jobs that somebody stopped (terminated) are in no recording, and so in no alert.
@@ -41,33 +43,60 @@ class Names:
     """The names of the recordings, which tell of the windows."""
 
     def __init__(self, thresholds: Thresholds) -> None:
-        lately = f"increase{thresholds.increases.window}"
-        long = thresholds.increases.long_window
+        window, long = thresholds.increases.window, f"increase{thresholds.increases.long_window}"
+        lately, average, usual = f"increase{window}", f"average{window}", f"usual{window}"
         self._lately = lately
+        self.watching = f"instance:{catalogue.ENGINE_UP.name}:timestamp"
         self.exits = f"instance:container_exits:{lately}"
-        self.exits_long = f"instance:container_exits:increase{long}"
+        self.exits_long = f"instance:container_exits:{long}"
         self.lost = f"instance:container_exits_lost:{lately}"
         self.kills = f"instance:container_oom_kills:{lately}"
         self.oomkilled = f"workload:container_exits_oomkilled:{lately}"
-        self.oomkilled_usual = f"workload:container_exits_oomkilled:usual{thresholds.increases.window}"
-        self.oomkilled_spike = f"workload:container_exits_oomkilled:spike{thresholds.increases.window}"
+        self.oomkilled_average = f"workload:container_exits_oomkilled:{average}"
+        self.oomkilled_usual = f"workload:container_exits_oomkilled:{usual}"
+        self.oomkilled_spike = f"workload:container_exits_oomkilled:spike{window}"
         self.failed = f"workload:container_exits_failed:{lately}"
+        self.failed_long = f"workload:container_exits_failed:{long}"
         self.done = f"workload:container_exits_done:{lately}"
         self.not_started = f"workload:container_exits_not_started:{lately}"
         self.workload_kills = f"workload:container_oom_kills:{lately}"
-        self.finished_long = f"workload:container_exits_finished:increase{long}"
-        self.failed_ratio = f"workload:container_exits_failed:ratio{long}"
+        self.finished_long = f"workload:container_exits_finished:{long}"
+        self.failed_ratio = f"workload:container_exits_failed:ratio{thresholds.increases.long_window}"
         self.host_exits = f"host:container_exits:{lately}"
         self.host_oomkilled = f"host:container_exits_oomkilled:{lately}"
-        self.host_oomkilled_usual = f"host:container_exits_oomkilled:usual{thresholds.increases.window}"
+        self.others = f"host:container_exits_oomkilled_others:{lately}"
+        self.others_average = f"host:container_exits_oomkilled_others:{average}"
+        self.others_usual = f"host:container_exits_oomkilled_others:{usual}"
+        self.host_spike = f"host:container_exits_oomkilled:spike{window}"
         self.host_lost = f"host:container_exits_lost:{lately}"
         self.deadline = "workload:container_success_deadline:seconds"
         self.success = "workload:container_success:timestamp"
         self.known = f"instance:{catalogue.BUILD_INFO.name}:known"
 
+    def span(self, window: str) -> str:
+        """For how long what an exporter has gained in a window has come together, in seconds."""
+        return f"instance:{catalogue.ENGINE_UP.name}:span{window}"
+
     def of_itself(self, metric: Metric) -> str:
         """What a counter of the exporter's own has gained lately."""
         return f"instance:{metric.name.removesuffix('_total')}:{self._lately}"
+
+
+def of_watching(thresholds: Thresholds) -> Iterator[Recording]:
+    """Who has been watching, and since when there is news of it."""
+    names, times = Names(thresholds), thresholds.increases
+    yield Recording(
+        names.watching,
+        f"(min without ({', '.join(catalogue.ENGINE_UP.labels)}) ({catalogue.ENGINE_UP.name}) == 1) * time()",
+        "When an exporter was last seen to watch all of its engines.",
+    )
+    for window in (times.window, times.long_window):
+        yield Recording(
+            names.span(window),
+            f"time() - last_over_time({names.watching}[{times.look_back}] offset {window})",
+            "For how many seconds what it has gained within the window has come together: those of the"
+            " window, and what scrapes or engines were missing before it.",
+        )
 
 
 def instance_level(thresholds: Thresholds) -> Iterator[Recording]:
@@ -102,7 +131,7 @@ def of_itself(thresholds: Thresholds) -> Iterator[Recording]:
     yield Recording(
         names.known,
         f"group without ({', '.join(catalogue.BUILD_INFO.labels)}) ({catalogue.BUILD_INFO.name})\n"
-        f"or\nlast_over_time({names.known}[1d]) and on (job, instance) up",
+        f"or\nlast_over_time({names.known}[{_REMEMBERED}]) and on (job, instance) up",
         "The targets that are exporters, whatever their job is called: those that answer as one, and"
         " those that once did and are still targets.",
     )
@@ -113,13 +142,8 @@ def of_itself(thresholds: Thresholds) -> Iterator[Recording]:
 
 def workload_level(thresholds: Thresholds) -> Iterator[Recording]:
     """What has happened to workloads, said once however many exporters watch their engine."""
-    names, times = Names(thresholds), thresholds.increases
+    names, long = Names(thresholds), thresholds.increases.long_window
     failed = f'status="{Status.FAILED}"'
-    yield Recording(
-        names.oomkilled,
-        _once(thresholds, f'{names.exits}{{{failed}, reason="{OOM}"}}', ["status", "reason"]),
-        "Jobs that were OOM-killed.",
-    )
     yield Recording(
         names.failed,
         _once(thresholds, f'{names.exits}{{{failed}, reason!="{LOST}"}}', ["status", "reason"]),
@@ -139,51 +163,78 @@ def workload_level(thresholds: Thresholds) -> Iterator[Recording]:
     yield Recording(names.workload_kills, _once(thresholds, names.kills, []), "Processes killed for memory.")
     yield Recording(
         names.finished_long,
-        _once(thresholds, names.exits_long, ["status"], window=times.long_window),
+        _once(thresholds, names.exits_long, ["status"], window=long),
         "Jobs that were done or failed within the long window.",
     )
-    failed_long = _once(thresholds, f"{names.exits_long}{{{failed}}}", ["status"], window=times.long_window)
     yield Recording(
-        names.failed_ratio,
-        f"(\n{_indented(failed_long)}\n)\n/\n({names.finished_long} > 0)",
-        "The share of them that failed.",
+        names.failed_long,
+        _once(thresholds, f"{names.exits_long}{{{failed}}}", ["status"], window=long),
+        "Those of them that failed.",
+    )
+    yield Recording(
+        names.failed_ratio, f"{names.failed_long} / ({names.finished_long} > 0)", "The share that failed."
     )
 
 
 def host_level(thresholds: Thresholds) -> Iterator[Recording]:
     """What has happened to hosts as a whole."""
-    names, times, spike = Names(thresholds), thresholds.increases, thresholds.oom_spike
-    before = f"[{spike.baseline}] offset {times.window}"
+    names = Names(thresholds)
     yield Recording(
         names.host_exits,
-        _sum_once(thresholds, names.exits, ["workload", "status", "reason"]),
+        _once_of_host(thresholds, names.exits, ["workload", "status", "reason"]),
         "Jobs that were done or failed on a host. Its samples also say since when the host is watched.",
     )
     yield Recording(
-        names.host_oomkilled, total(names.oomkilled, ["workload"]), "Jobs of a host that were OOM-killed."
-    )
-    yield Recording(
         names.host_lost,
-        _sum_once(thresholds, names.lost, []),
+        _once_of_host(thresholds, names.lost, []),
         "Jobs that went down with their host.",
+    )
+
+
+def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
+    """Which OOM kills are far more than usual, of a workload and of a host."""
+    names, times, spike = Names(thresholds), thresholds.increases, thresholds.oom_spike
+    killed = f'{names.exits}{{status="{Status.FAILED}", reason="{OOM}"}}'
+    yield Recording(
+        names.oomkilled, _once(thresholds, killed, ["status", "reason"]), "Jobs that were OOM-killed."
+    )
+    windows = f"({names.span(times.window)} / {seconds(times.window)})"
+    by_window = f"{total(killed, ['status', 'reason'])}\n/ ignoring (host, workload) group_left ()\n{windows}"
+    yield Recording(
+        names.oomkilled_average,
+        _once(thresholds, by_window, []),
+        "The same for each window that it has come together in. What was missed for hours comes all at"
+        " once, and is to be held against what is usual in hours.",
     )
     yield Recording(
         names.oomkilled_usual,
-        f"sum_over_time({names.oomkilled}{before})\n/ ignoring (workload) group_left ()\n"
-        f"count_over_time({names.host_exits}{before})",
+        _usual(thresholds, names.oomkilled, "ignoring (workload) group_left ()"),
         "How many are OOM-killed within such a window on average. Over the time that the host was"
         " watched, so that for a new workload the time before its first job counts as quiet.",
     )
     yield Recording(
-        names.host_oomkilled_usual,
-        f"sum_over_time({names.host_oomkilled}{before})\n/\ncount_over_time({names.host_exits}{before})",
-        "The same for a host.",
-    )
-    yield Recording(
         names.oomkilled_spike,
         f"{names.oomkilled} >= {spike.floor}\n"
-        f"unless\n{names.oomkilled} <= {spike.multiple} * {names.oomkilled_usual}",
+        f"unless\n{names.oomkilled_average} <= {spike.multiple} * {names.oomkilled_usual}",
         "The workloads with a spike: many, and far more than usual. `unless`, as there may be no usual.",
+    )
+    yield Recording(
+        names.host_oomkilled, total(names.oomkilled, ["workload"]), "Jobs of a host that were OOM-killed."
+    )
+    for others, of_all, why in (
+        (names.others, names.oomkilled, "Those of them that are not of the workload that has most."),
+        (names.others_average, names.oomkilled_average, "The same for each window."),
+    ):
+        most = f"max without (workload) ({of_all})"
+        yield Recording(others, f"{total(of_all, ['workload'])} - {most}", why)
+    yield Recording(
+        names.others_usual, _usual(thresholds, names.others), "How many of these there are on average."
+    )
+    yield Recording(
+        names.host_spike,
+        f"{names.host_oomkilled} >= {spike.host_floor}\nand\n{names.others} >= {spike.host_others}\n"
+        f"unless\n{names.others_average} <= {spike.multiple} * {names.others_usual}",
+        "The hosts with a spike that is not of one workload alone.",
     )
 
 
@@ -197,18 +248,19 @@ def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
             f"{workload} must succeed every {deadline}.",
             {"workload": workload},
         )
+    # Whoever writes a deadline may give it more labels, for routing.
     named = f"and on (workload) {names.deadline}"
     done = selector(catalogue.LAST_EXIT, f'status="{Status.DONE}"')
     yield Recording(
         names.success,
         "max by (workload) (\n"
-        f"  {done} {named}\n"
+        f"  clamp_max({done}, time()) {named}\n"
         "  or\n"
-        f"  last_over_time({names.success}[1d]) {named}\n"
+        f"  last_over_time({names.success}[{_REMEMBERED}]) {named}\n"
         ")\nor\n"
-        f"0 * {names.deadline} + time()",
+        f"max by (workload) (0 * {names.deadline} + time())",
         "When a workload has last succeeded, anywhere, or else since when that is asked of it. What was"
-        " once known stays known after its exporter has gone.",
+        " once known stays known after its exporter has gone; a clock that was ahead is not believed.",
     )
 
 
@@ -219,17 +271,25 @@ def _once(
     kept: Sequence[str] = (),
     window: str = "",
 ) -> str:
+    return _said_once(thresholds, series, summed, ["host", "workload", *kept], window)
+
+
+def _once_of_host(thresholds: Thresholds, series: str, summed: Sequence[str]) -> str:
+    return _said_once(thresholds, series, summed, ["host"])
+
+
+def _said_once(
+    thresholds: Thresholds, series: str, summed: Sequence[str], labels: Sequence[str], window: str = ""
+) -> str:
     inner = total(series, summed) if summed else series
-    times = thresholds.increases
-    labels = ["host", "workload", *kept]
-    return once(inner, labels, window or times.window, times.steady, thresholds.labels.replica)
+    window = window or thresholds.increases.window
+    at_most = seconds(window) + seconds(thresholds.increases.steady)
+    steady = f"{Names(thresholds).span(window)} <= {at_most}"
+    return once(inner, labels, steady, thresholds.labels.replica)
 
 
-def _sum_once(thresholds: Thresholds, series: str, summed: Sequence[str]) -> str:
-    inner = total(series, summed) if summed else series
-    times = thresholds.increases
-    return once(inner, ["host"], times.window, times.steady, thresholds.labels.replica)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
+def _usual(thresholds: Thresholds, of: str, matching: str = "") -> str:
+    """The average of a window, over the time in which the host was watched, but for the latest."""
+    before = f"[{thresholds.oom_spike.baseline}] offset {thresholds.oom_spike.recent}"
+    windows = f"count_over_time({Names(thresholds).host_exits}{before})"
+    return f"sum_over_time({of}{before})\n{f'/ {matching}'.rstrip()}\n{windows}"

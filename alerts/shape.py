@@ -3,7 +3,7 @@
 ``increase()`` sees nothing of a series that is born at 1, which is how the first OOM kill of a
 workload may come, and everything of a counter's history where one that is kept comes back. Here
 the last value in the window is held against the last one before it. Where there is none before, the
-value is all news if the target was being scraped then, and history if it was not.
+value is all news if the exporter was being scraped then, and history if it was not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import indent
 
-from exporter.telemetry.catalogue import BUILD_INFO, Metric
+from exporter.telemetry.catalogue import EVENT_GAPS, Metric
 
 
 def selector(metric: Metric, matchers: str = "") -> str:
@@ -33,20 +33,24 @@ def increase(metric: Metric, window: str, look_back: str, matchers: str = "") ->
             ">= 0",
             "or",
             f"last_over_time({series}[{window}])",
-            _of_targets(metric.labels),
-            _scraped(look_back, window),
+            # Not `on (job, instance)`: a target's labels are whatever relabelling has made of them.
+            f"and ignoring ({', '.join(dict.fromkeys((*metric.labels, *EVENT_GAPS.labels)))})",
+            # Not `up`, which is there, as 0, also while nothing answers. And an exporter has this one only
+            # from the moment on at which it has read what an engine still knew of: before, all that it
+            # found there would be news.
+            f"last_over_time({EVENT_GAPS.name}[{look_back}] offset {window})",
         ]
     )
 
 
-def once(expression: str, labels: Iterable[str], window: str, steady: str, replica: Iterable[str]) -> str:
-    """What several exporters of one engine say, said once.
+def once(expression: str, labels: Iterable[str], steady: str, replica: Iterable[str]) -> str:
+    """What several exporters of one engine say, said once; ``steady`` holds for those that are believed.
 
     Not the highest of all: one that was away, and makes good what it has missed, would repeat what
     another has told in time.
     """
     without = f"max without ({', '.join(replica)}) (\n"
-    steadily = "\n".join([expression, _of_targets(labels), _scraped(steady, window)])
+    steadily = f"{expression}\nand ignoring ({', '.join(labels)})\n{steady}"
     return f"{without}{indent(steadily, '  ')}\n)\nor\n{without}{indent(expression, '  ')}\n)"
 
 
@@ -55,13 +59,3 @@ def total(expression: str, without: Iterable[str]) -> str:
     if "\n" in expression:
         return f"sum without ({', '.join(without)}) (\n{indent(expression, '  ')}\n)"
     return f"sum without ({', '.join(without)}) ({expression})"
-
-
-def _of_targets(labels: Iterable[str]) -> str:
-    # Not `on (job, instance)`: a target's labels are whatever relabelling has made of them.
-    return f"and ignoring ({', '.join([*labels, *BUILD_INFO.labels])})"
-
-
-def _scraped(for_long: str, before: str) -> str:
-    # Not `up`, which is there, as 0, also while nothing answers.
-    return f"last_over_time({BUILD_INFO.name}[{for_long}] offset {before})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,6 +14,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[smhdw]$")]
 Count = Annotated[int, Field(gt=0)]
+# As it stands within the rules' expressions.
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S*[^/\s]$")]
 
 
@@ -28,6 +31,13 @@ class Increases(_Section):
     look_back: Duration
     host_look_back: Duration
     steady: Duration
+    interval: Duration
+
+    @model_validator(mode="after")
+    def _each_is_longer(self) -> Self:
+        # What looks further must see more: otherwise the rules are taken, and tell nothing or nonsense.
+        _ascending(self, "interval", "steady", "window", "long_window", "look_back", "host_look_back")
+        return self
 
 
 class OomSpike(_Section):
@@ -36,13 +46,27 @@ class OomSpike(_Section):
     floor: Count
     multiple: Count
     baseline: Duration
+    recent: Duration
     host_floor: Count
+    host_others: Count
+    hold: Duration
+
+    @model_validator(mode="after")
+    def _looks_far_enough(self) -> Self:
+        _ascending(self, "hold", "recent", "baseline")
+        return self
 
 
 class Lasting(_Section):
     """How long something must last."""
 
     for_: Duration = Field(alias="for")
+
+
+class OomSurvived(Lasting):
+    """When OOM kills are not those that ended a job."""
+
+    multiple: Count
 
 
 class CrashLoop(Lasting):
@@ -61,7 +85,7 @@ class FailureRatio(Lasting):
 class NotStarted(_Section):
     """Which reasons say that a job cannot start."""
 
-    reasons: list[str] = Field(min_length=1)
+    reasons: list[Word] = Field(min_length=1)
 
 
 class NotSucceeded(_Section):
@@ -73,9 +97,10 @@ class NotSucceeded(_Section):
 class Exporter(_Section):
     """When the exporter itself is in trouble."""
 
-    down_for: Duration
+    down_within: Duration
     absent_for: Duration
     engine_for: Duration
+    store_floor: Count
     store_for: Duration
     pending_for: Duration
     spans_floor: Count
@@ -86,7 +111,7 @@ class Exporter(_Section):
 class Labels(_Section):
     """What tells two exporters of one engine apart."""
 
-    replica: list[str] = Field(min_length=1)
+    replica: list[Word] = Field(min_length=1)
 
 
 class Links(_Section):
@@ -105,7 +130,7 @@ class Thresholds(_Section):
 
     increases: Increases
     oom_spike: OomSpike
-    oom_survived: Lasting
+    oom_survived: OomSurvived
     crash_loop: CrashLoop
     failure_ratio: FailureRatio
     not_started: NotStarted
@@ -118,6 +143,8 @@ class Thresholds(_Section):
     def _loops_outlast_the_window(self) -> Self:
         # One event counts for a whole window: what must go on has to last for longer.
         window = seconds(self.increases.window)
+        if seconds(self.oom_spike.recent) < window:
+            raise ValueError("oom_spike.recent must not be shorter than increases.window")
         for name, lasting in (
             ("crash_loop.for", self.crash_loop.for_),
             ("exporter.store_for", self.exporter.store_for),
@@ -136,3 +163,9 @@ def load(file: Path = FILE) -> Thresholds:
 def seconds(duration: str) -> int:
     """How long a duration is."""
     return int(duration[:-1]) * _UNITS[duration[-1]]
+
+
+def _ascending(section: _Section, *names: str) -> None:
+    for shorter, longer in pairwise(names):
+        if seconds(getattr(section, shorter)) >= seconds(getattr(section, longer)):
+            raise ValueError(f"{longer} must be longer than {shorter}")

@@ -10,7 +10,10 @@ _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\
 _NAME = re.compile(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(\{[^}]*\})?(\[\w+\])?")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 FUNCTIONS = frozenset(
-    {"absent", "count_over_time", "group", "last_over_time", "max", "sum", "sum_over_time", "time", "vector"}
+    {
+        *("absent", "clamp_max", "group", "max", "min", "sum", "time", "vector"),
+        *(f"{what}_over_time" for what in ("avg", "count", "last", "max", "sum")),
+    }
 )
 OPERATORS = frozenset({"and", "or", "unless", "offset"})
 

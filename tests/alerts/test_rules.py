@@ -22,6 +22,8 @@ from tests.lab.install import program
 
 ALERTS = make.HERE
 RUNBOOKS = ALERTS / "runbooks"
+SOURCES = ALERTS.parent / "exporter"
+SETTINGS = ALERTS.parent / "docs" / "settings.md"
 FILES = sorted((ALERTS / "tests").glob("*.test.yml"))
 CASES = [(file, case) for file in FILES for case in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]]
 GROUPS: list[dict[str, Any]] = yaml.safe_load(make.RULES.read_text(encoding="utf-8"))["groups"]
@@ -122,6 +124,12 @@ def changed(**sections: dict[str, Any]) -> Thresholds:
         ("increases", {"window": "5 minutes"}, "increases.window"),
         ("oom_spike", {"floor": 0}, "oom_spike.floor"),
         ("failure_ratio", {"above": 1.5}, "failure_ratio.above"),
+        ("increases", {"long_window": "10m"}, "long_window must be longer than window"),
+        ("increases", {"steady": "10s"}, "steady must be longer than interval"),
+        ("oom_spike", {"baseline": "30m"}, "baseline must be longer than recent"),
+        ("oom_spike", {"recent": "6m"}, "oom_spike.recent must not be shorter than increases.window"),
+        ("not_started", {"reasons": ['"']}, "not_started.reasons"),
+        ("labels", {"replica": ["a b"]}, "labels.replica"),
         ("crash_loop", {"for": "10m"}, "crash_loop.for must be longer than increases.window"),
         ("exporter", {"store_for": "1m"}, "exporter.store_for must be longer"),
         ("links", {"runbooks": "https://a/"}, "links.runbooks"),
@@ -169,7 +177,7 @@ def test_exporters_of_a_pair_may_differ_in_more_labels(tmp_path: Path) -> None:
             series
             for pod in ("p1", "p2")
             for series in (
-                {"series": f'exit_exporter_build_info{{pod="{pod}"}}', "values": "1x70"},
+                {"series": f'exit_exporter_event_gaps_total{{pod="{pod}", engine="e"}}', "values": "0x70"},
                 {"series": f'container_exits_total{{pod="{pod}", {own}}}', "values": "0x60 3x9"},
             )
         ],
@@ -197,10 +205,13 @@ def test_every_alert_has_the_labels_and_annotations_that_all_have(rule: dict[str
     assert all(notes[text].endswith(".") for text in ("summary", "description"))
 
 
-def test_critical_is_rare() -> None:
-    severities = Counter(rule["labels"]["severity"] for rule in ALERTING)
-    assert set(severities) == {"critical", "warning", "info"}
-    assert severities["critical"] <= len(ALERTING) // 10
+def test_spikes_wake_somebody_and_nothing_else_does() -> None:
+    severities = {rule["alert"]: rule["labels"]["severity"] for rule in ALERTING}
+    assert {name for name, severity in severities.items() if severity == "critical"} == {
+        "JobOOMKilledSpike",
+        "HostOOMKilledSpike",
+    }
+    assert set(severities.values()) == {"critical", "warning", "info"}
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
@@ -228,6 +239,21 @@ def test_runbooks_name_only_commands_and_metrics_that_exist() -> None:
     assert set(COMMANDS.findall(text)) <= {"ps", "show", "explain", "check"}
     named = set(re.findall(r"\b(?:container|exit_exporter)_[a-z_]+\b", text))
     assert {name for name in named if name not in BY_NAME} - {"container_exit_code"} == set()
+
+
+def test_what_runbooks_quote_of_the_log_is_what_it_says() -> None:
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted(RUNBOOKS.glob("*.md")))
+    quoted = re.findall(r"\blog says `([^`]+)`", text)
+    sources = "\n".join(file.read_text(encoding="utf-8") for file in sorted(SOURCES.rglob("*.py")))
+    assert quoted
+    assert [words for words in quoted if f'"{words}' not in sources] == []
+
+
+def test_runbooks_name_only_settings_that_exist() -> None:
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted(RUNBOOKS.glob("*.md")))
+    named = set(re.findall(r"--[a-z]+\.[a-z-]+", text))
+    assert named
+    assert named - set(re.findall(r"--[a-z]+\.[a-z-]+", SETTINGS.read_text(encoding="utf-8"))) == set()
 
 
 # --- what expressions name

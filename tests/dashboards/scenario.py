@@ -113,7 +113,7 @@ def exporters() -> list[Exporter]:
 
 def _first() -> Exporter:
     exporter = Exporter("a:10137", "unix:///var/run/docker.sock", 10, unscraped={START + 20 * MINUTE})
-    _introduced(exporter)
+    introduced(exporter)
     shop = job("a", workload=SHOP, memory_limit_bytes=SHOP_LIMIT)
     night = job("b", workload=NIGHT, traceparent="none", memory_limit_bytes=None)
     # Before the hour: what is shown must not have it.
@@ -133,7 +133,7 @@ def _first() -> Exporter:
 
 def _second() -> Exporter:
     exporter = Exporter("b:10137", "tcp://node-2:2376", 1)
-    _introduced(exporter)
+    introduced(exporter)
     batch = job("d", instance="node-2", workload=IMPORT)
     exporter.runs(batch, 40, 0, 127, evidence=NOT_STARTED)
     exporter.runs(batch, 41, 20, None, recovered=True)
@@ -160,13 +160,13 @@ def _second() -> Exporter:
 def _known_late() -> Exporter:
     """One that has counted for long when Prometheus hears of it: of what it has counted, nothing is news."""
     exporter = Exporter("c:10137", "unix:///var/run/docker.sock", 10, read_from=START + 60 * MINUTE)
-    _introduced(exporter)
+    introduced(exporter)
     for minute in range(0, 50, 5):
         exporter.runs(job("7", instance="node-3", workload=OLD), minute, 1, 1)
     return exporter
 
 
-def _introduced(exporter: Exporter) -> None:
+def introduced(exporter: Exporter) -> None:
     """As an exporter introduces itself: what may never happen is there at 0."""
     engine = (exporter.engine,)
     exporter.says(
@@ -188,7 +188,7 @@ _OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.WORKLOADS_FOLDED, catalogue.R
 
 def past() -> str:
     """Give what Prometheus has scraped, as OpenMetrics with the times and the labels of the targets."""
-    lines = [line for exporter in exporters() for line in _scrapes(exporter)]
+    lines = [line for exporter in exporters() for line in scrapes(exporter)]
     firing = 'ALERTS{alertname="JobOOMKilledSpike",alertstate="firing",severity="warning"}'
     alerts = [f"{firing} 1 {second}" for second in range(BEGIN + 20 * MINUTE, BEGIN + 30 * MINUTE, 30)]
     return "\n".join([*lines, *alerts, "# EOF", ""])
@@ -199,7 +199,8 @@ def now() -> list[Ledger]:
     return [[ledger for _, ledger in exporter.history()][-1] for exporter in exporters()]
 
 
-def _scrapes(exporter: Exporter) -> Iterator[str]:
+def scrapes(exporter: Exporter) -> Iterator[str]:
+    """What Prometheus has scraped of one exporter, and what it says of its target itself."""
     for second, ledger in exporter.history():
         if second < exporter.read_from:
             continue

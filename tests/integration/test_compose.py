@@ -29,7 +29,7 @@ from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, PYTHON, Packed, import_program
 from tests.lab.install import ensure_compose, ensure_prometheus, program
-from tests.lab.prometheus import made_past
+from tests.lab.prometheus import made_past, watched_past
 from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 from tests.lab.wheels import SOURCE, build_image
@@ -148,11 +148,7 @@ def programs() -> dict[str, Packed]:
 
 def remember(prometheus: Container, directory: Path) -> None:
     """Give Prometheus the samples of an exporter that has run for a while without any job."""
-    now = int(time.time())
-    labels = ",".join(f'{name}="{value}"' for name, value in TARGET.items())
-    series = f'exit_exporter_build_info{{{labels},version="0",python_version="3"}}'
-    samples = [f"{series} 1 {moment}" for moment in range(now - PAST_SECONDS, now, 15)]
-    text = "\n".join(["# TYPE exit_exporter_build_info gauge", *samples, "# EOF", ""])
+    text = watched_past(TARGET["job"], TARGET["instance"], PAST_SECONDS)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.add(made_past(text, directory), ".")

@@ -1,5 +1,6 @@
 """A real Alertmanager in a process of its own, with its own data, on this machine's loopback."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ class AlertmanagerProcess(Server):
         """Return the alerts that it has, with who inhibits them."""
         alerts: list[dict[str, Any]] = self.json("/api/v2/alerts")
         return alerts
+
+    def tell(self, *alerts: Mapping[str, str]) -> None:
+        """Have alerts with these labels fire."""
+        self._posted("/api/v2/alerts", [{"labels": labels} for labels in alerts])
 
     def _command(self) -> list[str | Path]:
         return [

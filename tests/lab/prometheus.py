@@ -1,6 +1,7 @@
 """A real Prometheus in a process of its own, with its own data, on this machine's loopback."""
 
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -105,12 +106,49 @@ class PrometheusProcess(Server):
         return settings
 
 
+def watched_past(job: str, instance: str, seconds: int) -> str:
+    """Give the samples, until now, of an exporter that has watched an engine on which nothing ran.
+
+    They are what the alert rules ask of an exporter before they believe that what it counts is news.
+    """
+    now, target = int(time.time()), f'job="{job}",instance="{instance}"'
+    families = {
+        ("exit_exporter_build_info", "gauge", ""): (f'{target},version="0",python_version="3"', 1),
+        ("exit_exporter_engine_up", "gauge", ""): (f'{target},engine="unix:///before"', 1),
+        ("exit_exporter_event_gaps", "counter", "_total"): (f'{target},engine="unix:///before"', 0),
+    }
+    lines = []
+    for (name, kind, ending), (labels, value) in families.items():
+        lines.append(f"# TYPE {name} {kind}")
+        times = range(now - seconds, now, 15)
+        lines += [f"{name}{ending}{{{labels}}} {value} {moment}" for moment in times]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def judge_past(directory: Path, rules: Sequence[Mapping[str, Any]], start: int, end: int) -> None:
+    """Write what recording rules would have recorded, each minute, to the data of a Prometheus.
+
+    The rules must be independent of one another: what some build on must have been written before.
+    """
+    file = directory / "judging.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "past", "interval": "1m", "rules": list(rules)}]}))
+    with PrometheusProcess(directory, targets={}) as prometheus:
+        _promtool(
+            ["create-blocks-from", "rules", f"--start={start}", f"--end={end}", f"--url={prometheus.url}"],
+            [f"--output-dir={directory / DATA}", file],
+        )
+
+
 def made_past(openmetrics: str, directory: Path) -> Path:
     """Make data for a Prometheus from samples with their times; return where they lie."""
     past, data = directory / "past.txt", directory / DATA
     past.write_text(openmetrics)
-    command: list[str | Path] = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics"]
-    made = subprocess.run([*command, past, data], capture_output=True, text=True, check=False)
+    _promtool(["create-blocks-from", "openmetrics"], [past, data])
+    return data
+
+
+def _promtool(what: Sequence[str], arguments: Sequence[str | Path]) -> None:
+    command = [program("promtool"), "tsdb", *what, *arguments]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise LabError(f"promtool did not take the past: {made.stdout}{made.stderr}")
-    return data

@@ -121,6 +121,9 @@ class Server(ABC):
         url, patience = self.url + path, self.patience_seconds
         return self._http.get(url, params=parameters, headers=headers, timeout=patience)
 
+    def _posted(self, path: str, document: object) -> None:
+        self._http.post(self.url + path, json=document, timeout=self.patience_seconds).raise_for_status()
+
     def _state(self) -> str:
         if not self.process.alive:
             return f"ended with {self.process.returncode}"

@@ -1,0 +1,93 @@
+"""Ninety minutes in which everything goes wrong that there is an alert for, told by the real accounts."""
+
+from collections.abc import Iterator
+
+from exporter.model import Job, Workload
+from exporter.telemetry import catalogue
+from tests.dashboards.scenario import (
+    END,
+    JOB,
+    LOST,
+    MINUTE,
+    NOT_STARTED,
+    START,
+    Exporter,
+    introduced,
+    scrapes,
+)
+from tests.store.samples import OOM, job
+
+DEADLINE = "workload:container_success_deadline:seconds"
+LATE = "night/report"
+"""A workload that must succeed within ten minutes, and does not."""
+DOWN_FROM = 80
+SIGNAL = ("traces",)
+
+
+def past() -> str:
+    """Give what Prometheus has scraped, as OpenMetrics with the times and the labels of the targets."""
+    lines = [line for exporter in (_troubled(), _lost()) for line in scrapes(exporter)]
+    return "\n".join([*lines, *_deadline(), "# EOF", ""])
+
+
+def _troubled() -> Exporter:
+    exporter = Exporter("a:10137", "unix:///var/run/docker.sock", 100)
+    introduced(exporter)
+    _memory(exporter)
+    _failures(exporter)
+    _own_troubles(exporter)
+    return exporter
+
+
+def _lost() -> Exporter:
+    """One that answers no more."""
+    gone = set(range(START + DOWN_FROM * MINUTE, END + 1))
+    exporter = Exporter("b:10137", "unix:///var/run/docker.sock", 100, unscraped=gone)
+    introduced(exporter)
+    return exporter
+
+
+def _of(workload: str) -> Job:
+    return job(workload=Workload(workload, "image"))
+
+
+def _memory(exporter: Exporter) -> None:
+    for kill in range(6):
+        exporter.runs(_of("hungry"), 74 + kill / 2, 0.5, 137, evidence=OOM, oom_kills=1)
+        exporter.runs(_of(f"hungry/{kill}"), 75, 1, 137, evidence=OOM, oom_kills=1)
+    exporter.runs(_of("survivor"), 70, 5, 0, oom_kills=30)
+
+
+def _failures(exporter: Exporter) -> None:
+    for run in range(12):
+        exporter.runs(_of("loop"), 50 + 3 * run, 2, 1)
+    exporter.runs(_of("typo"), 75, 0, 127, evidence=NOT_STARTED)
+    exporter.runs(_of("lost"), 70, 5, 255, evidence=LOST, recovered=True)
+    exporter.runs(_of("unseen"), 70, 5, None, recovered=True)
+    exporter.runs(_of(LATE), 20, 10, 0)
+
+
+def _own_troubles(exporter: Exporter) -> None:
+    engine = (exporter.engine,)
+    exporter.says(
+        75,
+        ("set", catalogue.ENGINE_UP, engine, 0),
+        ("set", catalogue.CATALOGUE_SUCCESS, (), 0),
+        ("set", catalogue.EXITS_PENDING, (), 5),
+        ("set", catalogue.SPANS_PENDING, SIGNAL, 20_000),
+        ("add", catalogue.EVENT_GAPS, engine, 1),
+        ("add", catalogue.STORE_ERRORS, (), 20),
+        ("add", catalogue.ROWS_GIVEN_UP, (), 1),
+        ("add", catalogue.WORKLOADS_FOLDED, (), 1),
+        ("add", catalogue.SPANS_REJECTED, SIGNAL, 1),
+        ("add", catalogue.SPANS_GIVEN_UP, SIGNAL, 1),
+    )
+
+
+def _deadline() -> Iterator[str]:
+    """What the thresholds record for a workload that they name."""
+    for second in range(START, END, MINUTE):
+        yield f'{DEADLINE}{{workload="{LATE}"}} 600 {second}'
+
+
+TARGETS = [{"job": JOB, "instance": f"{name}:10137"} for name in ("a", "b")]
