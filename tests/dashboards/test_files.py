@@ -140,12 +140,15 @@ def test_provisioning_is_of_the_first_version(path: Path) -> None:
     assert _yaml(path)["apiVersion"] == 1
 
 
-def test_an_exemplar_leads_to_the_datasource_of_traces_by_the_label_that_it_has() -> None:
+def test_an_exemplar_leads_to_its_trace_by_the_label_that_it_has() -> None:
     prometheus, traces = _yaml(PROVISIONING / "datasources/exit-exporter.yaml")["datasources"]
     assert (prometheus["type"], traces["type"]) == ("prometheus", "jaeger")
-    assert prometheus["jsonData"]["exemplarTraceIdDestinations"] == [
-        {"name": "trace_id", "datasourceUid": traces["uid"]}
-    ]
+    (link,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    assert link.keys() == {"name", "url", "urlDisplayLabel"}
+    assert link["name"] == "trace_id"
+    # As Grafana reads it: `$$` is one `$`, and a single one would be that of an environment variable.
+    assert link["url"].count("$") == 2
+    assert link["url"].endswith("/trace/$${__value.raw}")
 
 
 def test_provisioned_dashboards_cannot_be_saved_over() -> None:

@@ -199,6 +199,11 @@ def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) 
     assert prometheus["jsonData"]["timeInterval"] == scraping["scrape_interval"]
     assert traces["url"] == "http://collector:16686"
     assert settings["services"]["collector"]["image"].startswith("jaegertracing/jaeger:2.")
+    (link,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    (port,) = settings["services"]["collector"]["ports"]
+    address, on_this_host, inside = port.split(":")
+    assert (address, inside) == ("127.0.0.1", "16686")
+    assert link["url"] == f"http://localhost:{on_this_host}/trace/$${{__value.raw}}"
     grafana = settings["services"]["grafana"]
     folder = yaml.safe_load((files / "dashboards" / "exit-exporter.yaml").read_text())["providers"][0][
         "options"
