@@ -51,6 +51,7 @@ def page() -> Page:
         "Why jobs in containers ended, over all workloads. A click on a workload opens it alone.",
         [frame.host(), frame.workloads(), frame.reason(WORKLOADS)],
         [frame.to_workload(frame.JOBS), frame.to_health(), frame.docs("Codes and reasons", "reasons.md")],
+        frame.firing(frame.JOB_ALERTS, frame.EXPORTER_ALERTS),
         [
             Section(100, "In the chosen time", _figures()),
             Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_status(), _failing(), _oom_killing()]),

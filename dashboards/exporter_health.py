@@ -42,6 +42,7 @@ def page() -> Page:
             frame.to_workload(frame.EXPORTERS),
             frame.docs("Reliability", "reliability.md"),
         ],
+        frame.firing(frame.EXPORTER_ALERTS),
         [
             Section(100, "Now", _figures()),
             Section(200, "Engines", [_engines(), _events(), _connections(), _not_seen()]),

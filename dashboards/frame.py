@@ -12,18 +12,23 @@ from grafana_foundation_sdk.models.common import TimeZoneBrowser
 from alerts.make import all_alerts
 from alerts.thresholds import load
 from dashboards.panels import DATASOURCE, AnyPanel, Link
-from dashboards.queries import HOSTS, series
+from dashboards.queries import HOSTS, RATE, series
 from exporter.telemetry import catalogue
 
 OVERVIEW, WORKLOAD, HEALTH = "exit-exporter-overview", "exit-exporter-workload", "exit-exporter-health"
 _THRESHOLDS = load()
 DOCS = _THRESHOLDS.links.docs
-ALERTS = "|".join(sorted(alert.name for alert in all_alerts(_THRESHOLDS)))
-"""The names of this exporter's alerts; other projects have alerts about jobs and hosts too."""
+_ALERTS = {alert.name for alert in all_alerts(_THRESHOLDS)}
+EXPORTER_ALERTS = frozenset(name for name in _ALERTS if name.startswith("ExitExporter"))
+"""The names of this exporter's alerts about itself."""
+JOB_ALERTS = frozenset(_ALERTS - EXPORTER_ALERTS)
+"""The names of its alerts about jobs and hosts; other projects have some about these too."""
 
 EXPORTERS = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 JOBS = f"{EXPORTERS}&${{host:queryparam}}"
 """What a link hands on: of what its dashboard lacks, the bare names would stay in the address."""
+MARKS = "purple"
+"""That of alerts: of the series, few have it."""
 EVERY_TIME = model.VariableRefresh.ON_TIME_RANGE_CHANGED
 
 
@@ -45,6 +50,7 @@ class Page:
     description: str
     variables: Sequence[build.QueryVariable]
     links: Sequence[build.DashboardLink]
+    alerts: build.AnnotationQuery
     sections: Sequence[Section]
 
 
@@ -61,7 +67,7 @@ def framed(page: Page) -> model.Dashboard:
         .refresh("1m")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .variables([datasource(), job(), instance(), *page.variables])
-        .annotations([firing_alerts()])
+        .annotations([page.alerts])
         .links([*page.links, docs()])
     )
     for section in page.sections:
@@ -135,21 +141,27 @@ def docs(title: str = "Docs", page: str = "metrics.md") -> build.DashboardLink:
     return link.url(f"{DOCS}/{page}").target_blank(target_blank=True)
 
 
-def firing_alerts() -> build.AnnotationQuery:
-    """When an alert of this exporter was firing.
+def firing(*names: frozenset[str], matchers: Sequence[str] = ("",)) -> build.AnnotationQuery:
+    """When alerts of these names were firing, each of which had what one of the matchers asks.
 
-    Not narrowed to the chosen targets: rules sum over instances, and then their alerts are of none.
+    Not narrowed to the chosen targets: rules sum over instances, and then their alerts are of none. Nor
+    are those shown that only inform: there is one for every job that was OOMKilled.
     """
+    alerts = "|".join(sorted(frozenset().union(*names)))
+    whole = f'alertstate="firing", severity!="info", alertname=~"{alerts}"'
+    # Over a whole step, or of a long range those would be missed that are shorter than one.
+    firing = [f"max_over_time(ALERTS{{{_listed(whole, each)}}}[{RATE}])" for each in matchers]
     return (
         build.AnnotationQuery()
         .name("Firing alerts")
         .datasource(DATASOURCE)
         .enable(enable=True)
-        .icon_color("red")
-        .expr(f'ALERTS{{alertstate="firing", alertname=~"{ALERTS}"}}')
+        .icon_color(MARKS)
+        .expr(" or ".join(firing))
         .title_format("{{alertname}}")
-        .text_format("{{severity}} {{workload}} {{host}} {{engine}}")
-        .tag_keys("alertname,severity")
+        # Every alert has this label. Of the keys of tags, those are left out that an alert has not.
+        .text_format("{{severity}}")
+        .tag_keys("workload,host,engine")
         .step("60s")
     )
 
@@ -163,6 +175,10 @@ def _any(name: str, label: str, query: str) -> build.QueryVariable:
 def _query(name: str, label: str, query: str) -> build.QueryVariable:
     variable = build.QueryVariable(name).label(label).datasource(DATASOURCE).query(query)
     return variable.refresh(EVERY_TIME).sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+
+
+def _listed(*matchers: str) -> str:
+    return ", ".join(matcher for matcher in matchers if matcher)
 
 
 def _workloads() -> str:

@@ -55,6 +55,8 @@ def page() -> Page:
         "The jobs of one workload: attempts, codes, reasons, memory, durations.",
         [frame.host(), frame.one_workload(), frame.reason(WORKLOAD)],
         [frame.to_overview(frame.JOBS), frame.to_health(), frame.docs("Codes and reasons", "reasons.md")],
+        # Those of hosts have no workload.
+        frame.firing(frame.JOB_ALERTS, matchers=('workload=""', WORKLOAD)),
         [
             Section(100, "$workload in the chosen time", _figures()),
             Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_code(), _codes()]),

@@ -189,9 +189,22 @@ _OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.WORKLOADS_FOLDED, catalogue.R
 def past() -> str:
     """Give what Prometheus has scraped, as OpenMetrics with the times and the labels of the targets."""
     lines = [line for exporter in exporters() for line in scrapes(exporter)]
-    firing = 'ALERTS{alertname="JobOOMKilledSpike",alertstate="firing",severity="warning"}'
-    alerts = [f"{firing} 1 {second}" for second in range(BEGIN + 20 * MINUTE, BEGIN + 30 * MINUTE, 30)]
-    return "\n".join([*lines, *alerts, "# EOF", ""])
+    return "\n".join([*lines, *_alerts(), "# EOF", ""])
+
+
+def _alerts() -> Iterator[str]:
+    """Each for a minute, and so that a graph of long steps has no point in it."""
+    for alert, severity, label in (
+        ("JobOOMKilledSpike", "warning", f'workload="{SHOP.name}"'),
+        ("JobOOMKilled", "info", f'workload="{SHOP.name}"'),
+        ("JobCannotStart", "warning", f'workload="{IMPORT.name}"'),
+        ("HostLost", "warning", 'host="node-2"'),
+        ("ExitExporterEngineDisconnected", "warning", 'engine="tcp://node-2:2376"'),
+        ("JobOfSomebodyElse", "warning", 'host="node-2"'),
+    ):
+        labels = f'alertname="{alert}",alertstate="firing",severity="{severity}",{label}'
+        for second in range(BEGIN + 21 * MINUTE, BEGIN + 22 * MINUTE + 1, SCRAPE_SECONDS):
+            yield f"ALERTS{{{labels}}} 1 {second}"
 
 
 def now() -> list[Ledger]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dashboards import make
-from dashboards.frame import ALERTS
+from dashboards.frame import EXPORTER_ALERTS, JOB_ALERTS
 from tests.dashboards.boards import FILES, HERE, load, panels, variables
 
 ROOT = HERE.parent
@@ -156,10 +156,28 @@ def test_provisioned_dashboards_cannot_be_saved_over() -> None:
     assert (provider["type"], provider["allowUiUpdates"]) == ("file", False)
 
 
-def test_the_annotations_have_every_alert_of_the_rules() -> None:
+def test_the_annotations_have_every_alert_of_the_rules_where_it_belongs() -> None:
     rules = [text.read_text(encoding="utf-8") for text in (ROOT / "alerts").glob("*.rules.yml")]
     alerts = {name for text in rules for name in re.findall(r"alert: (\w+)", text)}
-    assert set(ALERTS.split("|")) == alerts
+    assert alerts == JOB_ALERTS | EXPORTER_ALERTS
+    assert {name for name in alerts if name.startswith(("Job", "Host"))} == JOB_ALERTS
+    assert [_annotated(name) for name in FILES] == [alerts, JOB_ALERTS, EXPORTER_ALERTS]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_annotation_has_no_word_for_a_label_that_some_alerts_lack(name: str) -> None:
+    (annotation,) = load(name)["annotations"]["list"]
+    words = re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"] + annotation["textFormat"])
+    assert words == ["alertname", "severity"]
+
+
+def _annotated(name: str) -> set[str]:
+    (annotation,) = load(name)["annotations"]["list"]
+    return {
+        alert
+        for names in re.findall(r'alertname=~"([^"]+)"', annotation["expr"])
+        for alert in names.split("|")
+    }
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -144,11 +144,23 @@ def test_every_variable_has_values(prometheus: Prometheus, name: str) -> None:
             assert prometheus.values(asked[2], series, BEGIN, END)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_firing_alerts_are_marked(prometheus: Prometheus, name: str) -> None:
+@pytest.mark.parametrize("step", [MINUTE, 10 * MINUTE])
+@pytest.mark.parametrize(
+    ("name", "alerts"),
+    [
+        (OVERVIEW, {"JobOOMKilledSpike", "JobCannotStart", "HostLost", "ExitExporterEngineDisconnected"}),
+        (WORKLOAD, {"JobOOMKilledSpike", "HostLost"}),
+        (HEALTH, {"ExitExporterEngineDisconnected"}),
+    ],
+)
+def test_firing_alerts_are_marked_however_short(
+    prometheus: Prometheus, name: str, alerts: set[str], step: int
+) -> None:
     (annotation,) = load(name)["annotations"]["list"]
-    (alert,) = prometheus.over(annotation["expr"], BEGIN, END, MINUTE)
-    assert alert["metric"]["alertname"] == "JobOOMKilledSpike"
+    values = everything(load(name), SHOP.name)
+    query = interpolated(annotation["expr"], values, range_seconds=HOUR, step=step)
+    found = prometheus.over(query, BEGIN, END, step)
+    assert {alert["metric"]["alertname"] for alert in found} == alerts
 
 
 @pytest.mark.parametrize(
