@@ -8,6 +8,7 @@ from dashboards.frame import Page, Section
 from dashboards.panels import (
     BAD,
     GOOD,
+    MOMENTS_STEP,
     STATUS_COLOURS,
     WARNING,
     AnyPanel,
@@ -32,6 +33,8 @@ from dashboards.queries import (
     REASONS,
     UNKNOWN,
     gained,
+    happened,
+    last_gained,
     quantile,
     series,
     total,
@@ -123,23 +126,26 @@ def _worst(card: Card, events: str) -> AnyPanel:
 
 def _last_failures() -> AnyPanel:
     text = (
-        "What workloads failed of in the chosen time, those first that failed last. The last failure is "
-        "that of the workload on the host, whichever its reason was."
+        "What workloads failed of in the chosen time, those first that failed last. When they last did is "
+        "told to the minute, or to a step of the graphs where that is longer."
     )
-    failures = f"{total(gained(exits(_JOBS, FAILED, REASONS)), 'workload', 'host', 'reason', 'code')} > 0"
+    labels = ("workload", "host", "reason", "code")
+    failed = exits(_JOBS, FAILED, REASONS)
+    failures = happened(total(gained(failed), *labels))
+    # What failed in the step that is not over, or while nobody scraped, has no moment yet; the workload has.
     last = f"max by (workload, host) ({series(catalogue.LAST_EXIT, *_JOBS, FAILED)})"
-    # With the labels of the other column, or the rows of the two would not meet.
-    when = f"0 * ({failures}) + on (workload, host) group_left () (1000 * {last})"
+    otherwise = f"0 * ({failures}) + on (workload, host) group_left () {last}"
+    when = f"1000 * (({last_gained(failed, *labels)} and {failures}) or {otherwise})"
     columns = [
         Column("workload", "Workload", link=frame.this_workload("__data.fields.workload")),
-        Column("host", "Host", 180),
-        Column("reason", "Reason", 200),
-        Column("code", "Code", 110),
-        Column("Value #A", "Failures", 100),
-        Column("Value #B", "Last failure", 160, "dateTimeFromNow"),
+        Column("host", "Host", 240),
+        Column("reason", "Reason", 190),
+        Column("code", "Code", 90),
+        Column("Value #A", "Failures", 90),
+        Column("Value #B", "Last failure", 150, "dateTimeFromNow"),
     ]
     card = Card(301, "Last failures by workload", text, 24, 10)
-    return listing(card, [rows(failures), rows(when)], columns, "Last failure")
+    return listing(card, [rows(failures), rows(when)], columns, "Last failure").interval(MOMENTS_STEP)
 
 
 def _oom_spikes() -> AnyPanel:

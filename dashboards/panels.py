@@ -30,6 +30,8 @@ STATUS_COLOURS = {"done": GOOD, "failed": BAD, "terminated": NEUTRAL, "unknown":
 REASON_COLOURS = {"Completed": GOOD, "OOMKilled": BAD}
 EVENTS_STEP = "2m"
 """Bars of single events are read as counts: with a step well above the scrape interval, they nearly are."""
+MOMENTS_STEP = "1m"
+"""As near as a table tells when something was."""
 
 Steps = Sequence[tuple[float | None, str]]
 Words = Mapping[str, tuple[str, str]]

@@ -18,7 +18,9 @@ OOM_KILLED = 'reason="OOMKilled"'
 RANGE = "$__range"
 """All that the reader looks at: for figures and tables."""
 RATE = "$__rate_interval"
-"""One step of a graph, and at least four scrapes."""
+"""One step of a graph and a scrape more, and at least four scrapes."""
+STEP = "$__interval"
+"""From one point of a graph to the next."""
 
 
 def series(metric: Metric | str, *matchers: str, part: str = "") -> str:
@@ -41,6 +43,21 @@ def gained(selector: str, window: str = RANGE) -> str:
     # Another label keeps `or` from taking a series' first value for its increase.
     first = f'label_replace(({began}) and ({late}), "first", "value", "", "")'
     return f"(increase({selector}[{window}]) or {first})"
+
+
+def happened(gains: str) -> str:
+    """Gains where there are any."""
+    return f"{gains} > 0"
+
+
+def last_gained(selector: str, *labels: str) -> str:
+    """When counters last gained something in the range, to within one step, by labels.
+
+    A value of a subquery is of the moment at which it was computed. Its steps overlap as those of graphs
+    do, so that none of them misses what happened between two.
+    """
+    moments = f"timestamp({happened(gained(selector, RATE))})"
+    return f"max by ({', '.join(labels)}) (max_over_time({moments}[{RANGE}:{STEP}]))"
 
 
 def total(expression: str, *labels: str) -> str:

@@ -92,6 +92,8 @@ def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: i
     built_in = {
         "__rate_interval": f"{rate}s",
         "__range": f"{range_seconds}s",
+        "__range_ms": str(1000 * range_seconds),
+        "__interval": f"{step}s",
         "__interval_ms": str(1000 * step),
         **values,
     }

@@ -1,4 +1,4 @@
-"""As much of PromQL as the rules about queries need: selectors, what stands around them, and labels."""
+"""As much of PromQL as the rules about queries need: selectors, subqueries, what is around them, labels."""
 
 import re
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ _FIRST_VALUE = re.compile(
     r" unless (?P=selector) offset (?P=window)\)"
     r" and \(count_over_time\((?P=selector)\[(?P=window)\]\) <"
 )
+_SUBQUERY = re.compile(r"\)\[(?P<range>[^\[\]:]+):(?P<step>[^\[\]:]*)\]")
 _LABEL_LIST = re.compile(r"\b(?:by|on|group_left|group_right|without|ignoring)\s*\(([^()]*)\)")
 _PARTS = ("_bucket", "_count", "_sum")
 
@@ -61,6 +62,15 @@ class Selector:
         return own | TARGET_LABELS | ({"le"} if self.name.endswith("_bucket") else set())
 
 
+@dataclass(frozen=True)
+class Subquery:
+    """An expression that is computed at every step of a range."""
+
+    expression: str
+    range: str
+    step: str
+
+
 def selectors(query: str) -> Iterator[Selector]:
     """Give every mention of a metric."""
     for found in _SELECTED.finditer(query):
@@ -100,10 +110,39 @@ def windows(query: str) -> set[str]:
     return {window for each in found for window in (each.window, each.offset) if window is not None}
 
 
+def subqueries(query: str) -> list[Subquery]:
+    """Give every subquery; within another there is none here."""
+    legible = _with_blank_strings(query)
+    return [
+        Subquery(query[_opening(legible, found.start()) : found.start() + 1], found["range"], found["step"])
+        for found in _SUBQUERY.finditer(legible)
+    ]
+
+
+def without_subqueries(query: str) -> str:
+    """Give the rest of a query."""
+    for each in subqueries(query):
+        query = query.replace(f"{each.expression}[{each.range}:{each.step}]", "SUBQUERY")
+    return query
+
+
 def grouping_labels(query: str) -> set[str]:
     """Give the labels of every by, on and group_left."""
     lists = _LABEL_LIST.findall(_without_strings(query))
     return {label.strip() for each in lists for label in each.split(",") if label.strip()}
+
+
+def _opening(query: str, closing: int) -> int:
+    depth = 0
+    for place in range(closing, -1, -1):
+        depth += {")": 1, "(": -1}.get(query[place], 0)
+        if depth == 0:
+            return place
+    raise ValueError(query)
+
+
+def _with_blank_strings(query: str) -> str:
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: f'"{" " * (len(found[0]) - 2)}"', query)
 
 
 def _without_strings(query: str) -> str:

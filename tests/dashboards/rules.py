@@ -15,13 +15,16 @@ from tests.dashboards.promql import (
     grouping_labels,
     rated_gauges,
     selectors,
+    subqueries,
     unrated_counters,
     windows,
+    without_subqueries,
 )
 
 GRID, LEAST_PANEL, LEAST_GRAPH = 24, 4, 8
 SCREEN_PIXELS, LEAST_COLUMN_PIXELS = 1280, 200
 GRAPHS = {"timeseries", "heatmap", "statetimeline", "bargauge"}
+RANGE, RATE, STEP = "$__range", "$__rate_interval", "$__interval"
 PALETTE = {"green", "orange", "red", "blue"}
 TARGETS = {"job": ("=~", "$job"), "instance": ("=~", "$instance")}
 
@@ -142,12 +145,19 @@ def counters_are_rated(board: Board) -> Found:
 
 
 def windows_fit(board: Board) -> Found:
-    """Graphs take the rate interval, figures and tables the range; no window is fixed."""
+    """Graphs take the rate interval, figures and tables the range; no window is fixed.
+
+    A subquery takes the range in the steps of a graph, and within it the rate interval.
+    """
     for panel in panels(board):
         for target in panel["targets"]:
-            fitting = "$__range" if target.get("instant") else "$__rate_interval"
-            for window in windows(target["expr"]) - {fitting}:
+            query = target["expr"]
+            fitting = RANGE if target.get("instant") else RATE
+            for window in windows(without_subqueries(query)) - {fitting}:
                 yield f"{panel['title']}: the window {window}, not {fitting}"
+            for each in subqueries(query):
+                if (each.range, each.step, windows(each.expression)) != (fitting, STEP, {RATE}):
+                    yield f"{panel['title']}: a subquery of {each.range} in steps of {each.step}"
 
 
 def ids_are_unique(board: Board) -> Found:

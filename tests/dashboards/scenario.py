@@ -125,7 +125,7 @@ def _first() -> Exporter:
     for minute in (50, 51, 52):
         exporter.runs(shop, minute, 0.5, 137, evidence=OOM, oom_kills=1)
     exporter.runs(shop, 62, 2, 143, evidence=STOPPED)
-    exporter.runs(night, 55, 1, int(NIGHT_CODE))
+    exporter.runs(night, 55.5, 1, int(NIGHT_CODE))
     exporter.runs(night, 57, 20, 1)
     exporter.begins(job("c", workload=SHOP), 20)
     return exporter

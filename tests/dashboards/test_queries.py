@@ -13,6 +13,7 @@ from exporter.tracing.identity import trace_of
 from tests.dashboards import scenario
 from tests.dashboards.boards import (
     FILES,
+    SCRAPE_SECONDS,
     Target,
     everything,
     interpolated,
@@ -196,14 +197,39 @@ def test_failures_are_told_by_workload_host_reason_and_code_also_those_that_nobo
     }
 
 
-def test_the_last_failure_is_when_it_was(prometheus: Prometheus) -> None:
-    (target,) = [each for each in ALL if each.panel["id"] == 301 and each.query["refId"] == "B"][:1]
-    found = ask(prometheus, target, everything(load(OVERVIEW), SHOP.name))
-    ends = {
-        labels: value // 1000 - scenario.START for labels, value in counts(found, "workload", "code").items()
+def last_failures(prometheus: Prometheus, end: int) -> dict[tuple[str, str], float]:
+    """Give the minute, since the scenario began, of each last failure by workload and code."""
+    when = next(each for each in ALL if each.panel["id"] == 301 and each.query["refId"] == "B")
+    values = everything(load(OVERVIEW), SHOP.name)
+    step = step_of(when.panel, HOUR)
+    assert step == MINUTE
+    found = prometheus.at(interpolated(when.expression, values, range_seconds=HOUR, step=step), end)
+    return {
+        labels: (value / 1000 - scenario.START) / MINUTE
+        for labels, value in counts(found, "workload", "code").items()
     }
-    assert ends[NIGHT.name, scenario.NIGHT_CODE] == ends[NIGHT.name, "1"] == 77 * MINUTE
-    assert ends[SHOP.name, "137"] == 52.5 * MINUTE
+
+
+def test_every_row_has_its_own_last_failure_to_within_a_step(prometheus: Prometheus) -> None:
+    ends = {
+        (SHOP.name, "137"): 52.5,
+        (NIGHT.name, scenario.NIGHT_CODE): 56.5,
+        (NIGHT.name, "1"): 77,
+        (IMPORT.name, "127"): 40,
+        (IMPORT.name, "255"): 63,
+        ("Other", "1"): 68,
+    }
+    told = last_failures(prometheus, END)
+    assert told.keys() == ends.keys()
+    step_and_scrape = 1 + SCRAPE_SECONDS / MINUTE
+    assert {row: 0 <= told[row] - end <= step_and_scrape for row, end in ends.items()} == dict.fromkeys(
+        ends, True
+    )
+
+
+def test_what_failed_in_the_step_that_is_not_over_has_a_last_failure_too(prometheus: Prometheus) -> None:
+    told = last_failures(prometheus, scenario.START + round(56.75 * MINUTE))
+    assert told[NIGHT.name, scenario.NIGHT_CODE] == 56.5
 
 
 def test_the_worst_workloads_come_first(prometheus: Prometheus) -> None:
