@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dashboards import figures, frame
+from dashboards import colours, figures, frame
+from dashboards.colours import BAD, GOOD, NONE, WARNING
 from dashboards.figures import DIAMOND, exits, number_of, small
 from dashboards.frame import Page, Section
 from dashboards.panels import (
-    BAD,
-    GOOD,
     MOMENTS_STEP,
-    STATUS_COLOURS,
-    WARNING,
     AnyPanel,
     Card,
     Column,
@@ -19,8 +16,10 @@ from dashboards.panels import (
     dashed,
     figure,
     instant,
-    lines,
+    levels,
     listing,
+    most_first,
+    points,
     ranking,
     rows,
 )
@@ -94,17 +93,16 @@ def _not_watched() -> AnyPanel:
     exporters = total(f"1 - {series('up')}")
     engines = total(f"1 - {series(catalogue.ENGINE_UP)}")
     query = f"{exporters} + ({engines} or vector(0))"
-    return figure(small(106, "Not watched", text), query, [(None, GOOD), (1, BAD)])
+    return figure(small(106, "Not watched", text), query, [(0, GOOD), (1, BAD)])
 
 
 def _by_status() -> AnyPanel:
     text = (
         "Jobs that ended within one step of the graph: done, failed, terminated (they were asked to stop) "
-        f"or unknown. {DIAMOND}"
+        "or unknown."
     )
-    query = total(gained(exits(_JOBS, REASONS), RATE), "status")
-    ends = curve(query, "{{status}}", exemplars=True)
-    return bars(Card(202, "Ends by status", text), [ends], STATUS_COLOURS)
+    query = happened(total(gained(exits(_JOBS, REASONS), RATE), "status"))
+    return bars(Card(202, "Ends by status", text), [curve(query, "{{status}}")], colours.STATUSES)
 
 
 def _failing() -> AnyPanel:
@@ -120,7 +118,7 @@ def _oom_killing() -> AnyPanel:
 
 
 def _worst(card: Card, events: str) -> AnyPanel:
-    worst = f"sort_desc(topk(10, {total(events, 'workload')} > 0))"
+    worst = f"sort_desc(topk(8, {happened(total(events, 'workload'))}))"
     return ranking(card, instant(worst, "{{workload}}"), frame.this_workload("__field.labels.workload"))
 
 
@@ -154,34 +152,33 @@ def _oom_spikes() -> AnyPanel:
         "line is what a step had on average over as long a time before: a bar far above it is a spike."
     )
     kills = series(catalogue.OOM_KILLS, *_JOBS)
-    average = f"{total(f'rate({kills}[{RANGE}])')} * $__interval_ms / 1000"
-    by_workload = curve(total(gained(kills, RATE), "workload"), "{{workload}}")
-    return dashed(bars(Card(401, "OOM spikes", text), [by_workload, curve(average, _AVERAGE)]), _AVERAGE)
+    average = f"{total(f'increase({kills}[{RANGE}])')} * $__interval_ms / $__range_ms"
+    by_workload = curve(happened(total(gained(kills, RATE), "workload")), "{{workload}}")
+    spikes = bars(Card(401, "OOM spikes", text), [by_workload, curve(average, _AVERAGE)])
+    return dashed(spikes, _AVERAGE, NONE)
 
 
 def _oom_ends() -> AnyPanel:
     text = f"Jobs that ended as OOMKilled within one step of the graph, by workload. {DIAMOND}"
-    query = total(gained(exits(_JOBS, OOM_KILLED), RATE), "workload")
+    query = happened(total(gained(exits(_JOBS, OOM_KILLED), RATE), "workload"))
     return bars(Card(402, "Jobs OOMKilled", text), [curve(query, "{{workload}}", exemplars=True)])
 
 
 def _quantiles() -> AnyPanel:
     text = (
-        "What half of the jobs, and 95 % of them, stayed below; of those that ended within one step of "
-        f"the graph, by status. {DIAMOND}"
+        "What half of the jobs, and 95 % of them (darker), stayed below; of those that ended within one step "
+        f"of the graph, by status. {DIAMOND}"
     )
-    queries = [
-        curve(
-            quantile(share, catalogue.RUN_DURATION, "status", jobs=_JOBS),
-            f"{{{{status}}}} {name}",
-            exemplars=True,
-        )
-        for share, name in ((0.5, "p50"), (0.95, "p95"))
-    ]
-    return lines(Card(502, "Run duration by status", text), "s", queries)
+    half, most = (quantile(share, catalogue.RUN_DURATION, "status", jobs=_JOBS) for share in (0.5, 0.95))
+    # Of one histogram Grafana asks for the exemplars once.
+    queries = [curve(half, "{{status}} p50", exemplars=True), curve(most, "{{status}} p95")]
+    colours_of_half = {f"{status} p50": colour for status, colour in colours.STATUSES.items()}
+    colours_of_most = {f"{status} p95": f"dark-{colour}" for status, colour in colours.STATUSES.items()}
+    card = Card(502, "Run duration by status", text)
+    return points(card, "s", queries, colours_of_half | colours_of_most)
 
 
 def _running() -> AnyPanel:
     query = total(series(catalogue.JOBS_RUNNING, *_JOBS), "workload")
     card = Card(503, "Jobs running", "Jobs that ran at each moment, by workload.", 24)
-    return lines(card, "short", [curve(query, "{{workload}}")])
+    return most_first(levels(card, curve(query, "{{workload}}")))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dashboards import frame
+from dashboards.colours import BAD, GOOD, WARNING
 from dashboards.figures import small
 from dashboards.frame import Page, Section
 from dashboards.panels import (
-    BAD,
-    GOOD,
-    WARNING,
     AnyPanel,
     Card,
     Column,
@@ -16,13 +14,14 @@ from dashboards.panels import (
     curve,
     figure,
     instant,
+    levels,
     lines,
     listing,
     rows,
     states,
     word,
 )
-from dashboards.queries import RATE, counted, gained, quantile, series, total
+from dashboards.queries import RATE, counted, gained, happened, quantile, series, total
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Metric
 
@@ -58,37 +57,37 @@ def _figures() -> list[AnyPanel]:
 
 
 def _events_of(metric: Metric, *labels: str) -> str:
-    return total(gained(series(metric), RATE), *labels)
+    return happened(total(gained(series(metric), RATE), *labels))
 
 
 def _not_scraped() -> AnyPanel:
     text = "Exporters that Prometheus could not scrape."
     query = total(f"1 - {series('up')}")
-    return figure(small(101, "Exporters down", text), query, [(None, GOOD), (1, BAD)])
+    return figure(small(101, "Exporters down", text), query, [(0, GOOD), (1, BAD)])
 
 
 def _not_watched() -> AnyPanel:
     text = "Engines whose events are not being read. Their exits are counted once they are."
     query = total(f"1 - {series(catalogue.ENGINE_UP)}")
-    return figure(small(102, "Engines not watched", text), query, [(None, GOOD), (1, BAD)])
+    return figure(small(102, "Engines not watched", text), query, [(0, GOOD), (1, BAD)])
 
 
 def _exits_pending() -> AnyPanel:
     text = "Exits that wait for the store to take them, and are not in any figure until then."
     query = total(series(catalogue.EXITS_PENDING))
-    return figure(small(103, "Exits pending", text), query, [(None, GOOD), (1, WARNING), (100, BAD)])
+    return figure(small(103, "Exits pending", text), query, [(0, GOOD), (1, WARNING), (100, BAD)])
 
 
 def _waiting() -> AnyPanel:
     text = "Jobs whose span or log records wait for the collector. No data: nobody asked for traces."
     query = total(series(catalogue.SPANS_PENDING))
-    return figure(small(104, "Spans pending", text), query, [(None, GOOD), (100, WARNING)])
+    return figure(small(104, "Spans pending", text), query, [(0, GOOD), (100, WARNING)])
 
 
 def _unobserved() -> AnyPanel:
     text = "Exits in the chosen time that nobody saw, and whose code is gone: counted as unknown."
     query = counted(total(gained(series(catalogue.EXITS_UNOBSERVED))))
-    return figure(small(105, "Exits unobserved", text), query, [(None, GOOD), (1, WARNING)])
+    return figure(small(105, "Exits unobserved", text), query, [(0, GOOD), (1, WARNING)])
 
 
 def _catalogue() -> AnyPanel:
@@ -109,7 +108,7 @@ def _events() -> AnyPanel:
         "busy engine that falls silent is one to look at."
     )
     query = total(f"rate({series(catalogue.ENGINE_EVENTS)}[{RATE}])", "event")
-    return lines(Card(202, "Events read", text), "eps", [curve(query, "{{event}}")], {"malformed": BAD})
+    return lines(Card(202, "Events read", text), "cps", [curve(query, "{{event}}")], {"malformed": BAD})
 
 
 def _connections() -> AnyPanel:
@@ -148,7 +147,7 @@ def _commit_latency() -> AnyPanel:
 def _commits() -> AnyPanel:
     text = "Durable commits per second."
     query = total(f"rate({series(catalogue.STORE_COMMIT, part='_count')}[{RATE}])", "instance")
-    return lines(Card(302, "Commits", text), "cps", [curve(query, "{{instance}}")])
+    return lines(Card(302, "Commits", text), "ops", [curve(query, "{{instance}}")])
 
 
 def _store_errors() -> AnyPanel:
@@ -166,7 +165,7 @@ def _store_errors() -> AnyPanel:
 def _pending() -> AnyPanel:
     text = "Exits that waited for the store at each moment. It falls back to 0 once the store is there again."
     query = total(series(catalogue.EXITS_PENDING), "instance")
-    return lines(Card(304, "Exits pending", text), "short", [curve(query, "{{instance}}")])
+    return levels(Card(304, "Exits pending", text), curve(query, "{{instance}}"))
 
 
 def _spans_pending() -> AnyPanel:
@@ -175,7 +174,7 @@ def _spans_pending() -> AnyPanel:
         "for traces."
     )
     query = total(series(catalogue.SPANS_PENDING), "signal")
-    return lines(Card(401, "Spans pending", text, 8), "short", [curve(query, "{{signal}}")])
+    return levels(Card(401, "Spans pending", text, 8), curve(query, "{{signal}}"))
 
 
 def _spans_sent() -> AnyPanel:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dashboards.panels import (
-    BAD,
-    GOOD,
-    NEUTRAL,
-    REASON_COLOURS,
-    WARNING,
-    AnyPanel,
-    Card,
-    bars,
-    curve,
-    figure,
-    heat,
+from grafana_foundation_sdk.builders import stat
+
+from dashboards import colours
+from dashboards.colours import BAD, GOOD, NEUTRAL, WARNING
+from dashboards.panels import AnyPanel, Card, bars, curve, figure, heat
+from dashboards.queries import (
+    FAILED,
+    RATE,
+    REASONS,
+    counted,
+    gained,
+    happened,
+    series,
+    success_ratio,
+    total,
 )
-from dashboards.queries import FAILED, RATE, REASONS, counted, gained, series, success_ratio, total
 from exporter.telemetry import catalogue
 
 DIAMOND = "A diamond is a job with a trace: click it."
+SQUARE = "A square is a job with a trace: click it."
 
 
 def small(number: int, title: str, description: str) -> Card:
@@ -31,9 +34,9 @@ def exits(jobs: tuple[str, ...], *matchers: str) -> str:
     return series(catalogue.EXITS, *jobs, *matchers)
 
 
-def number_of(card: Card, ends: str, colour: str) -> AnyPanel:
+def number_of(card: Card, ends: str, colour: str) -> stat.Panel:
     """How many ends there were in the chosen time; the colour from the first one on."""
-    return figure(card, counted(total(gained(ends))), [(None, GOOD), (1, colour)])
+    return figure(card, counted(total(gained(ends))), [(0, GOOD), (1, colour)])
 
 
 def failures(number: int, jobs: tuple[str, ...]) -> AnyPanel:
@@ -48,7 +51,7 @@ def success(number: int, jobs: tuple[str, ...]) -> AnyPanel:
         "Of the jobs that were done or failed, the share that was done, whichever reasons are chosen. "
         "Jobs that were asked to stop, and unknown ends, are in neither."
     )
-    steps = [(None, BAD), (0.9, WARNING), (0.99, GOOD)]
+    steps = [(0, BAD), (0.9, WARNING), (0.99, GOOD)]
     card = small(number, "Success ratio", text)
     ratio = figure(card, success_ratio(*jobs), steps, unit="percentunit", decimals=1)
     return ratio.no_value("none ended")
@@ -57,7 +60,7 @@ def success(number: int, jobs: tuple[str, ...]) -> AnyPanel:
 def running(number: int, jobs: tuple[str, ...]) -> AnyPanel:
     """How many run."""
     card = small(number, "Running", "Jobs that run at the end of the chosen time.")
-    return figure(card, total(series(catalogue.JOBS_RUNNING, *jobs)), [(None, NEUTRAL)])
+    return figure(card, counted(total(series(catalogue.JOBS_RUNNING, *jobs))), [(0, NEUTRAL)])
 
 
 def by_reason(number: int, jobs: tuple[str, ...]) -> AnyPanel:
@@ -65,14 +68,13 @@ def by_reason(number: int, jobs: tuple[str, ...]) -> AnyPanel:
     card = Card(
         number, "Ends by reason", f"Jobs that ended within one step of the graph, by reason. {DIAMOND}"
     )
-    query = total(gained(exits(jobs, REASONS), RATE), "reason")
-    return bars(card, [curve(query, "{{reason}}", exemplars=True)], REASON_COLOURS)
+    query = happened(total(gained(exits(jobs, REASONS), RATE), "reason"))
+    return bars(card, [curve(query, "{{reason}}", exemplars=True)], colours.REASONS)
 
 
 def durations(number: int, jobs: tuple[str, ...]) -> AnyPanel:
     """How long, when."""
-    card = Card(
-        number, "Run durations", f"How long jobs ran that ended within one step of the graph. {DIAMOND}"
-    )
+    text = f"How long jobs ran that ended within one step of the graph. {SQUARE}"
+    card = Card(number, "Run durations", text)
     buckets = gained(series(catalogue.RUN_DURATION, *jobs, part="_bucket"), RATE)
     return heat(card, total(buckets, "le"))

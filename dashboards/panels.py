@@ -23,17 +23,18 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from dashboards.colours import NEUTRAL, NONE, WARNING
+
 DATASOURCE = looks.DataSourceRef(type_val="prometheus", uid="${datasource}")
-# Names of Grafana's palette: each theme has its own shade of them.
-GOOD, WARNING, BAD, NEUTRAL = "green", "orange", "red", "blue"
-STATUS_COLOURS = {"done": GOOD, "failed": BAD, "terminated": NEUTRAL, "unknown": WARNING}
-REASON_COLOURS = {"Completed": GOOD, "OOMKilled": BAD}
-EVENTS_STEP = "2m"
+EVENTS_STEP = "5m"
 """Bars of single events are read as counts: with a step well above the scrape interval, they nearly are."""
+QUANTILES_STEP = "10m"
+"""A quantile is of some jobs, not of the one that happened to end."""
 MOMENTS_STEP = "1m"
 """As near as a table tells when something was."""
 
-Steps = Sequence[tuple[float | None, str]]
+Steps = Sequence[tuple[float, str]]
+"""From which value on which colour, the first from 0; what has no value has none."""
 Words = Mapping[str, tuple[str, str]]
 """What is shown instead of a value, and its colour."""
 Query = prometheus.Dataquery
@@ -96,7 +97,7 @@ def rows(expression: str) -> Query:
 def figure(
     card: Card, expression: str, steps: Steps, *, unit: str = "short", decimals: int = 0
 ) -> stat.Panel:
-    """One number, coloured by how bad it is."""
+    """One number, coloured by how bad it is; without one, in no colour."""
     panel = _framed(stat.Panel(), card, unit, [instant(expression, card.title)])
     return (
         panel.decimals(decimals)
@@ -115,19 +116,25 @@ def word(card: Card, query: Query, words: Words, unit: str = "short") -> stat.Pa
     return (
         panel.no_value("no data")
         .mappings([_words(words)])
-        .thresholds(_thresholds([(None, NEUTRAL)]))
+        .thresholds(_thresholds([(0, NEUTRAL)]))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(looks.BigValueGraphMode.NONE)
         .text_mode(looks.BigValueTextMode.VALUE)
     )
 
 
+def of_one_size(panel: stat.Panel) -> stat.Panel:
+    """The same, its value no larger than those of others beside it, however long they are."""
+    return panel.text(common.VizTextDisplayOptions().value_size(36))
+
+
 def bars(card: Card, queries: Iterable[Query], colours: Mapping[str, str] | None = None) -> timeseries.Panel:
-    """Events over time, stacked by what they are."""
-    panel = _graph(card, "short", queries, colours or {})
+    """Events over time, stacked by what they are; none where none has happened."""
+    panel = _graph(card, "short", queries, colours or {}).min(0).no_value("none").decimals(0)
     return (
         panel.draw_style(looks.GraphDrawStyle.BARS)
         .interval(EVENTS_STEP)
+        .axis_soft_max(1)
         .fill_opacity(80)
         .line_width(0)
         .stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL).group("A"))
@@ -138,44 +145,82 @@ def lines(
     card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str, str] | None = None
 ) -> timeseries.Panel:
     """Values over time."""
-    return _graph(card, unit, queries, colours or {}).fill_opacity(10).line_width(2)
+    return _graph(card, unit, queries, colours or {}).min(0).fill_opacity(10).line_width(2)
 
 
-def dashed(panel: timeseries.Panel, legend: str, unit: str = "") -> timeseries.Panel:
+def levels(card: Card, query: Query) -> timeseries.Panel:
+    """How many of something there were at each moment: whole numbers, from one to the next in a step."""
+    panel = _graph(card, "short", [query], {}).min(0).decimals(0).axis_soft_max(1)
+    return panel.line_interpolation(looks.LineInterpolation.STEP_AFTER).fill_opacity(0).line_width(1)
+
+
+def points(
+    card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str, str] | None = None
+) -> timeseries.Panel:
+    """Values of single steps, which may differ by orders of magnitude: nothing is between two of them."""
+    powers = common.ScaleDistributionConfig().type(looks.ScaleDistribution.LOG).log(10)
+    return (
+        _graph(card, unit, queries, colours or {})
+        .interval(QUANTILES_STEP)
+        .draw_style(looks.GraphDrawStyle.POINTS)
+        .show_points(looks.VisibilityMode.ALWAYS)
+        .point_size(6)
+        .scale_distribution(powers)
+    )
+
+
+def most_first(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same, its legend a table beside it, for curves of which there can be many."""
+    legend = _legend().display_mode(looks.LegendDisplayMode.TABLE).placement(looks.LegendPlacement.RIGHT)
+    return panel.legend(legend.calcs(["max", "lastNotNull"]).sort_by("Max").sort_desc(sort_desc=True))
+
+
+def dashed(panel: timeseries.Panel, legend: str, colour: str, unit: str = "") -> timeseries.Panel:
     """The same, one of its curves a dashed line: what the others are to be held against.
 
-    With a unit of its own, that curve has an axis of its own, on the right.
+    With a unit of its own, that curve has an axis of its own, on the right, in its colour and with its name.
     """
-    line = {"fill": "dash", "dash": [8, 8]}
     looks_of_it = {
+        "color": _fixed(colour),
         "custom.drawStyle": "line",
-        "custom.lineStyle": line,
+        "custom.lineStyle": {"fill": "dash", "dash": [8, 8]},
         "custom.lineWidth": 2,
         "custom.fillOpacity": 0,
         "custom.stacking": {"mode": "none", "group": "A"},
     }
-    own_axis = {"unit": unit, "custom.axisPlacement": "right"} if unit else {}
-    properties = [model.DynamicConfigValue(name, value) for name, value in (looks_of_it | own_axis).items()]
-    return panel.override_by_name(legend, properties)
+    own_axis = {
+        "unit": unit,
+        # As many as it takes, whatever the others have.
+        "decimals": None,
+        "custom.axisPlacement": "right",
+        "custom.axisColorMode": "series",
+        "custom.axisLabel": legend,
+    }
+    wanted = looks_of_it | (own_axis if unit else {})
+    return panel.override_by_name(
+        legend, [model.DynamicConfigValue(name, value) for name, value in wanted.items()]
+    )
 
 
 def heat(card: Card, expression: str) -> heatmap.Panel:
     """A distribution over time; of values in seconds."""
     panel = _framed(heatmap.Panel(), card, "short", [buckets(expression)])
-    # Grafana turns a scheme of one hue round in its dark theme: no colour is always that of no value.
-    colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
+    # Schemes of one hue end in the colour of the background, in one theme or the other: there, single
+    # jobs cannot be seen.
+    colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Spectral").steps(64)
     return (
         panel.interval(EVENTS_STEP)
+        .no_value("none")
         .calculate(calculate=False)
-        .color(colour.exponent(0.5).fill("dark-orange"))
+        .color(colour)
         .cell_gap(1)
         .cell_values(heatmap.CellValues().unit("short").decimals(0))
         .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(looks.AxisPlacement.LEFT))
         .filter_values(heatmap.FilterValueRange().le(1e-9))
-        .rows_frame(heatmap.RowsHeatmapOptions().layout(looks.HeatmapCellLayout.LE))
+        .rows_frame(heatmap.RowsHeatmapOptions().layout(looks.HeatmapCellLayout.LE).value("jobs"))
         .tooltip(heatmap.HeatmapTooltip().mode(looks.TooltipDisplayMode.SINGLE).y_histogram(y_histogram=True))
         .show_legend()
-        .exemplars_color("red")
+        .exemplars_color(NONE)
     )
 
 
@@ -186,12 +231,17 @@ def ranking(card: Card, query: Query, link: Link) -> bargauge.Panel:
         panel.decimals(0)
         .min(0)
         .no_value("none")
-        .thresholds(_thresholds([(None, WARNING)]))
-        .data_links([build.DashboardLink(link.title).url(link.url)])
+        .thresholds(_thresholds([(0, WARNING)]))
+        .data_links([opened(link)])
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .orientation(looks.VizOrientation.HORIZONTAL)
         .display_mode(looks.BarGaugeDisplayMode.BASIC)
         .name_placement(looks.BarGaugeNamePlacement.LEFT)
+        .value_mode(looks.BarGaugeValueMode.TEXT)
+        .sizing(looks.BarGaugeSizing.MANUAL)
+        .min_viz_height(16)
+        .max_viz_height(22)
+        .text(common.VizTextDisplayOptions().title_size(12).value_size(14))
         .show_unfilled(show_unfilled=True)
     )
 
@@ -226,6 +276,11 @@ def listing(card: Card, queries: Iterable[Query], columns: Sequence[Column], sor
     )
 
 
+def opened(link: Link) -> build.DashboardLink:
+    """A link as values have it: what a click on one opens."""
+    return build.DashboardLink(link.title).url(link.url)
+
+
 def _framed(panel: Panel, card: Card, unit: str, queries: Iterable[Query]) -> Panel:
     for letter, query in zip(ascii_uppercase, queries, strict=False):
         panel.with_target(query.ref_id(letter).datasource(DATASOURCE))
@@ -234,12 +289,14 @@ def _framed(panel: Panel, card: Card, unit: str, queries: Iterable[Query]) -> Pa
 
 
 def _graph(card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str, str]) -> timeseries.Panel:
-    panel = _framed(timeseries.Panel(), card, unit, queries).min(0).no_value("no data")
+    panel = _framed(timeseries.Panel(), card, unit, queries).no_value("no data")
     for name, colour in colours.items():
         panel.override_by_name(name, [model.DynamicConfigValue("color", _fixed(colour))])
-    # By name: a series keeps its colour when others come and go.
-    colour_of_others = build.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME)
-    return panel.color_scheme(colour_of_others).legend(_legend()).tooltip(_tooltip())
+    # Where names have a meaning, one keeps its colour when others come and go; but two of them can have
+    # the same, which of many workloads nobody could tell apart.
+    mode = model.FieldColorModeId
+    others = mode.PALETTE_CLASSIC_BY_NAME if colours else mode.PALETTE_CLASSIC
+    return panel.color_scheme(build.FieldColor().mode(others)).legend(_legend()).tooltip(_tooltip())
 
 
 def _legend() -> common.VizLegendOptions:
@@ -257,10 +314,12 @@ def _tooltip() -> common.VizTooltipOptions:
 
 
 def _thresholds(steps: Steps) -> build.ThresholdsConfig:
+    # What has no value is below all others.
+    below = model.Threshold(None, NONE)
     return (
         build.ThresholdsConfig()
         .mode(model.ThresholdsMode.ABSOLUTE)
-        .steps([model.Threshold(value, colour) for value, colour in steps])
+        .steps([below, *(model.Threshold(value, colour) for value, colour in steps)])
     )
 
 

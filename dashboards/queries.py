@@ -46,7 +46,7 @@ def gained(selector: str, window: str = RANGE) -> str:
 
 
 def happened(gains: str) -> str:
-    """Gains where there are any."""
+    """Gains where there are any: legends then name what happened, and nothing else."""
     return f"{gains} > 0"
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dashboards import figures, frame
+from dashboards import colours, figures, frame
+from dashboards.colours import BAD, NEUTRAL, WARNING
 from dashboards.figures import DIAMOND, exits, number_of, small
 from dashboards.frame import Page, Section
 from dashboards.panels import (
-    BAD,
     EVENTS_STEP,
-    GOOD,
-    NEUTRAL,
-    STATUS_COLOURS,
-    WARNING,
     AnyPanel,
     Card,
     Column,
@@ -20,8 +16,11 @@ from dashboards.panels import (
     dashed,
     figure,
     instant,
+    levels,
     lines,
     listing,
+    of_one_size,
+    points,
     rows,
     word,
 )
@@ -34,6 +33,7 @@ from dashboards.queries import (
     REASONS,
     counted,
     gained,
+    happened,
     quantile,
     series,
     total,
@@ -60,7 +60,7 @@ def page() -> Page:
         [
             Section(100, "$workload in the chosen time", _figures()),
             Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_code(), _codes()]),
-            Section(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_survived()]),
+            Section(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_beyond()]),
             Section(400, "Runs", [_quantiles(), figures.durations(402, _JOBS), _running(), _ages()]),
         ],
     )
@@ -81,49 +81,48 @@ def _attempts() -> AnyPanel:
     text = (
         "Jobs that ended, for one of the chosen reasons. Each run of a container is one, a restart another."
     )
-    return number_of(small(101, "Attempts", text), exits(_JOBS, REASONS), NEUTRAL)
+    attempts = counted(total(gained(exits(_JOBS, REASONS))))
+    return figure(small(101, "Attempts", text), attempts, [(0, NEUTRAL)])
 
 
 def _since(card: Card, status: str) -> AnyPanel:
     last = f"max({series(catalogue.LAST_EXIT, *_JOBS, status)})"
-    return figure(card, f"time() - {last}", [(None, NEUTRAL)], unit="s").no_value("never")
+    return figure(card, f"time() - {last}", [(0, NEUTRAL)], unit="s").no_value("never")
 
 
 def _by_code() -> AnyPanel:
-    text = f"Jobs that ended within one step of the graph, by exit code. {DIAMOND}"
-    query = total(gained(exits(_JOBS, REASONS), RATE), "code")
-    ends = curve(query, "{{code}}", exemplars=True)
-    return bars(Card(202, "Ends by exit code", text), [ends], {"0": GOOD})
+    text = "Jobs that ended within one step of the graph, by exit code."
+    query = happened(total(gained(exits(_JOBS, REASONS), RATE), "code"))
+    return bars(Card(202, "Ends by exit code", text), [curve(query, "{{code}}")], colours.CODES)
 
 
 def _codes() -> AnyPanel:
     text = "How often each code and reason occurred in the chosen time, by host and image."
     counts = total(gained(exits(_JOBS, REASONS)), "status", "code", "reason", "host", "image")
     columns = [
-        Column("reason", "Reason", 200),
-        Column("code", "Code", 110),
+        Column("reason", "Reason", 190),
+        Column("code", "Code", 90),
         Column("status", "Status", 120),
-        Column("host", "Host", 180),
+        Column("host", "Host", 240),
         Column("image", "Image"),
-        Column("Value", "Attempts", 100),
+        Column("Value", "Attempts", 90),
     ]
-    return listing(Card(203, "Codes and reasons", text, 24), [rows(f"{counts} > 0")], columns, "Attempts")
+    return listing(Card(203, "Codes and reasons", text, 24), [rows(happened(counts))], columns, "Attempts")
 
 
 def _oom_kills() -> AnyPanel:
     text = (
         "Processes that the kernel killed for memory within one step of the graph, and jobs that ended of "
-        "it, against the memory limit (dashed, on the right). A kill without an end is one that its job "
-        f"survived. {DIAMOND}"
+        f"it, against the memory limit (dashed, on the right). {DIAMOND}"
     )
     queries = [
         curve(total(gained(series(catalogue.OOM_KILLS, *_JOBS), RATE)), "processes killed"),
         curve(total(gained(exits(_JOBS, OOM_KILLED), RATE)), "jobs OOMKilled", exemplars=True),
         curve(_LIMIT, "memory limit"),
     ]
-    colours = {"processes killed": WARNING, "jobs OOMKilled": BAD, "memory limit": NEUTRAL}
-    graph = lines(Card(301, "OOM kills and memory limit", text), "short", queries, colours)
-    return dashed(graph.interval(EVENTS_STEP), "memory limit", "bytes")
+    kills = {"processes killed": WARNING, "jobs OOMKilled": BAD}
+    graph = lines(Card(301, "OOM kills and memory limit", text, 11), "short", queries, kills)
+    return dashed(graph.interval(EVENTS_STEP).decimals(0), "memory limit", NEUTRAL, "bytes")
 
 
 def _memory_limit() -> AnyPanel:
@@ -132,23 +131,24 @@ def _memory_limit() -> AnyPanel:
         "what the host has is the limit."
     )
     query = instant(f"{_LIMIT} or max({_LIMITS})", "memory limit")
-    return word(Card(304, "Memory limit", text, 4), query, {"0": ("none", WARNING)}, "bytes")
+    limit = word(Card(304, "Memory limit", text, 4), query, {"0": ("none", WARNING)}, "bytes")
+    return of_one_size(limit)
 
 
 def _oom_ended() -> AnyPanel:
     card = Card(302, "Jobs OOMKilled", "Jobs that the kernel's OOM killer ended, in the chosen time.", 4)
-    return number_of(card, exits(_JOBS, OOM_KILLED), BAD)
+    return of_one_size(number_of(card, exits(_JOBS, OOM_KILLED), BAD))
 
 
-def _oom_survived() -> AnyPanel:
+def _oom_beyond() -> AnyPanel:
     text = (
-        "OOM kills in the chosen time beyond one for each job that ended of it. A job that goes on after "
-        "one has lost a process, and may be done all the same."
+        "OOM kills in the chosen time, less one for each job that ended of one. Some are of jobs that went "
+        "on without the process, others of several processes of one job: which, nobody counts."
     )
     kills = counted(total(gained(series(catalogue.OOM_KILLS, *_JOBS))))
     ended = counted(total(gained(exits(_JOBS, OOM_KILLED))))
-    survived = f"clamp_min(({kills}) - ({ended}), 0)"
-    return figure(Card(303, "Kills survived", text, 4), survived, [(None, GOOD), (1, WARNING)])
+    beyond = f"clamp_min(({kills}) - ({ended}), 0)"
+    return of_one_size(figure(Card(303, "Kills beyond one per job", text, 5), beyond, [(0, NEUTRAL)]))
 
 
 def _quantiles() -> AnyPanel:
@@ -156,21 +156,23 @@ def _quantiles() -> AnyPanel:
         "What half, 90 % and 99 % of the jobs stayed below; of those that ended within one step of the "
         f"graph. {DIAMOND}"
     )
-    queries = [
-        curve(quantile(share, catalogue.RUN_DURATION, jobs=_JOBS), name, exemplars=True)
-        for share, name in ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"))
-    ]
-    return lines(Card(401, "Run duration", text), "s", queries)
+    half, most, nearly_all = (
+        quantile(share, catalogue.RUN_DURATION, jobs=_JOBS) for share in (0.5, 0.9, 0.99)
+    )
+    # Of one histogram Grafana asks for the exemplars once.
+    queries = [curve(half, "p50", exemplars=True), curve(most, "p90"), curve(nearly_all, "p99")]
+    shades = {"p50": f"light-{NEUTRAL}", "p90": NEUTRAL, "p99": f"dark-{NEUTRAL}"}
+    return points(Card(401, "Run duration", text), "s", queries, shades)
 
 
 def _running() -> AnyPanel:
     query = total(series(catalogue.JOBS_RUNNING, *_JOBS), "host")
     card = Card(403, "Jobs running", "Jobs that ran at each moment, by host.")
-    return lines(card, "short", [curve(query, "{{host}}")])
+    return levels(card, curve(query, "{{host}}"))
 
 
 def _ages() -> AnyPanel:
     text = "How long ago, at each moment, the last end of each status was: a saw whose teeth are the ends."
     query = f"time() - max by (status) ({series(catalogue.LAST_EXIT, *_JOBS)})"
     ages = curve(query, "{{status}}")
-    return lines(Card(404, "Time since the last end", text), "s", [ages], STATUS_COLOURS)
+    return lines(Card(404, "Time since the last end", text), "s", [ages], colours.STATUSES)

@@ -25,7 +25,11 @@ GRID, LEAST_PANEL, LEAST_GRAPH = 24, 4, 8
 SCREEN_PIXELS, LEAST_COLUMN_PIXELS = 1280, 200
 GRAPHS = {"timeseries", "heatmap", "statetimeline", "bargauge"}
 RANGE, RATE, STEP = "$__range", "$__rate_interval", "$__interval"
-PALETTE = {"green", "orange", "red", "blue"}
+HUES = ("red", "orange", "yellow", "green", "blue", "purple")
+PALETTE = {f"{shade}{hue}" for hue in HUES for shade in ("", "super-light-", "light-", "semi-dark-", "dark-")}
+"""Grafana's own."""
+UNITS = {"short", "s", "bytes", "percentunit", "cps", "ops"}
+"""Of those that Grafana's dashboard-linter knows, those that are needed."""
 TARGETS = {"job": ("=~", "$job"), "instance": ("=~", "$instance")}
 
 Found = Iterator[str]
@@ -97,10 +101,11 @@ def panels_say_what_they_are(board: Board) -> Found:
 
 
 def panels_have_a_unit(board: Board) -> Found:
-    """No number without one."""
+    """No number without one, and none of a unit that nobody knows."""
     for panel in panels(board):
-        if not panel["fieldConfig"]["defaults"].get("unit"):
-            yield f"{panel['title']}: has no unit"
+        unit = panel["fieldConfig"]["defaults"].get("unit")
+        if unit not in UNITS:
+            yield f"{panel['title']}: has the unit {unit}"
 
 
 def panels_have_targets(board: Board) -> Found:
@@ -147,17 +152,42 @@ def counters_are_rated(board: Board) -> Found:
 def windows_fit(board: Board) -> Found:
     """Graphs take the rate interval, figures and tables the range; no window is fixed.
 
-    A subquery takes the range in the steps of a graph, and within it the rate interval.
+    A graph may take the range where it divides by it. A subquery takes the range in the steps of a graph,
+    and within it the rate interval.
     """
     for panel in panels(board):
         for target in panel["targets"]:
             query = target["expr"]
             fitting = RANGE if target.get("instant") else RATE
-            for window in windows(without_subqueries(query)) - {fitting}:
+            averaged = {RANGE} if "/ $__range_ms" in query else set()
+            for window in windows(without_subqueries(query)) - {fitting} - averaged:
                 yield f"{panel['title']}: the window {window}, not {fitting}"
             for each in subqueries(query):
                 if (each.range, each.step, windows(each.expression)) != (fitting, STEP, {RATE}):
                     yield f"{panel['title']}: a subquery of {each.range} in steps of {each.step}"
+
+
+def bars_are_of_what_happened(board: Board) -> Found:
+    """Else legends name what has not, and a bar of none is a line."""
+    for panel in panels(board):
+        defaults = panel["fieldConfig"]["defaults"]
+        if defaults.get("custom", {}).get("drawStyle") != "bars":
+            continue
+        lines = _drawn_as_lines(panel)
+        for target in panel["targets"]:
+            if not target["expr"].endswith(" > 0") and target["legendFormat"] not in lines:
+                yield f"{panel['title']}: {target['legendFormat']} has bars of 0"
+        if (defaults.get("noValue"), defaults.get("decimals")) != ("none", 0):
+            yield f"{panel['title']}: does not count"
+
+
+def nothing_has_no_colour(board: Board) -> Found:
+    """A figure without a value is neither good nor bad."""
+    for panel in panels(board):
+        if panel["type"] in {"stat", "bargauge"}:
+            first, *_ = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            if first != {"value": None, "color": "text"}:
+                yield f"{panel['title']}: is {first['color']} without a value"
 
 
 def ids_are_unique(board: Board) -> Found:
@@ -199,7 +229,7 @@ def colours_are_the_themes(board: Board) -> Found:
         text = str(panel)
         for colour in re.findall(r"'#[0-9a-fA-F]{3,8}'|rgba?\([^)]*\)", text):
             yield f"{panel['title']}: the colour {colour} is fixed"
-        for colour in set(re.findall(r"'(?:fixedColor|color)': '([^']+)'", text)) - PALETTE:
+        for colour in set(re.findall(r"'(?:fixedColor|color)': '([^']+)'", text)) - PALETTE - {"text"}:
             yield f"{panel['title']}: the colour {colour} is none of ours"
 
 
@@ -219,6 +249,8 @@ RULES: dict[str, Rule] = {
         metrics_exist,
         counters_are_rated,
         windows_fit,
+        bars_are_of_what_happened,
+        nothing_has_no_colour,
         ids_are_unique,
         panels_have_room,
         tables_fit,
@@ -231,6 +263,14 @@ def _queries(board: Board) -> Iterator[tuple[Panel, str]]:
     for panel in panels(board):
         for target in panel.get("targets", []):
             yield panel, target["expr"]
+
+
+def _drawn_as_lines(panel: Panel) -> set[str]:
+    return {
+        override["matcher"]["options"]
+        for override in panel["fieldConfig"]["overrides"]
+        if {"id": "custom.drawStyle", "value": "line"} in override["properties"]
+    }
 
 
 def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:

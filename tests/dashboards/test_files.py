@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import make
+from dashboards import colours, make
 from dashboards.frame import EXPORTER_ALERTS, JOB_ALERTS
+from exporter import reasons
 from tests.dashboards.boards import FILES, HERE, load, panels, variables
+from tests.dashboards.rules import PALETTE
 
 ROOT = HERE.parent
 PROVISIONING = HERE / "provisioning"
@@ -46,7 +48,7 @@ PANEL_IDS = [
         "OOM kills and memory limit": 301,
         "Memory limit": 304,
         "Jobs OOMKilled": 302,
-        "Kills survived": 303,
+        "Kills beyond one per job": 303,
         "Run duration": 401,
         "Run durations": 402,
         "Jobs running": 403,
@@ -169,6 +171,23 @@ def test_an_annotation_has_no_word_for_a_label_that_some_alerts_lack(name: str) 
     (annotation,) = load(name)["annotations"]["list"]
     words = re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"] + annotation["textFormat"])
     assert words == ["alertname", "severity"]
+
+
+def test_reasons_that_have_a_colour_are_of_the_catalogue() -> None:
+    assert colours.REASONS.keys() - reasons.builtin().meanings.keys() == set()
+    assert len(set(colours.REASONS.values())) == len(colours.REASONS)
+
+
+def test_codes_have_the_colours_of_their_reasons() -> None:
+    words = {code: reasons.builtin().codes[int(code)] for code in colours.CODES}
+    assert {code: words[code].reason for code in ("0", "1")} == {"0": "Completed", "1": "Error"}
+    assert colours.CODES["0"] == colours.REASONS["Completed"]
+    assert colours.CODES["1"] == colours.REASONS["Error"]
+
+
+def test_a_colour_has_a_name_of_the_palette() -> None:
+    named = {*colours.STATUSES.values(), *colours.REASONS.values(), *colours.CODES.values()}
+    assert named - {colours.NONE} <= PALETTE
 
 
 def _annotated(name: str) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dashboards.figures import DIAMOND, SQUARE
 from exporter.model import Workload
 from exporter.tracing.identity import trace_of
 from tests.dashboards import scenario
@@ -263,7 +264,7 @@ def test_history_that_somebody_begins_to_read_is_no_event(prometheus: Prometheus
         most(shown(prometheus, name, "Ends by reason", scenario.OLD.name), "reason") for name in FILES[:2]
     ]
     assert of_reasons[0]["Error"] < 3
-    assert of_reasons[1] == {"Completed": 0, "Error": 0, "OOMKilled": 0}
+    assert of_reasons[1] == {}
 
 
 def test_what_was_first_counts_also_in_a_range_that_begins_before_the_exporter(
@@ -290,9 +291,13 @@ def test_one_workload_has_its_own_figures(prometheus: Prometheus, title: str, ex
     assert round(number(prometheus, WORKLOAD, title)) == expected
 
 
-def test_kills_that_a_job_survived_are_apart_from_those_that_ended_one(prometheus: Prometheus) -> None:
+def test_a_workload_of_which_nothing_is_known_runs_no_job(prometheus: Prometheus) -> None:
+    assert number(prometheus, WORKLOAD, "Running", "nobody/ever") == 0
+
+
+def test_kills_that_ended_no_job_are_apart_from_those_that_did(prometheus: Prometheus) -> None:
     assert round(number(prometheus, WORKLOAD, "Jobs OOMKilled")) == scenario.OOM_KILLED
-    assert round(number(prometheus, WORKLOAD, "Kills survived")) == scenario.SHOP_SURVIVED
+    assert round(number(prometheus, WORKLOAD, "Kills beyond one per job")) == scenario.SHOP_SURVIVED
 
 
 @pytest.mark.parametrize(("workload", "limit"), [(SHOP, scenario.SHOP_LIMIT), (NIGHT, 0)])
@@ -308,7 +313,7 @@ def test_a_memory_limit_is_told_beside_the_kills_that_it_made(
 
 def test_a_workload_without_an_end_of_memory_has_none(prometheus: Prometheus) -> None:
     assert number(prometheus, WORKLOAD, "Jobs OOMKilled", NIGHT.name) == 0
-    assert number(prometheus, WORKLOAD, "Kills survived", NIGHT.name) == 0
+    assert number(prometheus, WORKLOAD, "Kills beyond one per job", NIGHT.name) == 0
 
 
 def test_codes_and_reasons_are_counted(prometheus: Prometheus) -> None:
@@ -380,9 +385,23 @@ def test_an_exemplar_is_the_trace_of_a_job(prometheus: Prometheus, target: Targe
     assert {len(exemplar["labels"]["trace_id"]) for exemplar in found} == {len(trace_of(job()).trace_id)}
 
 
-def test_what_counts_ends_or_runs_over_time_has_exemplars() -> None:
-    over_time = [target for target in ALL if not target.query.get("instant")]
-    of_jobs = ("container_exits_total", "container_run_duration_seconds_bucket")
-    assert [str(target) for target in over_time if any(name in target.expression for name in of_jobs)] == [
-        str(target) for target in WITH_EXEMPLARS
+def test_a_way_to_traces_is_where_jobs_are_looked_for_and_once_on_a_panel() -> None:
+    assert [(target.board, target.panel["title"], target.query["refId"]) for target in WITH_EXEMPLARS] == [
+        (OVERVIEW, "Ends by reason", "A"),
+        (OVERVIEW, "Jobs OOMKilled", "A"),
+        (OVERVIEW, "Run durations", "A"),
+        (OVERVIEW, "Run duration by status", "A"),
+        (WORKLOAD, "Ends by reason", "A"),
+        (WORKLOAD, "OOM kills and memory limit", "B"),
+        (WORKLOAD, "Run duration", "A"),
+        (WORKLOAD, "Run durations", "A"),
     ]
+
+
+def test_a_panel_says_how_its_jobs_with_a_trace_look() -> None:
+    marks = {"timeseries": DIAMOND, "heatmap": SQUARE}
+    marked = {target.board + target.panel["title"] for target in WITH_EXEMPLARS}
+    for target in ALL:
+        said = {mark for mark in marks.values() if mark in target.panel["description"]}
+        has = target.board + target.panel["title"] in marked
+        assert said == ({marks[target.panel["type"]]} if has else set())
