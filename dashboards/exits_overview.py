@@ -19,6 +19,7 @@ from dashboards.panels import (
     levels,
     listing,
     most_first,
+    opened,
     points,
     ranking,
     rows,
@@ -52,12 +53,12 @@ def page() -> Page:
         "exit-exporter / Exits overview",
         "Why jobs in containers ended, over all workloads. A click on a workload opens it alone.",
         [frame.host(), frame.workloads(), frame.reason(WORKLOADS)],
-        [frame.to_workload(frame.JOBS), frame.to_health(), frame.docs("Codes and reasons", "reasons.md")],
+        [frame.to_workload(frame.JOBS), frame.to_health(), frame.docs("Reasons", "reasons.md")],
         frame.firing(frame.JOB_ALERTS, frame.EXPORTER_ALERTS),
         [
             Section(100, "In the chosen time", _figures()),
-            Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_status(), _failing(), _oom_killing()]),
             Section(300, "Last failures", [_last_failures()]),
+            Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_status(), _failing(), _oom_killing()]),
             Section(400, "Memory", [_oom_spikes(), _oom_ends()]),
             Section(500, "Runs", [figures.durations(501, _JOBS), _quantiles(), _running()]),
         ],
@@ -93,7 +94,8 @@ def _not_watched() -> AnyPanel:
     exporters = total(f"1 - {series('up')}")
     engines = total(f"1 - {series(catalogue.ENGINE_UP)}")
     query = f"{exporters} + ({engines} or vector(0))"
-    return figure(small(106, "Not watched", text), query, [(0, GOOD), (1, BAD)])
+    lost = figure(small(106, "Not watched", text), query, [(0, GOOD), (1, BAD)])
+    return lost.data_links([opened(frame.these_exporters())])
 
 
 def _by_status() -> AnyPanel:
@@ -174,7 +176,7 @@ def _quantiles() -> AnyPanel:
     queries = [curve(half, "{{status}} p50", exemplars=True), curve(most, "{{status}} p95")]
     colours_of_half = {f"{status} p50": colour for status, colour in colours.STATUSES.items()}
     colours_of_most = {f"{status} p95": f"dark-{colour}" for status, colour in colours.STATUSES.items()}
-    card = Card(502, "Run duration by status", text)
+    card = Card(502, "Run duration quantiles by status", text)
     return points(card, "s", queries, colours_of_half | colours_of_most)
 
 

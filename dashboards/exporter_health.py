@@ -43,7 +43,7 @@ def page() -> Page:
         ],
         frame.firing(frame.EXPORTER_ALERTS),
         [
-            Section(100, "Now", _figures()),
+            Section(100, "At a glance", _figures()),
             Section(200, "Engines", [_engines(), _events(), _connections(), _not_seen()]),
             Section(300, "Store", [_commit_latency(), _commits(), _store_errors(), _pending()]),
             Section(400, "Traces", [_spans_pending(), _spans_sent(), _traceparents()]),
@@ -69,7 +69,7 @@ def _not_scraped() -> AnyPanel:
 def _not_watched() -> AnyPanel:
     text = "Engines whose events are not being read. Their exits are counted once they are."
     query = total(f"1 - {series(catalogue.ENGINE_UP)}")
-    return figure(small(102, "Engines not watched", text), query, [(0, GOOD), (1, BAD)])
+    return figure(small(102, "Engines lost", text), query, [(0, GOOD), (1, BAD)])
 
 
 def _exits_pending() -> AnyPanel:
@@ -99,7 +99,7 @@ def _catalogue() -> AnyPanel:
 def _engines() -> AnyPanel:
     text = "When each engine was being watched (green) and when it was not (red)."
     query = curve(f"min by (instance, engine) ({series(catalogue.ENGINE_UP)})", "{{instance}} {{engine}}")
-    return states(Card(201, "Engines watched", text), query, _ENGINE_WORDS)
+    return states(Card(201, "Engines watched", text, 24, 6), query, _ENGINE_WORDS)
 
 
 def _events() -> AnyPanel:
@@ -108,7 +108,7 @@ def _events() -> AnyPanel:
         "busy engine that falls silent is one to look at."
     )
     query = total(f"rate({series(catalogue.ENGINE_EVENTS)}[{RATE}])", "event")
-    return lines(Card(202, "Events read", text), "cps", [curve(query, "{{event}}")], {"malformed": BAD})
+    return lines(Card(202, "Events read", text, 8), "cps", [curve(query, "{{event}}")], {"malformed": BAD})
 
 
 def _connections() -> AnyPanel:
@@ -120,7 +120,7 @@ def _connections() -> AnyPanel:
         curve(_events_of(catalogue.ENGINE_RECONNECTS), "reconnects"),
         curve(_events_of(catalogue.EVENT_GAPS), "gaps"),
     ]
-    return bars(Card(203, "Reconnects and gaps", text), queries, {"reconnects": WARNING, "gaps": BAD})
+    return bars(Card(203, "Reconnects and gaps", text, 8), queries, {"reconnects": WARNING, "gaps": BAD})
 
 
 def _not_seen() -> AnyPanel:
@@ -132,7 +132,7 @@ def _not_seen() -> AnyPanel:
         curve(_events_of(catalogue.EXITS_RECOVERED), "recovered"),
         curve(_events_of(catalogue.EXITS_UNOBSERVED), "unobserved"),
     ]
-    card = Card(204, "Exits found afterwards", text)
+    card = Card(204, "Exits found afterwards", text, 8)
     return bars(card, queries, {"recovered": GOOD, "unobserved": BAD})
 
 

@@ -75,6 +75,6 @@ def by_reason(number: int, jobs: tuple[str, ...]) -> AnyPanel:
 def durations(number: int, jobs: tuple[str, ...]) -> AnyPanel:
     """How long, when."""
     text = f"How long jobs ran that ended within one step of the graph. {SQUARE}"
-    card = Card(number, "Run durations", text)
+    card = Card(number, "Run durations, all jobs", text)
     buckets = gained(series(catalogue.RUN_DURATION, *jobs, part="_bucket"), RATE)
     return heat(card, total(buckets, "le"))

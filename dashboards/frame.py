@@ -68,7 +68,7 @@ def framed(page: Page) -> model.Dashboard:
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .variables([datasource(), job(), instance(), *page.variables])
         .annotations([page.alerts])
-        .links([*page.links, docs()])
+        .links([*page.links])
     )
     for section in page.sections:
         board.with_row(build.Row(section.title).id(section.number))
@@ -135,8 +135,13 @@ def this_workload(name: str) -> Link:
     return Link("This workload", f"/d/{WORKLOAD}?{JOBS}&${{__url_time_range}}&{chosen}")
 
 
-def docs(title: str = "Docs", page: str = "metrics.md") -> build.DashboardLink:
-    """To the documentation."""
+def these_exporters() -> Link:
+    """From a value to the health of the exporters that it is of."""
+    return Link("Exporter health", f"/d/{HEALTH}?{EXPORTERS}&${{__url_time_range}}")
+
+
+def docs(title: str, page: str) -> build.DashboardLink:
+    """To a page of the documentation."""
     link = build.DashboardLink(title).type(model.DashboardLinkType.LINK).icon("doc")
     return link.url(f"{DOCS}/{page}").target_blank(target_blank=True)
 

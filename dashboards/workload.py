@@ -54,11 +54,11 @@ def page() -> Page:
         "exit-exporter / Workload",
         "The jobs of one workload: attempts, codes, reasons, memory, durations.",
         [frame.host(), frame.one_workload(), frame.reason(WORKLOAD)],
-        [frame.to_overview(frame.JOBS), frame.to_health(), frame.docs("Codes and reasons", "reasons.md")],
+        [frame.to_overview(frame.JOBS), frame.to_health(), frame.docs("Reasons", "reasons.md")],
         # Those of hosts have no workload.
         frame.firing(frame.JOB_ALERTS, matchers=('workload=""', WORKLOAD)),
         [
-            Section(100, "$workload in the chosen time", _figures()),
+            Section(100, "In the chosen time: $workload", _figures()),
             Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_code(), _codes()]),
             Section(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_beyond()]),
             Section(400, "Runs", [_quantiles(), figures.durations(402, _JOBS), _running(), _ages()]),
@@ -162,7 +162,7 @@ def _quantiles() -> AnyPanel:
     # Of one histogram Grafana asks for the exemplars once.
     queries = [curve(half, "p50", exemplars=True), curve(most, "p90"), curve(nearly_all, "p99")]
     shades = {"p50": f"light-{NEUTRAL}", "p90": NEUTRAL, "p99": f"dark-{NEUTRAL}"}
-    return points(Card(401, "Run duration", text), "s", queries, shades)
+    return points(Card(401, "Run duration quantiles", text), "s", queries, shades)
 
 
 def _running() -> AnyPanel:

@@ -326,7 +326,7 @@ def test_codes_and_reasons_are_counted(prometheus: Prometheus) -> None:
 
 
 def test_the_first_run_of_a_workload_has_a_duration(prometheus: Prometheus) -> None:
-    found = shown(prometheus, WORKLOAD, "Run durations", NIGHT.name)
+    found = shown(prometheus, WORKLOAD, "Run durations, all jobs", NIGHT.name)
     assert most(found, "le")["60.0"] == pytest.approx(1, abs=0.3)
     assert most(found, "le")["15.0"] == 0
 
@@ -389,12 +389,12 @@ def test_a_way_to_traces_is_where_jobs_are_looked_for_and_once_on_a_panel() -> N
     assert [(target.board, target.panel["title"], target.query["refId"]) for target in WITH_EXEMPLARS] == [
         (OVERVIEW, "Ends by reason", "A"),
         (OVERVIEW, "Jobs OOMKilled", "A"),
-        (OVERVIEW, "Run durations", "A"),
-        (OVERVIEW, "Run duration by status", "A"),
+        (OVERVIEW, "Run durations, all jobs", "A"),
+        (OVERVIEW, "Run duration quantiles by status", "A"),
         (WORKLOAD, "Ends by reason", "A"),
         (WORKLOAD, "OOM kills and memory limit", "B"),
-        (WORKLOAD, "Run duration", "A"),
-        (WORKLOAD, "Run durations", "A"),
+        (WORKLOAD, "Run duration quantiles", "A"),
+        (WORKLOAD, "Run durations, all jobs", "A"),
     ]
 
 
