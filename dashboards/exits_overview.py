@@ -35,6 +35,7 @@ from dashboards.queries import (
     gained,
     happened,
     last_gained,
+    of_exporters,
     quantile,
     series,
     total,
@@ -91,7 +92,7 @@ def _not_watched() -> AnyPanel:
         "Exporters that Prometheus cannot scrape, and engines that an exporter cannot watch. "
         "Exporter health says which."
     )
-    exporters = total(f"1 - {series('up')}")
+    exporters = total(f"1 - {of_exporters('up', RANGE)}")
     engines = total(f"1 - {series(catalogue.ENGINE_UP)}")
     query = f"{exporters} + ({engines} or vector(0))"
     lost = figure(small(106, "Not watched", text), query, [(0, GOOD), (1, BAD)])

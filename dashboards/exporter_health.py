@@ -21,7 +21,17 @@ from dashboards.panels import (
     states,
     word,
 )
-from dashboards.queries import RATE, counted, gained, happened, quantile, series, total
+from dashboards.queries import (
+    RANGE,
+    RATE,
+    counted,
+    gained,
+    happened,
+    of_exporters,
+    quantile,
+    series,
+    total,
+)
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Metric
 
@@ -62,7 +72,7 @@ def _events_of(metric: Metric, *labels: str) -> str:
 
 def _not_scraped() -> AnyPanel:
     text = "Exporters that Prometheus could not scrape."
-    query = total(f"1 - {series('up')}")
+    query = total(f"1 - {of_exporters('up', RANGE)}")
     return figure(small(101, "Exporters down", text), query, [(0, GOOD), (1, BAD)])
 
 
@@ -218,7 +228,7 @@ def _reloads() -> AnyPanel:
 
 def _scrapes() -> AnyPanel:
     text = "How long Prometheus took to scrape each exporter."
-    query = curve(series("scrape_duration_seconds"), "{{instance}}")
+    query = curve(of_exporters("scrape_duration_seconds", RATE), "{{instance}}")
     return lines(Card(503, "Scrape duration", text, 8), "s", [query])
 
 

@@ -15,9 +15,11 @@ from dashboards.panels import DATASOURCE, AnyPanel, Link
 from dashboards.queries import HOSTS, RATE, series
 from exporter.telemetry import catalogue
 
-OVERVIEW, WORKLOAD, HEALTH = "exit-exporter-overview", "exit-exporter-workload", "exit-exporter-health"
 _THRESHOLDS = load()
-DOCS = _THRESHOLDS.links.docs
+_LINKS = _THRESHOLDS.links
+# Alerts link there, so that it is said once where they look.
+OVERVIEW, WORKLOAD, HEALTH = _LINKS.overview_dashboard, _LINKS.workload_dashboard, _LINKS.exporter_dashboard
+DOCS = _LINKS.docs
 _ALERTS = {alert.name for alert in all_alerts(_THRESHOLDS)}
 EXPORTER_ALERTS = frozenset(name for name in _ALERTS if name.startswith("ExitExporter"))
 """The names of this exporter's alerts about itself."""

@@ -29,6 +29,14 @@ def series(metric: Metric | str, *matchers: str, part: str = "") -> str:
     return f"{name}{part}{{{', '.join((*TARGETS, *matchers))}}}"
 
 
+def of_exporters(name: str, window: str) -> str:
+    """What Prometheus itself says of targets: of those alone whose jobs have had an exporter in a window.
+
+    It says so of all that it scrapes, and whoever has chosen all jobs has chosen those too.
+    """
+    return f"({series(name)} and on (job) last_over_time({series(catalogue.BUILD_INFO)}[{window}]))"
+
+
 def gained(selector: str, window: str = RANGE) -> str:
     """What counters have gained in a window, the first value of those that began in it included.
 

@@ -66,7 +66,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 rule_files=[RULES],
                 alertmanager=alertmanager.address,
             )
-            watching.remember(watched_past(JOB, address, PAST_SECONDS))
+            watching.remember(watched_past(JOB, address, engine.url, PAST_SECONDS))
             with watching as prometheus:
                 yield House(client, prometheus, alertmanager, webhook)
 

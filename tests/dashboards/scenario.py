@@ -189,13 +189,20 @@ _OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.WORKLOADS_FOLDED, catalogue.R
 def past() -> str:
     """Give what Prometheus has scraped, as OpenMetrics with the times and the labels of the targets."""
     lines = [line for exporter in exporters() for line in scrapes(exporter)]
-    return "\n".join([*lines, *_alerts(), "# EOF", ""])
+    return "\n".join([*lines, *_strangers(), *_alerts(), "# EOF", ""])
+
+
+def _strangers() -> Iterator[str]:
+    """Targets of another job, which are no exporters and do not answer."""
+    for second in range(START, END + 1, SCRAPE_SECONDS):
+        for name, value in (("up", 0), ("scrape_duration_seconds", 10), ("scrape_samples_scraped", 0)):
+            yield f'{name}{{job="node",instance="n:9100"}} {value} {second}'
 
 
 def _alerts() -> Iterator[str]:
     """Each for a minute, and so that a graph of long steps has no point in it."""
     for alert, severity, label in (
-        ("JobOOMKilledSpike", "warning", f'workload="{SHOP.name}"'),
+        ("JobOOMKilledSpike", "critical", f'workload="{SHOP.name}"'),
         ("JobOOMKilled", "info", f'workload="{SHOP.name}"'),
         ("JobCannotStart", "warning", f'workload="{IMPORT.name}"'),
         ("HostLost", "warning", 'host="node-2"'),

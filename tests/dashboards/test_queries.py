@@ -342,6 +342,12 @@ def test_the_health_of_exporters_is_told(prometheus: Prometheus) -> None:
     assert lowest == {"a:10137": 1, "b:10137": 0, "c:10137": 1}
 
 
+def test_targets_that_are_no_exporters_are_none_of_ours(prometheus: Prometheus) -> None:
+    assert number(prometheus, HEALTH, "Exporters down") == 0
+    scraped = shown(prometheus, HEALTH, "Scrape duration")
+    assert {series["metric"]["instance"] for series in scraped} == {"a:10137", "b:10137", "c:10137"}
+
+
 @pytest.mark.parametrize(
     ("title", "curve"),
     [

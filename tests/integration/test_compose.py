@@ -38,6 +38,7 @@ FILE = SOURCE / "compose.yaml"
 PROJECT = "trial"
 SERVICES = ("docker-proxy", "exporter", "collector", "prometheus", "alertmanager")
 TARGET = {"job": "exit-exporter", "instance": "exporter:10137"}
+ENGINE = "tcp://docker-proxy:2375"
 WORKLOAD = "night/train"
 SECONDS = 120
 PAST_SECONDS = 1800
@@ -148,7 +149,7 @@ def programs() -> dict[str, Packed]:
 
 def remember(prometheus: Container, directory: Path) -> None:
     """Give Prometheus the samples of an exporter that has run for a while without any job."""
-    text = watched_past(TARGET["job"], TARGET["instance"], PAST_SECONDS)
+    text = watched_past(TARGET["job"], TARGET["instance"], ENGINE, PAST_SECONDS)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.add(made_past(text, directory), ".")
@@ -198,7 +199,7 @@ def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) 
     assert prometheus["url"] == "http://prometheus:9090"
     assert prometheus["jsonData"]["timeInterval"] == scraping["scrape_interval"]
     assert traces["url"] == "http://collector:16686"
-    assert settings["services"]["collector"]["image"].startswith("jaegertracing/jaeger:2.")
+    assert settings["services"]["collector"]["image"] == "jaegertracing/jaeger:2.20.0"
     (link,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
     (port,) = settings["services"]["collector"]["ports"]
     address, on_this_host, inside = port.split(":")
@@ -209,7 +210,9 @@ def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) 
         "options"
     ]
     assert f"./dashboards:{folder['path']}:ro" in grafana["volumes"]
-    assert "./dashboards/provisioning:/etc/grafana/provisioning:ro" in grafana["volumes"]
+    # Not the folder around them, which would hide what Grafana has there for alerting and plugins.
+    for part in ("dashboards", "datasources"):
+        assert f"./dashboards/provisioning/{part}:/etc/grafana/provisioning/{part}:ro" in grafana["volumes"]
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert home.parent == Path(folder["path"])
     assert (SOURCE / "dashboards" / home.name).is_file()
@@ -225,7 +228,7 @@ def test_the_exporter_watches_the_engine_through_the_proxy(trial: Trial) -> None
         found = trial.get("prometheus", "/api/v1/query", query="exit_exporter_engine_up")["data"]["result"]
         return [(each["metric"]["engine"], each["value"][1]) for each in found]
 
-    assert wait_until(lambda: watched() == [("tcp://docker-proxy:2375", "1")], SECONDS), watched()
+    assert wait_until(lambda: watched() == [(ENGINE, "1")], SECONDS), watched()
 
 
 @pytest.mark.usefixtures("killed")

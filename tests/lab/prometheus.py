@@ -106,7 +106,7 @@ class PrometheusProcess(Server):
         return settings
 
 
-def watched_past(job: str, instance: str, seconds: int) -> str:
+def watched_past(job: str, instance: str, engine: str, seconds: int) -> str:
     """Give the samples, until now, of an exporter that has watched an engine on which nothing ran.
 
     They are what the alert rules ask of an exporter before they believe that what it counts is news.
@@ -114,8 +114,8 @@ def watched_past(job: str, instance: str, seconds: int) -> str:
     now, target = int(time.time()), f'job="{job}",instance="{instance}"'
     families = {
         ("exit_exporter_build_info", "gauge", ""): (f'{target},version="0",python_version="3"', 1),
-        ("exit_exporter_engine_up", "gauge", ""): (f'{target},engine="unix:///before"', 1),
-        ("exit_exporter_event_gaps", "counter", "_total"): (f'{target},engine="unix:///before"', 0),
+        ("exit_exporter_engine_up", "gauge", ""): (f'{target},engine="{engine}"', 1),
+        ("exit_exporter_event_gaps", "counter", "_total"): (f'{target},engine="{engine}"', 0),
     }
     lines = []
     for (name, kind, ending), (labels, value) in families.items():
