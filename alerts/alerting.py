@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from alerts.recordings import Names
+from alerts.names import Names
 from alerts.thresholds import Links, Thresholds
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Metric

@@ -33,6 +33,7 @@ GROUPS: dict[str, tuple[tuple[Recordings, ...], tuple[Alerts, ...]]] = {
             recordings.workload_level,
             recordings.host_level,
             recordings.oom_spikes,
+            recordings.oom_spikes_of_hosts,
         ),
         (alerting.of_memory, alerting.of_failures),
     ),

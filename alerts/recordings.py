@@ -1,16 +1,17 @@
-"""The recording rules, named ``level:metric:operation``: the level says whose labels are left."""
+"""The recording rules: what has happened lately, step by step from exporters to hosts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from alerts.names import Names
 from alerts.shape import increase, once, selector, total
 from alerts.thresholds import Thresholds, seconds
 from exporter.model import Status
 from exporter.telemetry import catalogue
-from exporter.telemetry.catalogue import Metric
 
+_OF_WORKLOAD = ("host", "workload")
 # For so long a recording remembers its own value, should nobody evaluate it.
 _REMEMBERED = "1d"
 LOST = "HostLost"
@@ -37,49 +38,6 @@ class Recording:
     expression: str
     why: str
     labels: dict[str, str] = field(default_factory=dict)
-
-
-class Names:
-    """The names of the recordings, which tell of the windows."""
-
-    def __init__(self, thresholds: Thresholds) -> None:
-        window, long = thresholds.increases.window, f"increase{thresholds.increases.long_window}"
-        lately, average, usual = f"increase{window}", f"average{window}", f"usual{window}"
-        self._lately = lately
-        self.watching = f"instance:{catalogue.ENGINE_UP.name}:timestamp"
-        self.exits = f"instance:container_exits:{lately}"
-        self.exits_long = f"instance:container_exits:{long}"
-        self.lost = f"instance:container_exits_lost:{lately}"
-        self.kills = f"instance:container_oom_kills:{lately}"
-        self.oomkilled = f"workload:container_exits_oomkilled:{lately}"
-        self.oomkilled_average = f"workload:container_exits_oomkilled:{average}"
-        self.oomkilled_usual = f"workload:container_exits_oomkilled:{usual}"
-        self.oomkilled_spike = f"workload:container_exits_oomkilled:spike{window}"
-        self.failed = f"workload:container_exits_failed:{lately}"
-        self.failed_long = f"workload:container_exits_failed:{long}"
-        self.done = f"workload:container_exits_done:{lately}"
-        self.not_started = f"workload:container_exits_not_started:{lately}"
-        self.workload_kills = f"workload:container_oom_kills:{lately}"
-        self.finished_long = f"workload:container_exits_finished:{long}"
-        self.failed_ratio = f"workload:container_exits_failed:ratio{thresholds.increases.long_window}"
-        self.host_exits = f"host:container_exits:{lately}"
-        self.host_oomkilled = f"host:container_exits_oomkilled:{lately}"
-        self.others = f"host:container_exits_oomkilled_others:{lately}"
-        self.others_average = f"host:container_exits_oomkilled_others:{average}"
-        self.others_usual = f"host:container_exits_oomkilled_others:{usual}"
-        self.host_spike = f"host:container_exits_oomkilled:spike{window}"
-        self.host_lost = f"host:container_exits_lost:{lately}"
-        self.deadline = "workload:container_success_deadline:seconds"
-        self.success = "workload:container_success:timestamp"
-        self.known = f"instance:{catalogue.BUILD_INFO.name}:known"
-
-    def span(self, window: str) -> str:
-        """For how long what an exporter has gained in a window has come together, in seconds."""
-        return f"instance:{catalogue.ENGINE_UP.name}:span{window}"
-
-    def of_itself(self, metric: Metric) -> str:
-        """What a counter of the exporter's own has gained lately."""
-        return f"instance:{metric.name.removesuffix('_total')}:{self._lately}"
 
 
 def of_watching(thresholds: Thresholds) -> Iterator[Recording]:
@@ -143,66 +101,50 @@ def of_itself(thresholds: Thresholds) -> Iterator[Recording]:
 def workload_level(thresholds: Thresholds) -> Iterator[Recording]:
     """What has happened to workloads, said once however many exporters watch their engine."""
     names, long = Names(thresholds), thresholds.increases.long_window
-    failed = f'status="{Status.FAILED}"'
-    yield Recording(
-        names.failed,
-        _once(thresholds, f'{names.exits}{{{failed}, reason!="{LOST}"}}', ["status", "reason"]),
-        "Jobs that failed of their own.",
-    )
-    yield Recording(
-        names.done,
-        _once(thresholds, f'{names.exits}{{status="{Status.DONE}"}}', ["status", "reason"]),
-        "Jobs that were done.",
-    )
+    failed, done = f'status="{Status.FAILED}"', f'status="{Status.DONE}"'
+    of_their_own = total(f'{names.exits}{{{failed}, reason!="{LOST}"}}', ["status", "reason"])
+    yield Recording(names.failed, _once(thresholds, of_their_own), "Jobs that failed of their own.")
+    were_done = total(f"{names.exits}{{{done}}}", ["status", "reason"])
+    yield Recording(names.done, _once(thresholds, were_done), "Jobs that were done.")
     reasons = "|".join(thresholds.not_started.reasons)
+    not_started = total(f'{names.exits}{{{failed}, reason=~"{reasons}"}}', ["status"])
     yield Recording(
         names.not_started,
-        _once(thresholds, f'{names.exits}{{{failed}, reason=~"{reasons}"}}', ["status"], ["reason"]),
+        _once(thresholds, not_started, (*_OF_WORKLOAD, "reason")),
         "Jobs that could not start, by reason.",
     )
-    yield Recording(names.workload_kills, _once(thresholds, names.kills, []), "Processes killed for memory.")
-    yield Recording(
-        names.finished_long,
-        _once(thresholds, names.exits_long, ["status"], window=long),
-        "Jobs that were done or failed within the long window.",
-    )
-    yield Recording(
-        names.failed_long,
-        _once(thresholds, f"{names.exits_long}{{{failed}}}", ["status"], window=long),
-        "Those of them that failed.",
-    )
-    yield Recording(
-        names.failed_ratio, f"{names.failed_long} / ({names.finished_long} > 0)", "The share that failed."
-    )
+    yield Recording(names.workload_kills, _once(thresholds, names.kills), "Processes killed for memory.")
+    for name, ends, why in (
+        (names.finished_long, names.exits_long, "Jobs that were done or failed within the long window."),
+        (names.failed_long, f"{names.exits_long}{{{failed}}}", "Those of them that failed."),
+    ):
+        yield Recording(name, _once(thresholds, total(ends, ["status"]), window=long), why)
+    ratio = f"{names.failed_long} / ({names.finished_long} > 0)"
+    yield Recording(names.failed_ratio, ratio, "The share that failed.")
 
 
 def host_level(thresholds: Thresholds) -> Iterator[Recording]:
     """What has happened to hosts as a whole."""
     names = Names(thresholds)
+    exits = total(names.exits, ["workload", "status", "reason"])
     yield Recording(
         names.host_exits,
-        _once_of_host(thresholds, names.exits, ["workload", "status", "reason"]),
+        _once(thresholds, exits, ["host"]),
         "Jobs that were done or failed on a host. Its samples also say since when the host is watched.",
     )
-    yield Recording(
-        names.host_lost,
-        _once_of_host(thresholds, names.lost, []),
-        "Jobs that went down with their host.",
-    )
+    lost = _once(thresholds, names.lost, ["host"])
+    yield Recording(names.host_lost, lost, "Jobs that went down with their host.")
 
 
 def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
-    """Which OOM kills are far more than usual, of a workload and of a host."""
+    """Which workloads have far more OOM kills than usual."""
     names, times, spike = Names(thresholds), thresholds.increases, thresholds.oom_spike
-    killed = f'{names.exits}{{status="{Status.FAILED}", reason="{OOM}"}}'
-    yield Recording(
-        names.oomkilled, _once(thresholds, killed, ["status", "reason"]), "Jobs that were OOM-killed."
-    )
+    killed = total(f'{names.exits}{{status="{Status.FAILED}", reason="{OOM}"}}', ["status", "reason"])
+    yield Recording(names.oomkilled, _once(thresholds, killed), "Jobs that were OOM-killed.")
     windows = f"({names.span(times.window)} / {seconds(times.window)})"
-    by_window = f"{total(killed, ['status', 'reason'])}\n/ ignoring (host, workload) group_left ()\n{windows}"
     yield Recording(
         names.oomkilled_average,
-        _once(thresholds, by_window, []),
+        _once(thresholds, f"{killed}\n/ ignoring (host, workload) group_left ()\n{windows}"),
         "The same for each window that it has come together in. What was missed for hours comes all at"
         " once, and is to be held against what is usual in hours.",
     )
@@ -218,6 +160,11 @@ def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
         f"unless\n{names.oomkilled_average} <= {spike.multiple} * {names.oomkilled_usual}",
         "The workloads with a spike: many, and far more than usual. `unless`, as there may be no usual.",
     )
+
+
+def oom_spikes_of_hosts(thresholds: Thresholds) -> Iterator[Recording]:
+    """Which hosts have far more OOM kills than usual, and not of one workload alone."""
+    names, spike = Names(thresholds), thresholds.oom_spike
     yield Recording(
         names.host_oomkilled, total(names.oomkilled, ["workload"]), "Jobs of a host that were OOM-killed."
     )
@@ -227,9 +174,8 @@ def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
     ):
         most = f"max without (workload) ({of_all})"
         yield Recording(others, f"{total(of_all, ['workload'])} - {most}", why)
-    yield Recording(
-        names.others_usual, _usual(thresholds, names.others), "How many of these there are on average."
-    )
+    usual = _usual(thresholds, names.others)
+    yield Recording(names.others_usual, usual, "How many of these there are on average.")
     yield Recording(
         names.host_spike,
         f"{names.host_oomkilled} >= {spike.host_floor}\nand\n{names.others} >= {spike.host_others}\n"
@@ -264,28 +210,12 @@ def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
     )
 
 
-def _once(
-    thresholds: Thresholds,
-    series: str,
-    summed: Sequence[str],
-    kept: Sequence[str] = (),
-    window: str = "",
-) -> str:
-    return _said_once(thresholds, series, summed, ["host", "workload", *kept], window)
-
-
-def _once_of_host(thresholds: Thresholds, series: str, summed: Sequence[str]) -> str:
-    return _said_once(thresholds, series, summed, ["host"])
-
-
-def _said_once(
-    thresholds: Thresholds, series: str, summed: Sequence[str], labels: Sequence[str], window: str = ""
-) -> str:
-    inner = total(series, summed) if summed else series
+def _once(thresholds: Thresholds, series: str, labels: Sequence[str] = _OF_WORKLOAD, window: str = "") -> str:
+    """Series with these labels beside those of their target, of which several exporters may tell."""
     window = window or thresholds.increases.window
     at_most = seconds(window) + seconds(thresholds.increases.steady)
     steady = f"{Names(thresholds).span(window)} <= {at_most}"
-    return once(inner, labels, steady, thresholds.labels.replica)
+    return once(series, labels, steady, thresholds.labels.replica)
 
 
 def _usual(thresholds: Thresholds, of: str, matching: str = "") -> str:

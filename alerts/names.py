@@ -1,0 +1,50 @@
+"""What the recordings are called: ``level:metric:operation``. The level says whose labels are left."""
+
+from __future__ import annotations
+
+from alerts.thresholds import Thresholds
+from exporter.telemetry import catalogue
+from exporter.telemetry.catalogue import Metric
+
+
+class Names:
+    """The names of the recordings, which tell of the windows."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        window, long = thresholds.increases.window, f"increase{thresholds.increases.long_window}"
+        lately, average, usual = f"increase{window}", f"average{window}", f"usual{window}"
+        self._lately = lately
+        self.watching = f"instance:{catalogue.ENGINE_UP.name}:timestamp"
+        self.exits = f"instance:container_exits:{lately}"
+        self.exits_long = f"instance:container_exits:{long}"
+        self.lost = f"instance:container_exits_lost:{lately}"
+        self.kills = f"instance:container_oom_kills:{lately}"
+        self.oomkilled = f"workload:container_exits_oomkilled:{lately}"
+        self.oomkilled_average = f"workload:container_exits_oomkilled:{average}"
+        self.oomkilled_usual = f"workload:container_exits_oomkilled:{usual}"
+        self.oomkilled_spike = f"workload:container_exits_oomkilled:spike{window}"
+        self.failed = f"workload:container_exits_failed:{lately}"
+        self.failed_long = f"workload:container_exits_failed:{long}"
+        self.done = f"workload:container_exits_done:{lately}"
+        self.not_started = f"workload:container_exits_not_started:{lately}"
+        self.workload_kills = f"workload:container_oom_kills:{lately}"
+        self.finished_long = f"workload:container_exits_finished:{long}"
+        self.failed_ratio = f"workload:container_exits_failed:ratio{thresholds.increases.long_window}"
+        self.host_exits = f"host:container_exits:{lately}"
+        self.host_oomkilled = f"host:container_exits_oomkilled:{lately}"
+        self.others = f"host:container_exits_oomkilled_others:{lately}"
+        self.others_average = f"host:container_exits_oomkilled_others:{average}"
+        self.others_usual = f"host:container_exits_oomkilled_others:{usual}"
+        self.host_spike = f"host:container_exits_oomkilled:spike{window}"
+        self.host_lost = f"host:container_exits_lost:{lately}"
+        self.deadline = "workload:container_success_deadline:seconds"
+        self.success = "workload:container_success:timestamp"
+        self.known = f"instance:{catalogue.BUILD_INFO.name}:known"
+
+    def span(self, window: str) -> str:
+        """For how long what an exporter has gained in a window has come together, in seconds."""
+        return f"instance:{catalogue.ENGINE_UP.name}:span{window}"
+
+    def of_itself(self, metric: Metric) -> str:
+        """What a counter of the exporter's own has gained lately."""
+        return f"instance:{metric.name.removesuffix('_total')}:{self._lately}"
