@@ -1,4 +1,4 @@
-"""``python -m bench``: speed, memory, scrapes, delay and spans of one run, side by side."""
+"""``python -m bench``: speed, memory, scrapes, delay, spans and rules of one run, side by side."""
 
 import argparse
 import signal
@@ -32,7 +32,13 @@ def main(words: list[str]) -> int:
     return 0
 
 
-MEASURES = {"speed": Plan.throughput, "memory": Plan.weight, "delay": Plan.delay, "spans": Plan.spans}
+MEASURES = {
+    "speed": Plan.throughput,
+    "memory": Plan.weight,
+    "delay": Plan.delay,
+    "spans": Plan.spans,
+    "rules": Plan.rules,
+}
 
 
 def _measure(plan: Plan, only: str | None) -> None:

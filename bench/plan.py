@@ -11,6 +11,7 @@ from bench.letters import post
 from bench.limit import limit
 from bench.mix import MIX, PROMPT
 from bench.report import Round, delay_rows, memory_rows, scrape_rows, throughput_rows
+from bench.rules import cost_rows, costs
 from bench.spans import postings, sendings
 from bench.spans_report import posting_rows, sending_rows
 from bench.table import Section
@@ -26,7 +27,7 @@ ALONE_NS = 10 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured: rounds, containers on a tape, workloads, repetitions, spans."""
+    """How much is measured: rounds, containers on a tape, workloads, repetitions, spans, series."""
 
     rounds: int
     flooding: int
@@ -36,10 +37,11 @@ class Size:
     single_exits: int
     real_exits: int
     spans: int
+    series: int
 
 
-FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50, 20_000)
-QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5, 1000)
+FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50, 20_000, 2000)
+QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5, 1000, 100)
 
 
 class Plan:
@@ -104,6 +106,13 @@ class Plan:
             yield Section(
                 f"Speed with traces: the whole way, {WAYS[0].name}, {tape.exits:,} exits", tuple(rows)
             )
+
+    def rules(self) -> Iterator[Section]:
+        """What alerting costs a Prometheus."""
+        series, rounds = self._size.series, self._size.rounds
+        rows = cost_rows(series, costs(series, rounds, self._new()))
+        title = f"Rules: one evaluation over {series:,} series, scraped every 15 s, {rounds} rounds"
+        yield Section(title, tuple(rows))
 
     def _traced(self, endpoint: Endpoint) -> Filled:
         return self._filled(USUAL_WORKLOADS, Install(with_ssh=False, endpoint=endpoint))
