@@ -45,8 +45,9 @@ def of_watching(thresholds: Thresholds) -> Iterator[Recording]:
     names, times = Names(thresholds), thresholds.increases
     yield Recording(
         names.watching,
-        f"(min without ({', '.join(catalogue.ENGINE_UP.labels)}) ({catalogue.ENGINE_UP.name}) == 1) * time()",
-        "When an exporter was last seen to watch all of its engines.",
+        f"(max without ({', '.join(catalogue.ENGINE_UP.labels)}) ({catalogue.ENGINE_UP.name}) == 1) * time()",
+        "When an exporter was last seen to watch an engine. Not all of them: one that is down for good"
+        " would leave the others without this.",
     )
     for window in (times.window, times.long_window):
         yield Recording(
@@ -142,9 +143,10 @@ def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
     killed = total(f'{names.exits}{{status="{Status.FAILED}", reason="{OOM}"}}', ["status", "reason"])
     yield Recording(names.oomkilled, _once(thresholds, killed), "Jobs that were OOM-killed.")
     windows = f"({names.span(times.window)} / {seconds(times.window)})"
+    by_window = f"{killed}\n/ ignoring (host, workload) group_left ()\n{windows}"
     yield Recording(
         names.oomkilled_average,
-        _once(thresholds, f"{killed}\n/ ignoring (host, workload) group_left ()\n{windows}"),
+        f"{_once(thresholds, by_window)}\nor\n{names.oomkilled}",
         "The same for each window that it has come together in. What was missed for hours comes all at"
         " once, and is to be held against what is usual in hours.",
     )
