@@ -13,9 +13,9 @@ import yaml
 
 from alerts import make
 from tests.alerts import trouble
-from tests.alerts.expressions import selected
 from tests.dashboards.scenario import END, MINUTE, START
 from tests.lab.prometheus import PrometheusProcess, judge_past, made_past
+from tests.lab.promql import parse, selected
 
 RULES: list[dict[str, Any]] = [
     rule
@@ -48,7 +48,7 @@ def in_turn(rules: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def _builds_on(rule: dict[str, Any]) -> set[str]:
     # Some remember their own value.
-    return {part.name for part in selected(rule["expr"])} - {rule["record"]}
+    return {part.name for part in selected(parse(rule["expr"]))} - {rule["record"]}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])

@@ -17,8 +17,8 @@ from alerts.thresholds import FILE, Thresholds, load
 from exporter import reasons
 from exporter.model import Status
 from exporter.telemetry.catalogue import BY_NAME, CATALOGUE, Kind
-from tests.alerts.expressions import Matcher, Selected, grouping_labels, selected
 from tests.lab.install import program
+from tests.lab.promql import TARGET_LABELS, Matcher, Selected, grouping_labels, parse, selected
 
 ALERTS = make.HERE
 RUNBOOKS = ALERTS / "runbooks"
@@ -33,7 +33,6 @@ NAMES = [rule["alert"] for rule in ALERTING]
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 # Whoever wants a workload watched writes it; with none in the thresholds, no rule does.
 OPTED_IN = "workload:container_success_deadline:seconds"
-TARGET_LABELS = {"job", "instance"}
 SECTIONS = ["What it means", "What to look at first", "How to mend it", "How to silence it"]
 
 
@@ -259,7 +258,12 @@ def test_runbooks_name_only_settings_that_exist() -> None:
 # --- what expressions name
 
 
-READ = [(rule.get("alert") or rule["record"], part) for rule in RULES for part in selected(rule["expr"])]
+def read_by(rule: dict[str, Any]) -> list[Selected]:
+    """What the expression of a rule reads."""
+    return selected(parse(rule["expr"]))
+
+
+READ = [(rule.get("alert") or rule["record"], part) for rule in RULES for part in read_by(rule)]
 IDS = [f"{name}-{part.name}" for name, part in READ]
 
 
@@ -297,7 +301,7 @@ def _of_reason(part: Selected, reason: str) -> bool:
 @pytest.mark.parametrize("rule", RULES, ids=[rule.get("alert") or rule["record"] for rule in RULES])
 def test_every_label_exists_that_is_grouped_by(rule: dict[str, Any]) -> None:
     labels = {label for metric in CATALOGUE for label in metric.labels}
-    assert grouping_labels(rule["expr"]) <= labels | TARGET_LABELS
+    assert grouping_labels(parse(rule["expr"])) <= labels | TARGET_LABELS
 
 
 def test_a_recording_is_named_by_level_metric_and_operation_and_made_before_it_is_read() -> None:
@@ -305,7 +309,7 @@ def test_a_recording_is_named_by_level_metric_and_operation_and_made_before_it_i
     for group in GROUPS:
         for rule in group["rules"]:
             own = rule.get("record")
-            read = {part.name for part in selected(rule["expr"]) if ":" in part.name}
+            read = {part.name for part in read_by(rule) if ":" in part.name}
             assert read <= {*made, own}, rule
             if own:
                 assert re.fullmatch(r"(instance|workload|host):[a-z_]+:[a-z0-9]+", own)
@@ -315,17 +319,5 @@ def test_a_recording_is_named_by_level_metric_and_operation_and_made_before_it_i
 def test_a_group_reads_no_recording_of_another_whose_moment_is_another() -> None:
     for group in GROUPS:
         own = {rule["record"] for rule in group["rules"] if "record" in rule}
-        read = {part.name for rule in group["rules"] for part in selected(rule["expr"]) if ":" in part.name}
+        read = {part.name for rule in group["rules"] for part in read_by(rule) if ":" in part.name}
         assert read - own <= {OPTED_IN}
-
-
-def test_the_reader_of_expressions_reads_what_there_is() -> None:
-    expression = 'sum without (a) (last_over_time(x{l=~"m|n"}[5m] offset 1h) and on (b, c) y) > 2 * z:w:v'
-    assert selected(expression) == [
-        Selected("x", (Matcher("l", "=~", "m|n"),), "last_over_time"),
-        Selected("y", (), ""),
-        Selected("z:w:v", (), ""),
-    ]
-    assert grouping_labels(expression) == {"a", "b", "c"}
-    with pytest.raises(ValueError, match="rate is no function"):
-        selected("rate(x[5m])")

@@ -7,17 +7,19 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
+from promql_parser import Expr
+
 from tests.dashboards.boards import Board, Panel, panels, variables
-from tests.dashboards.promql import (
-    OWN_LABELS,
-    PROMETHEUS_OWN,
-    bare_metrics,
+from tests.lab.promql import (
+    TARGET_LABELS,
+    Matcher,
+    divides_by,
     grouping_labels,
-    rated_gauges,
-    selectors,
+    parse,
+    selected,
     subqueries,
-    unrated_counters,
     windows,
+    without_first_values,
     without_subqueries,
 )
 
@@ -30,7 +32,10 @@ PALETTE = {f"{shade}{hue}" for hue in HUES for shade in ("", "super-light-", "li
 """Grafana's own."""
 UNITS = {"short", "s", "bytes", "percentunit", "cps", "ops"}
 """Of those that Grafana's dashboard-linter knows, those that are needed."""
-TARGETS = {"job": ("=~", "$job"), "instance": ("=~", "$instance")}
+TARGETS = {Matcher("job", "=~", "$job"), Matcher("instance", "=~", "$instance")}
+PROMETHEUS_OWN = {"up", "scrape_duration_seconds", "scrape_samples_scraped"}
+"""What Prometheus itself says of a target."""
+RATES = {"rate", "increase"}
 
 Found = Iterator[str]
 Rule = Callable[[Board], Found]
@@ -119,23 +124,23 @@ def panels_have_targets(board: Board) -> Found:
 def queries_are_of_the_chosen_targets(board: Board) -> Found:
     """Matchers for job and instance at every metric."""
     for panel, query in _queries(board):
-        for selector in selectors(query):
-            if {label: selector.matchers.get(label) for label in TARGETS} != TARGETS:
-                yield f"{panel['title']}: {selector.name} is of any target"
-        for name in bare_metrics(query):
-            yield f"{panel['title']}: {name} has no matchers"
+        for each in selected(query):
+            if not each.matchers:
+                yield f"{panel['title']}: {each.name} has no matchers"
+            elif {matcher for matcher in each.matchers if matcher.label in TARGET_LABELS} != TARGETS:
+                yield f"{panel['title']}: {each.name} is of any target"
 
 
 def metrics_exist(board: Board) -> Found:
     """Names are of the catalogue or Prometheus' own, labels those of the metric."""
     for panel, query in _queries(board):
-        known = set(OWN_LABELS)
-        for selector in selectors(query):
-            known |= selector.labels
-            if selector.metric is None and selector.name not in PROMETHEUS_OWN:
-                yield f"{panel['title']}: there is no {selector.name}"
-            for label in selector.matchers.keys() - selector.labels:
-                yield f"{panel['title']}: {selector.name} has no {label}"
+        known: set[str] = set()
+        for each in selected(query):
+            known |= each.labels
+            if each.metric is None and each.name not in PROMETHEUS_OWN:
+                yield f"{panel['title']}: there is no {each.name}"
+            for label in {matcher.label for matcher in each.matchers} - each.labels:
+                yield f"{panel['title']}: {each.name} has no {label}"
         for label in grouping_labels(query) - known:
             yield f"{panel['title']}: nothing in its query has {label}"
 
@@ -143,10 +148,12 @@ def metrics_exist(board: Board) -> Found:
 def counters_are_rated(board: Board) -> Found:
     """Counters under rate or increase, or as their first value; and nothing but counters under them."""
     for panel, query in _queries(board):
-        for name in unrated_counters(query):
-            yield f"{panel['title']}: {name} is neither under rate nor under increase"
-        for name in rated_gauges(query):
-            yield f"{panel['title']}: {name} is under rate and is no counter"
+        for each in selected(without_first_values(query)):
+            if each.is_counter and each.function not in RATES:
+                yield f"{panel['title']}: {each.name} is neither under rate nor under increase"
+        for each in selected(query):
+            if each.function in {*RATES, "irate"} and not each.is_counter:
+                yield f"{panel['title']}: {each.name} is under rate and is no counter"
 
 
 def windows_fit(board: Board) -> Found:
@@ -157,13 +164,14 @@ def windows_fit(board: Board) -> Found:
     """
     for panel in panels(board):
         for target in panel["targets"]:
-            query = target["expr"]
+            query = parse(target["expr"])
             fitting = RANGE if target.get("instant") else RATE
-            averaged = {RANGE} if "/ $__range_ms" in query else set()
+            averaged = {RANGE} if divides_by(query, f"{RANGE}_ms") else set()
             for window in windows(without_subqueries(query)) - {fitting} - averaged:
                 yield f"{panel['title']}: the window {window}, not {fitting}"
             for each in subqueries(query):
-                if (each.range, each.step, windows(each.expression)) != (fitting, STEP, {RATE}):
+                asked = (each.range, each.step, each.offset, windows(each.expression))
+                if asked != (fitting, STEP, None, {RATE}):
                     yield f"{panel['title']}: a subquery of {each.range} in steps of {each.step}"
 
 
@@ -259,10 +267,10 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _queries(board: Board) -> Iterator[tuple[Panel, str]]:
+def _queries(board: Board) -> Iterator[tuple[Panel, Expr]]:
     for panel in panels(board):
         for target in panel.get("targets", []):
-            yield panel, target["expr"]
+            yield panel, parse(target["expr"])
 
 
 def _drawn_as_lines(panel: Panel) -> set[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dashboards.queries import gained
 from tests.dashboards.boards import FILES, Board, load, panels, variables
 from tests.dashboards.rules import RULES
 
@@ -141,6 +142,11 @@ SPOILED: list[tuple[str, Callable[[Board], object], str]] = [
         "Failures: container_jobs_running is under rate and is no counter",
     ),
     (
+        "counters_are_rated",
+        lambda board: _ask(board, gained(f"container_exits_total{{{MINE}}}").replace(" < ", " <= ")),
+        "Failures: container_exits_total is neither under rate nor under increase",
+    ),
+    (
         "windows_fit",
         lambda board: _ask(board, f"increase(container_exits_total{{{MINE}}}[5m])"),
         "Failures: the window 5m, not $__range",
@@ -173,6 +179,15 @@ SPOILED: list[tuple[str, Callable[[Board], object], str]] = [
             board, f"max_over_time((rate(container_exits_total{{{MINE}}}[$__rate_interval]))[$__range:])"
         ),
         "Failures: a subquery of $__range in steps of ",
+    ),
+    (
+        "windows_fit",
+        lambda board: _ask(
+            board,
+            f"max_over_time((rate(container_exits_total{{{MINE}}}[$__rate_interval]))[$__range:$__interval]"
+            " offset 1h)",
+        ),
+        "Failures: a subquery of $__range in steps of $__interval",
     ),
     (
         "bars_are_of_what_happened",
