@@ -174,7 +174,7 @@ def of_deadlines(thresholds: Thresholds) -> Iterator[Alert]:
         f"time() - {names.success} > on (workload) min by (workload) ({names.deadline})",
         "A workload has not succeeded for too long.",
         "No job of workload {{ $labels.workload }} has been done for {{ $value | humanizeDuration }}, on any"
-        " host.",
+        " host. One that never was done is late from when it was named.",
     )
 
 

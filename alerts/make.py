@@ -14,6 +14,7 @@ from alerts import alerting, recordings
 from alerts.alerting import Alert
 from alerts.recordings import Recording
 from alerts.thresholds import Links, Thresholds, load
+from exporter.documents import DocumentError
 
 HERE = Path(__file__).parent
 RULES = HERE / "exit-exporter.rules.yml"
@@ -83,7 +84,11 @@ def stale(thresholds: Thresholds) -> list[Path]:
 
 def main() -> int:
     """Write, or check; the exit code."""
-    thresholds = load()
+    try:
+        thresholds = load()
+    except DocumentError as error:
+        print(error, file=sys.stderr)
+        return 1
     old = stale(thresholds)
     if "--check" in sys.argv[1:]:
         for file in old:

@@ -76,7 +76,8 @@ def instance_level(thresholds: Thresholds) -> Iterator[Recording]:
         "Jobs that went down with their host; looked back for longer, as its exporter was away too.",
     )
     not_lost = f'{_FINISHED}, reason!="{LOST}"'
-    long = increase(catalogue.EXITS, times.long_window, times.look_back, not_lost)
+    # Who is new need not wait for an hour to be told of a loop.
+    long = increase(catalogue.EXITS, times.long_window, times.look_back, not_lost, since=times.window)
     yield Recording(
         names.exits_long,
         total(long, ["image", "code", "reason"]),

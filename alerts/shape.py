@@ -19,10 +19,14 @@ def selector(metric: Metric, matchers: str = "") -> str:
     return f"{metric.name}{{{matchers}}}" if matchers else metric.name
 
 
-def increase(metric: Metric, window: str, look_back: str, matchers: str = "") -> str:
+def increase(
+    metric: Metric, window: str, look_back: str, matchers: str = "", *, since: str | None = None
+) -> str:
     """What each series has gained within the window, 0 where nothing; absent where nobody can know.
 
-    A counter that has fallen was set back: then its value is what it has gained since.
+    A counter that has fallen was set back: then its value is what it has gained since. With ``since``, an
+    exporter that was not there before the window, but for so long, tells what it has gained since its first
+    scrape: a long window need not be over first.
     """
     series = selector(metric, matchers)
     return "\n".join(
@@ -33,14 +37,32 @@ def increase(metric: Metric, window: str, look_back: str, matchers: str = "") ->
             ">= 0",
             "or",
             f"last_over_time({series}[{window}])",
-            # Not `on (job, instance)`: a target's labels are whatever relabelling has made of them.
-            f"and ignoring ({', '.join(dict.fromkeys((*metric.labels, *EVENT_GAPS.labels)))})",
-            # Not `up`, which is there, as 0, also while nothing answers. And an exporter has this one only
-            # from the moment on at which it has read what an engine still knew of: before, all that it
-            # found there would be news.
-            f"last_over_time({EVENT_GAPS.name}[{look_back}] offset {window})",
+            *_was_there(metric, look_back, window),
+            *(_gained_since_first(metric, series, window, look_back, since) if since else ()),
         ]
     )
+
+
+def _was_there(metric: Metric, look_back: str, before: str) -> list[str]:
+    # Not `on (job, instance)`: a target's labels are whatever relabelling has made of them.
+    ignored = dict.fromkeys((*metric.labels, *EVENT_GAPS.labels))
+    return [
+        f"and ignoring ({', '.join(ignored)})",
+        # Not `up`, which is there, as 0, also while nothing answers. And an exporter has this one only
+        # from the moment on at which it has read what an engine still knew of: before, all that it
+        # found there would be news.
+        f"last_over_time({EVENT_GAPS.name}[{look_back}] offset {before})",
+    ]
+
+
+def _gained_since_first(metric: Metric, series: str, window: str, look_back: str, since: str) -> list[str]:
+    return [
+        "or",
+        f"last_over_time({series}[{window}])",
+        "-",
+        f"min_over_time({series}[{window}])",
+        *_was_there(metric, look_back, since),
+    ]
 
 
 def once(expression: str, labels: Iterable[str], steady: str, replica: Iterable[str]) -> str:

@@ -6,8 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from exporter import documents
 
 FILE = Path(__file__).with_name("thresholds.yaml")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -156,8 +157,8 @@ class Thresholds(_Section):
 
 
 def load(file: Path = FILE) -> Thresholds:
-    """The thresholds of a file; raises ``ValueError`` with every problem in it."""
-    return Thresholds.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    """The thresholds of a file; raises DocumentError with every problem in it and its line."""
+    return documents.validate(documents.read(file), Thresholds)
 
 
 def seconds(duration: str) -> int:
