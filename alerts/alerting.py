@@ -130,7 +130,8 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         Subject.WORKLOAD,
         Severity.WARNING,
         # Over the long window, or a loop that takes some minutes each time would never be one.
-        f"{names.failed_long} >= {loop.floor}\nand\n{names.failed} > 0\nunless\n{names.done} > 0",
+        f"{names.failed_long} >= {loop.floor}\nand\nmax_over_time({names.failed}[{loop.hold}]) > 0\n"
+        f"unless\n{names.done} > 0",
         "Jobs of a workload fail over and over, and none is done.",
         f"{_JOBS} of {_WHERE} failed within {long}, and they go on failing; none was done for at least"
         f" {loop.for_}.",
@@ -186,7 +187,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         Subject.EXPORTER,
         Severity.WARNING,
         # One that answers now and then is down as well.
-        f"avg_over_time(up[{limits.down_within}]) < 0.5\n"
+        f"avg_over_time(up[{limits.down_within}]) < 0.5\nand up\n"
         f"and on (job, instance)\n{names.known} offset {limits.down_within}",
         "An exporter cannot be scraped.",
         f"{_EXPORTER} (job {{{{ $labels.job }}}}) has answered {{{{ $value | humanizePercentage }}}} of the"
@@ -206,9 +207,11 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterEngineDisconnected",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{_held(catalogue.ENGINE_UP)} == 0",
+        # One that comes and goes is lost as well.
+        f"avg_over_time({catalogue.ENGINE_UP.name}[{limits.engine_within}]) < 0.5",
         "An exporter has lost its engine.",
-        f"{_EXPORTER} has not been able to watch {{{{ $labels.engine }}}} for {limits.engine_for}.",
+        f"{_EXPORTER} has been able to watch {{{{ $labels.engine }}}} for {{{{ $value |"
+        f" humanizePercentage }}}} of the last {limits.engine_within}.",
         limits.engine_for,
     )
     yield Alert(

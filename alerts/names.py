@@ -45,6 +45,10 @@ class Names:
         """For how long what an exporter has gained in a window has come together, in seconds."""
         return f"instance:{catalogue.ENGINE_UP.name}:span{window}"
 
+    def steady(self, window: str) -> str:
+        """Which exporters are believed where another that watches the same engine says otherwise."""
+        return f"instance:{catalogue.ENGINE_UP.name}:steady{window}"
+
     def of_itself(self, metric: Metric) -> str:
         """What a counter of the exporter's own has gained lately."""
         return f"instance:{metric.name.removesuffix('_total')}:{self._lately}"

@@ -42,19 +42,28 @@ class Recording:
 
 def of_watching(thresholds: Thresholds) -> Iterator[Recording]:
     """Who has been watching, and since when there is news of it."""
-    names, times = Names(thresholds), thresholds.increases
+    names, times, up = Names(thresholds), thresholds.increases, catalogue.ENGINE_UP
+    engine = ", ".join(up.labels)
     yield Recording(
-        names.watching,
-        f"(max without ({', '.join(catalogue.ENGINE_UP.labels)}) ({catalogue.ENGINE_UP.name}) == 1) * time()",
-        "When an exporter was last seen to watch an engine. Not all of them: one that is down for good"
-        " would leave the others without this.",
+        names.watching, f"({up.name} == 1) * time()", "When an exporter was last seen to watch an engine."
     )
     for window in (times.window, times.long_window):
+        lately = f"last_over_time({names.watching}[{window}])"
+        longest = seconds(times.look_back) + seconds(window)
         yield Recording(
             names.span(window),
-            f"time() - last_over_time({names.watching}[{times.look_back}] offset {window})",
+            f"max without ({engine}) (\n"
+            f"  time() - last_over_time({names.watching}[{times.look_back}] offset {window}) and {lately}\n"
+            f"  or\n  0 * {lately} + {longest}\n)",
             "For how many seconds what it has gained within the window has come together: those of the"
-            " window, and what scrapes or engines were missing before it.",
+            " window, and what scrapes or engines were missing before it. Of the engines that it has"
+            " watched within the window: one that is down for good takes nothing from the others.",
+        )
+        yield Recording(
+            names.steady(window),
+            f"{names.span(window)} <= {seconds(window) + seconds(times.steady)}\n"
+            f"and\nmin without ({engine}) (max_over_time({up.name}[{times.steady}])) == 1",
+            "Of those the ones that have missed next to nothing, and watch all of their engines now.",
         )
 
 
@@ -215,9 +224,7 @@ def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
 
 def _once(thresholds: Thresholds, series: str, labels: Sequence[str] = _OF_WORKLOAD, window: str = "") -> str:
     """Series with these labels beside those of their target, of which several exporters may tell."""
-    window = window or thresholds.increases.window
-    at_most = seconds(window) + seconds(thresholds.increases.steady)
-    steady = f"{Names(thresholds).span(window)} <= {at_most}"
+    steady = Names(thresholds).steady(window or thresholds.increases.window)
     return once(series, labels, steady, thresholds.labels.replica)
 
 

@@ -74,6 +74,7 @@ class CrashLoop(Lasting):
     """When failures are a loop."""
 
     floor: Count
+    hold: Duration
 
 
 class FailureRatio(Lasting):
@@ -100,6 +101,7 @@ class Exporter(_Section):
 
     down_within: Duration
     absent_for: Duration
+    engine_within: Duration
     engine_for: Duration
     store_floor: Count
     store_for: Duration
@@ -153,6 +155,8 @@ class Thresholds(_Section):
         ):
             if seconds(lasting) <= window:
                 raise ValueError(f"{name} must be longer than increases.window")
+        if seconds(self.crash_loop.for_) <= window + seconds(self.crash_loop.hold):
+            raise ValueError("crash_loop.for must be longer than increases.window and crash_loop.hold")
         return self
 
 

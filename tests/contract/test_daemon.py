@@ -157,6 +157,17 @@ def test_the_daemon_becomes_ready_when_its_engine_appears(
     ) == (1, "ready")
 
 
+def test_the_series_of_gaps_begins_when_the_engine_was_listed_once(
+    absent: ScriptedEngine, waiting: ExporterProcess
+) -> None:
+    name = "exit_exporter_event_gaps_total"
+    before = value(waiting, name, engine=absent.url)
+    absent.set_container(exited(0, 1, 137))
+    absent.start()
+    assert wait_until(lambda: is_ready(waiting), PATIENCE_SECONDS)
+    assert (before, value(waiting, name, engine=absent.url), sum(exits(waiting).values())) == (None, 0, 1)
+
+
 def test_an_engine_that_goes_away_is_said_and_found_again(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
