@@ -218,7 +218,7 @@ def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
         ")\nor\n"
         f"max by (workload) (0 * {names.deadline} + time())",
         "When a workload has last succeeded, anywhere, or else since when that is asked of it. What was"
-        " once known stays known after its exporter has gone; a clock that was ahead is not believed.",
+        " once known stays known after its exporter has gone; a clock that is ahead counts as now.",
     )
 
 

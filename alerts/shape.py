@@ -3,7 +3,7 @@
 ``increase()`` sees nothing of a series that is born at 1, which is how the first OOM kill of a
 workload may come, and everything of a counter's history where one that is kept comes back. Here
 the last value in the window is held against the last one before it. Where there is none before, the
-value is all news if the exporter was being scraped then, and history if it was not.
+value is all news if the exporter had read by then what its engine still knew of, and history if it had not.
 """
 
 from __future__ import annotations
