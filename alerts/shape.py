@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import indent
 
-from exporter.telemetry.catalogue import EVENT_GAPS, Metric
+from exporter.telemetry.catalogue import EXITS_UNOBSERVED, Metric
+
+WATCHED = EXITS_UNOBSERVED
+"""An exporter has this one of a host only from the moment on at which it has counted what its engine knew."""
 
 
 def selector(metric: Metric, matchers: str = "") -> str:
@@ -44,14 +47,14 @@ def increase(
 
 
 def _was_there(metric: Metric, look_back: str, before: str) -> list[str]:
-    # Not `on (job, instance)`: a target's labels are whatever relabelling has made of them.
-    ignored = dict.fromkeys((*metric.labels, *EVENT_GAPS.labels))
+    # Not `on (job, instance, host)`: a target's labels are whatever relabelling has made of them. And what
+    # an exporter says of itself is of no host.
+    ignored = set(metric.labels) ^ set(WATCHED.labels)
     return [
-        f"and ignoring ({', '.join(ignored)})",
-        # Not `up`, which is there, as 0, also while nothing answers. And an exporter has this one only
-        # from the moment on at which it has read what an engine still knew of: before, all that it
-        # found there would be news.
-        f"last_over_time({EVENT_GAPS.name}[{look_back}] offset {before})",
+        f"and ignoring ({', '.join(sorted(ignored))})",
+        # Not `up`, which is there, as 0, also while nothing answers: before an engine was listed, all that
+        # is found there would be news.
+        f"last_over_time({WATCHED.name}[{look_back}] offset {before})",
     ]
 
 

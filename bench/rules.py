@@ -82,9 +82,9 @@ def _past(series: int, end: int) -> Iterator[str]:
         labels = _labels(number)
         for count, moment in enumerate(times):
             yield f"container_exits_total{{{labels}}} {(count + number) // 100} {moment}"
-    yield "# TYPE exit_exporter_event_gaps counter"
+    yield "# TYPE exit_exporter_exits_unobserved counter"
     for moment in times:
-        yield f'exit_exporter_event_gaps_total{{{TARGET},engine="unix:///e"}} 0 {moment}'
+        yield f'exit_exporter_exits_unobserved_total{{{TARGET},host="h"}} 0 {moment}'
 
 
 def _labels(number: int) -> str:

@@ -28,6 +28,7 @@ from dashboards.queries import (
     gained,
     happened,
     of_exporters,
+    presence_for,
     quantile,
     series,
     total,
@@ -67,7 +68,7 @@ def _figures() -> list[AnyPanel]:
 
 
 def _events_of(metric: Metric, *labels: str) -> str:
-    return happened(total(gained(series(metric), RATE), *labels))
+    return happened(total(gained(series(metric), RATE, presence_for(metric)), *labels))
 
 
 def _not_scraped() -> AnyPanel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Metric
@@ -23,6 +24,25 @@ STEP = "$__interval"
 """From one point of a graph to the next."""
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Which series is in every scrape from the moment on at which counters can have news, by which labels."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+
+
+OF_JOBS = Presence(catalogue.EXITS_UNOBSERVED, ("job", "instance", "host"))
+"""There once that is counted which a host's engine still knew of when it was first listed."""
+OF_EXPORTERS = Presence(catalogue.BUILD_INFO, ("job", "instance"))
+"""There from an exporter's first scrape on."""
+
+
+def presence_for(metric: Metric) -> Presence:
+    """What shows since when a metric can have news."""
+    return OF_JOBS if "host" in metric.labels else OF_EXPORTERS
+
+
 def series(metric: Metric | str, *matchers: str, part: str = "") -> str:
     """A metric of the chosen targets; ``part`` is that of a histogram, such as ``_bucket``."""
     name = metric if isinstance(metric, str) else metric.name
@@ -37,17 +57,18 @@ def of_exporters(name: str, window: str) -> str:
     return f"({series(name)} and on (job) last_over_time({series(catalogue.BUILD_INFO)}[{window}]))"
 
 
-def gained(selector: str, window: str = RANGE) -> str:
+def gained(selector: str, window: str = RANGE, presence: Presence = OF_JOBS) -> str:
     """What counters have gained in a window, the first value of those that began in it included.
 
     ``increase`` sees a counter from its second value on: of a workload whose only job failed, it would
-    see nothing. A first value is a gain where its target was being scraped before the counter began: then
-    it was in fewer scrapes than ``build_info``, which every scrape has. Where it was in all of them, its
-    first value is history that somebody begins to read.
+    see nothing. A first value is a gain where news was being read before the counter began: then it was in
+    fewer scrapes than the series that shows ``presence``. Where it was in all of those, its first value is
+    history that somebody begins to read.
     """
     began = f"min_over_time({selector}[{window}]) unless {selector} offset {window}"
-    scrapes = total(f"count_over_time({series(catalogue.BUILD_INFO)}[{window}])", "job", "instance")
-    late = f"count_over_time({selector}[{window}]) < on (job, instance) group_left () {scrapes}"
+    scrapes = total(f"count_over_time({series(presence.metric)}[{window}])", *presence.labels)
+    target = ", ".join(presence.labels)
+    late = f"count_over_time({selector}[{window}]) < on ({target}) group_left () {scrapes}"
     # Another label keeps `or` from taking a series' first value for its increase.
     first = f'label_replace(({began}) and ({late}), "first", "value", "", "")'
     return f"(increase({selector}[{window}]) or {first})"
@@ -81,7 +102,7 @@ def counted(expression: str) -> str:
 
 def quantile(share: float, metric: Metric, *by: str, jobs: Iterable[str] = ()) -> str:
     """How long the given share of what a step of a graph has gained took at most."""
-    buckets = gained(series(metric, *jobs, part="_bucket"), RATE)
+    buckets = gained(series(metric, *jobs, part="_bucket"), RATE, presence_for(metric))
     return f"histogram_quantile({share}, {total(buckets, 'le', *by)})"
 
 

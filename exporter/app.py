@@ -218,8 +218,8 @@ def _introduce(app: App) -> None:
         changes.add(metric, (), 0)
     for watch in app.watches:
         changes.set(metrics.ENGINE_UP, (watch.address,), 0)
-        # Not EVENT_GAPS: that it is there says that the engine was listed once.
-        changes.add(metrics.ENGINE_RECONNECTS, (watch.address,), 0)
+        for metric in (metrics.ENGINE_RECONNECTS, metrics.EVENT_GAPS):
+            changes.add(metric, (watch.address,), 0)
     app.ledger.publish(changes)
 
 

@@ -181,10 +181,11 @@ class Pipeline:
         """An engine is ready when what its list told is on record, and it has not gone meanwhile."""
         while self._listed:
             address = self._listed.pop()
-            # Only now, since the alert rules take it for the sign that what the engine still knew of is
-            # counted: whatever is counted for the first time from here on is news.
-            changes = Changes()
-            changes.add(metrics.EVENT_GAPS, (address,), 0)
+            # Only now, since rules and dashboards take these for the sign that what the host's engine still
+            # knew of is counted: whatever of that host is counted for the first time from here on is news.
+            changes, host = Changes(), self._trackers[address].instance
+            for metric in (metrics.EXITS_UNOBSERVED, metrics.EXITS_RECOVERED):
+                changes.add(metric, (host,), 0)
             self._ledger.publish(changes)
             if self._ledger.value(metrics.ENGINE_UP, (address,)):
                 self._health.well(address)

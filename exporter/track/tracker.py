@@ -63,6 +63,11 @@ class Tracker:
         return out
 
     @property
+    def instance(self) -> str:
+        """The host that its engine runs on."""
+        return self._rules.instance
+
+    @property
     def next_due(self) -> float | None:
         """When ``due`` must be called at the latest; None while nothing waits."""
         return self._waiting.next_due

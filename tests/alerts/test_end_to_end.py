@@ -66,7 +66,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 rule_files=[RULES],
                 alertmanager=alertmanager.address,
             )
-            watching.remember(watched_past(JOB, address, engine.url, PAST_SECONDS))
+            target = {"job": JOB, "instance": address}
+            watching.remember(watched_past(target, engine.url, HOST, PAST_SECONDS))
             with watching as prometheus:
                 yield House(client, prometheus, alertmanager, webhook)
 

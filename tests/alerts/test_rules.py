@@ -180,6 +180,7 @@ def test_a_workload_that_is_named_must_succeed_in_its_time(tmp_path: Path) -> No
 def test_exporters_of_a_pair_may_differ_in_more_labels(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yml"
     rules.write_text(make.rules(changed(labels={"replica": ["instance", "job", "pod"]})))
+    witness = "exit_exporter_exits_unobserved_total"
     own = 'host="h", workload="w", image="i", status="failed", code="137", reason="OOMKilled"'
     recorded = "workload:container_exits_oomkilled:increase10m"
     case = {
@@ -188,7 +189,7 @@ def test_exporters_of_a_pair_may_differ_in_more_labels(tmp_path: Path) -> None:
             series
             for pod in ("p1", "p2")
             for series in (
-                {"series": f'exit_exporter_event_gaps_total{{pod="{pod}", engine="e"}}', "values": "0x70"},
+                {"series": f'{witness}{{pod="{pod}", host="h"}}', "values": "0x70"},
                 {"series": f'container_exits_total{{pod="{pod}", {own}}}', "values": "0x60 3x9"},
             )
         ],

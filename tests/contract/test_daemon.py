@@ -157,15 +157,15 @@ def test_the_daemon_becomes_ready_when_its_engine_appears(
     ) == (1, "ready")
 
 
-def test_the_series_of_gaps_begins_when_the_engine_was_listed_once(
+def test_the_series_of_unobserved_exits_begins_when_the_hosts_engine_was_listed_once(
     absent: ScriptedEngine, waiting: ExporterProcess
 ) -> None:
-    name = "exit_exporter_event_gaps_total"
-    before = value(waiting, name, engine=absent.url)
+    name, host = "exit_exporter_exits_unobserved_total", "scripted-host"
+    before = value(waiting, name, host=host)
     absent.set_container(exited(0, 1, 137))
     absent.start()
     assert wait_until(lambda: is_ready(waiting), PATIENCE_SECONDS)
-    assert (before, value(waiting, name, engine=absent.url), sum(exits(waiting).values())) == (None, 0, 1)
+    assert (before, value(waiting, name, host=host), sum(exits(waiting).values())) == (None, 0, 1)
 
 
 def test_an_engine_that_goes_away_is_said_and_found_again(

@@ -334,16 +334,16 @@ def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path
     assert causes[0] == {ADDRESS: "the engine's containers are being listed"}
 
 
-def test_that_an_engine_has_lost_nothing_is_said_once_what_its_list_tells_is_on_record(
+def test_that_a_host_has_lost_nothing_is_said_once_what_its_engines_list_tells_is_on_record(
     tmp_path: Path,
 ) -> None:
     said = []
     with Piping(tmp_path) as piping:
-        piping.store.before_commit = lambda: said.append(piping.series(metrics.EVENT_GAPS))
+        piping.store.before_commit = lambda: said.append(piping.series(metrics.EXITS_UNOBSERVED))
         piping.says(CONNECTED, Listed((exited(0, 1, 3),), at(10)))
         assert piping.ended(1)
         assert piping.is_ready()
-        assert (said[0], piping.series(metrics.EVENT_GAPS)) == ({}, {(ADDRESS,): 0})
+        assert (said[0], piping.series(metrics.EXITS_UNOBSERVED)) == ({}, {(HOST,): 0})
 
 
 def test_an_engine_that_goes_and_comes_back_is_a_reconnect(piping: Piping) -> None:
@@ -358,7 +358,7 @@ def test_an_engine_that_goes_and_comes_back_is_a_reconnect(piping: Piping) -> No
         piping.series(metrics.ENGINE_UP),
         piping.series(metrics.EVENT_GAPS),
         piping.series(metrics.ENGINE_RECONNECTS),
-    ) == (one, none, one)
+    ) == (one, {}, one)
 
 
 @pytest.mark.parametrize("lapse", [Lapse.OVERRUN, Lapse.RESTARTED])

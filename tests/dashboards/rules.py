@@ -146,10 +146,13 @@ def metrics_exist(board: Board) -> Found:
 
 
 def counters_are_rated(board: Board) -> Found:
-    """Counters under rate or increase, or as their first value; and nothing but counters under them."""
+    """Counters under rate or increase, or as their first value; and nothing but counters under them.
+
+    In how many scrapes one was is another question than what it has counted.
+    """
     for panel, query in _queries(board):
         for each in selected(without_first_values(query)):
-            if each.is_counter and each.function not in RATES:
+            if each.is_counter and each.function not in {*RATES, "count_over_time"}:
                 yield f"{panel['title']}: {each.name} is neither under rate nor under increase"
         for each in selected(query):
             if each.function in {*RATES, "irate"} and not each.is_counter:

@@ -128,12 +128,16 @@ def _first() -> Exporter:
     exporter.runs(night, 55.5, 1, int(NIGHT_CODE))
     exporter.runs(night, 57, 20, 1)
     exporter.begins(job("c", workload=SHOP), 20)
+    # Another engine, named to an exporter that is scraped already: what it still knew of is not news.
+    for number in range(5):
+        exporter.runs(job(f"{number}", instance="node-4", workload=OLD), 55, 0, 1, recovered=True)
+    listed(exporter, "node-4", 55)
     return exporter
 
 
 def _second() -> Exporter:
     exporter = Exporter("b:10137", "tcp://node-2:2376", 1)
-    introduced(exporter)
+    introduced(exporter, "node-2")
     batch = job("d", instance="node-2", workload=IMPORT)
     exporter.runs(batch, 40, 0, 127, evidence=NOT_STARTED)
     exporter.runs(batch, 41, 20, None, recovered=True)
@@ -160,15 +164,16 @@ def _second() -> Exporter:
 def _known_late() -> Exporter:
     """One that has counted for long when Prometheus hears of it: of what it has counted, nothing is news."""
     exporter = Exporter("c:10137", "unix:///var/run/docker.sock", 10, read_from=START + 60 * MINUTE)
-    introduced(exporter)
+    introduced(exporter, "node-3")
     for minute in range(0, 50, 5):
         exporter.runs(job("7", instance="node-3", workload=OLD), minute, 1, 1)
     return exporter
 
 
-def introduced(exporter: Exporter) -> None:
-    """As an exporter introduces itself: what may never happen is there at 0."""
+def introduced(exporter: Exporter, host: str = "node-1") -> None:
+    """As an exporter introduces itself, and its engine was listed: what may never happen is there at 0."""
     engine = (exporter.engine,)
+    listed(exporter, host, 0)
     exporter.says(
         0,
         ("set", catalogue.BUILD_INFO, ("0.1.0", "3.11.7"), 1),
@@ -181,6 +186,12 @@ def introduced(exporter: Exporter) -> None:
         *(("add", metric, engine, 0.0) for metric in (catalogue.ENGINE_RECONNECTS, catalogue.EVENT_GAPS)),
         *(("add", metric, TRACES, 0.0) for metric in (catalogue.SPANS_REJECTED, catalogue.SPANS_GIVEN_UP)),
     )
+
+
+def listed(exporter: Exporter, host: str, minute: float) -> None:
+    """Have it count what a host's engine still knew of."""
+    metrics = (catalogue.EXITS_RECOVERED, catalogue.EXITS_UNOBSERVED)
+    exporter.says(minute, *(("add", metric, (host,), 0.0) for metric in metrics))
 
 
 _OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.WORKLOADS_FOLDED, catalogue.ROWS_GIVEN_UP)

@@ -97,7 +97,7 @@ def trial(
     with ComposeProject(FILE, engine.url, PROJECT, variables) as project:
         project.run("up", "--no-start", "--no-build", *SERVICES)
         trial = Trial(client, project, ports)
-        remember(trial.container("prometheus"), tmp_path_factory.mktemp("past"))
+        remember(trial.container("prometheus"), client.info()["Name"], tmp_path_factory.mktemp("past"))
         project.run("up", "--detach", "--no-build", *SERVICES)
         asked = ExporterProcess("", tmp_path_factory.mktemp("asked"), port=ports["exporter"])
         if not wait_until(asked.ready, SECONDS):
@@ -147,9 +147,9 @@ def programs() -> dict[str, Packed]:
     }
 
 
-def remember(prometheus: Container, directory: Path) -> None:
-    """Give Prometheus the samples of an exporter that has run for a while without any job."""
-    text = watched_past(TARGET["job"], TARGET["instance"], ENGINE, PAST_SECONDS)
+def remember(prometheus: Container, host: str, directory: Path) -> None:
+    """Give Prometheus the samples of an exporter that has watched a host for a while without any job."""
+    text = watched_past(TARGET, ENGINE, host, PAST_SECONDS)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         tar.add(made_past(text, directory), ".")

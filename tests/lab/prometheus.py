@@ -106,16 +106,16 @@ class PrometheusProcess(Server):
         return settings
 
 
-def watched_past(job: str, instance: str, engine: str, seconds: int) -> str:
-    """Give the samples, until now, of an exporter that has watched an engine on which nothing ran.
+def watched_past(target: Mapping[str, str], engine: str, host: str, seconds: int) -> str:
+    """Give the samples, until now, of an exporter that has watched a host's engine on which nothing ran.
 
     They are what the alert rules ask of an exporter before they believe that what it counts is news.
     """
-    now, target = int(time.time()), f'job="{job}",instance="{instance}"'
+    now, own = int(time.time()), ",".join(f'{name}="{value}"' for name, value in target.items())
     families = {
-        ("exit_exporter_build_info", "gauge", ""): (f'{target},version="0",python_version="3"', 1),
-        ("exit_exporter_engine_up", "gauge", ""): (f'{target},engine="{engine}"', 1),
-        ("exit_exporter_event_gaps", "counter", "_total"): (f'{target},engine="{engine}"', 0),
+        ("exit_exporter_build_info", "gauge", ""): (f'{own},version="0",python_version="3"', 1),
+        ("exit_exporter_engine_up", "gauge", ""): (f'{own},engine="{engine}"', 1),
+        ("exit_exporter_exits_unobserved", "counter", "_total"): (f'{own},host="{host}"', 0),
     }
     lines = []
     for (name, kind, ending), (labels, value) in families.items():

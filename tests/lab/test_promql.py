@@ -93,7 +93,7 @@ def test_a_first_value_is_taken_for_one_as_the_dashboards_write_it() -> None:
     ]
     rated, scrapes = selected(without_first_values(query))
     assert (rated.name, rated.function) == ("x", "increase")
-    assert (scrapes.name, scrapes.function) == ("exit_exporter_build_info", "count_over_time")
+    assert (scrapes.name, scrapes.function) == ("exit_exporter_exits_unobserved_total", "count_over_time")
 
 
 FORM = "(min_over_time(x[1h]) unless x offset 1h) and (count_over_time(x[1h]) < on (a) y)"
