@@ -117,11 +117,24 @@ class Container:
 
 @dataclass(slots=True)
 class StartAttempt:
-    """Tries to start: the latest answer about them, and when each was over without a start."""
+    """Tries to start: the latest answer about them, and when each was over without a start.
+
+    ``early`` is one without an error, which may show a start that has not been told yet.
+    """
 
     began_ns: int
     answer: Snapshot | None = None
+    early: Snapshot | None = None
     failed_ns: list[int] = field(default_factory=list)
+
+    def learn(self, snapshot: Snapshot, asked_ns: int) -> None:
+        """What an answer says, unless it was asked for before there was this try."""
+        if asked_ns < self.began_ns:
+            return
+        if snapshot.start_error:
+            self.answer = snapshot
+        else:
+            self.early = snapshot
 
 
 @dataclass(slots=True, eq=False)

@@ -158,9 +158,8 @@ class Tracker:
         container.inspections = max(0, container.inspections - 1)
         if snapshot is not None:
             container.learn(snapshot)
-            attempt = container.attempt
-            if attempt is not None and snapshot.start_error and asked_ns >= attempt.began_ns:
-                attempt.answer = snapshot
+            if container.attempt is not None:
+                container.attempt.learn(snapshot, asked_ns)
             self._enrich(container, snapshot)
         if not container.inspections:
             self._conclude_attempt(container)
@@ -273,9 +272,13 @@ class Tracker:
     # Beginnings
 
     def _start(self, container: Container, event: Event, now: float) -> None:
+        early = None if container.attempt is None else container.attempt.early
         self._lose(container, event.at_ns, now)
         begun = self._begin(container, event.at_ns, event.at_ns)
         begun.seen_beginning, container.restarts, container.strays = True, None, []
+        if early is not None:
+            # Nobody asks again, and without the engine's count, restarts that nobody sees are not missed.
+            self._enrich(container, early)
         if not container.inspections:
             self._announce(begun)
 

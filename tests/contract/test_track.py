@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from exporter.engines.port import Event, Happening, Lapse, Listed, Shadowed, Snapshot
-from exporter.model import Cursor, Exit, Remembered
+from exporter.model import Cursor, Exit, Job, Remembered
 from exporter.track import Rules, Tracker
 from tests.contract.histories import (
     History,
@@ -1067,6 +1067,17 @@ def test_restarts_that_nobody_saw_are_as_many_as_the_engine_counts(
     ends = telling.ends()
     assert [each.code for each in ends] == [None] * unknown + [3]
     assert [each.job.attempt for each in ends] == list(range(2, 3 + unknown))
+
+
+@pytest.mark.parametrize(("shown", "restarts"), [(running(4.9), 0), (exited(1, 2, 3, restarts=7), None)])
+def test_an_answer_that_comes_before_its_start_is_told_counts_the_restarts_if_it_shows_that_run(
+    shown: Snapshot, restarts: int | None
+) -> None:
+    telling = Telling(past={A: Remembered(1, at(2))}, cursor=Cursor(at(2), at(-100)))
+    telling.asking(attempt(4)).answer(shown, asked=4).events(start(5))
+    (begun,) = telling.tracker.take()
+    assert isinstance(begun, Job)
+    assert (begun.attempt, begun.restarts) == (2, restarts)
 
 
 def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
