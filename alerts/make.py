@@ -35,6 +35,7 @@ GROUPS: dict[str, tuple[tuple[Recordings, ...], tuple[Alerts, ...]]] = {
             recordings.host_level,
             recordings.oom_spikes,
             recordings.oom_spikes_of_hosts,
+            recordings.oom_spikes_of_fleets,
         ),
         (alerting.of_memory, alerting.of_failures),
     ),

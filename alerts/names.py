@@ -7,6 +7,17 @@ from exporter.telemetry import catalogue
 from exporter.telemetry.catalogue import Metric
 
 
+class SpreadNames:
+    """The names for OOM kills that are spread: over the workloads of a host, or over the hosts of a fleet."""
+
+    def __init__(self, level: str, window: str) -> None:
+        self.killed = f"{level}:container_exits_oomkilled:increase{window}"
+        self.others = f"{level}:container_exits_oomkilled_others:increase{window}"
+        self.others_average = f"{level}:container_exits_oomkilled_others:average{window}"
+        self.others_usual = f"{level}:container_exits_oomkilled_others:usual{window}"
+        self.spike = f"{level}:container_exits_oomkilled:spike{window}"
+
+
 class Names:
     """The names of the recordings, which tell of the windows."""
 
@@ -31,11 +42,8 @@ class Names:
         self.finished_long = f"workload:container_exits_finished:{long}"
         self.failed_ratio = f"workload:container_exits_failed:ratio{thresholds.increases.long_window}"
         self.host_exits = f"host:container_exits:{lately}"
-        self.host_oomkilled = f"host:container_exits_oomkilled:{lately}"
-        self.others = f"host:container_exits_oomkilled_others:{lately}"
-        self.others_average = f"host:container_exits_oomkilled_others:{average}"
-        self.others_usual = f"host:container_exits_oomkilled_others:{usual}"
-        self.host_spike = f"host:container_exits_oomkilled:spike{window}"
+        self.of_host = SpreadNames("host", window)
+        self.of_fleet = SpreadNames("fleet", window)
         self.host_lost = f"host:container_exits_lost:{lately}"
         self.deadline = "workload:container_success_deadline:seconds"
         self.success = "workload:container_success:timestamp"

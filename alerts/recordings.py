@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from alerts.names import Names
+from alerts.names import Names, SpreadNames
 from alerts.shape import increase, once, selector, total
 from alerts.thresholds import Thresholds, seconds
 from exporter.model import Status
@@ -177,22 +177,49 @@ def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
 def oom_spikes_of_hosts(thresholds: Thresholds) -> Iterator[Recording]:
     """Which hosts have far more OOM kills than usual, and not of one workload alone."""
     names, spike = Names(thresholds), thresholds.oom_spike
-    yield Recording(
-        names.host_oomkilled, total(names.oomkilled, ["workload"]), "Jobs of a host that were OOM-killed."
-    )
-    for others, of_all, why in (
-        (names.others, names.oomkilled, "Those of them that are not of the workload that has most."),
-        (names.others_average, names.oomkilled_average, "The same for each window."),
+    usual = _usual(thresholds, names.of_host.others)
+    of_host = Spread(names.of_host, "workload", spike.host_floor, spike.host_others, usual)
+    yield from _spread(thresholds, of_host)
+
+
+def oom_spikes_of_fleets(thresholds: Thresholds) -> Iterator[Recording]:
+    """Which workloads have far more OOM kills than usual on all hosts together, and not on one alone."""
+    names, spike = Names(thresholds), thresholds.oom_spike
+    # A fleet is watched for as long as that of its hosts which is watched for longest.
+    matching, longest = "ignoring (workload) group_left ()", "max without (host) "
+    usual = _usual(thresholds, names.of_fleet.others, matching, longest)
+    of_fleet = Spread(names.of_fleet, "host", spike.fleet_floor, spike.fleet_others, usual)
+    yield from _spread(thresholds, of_fleet)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """OOM kills ``over`` several of something: their names, from when on they are many, and what is usual."""
+
+    names: SpreadNames
+    over: str
+    floor: int
+    others: int
+    usual: str
+
+
+def _spread(thresholds: Thresholds, spread: Spread) -> Iterator[Recording]:
+    names, over = spread.names, spread.over
+    each, average = Names(thresholds).oomkilled, Names(thresholds).oomkilled_average
+    together = f"Jobs that were OOM-killed, those of all {over}s together."
+    yield Recording(names.killed, total(each, [over]), together)
+    for name, of_all, why in (
+        (names.others, each, f"Those of them that are not of the {over} that has most."),
+        (names.others_average, average, "The same for each window."),
     ):
-        most = f"max without (workload) ({of_all})"
-        yield Recording(others, f"{total(of_all, ['workload'])} - {most}", why)
-    usual = _usual(thresholds, names.others)
-    yield Recording(names.others_usual, usual, "How many of these there are on average.")
+        most = f"max without ({over}) ({of_all})"
+        yield Recording(name, f"{total(of_all, [over])} - {most}", why)
+    yield Recording(names.others_usual, spread.usual, "How many of these there are on average.")
     yield Recording(
-        names.host_spike,
-        f"{names.host_oomkilled} >= {spike.host_floor}\nand\n{names.others} >= {spike.host_others}\n"
-        f"unless\n{names.others_average} <= {spike.multiple} * {names.others_usual}",
-        "The hosts with a spike that is not of one workload alone.",
+        names.spike,
+        f"{names.killed} >= {spread.floor}\nand\n{names.others} >= {spread.others}\n"
+        f"unless\n{names.others_average} <= {thresholds.oom_spike.multiple} * {names.others_usual}",
+        f"Where there is a spike that is not of one {over} alone.",
     )
 
 
@@ -228,8 +255,9 @@ def _once(thresholds: Thresholds, series: str, labels: Sequence[str] = _OF_WORKL
     return once(series, labels, steady, thresholds.labels.replica)
 
 
-def _usual(thresholds: Thresholds, of: str, matching: str = "") -> str:
+def _usual(thresholds: Thresholds, of: str, matching: str = "", together: str = "") -> str:
     """The average of a window, over the time in which the host was watched, but for the latest."""
     before = f"[{thresholds.oom_spike.baseline}] offset {thresholds.oom_spike.recent}"
     windows = f"count_over_time({Names(thresholds).host_exits}{before})"
-    return f"sum_over_time({of}{before})\n{f'/ {matching}'.rstrip()}\n{windows}"
+    watched = f"{together}({windows})" if together else windows
+    return f"sum_over_time({of}{before})\n{f'/ {matching}'.rstrip()}\n{watched}"

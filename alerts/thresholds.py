@@ -50,6 +50,8 @@ class OomSpike(_Section):
     recent: Duration
     host_floor: Count
     host_others: Count
+    fleet_floor: Count
+    fleet_others: Count
     hold: Duration
 
     @model_validator(mode="after")

@@ -57,6 +57,7 @@ def _one(name: str, **labels: str) -> dict[str, str]:
 WORKLOAD = {"host": "h", "workload": "w"}
 TARGET = {"job": "e", "instance": "a"}
 SPIKES = _one("JobOOMKilledSpike", **WORKLOAD)
+FLEET = _one("FleetOOMKilledSpike", workload="w")
 DOWN = _one("ExitExporterDown", **TARGET)
 OF_ITSELF = sorted(
     {alert.name for alert in ALERTS if alert.subject is Subject.EXPORTER} - {"ExitExporterDown"}
@@ -72,6 +73,12 @@ PAIRS = [
     Silenced(SPIKES, _one("JobOOMKilled", host="h", workload="other"), so=False),
     Silenced(SPIKES, _one("JobOOMKilled", host="other", workload="w"), so=False),
     Silenced(SPIKES, _one("JobOOMKillsSurvived", **WORKLOAD), so=False),
+    Silenced(FLEET, SPIKES),
+    Silenced(FLEET, _one("JobOOMKilled", **WORKLOAD)),
+    Silenced(FLEET, _one("JobCrashLooping", **WORKLOAD)),
+    Silenced(FLEET, _one("JobOOMKilledSpike", host="h", workload="other"), so=False),
+    Silenced(FLEET, _one("HostOOMKilledSpike", host="h"), so=False),
+    Silenced(_one("HostOOMKilledSpike", host="h"), FLEET, so=False),
     Silenced(_one("HostOOMKilledSpike", host="h"), SPIKES, so=False),
     Silenced(_one("HostOOMKilledSpike", host="h"), _one("JobOOMKilled", **WORKLOAD)),
     Silenced(_one("HostOOMKilledSpike", host="other"), _one("JobOOMKilled", **WORKLOAD), so=False),

@@ -222,6 +222,7 @@ def test_spikes_wake_somebody_and_nothing_else_does() -> None:
     assert {name for name, severity in severities.items() if severity == "critical"} == {
         "JobOOMKilledSpike",
         "HostOOMKilledSpike",
+        "FleetOOMKilledSpike",
     }
     assert set(severities.values()) == {"critical", "warning", "info"}
 
@@ -327,7 +328,7 @@ def test_a_recording_is_named_by_level_metric_and_operation_and_made_before_it_i
             read = {part.name for part in read_by(rule) if ":" in part.name}
             assert read <= {*made, own}, rule
             if own:
-                assert re.fullmatch(r"(instance|workload|host):[a-z_]+:[a-z0-9]+", own)
+                assert re.fullmatch(r"(instance|workload|host|fleet):[a-z_]+:[a-z0-9]+", own)
                 made.add(own)
 
 

@@ -13,6 +13,7 @@ from tests.dashboards.scenario import (
     START,
     Exporter,
     introduced,
+    listed,
     scrapes,
 )
 from tests.store.samples import OOM, job
@@ -47,14 +48,18 @@ def _lost() -> Exporter:
     return exporter
 
 
-def _of(workload: str) -> Job:
-    return job(workload=Workload(workload, "image"))
+def _of(workload: str, **changes: str) -> Job:
+    return job(workload=Workload(workload, "image"), **changes)
 
 
 def _memory(exporter: Exporter) -> None:
     for kill in range(6):
         exporter.runs(_of("hungry"), 74 + kill / 2, 0.5, 137, evidence=OOM, oom_kills=1)
         exporter.runs(_of(f"hungry/{kill}"), 75, 1, 137, evidence=OOM, oom_kills=1)
+    for host in ("node-1", "node-2"):
+        listed(exporter, host, 0)
+        for _ in range(5):
+            exporter.runs(_of("everywhere", instance=host), 75, 1, 137, evidence=OOM, oom_kills=1)
     exporter.runs(_of("survivor"), 70, 5, 0, oom_kills=30)
 
 

@@ -162,7 +162,7 @@ def test_the_annotations_have_every_alert_of_the_rules_where_it_belongs() -> Non
     rules = [text.read_text(encoding="utf-8") for text in (ROOT / "alerts").glob("*.rules.yml")]
     alerts = {name for text in rules for name in re.findall(r"alert: (\w+)", text)}
     assert alerts == JOB_ALERTS | EXPORTER_ALERTS
-    assert {name for name in alerts if name.startswith(("Job", "Host"))} == JOB_ALERTS
+    assert {name for name in alerts if name.startswith(("Job", "Host", "Fleet"))} == JOB_ALERTS
     assert [_annotated(name) for name in FILES] == [alerts, JOB_ALERTS, EXPORTER_ALERTS]
 
 
