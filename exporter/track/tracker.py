@@ -11,25 +11,20 @@ what it knows and they do not, no event will tell any more.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed, Shadowed, Snapshot
-from exporter.model import Cursor, Evidence, Exit, Job, Kill, OomKill, Remembered, Witness
+from exporter.model import Cursor, Evidence, Exit, Job, Kill, OomKill, Witness
+from exporter.track.containers import Containers, Recall
+from exporter.track.progress import Progress
 from exporter.track.records import Container, Rules, Run, StartAttempt
 from exporter.track.waiting import WaitingRoom
 
-_GONE_REMEMBERED = 10_000
-# An engine remembers 256 events, and is asked for a second's worth that has been read already.
-_TOLD_REMEMBERED = 2_048
 _MAX_KILLS_KEPT = 1_000
 # Docker's word for a container that was there when the engine went down, and not when it came back.
 _LOST_WITH_HOST = 255
 _UNSTARTED = Evidence(never_started=True, notes=("The engine could not start it.",))
 _COUNTED_ONLY = Evidence(notes=("Known only from the engine's count of restarts.",))
-
-Recall = Callable[[str], Remembered | None]
 
 
 class Tracker:
@@ -43,17 +38,10 @@ class Tracker:
         self, rules: Rules, recall: Recall, running: Iterable[Job] = (), cursor: Cursor | None = None
     ) -> None:
         self._rules = rules
-        self._recall = recall
-        self._containers: dict[str, Container] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
-        self._told: OrderedDict[tuple[str, int], None] = OrderedDict()
-        self._open: dict[str, int] = {}
+        self._containers = Containers(recall)
+        self._progress = Progress(cursor)
         self._waiting = WaitingRoom(rules)
         self._out: list[Job | Exit] = []
-        self._is_new = cursor is None
-        self._knows_all = not self._is_new
-        self._cursor, self._reading = cursor, cursor or Cursor(0, 0)
-        self._lapsed = False
         for job in sorted(running, key=lambda job: job.attempt):
             self._restore(job)
 
@@ -74,17 +62,8 @@ class Tracker:
 
     @property
     def cursor(self) -> Cursor | None:
-        """Before which all that was told has been handed over.
-
-        It stands still from a lapse to the next list, so that nobody forgets that something is missing.
-        """
-        if self._is_new:
-            # Until the first list is on record, nobody has watched this engine.
-            return None
-        unsettled = [*self._open.values(), *self._waiting.told_ns]
-        if self._cursor is None or self._lapsed or not unsettled:
-            return self._cursor
-        return replace(self._cursor, event_ns=min(unsettled), read_ns=0)
+        """Before which all that was told has been handed over."""
+        return self._progress.cursor(self._waiting.told_ns)
 
     def due(self, now: float) -> None:
         """Let go of what has waited long enough; to be called after whatever was told."""
@@ -96,19 +75,16 @@ class Tracker:
 
     def resumed(self, cursor: Cursor, lapse: Lapse = Lapse.NONE) -> None:
         """The engine's events are being read again, and what it has forgotten of those in between."""
-        self._reading = cursor
+        self._progress.resumed(cursor, lapse)
         if lapse is not Lapse.NONE:
-            self._lapsed, self._knows_all = True, False
             self._drop_attempts()
-        elif self._cursor is None:
-            self._cursor = cursor
 
     def _drop_attempts(self) -> None:
         """Tries to start of which the end was not told, and will not be: a list tells of them."""
-        for container in self._containers.values():
+        for container in self._containers:
             if container.attempt is not None and not container.attempt.failed_ns:
                 container.attempt = None
-                self._open.pop(container.id, None)
+                self._progress.settles(container.id)
 
     def event(
         self,
@@ -125,15 +101,15 @@ class Tracker:
         """
         if not event.container_id:
             return
-        self._reading = replace(self._reading, event_ns=event.at_ns, read_ns=event.at_ns)
-        if not self._lapsed:
-            self._cursor = self._reading
-        if event.container_id in self._gone:
+        self._progress.told(event.at_ns)
+        if self._containers.is_gone(event.container_id):
             return
-        container = self._container(event, replayed=replayed)
+        # What is created under our eyes has no past.
+        is_new = event.happening is Happening.CREATE and not replayed
+        container = self._containers.meet(event.container_id, is_new=is_new)
         container.inspections += inspecting
         self._catch_up(container, event.at_ns if replayed else None, now)
-        told = self._is_told(event)
+        told = self._containers.is_told(event)
         if not told:
             container.learn_from_event(event)
         handle = (_REPEATED if told else _HANDLERS).get(event.happening)
@@ -167,26 +143,23 @@ class Tracker:
 
     def listed(self, listed: Listed, now: float) -> None:
         """All that the engine has. What ended unseen is found here, what has vanished is noted."""
-        for container in self._containers.values():
+        for container in self._containers:
             self._catch_up(container, None, now)
         present = set(listed.elsewhere)
         for snapshot in listed.snapshots:
             present.add(snapshot.container_id)
-            if snapshot.container_id not in self._gone and not self._too_old(snapshot, listed.as_of_ns):
+            is_gone = self._containers.is_gone(snapshot.container_id)
+            if not is_gone and not self._too_old(snapshot, listed.as_of_ns):
                 self._found(snapshot, listed, now)
-        for container in list(self._containers.values()):
+        for container in self._containers:
             if container.id not in present:
                 self._missed(container, listed.as_of_ns, now)
             self._forget(container)
-        self._is_new, self._knows_all, self._lapsed = False, True, False
-        read_ns = max(self._reading.read_ns, listed.as_of_ns)
-        self._cursor = self._reading = replace(self._reading, read_ns=read_ns)
+        self._progress.listed(listed.as_of_ns)
 
     def read(self, until_ns: int) -> None:
         """All that was told up to then has come here."""
-        self._reading = replace(self._reading, read_ns=until_ns)
-        if not self._lapsed and self._cursor is not None:
-            self._cursor = self._reading
+        self._progress.read(until_ns)
 
     def explained_elsewhere(self, at_ns: int) -> None:
         """A container of another engine on the same host accounts for a kill."""
@@ -204,39 +177,9 @@ class Tracker:
 
     # Containers
 
-    def _container(self, event: Event, *, replayed: bool) -> Container:
-        container = self._containers.get(event.container_id)
-        if container is None:
-            # What is created under our eyes has no past; asking the store would only cost.
-            is_new = event.happening is Happening.CREATE and not replayed
-            past = None if is_new else self._recall(event.container_id)
-            container = self._meet(event.container_id, past)
-        return container
-
-    def _meet(self, container_id: str, past: Remembered | None) -> Container:
-        container = self._containers[container_id] = Container(container_id)
-        if past is not None:
-            container.remember(past)
-            for at_ns in past.told_ns:
-                self._note_told(container_id, at_ns)
-        return container
-
-    def _is_told(self, event: Event) -> bool:
-        """Whether this very event has come before; from now on it has."""
-        known = (event.container_id, event.at_ns) in self._told
-        self._note_told(event.container_id, event.at_ns)
-        return known
-
-    def _note_told(self, container_id: str, at_ns: int) -> None:
-        self._told[container_id, at_ns] = None
-        if len(self._told) > _TOLD_REMEMBERED:
-            self._told.popitem(last=False)
-
     def _restore(self, job: Job) -> None:
         """A job that ran when it was last heard of; its container may have had runs not on record."""
-        container = self._containers.get(job.container_id)
-        if container is None:
-            container = self._meet(job.container_id, self._recall(job.container_id))
+        container = self._containers.meet(job.container_id)
         container.name, container.image, container.workload = job.name, job.image, job.workload
         container.traceparent = job.traceparent
         container.created_ns, container.memory_limit_bytes = job.created_ns, job.memory_limit_bytes
@@ -263,11 +206,8 @@ class Tracker:
     def _forget(self, container: Container) -> None:
         """Let go of a container that is removed, once nothing about it is open."""
         if container.destroyed and not (container.ending or container.attempt or container.inspections):
-            self._containers.pop(container.id, None)
-            self._open.pop(container.id, None)
-            self._gone[container.id] = None
-            while len(self._gone) > _GONE_REMEMBERED:
-                self._gone.popitem(last=False)
+            self._containers.let_go(container)
+            self._progress.settles(container.id)
 
     # Beginnings
 
@@ -288,7 +228,7 @@ class Tracker:
         container.attempt = None
         after_ns = container.last_end_ns if last is None else last.began_ns
         container.run = Run(container, container.attempts, began_ns, started_ns, after_ns)
-        self._open[container.id] = began_ns
+        self._progress.begins(container.id, began_ns)
         return container.run
 
     def _announce(self, run: Run | None) -> None:
@@ -300,7 +240,7 @@ class Tracker:
     def _tell(self, run: Run) -> None:
         """Say how a job stands that runs; nobody needs to hear of one before it is announced."""
         if run is run.container.run and run.announced:
-            self._open.pop(run.container.id, None)
+            self._progress.settles(run.container.id)
             self._out.append(run.job(self._rules))
 
     def _rename(self, container: Container, _event: Event, _now: float) -> None:
@@ -315,7 +255,7 @@ class Tracker:
             if container.attempt is not None and container.attempt.answer is not None:
                 self._count_attempt(container)
             container.attempt = container.attempt or StartAttempt(event.at_ns)
-            self._open.setdefault(container.id, event.at_ns)
+            self._progress.tries(container.id, event.at_ns)
 
     def _start_attempt_over(self, container: Container, event: Event, _now: float) -> None:
         """A try to start is over; if no start came in between, it failed."""
@@ -332,7 +272,7 @@ class Tracker:
 
     def _count_attempt(self, container: Container) -> None:
         attempt, container.attempt = container.attempt, None
-        self._open.pop(container.id, None)
+        self._progress.settles(container.id)
         if attempt is None:
             return
         for at_ns in attempt.failed_ns:
@@ -348,7 +288,7 @@ class Tracker:
     def _attempt_told(self, container: Container, _event: Event, _now: float) -> None:
         """How the try ended is on record, though its beginning has just been told again."""
         container.attempt = None
-        self._open.pop(container.id, None)
+        self._progress.settles(container.id)
 
     # Evidence
 
@@ -413,12 +353,15 @@ class Tracker:
         """Whether there may be a run of which neither an event nor a list has told."""
         last = container.last_end_ns
         return last is None or (
-            not self._knows_all and container.last_run is None and not container.ending and at_ns > last
+            not self._progress.knows_all
+            and container.last_run is None
+            and not container.ending
+            and at_ns > last
         )
 
     def _end(self, container: Container, code: int | None, at_ns: int, now: float, *, seen: bool) -> None:
         run, container.run = container.run, None
-        self._open.pop(container.id, None)
+        self._progress.settles(container.id)
         if run is not None:
             run.end(code, at_ns, seen=seen)
             container.last_end_ns = max(at_ns, container.last_end_ns or at_ns)
@@ -439,7 +382,7 @@ class Tracker:
             # Removed in the middle of a try whose end was not told: created, connected, never started.
             container.attempt = None
         self._lose(container, event.at_ns, now)
-        if self._knows_all:
+        if self._progress.knows_all:
             # Otherwise a list may tell how it ended.
             self._forget(container)
 
@@ -461,9 +404,7 @@ class Tracker:
 
     def _found(self, snapshot: Snapshot, listed: Listed, now: float) -> None:
         """One container of a list, held against what is on record of it."""
-        container = self._containers.get(snapshot.container_id)
-        if container is None:
-            container = self._meet(snapshot.container_id, self._recall(snapshot.container_id))
+        container = self._containers.meet(snapshot.container_id)
         container.learn(snapshot)
         if snapshot.started_ns is None:
             self._found_unstarted(container, snapshot)
@@ -483,7 +424,9 @@ class Tracker:
         if snapshot.running:
             self._announce(run)
         else:
-            run.lost_with_host = listed.of_all and not self._is_new and snapshot.code == _LOST_WITH_HOST
+            run.lost_with_host = (
+                listed.of_all and not self._progress.is_new and snapshot.code == _LOST_WITH_HOST
+            )
             self._end_found(container, snapshot, now)
 
     def _is_behind(self, snapshot: Snapshot, listed: Listed, run: Run) -> bool:
@@ -522,13 +465,13 @@ class Tracker:
         restarts, known = snapshot.restarts, container.restarts
         if not container.attempts:
             # Before anyone watched this engine, it is not ours; since then, it would be on record.
-            missing = 0 if self._is_new or self._may_be_pruned(snapshot) else restarts
+            missing = 0 if self._progress.is_new or self._may_be_pruned(snapshot) else restarts
         elif known is None:
             missing = 0
         else:
             # An engine counts restarts from the latest start by hand.
             missing = restarts - known - 1 if restarts > known else restarts
-        if self._is_new and not container.attempts:
+        if self._progress.is_new and not container.attempts:
             container.attempts = restarts
         return iter(range(missing, 0, -1))
 

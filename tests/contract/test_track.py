@@ -534,7 +534,7 @@ def test_a_removal_after_the_end_adds_nothing() -> None:
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_removed_container_is_forgotten_once_its_end_is_told(code: int) -> None:
     telling = Telling().listed(as_of=-1).events(start(0), die(1, code), destroy(1.1)).passes(1)
-    assert (telling.came(), telling.tracker._containers) == ([job(0), ended(job(0), code, 1)], {})
+    assert (telling.came(), [*telling.tracker._containers]) == ([job(0), ended(job(0), code, 1)], [])
 
 
 def test_an_oom_report_after_the_removal_still_explains_the_end() -> None:
@@ -895,7 +895,7 @@ def test_a_list_that_shows_a_failed_start_adds_nothing_to_its_events(place: int)
 
 def test_a_container_that_vanished_after_its_end_is_forgotten() -> None:
     telling = Telling().events(start(0), die(1, 0), create(2, B)).listed(as_of=5)
-    assert (telling.came(), telling.tracker._containers) == ([job(0), ended(job(0), 0, 1)], {})
+    assert (telling.came(), [*telling.tracker._containers]) == ([job(0), ended(job(0), 0, 1)], [])
 
 
 def test_what_ended_longer_ago_than_records_are_kept_is_left_alone() -> None:
