@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.engines.port import Event, Shadowed, Snapshot
 from exporter.labels import traceparent
@@ -39,14 +39,13 @@ class Rules:
 
 @dataclass(slots=True)
 class Container:
-    """What is known of a container, whatever run it is in.
+    """What is known of a container, whatever run it is in; ``past`` is what is on record of it.
 
     ``run`` is the open one, ``ending`` those that have ended and still wait. ``inspections`` are
     answers on their way; ``attempt`` is the try to start that is under way or has failed just now.
     ``last_run`` is the latest that was let go of, for what comes later still; ``workload`` is set
-    where it is on record and no label is known to make it from. ``restarts`` is the engine's own count at
-    its latest run, None while nobody has asked; ``strays`` were told of no run that is known yet.
-    ``upcoming`` are later runs on record, while the end of ``run`` is not.
+    where it is on record and no label is known to make it from. ``strays`` were told of no run that is
+    known yet. ``upcoming`` are later runs on record, while the end of ``run`` is not.
     """
 
     id: str
@@ -66,14 +65,15 @@ class Container:
     last_run: Run | None = None
     workload: Workload | None = None
     traceparent: str = ""
-    restarts: int | None = None
+    past: Remembered | None = None
     upcoming: list[Run] = field(default_factory=list)
     strays: list[Kill | OomKill] = field(default_factory=list)
     destroyed: bool = False
 
     def remember(self, past: Remembered) -> None:
         """Take over what is on record of it."""
-        self.attempts, self.last_end_ns, self.restarts = past.attempts, past.last_end_ns, past.restarts
+        self.past = replace(past, told_ns=frozenset())
+        self.attempts, self.last_end_ns = past.attempts, past.last_end_ns
 
     def learn_from_event(self, event: Event) -> None:
         """What every event says of its container."""
@@ -104,15 +104,30 @@ class Container:
 
     @property
     def latest_run(self) -> Run | None:
-        """The open run, else the one that ended last."""
-        return self.run or (self.ending[-1] if self.ending else self.last_run)
+        """The open run, else the one that began last: who waits longest, leaves last."""
+        return self.run or max(self._runs_before, key=lambda run: run.began_ns, default=None)
+
+    @property
+    def restarts(self) -> int | None:
+        """The engine's own count at the latest run, None while nobody has asked.
+
+        A run may be open on record while one after it has ended there: who waits longest, leaves last.
+        """
+        latest, past = self.latest_run, self.past
+        if past is not None and (latest is None or latest.attempt < past.attempts):
+            return past.restarts
+        return None if latest is None else latest.restarts
+
+    @property
+    def _runs_before(self) -> list[Run]:
+        return [*self.ending, *([self.last_run] if self.last_run else [])]
 
     def run_at(self, at_ns: int) -> Run | None:
         """The run to which something at ``at_ns`` belongs: the open one, unless it began only later."""
         if self.run is not None and (at_ns >= self.run.began_ns or not self.ending):
             return self.run
-        past = [*self.ending, *([self.last_run] if self.last_run else [])]
-        return max((run for run in past if run.began_ns <= at_ns), key=lambda run: run.began_ns, default=None)
+        began = (run for run in self._runs_before if run.began_ns <= at_ns)
+        return max(began, key=lambda run: run.began_ns, default=None)
 
 
 @dataclass(slots=True)
@@ -144,7 +159,8 @@ class Run:
     ``after_ns`` is when the run before it began or ended, if known: what started no later is not this
     run. ``seen_beginning`` and ``seen_ending``: an event has told of it, otherwise a list or the record;
     ``replayed``: told so only afterwards. ``lost``: how it ended is not to be known any more;
-    ``lost_with_host``: it went down with its engine. ``enrich_by`` and ``oom_by`` are how long it waits
+    ``lost_with_host``: it went down with its engine. ``restarts`` is the engine's own count when it began,
+    None while nobody has asked. ``enrich_by`` and ``oom_by`` are how long it waits
     for what it may yet learn.
     """
 
@@ -155,6 +171,7 @@ class Run:
     after_ns: int | None = None
     seen_beginning: bool = False
     announced: bool = False
+    restarts: int | None = None
     kills: list[Kill] = field(default_factory=list)
     oom_kills: list[OomKill] = field(default_factory=list)
     code: int | None = None
@@ -199,7 +216,7 @@ class Run:
             started_ns=self.started_ns,
             memory_limit_bytes=container.memory_limit_bytes,
             traceparent=container.traceparent,
-            restarts=container.restarts,
+            restarts=self.restarts,
             kills=tuple(self.kills),
             oom_kills=tuple(self.oom_kills),
         )

@@ -191,6 +191,7 @@ class Tracker:
             job.started_ns,
             last_end_ns if last_end_ns is not None and last_end_ns < job.began_ns else None,
             announced=True,
+            restarts=job.restarts,
             kills=list(job.kills),
             oom_kills=list(job.oom_kills),
         )
@@ -215,7 +216,7 @@ class Tracker:
         early = None if container.attempt is None else container.attempt.early
         self._lose(container, event.at_ns, now)
         begun = self._begin(container, event.at_ns, event.at_ns)
-        begun.seen_beginning, container.restarts, container.strays = True, None, []
+        begun.seen_beginning, container.strays = True, []
         if early is not None:
             # Nobody asks again, and without the engine's count, restarts that nobody sees are not missed.
             self._enrich(container, early)
@@ -327,7 +328,7 @@ class Tracker:
         """What an inspection says of a run; of another than it was made in, it says nothing."""
         latest = container.latest_run
         if latest is not None and latest.is_shown_by(snapshot):
-            container.restarts = snapshot.restarts
+            latest.restarts = snapshot.restarts
         for run in container.ending:
             if snapshot.running or run.lost or not run.is_shown_by(snapshot):
                 continue
@@ -420,7 +421,7 @@ class Tracker:
             # It has been started anew since.
             self._lose(container, snapshot.started_ns, now)
             run = self._begin_found(container, snapshot, snapshot.started_ns)
-        container.restarts = snapshot.restarts
+        run.restarts = snapshot.restarts
         if snapshot.running:
             self._announce(run)
         else:
@@ -439,7 +440,7 @@ class Tracker:
         open_run, container.run = container.run, None
         self._begin_found(container, snapshot, snapshot.started_ns or 0)
         self._end_found(container, snapshot, now)
-        container.run, container.restarts = open_run, None
+        container.run = open_run
 
     def _end_found(self, container: Container, snapshot: Snapshot, now: float) -> None:
         """An end that a list has told of; a start that failed since has put its own code in place."""
@@ -457,6 +458,7 @@ class Tracker:
             container.last_end_ns = ended_ns
             self._out.append(Exit(job, None, ended_ns, _COUNTED_ONLY, recovered=True))
         run = self._begin(container, started_ns, started_ns)
+        run.restarts = snapshot.restarts
         self._take_strays(run, started_ns)
         return run
 

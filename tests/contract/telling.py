@@ -81,7 +81,12 @@ def hiding(event: Event, *hidden: Shadowed) -> Event:
 
 
 def running(
-    started: float, container: str = A, *, limit: int | None = None, labels: Mapping[str, str] | None = None
+    started: float,
+    container: str = A,
+    *,
+    limit: int | None = None,
+    labels: Mapping[str, str] | None = None,
+    restarts: int = 0,
 ) -> Snapshot:
     """How an engine shows it while it runs."""
     return Snapshot(
@@ -93,6 +98,7 @@ def running(
         created_ns=at(-1),
         started_ns=at(started),
         memory_limit_bytes=limit,
+        restarts=restarts,
     )
 
 

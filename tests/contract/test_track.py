@@ -1080,6 +1080,44 @@ def test_an_answer_that_comes_before_its_start_is_told_counts_the_restarts_if_it
     assert (begun.attempt, begun.restarts) == (2, restarts)
 
 
+def test_an_answer_that_comes_before_its_start_is_told_is_not_of_the_run_before() -> None:
+    telling = Telling(cursor=Cursor(at(0), at(-100)))
+    # The first run still waits for a late report of an OOM kill when the second has left.
+    telling.events(create(0.5), start(1), die(2, 1), start(3), die(4, 0))
+    telling.asking(attempt(5)).answer(exited(2.9, 4, 0, restarts=1), asked=5).events(start(6))
+    (third,) = [each for each in telling.tracker.take() if isinstance(each, Job) and each.attempt == 3]
+    assert third.restarts is None
+
+
+def test_what_ended_keeps_the_count_of_its_own_run() -> None:
+    telling = Telling(cursor=Cursor(at(0), at(-100))).events(create(0.5))
+    telling.asking(start(1)).answer(running(0.9), asked=1).events(die(2, 1))
+    telling.asking(start(2.2)).answer(running(2.1, restarts=1), asked=2.2).passes(2)
+    (end,) = telling.ends()
+    assert end.job.restarts == 0
+
+
+@pytest.mark.parametrize("order", ["early", "late", "none"])
+def test_a_run_that_only_a_list_knows_is_one_however_often_its_container_was_restarted(order: str) -> None:
+    newest = None if order == "none" else running(10.9, restarts=501)
+    telling = Telling()
+    if order == "early":
+        telling.asking(attempt(10)).answer(newest, asked=10).events(start(11))
+    else:
+        telling.asking(start(11)).answer(newest, asked=11)
+    telling.listed(exited(5, 6, 1, restarts=500), as_of=9, elsewhere=A).passes(5)
+    assert [end.code for end in telling.ends()] == [1]
+
+
+def test_a_run_on_record_counts_for_the_one_before_it_of_which_the_end_is_not_on_record() -> None:
+    # The second run has ended on record with the engine's count 1, the first has not.
+    past = {A: Remembered(2, at(4), 1)}
+    telling = Telling(past=past, runs=[replace(job(1), restarts=0)], cursor=Cursor(at(2), at(-100)))
+    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
+    telling.listed(exited(5, 6, 3, restarts=2), as_of=9, lapse=Lapse.OVERRUN).passes(1)
+    assert [(end.job.attempt, end.code) for end in telling.ends()] == [(1, None), (3, 3)]
+
+
 def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
     telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
