@@ -223,7 +223,7 @@ class Pipeline:
         twin = self._engines.setdefault((connected.info.id, connected.info.host), address)
         if connected.info.id and twin != address:
             # What it tells is told already: counted from both, every exit would be two.
-            self._health.trouble(address, f"is the same engine as {twin}; name it once")
+            self._complain(address, f"is the same engine as {twin}; name it once")
             return
         changes = Changes()
         was_away = address in self._trackers and not self._ledger.value(metrics.ENGINE_UP, (address,))
@@ -233,11 +233,22 @@ class Pipeline:
         if was_away or address not in self._trackers:
             self._health.trouble(address, "the engine's containers are being listed")
         if address not in self._trackers:
-            rules = self._judging.rules(connected.info.host, connected.kernel_counts)
-            rules = replace(rules, engine=address)
-            running = [job for job in self._ran() if self._is_of(job, address, rules.instance)]
-            self._trackers[address] = Tracker(rules, self._remembered, running, self._cursors.get(address))
+            self._trackers[address] = self._tracker(address, connected)
         self._trackers[address].resumed(connected.cursor, connected.lapse)
+
+    def _complain(self, address: str, cause: str) -> None:
+        """Say once, in the log too, why an engine is not watched that answers."""
+        if self._health.causes().get(address) != cause:
+            log.warning("engine not watched", engine=address, cause=cause)
+        self._health.trouble(address, cause)
+
+    def _tracker(self, address: str, connected: Connected) -> Tracker:
+        rules = replace(self._judging.rules(connected.info.host, connected.kernel_counts), engine=address)
+        for other, tracker in self._trackers.items():
+            if tracker.instance == rules.instance:
+                log.warning("engines have one host name", engine=address, other=other, host=rules.instance)
+        running = [job for job in self._ran() if self._is_of(job, address, rules.instance)]
+        return Tracker(rules, self._remembered, running, self._cursors.get(address))
 
     def _ran(self) -> list[Job]:
         nothing: list[Job] = []

@@ -378,15 +378,27 @@ def test_a_list_that_comes_after_its_engine_went_does_not_make_it_ready(piping: 
 
 def test_an_engine_under_two_addresses_is_watched_once_and_that_is_said(piping: Piping) -> None:
     known = replace(CONNECTED, info=replace(CONNECTED.info, id="ABCD:EFGH"))
-    for address in (ADDRESS, OTHER_ADDRESS):
-        piping.says(known, Listed((), at(-100)), address=address)
-        events = (start(0), die(1, 5))
-        piping.says(*(Seen(event, inspecting=False) for event in events), address=address)
     cause = f"is the same engine as {ADDRESS}; name it once"
-    assert wait_until(lambda: piping.health.causes() == {OTHER_ADDRESS: cause}, PATIENCE_SECONDS)
-    assert piping.ended(1)
-    assert piping.idle()
+    with structlog.testing.capture_logs() as said:
+        for address in (ADDRESS, OTHER_ADDRESS, OTHER_ADDRESS):
+            piping.says(known, Listed((), at(-100)), address=address)
+            events = (start(0), die(1, 5))
+            piping.says(*(Seen(event, inspecting=False) for event in events), address=address)
+        assert wait_until(lambda: piping.health.causes() == {OTHER_ADDRESS: cause}, PATIENCE_SECONDS)
+        assert piping.ended(1)
+        assert piping.idle()
     assert piping.series(metrics.EXITS)[(*JOB, "failed", "5", "Error")] == 1
+    causes = [line["cause"] for line in said if line["event"] == "engine not watched"]
+    assert causes == [cause]
+
+
+def test_two_engines_of_one_host_name_are_watched_both_and_that_is_said(piping: Piping) -> None:
+    with structlog.testing.capture_logs() as said:
+        for address in (OTHER_ADDRESS, OTHER_ADDRESS):
+            piping.says(replace(CONNECTED, info=replace(CONNECTED.info, id="EFGH:ABCD")), address=address)
+        assert piping.idle()
+    told = [(line["engine"], line["host"]) for line in said if line["event"] == "engines have one host name"]
+    assert told == [(OTHER_ADDRESS, HOST)]
 
 
 def test_oom_kills_of_a_job_that_runs_are_counted_at_once_and_on_record(piping: Piping) -> None:
