@@ -98,8 +98,9 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.CRITICAL,
         f"max_over_time({names.of_host.spike}[{spike.hold}])",
         "Jobs of several workloads are OOM-killed on one host.",
-        f"{_JOBS} of several workloads {_WERE} OOM-killed on {{{{ $labels.host }}}} within {window}, more"
-        f" than {spike.multiple} times what is usual there. The host itself may be out of memory.",
+        f"{_JOBS} of several workloads {_WERE} OOM-killed on {{{{ $labels.host }}}} within {window}, of each"
+        f" and together more than {spike.multiple} times what is usual there. The host itself may be out of"
+        " memory.",
     )
     yield Alert(
         "FleetOOMKilledSpike",
@@ -108,7 +109,7 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
         f"max_over_time({names.of_fleet.spike}[{spike.hold}])",
         "Jobs of one workload are OOM-killed on several hosts.",
         f"{_JOBS} of workload {{{{ $labels.workload }}}} {_WERE} OOM-killed on several hosts within {window},"
-        f" more than {spike.multiple} times what is usual on all of them.",
+        f" on each and together more than {spike.multiple} times what is usual there.",
     )
     yield Alert(
         "JobOOMKilled",

@@ -11,10 +11,9 @@ class SpreadNames:
     """The names for OOM kills that are spread: over the workloads of a host, or over the hosts of a fleet."""
 
     def __init__(self, level: str, window: str) -> None:
-        self.killed = f"{level}:container_exits_oomkilled:increase{window}"
-        self.others = f"{level}:container_exits_oomkilled_others:increase{window}"
-        self.others_average = f"{level}:container_exits_oomkilled_others:average{window}"
-        self.others_usual = f"{level}:container_exits_oomkilled_others:usual{window}"
+        self.unusual = f"{level}:container_exits_oomkilled_unusual:increase{window}"
+        self.average = f"{level}:container_exits_oomkilled_unusual:average{window}"
+        self.usual = f"{level}:container_exits_oomkilled_unusual:usual{window}"
         self.spike = f"{level}:container_exits_oomkilled:spike{window}"
 
 
@@ -33,6 +32,7 @@ class Names:
         self.oomkilled = f"workload:container_exits_oomkilled:{lately}"
         self.oomkilled_average = f"workload:container_exits_oomkilled:{average}"
         self.oomkilled_usual = f"workload:container_exits_oomkilled:{usual}"
+        self.oomkilled_unusual = f"workload:container_exits_oomkilled_unusual:{lately}"
         self.oomkilled_spike = f"workload:container_exits_oomkilled:spike{window}"
         self.failed = f"workload:container_exits_failed:{lately}"
         self.failed_long = f"workload:container_exits_failed:{long}"
@@ -42,6 +42,7 @@ class Names:
         self.finished_long = f"workload:container_exits_finished:{long}"
         self.failed_ratio = f"workload:container_exits_failed:ratio{thresholds.increases.long_window}"
         self.host_exits = f"host:container_exits:{lately}"
+        self.fleet_exits = f"fleet:container_exits:{lately}"
         self.of_host = SpreadNames("host", window)
         self.of_fleet = SpreadNames("fleet", window)
         self.host_lost = f"host:container_exits_lost:{lately}"

@@ -167,59 +167,73 @@ def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
         " watched, so that for a new workload the time before its first job counts as quiet.",
     )
     yield Recording(
-        names.oomkilled_spike,
-        f"{names.oomkilled} >= {spike.floor}\n"
-        f"unless\n{names.oomkilled_average} <= {spike.multiple} * {names.oomkilled_usual}",
-        "The workloads with a spike: many, and far more than usual. `unless`, as there may be no usual.",
+        names.oomkilled_unusual,
+        f"{names.oomkilled}\nunless\n{names.oomkilled_average} <= {spike.multiple} * {names.oomkilled_usual}",
+        "Those of the workloads that have far more than usual. `unless`, as there may be no usual.",
+    )
+    yield Recording(
+        names.oomkilled_spike, f"{names.oomkilled_unusual} >= {spike.floor}", "Where these are many."
     )
 
 
 def oom_spikes_of_hosts(thresholds: Thresholds) -> Iterator[Recording]:
-    """Which hosts have far more OOM kills than usual, and not of one workload alone."""
+    """Which hosts have many OOM kills that are not usual, and not of one workload alone."""
     names, spike = Names(thresholds), thresholds.oom_spike
-    usual = _usual(thresholds, names.of_host.others)
-    of_host = Spread(names.of_host, "workload", spike.host_floor, spike.host_others, usual)
-    yield from _spread(thresholds, of_host)
+    usual = _usual(thresholds, names.of_host.unusual)
+    yield from _spread(
+        thresholds, names.of_host, _Spread("workload", spike.host_floor, spike.host_others, usual)
+    )
 
 
 def oom_spikes_of_fleets(thresholds: Thresholds) -> Iterator[Recording]:
-    """Which workloads have far more OOM kills than usual on all hosts together, and not on one alone."""
+    """Which workloads have many OOM kills that are not usual on all hosts together, and not on one alone."""
     names, spike = Names(thresholds), thresholds.oom_spike
-    # A fleet is watched for as long as that of its hosts which is watched for longest.
-    matching, longest = "ignoring (workload) group_left ()", "max without (host) "
-    usual = _usual(thresholds, names.of_fleet.others, matching, longest)
-    of_fleet = Spread(names.of_fleet, "host", spike.fleet_floor, spike.fleet_others, usual)
-    yield from _spread(thresholds, of_fleet)
+    yield Recording(
+        names.fleet_exits,
+        total(names.host_exits, ["host"]),
+        "Jobs that were done or failed on all hosts. Its samples also say since when any of them is watched:"
+        " those that are now may be young.",
+    )
+    usual = _usual(thresholds, names.of_fleet.unusual, "ignoring (workload) group_left ()", names.fleet_exits)
+    yield from _spread(
+        thresholds, names.of_fleet, _Spread("host", spike.fleet_floor, spike.fleet_others, usual)
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """OOM kills ``over`` several of something: their names, from when on they are many, and what is usual."""
+class _Spread:
+    """OOM kills ``over`` several of something: from when on they are many, and what is usual."""
 
-    names: SpreadNames
     over: str
     floor: int
     others: int
     usual: str
 
 
-def _spread(thresholds: Thresholds, spread: Spread) -> Iterator[Recording]:
-    names, over = spread.names, spread.over
-    each, average = Names(thresholds).oomkilled, Names(thresholds).oomkilled_average
-    together = f"Jobs that were OOM-killed, those of all {over}s together."
-    yield Recording(names.killed, total(each, [over]), together)
-    for name, of_all, why in (
-        (names.others, each, f"Those of them that are not of the {over} that has most."),
-        (names.others_average, average, "The same for each window."),
-    ):
-        most = f"max without ({over}) ({of_all})"
-        yield Recording(name, f"{total(of_all, [over])} - {most}", why)
-    yield Recording(names.others_usual, spread.usual, "How many of these there are on average.")
+def _spread(thresholds: Thresholds, names: SpreadNames, spread: _Spread) -> Iterator[Recording]:
+    over, each, average = (
+        spread.over,
+        Names(thresholds).oomkilled_unusual,
+        Names(thresholds).oomkilled_average,
+    )
+    yield Recording(
+        names.unusual,
+        total(each, [over]),
+        f"OOM-killed jobs of each {over} that has far more than usual, together: what one has steadily"
+        " hides nothing of the others.",
+    )
+    yield Recording(names.average, total(f"{average} and {each}", [over]), "The same for each window.")
+    yield Recording(
+        names.usual,
+        spread.usual,
+        f"How many of these there are on average: what is rare for each {over} may be usual for all.",
+    )
     yield Recording(
         names.spike,
-        f"{names.killed} >= {spread.floor}\nand\n{names.others} >= {spread.others}\n"
-        f"unless\n{names.others_average} <= {thresholds.oom_spike.multiple} * {names.others_usual}",
-        f"Where there is a spike that is not of one {over} alone.",
+        f"{names.unusual} >= {spread.floor}\n"
+        f"and\n{names.unusual} - max without ({over}) ({each}) >= {spread.others}\n"
+        f"unless\n{names.average} <= {thresholds.oom_spike.multiple} * {names.usual}",
+        f"Where these are many, not of one {over} alone, and far more than usual.",
     )
 
 
@@ -255,9 +269,8 @@ def _once(thresholds: Thresholds, series: str, labels: Sequence[str] = _OF_WORKL
     return once(series, labels, steady, thresholds.labels.replica)
 
 
-def _usual(thresholds: Thresholds, of: str, matching: str = "", together: str = "") -> str:
-    """The average of a window, over the time in which the host was watched, but for the latest."""
+def _usual(thresholds: Thresholds, of: str, matching: str = "", watched: str = "") -> str:
+    """The average of a window, over the time in which host or fleet was watched, but for the latest."""
     before = f"[{thresholds.oom_spike.baseline}] offset {thresholds.oom_spike.recent}"
-    windows = f"count_over_time({Names(thresholds).host_exits}{before})"
-    watched = f"{together}({windows})" if together else windows
-    return f"sum_over_time({of}{before})\n{f'/ {matching}'.rstrip()}\n{watched}"
+    windows = f"count_over_time({watched or Names(thresholds).host_exits}{before})"
+    return f"sum_over_time({of}{before})\n{f'/ {matching}'.rstrip()}\n{windows}"

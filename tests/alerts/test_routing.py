@@ -75,7 +75,7 @@ PAIRS = [
     Silenced(SPIKES, _one("JobOOMKillsSurvived", **WORKLOAD), so=False),
     Silenced(FLEET, SPIKES),
     Silenced(FLEET, _one("JobOOMKilled", **WORKLOAD)),
-    Silenced(FLEET, _one("JobCrashLooping", **WORKLOAD)),
+    Silenced(FLEET, _one("JobCrashLooping", **WORKLOAD), so=False),
     Silenced(FLEET, _one("JobOOMKilledSpike", host="h", workload="other"), so=False),
     Silenced(FLEET, _one("HostOOMKilledSpike", host="h"), so=False),
     Silenced(_one("HostOOMKilledSpike", host="h"), FLEET, so=False),
