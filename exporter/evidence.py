@@ -6,7 +6,6 @@ event, its flag, the kernel's log (names the container) and the kernel's counter
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from signal import Signals
@@ -16,11 +15,8 @@ from exporter.model import Evidence, Kill, OomKill, Witness
 SECOND_NS = 10**9
 SIGKILL_CODE = 137
 _MAX_NOTES = 20
-_MAX_KILLS = 10_000
 # SIGHUP asks daemons to reload, SIGUSR1 to do anything: only these ask for the end.
 TERMINATING = frozenset({Signals.SIGKILL, Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT})
-# A line of the kernel's log is written just before its kill is counted.
-_LOG_AHEAD_NS = SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,36 +120,3 @@ def signal_name(number: int | None) -> str:
 def _distance(nanoseconds: int) -> str:
     side = "before" if nanoseconds >= 0 else "after"
     return f"{abs(nanoseconds) / SECOND_NS:.3f} s {side}"
-
-
-class UnexplainedKills:
-    """OOM kills that the kernel counted and that no container has accounted for yet."""
-
-    def __init__(self, window_ns: int) -> None:
-        self._window_ns = window_ns
-        self._unexplained: deque[int] = deque(maxlen=_MAX_KILLS)
-        self._ahead: deque[int] = deque(maxlen=_MAX_KILLS)
-
-    def counted(self, kills: int, at_ns: int) -> None:
-        """The kernel's counter moved by ``kills``."""
-        while self._ahead and self._ahead[0] < at_ns - _LOG_AHEAD_NS:
-            self._ahead.popleft()
-        for _ in range(min(kills, _MAX_KILLS)):
-            if self._ahead:
-                self._ahead.popleft()
-            else:
-                self._unexplained.append(at_ns)
-        while self._unexplained and self._unexplained[0] < at_ns - 2 * self._window_ns:
-            self._unexplained.popleft()
-
-    def explained(self, at_ns: int) -> None:
-        """A container accounts for one kill, counted already or just about to be."""
-        nearest = min(self._unexplained, key=lambda kill_ns: abs(at_ns - kill_ns), default=None)
-        if nearest is not None and abs(at_ns - nearest) <= self._window_ns:
-            self._unexplained.remove(nearest)
-        else:
-            self._ahead.append(at_ns)
-
-    def near(self, ended_ns: int) -> list[int]:
-        """When kills happened that may explain an end at ``ended_ns``, the latest first."""
-        return [at_ns for at_ns in reversed(self._unexplained) if abs(ended_ns - at_ns) <= self._window_ns]

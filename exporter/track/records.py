@@ -157,11 +157,11 @@ class Run:
     """One run while it is being put together.
 
     ``after_ns`` is when the run before it began or ended, if known: what started no later is not this
-    run. ``seen_beginning`` and ``seen_ending``: an event has told of it, otherwise a list or the record;
-    ``replayed``: told so only afterwards. ``lost``: how it ended is not to be known any more;
-    ``lost_with_host``: it went down with its engine. ``restarts`` is the engine's own count when it began,
-    None while nobody has asked. ``enrich_by`` and ``oom_by`` are how long it waits
-    for what it may yet learn.
+    run. ``tried_ns`` is when the try to start it began, if that was told. ``seen_beginning`` and
+    ``seen_ending``: an event has told of it, otherwise a list or the record; ``replayed``: told so only
+    afterwards. ``lost``: how it ended is not to be known any more; ``lost_with_host``: it went down with its
+    engine. ``restarts`` is the engine's own count when it began, None while nobody has asked. ``enrich_by``
+    and ``oom_by`` are how long it waits for what it may yet learn.
     """
 
     container: Container
@@ -169,6 +169,7 @@ class Run:
     began_ns: int
     started_ns: int | None
     after_ns: int | None = None
+    tried_ns: int | None = None
     seen_beginning: bool = False
     announced: bool = False
     restarts: int | None = None

@@ -213,13 +213,15 @@ class Tracker:
     # Beginnings
 
     def _start(self, container: Container, event: Event, now: float) -> None:
-        early = None if container.attempt is None else container.attempt.early
+        attempt = container.attempt
         self._lose(container, event.at_ns, now)
         begun = self._begin(container, event.at_ns, event.at_ns)
         begun.seen_beginning, container.strays = True, []
-        if early is not None:
+        if attempt is not None:
+            begun.tried_ns = attempt.began_ns
+        if attempt is not None and attempt.early is not None:
             # Nobody asks again, and without the engine's count, restarts that nobody sees are not missed.
-            self._enrich(container, early)
+            self._enrich(container, attempt.early)
         if not container.inspections:
             self._announce(begun)
 

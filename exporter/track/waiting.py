@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from exporter.engines.port import KernelKills
-from exporter.evidence import SIGKILL_CODE, RunRecord, UnexplainedKills, oom_count, requested_end, weigh
+from exporter.evidence import SIGKILL_CODE, RunRecord, oom_count, requested_end, weigh
 from exporter.model import Exit, OomKill, Witness
+from exporter.track.kernel_count import KernelCount
 from exporter.track.records import Rules, Run
 
 _MAX_KEPT = 1_000
@@ -16,7 +19,7 @@ class WaitingRoom:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._runs: list[Run] = []
-        self._kernel = UnexplainedKills(rules.oom_window_ns)
+        self._kernel = KernelCount(rules.oom_window_ns)
 
     @property
     def next_due(self) -> float | None:
@@ -58,19 +61,27 @@ class WaitingRoom:
     def _due(self, run: Run) -> float:
         """Until when something may come that would change the verdict; in the past if nothing can."""
         enriched = run.enrich_by if run.container.inspections or run.log_awaited else 0.0
-        told = run.oom_by if run.seen_ending and self._oom_possible(run) else 0.0
+        told = run.oom_by if self._may_have_lost(run) else 0.0
         return max(enriched, told)
 
-    def _oom_possible(self, run: Run) -> bool:
-        """Whether an OOM kill of which nobody has told yet could explain this end."""
-        if run.code == 0 or run.oom_kills or requested_end(run.kills, run.container.stop_signal):
+    def _may_have_lost(self, run: Run) -> bool:
+        """Whether there may have been an OOM kill of which nobody has told yet, and it would matter."""
+        # A success without a limit has had a kill only where the whole host was out of memory.
+        if run.code == 0 and run.container.memory_limit_bytes is None:
             return False
-        return not self._rules.kernel_counts or bool(self._moves_near(run))
+        if not run.seen_ending or run.oom_kills or requested_end(run.kills, run.container.stop_signal):
+            return False
+        # Whoever accounts for it now: a nearer one may be counted yet, and set it free.
+        return not self._rules.kernel_counts or self._nearest(run, self._kernel.kills) is not None
 
-    def _moves_near(self, run: Run) -> list[int]:
-        """When the kernel's counter moved in this run, not long before its end."""
-        began_ns = run.began_ns if run.seen_beginning else run.started_ns or 0
-        return [at_ns for at_ns in self._kernel.near(run.ended_ns) if at_ns >= began_ns]
+    def _nearest(self, run: Run, counted: Iterable[int]) -> int | None:
+        """Of kills that the kernel has counted, the one in this run that is nearest to its end."""
+        # An engine tells of a start a moment after it: who is killed at once was killed before that.
+        began_ns = (run.tried_ns or run.began_ns) if run.seen_beginning else run.started_ns or 0
+        fitting = (at_ns for at_ns in counted if at_ns >= began_ns)
+        nearest = min(fitting, key=lambda at_ns: abs(run.ended_ns - at_ns), default=None)
+        is_near = nearest is not None and abs(run.ended_ns - nearest) <= self._rules.oom_window_ns
+        return nearest if is_near else None
 
     def _finished(self, run: Run) -> Exit:
         self._runs.remove(run)
@@ -100,11 +111,21 @@ class WaitingRoom:
         )
 
     def _take_kernels_word(self, run: Run) -> None:
-        """A kill that nobody else accounts for is this run's; one with 137 goes before others."""
-        if not self._rules.kernel_counts or not run.seen_ending or not self._oom_possible(run):
+        """A kill that nobody else accounts for is this run's, unless a likelier one waits for it."""
+        if not self._rules.kernel_counts or not self._may_have_lost(run):
             return
-        moves = self._moves_near(run)
-        likelier = sum(other.code == SIGKILL_CODE and self._oom_possible(other) for other in self._runs)
-        left = moves if run.code == SIGKILL_CODE else moves[likelier:]
-        if left:
-            self.oom_killed(run, OomKill(Witness.COUNTER, left[0]))
+        likelier = [other for other in self._runs if _likelihood(other) > _likelihood(run)]
+        claimants = [other for other in sorted(likelier, key=_likelihood) if self._may_have_lost(other)]
+        left = self._kernel.unexplained
+        for other in reversed(claimants):
+            claimed = self._nearest(other, left)
+            if claimed is not None:
+                left.remove(claimed)
+        mine = self._nearest(run, left)
+        if mine is not None:
+            self.oom_killed(run, OomKill(Witness.COUNTER, mine))
+
+
+def _likelihood(run: Run) -> tuple[bool, bool, bool]:
+    """Of two ends, an OOM kill that names nobody is rather that of the greater one."""
+    return run.code == SIGKILL_CODE, run.container.memory_limit_bytes is not None, run.code != 0

@@ -56,6 +56,8 @@ FLAGGED = "The engine's OOMKilled flag is set."
 LOGGED = "The kernel's log names this container for an OOM kill."
 RAN_BEFORE = {A: Remembered(attempts=1, last_end_ns=at(1))}
 RUNS = {A: Remembered(attempts=1, last_end_ns=None)}
+LIMIT = 64 << 20
+LIMITED = job(0, limit=LIMIT, created=True)
 
 # --- joining
 
@@ -202,6 +204,19 @@ def test_an_end_that_no_late_oom_report_could_change_is_not_delayed(
     assert getattr(end, "code", None) == code
 
 
+def test_a_success_that_had_a_memory_limit_waits_for_a_late_oom_report() -> None:
+    telling = Telling().asking(start(0)).answer(running(0, limit=LIMIT)).events(die(1, 0))
+    assert telling.came() == [LIMITED]
+    telling.events(oom(1.02)).passes(1)
+    note = f"{REPORTED} 0.020 s after the end."
+    assert telling.came() == [ended(LIMITED, 0, 1, note, oom_killed=True, oom_kills=1)]
+
+
+def test_a_success_that_had_a_memory_limit_is_not_delayed_where_the_kernel_is_silent() -> None:
+    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT)).events(die(1, 0))
+    assert telling.came() == [LIMITED, ended(LIMITED, 0, 1)]
+
+
 def test_an_end_that_the_kernels_silence_explains_is_not_delayed() -> None:
     telling = Telling(kernel_counts=True).events(start(0), die(1, 137))
     assert telling.came() == [job(0), ended(job(0), 137, 1)]
@@ -316,6 +331,56 @@ def test_a_move_of_the_kernels_counter_just_after_the_end_is_taken_within_the_wa
     assert telling.came() == [job(0), ended(job(0), 1, 1, COUNTED, oom_killed=True, oom_kills=1)]
 
 
+def test_a_success_that_had_a_memory_limit_survived_the_kill_that_nobody_else_explains() -> None:
+    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling.kernel(0.95, counted=1).events(die(1, 0)).passes(1)
+    assert telling.came() == [LIMITED, ended(LIMITED, 0, 1, COUNTED, oom_killed=True, oom_kills=1)]
+
+
+def test_a_kill_that_was_counted_before_the_engine_told_of_the_start_is_this_runs() -> None:
+    telling = Telling(kernel_counts=True).events(attempt(-0.4)).kernel(-0.003, counted=1)
+    telling.events(start(0), die(0.05, 137)).passes(1)
+    assert [exited.oom_kills for exited in telling.ends()] == [1]
+
+
+def test_a_kill_that_was_counted_before_the_try_to_start_is_another_ones() -> None:
+    telling = Telling(kernel_counts=True).kernel(-0.5, counted=1).events(attempt(-0.4), start(0))
+    assert [exited.oom_kills for exited in telling.events(die(0.05, 137)).ends()] == [0]
+
+
+def test_each_of_two_ends_claims_the_kernels_move_that_is_nearer_to_it() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling.events(die(1, 137)).kernel(1.8, counted=1).events(die(1.85, 137, B)).passes(1)
+    (first, second) = telling.ends()
+    assert [kill.at_ns for kill in (*first.job.oom_kills, *second.job.oom_kills)] == [at(0.95), at(1.8)]
+
+
+def test_an_event_that_is_ahead_of_its_count_takes_no_kill_from_one_that_has_lost_its_event() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling.events(die(1, 137)).passes(0.8).events(oom(1.8, B)).kernel(1.81, counted=1).passes(1)
+    assert [exited.oom_kills for exited in telling.ends()] == [1]
+
+
+@pytest.mark.parametrize("limited_first", [False, True])
+@pytest.mark.parametrize(
+    ("limited", "other", "limited_claims"),
+    [(137, 137, True), (1, 137, False), (1, 1, True), (0, 1, True), (0, 137, False)],
+)
+def test_of_two_ends_the_likelier_one_claims_the_kernels_move(
+    limited: int,
+    other: int,
+    *,
+    limited_claims: bool,
+    limited_first: bool,
+) -> None:
+    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling.events(start(0, B)).kernel(0.95, counted=1)
+    ends = [die(1, limited), die(1, other, B)]
+    telling.events(*ends if limited_first else reversed(ends)).passes(1)
+    claims = {exited.job.container_id: exited.oom_kills for exited in telling.ends()}
+    assert claims == {A: int(limited_claims), B: int(not limited_claims)}
+
+
 def test_of_two_ends_the_one_with_137_claims_the_kernels_move() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(die(1, 1), die(1.05, 137, B)).passes(1)
@@ -367,7 +432,8 @@ def test_a_kernel_move_that_another_containers_event_explains_is_nobody_elses(*,
         telling.events(oom(0.94)).kernel(0.95, counted=1)
     else:
         telling.kernel(0.95, counted=1).events(oom(0.96))
-    assert telling.events(die(1, 137, B)).came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
+    telling.events(die(1, 137, B)).passes(1)
+    assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
 
 
 def test_an_event_that_is_ahead_of_its_move_explains_that_one_alone() -> None:
@@ -392,13 +458,13 @@ def test_an_event_does_not_explain_a_kernel_move_long_after_it() -> None:
 
 def test_an_event_explains_the_kernel_move_nearest_to_it_and_not_an_older_one() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
-    telling.kernel(15, counted=1).events(oom(15.01), die(16, 137, B))
+    telling.kernel(15, counted=1).events(oom(15.01), die(16, 137, B)).passes(1)
     assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 16)]
 
 
 def test_an_event_that_is_late_for_its_own_run_still_explains_the_kernels_move() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
-    telling.events(kill(0.98, 9), die(1, 137), oom(1.01), die(1.1, 137, B))
+    telling.events(kill(0.98, 9), die(1, 137), oom(1.01), die(1.1, 137, B)).passes(1)
     note = "The engine was asked to send SIGKILL 0.020 s before the end."
     assert telling.came() == [
         job(0),
@@ -410,7 +476,7 @@ def test_an_event_that_is_late_for_its_own_run_still_explains_the_kernels_move()
 
 def test_the_engines_flag_explains_the_kernels_move() -> None:
     telling = Telling(kernel_counts=True).events(start(0, B)).kernel(0.95, counted=1).asking(die(1, 137))
-    telling.answer(exited(0, 1, 137, oom_killed=True)).events(die(1.1, 137, B))
+    telling.answer(exited(0, 1, 137, oom_killed=True)).events(die(1.1, 137, B)).passes(1)
     assert telling.came() == [
         job(0, B),
         ended(job(0, created=True), 137, 1, FLAGGED, oom_killed=True, oom_kills=1),
@@ -430,12 +496,12 @@ def test_a_kernel_move_before_the_beginning_does_not_explain_the_end() -> None:
 
 def test_a_line_of_the_kernels_log_names_the_container() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B))
-    telling.kernel(0.95, counted=1, logged=(B,)).events(die(1, 137), die(1, 137, B))
+    telling.kernel(0.95, counted=1, logged=(B,)).events(die(1, 137), die(1, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
         job(0, B),
-        ended(job(0), 137, 1),
         ended(job(0, B), 137, 1, LOGGED, oom_killed=True, oom_kills=1),
+        ended(job(0), 137, 1),
     ]
 
 
@@ -449,7 +515,7 @@ def test_a_line_of_the_kernels_log_ends_the_wait_for_a_report() -> None:
 
 def test_a_line_of_the_kernels_log_that_names_a_stranger_explains_its_move() -> None:
     telling = Telling(kernel_counts=True).events(start(0)).kernel(0.95, counted=1, logged=(C,))
-    assert telling.events(die(1, 137)).came() == [job(0), ended(job(0), 137, 1)]
+    assert telling.events(die(1, 137)).passes(1).came() == [job(0), ended(job(0), 137, 1)]
 
 
 @pytest.mark.parametrize("event_first", [False, True])
@@ -459,7 +525,7 @@ def test_the_log_line_and_the_event_of_one_kill_count_once(*, event_first: bool)
         telling.events(oom(0.94)).kernel(0.95, counted=1, logged=(A,))
     else:
         telling.kernel(0.93, counted=1, logged=(A,)).events(oom(0.94))
-    telling.events(die(1, 137), die(1, 137, B))
+    telling.events(die(1, 137), die(1, 137, B)).passes(1)
     notes = (LOGGED, f"{REPORTED} 0.060 s before the end.")
     assert telling.came() == [
         job(0),
@@ -471,11 +537,11 @@ def test_the_log_line_and_the_event_of_one_kill_count_once(*, event_first: bool)
 
 def test_a_line_of_the_log_that_is_ahead_of_its_count_is_explained_all_the_same() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B))
-    telling.kernel(0.9, logged=(A,)).kernel(0.95, counted=1).events(die(1, 137, B))
+    telling.kernel(0.9, logged=(A,)).kernel(0.95, counted=1).events(die(1, 137, B)).passes(1)
     assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
 
 
-def test_success_claims_no_kernel_move() -> None:
+def test_success_without_a_memory_limit_claims_no_kernel_move() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(die(1, 0), die(1.1, 137, B)).passes(1)
     assert telling.came() == [
@@ -783,7 +849,7 @@ def test_what_had_ended_well_before_the_stream_was_opened_is_not_waited_for() ->
 
 
 def test_what_is_running_is_found_and_its_end_seen() -> None:
-    telling = Telling().listed(running(0, limit=64), as_of=5).events(die(9, 0))
+    telling = Telling().listed(running(0, limit=64), as_of=5).events(die(9, 0)).passes(1)
     found = job(0, created=True, limit=64)
     assert telling.came() == [found, ended(found, 0, 9)]
 

@@ -18,6 +18,9 @@ MEBIBYTE = 1 << 20
 HUNGRY = "a=x; while :; do a=$a$a$a; done"
 """A shell that takes memory until it is killed for it."""
 
+HUNGRY_WHEN_TOLD = f"until [ -e /now ]; do sleep 0.05; done; {HUNGRY}"
+"""The same once there is a file `/now`: an engine may miss the OOM kill of what has hardly begun."""
+
 Deed = Callable[[docker.DockerClient, Container], None]
 
 

@@ -18,7 +18,7 @@ from docker.models.containers import Container
 
 from exporter import __version__
 from tests.integration import faces
-from tests.integration.ends import HUNGRY, MEBIBYTE
+from tests.integration.ends import HUNGRY_WHEN_TOLD, MEBIBYTE
 from tests.lab.cgroups import cgroup_directories
 from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess
@@ -38,7 +38,6 @@ LIMIT = 20 * MEBIBYTE
 SOCKET = "/var/run/docker.sock"
 DATA = "/var/lib/exit-exporter"
 EVERY_SECOND = {"interval": 10**9}
-HUNGRY_WHEN_TOLD = f"until [ -e /now ]; do sleep 0.05; done; {HUNGRY}"
 OOM_ERROR = "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)"
 
 

@@ -19,7 +19,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests.integration import faces
-from tests.integration.ends import HUNGRY, MEBIBYTE
+from tests.integration.ends import HUNGRY_WHEN_TOLD, MEBIBYTE
 from tests.integration.keys import LOOPBACK, Authority
 from tests.integration.sshd import Sshd, children_of, ensure_ssh
 from tests.lab.engine import PrivateEngine
@@ -258,13 +258,8 @@ def test_exits_are_told_as_on_the_spot(
     containers("ended-before", "exit 7").start()
     succeeds = containers("succeeds", "true")
     limit = 20 * MEBIBYTE
-    # Not at once: an engine may miss the OOM kill of what has hardly begun, and here it is the one witness.
-    starves = containers(
-        "starves",
-        f"until [ -e /now ]; do sleep 0.05; done; {HUNGRY}",
-        mem_limit=limit,
-        memswap_limit=limit,
-    )
+    # Not at once: the engine is the one witness here.
+    starves = containers("starves", HUNGRY_WHEN_TOLD, mem_limit=limit, memswap_limit=limit)
     with watching(ways(tls, request)[title](), tmp_path) as exporter:
         starves.start()
         succeeds.start()

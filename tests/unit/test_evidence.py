@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from exporter.evidence import (
     RunRecord,
-    UnexplainedKills,
     oom_count,
     requested_end,
     signal_name,
@@ -30,10 +29,6 @@ def run(
     stop_signal: int = SIGTERM,
 ) -> RunRecord:
     return RunRecord(code, END, kills, oom_kills, stop_signal, WINDOW)
-
-
-def latest(kills: UnexplainedKills, ended_ns: int) -> int | None:
-    return next(iter(kills.near(ended_ns)), None)
 
 
 def asked(number: int | None, seconds_before: float) -> Kill:
@@ -268,93 +263,3 @@ def test_a_kill_that_several_witnesses_tell_of_is_counted_once(oom_kills: list[O
 )
 def test_a_signal_is_named_or_keeps_its_number(number: int | None, name: str) -> None:
     assert signal_name(number) == name
-
-
-def unexplained() -> UnexplainedKills:
-    return UnexplainedKills(WINDOW)
-
-
-def test_a_kill_that_the_kernel_counted_may_explain_an_end_within_the_window() -> None:
-    kills = unexplained()
-    kills.counted(1, END)
-    moments = [END - WINDOW - 1, END - WINDOW, END, END + WINDOW, END + WINDOW + 1]
-    assert [latest(kills, at_ns) for at_ns in moments] == [None, END, END, END, None]
-
-
-def test_what_has_been_explained_explains_nothing_more() -> None:
-    kills = unexplained()
-    kills.counted(2, END)
-    kills.explained(END)
-    assert latest(kills, END) == END
-    kills.explained(END)
-    assert latest(kills, END) is None
-
-
-def test_the_kill_nearest_to_what_accounts_for_one_is_the_one_explained() -> None:
-    kills = unexplained()
-    for seconds in (-3, -1, 2):
-        kills.counted(1, END + seconds * SECOND)
-    kills.explained(END)
-    assert kills.near(END) == [END + 2 * SECOND, END - 3 * SECOND]
-
-
-@pytest.mark.parametrize(("distance", "left"), [(WINDOW, []), (WINDOW + 1, [END])])
-def test_a_kill_far_from_what_accounts_for_one_is_another(distance: int, left: list[int]) -> None:
-    kills = unexplained()
-    kills.counted(1, END)
-    kills.explained(END + distance)
-    assert kills.near(END) == left
-
-
-def test_all_kills_that_may_explain_an_end_are_told_the_latest_first() -> None:
-    kills = unexplained()
-    for at_ns in (END - WINDOW, END, END + WINDOW):
-        kills.counted(1, at_ns)
-    assert kills.near(END) == [END + WINDOW, END, END - WINDOW]
-    assert kills.near(END + 1) == [END + WINDOW, END]
-    assert kills.near(END - 1) == [END, END - WINDOW]
-
-
-def test_a_line_of_the_log_may_be_ahead_of_its_count() -> None:
-    kills = unexplained()
-    kills.explained(END)
-    kills.counted(1, END + SECOND // 4)
-    assert latest(kills, END) is None
-
-
-def test_a_line_of_the_log_that_was_never_counted_hides_no_later_kill() -> None:
-    kills = unexplained()
-    kills.explained(END)
-    kills.counted(1, END + 2 * SECOND)
-    assert latest(kills, END) == END + 2 * SECOND
-
-
-def test_the_latest_kill_near_an_end_is_the_one_that_explains_it() -> None:
-    kills = unexplained()
-    kills.counted(1, END - 5 * SECOND)
-    kills.counted(1, END - SECOND)
-    assert latest(kills, END) == END - SECOND
-
-
-def test_kills_long_past_are_forgotten_at_the_next() -> None:
-    kills = unexplained()
-    kills.counted(1, END)
-    kills.counted(1, END + 2 * WINDOW + 1)
-    kills.explained(END + 2 * WINDOW + 1)
-    assert latest(kills, END) is None
-
-
-def test_a_counter_gone_mad_takes_no_more_memory_than_ten_thousand_kills() -> None:
-    kills = unexplained()
-    kills.counted(10**12, END)
-    for _ in range(10_000):
-        assert latest(kills, END) == END
-        kills.explained(END)
-    assert latest(kills, END) is None
-
-
-def test_kills_of_an_engine_whose_kernel_is_not_watched_leave_nothing_behind() -> None:
-    kills = unexplained()
-    for second in range(20_000):
-        kills.explained(second * SECOND)
-    assert len(kills._ahead) <= 10_000
