@@ -7,7 +7,9 @@ and gives it up for one that is nearer still.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SECOND_NS = 10**9
@@ -39,34 +41,34 @@ class KernelCount:
 
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
-        self._unexplained: deque[int] = deque(maxlen=_MAX_KILLS)
+        self._kills: list[int] = []
+        self._unexplained: list[int] = []
         self._accounts: deque[_Account] = deque(maxlen=_MAX_KILLS)
+
+    @property
+    def kills(self) -> Sequence[int]:
+        """When kills were counted, whoever accounts for them now; in order."""
+        return self._kills
+
+    @property
+    def unexplained(self) -> Sequence[int]:
+        """Of those, for which nobody accounts; in order."""
+        return self._unexplained
 
     def counted(self, kills: int, at_ns: int) -> None:
         """The kernel's counter moved by ``kills``."""
         self._forget(at_ns - 2 * self._window_ns)
         for _ in range(min(kills, _MAX_KILLS)):
+            insort(self._kills, at_ns)
             self._place(at_ns)
+        del self._kills[:-_MAX_KILLS], self._unexplained[:-_MAX_KILLS]
 
     def explained(self, at_ns: int) -> None:
         """A container accounts for one kill, counted already or just about to be."""
-        nearest = min(self._unexplained, key=lambda counted_ns: abs(at_ns - counted_ns), default=None)
-        if nearest is not None and abs(at_ns - nearest) <= self._window_ns:
+        nearest = nearest_to(at_ns, self._unexplained, self._window_ns)
+        if nearest is not None:
             self._unexplained.remove(nearest)
-        else:
-            nearest = None
         self._accounts.append(_Account(at_ns, nearest))
-
-    @property
-    def kills(self) -> list[int]:
-        """When kills were counted, whoever accounts for them now."""
-        accounted = (each.counted_ns for each in self._accounts)
-        return [*self._unexplained, *(counted_ns for counted_ns in accounted if counted_ns is not None)]
-
-    @property
-    def unexplained(self) -> list[int]:
-        """Of those, for which nobody accounts."""
-        return list(self._unexplained)
 
     def _place(self, counted_ns: int) -> None:
         """Give a kill to the nearest who wants it, what that one had to the next, until nobody wants it."""
@@ -74,7 +76,7 @@ class KernelCount:
         while left is not None:
             account = self._who_wants(left)
             if account is None:
-                self._unexplained.append(left)
+                insort(self._unexplained, left)
                 return
             account.counted_ns, left = left, account.counted_ns
 
@@ -84,7 +86,15 @@ class KernelCount:
         return min(want, key=lambda each: each.distance(counted_ns), default=None)
 
     def _forget(self, before_ns: int) -> None:
-        while self._unexplained and self._unexplained[0] < before_ns:
-            self._unexplained.popleft()
+        del self._kills[: bisect_left(self._kills, before_ns)]
+        del self._unexplained[: bisect_left(self._unexplained, before_ns)]
         while self._accounts and self._accounts[0].told_ns < before_ns:
             self._accounts.popleft()
+
+
+def nearest_to(at_ns: int, kills: Sequence[int], within_ns: int, since: int = 0) -> int | None:
+    """Of kills in order, from the one at ``since`` on, the nearest to a moment; None if none is so near."""
+    after = bisect_left(kills, at_ns, since)
+    neighbours = kills[max(since, after - 1) : after + 1]
+    nearest = min(neighbours, key=lambda kill_ns: abs(at_ns - kill_ns), default=None)
+    return None if nearest is None or abs(at_ns - nearest) > within_ns else nearest

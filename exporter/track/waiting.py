@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from exporter.engines.port import KernelKills
 from exporter.evidence import SIGKILL_CODE, RunRecord, oom_count, requested_end, weigh
 from exporter.model import Exit, OomKill, Witness
-from exporter.track.kernel_count import KernelCount
+from exporter.track.kernel_count import KernelCount, nearest_to
 from exporter.track.records import Rules, Run
 
 _MAX_KEPT = 1_000
@@ -74,14 +75,12 @@ class WaitingRoom:
         # Whoever accounts for it now: a nearer one may be counted yet, and set it free.
         return not self._rules.kernel_counts or self._nearest(run, self._kernel.kills) is not None
 
-    def _nearest(self, run: Run, counted: Iterable[int]) -> int | None:
+    def _nearest(self, run: Run, counted: Sequence[int]) -> int | None:
         """Of kills that the kernel has counted, the one in this run that is nearest to its end."""
         # An engine tells of a start a moment after it: who is killed at once was killed before that.
         began_ns = (run.tried_ns or run.began_ns) if run.seen_beginning else run.started_ns or 0
-        fitting = (at_ns for at_ns in counted if at_ns >= began_ns)
-        nearest = min(fitting, key=lambda at_ns: abs(run.ended_ns - at_ns), default=None)
-        is_near = nearest is not None and abs(run.ended_ns - nearest) <= self._rules.oom_window_ns
-        return nearest if is_near else None
+        since = bisect_left(counted, began_ns)
+        return nearest_to(run.ended_ns, counted, self._rules.oom_window_ns, since)
 
     def _finished(self, run: Run) -> Exit:
         self._runs.remove(run)
@@ -112,18 +111,24 @@ class WaitingRoom:
 
     def _take_kernels_word(self, run: Run) -> None:
         """A kill that nobody else accounts for is this run's, unless a likelier one waits for it."""
-        if not self._rules.kernel_counts or not self._may_have_lost(run):
+        left = list(self._kernel.unexplained)
+        is_open = self._rules.kernel_counts and self._may_have_lost(run)
+        if not is_open or self._nearest(run, left) is None:
             return
-        likelier = [other for other in self._runs if _likelihood(other) > _likelihood(run)]
-        claimants = [other for other in sorted(likelier, key=_likelihood) if self._may_have_lost(other)]
-        left = self._kernel.unexplained
-        for other in reversed(claimants):
+        for other in self._likelier(run):
             claimed = self._nearest(other, left)
             if claimed is not None:
                 left.remove(claimed)
         mine = self._nearest(run, left)
         if mine is not None:
             self.oom_killed(run, OomKill(Witness.COUNTER, mine))
+
+    def _likelier(self, run: Run) -> list[Run]:
+        """Who waits for a kill that is rather theirs, the likeliest first."""
+        likelier = [other for other in self._runs if _likelihood(other) > _likelihood(run)]
+        return [
+            other for other in sorted(likelier, key=_likelihood, reverse=True) if self._may_have_lost(other)
+        ]
 
 
 def _likelihood(run: Run) -> tuple[bool, bool, bool]:
