@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TypeVar
 
 import structlog
 
 from exporter.classify import classify
 from exporter.engines.port import Happening, KernelKills, Lapse, Listed
+from exporter.evidence import claimed_ns
 from exporter.health import Health
 from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Signal, Status, Trace, Verdict
 from exporter.store import Batch, Store, StoreError
@@ -168,10 +170,12 @@ class Pipeline:
         for message in messages:
             self._receive(message.address, message.content)
         now = time.monotonic()
-        for tracker in self._trackers.values():
+        for address, tracker in self._trackers.items():
             tracker.due(now if until is None else until)
             for outcome in tracker.take():
                 self._judge(outcome)
+                if isinstance(outcome, Exit):
+                    self._explain_elsewhere(address, *claimed_ns(outcome.job.oom_kills))
         if now >= (self._record_at if self._pending else self._cursors_at):
             self._record()
         if not self._pending:
@@ -319,11 +323,11 @@ class Pipeline:
             self._ledger.publish(changes)
         self._listed.add(address)
 
-    def _explain_elsewhere(self, address: str, at_ns: int) -> None:
+    def _explain_elsewhere(self, address: str, *killed_ns: int) -> None:
         """Engines of one host share its kernel: what one accounts for, none of the others need to."""
-        for other, tracker in self._trackers.items():
-            if other != address:
-                tracker.explained_elsewhere(at_ns)
+        others = (tracker for other, tracker in self._trackers.items() if other != address)
+        for tracker, at_ns in product(others, killed_ns):
+            tracker.explained_elsewhere(at_ns)
 
     def _count_event(self, address: str, seen: Seen) -> None:
         changes = Changes()

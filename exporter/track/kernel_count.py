@@ -2,20 +2,21 @@
 
 The counter names nobody, and it and what names somebody may come in either order: an engine may tell of a
 kill a moment before it is counted, or long after. So who accounts for a kill takes the one nearest to it,
-and gives it up for one that is nearer still.
+and gives it up for one that is nearer still. Kills and what is told of them have times, in nanoseconds.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 SECOND_NS = 10**9
 _MAX_KILLS = 10_000
-# A line of the kernel's log, and the event of a control group that runs out of memory, come just before.
-_AHEAD_NS = SECOND_NS
+# A line of the kernel's log, and the event of a control group that runs out of memory, come just before the
+# kill, which is seen a quarter of a second later at the latest.
+_AHEAD_NS = SECOND_NS // 2
 
 
 @dataclass(slots=True)
@@ -37,10 +38,11 @@ class _Account:
 
 
 class KernelCount:
-    """What the kernel has counted lately; what is more than ``window_ns`` apart is not the same kill."""
+    """What the kernel has counted lately; what is told more than ``window_ns`` later is another kill."""
 
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
+        self._kept_ns = 2 * max(window_ns, _AHEAD_NS)
         self._kills: list[int] = []
         self._unexplained: list[int] = []
         self._accounts: deque[_Account] = deque(maxlen=_MAX_KILLS)
@@ -55,9 +57,18 @@ class KernelCount:
         """Of those, for which nobody accounts; in order."""
         return self._unexplained
 
+    @property
+    def latest_ns(self) -> int:
+        """When it was last seen to have moved; 0 if it was not."""
+        return self._kills[-1] if self._kills else 0
+
+    def may_set_free(self, at_ns: int) -> bool:
+        """Whether somebody has told, then or later, of a kill that may not be counted yet."""
+        return bool(self._accounts) and self._accounts[-1].told_ns >= at_ns - _AHEAD_NS
+
     def counted(self, kills: int, at_ns: int) -> None:
         """The kernel's counter moved by ``kills``."""
-        self._forget(at_ns - 2 * self._window_ns)
+        self._forget(at_ns - self._kept_ns)
         for _ in range(min(kills, _MAX_KILLS)):
             insort(self._kills, at_ns)
             self._place(at_ns)
@@ -65,7 +76,8 @@ class KernelCount:
 
     def explained(self, at_ns: int) -> None:
         """A container accounts for one kill, counted already or just about to be."""
-        nearest = nearest_to(at_ns, self._unexplained, self._window_ns)
+        window_ns = self._window_ns
+        nearest = nearest_to(at_ns, self._unexplained, at_ns - window_ns, at_ns + window_ns)
         if nearest is not None:
             self._unexplained.remove(nearest)
         self._accounts.append(_Account(at_ns, nearest))
@@ -81,7 +93,7 @@ class KernelCount:
             account.counted_ns, left = left, account.counted_ns
 
     def _who_wants(self, counted_ns: int) -> _Account | None:
-        within = (each for each in self._accounts if each.distance(counted_ns) <= self._window_ns)
+        within = (each for each in self._accounts if each.told_ns - counted_ns <= self._window_ns)
         want = (each for each in within if each.wants(counted_ns))
         return min(want, key=lambda each: each.distance(counted_ns), default=None)
 
@@ -92,9 +104,9 @@ class KernelCount:
             self._accounts.popleft()
 
 
-def nearest_to(at_ns: int, kills: Sequence[int], within_ns: int, since: int = 0) -> int | None:
-    """Of kills in order, from the one at ``since`` on, the nearest to a moment; None if none is so near."""
-    after = bisect_left(kills, at_ns, since)
-    neighbours = kills[max(since, after - 1) : after + 1]
-    nearest = min(neighbours, key=lambda kill_ns: abs(at_ns - kill_ns), default=None)
-    return None if nearest is None or abs(at_ns - nearest) > within_ns else nearest
+def nearest_to(at_ns: int, kills: Sequence[int], since_ns: int, until_ns: int) -> int | None:
+    """Of kills in order, from one time to another, the one nearest to ``at_ns``; None if there is none."""
+    first, end = bisect_left(kills, since_ns), bisect_right(kills, until_ns)
+    after = bisect_left(kills, at_ns, first, max(first, end))
+    neighbours = kills[max(first, after - 1) : min(end, after + 1)]
+    return min(neighbours, key=lambda kill_ns: abs(at_ns - kill_ns), default=None)

@@ -162,6 +162,7 @@ class Run:
     afterwards. ``lost``: how it ended is not to be known any more; ``lost_with_host``: it went down with its
     engine. ``restarts`` is the engine's own count when it began, None while nobody has asked. ``enrich_by``
     and ``oom_by`` are how long it waits for what it may yet learn.
+    ``counted_ns`` is when the kernel's count had last been seen to move by its end.
     """
 
     container: Container
@@ -186,6 +187,7 @@ class Run:
     log_awaited: bool = False
     enrich_by: float = 0.0
     oom_by: float = 0.0
+    counted_ns: int = 0
 
     def is_shown_by(self, snapshot: Snapshot) -> bool:
         """Whether an inspection was made in or after this run, and before the next."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from exporter.engines.port import KernelKills
-from exporter.evidence import SIGKILL_CODE, RunRecord, oom_count, requested_end, weigh
+from exporter.evidence import SECOND_NS, SIGKILL_CODE, RunRecord, oom_count, requested_end, weigh
 from exporter.model import Exit, OomKill, Witness
 from exporter.track.kernel_count import KernelCount, nearest_to
 from exporter.track.records import Rules, Run
 
 _MAX_KEPT = 1_000
+# Jobs mostly succeed: a kill that names nobody and is further from a success than this is rather another's.
+_SURVIVED_NS = SECOND_NS
+# An engine tells of a start this much after it, at the most: who is killed at once was killed before that.
+_TOLD_LATE_NS = SECOND_NS
 
 
 class WaitingRoom:
@@ -35,6 +38,7 @@ class WaitingRoom:
     def enter(self, run: Run, now: float) -> None:
         """A run has ended."""
         run.enrich_by, run.oom_by = now + self._rules.enrich_seconds, now + self._rules.oom_seconds
+        run.counted_ns = self._kernel.latest_ns
         run.container.ending.append(run)
         self._runs.append(run)
 
@@ -72,15 +76,22 @@ class WaitingRoom:
             return False
         if not run.seen_ending or run.oom_kills or requested_end(run.kills, run.container.stop_signal):
             return False
-        # Whoever accounts for it now: a nearer one may be counted yet, and set it free.
-        return not self._rules.kernel_counts or self._nearest(run, self._kernel.kills) is not None
+        if not self._rules.kernel_counts:
+            return True
+        open_kills = (
+            self._kernel.kills if self._kernel.may_set_free(run.ended_ns) else self._kernel.unexplained
+        )
+        return self._nearest(run, open_kills) is not None
 
-    def _nearest(self, run: Run, counted: Sequence[int]) -> int | None:
+    def _nearest(self, run: Run, kills: Sequence[int]) -> int | None:
         """Of kills that the kernel has counted, the one in this run that is nearest to its end."""
-        # An engine tells of a start a moment after it: who is killed at once was killed before that.
-        began_ns = (run.tried_ns or run.began_ns) if run.seen_beginning else run.started_ns or 0
-        since = bisect_left(counted, began_ns)
-        return nearest_to(run.ended_ns, counted, self._rules.oom_window_ns, since)
+        window_ns = self._rules.oom_window_ns
+        if run.code == 0:
+            window_ns = min(window_ns, _SURVIVED_NS)
+        since_ns = max(_may_have_begun_ns(run), run.ended_ns - window_ns)
+        # The kernel is asked at each end: what it counts only later did not end this run.
+        until_ns = min(run.counted_ns, run.ended_ns + window_ns)
+        return nearest_to(run.ended_ns, kills, since_ns, until_ns)
 
     def _finished(self, run: Run) -> Exit:
         self._runs.remove(run)
@@ -134,3 +145,10 @@ class WaitingRoom:
 def _likelihood(run: Run) -> tuple[bool, bool, bool]:
     """Of two ends, an OOM kill that names nobody is rather that of the greater one."""
     return run.code == SIGKILL_CODE, run.container.memory_limit_bytes is not None, run.code != 0
+
+
+def _may_have_begun_ns(run: Run) -> int:
+    """When it began at the earliest."""
+    if not run.seen_beginning:
+        return run.started_ns or 0
+    return run.began_ns if run.tried_ns is None else max(run.tried_ns, run.began_ns - _TOLD_LATE_NS)

@@ -46,9 +46,11 @@ class Sampling:
             return
         # Under the lock until it is said, or an answer could be overtaken by the event it explains.
         with self._lock:
-            if self._asked_ns > since_ns:
+            now_ns = time.time_ns()
+            # A clock that was set back would otherwise silence the witness until it is where it was.
+            if since_ns < self._asked_ns <= now_ns:
                 return
-            self._asked_ns = time.time_ns()
+            self._asked_ns = now_ns
             kills = self._witness.ask()
             if kills is not None:
                 self._say(kills)

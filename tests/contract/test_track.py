@@ -325,10 +325,20 @@ def test_a_move_of_the_kernels_counter_that_nobody_explains_is_the_ends() -> Non
     assert telling.passes(1).came() == [ended(job(0), 137, 1, COUNTED, oom_killed=True, oom_kills=1)]
 
 
-def test_a_move_of_the_kernels_counter_just_after_the_end_is_taken_within_the_wait() -> None:
-    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.5, counted=1)
-    telling.events(die(1, 1)).kernel(1.01, counted=1).passes(1)
-    assert telling.came() == [job(0), ended(job(0), 1, 1, COUNTED, oom_killed=True, oom_kills=1)]
+def test_a_move_of_the_kernels_counter_that_came_with_the_end_is_the_ends() -> None:
+    telling = Telling(kernel_counts=True).events(start(0)).kernel(1.001, counted=1).events(die(1, 1))
+    assert telling.passes(1).came() == [
+        job(0),
+        ended(job(0), 1, 1, COUNTED, oom_killed=True, oom_kills=1),
+    ]
+
+
+def test_a_move_of_the_kernels_counter_after_the_end_is_another_ones() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B), start(0, C))
+    telling.events(oom(0.1, C)).kernel(0.1, counted=1).events(die(0.2, 137))
+    telling.kernel(0.699, counted=1).events(die(0.7, 137, B)).passes(1)
+    claims = {exited.job.container_id: exited.oom_kills for exited in telling.ends()}
+    assert claims == {A: 0, B: 1}
 
 
 def test_a_success_that_had_a_memory_limit_survived_the_kill_that_nobody_else_explains() -> None:
@@ -343,8 +353,11 @@ def test_a_kill_that_was_counted_before_the_engine_told_of_the_start_is_this_run
     assert [exited.oom_kills for exited in telling.ends()] == [1]
 
 
-def test_a_kill_that_was_counted_before_the_try_to_start_is_another_ones() -> None:
-    telling = Telling(kernel_counts=True).kernel(-0.5, counted=1).events(attempt(-0.4), start(0))
+@pytest.mark.parametrize(("killed", "tried"), [(-0.5, -0.4), (-1.1, -4)])
+def test_a_kill_that_was_counted_long_before_the_start_or_the_try_is_another_ones(
+    killed: float, tried: float
+) -> None:
+    telling = Telling(kernel_counts=True).events(attempt(tried)).kernel(killed, counted=1).events(start(0))
     assert [exited.oom_kills for exited in telling.events(die(0.05, 137)).ends()] == [0]
 
 
@@ -539,6 +552,17 @@ def test_a_line_of_the_log_that_is_ahead_of_its_count_is_explained_all_the_same(
     telling = Telling(kernel_counts=True).events(start(0), start(0, B))
     telling.kernel(0.9, logged=(A,)).kernel(0.95, counted=1).events(die(1, 137, B)).passes(1)
     assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
+
+
+def test_a_success_has_not_survived_what_was_killed_long_before_its_end() -> None:
+    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling.kernel(0.95, counted=1).events(die(2, 0))
+    assert telling.came() == [LIMITED, ended(LIMITED, 0, 2)]
+
+
+def test_an_end_does_not_wait_for_a_kill_that_was_accounted_for_long_before() -> None:
+    telling = Telling(kernel_counts=True).events(start(0), start(0, B), oom(1, B)).kernel(1, counted=1)
+    assert telling.events(die(2.1, 137)).came() == [job(0), job(0, B), ended(job(0), 137, 2.1)]
 
 
 def test_success_without_a_memory_limit_claims_no_kernel_move() -> None:

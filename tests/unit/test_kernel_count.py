@@ -44,6 +44,13 @@ def test_who_accounts_for_a_kill_may_be_ahead_of_its_count(count: KernelCount) -
     assert count.unexplained == []
 
 
+def test_who_accounts_for_a_kill_may_be_further_ahead_than_the_window_is_wide() -> None:
+    count = KernelCount(SECOND // 10)
+    count.explained(NOW)
+    count.counted(1, NOW + SECOND // 4)
+    assert count.unexplained == []
+
+
 def test_a_kill_that_was_told_of_and_never_counted_hides_no_later_one(count: KernelCount) -> None:
     count.explained(NOW)
     count.counted(1, NOW + 2 * SECOND)
