@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingUnixStreamServer
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from typing import Any
 
 POLL_SECONDS = 0.02
@@ -45,6 +45,11 @@ class UnixServer(ThreadingUnixStreamServer):
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Bear a name, by which a thread that is left behind can be told from those of other servers."""
+        current_thread().name = "scripted-connection"
+        super().process_request_thread(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Talk, until one side has had enough."""
