@@ -21,7 +21,7 @@ from exporter.tracing.otlp import Form, LogRecords, Spans
 from exporter.tracing.target import Target
 from tests.contract.engines import identity
 from tests.lab.wait import wait_until
-from tests.scripted.receiver import Receiver
+from tests.scripted.http_receiver import Receiver
 from tests.store import samples
 
 PATIENCE_SECONDS = 10.0

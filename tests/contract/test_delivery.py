@@ -40,10 +40,9 @@ from tests.contract.delivering import (
     span_ids,
 )
 from tests.lab.wait import wait_until
-from tests.scripted.receiver import (
+from tests.scripted.http_receiver import Receiver
+from tests.scripted.http_replies import (
     OK,
-    ReceivedSpan,
-    Receiver,
     Reply,
     hang,
     html,
@@ -55,6 +54,7 @@ from tests.scripted.receiver import (
     slow_drip,
     status,
 )
+from tests.scripted.received import ReceivedSpan
 from tests.store.files import trigger
 
 LONG = Patience(first=600, longest=600)

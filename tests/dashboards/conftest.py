@@ -15,7 +15,7 @@ from tests.dashboards.prometheus import Prometheus, running
 from tests.lab.collector import LOOPBACK
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Give the Prometheus."""
     with (

@@ -30,8 +30,10 @@ from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX
 from tests.lab.wait import wait_until
-from tests.scripted import receiver as replies
-from tests.scripted.receiver import ReceivedSpan, Receiver, Reply
+from tests.scripted import http_replies as replies
+from tests.scripted.http_receiver import Receiver
+from tests.scripted.http_replies import Reply
+from tests.scripted.received import ReceivedSpan
 
 FAILURES = int(os.environ.get("FAILURES", "200"))
 SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))

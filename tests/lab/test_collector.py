@@ -37,18 +37,13 @@ from requests.exceptions import ConnectionError as ConnectionFailedError
 from tests.integration.keys import Authority
 from tests.lab.collector import Collector
 from tests.lab.errors import LabError
-from tests.scripted import grpc_receiver, receiver
+from tests.scripted import grpc_receiver
+from tests.scripted import http_replies as replies
 from tests.scripted.grpc_receiver import GrpcReceiver
-from tests.scripted.receiver import (
-    OK,
-    PROTOBUF,
-    ReceivedRecord,
-    ReceivedSpan,
-    Receiver,
-    Reply,
-    ScriptedReceiver,
-    hang,
-)
+from tests.scripted.http_receiver import Receiver
+from tests.scripted.http_replies import OK, PROTOBUF, Reply, hang
+from tests.scripted.received import ReceivedRecord, ReceivedSpan
+from tests.scripted.receiver_script import ScriptedReceiver
 
 START = 1_700_000_000_123_456_789
 TRACE_ID = bytes(range(16))
@@ -219,7 +214,7 @@ def test_what_it_accepted_is_forwarded_before_its_end(collector: Collector, behi
 
 
 def test_what_is_refused_at_first_is_forwarded_later(collector: Collector, behind: Receiver) -> None:
-    behind.replies(receiver.status(503), receiver.status(429))
+    behind.replies(replies.status(503), replies.status(429))
     post(collector.http_url, span_request("patient"))
     assert [span.name for span in behind.wait_for_spans(1)] == ["patient"]
     assert len(behind.requests) == 3
@@ -316,7 +311,7 @@ def test_it_is_asked_over_tls_where_it_has_a_certificate(tmp_path: Path) -> None
         with pytest.raises(SSLError):
             post(secured.url, span_request("distrustful"))
         assert post(secured.url, span_request("trusting"), verify=str(place / "ca.pem")).ok
-        secured.replies(receiver.reset())
+        secured.replies(replies.reset())
         # Python's ssl tells of a reset as of any other end.
         with pytest.raises(ConnectionFailedError, match="aborted"):
             post(secured.url, span_request("reset"), verify=str(place / "ca.pem"))
@@ -330,11 +325,11 @@ def test_it_is_asked_over_tls_where_it_has_a_certificate(tmp_path: Path) -> None
     ("reply", "told", "kept"),
     [
         (OK, (200, "Content-Type", PROTOBUF, b""), ["a", "b"]),
-        (receiver.status(503), (503, "Content-Type", "text/plain", b"scripted failure\n"), []),
-        (receiver.status(429, retry_after=2), (429, "Retry-After", "2", b"scripted failure\n"), []),
-        (receiver.redirect("http://else.invalid/"), (302, "Location", "http://else.invalid/", b""), []),
-        (receiver.html(), (200, "Content-Type", "text/html", receiver.html().body), []),
-        (receiver.json_ok(), (200, "Content-Type", "application/json", b"{}"), ["a", "b"]),
+        (replies.status(503), (503, "Content-Type", "text/plain", b"scripted failure\n"), []),
+        (replies.status(429, retry_after=2), (429, "Retry-After", "2", b"scripted failure\n"), []),
+        (replies.redirect("http://else.invalid/"), (302, "Location", "http://else.invalid/", b""), []),
+        (replies.html(), (200, "Content-Type", "text/html", replies.html().body), []),
+        (replies.json_ok(), (200, "Content-Type", "application/json", b"{}"), ["a", "b"]),
     ],
     ids=["ok", "status", "retry-after", "redirect", "html", "json"],
 )
@@ -351,12 +346,12 @@ def test_a_reply_is_given_once_and_then_the_usual_one(
 
 
 def test_what_has_no_retry_after_has_none(behind: Receiver) -> None:
-    behind.replies(receiver.status(503))
+    behind.replies(replies.status(503))
     assert "Retry-After" not in post(behind.url, span_request("a")).headers
 
 
 def test_a_part_is_kept_and_the_other_said_to_be_rejected(behind: Receiver) -> None:
-    behind.otherwise(receiver.partial(1, "too old"))
+    behind.otherwise(replies.partial(1, "too old"))
     answer = ExportTraceServiceResponse.FromString(post(behind.url, span_request("a", "b")).content)
     assert (answer.partial_success.rejected_spans, answer.partial_success.error_message) == (1, "too old")
     of_logs = ExportLogsServiceResponse.FromString(post(behind.url, log_request("c", "d")).content)
@@ -365,7 +360,9 @@ def test_a_part_is_kept_and_the_other_said_to_be_rejected(behind: Receiver) -> N
 
 
 @pytest.mark.parametrize(
-    ("reply", "kept"), [(receiver.reset(), []), (receiver.reset_after_keeping(), ["a"])], ids=["lost", "kept"]
+    ("reply", "kept"),
+    [(replies.reset(), []), (replies.reset_after_keeping(), ["a"])],
+    ids=["lost", "kept"],
 )
 def test_a_reset_is_no_reply_whatever_is_kept(behind: Receiver, reply: Reply, kept: list[str]) -> None:
     behind.replies(reply)
@@ -375,7 +372,7 @@ def test_a_reset_is_no_reply_whatever_is_kept(behind: Receiver, reply: Reply, ke
 
 
 def test_a_reply_that_hangs_comes_when_it_is_released(behind: Receiver) -> None:
-    behind.replies(hang(), hang(receiver.status(503)))
+    behind.replies(hang(), hang(replies.status(503)))
     with ThreadPoolExecutor() as pool:
         first = pool.submit(post, behind.url, span_request("held"))
         behind.wait_for_requests(1)
@@ -400,7 +397,7 @@ def test_who_hangs_up_is_not_kept_by_a_later_release(behind: Receiver) -> None:
 
 
 def test_a_reply_that_drips_does_not_end_and_is_never_silent(behind: Receiver) -> None:
-    behind.replies(receiver.slow_drip())
+    behind.replies(replies.slow_drip())
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(post, behind.url, span_request("slow"))
         with pytest.raises(TimeoutError):
@@ -411,7 +408,7 @@ def test_a_reply_that_drips_does_not_end_and_is_never_silent(behind: Receiver) -
     assert behind.spans == []
 
 
-@pytest.mark.parametrize("reply", [hang(), receiver.slow_drip()], ids=["hang", "drip"])
+@pytest.mark.parametrize("reply", [hang(), replies.slow_drip()], ids=["hang", "drip"])
 def test_it_ends_at_once_whatever_hangs(reply: Reply) -> None:
     with ThreadPoolExecutor() as pool:
         with Receiver() as ending:
@@ -426,7 +423,7 @@ def test_it_ends_at_once_whatever_hangs(reply: Reply) -> None:
 
 
 def test_a_callable_judges_what_was_sent(behind: Receiver) -> None:
-    behind.otherwise(lambda spans: receiver.status(400) if any(span.name == "bad" for span in spans) else OK)
+    behind.otherwise(lambda spans: replies.status(400) if any(span.name == "bad" for span in spans) else OK)
     codes = [post(behind.url, span_request(*sent)).status_code for sent in (("a", "bad"), ("b",))]
     assert (codes, names(behind)) == ([400, 200], ["b"])
 

@@ -19,7 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from tests.scripted.receiver import LOOPBACK, Batch, ReceivedRequest, ScriptedReceiver, logs, traces
+from tests.scripted.http_receiver import LOOPBACK
+from tests.scripted.received import Batch, ReceivedRequest, logs, traces
+from tests.scripted.receiver_script import ScriptedReceiver
 
 TRACES_PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"

@@ -1,71 +1,25 @@
 """A server on a unix socket: a thread for each connection, and all of them ended when it stops."""
 
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from socketserver import BaseRequestHandler, ThreadingUnixStreamServer
-from threading import Lock, Thread, current_thread
+from socketserver import BaseRequestHandler, UnixStreamServer
 from typing import Any
 
-POLL_SECONDS = 0.02
-"""How soon the server notices that it is to stop."""
+from tests.scripted.connections import EndsConnections
 
 
-class UnixServer(ThreadingUnixStreamServer):
+class UnixServer(EndsConnections, UnixStreamServer):
     """Hands each connection to `talk` in a thread of its own."""
-
-    daemon_threads = False
-    request_queue_size = 128
 
     def __init__(self, path: Path, talk: Callable[[socket.socket], None]) -> None:
         self._talk = talk
-        self._lock = Lock()
-        self._connections: set[socket.socket] = set()
-        self._mistakes: list[BaseException] = []
         super().__init__(str(path), BaseRequestHandler)
-        self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="scripted-engine")
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Accept no more, end every connection, join every thread; raise what went wrong in one, if any."""
-        self.shutdown()
-        self._thread.join()
-        with self._lock:
-            for connection in self._connections:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-        self.server_close()
-        for mistake in self._mistakes[:1]:
-            raise mistake
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Keep the connection in mind before its thread begins, so that none is forgotten by a stop."""
-        with self._lock:
-            self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Bear a name, by which a thread that is left behind can be told from those of other servers."""
-        current_thread().name = "scripted-connection"
-        super().process_request_thread(request, client_address)
+        self.serve()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Talk, until one side has had enough."""
         del client_address
         with suppress(ConnectionError):
             self._talk(request)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._connections.discard(request)
-            super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep what went wrong in a thread, to be raised where a test can see it."""
-        del request, client_address
-        mistake = sys.exc_info()[1]
-        if mistake is not None:
-            self._mistakes.append(mistake)

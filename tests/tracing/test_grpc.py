@@ -32,7 +32,7 @@ from tests.scripted.grpc_receiver import (
     partial,
     status,
 )
-from tests.scripted.receiver import LOOPBACK
+from tests.scripted.http_receiver import LOOPBACK
 from tests.tracing.samples import request
 from tests.tracing.tls import Keys, authority_of, pair
 

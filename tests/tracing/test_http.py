@@ -27,11 +27,9 @@ from exporter.tracing import http
 from exporter.tracing.collector import Accepted, Answer, Refused, Unavailable
 from exporter.tracing.http import HttpCollector
 from exporter.tracing.target import Compression, Target
-from tests.scripted.receiver import (
-    LOOPBACK,
+from tests.scripted.http_receiver import LOOPBACK, Receiver
+from tests.scripted.http_replies import (
     OK,
-    ReceivedRequest,
-    Receiver,
     Reply,
     hang,
     html,
@@ -43,6 +41,7 @@ from tests.scripted.receiver import (
     slow_drip,
     status,
 )
+from tests.scripted.received import ReceivedRequest
 from tests.tracing.samples import request
 from tests.tracing.tls import Keys, authority_of, pair
 

@@ -24,7 +24,7 @@ from exporter.tracing import otlp
 from exporter.tracing.attributes import ATTRIBUTES
 from exporter.tracing.environment import Limits
 from exporter.tracing.otlp import LogRecords, Response, Spans
-from tests.scripted.receiver import ReceivedRecord, ReceivedSpan, logs, traces
+from tests.scripted.received import ReceivedRecord, ReceivedSpan, logs, traces
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.store.test_records import ENDS, TEXTS, TIMES
 from tests.tracing.samples import NO_LIMITS, PARENT_SPAN, PARENT_TRACE, request, traced

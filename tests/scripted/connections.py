@@ -1,0 +1,69 @@
+"""A server whose connections, and the threads that serve them, all end when it stops."""
+
+import socket
+import sys
+from contextlib import suppress
+from socketserver import TCPServer, ThreadingMixIn
+from threading import Lock, Thread, current_thread
+from typing import Any
+
+POLL_SECONDS = 0.02
+"""How soon the server notices that it is to stop."""
+
+
+class EndsConnections(ThreadingMixIn, TCPServer):
+    """A thread for each connection; mixed in before the server whose connections they are."""
+
+    daemon_threads = False
+    request_queue_size = 128
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        """Take the address; it listens only if the server does so by itself."""
+        self._lock = Lock()
+        self._connections: set[socket.socket] = set()
+        self._mistakes: list[BaseException] = []
+        self._thread: Thread | None = None
+        super().__init__(*arguments, **settings)
+
+    def serve(self) -> None:
+        """Accept connections, in a thread of its own."""
+        self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="scripted-server")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept no more, end every connection, join every thread; raise what went wrong in one, if any."""
+        if self._thread is not None:
+            self.shutdown()
+            self._thread.join()
+        with self._lock:
+            for connection in self._connections:
+                # Of a TLS connection too, the bare socket is shut: its thread may be reading.
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        self.server_close()
+        for mistake in self._mistakes[:1]:
+            raise mistake
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Keep the connection in mind before its thread begins, so that none is forgotten by a stop."""
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Bear a name, by which a thread that is left behind can be told from those of other servers."""
+        current_thread().name = "scripted-connection"
+        super().process_request_thread(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connections.discard(request)
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep what went wrong in a thread, to be raised where a test can see it."""
+        del request, client_address
+        mistake = sys.exc_info()[1]
+        if mistake is not None:
+            self._mistakes.append(mistake)
