@@ -1,0 +1,140 @@
+"""Made-up hosts whose engine loses some OOM events, and tells others late, or before the kill is counted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from exporter.engines.port import Event, Happening, KernelKills, Snapshot
+from exporter.model import Cursor, Exit
+from exporter.track import Rules, Tracker
+from tests.contract.telling import BEGINNING, HOST, SECOND, at, attempt, die, oom, running, start
+
+LIMIT = 64 << 20
+SLOTS = 8
+SECONDS = 600.0
+KERNEL_SECONDS = 0.25
+_ASKED_AT = (Happening.OOM, Happening.DIE)
+
+
+class Fate(Enum):
+    """What becomes of a job: whether it has a memory limit, its code, and whether it has an OOM kill."""
+
+    SUCCEEDS = (False, 0, False)
+    SUCCEEDS_WITH_A_LIMIT = (True, 0, False)
+    FAILS = (False, 1, False)
+    FAILS_WITH_A_LIMIT = (True, 1, False)
+    SURVIVES = (True, 0, True)
+    FAILS_AFTER_IT = (True, 1, True)
+    STARVES = (True, 137, True)
+    IS_KILLED = (False, 137, False)
+
+
+_SHARES = {
+    Fate.SUCCEEDS: 30,
+    Fate.SUCCEEDS_WITH_A_LIMIT: 25,
+    Fate.FAILS: 10,
+    Fate.FAILS_WITH_A_LIMIT: 10,
+    Fate.SURVIVES: 7,
+    Fate.FAILS_AFTER_IT: 4,
+    Fate.STARVES: 6,
+    Fate.IS_KILLED: 8,
+}
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How many OOM events an engine loses, tells after the end, and tells before the kill is counted."""
+
+    lost: float
+    late: float
+    ahead: float
+
+
+Word = Event | Snapshot | None
+
+
+class LossyHost:
+    """A host for ten minutes; ``fates`` says what truly became of each container."""
+
+    def __init__(self, seed: int, manners: Manners) -> None:
+        """Let it all happen."""
+        self._dice = random.Random(seed)  # noqa: S311  # not a secret
+        self._manners = manners
+        self._kills: list[float] = []
+        self._words: list[tuple[float, Word]] = []
+        self.fates: dict[str, Fate] = {}
+        for _ in range(SLOTS):
+            seconds = self._dice.uniform(0, 1)
+            while seconds < SECONDS:
+                seconds = self._job(seconds) + self._dice.expovariate(1)
+
+    def told(self) -> Iterator[Exit]:
+        """What a tracker makes of it that is told as an exporter beside that engine would be."""
+        tracker = Tracker(Rules(HOST, kernel_counts=True), lambda _: None)
+        tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
+        counted = 0
+        ticks = ((tick * KERNEL_SECONDS, None) for tick in range(int(SECONDS / KERNEL_SECONDS)))
+        for seconds, word in sorted([*self._words, *ticks], key=lambda told: told[0]):
+            if word is None or (isinstance(word, Event) and word.happening in _ASKED_AT):
+                kills = sum(kill <= seconds for kill in self._kills[counted : counted + 100])
+                if kills:
+                    tracker.kernel(KernelKills(kills, (), at(seconds)))
+                counted += kills
+            _tell(tracker, seconds, word)
+            tracker.due(seconds)
+            yield from _ends(tracker)
+        tracker.due(10 * SECONDS)
+        yield from _ends(tracker)
+
+    def _job(self, tried: float) -> float:
+        """One job; returns when it ended."""
+        dice, container = self._dice, f"{len(self.fates):064x}"
+        fate = self.fates[container] = dice.choices(list(_SHARES), list(_SHARES.values()))[0]
+        limited, code, is_hit = fate.value
+        started = tried + dice.uniform(0.05, 0.4)
+        ended = (
+            started
+            + 0.05
+            + dice.choice([dice.uniform(0.01, 0.1), dice.expovariate(1), dice.expovariate(0.2)])
+        )
+        limit = LIMIT if limited else None
+        self._words += [(tried, attempt(tried, container)), (started, start(started, container))]
+        self._words.append((started + 0.01, running(started, container, limit=limit)))
+        self._words.append((ended, die(ended, code, container)))
+        if is_hit:
+            self._hit(container, started, ended)
+        return ended
+
+    def _hit(self, container: str, started: float, ended: float) -> None:
+        """Kill a process of it, mostly right before its end, and tell of it in one way or another."""
+        dice, manners = self._dice, self._manners
+        killed = ended - dice.uniform(0.002, 0.08)
+        if self.fates[container] is not Fate.STARVES and dice.random() < 1 / 3:
+            killed = dice.uniform(started, ended)
+        self._kills = sorted([*self._kills, killed])
+        chance = dice.random()
+        if chance < manners.lost:
+            return
+        if chance < manners.lost + manners.late:
+            told = ended + dice.uniform(0.001, 0.3)
+        elif chance < manners.lost + manners.late + manners.ahead:
+            told = killed - dice.uniform(0, 0.02)
+        else:
+            told = killed + dice.uniform(0.0001, 0.005)
+        # An engine tells of nothing before it has told of the start.
+        told = max(started + 0.0001, told)
+        self._words.append((told, oom(told, container)))
+
+
+def _tell(tracker: Tracker, seconds: float, word: Word) -> None:
+    if isinstance(word, Snapshot):
+        tracker.inspected(word.container_id, word, at(seconds))
+    elif word is not None:
+        tracker.event(word, seconds, inspecting=word.happening is Happening.START)
+
+
+def _ends(tracker: Tracker) -> Iterator[Exit]:
+    return (each for each in tracker.take() if isinstance(each, Exit))
