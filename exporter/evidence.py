@@ -47,12 +47,6 @@ def distinct(oom_kills: Sequence[OomKill]) -> list[OomKill]:
     return max(told, key=lambda kills: (len(kills), all(kill.at_ns is not None for kill in kills)))
 
 
-def claimed_ns(oom_kills: Sequence[OomKill]) -> list[int]:
-    """When the kills were counted that are known from the kernel's count alone."""
-    claimed = (kill.at_ns for kill in oom_kills if kill.witness is Witness.COUNTER)
-    return [at_ns for at_ns in claimed if at_ns is not None]
-
-
 def requested_end(kills: Sequence[Kill], stop_signal: int) -> bool:
     """Whether the engine was asked for the end by one of these signals."""
     return any(_terminating(kill, stop_signal) for kill in kills)

@@ -12,14 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import product
 from typing import TypeVar
 
 import structlog
 
 from exporter.classify import classify
 from exporter.engines.port import Happening, KernelKills, Lapse, Listed
-from exporter.evidence import claimed_ns
 from exporter.health import Health
 from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Signal, Status, Trace, Verdict
 from exporter.store import Batch, Store, StoreError
@@ -110,6 +108,7 @@ class Pipeline:
         self._health = health
         self._judging = judging
         self._trackers: dict[str, Tracker] = {}
+        self._hosts: dict[str, str] = {}
         self._engines: dict[tuple[str, str], str] = {}
         self._cursors: dict[str, Cursor] = {}
         self._cursors_at = 0.0
@@ -170,12 +169,10 @@ class Pipeline:
         for message in messages:
             self._receive(message.address, message.content)
         now = time.monotonic()
-        for address, tracker in self._trackers.items():
+        for tracker in self._trackers.values():
             tracker.due(now if until is None else until)
             for outcome in tracker.take():
                 self._judge(outcome)
-                if isinstance(outcome, Exit):
-                    self._explain_elsewhere(address, *claimed_ns(outcome.job.oom_kills))
         if now >= (self._record_at if self._pending else self._cursors_at):
             self._record()
         if not self._pending:
@@ -237,6 +234,7 @@ class Pipeline:
         if was_away or address not in self._trackers:
             self._health.trouble(address, "the engine's containers are being listed")
         if address not in self._trackers:
+            self._hosts[address] = connected.info.host
             self._trackers[address] = self._tracker(address, connected)
         self._trackers[address].resumed(connected.cursor, connected.lapse)
 
@@ -323,11 +321,11 @@ class Pipeline:
             self._ledger.publish(changes)
         self._listed.add(address)
 
-    def _explain_elsewhere(self, address: str, *killed_ns: int) -> None:
+    def _explain_elsewhere(self, address: str, at_ns: int) -> None:
         """Engines of one host share its kernel: what one accounts for, none of the others need to."""
-        others = (tracker for other, tracker in self._trackers.items() if other != address)
-        for tracker, at_ns in product(others, killed_ns):
-            tracker.explained_elsewhere(at_ns)
+        for other, tracker in self._trackers.items():
+            if other != address and self._hosts[other] == self._hosts[address]:
+                tracker.explained_elsewhere(at_ns)
 
     def _count_event(self, address: str, seen: Seen) -> None:
         changes = Changes()

@@ -46,6 +46,8 @@ class KernelCount:
         self._kills: list[int] = []
         self._unexplained: list[int] = []
         self._accounts: deque[_Account] = deque(maxlen=_MAX_KILLS)
+        self._latest_ns = 0
+        self._latest_told_ns = 0
 
     @property
     def kills(self) -> Sequence[int]:
@@ -60,15 +62,16 @@ class KernelCount:
     @property
     def latest_ns(self) -> int:
         """When it was last seen to have moved; 0 if it was not."""
-        return self._kills[-1] if self._kills else 0
+        return self._latest_ns
 
     def may_set_free(self, at_ns: int) -> bool:
         """Whether somebody has told, then or later, of a kill that may not be counted yet."""
-        return bool(self._accounts) and self._accounts[-1].told_ns >= at_ns - _AHEAD_NS
+        return self._latest_told_ns >= at_ns - _AHEAD_NS
 
     def counted(self, kills: int, at_ns: int) -> None:
         """The kernel's counter moved by ``kills``."""
-        self._forget(at_ns - self._kept_ns)
+        self._latest_ns = at_ns
+        self._keep(at_ns - self._kept_ns, at_ns + self._kept_ns)
         for _ in range(min(kills, _MAX_KILLS)):
             insort(self._kills, at_ns)
             self._place(at_ns)
@@ -76,11 +79,12 @@ class KernelCount:
 
     def explained(self, at_ns: int) -> None:
         """A container accounts for one kill, counted already or just about to be."""
-        window_ns = self._window_ns
-        nearest = nearest_to(at_ns, self._unexplained, at_ns - window_ns, at_ns + window_ns)
+        since_ns, until_ns = at_ns - self._window_ns, at_ns + _AHEAD_NS
+        nearest = nearest_to(at_ns, self._unexplained, since_ns, until_ns)
         if nearest is not None:
             self._unexplained.remove(nearest)
         self._accounts.append(_Account(at_ns, nearest))
+        self._latest_told_ns = max(self._latest_told_ns, at_ns)
 
     def _place(self, counted_ns: int) -> None:
         """Give a kill to the nearest who wants it, what that one had to the next, until nobody wants it."""
@@ -97,11 +101,13 @@ class KernelCount:
         want = (each for each in within if each.wants(counted_ns))
         return min(want, key=lambda each: each.distance(counted_ns), default=None)
 
-    def _forget(self, before_ns: int) -> None:
-        del self._kills[: bisect_left(self._kills, before_ns)]
-        del self._unexplained[: bisect_left(self._unexplained, before_ns)]
-        while self._accounts and self._accounts[0].told_ns < before_ns:
-            self._accounts.popleft()
+    def _keep(self, since_ns: int, until_ns: int) -> None:
+        """Forget what is long past, or was told before the clock was set back."""
+        for kills in (self._kills, self._unexplained):
+            del kills[: bisect_left(kills, since_ns)], kills[bisect_right(kills, until_ns) :]
+        kept = (each for each in self._accounts if since_ns <= each.told_ns <= until_ns)
+        self._accounts = deque(kept, maxlen=_MAX_KILLS)
+        self._latest_told_ns = max((each.told_ns for each in self._accounts), default=0)
 
 
 def nearest_to(at_ns: int, kills: Sequence[int], since_ns: int, until_ns: int) -> int | None:

@@ -161,8 +161,8 @@ class Run:
     ``seen_ending``: an event has told of it, otherwise a list or the record; ``replayed``: told so only
     afterwards. ``lost``: how it ended is not to be known any more; ``lost_with_host``: it went down with its
     engine. ``restarts`` is the engine's own count when it began, None while nobody has asked. ``enrich_by``
-    and ``oom_by`` are how long it waits for what it may yet learn.
-    ``counted_ns`` is when the kernel's count had last been seen to move by its end.
+    and ``oom_by`` are how long it waits for what it may yet learn. ``counted_ns`` is when the kernel's count
+    was last seen to move before its end was told.
     """
 
     container: Container

@@ -18,7 +18,7 @@ _TOLD_LATE_NS = SECOND_NS
 
 
 class WaitingRoom:
-    """Keeps ended runs until they can be judged, and the OOM kills that nobody has explained yet."""
+    """Keeps ended runs until they can be judged, and the OOM kills that the kernel has counted."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -44,7 +44,10 @@ class WaitingRoom:
 
     def leave(self, now: float) -> list[Exit]:
         """The exits of all runs that need not wait any longer."""
-        return [self._finished(run) for run in [run for run in self._runs if self._due(run) <= now]]
+        due = [run for run in self._runs if self._due(run) <= now]
+        # The likeliest is judged first: who is left has nobody's claims to think through.
+        exits = {run: self._finished(run) for run in sorted(due, key=_likelihood, reverse=True)}
+        return [exits[run] for run in due]
 
     def counted(self, kills: KernelKills) -> None:
         """The kernel's counter has moved."""

@@ -374,6 +374,21 @@ def test_an_event_that_is_ahead_of_its_count_takes_no_kill_from_one_that_has_los
     assert [exited.oom_kills for exited in telling.ends()] == [1]
 
 
+def test_the_likeliest_of_three_ends_chooses_first() -> None:
+    """The kill that is nearest to the failure is the one that the two before it leave."""
+    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling.asking(start(0, B)).answer(running(0, B, limit=LIMIT), B).events(start(0, C))
+    telling.kernel(0.5, counted=1).kernel(0.9, counted=1)
+    telling.events(die(1, 1, C), die(1, 0), die(1, 137, B)).passes(1)
+    claims = {exited.job.container_id: exited.job.oom_kills for exited in telling.ends()}
+    assert [[kill.at_ns for kill in claims[each]] for each in (A, B, C)] == [[at(0.5)], [at(0.9)], []]
+
+
+def test_a_run_whose_beginning_was_not_seen_claims_no_kill_from_before_its_start() -> None:
+    telling = Telling(kernel_counts=True).listed(running(2), as_of=3).kernel(1.9, counted=1)
+    assert [exited.oom_kills for exited in telling.events(die(3.5, 137)).passes(1).ends()] == [0]
+
+
 @pytest.mark.parametrize("limited_first", [False, True])
 @pytest.mark.parametrize(
     ("limited", "other", "limited_claims"),

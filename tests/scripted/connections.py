@@ -27,7 +27,7 @@ class EndsConnections(ThreadingMixIn, TCPServer):
 
     def serve(self) -> None:
         """Accept connections, in a thread of its own."""
-        self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="scripted-server")
+        self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name=type(self).__name__)
         self._thread.start()
 
     def stop(self) -> None:
@@ -52,7 +52,7 @@ class EndsConnections(ThreadingMixIn, TCPServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Bear a name, by which a thread that is left behind can be told from those of other servers."""
-        current_thread().name = "scripted-connection"
+        current_thread().name = f"{type(self).__name__} connection"
         super().process_request_thread(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:

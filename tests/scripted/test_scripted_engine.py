@@ -19,6 +19,7 @@ from docker.errors import APIError, NotFound
 
 from tests.scripted.engine import HANG_UP, ScriptedEngine
 from tests.scripted.reading import get, lines, past_events
+from tests.scripted.server import UnixServer
 from tests.scripted.times import SECOND, format_rfc3339, format_seconds
 
 LONG_AGO = 1_700_000_000 * SECOND + 123_456_789
@@ -628,4 +629,4 @@ def test_a_mistake_in_its_own_threads_is_raised_when_it_stops(tmp_path: Path) ->
 
 def running_threads() -> list[str]:
     """Name the threads of a scripted engine that still run."""
-    return [each.name for each in threading.enumerate() if "scripted" in each.name]
+    return [each.name for each in threading.enumerate() if UnixServer.__name__ in each.name]
