@@ -21,15 +21,20 @@ _RECENT = 1_024
 class Connection:
     """One open stream: what has been read of it, and why it ends.
 
-    What happened up to ``resumed_ns`` it tells again, or late. ``sure`` is up to where it was confirmed that
-    all has been read; it is ``in_doubt`` where that was found wrong, or can not be known.
+    It tells what has happened since ``since_ns``; what happened up to ``resumed_ns`` it tells again, or
+    late. ``sure`` is up to where it was confirmed that all has been read; it is ``in_doubt`` where that was
+    found wrong, or can not be known.
     """
 
-    def __init__(self, info: EngineInfo, stream: EventStream, cursor: Cursor, *, is_first: bool) -> None:
+    def __init__(
+        self, info: EngineInfo, stream: EventStream, cursor: Cursor, since_ns: int | None = None
+    ) -> None:
+        """Begin to read a stream that tells from ``since_ns`` on, None: from now."""
         self.info = info
         self.stream = stream
         self.cursor = cursor
-        self.resumed_ns = 0 if is_first else info.time_ns
+        self.since_ns = info.time_ns if since_ns is None else since_ns
+        self.resumed_ns = 0 if since_ns is None else info.time_ns
         self.listed = False
         self.replaced = False
         self.ended = False

@@ -168,7 +168,8 @@ class Watch:
 
     def _connect(self, info: EngineInfo) -> Connection:
         cursor = self._cursor
-        stream = self._engine.events(None if cursor is None else cursor.since_ns)
+        since_ns = None if cursor is None else cursor.since_ns
+        stream = self._engine.events(since_ns)
         try:
             lapse = self._lapse_since(cursor, info)
             if cursor is None or lapse is not Lapse.NONE:
@@ -182,7 +183,7 @@ class Watch:
             # Kept until it is listed: by then, newer events may have hidden that there was a gap.
             self._lapse = lapse
             log.warning("events were missed", engine=self._engine.address, lapse=lapse.value)
-        return Connection(info, stream, cursor, is_first=self._cursor is None)
+        return Connection(info, stream, cursor, since_ns)
 
     def _lapse_since(self, cursor: Cursor | None, info: EngineInfo) -> Lapse:
         return Lapse.NONE if cursor is None else self._engine.lapse(cursor, info.time_ns)
@@ -219,7 +220,8 @@ class Watch:
         """List the engine, and say so once all that it had told by then has been read."""
         try:
             listed = self._listed(connection)
-            told = self._engine.remembered(connection.info.time_ns, connection.now_ns)
+            # Also what is told again: of the exits in a list that overtakes it, it would tell once more.
+            told = self._engine.remembered(connection.since_ns, connection.now_ns)
             if told:
                 connection.await_passed(told[-1:], self._patience.catch_up)
         except EngineError as error:

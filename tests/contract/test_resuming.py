@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from threading import Event
+from typing import Any
 
 import pytest
 
 from exporter.engines.docker_messages import event as parsed
 from exporter.engines.port import Lapse, Listed
 from exporter.model import Cursor
-from exporter.watch import Connected, Disconnected, Patience, Read, Seen
+from exporter.watch import Connected, Disconnected, Patience, Read, Seen, Watch
 from tests.contract.engines import LONG_AGO, event, identity, moment
 from tests.contract.watching import Watching
 from tests.lab.wait import wait_until
@@ -176,6 +178,31 @@ def test_a_list_is_not_said_before_what_the_engine_had_told_by_then(engine: Scri
     assert [type(each) for each in heard if isinstance(each, (Seen, Listed))] == [Seen, Listed]
     (listed,) = (each for each in heard if isinstance(each, Listed))
     assert listed.elsewhere == {identity(1)}
+
+
+def test_a_list_is_not_said_before_what_is_told_again(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exit that only the list has told of would count, and once more when its events come."""
+    engine.emit(event("die", 500, exitCode="3"))
+    engine.delay("/containers/json", math.inf)
+    may_read, tell = Event(), Watch._tell
+
+    def tell_later(watch: Watch, *words: Any) -> None:
+        may_read.wait(10)
+        tell(watch, *words)
+
+    monkeypatch.setattr(Watch, "_tell", tell_later)
+    with Watching(engine, cursor=KNOWN) as watching:
+        watching.hears_until(Connected)
+        engine.wait_for_requests("/containers/json", 1)
+        asked = len(engine.requests)
+        engine.delay("/containers/json", 0)
+        assert wait_until(lambda: len(engine.requests) > asked, 10)
+        assert watching.says_no_more()
+        may_read.set()
+        heard = watching.hears_until(Listed)
+    assert [type(each) for each in heard if isinstance(each, (Seen, Listed))] == [Seen, Listed]
 
 
 def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: ScriptedEngine) -> None:
