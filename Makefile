@@ -4,12 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install check test demo bench docs alerts dashboards clean
+.PHONY: help install check check-generated test test-pythons demo bench docs alerts dashboards clean
 help:
 	@echo 'make demo    see it work: a real engine, real jobs, real reasons (DEMO_SECONDS=20 ends by itself)'
 	@echo 'make test    everything that is promised, on real parts'
+	@echo 'make test-pythons   unit and contract tests on each supported Python that this machine has'
 	@echo 'make check   style, types, import direction'
-	@echo 'make docs    the pages that are made from the code'
+	@echo 'make docs    the pages and pictures that are made from the code'
 	@echo 'make alerts  the rules for Prometheus, from their thresholds'
 	@echo 'make dashboards   the dashboards, from their generator'
 	@echo 'make bench   speed and memory, as ratios within one run'
@@ -25,12 +26,19 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory check-generated
+
+check-generated: $(STAMP)
 	$(BIN)/python docs/make.py --check
+	$(BIN)/python -m docs.pictures --check
 	$(BIN)/python -m alerts.make --check
 	$(BIN)/python -m dashboards.make --check
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-pythons:
+	@exec .ci/test-pythons
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m tests.lab.demo
@@ -40,6 +48,7 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/make.py
+	$(BIN)/python -m docs.pictures
 
 alerts: $(STAMP)
 	$(BIN)/python -m alerts.make

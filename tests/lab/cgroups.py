@@ -46,6 +46,24 @@ def cgroup_processes(name: str) -> set[int]:
     return pids
 
 
+def make_limited(name: str, memory_bytes: int) -> None:
+    """Make the control group `name`, whose processes may have so much memory together."""
+    if not _v1_has_memory():
+        _enable_memory_above(ROOT / name)
+    directory = (ROOT / "memory" if _v1_has_memory() else ROOT) / name
+    directory.mkdir(parents=True, exist_ok=True)
+    limit = "memory.limit_in_bytes" if _v1_has_memory() else "memory.max"
+    (directory / limit).write_text(str(memory_bytes))
+
+
+def oom_kills(name: str) -> int:
+    """Return how many processes of the control group `name` the kernel has killed for memory."""
+    directory = (ROOT / "memory" if _v1_has_memory() else ROOT) / name
+    events = "memory.oom_control" if _v1_has_memory() else "memory.events"
+    table = [line.split() for line in (directory / events).read_text().splitlines()]
+    return next(int(count) for word, count in table if word == "oom_kill")
+
+
 def thaw(name: str) -> None:
     """Let paused containers run on: a frozen process does not even take a SIGKILL (with v1)."""
     for directory in cgroup_directories(name):
@@ -85,6 +103,13 @@ def _mount_all() -> list[Path]:
     mount("tmpfs", ROOT, MODES)
     named = (name for name in _bound() if name.startswith(NAMED))
     return [ROOT, *_mount_each([*sorted(_enabled()), *named])]
+
+
+def _enable_memory_above(directory: Path) -> None:
+    """Have v2 limit the memory of what is below each directory above this one."""
+    for above in reversed(directory.relative_to(ROOT).parents):
+        (ROOT / above).mkdir(exist_ok=True)
+        (ROOT / above / "cgroup.subtree_control").write_text("+memory")
 
 
 def _enabled() -> dict[str, str]:

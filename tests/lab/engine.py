@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,9 @@ SHARED_DIRECTORIES = (Path("/run/docker"), Path("/run/docker/plugins"), SHIM_SOC
 
 LAST_RELEASE_WITH_TRUST_KEY = 23
 
+NOT_NEEDED = ("io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri")
+"""Plugins of containerd: Kubernetes', which needs a network; one writes to /opt; one listens in /run."""
+
 
 class PrivateEngine:
     """A Docker Engine of one's own: `dockerd` and its `containerd` in a fresh directory.
@@ -53,11 +56,23 @@ class PrivateEngine:
     no mount, no directory, no control group. Needs root, and the programs that
     `ensure_dockerd()` installs. There is no network but `none` and `host`.
 
-    `hosts` are further listeners (`tcp://127.0.0.1:2376`); `extra_args` go to `dockerd`.
+    `hosts` are further listeners (`tcp://127.0.0.1:2376`); `extra_args` go to `dockerd`. The engine's
+    programs are those in the folder `programs`, where it is given (`tests.lab.engine29`). With
+    `own_network` its host network has a loopback and nothing of this machine's, as Swarm needs it, which
+    makes interfaces and listens at fixed ports.
     """
 
-    def __init__(self, *, hosts: Sequence[str] = (), extra_args: Sequence[str | Path] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        hosts: Sequence[str] = (),
+        extra_args: Sequence[str | Path] = (),
+        programs: Path | None = None,
+        own_network: bool = False,
+    ) -> None:
         """Choose what to start; nothing is started or created yet."""
+        self._own_network = own_network
+        self._programs = programs
         self._hosts = tuple(hosts)
         self._extra_args = tuple(extra_args)
         self._root: Path | None = None
@@ -185,7 +200,7 @@ class PrivateEngine:
         # A file of its own keeps /etc/docker/daemon.json out, whose settings would collide
         # with the flags.
         settings: dict[str, object] = {}
-        if _release() <= LAST_RELEASE_WITH_TRUST_KEY:
+        if _release(self._program("dockerd")) <= LAST_RELEASE_WITH_TRUST_KEY:
             # Has no flag, and is /etc/docker/key.json otherwise: the identity of the host's engine.
             settings["deprecated-key-path"] = str(self.root / "key.json")
         (self.root / "daemon.json").write_text(json.dumps(settings))
@@ -194,11 +209,11 @@ class PrivateEngine:
     def _containerd_settings(self) -> str:
         return "\n".join(
             [
+                # What 1.6 reads; 2.x translates it.
                 "version = 2",
                 f'root = "{self.root}/containerd"',
                 f'state = "{self.root}/containerd-state"',
-                # The first is Kubernetes' and needs a network; the second writes to /opt.
-                'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]',
+                f"disabled_plugins = {json.dumps(NOT_NEEDED)}",
                 "[grpc]",
                 f'address = "{self._containerd_socket}"',
                 "",
@@ -213,7 +228,10 @@ class PrivateEngine:
         """Start a containerd, because dockerd would use the system's wherever one runs."""
         if self._containerd is not None and self._containerd.alive:
             return
-        command: list[str | Path] = [program("containerd"), "--config", self.root / "containerd.toml"]
+        # One that was killed leaves its sockets, at which 2.x gives up.
+        for socket_path in (self._containerd_socket, Path(f"{self._containerd_socket}.ttrpc")):
+            socket_path.unlink(missing_ok=True)
+        command: list[str | Path] = [self._program("containerd"), "--config", self.root / "containerd.toml"]
         self._containerd = self._run(command, self.root / "containerd.log")
         _await(self._containerd, self._containerd_socket.is_socket, "containerd")
 
@@ -222,13 +240,21 @@ class PrivateEngine:
             return
         # After a SIGKILL it names a process id that another process may have by now.
         (self.root / "dockerd.pid").unlink(missing_ok=True)
-        self._engine = self._run(self._command(), self.log_path)
+        self._engine = self._run([*self._wrapper(), *self._command()], self.log_path)
         _await(self._engine, self._answers, "dockerd")
+
+    def _program(self, name: str) -> str:
+        return program(name, self._programs)
 
     def _run(self, command: Sequence[str | Path], log_path: Path) -> LoggedProcess:
         # Debian keeps iptables, and dockerd itself, where a plain user's PATH does not look.
-        environment = os.environ | {"PATH": system_path()}
+        environment = os.environ | {"PATH": system_path(self._programs)}
         return LoggedProcess(command, log_path, cwd=self.root, environment=environment)
+
+    def _wrapper(self) -> Sequence[str]:
+        """What becomes `dockerd`: it keeps the process id."""
+        up = f'{program("busybox")} ip link set lo up && exec "$@"'
+        return ("unshare", "--net", "sh", "-c", up, "sh") if self._own_network else ()
 
     def _command(self) -> list[str | Path]:
         flags: dict[str, str | Path] = {
@@ -239,11 +265,13 @@ class PrivateEngine:
             "--containerd": self._containerd_socket,
             "--cgroup-parent": f"/{self.cgroup}",
         }
-        words: list[str | Path] = [program("dockerd"), *(word for flag in flags.items() for word in flag)]
+        words: list[str | Path] = [self._program("dockerd")]
+        words += [word for flag in flags.items() for word in flag]
         # systemd's driver would ask the host's systemd for a slice per container.
         words += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
         # The host's network stays as it is: no bridge, no rule, no kernel setting.
-        words += ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
+        words += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+        words += ["--ip-forward=false", "--ip-masq=false"]
         for host in (self.url, *self._hosts):
             words += ["--host", host]
         return [*words, *self._extra_args]
@@ -293,9 +321,9 @@ def _fresh_directory() -> Path:
     return root
 
 
-def _release() -> int:
-    answer = subprocess.run([program("dockerd"), "--version"], capture_output=True, text=True, check=True)
-    digits = answer.stdout.partition("version ")[2].partition(".")[0]
+def _release(dockerd: str) -> int:
+    answer = subprocess.run([dockerd, "--version"], capture_output=True, text=True, check=True)
+    digits = answer.stdout.partition("version ")[2].partition(",")[0].partition(".")[0]
     return int(digits) if digits.isdigit() else LAST_RELEASE_WITH_TRUST_KEY + 1
 
 
@@ -332,10 +360,17 @@ def _kill_container(client: docker.DockerClient, container_id: str) -> None:
 
 def _remove_shim_sockets(state: Path) -> None:
     """Remove the sockets of killed shims: they lie in a directory shared by all of the host."""
-    for file in state.glob("*/*/*/address"):
-        path = Path(file.read_text().strip().removeprefix("unix://"))
+    for address in shim_addresses(state):
+        path = Path(address.removeprefix("unix://"))
         if path.parent == SHIM_SOCKETS:
             path.unlink(missing_ok=True)
+
+
+def shim_addresses(state: Path) -> Iterator[str]:
+    """Yield where the shims listen that a containerd with this state directory knows of."""
+    yield from (file.read_text().strip() for file in state.glob("*/*/*/address"))
+    # Since containerd 2.0.
+    yield from (json.loads(file.read_text())["address"] for file in state.glob("*/*/*/bootstrap.json"))
 
 
 def _remove_if_empty(path: Path) -> None:

@@ -18,7 +18,7 @@ class ExporterProcess(Server):
 
     name = "exit-exporter"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a thing of its own
         self,
         engine_url: str,
         directory: Path,
@@ -26,15 +26,18 @@ class ExporterProcess(Server):
         port: int = 0,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        wrapper: Sequence[str] = (),
     ) -> None:
         """Choose what to watch and where its store and log lie; port 0 is any that is free.
 
-        `environment` has variables beside those of this process.
+        `environment` has variables beside those of this process; `wrapper` is a command that becomes the
+        one that is appended to it.
         """
         super().__init__(directory, port)
         self._environment = dict(environment or {})
         self._engine_url = engine_url
         self._arguments = tuple(arguments)
+        self._wrapper = tuple(wrapper)
 
     @property
     def storage_url(self) -> str:
@@ -60,7 +63,7 @@ class ExporterProcess(Server):
         return jobs
 
     def _command(self) -> list[str | Path]:
-        command: list[str | Path] = [sys.executable, "-m", "exporter", "serve"]
+        command: list[str | Path] = [*self._wrapper, sys.executable, "-m", "exporter", "serve"]
         command += ["--docker.host", self._engine_url, "--web.listen-address", self.address]
         return [*command, "--storage.url", self.storage_url, *self._arguments]
 

@@ -29,6 +29,12 @@ PROMETHEUS_PACKAGES: Mapping[str, str] = {
 COMPOSE_PACKAGES: Mapping[str, str] = {"docker-compose": "docker-compose", "haproxy": "haproxy"}
 """The same of what brings up `compose.yaml`, and of what filters the engine's API there."""
 
+BUILD_PACKAGES: Mapping[str, str] = {"gcc": "build-essential", "pkg-config": "pkg-config"}
+"""The same of what builds an engine's runtime, beside Go."""
+
+BUILD_LIBRARIES: Mapping[str, str] = {"libseccomp": "libseccomp-dev"}
+"""The Debian package of each library that the runtime is linked with, by its name for pkg-config."""
+
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 POLICY = "#!/bin/sh\nexit 101\n"
 
@@ -51,11 +57,22 @@ def ensure_compose() -> None:
     _ensure(COMPOSE_PACKAGES)
 
 
-def program(name: str) -> str:
-    """Return the path of a program that is installed here; raise `LabError` where it is missing."""
-    path = shutil.which(name, path=system_path())
+def ensure_to_build() -> None:
+    """Have every program of `BUILD_PACKAGES` in the same way, and every library of `BUILD_LIBRARIES`."""
+    _ensure(BUILD_PACKAGES)
+    missing = [package for name, package in BUILD_LIBRARIES.items() if not _can_link(name)]
+    if missing:
+        _install(missing, missing)
+
+
+def program(name: str, folder: Path | None = None) -> str:
+    """Return the path of a program that is installed here; raise `LabError` where it is missing.
+
+    One in `folder`, where it is given, comes before any other.
+    """
+    path = shutil.which(name, path=system_path(folder))
     if path is None:
-        packages = {**PACKAGES, **PROMETHEUS_PACKAGES, **COMPOSE_PACKAGES}
+        packages = {**PACKAGES, **PROMETHEUS_PACKAGES, **COMPOSE_PACKAGES, **BUILD_PACKAGES}
         raise LabError(f"{name} not found: install {packages[name]}, or have `ensure_…` do it")
     return path
 
@@ -70,6 +87,12 @@ def _ensure(packages_of: Mapping[str, str], otherwise: str = "") -> None:
     if not missing:
         return
     packages = list(dict.fromkeys(packages_of[name] for name in missing))
+    _install(missing, packages, otherwise)
+    if still := missing_programs(packages_of):
+        raise LabError(f"{' '.join(packages)} installed, and yet there is no usable {', '.join(still)}")
+
+
+def _install(missing: Sequence[str], packages: Sequence[str], otherwise: str = "") -> None:
     if not _is_debian() or os.geteuid() != 0:
         raise LabError(
             f"{', '.join(missing)} not found, and only Debian's root may install: "
@@ -78,8 +101,11 @@ def _ensure(packages_of: Mapping[str, str], otherwise: str = "") -> None:
     with _no_service_starts():
         _apt_get("update", "--quiet")
         _apt_get("install", "--quiet", "--yes", "--no-install-recommends", *packages)
-    if still := missing_programs(packages_of):
-        raise LabError(f"{' '.join(packages)} installed, and yet there is no usable {', '.join(still)}")
+
+
+def _can_link(library: str) -> bool:
+    answer = subprocess.run([program("pkg-config"), "--exists", library], check=False)
+    return answer.returncode == 0
 
 
 def _usable(name: str) -> bool:

@@ -80,6 +80,7 @@ def tail(text: str) -> str:
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
-def system_path() -> str:
-    """Return a search path that also has the places of the administrator's programs."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+def system_path(first: Path | None = None) -> str:
+    """Return a search path that also has the places of the administrator's programs, `first` before all."""
+    usual = (os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin")
+    return os.pathsep.join([str(first), *usual] if first else usual)

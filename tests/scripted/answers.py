@@ -6,7 +6,7 @@ from typing import Any
 
 from docker import APIClient
 
-FILE = Path(__file__).parent / "recordings" / "answers.json"
+DIRECTORY = Path(__file__).parent
 
 REQUESTS = (
     ("GET", "/_ping"),
@@ -44,13 +44,18 @@ def ask(client: APIClient, method: str, target: str) -> dict[str, Any]:
     }
 
 
-def record_answers(client: APIClient) -> None:
+def record_answers(client: APIClient, file: Path) -> None:
     """Write what this engine answers."""
     answers = [ask(client, method, target) for method, target in REQUESTS]
-    FILE.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
 
 
-def recorded_answers() -> list[dict[str, Any]]:
-    """Read what a real engine answered."""
-    answers: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+def recorded_answers(api: str) -> list[dict[str, Any]]:
+    """Read what a real engine with this newest version of the API answered."""
+    answers: list[dict[str, Any]] = json.loads(answers_file(api).read_text(encoding="utf-8"))
     return answers
+
+
+def answers_file(api: str) -> Path:
+    """Give the file of the answers of engines with this newest version."""
+    return DIRECTORY / f"answers-{api}.json"

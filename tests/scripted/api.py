@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 from tests.scripted import identity
 from tests.scripted.containers import Containers
+from tests.scripted.dialect import stream_type
 from tests.scripted.event_log import EventLog, Stream
-from tests.scripted.event_query import RefusedQueryError, parse_query
+from tests.scripted.event_query import RefusedQueryError, parse_query, wording_of
 from tests.scripted.times import format_rfc3339
 from tests.scripted.wire import Answer, Request, json_answer, refusal
 
@@ -21,16 +22,19 @@ FIRST_WITH_JSON_ERRORS = (1, 24)
 PING = "/_ping"
 PING_HEADERS = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
 INSPECT_PATH = re.compile(r"/containers/([^/]+)/json")
+IMAGE_PATH = re.compile(r"/images/([^/]+)/json")
 
 
 class Api:
     """The part of an engine's API that reads, over containers and events that tests set."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, api: str) -> None:
         self.log = log
+        self._wording = wording_of(numbers(api))
         self.containers = Containers()
-        self.info: dict[str, Any] = identity.info()
-        self.version: dict[str, Any] = identity.version()
+        self.images: dict[str, Mapping[str, Any]] = {}
+        self.info: dict[str, Any] = identity.info(api)
+        self.version: dict[str, Any] = identity.version(api)
         self._routes: Mapping[str, Callable[[Request], Reply]] = {
             PING: self._ping,
             "/version": self._version,
@@ -57,9 +61,14 @@ class Api:
             "Server": f"Docker/{self.version['Version']} (linux)",
         }
 
+    def stream_type(self, request: Request) -> str:
+        """Give the content type of an event stream that was asked for so."""
+        return stream_type(request.version or numbers(str(self.version["ApiVersion"])))
+
     def _route(self, request: Request) -> Callable[[Request], Reply] | None:
-        is_inspect = INSPECT_PATH.fullmatch(request.path)
-        return self._routes.get(request.path) or (self._inspect if is_inspect else None)
+        if INSPECT_PATH.fullmatch(request.path):
+            return self._inspect
+        return self._image if IMAGE_PATH.fullmatch(request.path) else self._routes.get(request.path)
 
     def _version_refusal(self, request: Request) -> Answer | None:
         asked = request.version
@@ -84,7 +93,7 @@ class Api:
 
     def _events(self, request: Request) -> Reply:
         try:
-            return self.log.open(parse_query(request.query))
+            return self.log.open(parse_query(request.query, self._wording))
         except RefusedQueryError as refused:
             return refusal(refused.status, refused.message)
 
@@ -99,6 +108,13 @@ class Api:
         found = self.containers.find(reference)
         if found is None:
             return refusal(HTTPStatus.NOT_FOUND, f"No such container: {reference}")
+        return json_answer(found)
+
+    def _image(self, request: Request) -> Answer:
+        reference = IMAGE_PATH.sub(r"\1", request.path)
+        found = self.images.get(reference)
+        if found is None:
+            return refusal(HTTPStatus.NOT_FOUND, f"No such image: {reference}")
         return json_answer(found)
 
 

@@ -8,7 +8,7 @@ from tests.scripted.api import Api
 from tests.scripted.event_log import Ending, Stream
 from tests.scripted.faults import Faults
 from tests.scripted.request_log import RequestLog
-from tests.scripted.wire import CLOSING_CHUNK, JSON, Answer, Request, chunk, head, read_request
+from tests.scripted.wire import CLOSING_CHUNK, Answer, Request, chunk, head, read_request
 
 LONGEST_POLL_SECONDS = 3600.0
 
@@ -35,7 +35,7 @@ class Conversation:
         failure = self._faults.next_failure(request.path)
         reply = failure.answer if failure is not None else self._api.reply(request)
         if isinstance(reply, Stream):
-            return self._serve(connection, reply)
+            return self._serve(connection, request, reply)
         if reply is not None:
             self._send(connection, request, reply)
         return reply is not None
@@ -46,9 +46,9 @@ class Conversation:
         first = head(answer.status, {**self._api.headers(), **answer.headers, **own})
         connection.sendall(first if request.method == "HEAD" else first + answer.body)
 
-    def _serve(self, connection: socket.socket, stream: Stream) -> bool:
+    def _serve(self, connection: socket.socket, request: Request, stream: Stream) -> bool:
         """Send a stream to its end; say whether the connection can take another request."""
-        own = {"Content-Type": JSON, "Transfer-Encoding": "chunked"}
+        own = {"Content-Type": self._api.stream_type(request), "Transfer-Encoding": "chunked"}
         try:
             connection.sendall(head(HTTPStatus.OK, {**self._api.headers(), **own}))
             return pump(connection, stream) is Ending.CLOSED

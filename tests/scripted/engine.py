@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import NAMESPACE_URL, uuid5
 
-from tests.scripted.api import Api
+from tests.scripted.api import Api, numbers
 from tests.scripted.conversation import Conversation
+from tests.scripted.dialect import Dialect
 from tests.scripted.event_log import Ending, EventLog
 from tests.scripted.faults import Failure, Faults
 from tests.scripted.request_log import RequestLog
@@ -31,12 +32,16 @@ HANG_UP = 0
 class ScriptedEngine:
     """A scripted engine that runs between `with` and its end; every method may be called from any thread.
 
+    `api` is a version of `identity.RELEASES`: it is that engine then, and tells events in its form.
     `info` and `version` are what `/info` and `/version` answer; tests may alter them at any time.
     """
 
-    def __init__(self, directory: Path, *, name: str = "engine.sock", log: EventLog | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, name: str = "engine.sock", log: EventLog | None = None, api: str = "1.41"
+    ) -> None:
         self._log = log or EventLog()
-        self._api = Api(self._log)
+        self._api = Api(self._log, api)
+        self._dialect = Dialect(numbers(api))
         self._faults = Faults()
         self._requests = RequestLog()
         self._conversation = Conversation(self._api, self._faults, self._requests)
@@ -101,15 +106,19 @@ class ScriptedEngine:
 
     def emit(self, event: Mapping[str, Any] | bytes) -> None:
         """Send to every open stream, and keep it in the ring; bytes are sent as they are, in a line."""
-        self._log.add(event)
+        self._log.add(self._told(event))
 
     def lose(self, event: Mapping[str, Any] | bytes) -> None:
         """Keep an event in the ring and send it to no open stream: what an engine does to a slow reader."""
-        self._log.remember(event)
+        self._log.remember(self._told(event))
 
     def set_container(self, inspect: Mapping[str, Any]) -> None:
         """Have this container, and answer so when it is inspected."""
         self._api.containers.set(inspect)
+
+    def set_image(self, image_id: str, *tags: str, digests: tuple[str, ...] = ()) -> None:
+        """Have this image, with these names."""
+        self._api.images[image_id] = {"Id": image_id, "RepoTags": [*tags], "RepoDigests": [*digests]}
 
     def remove_container(self, container_id: str) -> None:
         """Have this container no more."""
@@ -157,6 +166,9 @@ class ScriptedEngine:
     def wait_for_requests(self, path_prefix: str, count: int, *, seconds: float = WAIT_SECONDS) -> None:
         """Block until so many requests for such a path (without its version) have come, answered or not."""
         self._requests.wait_for(path_prefix, count, seconds)
+
+    def _told(self, event: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
+        return event if isinstance(event, bytes) else self._dialect.told(event)
 
     def _short(self, path: Path) -> Path:
         """Give the path, or one elsewhere where it is too long for a socket."""

@@ -4,11 +4,15 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+from tests.scripted.dialect import FIRST_WITH_JSON_LINES
 from tests.scripted.times import parse_seconds
 
 Event: TypeAlias = Mapping[str, Any]
+Parsed = TypeVar("Parsed")
+Wording: TypeAlias = Callable[[str, str, ValueError], tuple[int, str]]
+"""Gives status and message for a parameter, its text, and why it cannot be read."""
 
 FUZZY_ACTIONS = {"health_status", "exec_create", "exec_start"}
 """Actions that are followed by a colon and a text: asking for one of them turns prefixes on for all."""
@@ -44,28 +48,53 @@ class EventQuery:
         return all(matches(event, wanted) for matches, wanted in asked)
 
 
-def parse_query(query: Mapping[str, str]) -> EventQuery:
+def parse_query(query: Mapping[str, str], wording: Wording) -> EventQuery:
     """Read the query, or raise RefusedQueryError with the engine's own words."""
-    try:
-        since = optional_time(query.get("since", ""))
-        until = optional_time(query.get("until", ""))
-        filters = parse_filters(query.get("filters", ""))
-    except ValueError as cause:
-        raise RefusedQueryError(HTTPStatus.INTERNAL_SERVER_ERROR, str(cause)) from cause
+    since = parsed(query, "since", parse_seconds, wording)
+    until = parsed(query, "until", parse_seconds, wording)
+    filters = parsed(query, "filters", parse_filters, wording) or {}
     if until is not None and until < (since or 0):
         message = f"`since` time ({query['since']}) cannot be after `until` time ({query['until']})"
         raise RefusedQueryError(HTTPStatus.BAD_REQUEST, message)
     return EventQuery(since, until, filters)
 
 
-def optional_time(text: str) -> int | None:
-    """Read a time, None where it was not given."""
-    return parse_seconds(text) if text else None
+def parsed(
+    query: Mapping[str, str], key: str, parse: Callable[[str], Parsed], wording: Wording
+) -> Parsed | None:
+    """Read a parameter, None where it was not given."""
+    text = query.get(key, "")
+    try:
+        return parse(text) if text else None
+    except ValueError as cause:
+        raise RefusedQueryError(*wording(key, text, cause)) from cause
+
+
+def wording_of(version: tuple[int, ...]) -> Wording:
+    """Give how an engine of this version refuses a parameter."""
+    return new_words if version >= FIRST_WITH_JSON_LINES else old_words
+
+
+def old_words(_key: str, _text: str, cause: ValueError) -> tuple[int, str]:
+    """Blame the engine, in Go's words."""
+    return HTTPStatus.INTERNAL_SERVER_ERROR, str(cause)
+
+
+def new_words(key: str, text: str, _cause: ValueError) -> tuple[int, str]:
+    """Blame the client, and say where."""
+    if key == "filters":
+        return HTTPStatus.BAD_REQUEST, "invalid filter"
+    seconds, _, fraction = text.partition(".")
+    where = f'invalid seconds "{seconds}": invalid syntax'
+    if seconds.isdigit():
+        place, wrong = next((place, each) for place, each in enumerate(fraction) if not each.isdigit())
+        where = f"invalid nanoseconds: invalid character '{wrong}' at position {place}"
+    return HTTPStatus.BAD_REQUEST, f"invalid value for '{key}': invalid timestamp \"{text}\": {where}"
 
 
 def parse_filters(text: str) -> dict[str, tuple[str, ...]]:
     """Read the filters in both of the forms that engines take: lists, and objects with true."""
-    filters: Mapping[str, Iterable[str]] = parse_json(text) if text else {}
+    filters: Mapping[str, Iterable[str]] = parse_json(text)
     if not isinstance(filters, dict):
         message = "filters are no object"
         raise ValueError(message)  # noqa: TRY004 - refused like any other value that cannot be read

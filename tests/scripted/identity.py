@@ -1,19 +1,35 @@
-"""Who the scripted engine says it is: what the engine of the recordings said, less what no watcher reads."""
+"""Who the scripted engine says it is: what the engines of the recordings said, less what no watcher reads."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-ENGINE = "20.10.24+dfsg1"
 KERNEL = "6.18.44-fc-v669"
 
 
-def version() -> dict[str, Any]:
+class Release(NamedTuple):
+    """An engine, and the oldest version of the API that it still speaks."""
+
+    engine: str
+    oldest: str
+
+
+RELEASES: Mapping[str, Release] = {
+    "1.41": Release("20.10.24+dfsg1", "1.12"),
+    "1.55": Release("29.7.2", "1.40"),
+    "1.56": Release("29", "1.40"),
+}
+"""The engines that can be played, by the newest version of the API that they speak."""
+
+
+def version(api: str) -> dict[str, Any]:
     """Give a fresh answer to `/version`."""
+    engine, oldest = RELEASES[api]
     return {
         "Platform": {"Name": ""},
-        "Components": [{"Name": "Engine", "Version": ENGINE, "Details": {}}],
-        "Version": ENGINE,
-        "ApiVersion": "1.41",
-        "MinAPIVersion": "1.12",
+        "Components": [{"Name": "Engine", "Version": engine, "Details": {}}],
+        "Version": engine,
+        "ApiVersion": api,
+        "MinAPIVersion": oldest,
         "GitCommit": "5d6db84",
         "GoVersion": "go1.19.8",
         "Os": "linux",
@@ -23,7 +39,7 @@ def version() -> dict[str, Any]:
     }
 
 
-def info() -> dict[str, Any]:
+def info(api: str) -> dict[str, Any]:
     """Give a fresh answer to `/info`, without `SystemTime`: that is the time of asking."""
     return {
         "ID": "Z6TE:XMYA:CVZB:X5VP:ZOQO:44ZN:MTO7:CKOD:ZWQB:YVIQ:CHUG:KF66",
@@ -42,7 +58,7 @@ def info() -> dict[str, Any]:
         "MemTotal": 25276502016,
         "Name": "scripted-host",
         "Labels": [],
-        "ServerVersion": ENGINE,
+        "ServerVersion": RELEASES[api].engine,
         "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False},
         "LiveRestoreEnabled": False,
         "Warnings": None,

@@ -1,7 +1,9 @@
-"""Make the recordings again from a real engine: `python -m tests.scripted.record DOCKER_HOST [NAME…]`.
+"""Make recordings again from a real engine: `python -m tests.scripted.record ENGINE [NAME…]`.
 
-The engine must be a local one (one job is killed from the host) and should be a private one: jobs are run
-on it, and removed again. Nothing is pulled: the image is made of the host's own static busybox.
+ENGINE is a kind of engine that the lab can have (`docker-20.10`, `docker-29`), which is started for it, or
+the URL of one. That one must be local (one job is killed from the host, and the kernel is listened to) and
+should be private: jobs are run on it, and removed again. Nothing is pulled: the image is made of the host's
+own static busybox.
 """
 
 import argparse
@@ -13,23 +15,57 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from docker import APIClient
+from docker import APIClient, DockerClient
 from docker.errors import APIError, NotFound
+from requests.exceptions import RequestException
 
-from tests.scripted.answers import record_answers
+from tests.lab.images import PYTHON, import_python
+from tests.lab.kinds import KINDS, new_engine
+from tests.scripted.answers import answers_file, record_answers
+from tests.scripted.deaths import SCENARIOS
+from tests.scripted.record_kernel import KernelObserver, Line, booted_ns, foreign_kills, without_others
 from tests.scripted.recording import DIRECTORY, container_of
-from tests.scripted.scenarios import SCENARIOS, SETTLE_SECONDS, Scenario
+from tests.scripted.scenarios import SETTLE_SECONDS, Scenario
+from tests.scripted.surroundings import networks, shared_limit
 
 IMAGE = "scripted-job:1"
-APPLETS = ("dd", "sh", "sleep")
-INSPECTED = ("create", "start", "die", "rename", "destroy")
+APPLETS = ("dd", "false", "sh", "sleep")
+LOG_LINES = 25
+KERNEL = "kernel"
+"""In place of a container's id, for what the kernel says of all."""
+LOCAL = "unix://"
+INSPECTED = (
+    "create",
+    "start",
+    "die",
+    "rename",
+    "update",
+    "health_status: unhealthy",
+    "health_status: healthy",
+    "destroy",
+)
+UNASKED = ("exec_", "attach")
+"""Beginnings of the actions of events that no watcher asks for."""
+
+NO_RUNTIME = ("--add-runtime", "missing=/no/such/runtime")
 QUIET_SECONDS = 1.0
+TRIES = 5
+"""How often a recording is made at most, where others' OOM kills come into it."""
+
+MACHINE = slice(18, 20)
+"""Where an ELF header keeps the architecture that the program is for."""
+
+NO_MACHINE = b"\xff\xff"
 ENTRY_POINT = slice(24, 32)
 """Where a 64-bit ELF header keeps the address that the program starts at."""
+
+LAB = re.compile(r"/\S*?/exit-lab-\w+")
+"""A private engine's directory, in its own words."""
 
 KEPT: Mapping[str, tuple[str, ...]] = {
     "Id": (),
@@ -38,8 +74,15 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "Image": (),
     "RestartCount": (),
     "State": (),
-    "Config": ("Image", "Labels", "StopSignal"),
-    "HostConfig": ("Memory", "AutoRemove", "RestartPolicy"),
+    "Config": ("Image", "Labels", "StopSignal", "StopTimeout"),
+    "HostConfig": (
+        "Memory",
+        "AutoRemove",
+        "RestartPolicy",
+        "CgroupParent",
+        "OomKillDisable",
+        "PidsLimit",
+    ),
 }
 """The keys of an inspect answer that a watcher may need, and of some the keys within; the rest is dropped."""
 
@@ -53,28 +96,79 @@ class Observer(threading.Thread):
         base = f"{self._client.base_url}/v{self._client.api_version}"
         self._stream = self._client.get(f"{base}/events", stream=True, timeout=None)
         self._seen: list[dict[str, Any]] = []
+        self._names: dict[str, str] = {}
         self._last = time.monotonic()
+        self._ended = False
+        self._kernel = KernelObserver(self._hear_kernel)
+        self._kernel.start()
 
     def run(self) -> None:
-        """Read until the process ends."""
-        for line in self._stream.iter_lines(chunk_size=None):
-            self._observe(json.loads(line))
-            self._last = time.monotonic()
+        """Read until the engine is ended, which it may be only after all was recorded."""
+        try:
+            for line in self._stream.iter_lines(chunk_size=None):
+                self._observe(json.loads(line))
+                self._last = time.monotonic()
+        except RequestException:
+            if not self._ended:
+                raise
 
     def quiet_for(self) -> float:
         """Tell for how many seconds the engine has said nothing."""
         return time.monotonic() - self._last
 
-    def lines_about(self, container: str) -> list[dict[str, Any]]:
-        """Give what was seen of one container, as the lines of a recording."""
-        return [entry["line"] for entry in list(self._seen) if entry["container"] == container]
+    def seen(self) -> int:
+        """Tell how much was seen so far."""
+        return len(self._seen)
+
+    def lines_about(self, containers: Iterable[str], since: int) -> list[Line]:
+        """Give what was seen of these containers and of the kernel, as the lines of a recording."""
+        wanted = {KERNEL, *containers}
+        return in_time([entry["line"] for entry in self._seen[since:] if entry["container"] in wanted])
+
+    def end(self) -> None:
+        """Listen to the kernel no more, nor miss the engine."""
+        self._ended = True
+        self._kernel.end()
 
     def _observe(self, event: dict[str, Any]) -> None:
+        if event["Action"].startswith(UNASKED):
+            return
         container = container_of(event)
-        self._seen.append({"container": container, "line": {"event": event}})
+        lines: list[dict[str, Any]] = [{"event": event}]
+        if event["Type"] == "container":
+            self._name_of(container, event)
         if is_moment_to_inspect(event):
-            line = {"inspect": inspect(self._client, container), "after": event["Action"]}
-            self._seen.append({"container": container, "line": line})
+            lines.append({"inspect": inspect(self._client, container), "after": event["Action"]})
+        if event["Type"] == "container" and event["Action"] == "die":
+            written = log_tail(self._client, container)
+            # Of a container that was renamed, the corpus knows the first name.
+            lines += [] if written is None else [{"log": written, "of": self._name_of(container, event)}]
+        self._seen += [{"container": container, "line": line} for line in lines]
+
+    def _name_of(self, container: str, event: Mapping[str, Any]) -> str:
+        return self._names.setdefault(container, event["Actor"]["Attributes"]["name"])
+
+    def _hear_kernel(self, lines: Iterable[dict[str, Any]]) -> None:
+        self._seen += [{"container": KERNEL, "line": line} for line in lines]
+
+
+def in_time(lines: Sequence[Line]) -> list[Line]:
+    """Put what the kernel said between events by its time: an observer may be waiting for an answer then."""
+    told = [line for line in lines if not is_of_kernel(line)]
+    said = [line for line in lines if is_of_kernel(line)]
+    ordered: list[Line] = []
+    for line in told:
+        if "event" in line:
+            earlier = [each for each in said if each["at_ns"] < line["event"]["timeNano"]]
+            said = said[len(earlier) :]
+            ordered += earlier
+        ordered.append(line)
+    return [*ordered, *said]
+
+
+def is_of_kernel(line: Line) -> bool:
+    """Say whether the kernel has said it."""
+    return "kmsg" in line or "counted" in line
 
 
 def is_moment_to_inspect(event: Mapping[str, Any]) -> bool:
@@ -92,9 +186,21 @@ def inspect(client: APIClient, container: str) -> dict[str, Any] | None:
         return None
 
 
+def log_tail(client: APIClient, container: str) -> str | None:
+    """Give the last lines that the job wrote, or None where the container is gone."""
+    try:
+        written: bytes = client.logs(container, tail=LOG_LINES)
+    except APIError:
+        # 404, or 409 while it is being removed.
+        return None
+    return written.decode(errors="replace")
+
+
 def trimmed(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Drop what a watcher does not need, above all every path of the machine."""
-    return {key: only(answer[key], within) for key, within in KEPT.items() if key in answer}
+    kept = {key: only(answer[key], within) for key, within in KEPT.items() if key in answer}
+    kept["State"] = {**kept["State"], "Error": LAB.sub("/engine", kept["State"].get("Error", ""))}
+    return kept
 
 
 def only(value: Any, keys: tuple[str, ...]) -> Any:
@@ -103,12 +209,14 @@ def only(value: Any, keys: tuple[str, ...]) -> Any:
 
 
 def root_filesystem() -> bytes:
-    """Pack a root filesystem of busybox, a program that segfaults, and a file that is not executable."""
+    """Pack a root filesystem of busybox, and of programs that cannot be executed or that segfault."""
     busybox = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         add_file(tar, "bin/busybox", busybox, 0o755)
         add_file(tar, "bin/segfault", starting_nowhere(busybox), 0o755)
+        add_file(tar, "bin/foreign", for_no_machine(busybox), 0o755)
+        add_file(tar, "bin/crlf", b"#!/bin/sh\r\nexit 0\r\n", 0o755)
         add_file(tar, "etc/not-executable", b"#!/bin/sh\n", 0o644)
         for applet in APPLETS:
             add_link(tar, f"bin/{applet}", "busybox")
@@ -119,6 +227,13 @@ def starting_nowhere(program: bytes) -> bytes:
     """Give the 64-bit ELF program with an entry point at address 0, where nothing is mapped."""
     broken = bytearray(program)
     broken[ENTRY_POINT] = bytes(8)
+    return bytes(broken)
+
+
+def for_no_machine(program: bytes) -> bytes:
+    """Give the ELF program as one for an architecture that there is not."""
+    broken = bytearray(program)
+    broken[MACHINE] = NO_MACHINE
     return bytes(broken)
 
 
@@ -136,27 +251,63 @@ def add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
     tar.addfile(member)
 
 
-def record(client: APIClient, observer: Observer, name: str, scenario: Scenario) -> list[dict[str, Any]]:
-    """Run one job to its end, and give all that an observer saw of it."""
-    container = create(client, name, scenario)
-    start_and_act(client, container, scenario)
-    while is_alive(client, container) or observer.quiet_for() < QUIET_SECONDS:
+def record(client: APIClient, observer: Observer, name: str, scenario: Scenario) -> list[Line]:
+    """Run the jobs to their ends, and give all that an observer saw of them; again, where others died too."""
+    for _ in range(TRIES):
+        lines, containers = record_once(client, observer, name, scenario)
+        others = foreign_kills(lines, containers)
+        if not others:
+            return lines
+        say(f"  not alone: {', '.join(others)}")
+    raise SystemExit(f"{name}: others on this machine are killed for memory all the time")
+
+
+def record_once(
+    client: APIClient, observer: Observer, name: str, scenario: Scenario
+) -> tuple[list[Line], list[str]]:
+    """Run the jobs to their ends, and give what was seen of them, and their containers."""
+    since = observer.seen()
+    # The kernel is listened to, and has been silent so far.
+    silence = {"counted": 0, "at_ns": time.time_ns()}
+    with shared_limit(scenario.shared_memory), networks(client, scenario.networks) as joined:
+        jobs = {name: scenario, **scenario.others}
+        containers = [create(client, each, job, joined) for each, job in jobs.items()]
+        for container, job in zip(containers, jobs.values(), strict=True):
+            for _ in range(job.starts):
+                start_and_act(client, container, job)
+                if job.starts > 1:
+                    await_end(client, observer, [container])
+        await_end(client, observer, containers)
+        lines = observer.lines_about(containers, since)
+        for container in containers:
+            remove_if_there(client, container)
+    return [silence, *without_others(lines, containers)], containers
+
+
+def await_end(client: APIClient, observer: Observer, containers: list[str]) -> None:
+    """Return when these jobs have ended and the engine has nothing more to say."""
+    while any(is_alive(client, each) for each in containers):
         time.sleep(0.1)
-    lines = observer.lines_about(container)
-    remove_if_there(client, container)
-    return lines
+    # What is told of the end may be still to come.
+    time.sleep(QUIET_SECONDS)
+    while observer.quiet_for() < QUIET_SECONDS:
+        time.sleep(0.1)
 
 
-def create(client: APIClient, name: str, scenario: Scenario) -> str:
-    """Create the job's container and give its id."""
-    host_config = client.create_host_config(network_mode="none", **scenario.host)
+def create(client: APIClient, name: str, scenario: Scenario, joined: Sequence[str]) -> str:
+    """Create the job's container, which joins these networks, and give its id."""
+    first, *more = joined or ("none",)
+    host_config = client.create_host_config(network_mode=first, **scenario.host)
     created = client.create_container(
-        IMAGE,
+        PYTHON if scenario.needs_python else IMAGE,
         list(scenario.command),
         name=name.replace("_", "-"),
         labels=dict(scenario.labels),
         host_config=host_config,
+        **scenario.config,
     )
+    for network in more:
+        client.connect_container_to_network(created["Id"], network)
     return str(created["Id"])
 
 
@@ -165,7 +316,7 @@ def start_and_act(client: APIClient, container: str, scenario: Scenario) -> None
     try:
         client.start(container)
     except APIError as refusal:
-        print(f"  not started: {refusal.explanation}", file=sys.stderr)  # noqa: T201 - a command speaks
+        say(f"  not started: {refusal.explanation}")
         return
     if scenario.act is not None:
         time.sleep(SETTLE_SECONDS)
@@ -186,10 +337,19 @@ def remove_if_there(client: APIClient, container: str) -> None:
         return
 
 
-def write(name: str, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write one recording."""
-    text = "".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in lines)
-    (DIRECTORY / f"{name}.jsonl").write_text(text, encoding="utf-8")
+def say(text: str) -> None:
+    """Tell whoever records."""
+    print(text, file=sys.stderr)  # noqa: T201 - a command speaks
+
+
+def write(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write one recording; its truth is kept, and of a new one remains to be written by hand."""
+    head = json.loads(file.read_text(encoding="utf-8").partition("\n")[0]) if file.exists() else {"truth": {}}
+    head["booted_ns"] = booted_ns()
+    text = "".join(
+        json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in (head, *lines)
+    )
+    file.write_text(text, encoding="utf-8")
 
 
 def note(readme: Path, names: Iterable[str], origin: str) -> None:
@@ -221,28 +381,53 @@ def origin_of(client: APIClient) -> str:
 def arguments_of(words: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.scripted.record", description=__doc__)
-    parser.add_argument("docker_host", metavar="DOCKER_HOST", help="a private engine: unix:///…")
+    parser.add_argument("engine", metavar="ENGINE", help=f"{', '.join(KINDS)}, or a private one: unix:///…")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which scenarios; default: all")
-    chosen = parser.parse_args(words)
+    parser.add_argument("--into", type=Path, metavar="DIRECTORY", default=DIRECTORY, help="where they go")
+    chosen = parser.parse_intermixed_args(words)
     if unknown := set(chosen.names) - set(SCENARIOS):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
+    if chosen.engine not in KINDS and not chosen.engine.startswith(LOCAL):
+        parser.error(f"neither a kind of engine nor the URL of a local one: {chosen.engine}")
     return chosen
+
+
+@contextmanager
+def running(engine: str) -> Iterator[str]:
+    """Give the URL of an engine of this kind, which runs meanwhile, or the URL that was given."""
+    if engine.startswith(LOCAL):
+        yield engine
+        return
+    with new_engine(engine, NO_RUNTIME) as private:
+        yield private.url
 
 
 def main(words: list[str] | None = None) -> int:
     """Record the named scenarios, or all, and give the command's exit code."""
     chosen = arguments_of(words)
-    client = APIClient(base_url=chosen.docker_host, version="auto")
-    client.import_image_from_data(root_filesystem(), *IMAGE.split(":"))
-    observer = Observer(chosen.docker_host)
-    observer.start()
-    record_answers(client)
-    names = chosen.names or list(SCENARIOS)
-    for name in names:
-        print(name, file=sys.stderr)  # noqa: T201 - a command speaks
-        write(name, record(client, observer, name, SCENARIOS[name]))
-    note(DIRECTORY / "README.md", names, origin_of(client))
+    with running(chosen.engine) as url:
+        record_all(url, chosen.names or list(SCENARIOS), chosen.into)
     return 0
+
+
+def record_all(url: str, names: list[str], directory: Path) -> None:
+    """Record these scenarios, and what the engine answers without a container."""
+    client = APIClient(base_url=url, version="auto")
+    client.import_image_from_data(root_filesystem(), *IMAGE.split(":"))
+    if any(SCENARIOS[name].needs_python for name in names):
+        import_python(DockerClient(url))
+    observer = Observer(url)
+    observer.start()
+    record_answers(client, answers_file(client.api_version))
+    directory.mkdir(exist_ok=True)
+    try:
+        for name in names:
+            say(name)
+            write(directory / f"{name}.jsonl", record(client, observer, name, SCENARIOS[name]))
+    finally:
+        observer.end()
+    if (readme := directory / "README.md").exists():
+        note(readme, names, origin_of(client))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.scripted.engine import ScriptedEngine
+from tests.scripted.scenarios import PLAYED
 from tests.scripted.times import NEVER, RFC3339, SECOND, format_rfc3339, parse_rfc3339
 
-DIRECTORY = Path(__file__).parent / "recordings"
+CORPUS = Path(__file__).parents[1] / "corpus"
+DIRECTORY = CORPUS / "docker-20.10"
 NAME_KEYS = {"name", "oldName", "Name"}
 
 Table: TypeAlias = Mapping[str, Any]
@@ -107,8 +109,8 @@ class Change:
 
 
 def names() -> list[str]:
-    """List the recordings there are."""
-    return sorted(path.stem for path in DIRECTORY.glob("*.jsonl"))
+    """List the recordings that are played: those of one job each, told by the engine alone."""
+    return sorted(PLAYED)
 
 
 @cache
@@ -121,11 +123,12 @@ def load(name: str) -> Recording:
 
 
 def as_steps(lines: list[Table]) -> tuple[Step, ...]:
-    """Join each event with the inspect that stands behind it."""
-    following = [*lines[1:], {}]
+    """Join each event with the inspect that stands behind it, whatever the kernel said in between."""
+    engines = [line for line in lines if "event" in line or "inspect" in line]
+    following = [*engines[1:], {}]
     return tuple(
         Step(line["event"], as_inspection(after))
-        for line, after in zip(lines, following, strict=True)
+        for line, after in zip(engines, following, strict=True)
         if "event" in line
     )
 

@@ -18,17 +18,29 @@ EATS_MEMORY = "dd if=/dev/zero of=/dev/null bs=256M count=1"
 SLEEPS = ("sleep", "60")
 SMALL: Mapping[str, Any] = {"mem_limit": "16m", "memswap_limit": "16m"}
 ONCE: Mapping[str, Any] = {"auto_remove": True}
+SHARED = "scripted-limit"
+"""The control group whose limit jobs share."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One job: its command and settings, and what happens to it while it runs."""
+    """One job: its command and settings, and what happens to it while it runs.
+
+    It is started `starts` times, each time after its end. `others` run beside it, by name. With
+    `shared_memory`, in bytes, there is a control group `SHARED` with that limit. It joins so many `networks`.
+    """
 
     fact: str
     command: tuple[str, ...]
     act: Act | None = None
     host: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    starts: int = 1
+    others: Mapping[str, "Scenario"] = field(default_factory=dict)
+    shared_memory: int = 0
+    networks: int = 0
+    needs_python: bool = False
 
 
 def shell(script: str) -> tuple[str, ...]:
@@ -79,7 +91,7 @@ def remove(client: APIClient, container: str) -> None:
     client.remove_container(container, force=True)
 
 
-SCENARIOS: Mapping[str, Scenario] = {
+PLAYED: Mapping[str, Scenario] = {
     "completed": Scenario("ends with 0", shell("exit 0")),
     "error_exit": Scenario("ends with 1", shell("exit 1")),
     "oom_killed": Scenario(
@@ -120,3 +132,4 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "completed_removed": Scenario("ends with 0 and has `--rm`", shell("exit 0"), host=ONCE),
 }
+"""Those of one job each that the scripted engine plays to a whole daemon."""

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.scripted import recording
+from tests.scripted.deaths import SCENARIOS
 from tests.scripted.engine import ScriptedEngine
 from tests.scripted.reading import lines
-from tests.scripted.recording import DIRECTORY, Recording, load, perform, play
-from tests.scripted.scenarios import SCENARIOS
+from tests.scripted.recording import CORPUS, Recording, load, perform, play
 from tests.scripted.times import NEVER, SECOND, format_rfc3339, parse_rfc3339, parse_seconds
 
 OTHER = "0f" * 32
@@ -129,14 +129,24 @@ def test_a_removed_container_is_gone_on_destroy(name: str) -> None:
     assert states(name, "destroy") == [None]
 
 
-@pytest.mark.parametrize("name", recording.names())
-def test_no_recording_has_a_path_of_the_machine(name: str) -> None:
-    assert not re.search(r"/(tmp|var|root|home)/", (DIRECTORY / f"{name}.jsonl").read_text(encoding="utf-8"))
+FOLDERS = ("docker-20.10", "docker-29")
 
 
-def test_the_readme_and_the_scenarios_name_exactly_the_recordings_there_are() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", (DIRECTORY / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert rows == recording.names() == sorted(SCENARIOS)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_recording_has_a_path_of_the_machine(folder: str) -> None:
+    found = [
+        file.name
+        for file in (CORPUS / folder).glob("*.jsonl")
+        if re.search(r"/(tmp|var|root|home)/", file.read_text(encoding="utf-8"))
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_readme_and_the_scenarios_name_exactly_the_recordings_there_are(folder: str) -> None:
+    readme = (CORPUS / folder / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE)
+    assert rows == sorted(path.stem for path in (CORPUS / folder).glob("*.jsonl")) == sorted(SCENARIOS)
 
 
 # --- other jobs made of them

@@ -140,6 +140,25 @@ def test_a_page_that_is_not_there_is_told_in_the_engines_words(client: APIClient
     assert (answer.status_code, answer.text) == (requests.codes.not_found, '{"message":"page not found"}\n')
 
 
+# --- of a newer version
+
+
+def test_a_newer_engine_names_the_container_once_and_says_for_how_long_it_ran(tmp_path: Path) -> None:
+    old = {"id": CONTAINER, "status": "die", "from": "job:1"}
+    with (
+        ScriptedEngine(tmp_path, api="1.55") as engine,
+        closing(APIClient(engine.url, "auto")) as client,
+        lines(client) as stream,
+    ):
+        engine.emit({**old, **event(action="start")})
+        engine.emit({**old, **event(2 * SECOND)})
+        engine.cut()
+        start, die = map(json.loads, stream)
+    assert start == event(action="start")
+    attributes = {"name": f"job-{2 * SECOND}", "execDuration": "2"}
+    assert die == {**event(2 * SECOND), "Actor": {"ID": CONTAINER, "Attributes": attributes}}
+
+
 # --- only reading
 
 

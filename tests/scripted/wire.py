@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlsplit
 
 JSON = "application/json"
+JSON_LINES = "application/jsonl"
 CLOSING_CHUNK = b"0\r\n\r\n"
 VERSION_PREFIX = re.compile(r"/v(\d+)\.(\d+)(?=/)")
 

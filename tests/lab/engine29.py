@@ -1,0 +1,142 @@
+"""Docker Engine 29, which no package of Debian has: built with Go, once, into the user's cache."""
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.errors import LabError
+from tests.lab.install import ensure_to_build
+from tests.lab.process import system_path, tail
+
+USUAL_GO = "/usr/local/go/bin"
+"""Where Go's own archive is unpacked to, which nobody need have on PATH."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoProgram:
+    """A program of a module of Go: what is installed, and how."""
+
+    package: str
+    version: str
+    tags: str = ""
+    variables: str = ""
+    cgo: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the program is called."""
+        return self.package.rsplit("/", 1)[-1]
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """What `go install` is told."""
+        flags = f"-s -w {self.variables}".strip()
+        return ("-ldflags", flags, "-tags", self.tags, f"{self.package}@{self.version}")
+
+
+RECIPE = (
+    GoProgram(
+        "github.com/containerd/containerd/v2/cmd/containerd",
+        "v2.4.2",
+        tags="no_btrfs no_devmapper no_zfs no_cri",
+    ),
+    GoProgram("github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "v2.4.2"),
+    # Without seccomp a container would be refused: dockerd's default profile asks for it.
+    GoProgram("github.com/opencontainers/runc", "v1.5.3", tags="seccomp", cgo=True),
+    GoProgram(
+        "github.com/moby/moby/v2/cmd/dockerd",
+        "v2.0.0-beta.24",
+        variables="-X github.com/moby/moby/v2/dockerversion.Version=29",
+    ),
+    GoProgram("github.com/moby/moby/v2/cmd/docker-proxy", "v2.0.0-beta.24"),
+)
+"""What a Docker Engine 29 consists of. The versions fit together; another one gives another folder."""
+
+
+def engine_29() -> Path:
+    """Return the folder of an engine's programs for `PrivateEngine`, built where there is none yet.
+
+    A build takes some minutes; whoever comes meanwhile waits for it. Raises `LabError` with what to do
+    where it cannot be built.
+    """
+    folder = _folder()
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.with_name(f"{folder.name}.lock")):
+            if not folder.is_dir():
+                _build(folder)
+    return folder
+
+
+def is_built() -> bool:
+    """Return whether it is in the cache already."""
+    return _folder().is_dir()
+
+
+def why_no_engine_29() -> str | None:
+    """Return why this machine cannot have an Engine 29, with what to do about it; None where it can."""
+    if is_built() or _go() is not None:
+        return None
+    return "Docker Engine 29 is built with Go, and there is no `go` on PATH: install it (https://go.dev/doc/install)"
+
+
+def _folder() -> Path:
+    recipe = f"{RECIPE} {platform.machine()}"
+    digest = hashlib.sha256(recipe.encode()).hexdigest()[:12]
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "exit-exporter" / f"engine-29-{digest}"
+
+
+def _go() -> str | None:
+    return shutil.which("go", path=os.pathsep.join([system_path(), USUAL_GO]))
+
+
+@contextmanager
+def _alone(lock: Path) -> Generator[None]:
+    """Keep other processes waiting that want the same; the kernel gives the lock of a dead one back."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(folder: Path) -> None:
+    """Build into a directory beside, so that a folder of this name is always a whole one."""
+    go = _go()
+    if go is None:
+        raise LabError(why_no_engine_29())
+    ensure_to_build()
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as beside:
+        programs = Path(beside) / "bin"
+        for program in RECIPE:
+            _install(go, program, programs)
+        programs.rename(folder)
+
+
+def _install(go: str, program: GoProgram, programs: Path) -> None:
+    environment = os.environ | {
+        "CGO_ENABLED": str(int(program.cgo)),
+        "GOBIN": str(programs),
+        "GOFLAGS": "-buildvcs=false",
+        "PATH": system_path(),
+    }
+    command = [go, "install", *program.arguments]
+    answer = subprocess.run(
+        command,
+        cwd=programs.parent,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if answer.returncode != 0:
+        raise LabError(f"{program.name} cannot be built:\n{tail(answer.stdout)}")
