@@ -1,82 +1,30 @@
-"""What a real engine once said is understood: by the tracker alone, and by the whole daemon."""
+"""What a real engine once said is understood by the whole daemon; its truth stands in the corpus."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exporter.engines import docker_messages as messages
-from exporter.model import Evidence, Exit, Job
-from exporter.track import Rules, Tracker
-from exporter.watch.inspecting import Curiosity
-from tests.contract.engines import elsewhere
+from exporter.model import Job
+from exporter.track.records import job_key
+from tests.contract.canned_kernel import CannedKernel
+from tests.contract.engines import APIS, elsewhere
+from tests.contract.replaying import replay
+from tests.corpus import cases
+from tests.corpus.cases import End
 from tests.lab.exporter import ExporterProcess
 from tests.lab.wait import wait_until
 from tests.scripted.engine import ScriptedEngine
-from tests.scripted.recording import Recording, Step, load, names, perform
-from tests.scripted.times import SECOND, format_rfc3339
-from tests.scripted.wire import encoded
+from tests.scripted.recording import DIRECTORY, Recording, Step, load, names, perform
+from tests.scripted.times import SECOND, format_rfc3339, parse_rfc3339
 
 PATIENCE_SECONDS = 20.0
-FAILED = ("failed", "CONTAINER_EXITED_WITH_ERROR")
-UNSTARTED = ("failed", "CREATING_CONTAINER_ERROR")
-STOPPED = ("terminated", "TERMINATED_BY_USER")
-DONE = ("done", "DONE")
-OOM = "The engine reported an OOM kill"
-SENT = "The engine was asked to send"
-REFUSED = "The engine could not start it."
-
-
-@dataclass(frozen=True)
-class End:
-    """How one attempt of a recorded job ended; each note is followed by how long before the end it was."""
-
-    code: int
-    standing: tuple[str, str]
-    reason: str
-    recovery: str
-    notes: tuple[str, ...] = ()
-    oom_killed: bool = False
-
-
-ENDS: Mapping[str, tuple[End, ...]] = {
-    "command_not_executable": (End(126, UNSTARTED, "CommandNotExecutable", "fix-command", (REFUSED,)),),
-    "command_not_found": (End(127, UNSTARTED, "CommandNotFound", "fix-command", (REFUSED,)),),
-    "command_not_found_removed": (End(127, UNSTARTED, "CommandNotFound", "fix-command", (REFUSED,)),),
-    "completed": (End(0, DONE, "Completed", "none"),),
-    "completed_removed": (End(0, DONE, "Completed", "none"),),
-    "docker_kill": (End(137, STOPPED, "Killed", "none", (f"{SENT} SIGKILL",)),),
-    "docker_remove_force": (End(137, STOPPED, "Killed", "none", (f"{SENT} SIGKILL",)),),
-    "docker_restart": (
-        End(137, STOPPED, "Killed", "none", (f"{SENT} SIGTERM", f"{SENT} SIGKILL")),
-        End(137, STOPPED, "Killed", "none", (f"{SENT} SIGKILL",)),
-    ),
-    "docker_stop_obeyed": (End(143, STOPPED, "Terminated", "none", (f"{SENT} SIGTERM",)),),
-    "docker_stop_timed_out": (End(137, STOPPED, "Killed", "none", (f"{SENT} SIGTERM", f"{SENT} SIGKILL")),),
-    "error_exit": (End(1, FAILED, "Error", "fix-code"),),
-    "hup_then_error": (End(3, FAILED, "Error", "fix-code", (f"{SENT} SIGHUP",)),),
-    "kill_from_outside": (End(137, FAILED, "SIGKILL", "retry"),),
-    "label_exit_code": (End(77, FAILED, "NoPermission", "fix-command"),),
-    "oom_child_completed": (End(0, DONE, "Completed", "none", (OOM,), oom_killed=True),),
-    "oom_child_error": (End(1, FAILED, "OOMKilled", "more-memory", (OOM,), oom_killed=True),),
-    "oom_killed": (End(137, FAILED, "OOMKilled", "more-memory", (OOM,), oom_killed=True),),
-    "oom_killed_removed": (End(137, FAILED, "OOMKilled", "more-memory", (OOM,), oom_killed=True),),
-    "rename_while_running": (End(0, DONE, "Completed", "none"),),
-    "restart_on_failure": (End(1, FAILED, "Error", "fix-code"),) * 4,
-    "segfault": (End(139, FAILED, "SegmentationFault", "fix-code"),),
-}
-LIMITED = {"oom_child_completed", "oom_child_error", "oom_killed", "oom_killed_removed"}
-LIMIT_BYTES = 16 << 20
-
-
-def test_every_recording_has_its_ends_here() -> None:
-    assert sorted(ENDS) == names()
-
-
+ENGINE_ID = "SCRI:PTED"
 # --- the truth of a recording
 
 
@@ -90,85 +38,65 @@ class Times:
 
 
 def times(recording: Recording) -> list[Times]:
-    """The times of each attempt: from its start to its die, or when it left its network unstarted."""
+    """The times of each attempt, by the engine's own answers; of one that never started, of its event."""
     found: list[Times] = []
     started: int | None = None
     facts: list[int] = []
-    for event in recording.events:
-        match event["Action"]:
+    for step in recording.steps:
+        match step.event["Action"]:
             case "start":
-                started, facts = event["timeNano"], []
+                started, facts = state_time(step, "StartedAt"), []
             case "oom" | "kill":
-                facts.append(event["timeNano"])
+                facts.append(step.event["timeNano"])
             case "die":
-                found.append(Times(started, event["timeNano"], tuple(facts)))
+                found.append(Times(started, state_time(step, "FinishedAt"), tuple(facts)))
             case "disconnect" if started is None:
-                found.append(Times(None, event["timeNano"], ()))
+                found.append(Times(None, step.event["timeNano"], ()))
     return found
 
 
-def notes(end: End, when: Times) -> list[str]:
-    """The sentences that show why."""
-    if end.notes == (REFUSED,):
-        return [REFUSED]
-    return [
-        f"{note} {(when.ended - fact) / SECOND:.3f} s before the end."
-        for note, fact in zip(end.notes, when.facts, strict=True)
+def state_time(step: Step, key: str) -> int:
+    """When it happened, as the engine answered right after; by its event where it did not."""
+    answer = step.inspection.answer if step.inspection else None
+    return step.event["timeNano"] if answer is None else parse_rfc3339(answer["State"][key])
+
+
+def start_error(recording: Recording) -> str:
+    """The engine's own text about a start that failed."""
+    errors = (each.answer["State"]["Error"] for each in recording.inspects if each.answer is not None)
+    return next((" ".join(str(error).split()) for error in errors if error), "")
+
+
+def notes(recording: Recording, end: End, when: Times) -> list[str]:
+    """The sentences that show why; a request or an OOM kill with how far from the end it was."""
+    if when.started is None:
+        return [f"The engine could not start it: {start_error(recording)}"]
+    said = [
+        f"{note} {distance(when.ended - fact)}." for note, fact in zip(end.evidence, when.facts, strict=True)
     ]
+    return said + ([STOPPED] if recording.name in STOPPED_BY_COMMAND and end is ends_of(recording)[0] else [])
 
 
-def evidence(end: End, when: Times) -> Evidence:
-    """What is known beside the code."""
-    return Evidence(
-        never_started=end.standing == UNSTARTED,
-        oom_killed=end.oom_killed,
-        asked_to_stop=end.standing == STOPPED,
-        notes=tuple(notes(end, when)),
-    )
+def distance(nanoseconds: int) -> str:
+    """How far before or after the end something was."""
+    if -SECOND // 100 < nanoseconds < 0:
+        return "at the end"
+    return f"{abs(nanoseconds) / SECOND:.3f} s {'before' if nanoseconds >= 0 else 'after'} the end"
+
+
+STOPPED = "The engine's stop command saw it end."
+STOPPED_BY_COMMAND = {"docker-stop-obeyed", "docker-stop-timed-out", "docker-restart"}
 
 
 # --- through the parser and the tracker
 
 
-def answer_to(recording: Recording, place: int) -> Mapping[str, Any] | None:
-    """What the engine answers when asked at a step: while it is busy starting, only when it is done."""
-    later = (step.inspection for step in recording.steps[place:])
-    return next(inspection.answer for inspection in later if inspection is not None)
-
-
-def track(recording: Recording) -> list[Job | Exit]:
-    """What the tracker makes of a recording, asking where the watch would."""
-    tracker, curiosity, now = Tracker(Rules("host"), lambda _: None), Curiosity(), 0.0
-    for place, step in enumerate(recording.steps):
-        event = messages.event(encoded(step.event))
-        inspecting = curiosity.wants(event, 0)
-        now = (step.event["timeNano"] - recording.steps[0].event["timeNano"]) / SECOND
-        tracker.event(event, now, inspecting=inspecting)
-        if inspecting:
-            answer = answer_to(recording, place)
-            snapshot = None if answer is None else messages.snapshot(answer)
-            tracker.inspected(recording.container_id, snapshot, event.at_ns)
-    tracker.due(now + PATIENCE_SECONDS)
-    return tracker.take()
-
-
-@pytest.mark.parametrize("name", sorted(ENDS))
-def test_the_tracker_finds_exactly_the_ends_of_a_recording(name: str) -> None:
-    recording = load(name)
-    found = [
-        (end.job.attempt, end.code, end.evidence, end.oom_kills, end.recovered)
-        for end in track(recording)
-        if isinstance(end, Exit)
-    ]
-    assert found == [
-        (attempt, end.code, evidence(end, when), int(end.oom_killed), False)
-        for attempt, (end, when) in enumerate(zip(ENDS[name], times(recording), strict=True), 1)
-    ]
-
-
-@pytest.mark.parametrize("name", sorted(ENDS))
-def test_the_tracker_tells_of_every_start_in_a_recording_and_of_no_other(name: str) -> None:
-    begun = {each.attempt for each in track(load(name)) if isinstance(each, Job)}
+@pytest.mark.parametrize("name", names())
+def test_the_tracker_tells_of_every_start_in_a_recording_and_of_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    told = replay(cases.load(f"{DIRECTORY.name}/{name}"), CannedKernel(tmp_path, monkeypatch))
+    begun = {each.attempt for each in told if isinstance(each, Job)}
     started = {attempt for attempt, when in enumerate(times(load(name)), 1) if when.started is not None}
     assert begun == started
 
@@ -192,6 +120,7 @@ class Stage:
             perform(self._engine, step)
             if step.event["Action"] in {"start", "disconnect"}:
                 self._engine.delay(answers, 0)
+            if step.event["Action"] in {"start", "disconnect", "die"}:
                 self._await_answer(recording, step)
 
     def rows(self, recording: Recording) -> list[dict[str, Any]]:
@@ -209,17 +138,24 @@ class Stage:
     def _await_answer(self, recording: Recording, step: Step) -> None:
         """An engine does not remove a container in the middle of an answer."""
         if step.event["Action"] == "start":
-            started = bare(format_rfc3339(step.event["timeNano"]))
+            started = bare(format_rfc3339(state_time(step, "StartedAt")))
             wait_until(
                 lambda: started in [bare(row["started_at"]) for row in self.rows(recording)], PATIENCE_SECONDS
             )
-        elif ends_of(recording)[0].standing == UNSTARTED:
+        elif step.event["Action"] == "die":
+            finished = bare(format_rfc3339(state_time(step, "FinishedAt")))
+            wait_until(
+                lambda: finished in [bare(row["finished_at"]) for row in self.rows(recording)],
+                PATIENCE_SECONDS,
+            )
+        elif ends_of(recording)[0].termination == "CREATING_CONTAINER_ERROR":
             self.await_ends(recording)
 
 
-def ends_of(recording: Recording) -> tuple[End, ...]:
+def ends_of(recording: Recording) -> list[End]:
     """What is expected of a recording."""
-    return ENDS[recording.name.replace("-", "_")]
+    file = recording.name.replace("-", "_")
+    return cases.load(f"{DIRECTORY.name}/{file}").truth[recording.name]
 
 
 def bare(time: str | None) -> str | None:
@@ -227,14 +163,16 @@ def bare(time: str | None) -> str | None:
     return time and time.rstrip("Z").rstrip("0").rstrip(".")
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[dict[str, Any]]]:
-    """What a daemon shows of each recording after all were played to it."""
+@pytest.fixture(scope="module", params=APIS)
+def shown(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, list[dict[str, Any]]]:
+    """What a daemon shows of each recording after all were played to it, in the form of each API."""
     directory = tmp_path_factory.mktemp("recordings")
     # Recordings are as old as they are: nothing is forgotten.
     keeping = ("--storage.retention", "0")
     with (
-        elsewhere(ScriptedEngine(directory)) as engine,
+        known(elsewhere(ScriptedEngine(directory, api=request.param))) as engine,
         ExporterProcess(engine.url, directory, arguments=keeping) as exporter,
     ):
         stage = Stage(engine, exporter)
@@ -245,29 +183,36 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[dict[st
         return {name: stage.rows(load(name)) for name in names()}
 
 
+def known(engine: ScriptedEngine) -> ScriptedEngine:
+    """The engine with an id of which the ids of jobs can be made here."""
+    engine.info["ID"] = ENGINE_ID
+    return engine
+
+
 def expected_row(recording: Recording, attempt: int, end: End, when: Times) -> dict[str, Any]:
     """The API's row of one attempt."""
     (created,) = {str(each.answer["Created"]) for each in recording.inspects if each.answer is not None}
-    status, termination = end.standing
     named = recording.name + ("-renamed" if recording.name == "rename-while-running" else "")
-    text = f"JOB_{status.upper()} ({termination}, exit code: {end.code} - {end.reason})"
+    text = f"JOB_{end.status.upper()} ({end.termination}, exit code: {end.code} - {end.reason})"
+    key = job_key(f"scripted-host {ENGINE_ID}", recording.container_id, when.started or attempt)
     return {
-        "id": f"{recording.container_id[:12]}-{attempt}",
+        "id": f"{recording.container_id[:12]}-{key}",
         "name": named,
         "container_id": recording.container_id,
         "instance": "scripted-host",
         "workload": "scripted-job",
         "image": "scripted-job:1",
-        "status": status,
+        "status": end.status,
         "container_exit_code": end.code,
         "reason": end.reason,
-        "termination": termination,
-        "error": None if status == "done" else text,
+        "termination": end.termination,
+        "error": None if end.status == "done" else text,
         "recovery": end.recovery,
-        "evidence": notes(end, when),
+        "evidence": notes(recording, end, when),
+        "start_error": start_error(recording) or None,
         "attempt": attempt,
-        "oom_kills": int(end.oom_killed),
-        "memory_limit_bytes": LIMIT_BYTES if recording.name.replace("-", "_") in LIMITED else None,
+        "oom_kills": end.oom_kills,
+        "memory_limit_bytes": end.memory_limit_bytes,
         "created_at": created,
         "started_at": None if when.started is None else format_rfc3339(when.started),
         "finished_at": format_rfc3339(when.ended),
@@ -278,14 +223,15 @@ def expected_row(recording: Recording, attempt: int, end: End, when: Times) -> d
     }
 
 
-@pytest.mark.parametrize("name", sorted(ENDS))
+@pytest.mark.parametrize("name", names())
 def test_the_daemon_shows_exactly_the_ends_of_a_recording(
     shown: Mapping[str, list[dict[str, Any]]], name: str
 ) -> None:
     recording = load(name)
     ends = zip(ends_of(recording), times(recording), strict=True)
     expected = [expected_row(recording, attempt, *end) for attempt, end in enumerate(ends, 1)]
-    assert [with_bare_times(row) for row in shown[name]] == [with_bare_times(row) for row in expected]
+    found = [{fact: row[fact] for fact in expected[0]} for row in shown[name]]
+    assert [with_bare_times(row) for row in found] == [with_bare_times(row) for row in expected]
 
 
 def with_bare_times(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""A kernel that says what a recording has, asked by the witness that asks the real one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from exporter.engines import kernel
+from exporter.engines.kernel import KernelWitness
+
+
+class CannedKernel:
+    """Its log is a queue of records, its counter a file, its clock stands where it was last asked."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._proc, self._log = directory / "proc", directory / "kmsg"
+        self._proc.mkdir()
+        self._log.touch()
+        self._records: deque[str] = deque()
+        self._killed = 0
+        self._now_ns = self._booted_ns = 0
+        self._count(0)
+        clock = {
+            "time_ns": lambda: self._now_ns,
+            "monotonic_ns": self._since_boot,
+            "clock_gettime_ns": lambda _clock: self._since_boot(),
+        }
+        monkeypatch.setattr(kernel, "time", SimpleNamespace(**{**vars(time), **clock}))
+        monkeypatch.setattr(kernel, "os", SimpleNamespace(**{**vars(os), "read": self._read}))
+
+    def boot(self, at_ns: int) -> KernelWitness:
+        """A witness that is there since the host was booted."""
+        self._now_ns = self._booted_ns = at_ns
+        return KernelWitness(self._proc, self._log)
+
+    def says(self, records: Iterable[str], kills: int, at_ns: int) -> None:
+        """What it has logged and counted until then."""
+        self._now_ns = at_ns
+        self._records.extend(records)
+        self._count(kills)
+
+    def _since_boot(self) -> int:
+        return self._now_ns - self._booted_ns
+
+    def _count(self, kills: int) -> None:
+        self._killed += kills
+        (self._proc / "vmstat").write_text(f"oom_kill {self._killed}\n")
+
+    def _read(self, _file: int, _size: int) -> bytes:
+        if not self._records:
+            raise BlockingIOError(errno.EAGAIN, "no record yet")
+        return f"{self._records.popleft()}\n".encode()

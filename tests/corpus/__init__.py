@@ -1,0 +1,1 @@
+"""Ways to die, a file for each: see README.md."""
