@@ -33,14 +33,14 @@ def main(words: list[str]) -> None:
         with timed() as sent:
             delivery.start()
             _await_none_pending(ledger)
-        sent.arrived = int(ledger.value(metrics.SPANS_EXPORTED, TRACES))
+        sent.arrived = int(ledger.value(metrics.OTLP_JOBS_EXPORTED, TRACES))
         delivery.stop(STOP_SECONDS)
     say(sent)
 
 
 def _await_none_pending(ledger: Ledger) -> None:
     give_up = time.monotonic() + GIVE_UP_SECONDS
-    while ledger.value(metrics.SPANS_PENDING, TRACES) and time.monotonic() < give_up:
+    while ledger.value(metrics.OTLP_PENDING_JOBS, TRACES) and time.monotonic() < give_up:
         time.sleep(LOOK_SECONDS)
 
 

@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 20.0
 PAGE = 1000
 MEGABYTE = 10**6
 EXITS = "container_exits_total"
-COMMITS = "exit_exporter_store_commit_seconds_count"
+COMMITS = "exit_exporter_store_commit_duration_seconds_count"
 PROMETHEUS_ACCEPTS = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"

@@ -8,8 +8,8 @@ from bench.tape import Tape
 from tests.lab.wait import wait_until
 
 GIVE_UP_SECONDS = 60.0
-PENDING = "exit_exporter_spans_pending"
-EXPORTED = "exit_exporter_spans_exported_total"
+PENDING = "exit_exporter_otlp_pending_jobs"
+EXPORTED = "exit_exporter_otlp_jobs_exported_total"
 FAILED = "failed"
 
 

@@ -26,9 +26,9 @@ from exporter.retention import Retention
 from exporter.settings import Settings, Tail
 from exporter.store import Store, StoreError
 from exporter.telemetry import catalogue as metrics
-from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.accounts import Accounts, note_order
 from exporter.telemetry.collector import registry
-from exporter.telemetry.ledger import Changes, Ledger
+from exporter.telemetry.ledger import Changes, Key, Ledger
 from exporter.tracing.environment import read
 from exporter.tracing.sampling import Choice
 from exporter.tracing.variables import TracingError
@@ -39,6 +39,7 @@ from exporter.web.operations import Daemon, Operations
 from exporter.web.server import ListenError, Server, listen, make_server
 from exporter.web.site import site
 from exporter.words import Words
+from exporter.workload import labels_kept
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +89,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     try:
         words = Words(settings.catalogue.file)
         engines = [
-            DockerEngine(address)
+            DockerEngine(address, kept=labels_kept(settings.workload.order))
             for address in dict.fromkeys(
                 resolve(host, settings.docker.cert_path, environment)
                 for host in settings.docker.host or ("",)
@@ -107,7 +108,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     )
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
-    accounts = Accounts(settings.workload.limit, words.knows, kept)
+    accounts = _accounts(settings, words, kept, ledger)
     judging = _judging(settings, words, store.pruned_ns, frozenset(engine.address for engine in engines))
     pipeline = Pipeline(inbox, replace(judging, tracing=traced), Books(store, ledger, accounts), health)
     daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
@@ -144,10 +145,23 @@ def reload(words: Words, ledger: Ledger) -> None:
     changes = Changes()
     try:
         words.reload()
-        changes.set(metrics.CATALOGUE_TIME, (), time.time())
+        changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), time.time())
     finally:
-        changes.set(metrics.CATALOGUE_SUCCESS, (), float(bool(changes.set_to)))
+        changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESSFUL, (), float(bool(changes.set_to)))
         ledger.publish(changes)
+
+
+def _accounts(settings: Settings, words: Words, kept: Mapping[Key, float], ledger: Ledger) -> Accounts:
+    order, changes = ",".join(settings.workload.order), Changes()
+    note_order(order, kept, time.time(), changes)
+    ledger.publish(changes)
+    return Accounts(
+        settings.workload.limit,
+        words.knows,
+        kept,
+        idle_ns=int(settings.storage.retention * 10**9),
+        since_ns=int(ledger.value(metrics.WORKLOAD_ORDER, (order,)) * 10**9),
+    )
 
 
 def _judging(settings: Settings, words: Words, pruned_ns: int, addresses: frozenset[str]) -> Judging:
@@ -157,6 +171,7 @@ def _judging(settings: Settings, words: Words, pruned_ns: int, addresses: frozen
             workload_order=settings.workload.order,
             oom_seconds=settings.exits.oom_wait,
             oom_window_ns=int(settings.exits.oom_window * 10**9),
+            stop_window_ns=int(settings.exits.stop_window * 10**9),
             kernel_counts=kernel_counts,
             memory_ns=int(settings.storage.retention * 10**9),
             pruned_ns=pruned_ns,
@@ -198,7 +213,7 @@ def _say_what_waits(store: Store, ledger: Ledger) -> None:
     for kind in Signal:
         waiting = store.outbox.count(kind)
         if waiting:
-            changes.set(metrics.SPANS_PENDING, (kind,), waiting)
+            changes.set(metrics.OTLP_PENDING_JOBS, (kind,), waiting)
             log.warning(
                 "jobs wait to be sent, and traces are turned off or have no endpoint",
                 signal=kind.value,
@@ -211,10 +226,10 @@ def _introduce(app: App) -> None:
     """The series that are there from the first scrape on."""
     changes = Changes()
     changes.set(metrics.BUILD_INFO, (__version__, platform.python_version()), 1)
-    changes.set(metrics.CATALOGUE_SUCCESS, (), 1)
-    changes.set(metrics.CATALOGUE_TIME, (), time.time())
+    changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1)
+    changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), time.time())
     changes.set(metrics.EXITS_PENDING, (), 0)
-    for metric in (metrics.STORE_ERRORS, metrics.WORKLOADS_FOLDED, metrics.ROWS_GIVEN_UP):
+    for metric in (metrics.STORE_ERRORS, metrics.JOBS_OVER_WORKLOAD_LIMIT, metrics.JOB_RECORDS_DROPPED):
         changes.add(metric, (), 0)
     for watch in app.watches:
         changes.set(metrics.ENGINE_UP, (watch.address,), 0)
@@ -267,6 +282,6 @@ def _stop(app: App) -> int:
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_delivering(app.deliveries)
     app.store.close()
-    pending = sum(app.ledger.value(metrics.SPANS_PENDING, (kind,)) for kind in Signal)
-    log.info("stopped", drained=drained, spans_pending=int(pending))
+    pending = sum(app.ledger.value(metrics.OTLP_PENDING_JOBS, (kind,)) for kind in Signal)
+    log.info("stopped", drained=drained, otlp_pending_jobs=int(pending))
     return 0 if drained else 1

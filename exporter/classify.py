@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.model import Evidence, Recovery, Status, Termination, Verdict, Workload
-from exporter.reasons import Catalogue, Meaning, Reading
+from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
+from exporter.reasons import MOMENT_NS, NO_WORKLOAD, Catalogue, Reading
+from exporter.start_errors import kind_of
 
 OOM_CODE = 137
-NO_WORKLOAD = Workload(name="", image="")
+# What a container that is told to stop mostly ends with.
+_STOP_CODES = frozenset({0, 137, 143})
+_START_FAILURE_CODES = frozenset({126, 127, 128})
+_LOST_CODE = 255
+_INIT_KILLED = "InitOutOfMemory"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One way to read a code: the circumstances, the verdict in them, and what its word means."""
+    """One way to read a code: the circumstances, the verdict in them, what it means and why it may be."""
 
     when: str
     verdict: Verdict
-    meaning: Meaning
+    sentence: str
+    causes: tuple[str, ...]
 
 
 def classify(
@@ -35,12 +41,12 @@ def classify(
     those do who look at the code alone.
     """
     status, termination, reading = _row(code, evidence, assume_oom=assume_oom)
-    reason = catalogue.reason(code, reading, workload)
+    reason = _start_failure(reading, evidence) or catalogue.reason(code, reading, workload)
     return Verdict(
         status=status,
         termination=termination,
         reason=reason,
-        recovery=_recovery(status, catalogue.meaning(reason)),
+        recovery=_recovery(status, catalogue.meaning(reason).recovery, evidence.limit),
         error=None if status is Status.DONE else error_text(status, termination, code, reason),
     )
 
@@ -53,42 +59,79 @@ def error_text(status: Status, termination: Termination, code: int | None, reaso
 
 def explain(code: int, catalogue: Catalogue, workload: Workload = NO_WORKLOAD) -> list[Explanation]:
     """Every way in which ``code`` can be read, the likeliest first."""
-    found: dict[Verdict, Explanation] = {}
+    found: dict[tuple[Verdict, tuple[str, ...]], Explanation] = {}
     for reading, evidence in _circumstances(code):
         verdict = classify(code, evidence, catalogue, workload)
-        meaning = catalogue.meaning(verdict.reason)
-        found.setdefault(verdict, Explanation(reading.value, verdict, meaning))
+        sentence = catalogue.sentence(code, verdict, workload)
+        causes = catalogue.causes(code, evidence, verdict, workload)
+        found.setdefault((verdict, causes), Explanation(reading.value, verdict, sentence, causes))
     return list(found.values())
+
+
+def _start_failure(reading: Reading, evidence: Evidence) -> str | None:
+    if reading is not Reading.START_FAILED:
+        return None
+    # Engines say of a runtime that was killed only what went wrong after that.
+    return _INIT_KILLED if evidence.oom_killed else kind_of(evidence.start_error)
 
 
 def _row(code: int | None, evidence: Evidence, *, assume_oom: bool) -> tuple[Status, Termination, Reading]:
     if evidence.never_started:
         return Status.FAILED, Termination.CREATING_CONTAINER_ERROR, Reading.START_FAILED
     if evidence.instance_lost:
-        return Status.FAILED, Termination.INSTANCE_LOST, Reading.INSTANCE_LOST
+        return _lost(evidence)
     if code is None:
         return Status.UNKNOWN, Termination.EXIT_NOT_OBSERVED, Reading.UNOBSERVED
-    if code != 0 and (evidence.oom_killed or (assume_oom and code == OOM_CODE)):
-        return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, Reading.OUT_OF_MEMORY
+    witnessed = _witnessed(code, evidence, assume_oom=assume_oom)
+    if witnessed is not None:
+        return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, witnessed
     if evidence.asked_to_stop:
         return Status.TERMINATED, Termination.TERMINATED_BY_USER, Reading.REQUESTED
-    return _by_itself(code)
+    return _by_itself(code, evidence.ran_ns)
 
 
-def _by_itself(code: int) -> tuple[Status, Termination, Reading]:
+def _lost(evidence: Evidence) -> tuple[Status, Termination, Reading]:
+    """The engine that was away has no code to tell; a witness that named this very job knows more."""
+    if evidence.oom_killed:
+        return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, Reading.OUT_OF_MEMORY
+    return Status.FAILED, Termination.INSTANCE_LOST, Reading.INSTANCE_LOST
+
+
+def _witnessed(code: int, evidence: Evidence, *, assume_oom: bool) -> Reading | None:
+    """What failed it beside its own doing; None where nothing shows such a thing."""
+    if code != 0 and (evidence.oom_killed or (assume_oom and code == OOM_CODE)):
+        return Reading.OUT_OF_MEMORY
+    return Reading.UNHEALTHY if evidence.unhealthy else None
+
+
+def _by_itself(code: int, ran_ns: int | None) -> tuple[Status, Termination, Reading]:
     if code == 0:
         return Status.DONE, Termination.DONE, Reading.PLAIN
-    return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, Reading.PLAIN
+    reading = Reading.RAN if ran_ns is not None and ran_ns > MOMENT_NS else Reading.PLAIN
+    return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, reading
 
 
-def _recovery(status: Status, meaning: Meaning) -> Recovery:
-    """Somebody who asked for the end does not want it mended, whatever the code says."""
-    return Recovery.NONE if status is Status.TERMINATED else meaning.recovery
+def _recovery(status: Status, recovery: Recovery, limit: MemoryLimit | None) -> Recovery:
+    """Somebody who asked for the end does not want it mended, whatever the code says.
+
+    And more memory for the job helps only against its own limit.
+    """
+    if status is Status.TERMINATED:
+        return Recovery.NONE
+    if recovery is Recovery.MORE_MEMORY and limit in {MemoryLimit.PARENT, MemoryLimit.HOST}:
+        return Recovery.RETRY_LATER
+    return recovery
 
 
 def _circumstances(code: int) -> Iterator[tuple[Reading, Evidence]]:
     yield Reading.PLAIN, Evidence()
+    yield Reading.AT_ONCE, Evidence(ran_ns=0)
+    yield Reading.RAN, Evidence(ran_ns=MOMENT_NS + 1)
     yield Reading.OUT_OF_MEMORY, Evidence(oom_killed=True)
+    if code in _STOP_CODES:
+        yield Reading.UNHEALTHY, Evidence(unhealthy=True, asked_to_stop=True)
     yield Reading.REQUESTED, Evidence(asked_to_stop=True)
-    if code in (126, 127, 128):
+    if code == _LOST_CODE:
+        yield Reading.INSTANCE_LOST, Evidence(instance_lost=True)
+    if code in _START_FAILURE_CODES:
         yield Reading.START_FAILED, Evidence(never_started=True)

@@ -61,29 +61,67 @@ class Witness(Enum):
     COUNTER = "The kernel counted an OOM kill that no other container accounts for"
 
 
+class MemoryLimit(StrEnum):
+    """Whose memory limit was reached when the kernel killed a process."""
+
+    OWN = "own"
+    PARENT = "parent"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class OomVictim:
+    """What the kernel's log says of one OOM kill.
+
+    ``limit`` is whose limit was reached, ``cgroup`` the path of the control group that has it ("/" is the
+    host): None and empty where the log does not say. ``process`` and ``pid`` (the host's) are who was killed,
+    ``rss_bytes`` its anonymous memory then, ``largest`` the process that held most where that is another one,
+    with its bytes.
+    """
+
+    limit: MemoryLimit | None
+    cgroup: str
+    process: str
+    pid: int
+    rss_bytes: int | None = None
+    largest: tuple[str, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OomKill:
     """One OOM kill of a run, by one witness; ``at_ns`` is None where only the fact is known.
 
-    Of the kernel's witnesses it is the moment at which they were asked, shortly after the kill.
+    Of the kernel's counter it is the moment at which it was read, shortly after the kill. ``victim`` is
+    what the kernel's log says of it; None of other witnesses.
     """
 
     witness: Witness
     at_ns: int | None
+    victim: OomVictim | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of an end beside its code, weighed down to what the verdict turns on.
 
-    ``notes`` are the sentences that show a reader why, in the order of their time.
+    ``start_error`` is the engine's own text about a failed start. ``ran_ns`` is how long the job ran, None
+    where that is not known. ``limit`` is whose memory limit was reached, where ``oom_killed``. ``notes`` are
+    the sentences that show a reader why, in the order of their time; ``causes`` those likely causes that
+    this very job's evidence names, the likeliest first; ``not_known`` what could not be known when it was
+    judged, in sentences.
     """
 
     never_started: bool = False
+    start_error: str = ""
     instance_lost: bool = False
     oom_killed: bool = False
+    limit: MemoryLimit | None = None
+    unhealthy: bool = False
     asked_to_stop: bool = False
+    ran_ns: int | None = None
     notes: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    not_known: tuple[str, ...] = ()
 
 
 class Signal(StrEnum):
@@ -117,7 +155,10 @@ class Workload:
 class Job:
     """One run of one container while it lasts: who it is and when it began.
 
-    ``attempt`` counts the runs of one container from 1. ``image`` is whole, as the engine was
+    ``attempt`` counts the runs of one container from 1. ``key`` tells this run from others of equal
+    containers, alike for every observer of its engine; empty for jobs on record since before there was one.
+    ``began_ns`` is when the engine's event told of its start, ``started_ns`` its ``State.StartedAt``.
+    ``image`` is whole, as the engine was
     given it; the workload bears it without tag or digest. ``engine`` is the engine's address.
     ``started_ns`` is None for a job that the engine could not start, ``created_ns`` and
     ``memory_limit_bytes`` where they are not known (or there is no limit). ``restarts`` is the engine's
@@ -137,15 +178,18 @@ class Job:
     started_ns: int | None = None
     memory_limit_bytes: int | None = None
     traceparent: str = ""
-    # What has happened so far does not make it another job.
+    # It follows from the rest.
+    key: str = field(default="", compare=False)
+    # What has happened so far does not make it another job. ``notes`` says it in sentences.
     restarts: int | None = field(default=None, compare=False)
     kills: tuple[Kill, ...] = field(default=(), compare=False)
     oom_kills: tuple[OomKill, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def id(self) -> str:
-        """The job's key for people and URLs: the container's short id and the attempt."""
-        return f"{self.container_id[:12]}-{self.attempt}"
+        """The job's name in URLs: the container's short id, and its key (or the attempt)."""
+        return f"{self.container_id[:12]}-{self.key or self.attempt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +197,14 @@ class Remembered:
     """What is already on record of a container: how many attempts, and until when they are counted.
 
     ``restarts`` is the engine's count at the latest; ``told_ns`` are the times of the events on record.
+    ``failed_start_ns`` is when its latest start failed; None where the latest on record is a run.
     """
 
     attempts: int
     last_end_ns: int | None
     restarts: int | None = None
     told_ns: frozenset[int] = frozenset()
+    failed_start_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +230,10 @@ class Cursor:
 class Exit:
     """A job that has ended, with its evidence and before anyone has judged it.
 
-    ``code`` is None where it is not known. ``recovered`` says that the exit was not seen
-    happening but found afterwards. ``log_tail`` is the end of its log, where that was asked for and had.
+    ``code`` is None where it is not known. ``finished_ns`` is the engine's ``State.FinishedAt``, or the time
+    of its event where that was all there was; ``event_ns`` is the time of that event, None where there was
+    none. ``recovered`` says that the exit was not seen happening but found afterwards. ``log_tail`` is the
+    end of its log, where that was asked for and had.
     """
 
     job: Job
@@ -195,6 +243,7 @@ class Exit:
     oom_kills: int = 0
     recovered: bool = False
     log_tail: str | None = None
+    event_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

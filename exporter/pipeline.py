@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from exporter.classify import classify
-from exporter.engines.port import Happening, KernelKills, Lapse, Listed
+from exporter.engines.port import Event, Happening, KernelReport, Lapse, Listed
 from exporter.health import Health
 from exporter.model import Cursor, Evidence, Exit, Job, JudgedExit, Remembered, Signal, Status, Trace, Verdict
 from exporter.store import Batch, Store, StoreError
@@ -25,7 +26,18 @@ from exporter.telemetry import catalogue as metrics
 from exporter.telemetry.accounts import Accounts
 from exporter.telemetry.ledger import Changes, Ledger
 from exporter.track import Rules, Tracker
-from exporter.watch import Connected, Content, Disconnected, Inbox, Inspected, Logged, Message, Read, Seen
+from exporter.watch import (
+    Connected,
+    Content,
+    Disconnected,
+    Inbox,
+    Inspected,
+    Logged,
+    Message,
+    Read,
+    Seen,
+    StartFailed,
+)
 from exporter.words import Words
 
 log = structlog.get_logger(__name__)
@@ -115,6 +127,8 @@ class Pipeline:
         self._pending = _Pending()
         self._running: dict[str, Job] = {}
         self._listed: set[str] = set()
+        # Engines that were started anew with nothing of theirs to be missed.
+        self._unharmed: set[str] = set()
         self._broken = False
         self._record_at = 0.0
         self._stopping = threading.Event()
@@ -129,9 +143,8 @@ class Pipeline:
         """Count what ran when it was last heard of, and begin."""
         changes = Changes()
         self._cursors.update(self._store.cursors())
-        self._accounts.resume(self._ledger.snapshot(), changes)
-        for job in self._store.running():
-            self._note_running(job, changes)
+        ran = self._accounts.resume(self._ledger.snapshot(), self._store.running(), changes)
+        self._running = {job.id: job for job in ran}
         self._ledger.publish(changes)
         self._thread.start()
 
@@ -236,6 +249,10 @@ class Pipeline:
         if address not in self._trackers:
             self._hosts[address] = connected.info.host
             self._trackers[address] = self._tracker(address, connected)
+        elif connected.until_its_end and self._trackers[address].is_idle:
+            self._unharmed.add(address)
+        else:
+            self._unharmed.discard(address)
         self._trackers[address].resumed(connected.cursor, connected.lapse)
 
     def _complain(self, address: str, cause: str) -> None:
@@ -245,12 +262,19 @@ class Pipeline:
         self._health.trouble(address, cause)
 
     def _tracker(self, address: str, connected: Connected) -> Tracker:
-        rules = replace(self._judging.rules(connected.info.host, connected.kernel_counts), engine=address)
+        rules = replace(
+            self._judging.rules(connected.info.host, connected.kernel_counts),
+            engine=address,
+            identity=connected.info.identity,
+            joins_late=connected.info.joins_late,
+            kernel_logs=connected.kernel_logs,
+            kernel_since_ns=connected.info.time_ns,
+        )
         for other, tracker in self._trackers.items():
             if tracker.instance == rules.instance:
                 log.warning("engines have one host name", engine=address, other=other, host=rules.instance)
         running = [job for job in self._ran() if self._is_of(job, address, rules.instance)]
-        return Tracker(rules, self._remembered, running, self._cursors.get(address))
+        return Tracker(rules, partial(self._remembered, address), running, self._cursors.get(address))
 
     def _ran(self) -> list[Job]:
         nothing: list[Job] = []
@@ -262,8 +286,10 @@ class Pipeline:
         orphaned = bool(self._judging.addresses) and job.engine not in others
         return job.engine == address or (orphaned and job.instance == instance)
 
-    def _remembered(self, container_id: str) -> Remembered | None:
-        return self._asked(lambda: self._store.remembered(container_id), None)
+    def _remembered(self, address: str, container_id: str) -> Remembered | None:
+        # Hosts made from one image have containers with equal ids: what another engine had is not this one's.
+        others = self._judging.addresses - {address}
+        return self._asked(lambda: self._store.remembered(container_id, others), None)
 
     def _asked(self, ask: Callable[[], Answer], otherwise: Answer) -> Answer:
         """The store's answer, however long it takes: judged without it, an exit could count twice.
@@ -301,12 +327,14 @@ class Pipeline:
                     logging=content.logging,
                 )
                 if content.event.happening is Happening.OOM:
-                    self._explain_elsewhere(address, content.event.at_ns)
+                    self._tell_others(address, content.event, now)
             case Inspected():
                 tracker.inspected(content.container_id, content.snapshot, content.asked_ns)
+            case StartFailed():
+                tracker.start_failed(content.snapshot)
             case Logged():
                 tracker.logged(content.container_id, content.ended_ns, content.log_tail)
-            case KernelKills():
+            case KernelReport():
                 tracker.kernel(content)
             case Read():
                 tracker.read(content.until_ns)
@@ -315,17 +343,19 @@ class Pipeline:
                 self._note_listed(address, content)
 
     def _note_listed(self, address: str, listed: Listed) -> None:
-        if listed.lapse is not Lapse.NONE:
+        unharmed = listed.lapse is Lapse.RESTARTED and address in self._unharmed
+        if listed.lapse is not Lapse.NONE and not unharmed:
+            log.warning("events were missed", engine=address, lapse=listed.lapse.value)
             changes = Changes()
             changes.add(metrics.EVENT_GAPS, (address,))
             self._ledger.publish(changes)
         self._listed.add(address)
 
-    def _explain_elsewhere(self, address: str, at_ns: int) -> None:
-        """Engines of one host share its kernel: what one accounts for, none of the others need to."""
+    def _tell_others(self, address: str, oom: Event, now: float) -> None:
+        """Engines of one host share its kernel: what it has counted is one's kill or another's."""
         for other, tracker in self._trackers.items():
             if other != address and self._hosts[other] == self._hosts[address]:
-                tracker.explained_elsewhere(at_ns)
+                tracker.oom_elsewhere(oom.container_id, oom.at_ns, now)
 
     def _count_event(self, address: str, seen: Seen) -> None:
         changes = Changes()
@@ -363,13 +393,16 @@ class Pipeline:
             return
         running = dict(self._running)
         for job in pending.begun.values():
-            if job.id in running:
-                self._accounts.went_on(job, running[job.id], changes)
+            before = running.get(job.id)
+            if before is None:
+                before = self._accounts.begun(job, self._foreseen(job), changes)
             else:
-                self._accounts.begun(job, self._foreseen(job), changes)
-            running[job.id] = replace(running.get(job.id, job), oom_kills=job.oom_kills)
+                self._accounts.went_on(job, before, changes)
+            running[job.id] = replace(before, oom_kills=job.oom_kills)
         for judged in pending.ended:
             self._accounts.ended(judged, changes, running.pop(judged.exit.job.id, None))
+        if self._accounts.gives_up:
+            self._accounts.give_up(self._ledger.snapshot(), changes)
         letters = self._letters(pending.ended)
         # At once, since what is on record may be delivered before this thread goes on.
         self._count_posted(letters, 1)
@@ -381,9 +414,10 @@ class Pipeline:
             self._count_posted(letters, -1)
             self._refused(error)
             return
-        changes.observe(metrics.STORE_COMMIT, (), time.perf_counter() - begun)
+        changes.observe(metrics.STORE_COMMIT_DURATION, (), time.perf_counter() - begun)
         changes.set(metrics.EXITS_PENDING, (), 0)
         self._ledger.publish_saved(changes, values)
+        self._accounts.gave_up()
         self._running, self._pending = running, _Pending()
         self._cursors |= cursors
         self._record_at = time.monotonic() + COMMIT_SECONDS
@@ -400,7 +434,7 @@ class Pipeline:
     def _count_posted(self, letters: Iterable[tuple[str, Signal]], amount: int) -> None:
         posted = Changes()
         for _, signal in letters:
-            posted.add(metrics.SPANS_PENDING, (signal,), amount)
+            posted.add(metrics.OTLP_PENDING_JOBS, (signal,), amount)
         self._ledger.publish(posted)
 
     def _moved_cursors(self) -> dict[str, Cursor]:
@@ -419,14 +453,13 @@ class Pipeline:
             job_id = judged.exit.job.id
             begun = pending.begun.pop(job_id, None)
             if begun is not None and job_id not in self._running:
-                self._accounts.begun(begun, self._foreseen(begun), pending.counted)
-                self._running[job_id] = begun
+                self._running[job_id] = self._accounts.begun(begun, self._foreseen(begun), pending.counted)
             # Without a row there is nothing to make a span of.
             untraced = replace(judged, trace=None)
             self._accounts.ended(untraced, pending.counted, self._running.pop(job_id, None))
         for _, signal in self._letters(given_up):
-            pending.counted.add(metrics.SPANS_GIVEN_UP, (signal,))
-        pending.counted.add(metrics.ROWS_GIVEN_UP, (), len(given_up))
+            pending.counted.add(metrics.OTLP_JOBS_DROPPED, (signal,))
+        pending.counted.add(metrics.JOB_RECORDS_DROPPED, (), len(given_up))
         pending.ended = pending.ended[len(given_up) :]
         log.warning("store away for long, rows of the oldest exits given up", exits=len(given_up))
 
@@ -446,7 +479,3 @@ class Pipeline:
     def _foreseen(self, job: Job) -> list[tuple[int, Verdict]]:
         words = self._judging.words.catalogue
         return [(code, classify(code, evidence, words, job.workload)) for code, evidence in _FORESEEABLE]
-
-    def _note_running(self, job: Job, changes: Changes) -> None:
-        self._running[job.id] = job
-        self._accounts.begun(replace(job, oom_kills=()), (), changes)

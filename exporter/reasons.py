@@ -17,22 +17,33 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from exporter import documents
-from exporter.model import Recovery, Workload
+from exporter import documents, start_errors
+from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
 
 BUILTIN = Path(__file__).with_name("reasons.yaml")
 MAX_CODE = 2**32 - 1
+# A shell that does not find its command has ended by then, and so has a program that cannot run here.
+MOMENT_NS = 10**9
+NO_WORKLOAD = Workload(name="", image="")
+# The word of every code that has none of its own.
+FALLBACK = "Error"
 
 ReasonWord = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 Code = Annotated[int, Field(strict=True, ge=0, le=MAX_CODE)]
+
+
+Causes = Annotated[tuple[str, ...], Field(max_length=20)]
 
 
 class Reading(Enum):
     """In which circumstances a code is read; the verdict table decides which one fits."""
 
     PLAIN = "nothing more is known"
+    AT_ONCE = "it ended within its first second"
+    RAN = "it had run for more than a second"
     REQUESTED = "the engine was asked to stop it"
     OUT_OF_MEMORY = "the kernel had killed a process of it for memory"
+    UNHEALTHY = "it was unhealthy, and something asked for its end because of that"
     START_FAILED = "the engine could not start it"
     INSTANCE_LOST = "its host or engine went down"
     UNOBSERVED = "nobody saw it end"
@@ -44,17 +55,46 @@ class Meaning(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     meaning: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-    causes: Annotated[tuple[str, ...], Field(max_length=20)] = ()
+    causes: Causes = ()
+    # Of an OOM kill: what can only be where it was not at the container's own limit.
+    causes_elsewhere: Causes = ()
     recovery: Recovery = Recovery.NONE
+
+    @property
+    def all_causes(self) -> tuple[str, ...]:
+        """Its likely causes, whatever else is known."""
+        return (*self.causes, *self.causes_elsewhere)
 
 
 class CodeWords(BaseModel):
-    """The words of one code: read plainly, and where a stop was requested."""
+    """The words of one code: read plainly, where a stop was requested, and where it ran for a while.
+
+    Its ``causes`` come before those of its reason; the others only of a run that ended within its first
+    second, or that lasted longer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: ReasonWord
     requested: ReasonWord | None = None
+    ran: ReasonWord | None = None
+    causes: Causes = ()
+    causes_at_once: Causes = ()
+    causes_ran: Causes = ()
+
+    def words(self) -> set[str]:
+        """All words that the code can have by itself."""
+        return {word for word in (self.reason, self.requested, self.ran) if word is not None}
+
+    def own_words(self) -> set[str]:
+        """Those that say something of this very code."""
+        return {word for word in self.words() if word == self.reason or word != FALLBACK}
+
+    def causes_after(self, ran_ns: int | None) -> tuple[str, ...]:
+        """The causes of an end after ``ran_ns``, None where that is not known."""
+        if ran_ns is None:
+            return self.causes
+        return (*(self.causes_at_once if ran_ns <= MOMENT_NS else self.causes_ran), *self.causes)
 
 
 def _spelled_out(value: object) -> object:
@@ -91,11 +131,28 @@ class Catalogue:
         if fixed is not None:
             return fixed
         if reading is Reading.START_FAILED:
-            return _START_FAILURES.get(code, "ContainerCannotRun")
+            return _START_FAILURES.get(code, _CANNOT_RUN)
         words = self._words(code, workload)
-        if reading is Reading.REQUESTED and words.requested is not None:
-            return words.requested
-        return words.reason
+        other = {Reading.REQUESTED: words.requested, Reading.RAN: words.ran}.get(reading)
+        return words.reason if other is None else other
+
+    def sentence(self, code: int | None, verdict: Verdict, workload: Workload = NO_WORKLOAD) -> str:
+        """What an end means, in one sentence; of one that was asked for, that it was."""
+        if self._stopped_with_a_code(code, verdict, workload):
+            success = ", which stands for success" if code == 0 else ""
+            return f"The engine was asked to stop the container, and it ended with {code}{success}."
+        return self.meaning(verdict.reason).meaning
+
+    def causes(
+        self, code: int | None, evidence: Evidence, verdict: Verdict, workload: Workload = NO_WORKLOAD
+    ) -> tuple[str, ...]:
+        """Likely causes of an end: those that its evidence names, then its code's, then its reason's."""
+        meaning = self.meaning(verdict.reason)
+        known = meaning.causes if evidence.limit is MemoryLimit.OWN else meaning.all_causes
+        if self._stopped_with_a_code(code, verdict, workload) or evidence.limit in _OTHERS_LIMITS:
+            known = ()
+        of_code = self._causes_of_code(code, evidence, verdict, workload)
+        return tuple(dict.fromkeys((*evidence.causes, *of_code, *known)))
 
     def spelled(self, word: str) -> str | None:
         """A reason, however its letters are written; None where there is no such word."""
@@ -114,6 +171,22 @@ class Catalogue:
         """What ``reason`` means; a word that an older catalogue knew has its own answer."""
         return self.meanings.get(reason, _FORGOTTEN)
 
+    def _causes_of_code(
+        self, code: int | None, evidence: Evidence, verdict: Verdict, workload: Workload
+    ) -> tuple[str, ...]:
+        """None where something else than the code has told the reason."""
+        words = self._words(code, workload)
+        by_itself = verdict.termination is Termination.CONTAINER_EXITED_WITH_ERROR
+        if by_itself and verdict.reason in {words.reason, words.ran}:
+            return words.causes_after(evidence.ran_ns)
+        return ()
+
+    def _stopped_with_a_code(self, code: int | None, verdict: Verdict, workload: Workload) -> bool:
+        """Whether a stop was asked for, and the reason's own sentence knows nothing of that."""
+        requested = self._words(code, workload).requested
+        tells = verdict.reason == requested and requested != FALLBACK
+        return verdict.status is Status.TERMINATED and not tells
+
     def _words(self, code: int | None, workload: Workload) -> CodeWords:
         for codes in self._layers(workload):
             if code in codes:
@@ -128,13 +201,19 @@ class Catalogue:
         yield self.codes  # type: ignore[misc]
 
 
+# The evidence says whose it was; what a reason's causes say of the job's own limit would mislead.
+_OTHERS_LIMITS = frozenset({MemoryLimit.PARENT, MemoryLimit.HOST})
 _FIXED = {
     Reading.OUT_OF_MEMORY: "OOMKilled",
+    Reading.UNHEALTHY: "Unhealthy",
     Reading.INSTANCE_LOST: "HostLost",
     Reading.UNOBSERVED: "Unknown",
 }
 _START_FAILURES: Mapping[int | None, str] = {126: "CommandNotExecutable", 127: "CommandNotFound"}
-_FALLBACK = CodeWords(reason="Error")
+_CANNOT_RUN = "ContainerCannotRun"
+FAILED_STARTS = tuple(dict.fromkeys((*start_errors.REASONS, *_START_FAILURES.values(), _CANNOT_RUN)))
+"""Every reason that a start that failed may have."""
+_FALLBACK = CodeWords(reason=FALLBACK)
 _FORGOTTEN = Meaning(meaning="A word that the catalogue of today does not contain.")
 
 
@@ -172,8 +251,8 @@ def _problems(
             place: documents.Location = (*location, code)
             if code == 0:
                 yield document.problem(place, "code 0 is always Completed and cannot be renamed")
-            for word in (words.reason, words.requested):
-                if word is not None and word not in meanings:
+            for word in sorted(words.words()):
+                if word not in meanings:
                     yield document.problem(place, _undescribed(word, spelling))
 
 

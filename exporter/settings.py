@@ -15,6 +15,7 @@ from typing import Annotated, Any, cast
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -28,7 +29,7 @@ from sqlalchemy.exc import ArgumentError
 
 from exporter import documents, durations
 from exporter.log_tail import redactor
-from exporter.workload import DEFAULT_ORDER, Source
+from exporter.workload import DEFAULT_ORDER, source
 
 PREFIX = "EXIT_EXPORTER_"
 CONFIG_FILE = "config.file"
@@ -94,8 +95,11 @@ def _items(value: object) -> object:
 
 
 def _path(value: object) -> object:
-    if not isinstance(value, str):
+    if value is None or isinstance(value, Path):
         return value
+    if not isinstance(value, str):
+        # pydantic would name Python's class, which is called otherwise in Python 3.13.
+        raise ValueError(f"{value!r} is not a path")  # noqa: TRY004
     return _expanded(value) if value else None
 
 
@@ -146,6 +150,7 @@ MaybePath = Annotated[Path | None, BeforeValidator(_path)]
 Pattern = Annotated[str | None, BeforeValidator(_pattern)]
 Address = Annotated[str, BeforeValidator(_address)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_items)]
+Source = Annotated[str, AfterValidator(source)]
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_items), Field(min_length=1)]
 
 
@@ -194,10 +199,14 @@ class Workload(_Group):
 
     order: Sources = Field(
         default=DEFAULT_ORDER,
-        description="Where a workload's name comes from, first found wins: label, swarm, compose, image.",
+        description="Where a workload's name comes from, first found wins: label (exit-exporter.workload), "
+        "label:NAME (any label, such as label:com.example.job), swarm, compose, image.",
     )
     limit: int = Field(
-        default=500, ge=1, description="More workloads than this are counted together, as 'Other'."
+        default=500,
+        ge=1,
+        description="More workloads than this are counted together, as 'Other'; one that has had no job for "
+        "--storage.retention gives way.",
     )
 
 
@@ -209,6 +218,11 @@ class Exits(_Group):
     )
     oom_window: Seconds = Field(
         default=10.0, description="How long before an exit an OOM kill still explains it."
+    )
+    stop_window: Seconds = Field(
+        default=60.0,
+        description="How long before an exit a request to stop still explains it. A longer stop timeout of "
+        "the container counts instead, and an engine's own stop command always does.",
     )
     assume_oom: bool = Field(
         default=False, description="Read every 137 as OOMKilled, without evidence, as others do."

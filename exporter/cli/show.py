@@ -12,9 +12,10 @@ from rich.text import Text
 
 from exporter.cli import tables
 from exporter.cli.client import Client, url_option
-from exporter.cli.tables import Job, ago, code, length, status
+from exporter.cli.tables import Job, ago, code, length, size, status
 
-_MIB = 1 << 20
+# The latest are those that matter.
+_MOST_PROCESSES = 5
 
 
 @click.command()
@@ -29,24 +30,24 @@ def show(job: str, url: str) -> None:
         raise click.BadParameter(f"{job!r} can be no job's id and no container's name", param_hint="JOB")
     client = Client(url)
     found = client.get("/api/v1/jobs", job, key="id")
-    reasons = client.get("/api/v1/reasons", key="reasons")["reasons"]
-    meaning = next((reason for reason in reasons if reason["reason"] == found["reason"]), None)
-    tables.show(_sheet(found, meaning))
+    tables.show(_sheet(found))
 
 
-def _sheet(job: Job, meaning: dict[str, Any] | None) -> RenderableType:
+def _sheet(job: Job) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(job):
         facts.add_row(Text(name, "bold"), value)
     parts: list[RenderableType] = [facts]
     if job["evidence"]:
         parts += [Text("\nEvidence", "bold"), _list(job["evidence"])]
+    if job["not_known"]:
+        parts += [Text("\nNot known", "bold"), _list(job["not_known"])]
     if job["log_tail"]:
         parts += [Text("\nEnd of its log", "bold"), Padding(Text(job["log_tail"]), (0, 0, 0, 2))]
-    if meaning is not None:
-        parts += [Text(f"\n{meaning['reason']}", "bold"), Padding(Text(meaning["meaning"]), (0, 0, 0, 2))]
-        if job["status"] == "failed" and meaning["causes"]:
-            parts += [Text("\nLikely causes", "bold"), _list(meaning["causes"])]
+    if job["meaning"]:
+        parts += [Text(f"\n{job['reason']}", "bold"), Padding(Text(job["meaning"]), (0, 0, 0, 2))]
+    if job["causes"]:
+        parts += [Text("\nLikely causes", "bold"), _list(job["causes"])]
     return Group(*parts)
 
 
@@ -60,12 +61,16 @@ def _facts(job: Job) -> list[tuple[str, Text]]:
         ("Image", job["image"]),
         ("Container", job["container_id"]),
         ("Attempt", str(job["attempt"])),
+        ("Restarts", _restarts(job["restarts"])),
         ("Status", status(job)),
         ("Exit code", code(job)),
         ("Error", job["error"]),
+        ("Engine said", job["start_error"]),
         ("Recovery", job["recovery"]),
         ("OOM kills", str(job["oom_kills"])),
-        ("Memory limit", f"{limit / _MIB:,.0f} MiB" if limit else "none known"),
+        ("Killed", _killed(job["oom_processes"])),
+        ("Limit reached", _limit_reached(job)),
+        ("Memory limit", size(limit) if limit else "none known"),
         ("Created", job["created_at"]),
         ("Started", job["started_at"]),
         ("Finished", job["finished_at"] and f"{job['finished_at']}  ({ago(job['finished_at'])})"),
@@ -74,6 +79,42 @@ def _facts(job: Job) -> list[tuple[str, Text]]:
         ("Span", job["span_id"]),
     ]
     return [(name, value if isinstance(value, Text) else Text(value)) for name, value in facts if value]
+
+
+def _restarts(number: int | None) -> str | None:
+    """Said only of a run that a restart policy has begun: such a loop can look like success."""
+    return f"{number} by its restart policy" if number else None
+
+
+def _limit_reached(job: Job) -> str | None:
+    """Whose memory limit it was that ended the job."""
+    match job["oom_limit"]:
+        case "own":
+            limit = job["memory_limit_bytes"]
+            return f"its own, {size(limit)}" if limit else "its own"
+        case "parent":
+            above = [each["cgroup"] for each in job["oom_processes"] if each["limit"] == "parent"]
+            return (
+                f"that of the parent control group {above[-1]}" if above else "that of a parent control group"
+            )
+        case "host":
+            return "the host's own memory"
+    return None
+
+
+def _killed(processes: list[dict[str, Any]]) -> str:
+    """A line for each process that was killed for memory, the latest of them if there are many."""
+    before = len(processes) - _MOST_PROCESSES
+    more = [f"{before} more before"] if before > 0 else []
+    return "\n".join([*more, *(_process(each) for each in processes[-_MOST_PROCESSES:])])
+
+
+def _process(killed: dict[str, Any]) -> str:
+    words = f"{killed['process']} (pid {killed['pid']} on the host)"
+    if killed["rss_bytes"] is not None:
+        words += f", {size(killed['rss_bytes'])}"
+    largest = killed["largest"]
+    return f"{words}; {largest['process']} held most, {size(largest['rss_bytes'])}" if largest else words
 
 
 def _list(lines: list[str]) -> RenderableType:

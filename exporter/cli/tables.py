@@ -19,6 +19,9 @@ from exporter import durations
 _PIPE_WIDTH = 1000
 _STYLES = {"failed": "red", "done": "green", "running": "cyan", "terminated": "yellow", "unknown": "magenta"}
 
+_MIB, _GIB = 1 << 20, 1 << 30
+_SMALL = 10
+
 _WIDE, _ESSENTIAL = 100, 4
 _NARROWEST = 72
 _ERROR_WIDTH = len("(CONTAINER_EXITED_WITH_ERROR,")
@@ -81,6 +84,13 @@ def length(job: Job) -> str:
     """How long a job ran."""
     seconds = job["duration_seconds"]
     return "" if seconds is None else durations.show(seconds)
+
+
+def size(in_bytes: int) -> str:
+    """Bytes in MiB, or in GiB from one of them on, with a fraction where there is one."""
+    unit, name = (_GIB, "GiB") if in_bytes >= _GIB else (_MIB, "MiB")
+    value = in_bytes / unit
+    return f"{round(value, 2 if value < _SMALL else 1):,g} {name}"
 
 
 def code(job: Job) -> str:

@@ -1,7 +1,8 @@
 """The adapter for a Docker Engine (and what speaks its API), over the transports of the docker SDK.
 
 Only GET requests are made: ``/_ping``, ``/version``, ``/info``, ``/events``, ``/containers/json``,
-``/containers/{id}/json``, and where it is asked for ``/containers/{id}/logs``.
+``/containers/{id}/json``, for a container that was started by an image's id ``/images/{id}/json``, and where
+it is asked for ``/containers/{id}/logs``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.client import RemoteDisconnected
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import requests
+import structlog
 from docker.errors import APIError, DockerException
 from docker.tls import TLSConfig
 from docker.types import CancellableStream
@@ -32,8 +34,11 @@ from exporter.causes import innermost, said
 from exporter.engines import docker_context as contexts
 from exporter.engines import docker_messages as messages
 from exporter.engines.docker_client import Client
+from exporter.engines.docker_images import Repositories
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream, Lapse, LogEnd, Snapshot
+from exporter.labels import KEPT
 from exporter.model import Cursor
+from exporter.workload import UNNAMED, may_be_id, repository
 
 try:
     from paramiko import SSHException  # type: ignore[import-untyped]
@@ -42,6 +47,8 @@ except ImportError:
     class SSHException(Exception):  # type: ignore[no-redef]  # noqa: N818  # paramiko's own name
         """Never raised: paramiko comes with the extra 'ssh'."""
 
+
+log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -98,10 +105,15 @@ def resolve(host: str, cert_path: Path | None, environment: Mapping[str, str]) -
 
 
 class DockerEngine:
-    """One engine. Connects at the first call, so that it may be made while the engine is down."""
+    """One engine. Connects at the first call, so that it may be made while the engine is down.
 
-    def __init__(self, address: Address, workers: int = 16) -> None:
+    ``kept`` are the labels of containers that are wanted.
+    """
+
+    def __init__(self, address: Address, workers: int = 16, kept: Iterable[str] = KEPT) -> None:
         self._address = address
+        self._kept = tuple(kept)
+        self._repositories = Repositories(self._repository)
         self._workers = workers
         self._turns = threading.BoundedSemaphore(SSH_REQUESTS if self._is_over_ssh else workers)
         self._client: Client | None = None
@@ -126,7 +138,7 @@ class DockerEngine:
     def events(self, since_ns: int | None = None) -> EventStream:
         """An open stream of the events from now on, after those that it remembers since a time."""
         since = {} if since_ns is None else {"since": messages.seconds(since_ns)}
-        return _DockerStream(self._stream("/events", _OURS | since))
+        return _DockerStream(self._stream("/events", _OURS | since), self._event)
 
     def lapse(self, cursor: Cursor, now_ns: int) -> Lapse:
         """What it has forgotten that happened since."""
@@ -145,8 +157,11 @@ class DockerEngine:
 
     def remembered(self, since_ns: int, now_ns: int) -> list[Event]:
         """What it remembers of that span, as the stream tells it."""
-        events = (messages.event(line) for line in self._lines(since_ns, now_ns, _OURS))
+        events = (self._event(line) for line in self._lines(since_ns, now_ns, _OURS))
         return [event for event in events if event.container_id]
+
+    def _event(self, line: bytes) -> Event:
+        return messages.event(line, self._kept)
 
     def _times(self, now_ns: int) -> list[int]:
         return [messages.time_ns(line) for line in self._lines(1, now_ns, {})]
@@ -170,9 +185,33 @@ class DockerEngine:
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         try:
-            return messages.snapshot(_checked(path, answer).json())
+            message = _checked(path, answer).json()
+            snapshot, image_id = messages.snapshot(message, self._kept), messages.image_asked(message)
+            called = messages.image_called(message)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
+        if image_id:
+            return replace(snapshot, repository=self._known_as(image_id))
+        return replace(snapshot, repository=called) if may_be_id(called) else snapshot
+
+    def _known_as(self, image_id: str) -> str:
+        """The image's repository; where there is no answer, the container's own is worth no less."""
+        try:
+            return self._repositories.of(image_id)
+        except EngineError as error:
+            log.warning("image not asked about", image=image_id, cause=str(error))
+            return UNNAMED
+
+    def _repository(self, image_id: str) -> str:
+        path = f"/images/{image_id}/json"
+        answer = self._ask(path)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            # Removed by force, while its container stays.
+            return UNNAMED
+        try:
+            return repository(messages.image_name(_checked(path, answer).json()))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise EngineError(f"unusable answer about {image_id}: {error!r}") from error
 
     def log_end(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> LogEnd | None:
         """At least the last lines that it wrote in a span of time; None where the engine has none."""
@@ -263,15 +302,16 @@ class DockerEngine:
 class _DockerStream:
     """The SDK's cancellable stream, which can be closed by another thread, read line by line."""
 
-    def __init__(self, response: requests.Response) -> None:
+    def __init__(self, response: requests.Response, parse: Callable[[bytes], Event]) -> None:
         self._response = response
+        self._parse = parse
         chunks = response.raw.stream(_CHUNK_BYTES, decode_content=True)
         self._chunks = CancellableStream(chunks, response)
 
     def __iter__(self) -> Iterator[Event]:
         try:
             for line in _lines(self._chunks):
-                yield messages.event(line)
+                yield self._parse(line)
         except (*_FAILURES, *_CLOSED) as error:
             raise EngineError(f"the event stream broke: {_explained(_innermost(error))}") from error
 

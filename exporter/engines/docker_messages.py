@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 import signal as signals
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from exporter.engines.port import EngineInfo, Event, Happening, LogEnd, Shadowed, Snapshot
+from exporter.engines.text import clean, clean_error
 from exporter.labels import KEPT
 
-MAX_TEXT = 512
 _CODE_ATTRIBUTES = ("exitCode", "containerExitCode")
 # Engines merge a container's labels over their own attributes of an event. Where one of these
 # stands in an event to which it does not belong, it is a label, and hides the engine's own. (Not so
@@ -25,7 +25,6 @@ _SHADOWS = {
     "exitCode": (Happening.DIE, Shadowed.CODE),
     "signal": (Happening.KILL, Shadowed.SIGNAL),
 }
-_ERASE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _REAL_TIME = re.compile(r"(?:SIG)?(?:RTMIN(?:\+(\d{1,2}))?|RTMAX(?:-(\d{1,2}))?)")
 _RTMIN, _RTMAX, _MAX_REAL_TIME_STEP = 34, 64, 30
 _MAX_SIGNAL_DIGITS = 3
@@ -36,6 +35,11 @@ _CONTAINER_ACTIONS = {
     "kill": Happening.KILL,
     "die": Happening.DIE,
     "died": Happening.DIE,
+    "stop": Happening.STOP,
+    "update": Happening.UPDATE,
+    # Whole: an engine matches what it is asked for by whole actions.
+    "health_status: healthy": Happening.HEALTH,
+    "health_status: unhealthy": Happening.HEALTH,
     "rename": Happening.RENAME,
     "destroy": Happening.DESTROY,
     "remove": Happening.DESTROY,
@@ -44,6 +48,12 @@ _NETWORK_ACTIONS = {
     "connect": Happening.START_ATTEMPT,
     "disconnect": Happening.START_ATTEMPT_OVER,
 }
+_HEALTH = {"healthy": True, "unhealthy": False}
+_IMAGE_ID = re.compile("(sha256:)?[0-9a-f]{64}")
+# Engines up to 24 say so of what has no tag.
+_NAMELESS = "<none>"
+_FIRST_TO_JOIN_LATE = 28
+_FOR_EVER_SECONDS = 10 * 365 * 86_400
 _FRAME_HEADER, _FRAME_SIZE = 8, 4
 # An engine keeps longer lines in pieces.
 _PIECE_BYTES = 16 << 10
@@ -53,13 +63,16 @@ MALFORMED = Event(Happening.MALFORMED)
 OTHER = Event(Happening.OTHER)
 
 
-def event(line: bytes) -> Event:
-    """One line of the stream; what cannot be read is MALFORMED, what is not ours OTHER."""
+def event(line: bytes, kept: Iterable[str] = KEPT) -> Event:
+    """One line of the stream; what cannot be read is MALFORMED, what is not ours OTHER.
+
+    ``kept`` are the labels that are wanted, here and of a snapshot.
+    """
     try:
         message = json.loads(line)
         kind = message["Type"]
         if kind == "container":
-            return _container_event(message)
+            return _container_event(message, kept)
         if kind == "network":
             return _network_event(message)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -75,29 +88,96 @@ def time_ns(line: bytes) -> int:
         return 0
 
 
-def snapshot(message: Mapping[str, Any]) -> Snapshot:
+def snapshot(message: Mapping[str, Any], kept: Iterable[str] = KEPT) -> Snapshot:
     """The answer to an inspect. Raises KeyError, TypeError or ValueError where it is none."""
     state, config, host = (_table(message[part]) for part in ("State", "Config", "HostConfig"))
-    started = nanoseconds(state["StartedAt"])
+    started, finished = nanoseconds(state["StartedAt"]), nanoseconds(state["FinishedAt"])
     running = bool(state.get("Running")) and not state.get("Restarting")
     code = None if running else _code(state.get("ExitCode"))
+    error = "" if running else clean_error(_line(state.get("Error")))
+    healthy, health_output = _health(_table(state.get("Health")))
     return Snapshot(
         container_id=_identity(message["Id"]),
         name=clean(message["Name"]).lstrip("/"),
         image=clean(config.get("Image") or message.get("Image") or ""),
-        labels=_labels(_table(config.get("Labels"))),
+        labels=_labels(_table(config.get("Labels")), kept),
         running=running,
         created_ns=nanoseconds(message["Created"]) or 0,
         started_ns=started,
-        finished_ns=None if running else nanoseconds(state["FinishedAt"]),
+        finished_ns=None if running else finished,
+        previous_finished_ns=finished if running else None,
         code=code,
         oom_killed=bool(state.get("OOMKilled")),
         # While --rm removes a container that could not start, its error is gone before its code.
-        start_error=not running and (bool(state.get("Error")) or bool(started is None and code)),
+        start_error=bool(error) or bool(started is None and code),
+        error=error,
         memory_limit_bytes=_int64(host.get("Memory") or 0) or None,
+        cgroup_parent=clean(host.get("CgroupParent") or ""),
+        oom_kill_disabled=bool(host.get("OomKillDisable")),
+        pids_limit=_limit(host.get("PidsLimit")),
         restarts=_restarts(_int64(message.get("RestartCount") or 0), state, host),
         stop_signal=signal_number(config.get("StopSignal") or "SIGTERM") or signals.SIGTERM,
+        stop_seconds=_stop_seconds(config.get("StopTimeout")),
+        pid=_limit(state.get("Pid")) if running else None,
+        healthy=healthy,
+        health_output=health_output,
     )
+
+
+def _health(health: Mapping[str, Any]) -> tuple[bool | None, str]:
+    """Whether its health check succeeds, and what the last one that failed printed."""
+    log = health.get("Log") or ()
+    failed = [probe for probe in log if isinstance(probe, dict) and probe.get("ExitCode")]
+    return _HEALTH.get(str(health.get("Status"))), clean(_line(failed[-1].get("Output"))) if failed else ""
+
+
+def _line(text: object) -> str:
+    """Text of several lines as one."""
+    return " ".join(str(text or "").split())
+
+
+def _stop_seconds(value: object) -> int | None:
+    """How long it is given to stop; None for the engine's default. -1 is for ever."""
+    if value is None:
+        return None
+    number = _int64(value)
+    return number if number >= 0 else _FOR_EVER_SECONDS
+
+
+def _limit(value: object) -> int | None:
+    """A number above 0; None where there is none, or it means that there is no limit."""
+    number = _int64(value or 0)  # -1 of a limit is none
+    return number if number > 0 else None
+
+
+def image_asked(message: Mapping[str, Any]) -> str:
+    """By which id to ask for the image of an inspected container; empty where that was started by a name.
+
+    Started by an id, or by the beginning of one, a container knows its image by nothing else.
+    """
+    image_id, given = _image(message)
+    return image_id if image_id.removeprefix("sha256:").startswith(given.removeprefix("sha256:")) else ""
+
+
+def image_called(message: Mapping[str, Any]) -> str:
+    """The name by which an inspected container was started; empty where that is, or may be, an id."""
+    image_id, given = _image(message)
+    return clean(given) if image_id and not image_asked(message) else ""
+
+
+def _image(message: Mapping[str, Any]) -> tuple[str, str]:
+    """The image's id, empty where it is none, and what was given for it."""
+    image_id, given = str(message.get("Image") or ""), str(_table(message["Config"]).get("Image") or "")
+    return image_id if _IMAGE_ID.fullmatch(image_id) else "", given
+
+
+def image_name(message: Mapping[str, Any]) -> str:
+    """The answer about an image: its first tag, else its first digest; empty where it has neither."""
+    for names in ("RepoTags", "RepoDigests"):
+        named = [str(name) for name in message.get(names) or () if not str(name).startswith(_NAMELESS)]
+        if named:
+            return clean(min(named))
+    return ""
 
 
 def info(message: Mapping[str, Any]) -> EngineInfo:
@@ -109,12 +189,14 @@ def info(message: Mapping[str, Any]) -> EngineInfo:
         memory_bytes=_int64(message.get("MemTotal") or 0),
         time_ns=nanoseconds(message["SystemTime"]) or 0,
         id=clean(message.get("ID") or ""),
+        joins_late=_joins_late(str(message.get("ServerVersion") or "")),
     )
 
 
-def clean(value: object) -> str:
-    """Text that metrics, JSON and a terminal can bear: no control characters, no surrogates."""
-    return _ERASE.sub("\ufffd", str(value)[:MAX_TEXT])
+def _joins_late(version: str) -> bool:
+    """Docker since 28.0; what has no number is a build of something newer."""
+    major = version.partition(".")[0]
+    return not major.isdecimal() or int(major) >= _FIRST_TO_JOIN_LATE
 
 
 def log_end(body: bytes, asked: int) -> LogEnd:
@@ -175,9 +257,10 @@ def _real_time_signal(text: str, found: re.Match[str]) -> int | None:
     return _RTMIN + steps if "RTMIN" in text else _RTMAX - steps
 
 
-def _container_event(message: Mapping[str, Any]) -> Event:
-    # exec_* and health_status carry command lines behind a colon; they are not ours.
-    happening = _CONTAINER_ACTIONS.get(message["Action"])
+def _container_event(message: Mapping[str, Any], kept: Iterable[str]) -> Event:
+    # exec_* carry command lines behind a colon; they are not ours.
+    action = message["Action"]
+    happening = _CONTAINER_ACTIONS.get(action)
     if happening is None:
         return OTHER
     actor = message["Actor"]
@@ -188,9 +271,10 @@ def _container_event(message: Mapping[str, Any]) -> Event:
         at_ns=_int64(message["timeNano"]),
         name=clean(attributes.get("name", "")),
         image=clean(attributes.get("image", "")),
-        labels=_labels(attributes),
+        labels=_labels(attributes, kept),
         code=_event_code(attributes) if happening is Happening.DIE else None,
         signal=signal_number(attributes.get("signal", "")) if happening is Happening.KILL else None,
+        healthy=_HEALTH.get(action.rpartition(" ")[2]),
         shadowed=frozenset(
             shadowed
             for key, (owner, shadowed) in _SHADOWS.items()
@@ -206,19 +290,22 @@ def _restarts(counted: int, state: Mapping[str, Any], host: Mapping[str, Any]) -
     was not left so by its policy was stopped: in a run, or in the pause after it, when it is counted.
     """
     policy = _table(host.get("RestartPolicy"))
+    is_restarting = bool(state.get("Restarting"))
     left_alone = policy.get("Name") == "on-failure" and (
         not state.get("ExitCode") or counted == policy.get("MaximumRetryCount")
     )
-    sure = (state.get("Running") and not state.get("Restarting")) or left_alone
+    sure = not is_restarting and (state.get("Running") or left_alone)
     return counted if sure else max(0, counted - 1)
 
 
 def _network_event(message: Mapping[str, Any]) -> Event:
     happening = _NETWORK_ACTIONS.get(message["Action"])
-    container_id = _table(message["Actor"].get("Attributes")).get("container")
+    actor = message["Actor"]
+    container_id = _table(actor.get("Attributes")).get("container")
     if happening is None or not container_id:
         return OTHER
-    return Event(happening, _identity(container_id), _int64(message["timeNano"]))
+    at_ns, network = _int64(message["timeNano"]), clean(actor.get("ID") or "")
+    return Event(happening, _identity(container_id), at_ns, network=network)
 
 
 def _identity(value: object) -> str:
@@ -259,5 +346,6 @@ def _code(value: object) -> int | None:
         return None
 
 
-def _labels(labels: Mapping[str, Any]) -> dict[str, str]:
-    return {key: clean(labels[key]) for key in KEPT if labels.get(key)}
+def _labels(labels: Mapping[str, Any], kept: Iterable[str]) -> dict[str, str]:
+    given = {key: str(labels.get(key) or "").strip() for key in kept}
+    return {key: clean(value) for key, value in given.items() if value}

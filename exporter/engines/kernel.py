@@ -1,8 +1,8 @@
-"""The second witness of OOM kills: this machine's kernel, where the engine is local.
+"""The second witness of ends: this machine's kernel, where the engine is local.
 
-Two sources: the field ``oom_kill`` of ``/proc/vmstat``, which counts every kill and is readable
-from inside an ordinary container, and the kernel's log, which names the container but needs
-privileges and drops lines when kills come in crowds. The paths are parameters, so that a test
+Two sources: the field ``oom_kill`` of ``/proc/vmstat``, which counts every OOM kill and is readable
+from inside an ordinary container, and the kernel's log, which names containers and processes but needs
+privileges and drops lines when they come in crowds. The paths are parameters, so that a test
 can hand over a canned tree.
 """
 
@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.engines.port import EngineInfo, KernelKills
+from exporter.engines.kernel_log import KernelLog
+from exporter.engines.port import EngineInfo, KernelReport
 
 _RECORD_BYTES = 8192
 _MAX_RECORDS = 10_000
 _COUNTED = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
-_KILL = re.compile(rb"oom-kill:.*task_memcg=\S*?([0-9a-f]{64})")
+_MICROSECOND_NS = 1_000
 
 
 def is_ours(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
@@ -34,28 +35,36 @@ def is_ours(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
 
 
 class KernelWitness:
-    """Tells at each ``ask`` what the kernel has killed since the last."""
+    """Tells at each ``ask`` what the kernel has killed and logged since the last."""
 
     def __init__(self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> None:
         self._vmstat = proc / "vmstat"
+        self._asked_ns = time.time_ns()
         self._counted = self._count()
         self._log = _open_at_end(kmsg)
+        self._reader = KernelLog(os.sysconf("SC_PAGE_SIZE"))
 
     @property
     def can_count(self) -> bool:
         """Whether the kernel tells its counter at all; without it, silence proves nothing."""
         return self._counted is not None
 
-    def ask(self) -> KernelKills | None:
-        """What was killed since the last call; None where nothing was.
+    @property
+    def can_read_log(self) -> bool:
+        """Whether the kernel's log is read."""
+        return self._log is not None
+
+    def ask(self) -> KernelReport | None:
+        """What was killed and logged since the last call; None where nothing was.
 
         The counter is read first: each kill is logged before it is counted, so a line may be
         ahead of its count, never a count ahead of a line that is still to come.
         """
         before, self._counted = self._counted, self._count()
         moved = 0 if before is None or self._counted is None else max(0, self._counted - before)
-        logged = tuple(self._logged())
-        return KernelKills(moved, logged, time.time_ns()) if moved or logged else None
+        facts = tuple(self._reader.facts(self._records(), self._at_ns))
+        self._asked_ns = now_ns = time.time_ns()
+        return KernelReport(moved, now_ns, facts) if moved or facts else None
 
     def close(self) -> None:
         """Close the log."""
@@ -63,18 +72,20 @@ class KernelWitness:
             os.close(self._log)
             self._log = None
 
+    def _at_ns(self, microseconds: int) -> int:
+        """When a line was written that has this time of the log's clock."""
+        now_ns = time.time_ns()
+        # That clock runs from the start of the machine, and nobody sets it right: in weeks it drifts away
+        # from the others by seconds. But what is new was written since the log was last read.
+        drifted_ns = now_ns - time.monotonic_ns() + microseconds * _MICROSECOND_NS
+        return min(max(drifted_ns, self._asked_ns + 1), now_ns)
+
     def _count(self) -> int | None:
         try:
             counted = _COUNTED.search(self._vmstat.read_bytes())
         except OSError:
             return None
         return int(counted[1]) if counted else None
-
-    def _logged(self) -> Iterator[str]:
-        for record in self._records():
-            kill = _KILL.search(record)
-            if kill:
-                yield kill.group(1).decode()
 
     def _records(self) -> Iterator[bytes]:
         for _ in range(_MAX_RECORDS):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
-from exporter.model import Cursor
+from exporter.model import Cursor, OomVictim
 
 
 class EngineError(Exception):
@@ -21,8 +21,9 @@ class EngineError(Exception):
 class Happening(StrEnum):
     """The kinds of event: those that matter to an exit, and two for the rest.
 
-    START_ATTEMPT and START_ATTEMPT_OVER enclose a try to start, also one that fails. The values
-    are a label of a metric: a closed set.
+    START_ATTEMPT and START_ATTEMPT_OVER enclose a try to start, also one that fails (from Engine 28 on, a
+    failed one has the latter alone). STOP: a command to stop it has seen it end. The values are a label of a
+    metric: a closed set.
     """
 
     CREATE = "create"
@@ -32,6 +33,9 @@ class Happening(StrEnum):
     OOM = "oom"
     KILL = "kill"
     DIE = "die"
+    STOP = "stop"
+    HEALTH = "health"
+    UPDATE = "update"
     RENAME = "rename"
     DESTROY = "destroy"
     OTHER = "other"
@@ -49,8 +53,9 @@ class Shadowed(StrEnum):
 class Event:
     """One thing that happened to one container, at ``at_ns`` of the engine's clock.
 
-    ``code`` is set on DIE, ``signal`` on KILL. ``shadowed`` names the facts that a label of this
-    container hides in its other events: there they are what the label's author wrote.
+    ``code`` is set on DIE, ``signal`` on KILL, ``healthy`` on HEALTH (None while its checks are starting),
+    ``network`` (an id) on START_ATTEMPT and START_ATTEMPT_OVER. ``shadowed`` names the facts that a label of
+    this container hides in its other events: there they are what the label's author wrote.
     """
 
     happening: Happening
@@ -61,6 +66,8 @@ class Event:
     labels: Mapping[str, str] = field(default_factory=dict)
     code: int | None = None
     signal: int | None = None
+    healthy: bool | None = None
+    network: str = ""
     shadowed: frozenset[Shadowed] = frozenset()
 
 
@@ -68,11 +75,15 @@ class Event:
 class Snapshot:
     """How one container stood when the engine was asked.
 
-    ``code``, ``oom_killed`` and ``finished_ns`` speak of its last end, ``start_error`` of its last
-    failure to start. ``restarts`` counts those that the
-    engine made by itself since the latest start by hand and before this run, at least. ``stop_signal`` is
-    the signal by which it wants to be stopped.
-    ``memory_limit_bytes`` is None where there is no limit.
+    ``code`` and ``finished_ns`` speak of the end of the run that started at ``started_ns``; while it runs,
+    ``previous_finished_ns`` is the end of the run before. ``start_error`` says that its last start failed
+    since, and ``error`` is the engine's text about that (empty where it has none); ``code`` is then the
+    failed start's. ``restarts`` counts those that the engine made by itself since the latest start by hand
+    and before this run, at least. ``stop_signal`` is the signal by which it wants to be stopped,
+    ``stop_seconds`` how long it is given then. ``memory_limit_bytes`` is None where there is no limit;
+    ``cgroup_parent`` the control group that it was put into, empty for the engine's own. ``pid`` is process 1
+    on the host while it runs. ``health_output`` is what its last failed health check printed. ``repository``
+    is the image's, where ``image`` is an id or looks like one; empty where ``image`` tells it.
     """
 
     container_id: str
@@ -83,12 +94,22 @@ class Snapshot:
     created_ns: int
     started_ns: int | None = None
     finished_ns: int | None = None
+    previous_finished_ns: int | None = None
     code: int | None = None
     oom_killed: bool = False
     start_error: bool = False
+    error: str = ""
     memory_limit_bytes: int | None = None
+    cgroup_parent: str = ""
+    oom_kill_disabled: bool = False
+    pids_limit: int | None = None
     restarts: int = 0
     stop_signal: int = 15
+    stop_seconds: int | None = None
+    pid: int | None = None
+    healthy: bool | None = None
+    health_output: str = ""
+    repository: str = ""
 
 
 class Lapse(Enum):
@@ -116,16 +137,82 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class KernelKills:
-    """What a local kernel says of its OOM kills since it was last asked.
+class KernelOomKill:
+    """The kernel killed a process for memory; ``container_id`` is None where its log names no container.
 
-    ``counted`` is by how much its counter has moved; ``logged`` the containers that its log names,
-    once for each kill. Either may know what the other does not.
+    Where it is ``named``, that is a process in no container. Otherwise nobody knows: in crowds the kernel
+    leaves out the line that names the control group.
+    """
+
+    at_ns: int
+    container_id: str | None
+    victim: OomVictim
+    named: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ForkRejected:
+    """A container reached its limit of processes; the kernel says so of its first rejected fork only."""
+
+    at_ns: int
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A process did what gets it a signal; ``pid`` is the host's, also of a process in a container.
+
+    ``fault`` is in words; ``module`` is the file whose code was running, None where the line names none.
+    """
+
+    at_ns: int
+    process: str
+    pid: int
+    signal: int
+    fault: str
+    module: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeccompKill:
+    """A process made a system call that its seccomp profile answers with a signal; numbers are the host's."""
+
+    at_ns: int
+    process: str
+    pid: int
+    signal: int
+    syscall: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFault:
+    """NVIDIA's driver reported an Xid; ``device`` is the GPU's PCI address, ``text`` the driver's own words.
+
+    ``pid`` (the host's) and ``process`` are those that used it, None where the driver names none.
+    """
+
+    at_ns: int
+    device: str
+    xid: int
+    pid: int | None
+    process: str | None
+    text: str
+
+
+KernelFact = KernelOomKill | ForkRejected | Crash | SeccompKill | GpuFault
+
+
+@dataclass(frozen=True, slots=True)
+class KernelReport:
+    """What a local kernel says since it was last asked.
+
+    ``counted`` is by how much its counter of OOM kills has moved, ``facts`` what its log says, in the log's
+    order. Either may know what the other does not. The facts' times are those of their lines.
     """
 
     counted: int
-    logged: tuple[str, ...]
     at_ns: int
+    facts: tuple[KernelFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +227,9 @@ class LogEnd:
 class EngineInfo:
     """Who the engine is: its host's name, and what tells whether that host is the one we run on.
 
-    ``time_ns`` is the engine's own clock when it was asked, ``id`` what it calls itself.
+    ``time_ns`` is the engine's own clock when it was asked, ``id`` what it calls itself. ``joins_late``: it
+    joins a container's networks only once its process is there, so that no event tells of the try to start
+    one that fails.
     """
 
     host: str
@@ -149,6 +238,12 @@ class EngineInfo:
     memory_bytes: int
     time_ns: int
     id: str = ""
+    joins_late: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What tells this engine from others, alike for all who ask it."""
+        return f"{self.host} {self.id}".strip()
 
 
 class EventStream(Protocol):

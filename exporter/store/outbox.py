@@ -46,7 +46,7 @@ class Settlement:
 
     gone: Sequence[int] = ()
     refused: Mapping[int, str] = field(default_factory=dict)
-    values: Mapping[Key, float] = field(default_factory=dict)
+    values: Mapping[Key, float | None] = field(default_factory=dict)
 
 
 class Outbox:

@@ -43,13 +43,13 @@ class JobFilter:
 class Batch:
     """What one transaction records: all of it or nothing.
 
-    ``values`` are the series' new values, ``cursors`` the events up to which the engines are on record,
-    ``letters`` the jobs by id of which a collector is to be told, and what.
+    ``values`` are the series' new values (None ends one), ``cursors`` the events up to which the engines are
+    on record, ``letters`` the jobs by id of which a collector is to be told, and what.
     """
 
     begun: Sequence[Job] = ()
     ended: Sequence[JudgedExit] = ()
-    values: Mapping[Key, float] = field(default_factory=dict)
+    values: Mapping[Key, float | None] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     letters: Sequence[tuple[str, Signal]] = ()
 
@@ -134,15 +134,26 @@ class Store:
             for row in self._access.read(select(jobs).where(jobs.c.status == Status.RUNNING.value))
         ]
 
-    def remembered(self, container_id: str) -> Remembered | None:
-        """What is on record of a container; None where nothing is."""
-        newest = select(jobs).where(jobs.c.container_id == container_id).order_by(jobs.c.attempt.desc())
+    def remembered(self, container_id: str, others: frozenset[str] = frozenset()) -> Remembered | None:
+        """What is on record of a container; None where nothing is.
+
+        Hosts made from one image have containers with equal ids: what ran on one of the ``others``, engines
+        that are watched by their addresses, was not this one.
+        """
+        theirs = and_(jobs.c.container_id == container_id, jobs.c.engine.not_in(others))
+        newest = select(jobs).where(theirs).order_by(jobs.c.attempt.desc(), jobs.c.began_ns.desc())
         found = self._access.read(newest.limit(_TOLD_AGAIN))
         if not found:
             return None
+        # Not when the end was told: what started between the end and its event would pass for counted.
         ends = [row.finished_ns for row in found if row.finished_ns is not None]
-        told = frozenset(at_ns for row in found for at_ns in rows.told_ns(row))
-        return Remembered(found[0].attempt, max(ends, default=None), found[0].restarts, told)
+        return Remembered(
+            attempts=found[0].attempt,
+            last_end_ns=max(ends, default=None),
+            restarts=found[0].restarts,
+            told_ns=frozenset(at_ns for row in found for at_ns in rows.told_ns(row)),
+            failed_start_ns=rows.failed_start_ns(found[0]),
+        )
 
     def cursors(self) -> dict[str, Cursor]:
         """For each engine, up to where everything is on record."""

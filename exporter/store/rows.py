@@ -16,7 +16,9 @@ from exporter.model import (
     JobRecord,
     JudgedExit,
     Kill,
+    MemoryLimit,
     OomKill,
+    OomVictim,
     Recovery,
     Status,
     Termination,
@@ -45,7 +47,7 @@ def running_row(job: Job) -> dict[str, Any]:
         "termination": None,
         "error": None,
         "recovery": None,
-        "evidence": [],
+        "evidence": list(job.notes),
         "oom_kills": oom_count(job.oom_kills),
         "memory_limit_bytes": job.memory_limit_bytes,
         "began_ns": job.began_ns,
@@ -58,14 +60,25 @@ def running_row(job: Job) -> dict[str, Any]:
         "span_id": None,
         "parent_span_id": None,
         "log_tail": None,
+        "event_ns": None,
+        "start_error": None,
+        "oom_limit": None,
+        "causes": [],
+        "not_known": [],
         "kills": [[kill.signal, kill.at_ns] for kill in job.kills],
-        "oom_witnesses": [[kill.witness.name, kill.at_ns] for kill in job.oom_kills],
+        "oom_witnesses": [_oom_entry(kill) for kill in job.oom_kills],
     }
+
+
+def _oom_entry(kill: OomKill) -> list[Any]:
+    told = [kill.witness.name, kill.at_ns]
+    return told if kill.victim is None else [*told, asdict(kill.victim)]
 
 
 def ended_row(judged: JudgedExit) -> dict[str, Any]:
     """The row of a job that has ended."""
     ended, verdict = judged.exit, judged.verdict
+    evidence = ended.evidence
     return running_row(ended.job) | {
         "status": verdict.status.value,
         "code": ended.code,
@@ -73,10 +86,15 @@ def ended_row(judged: JudgedExit) -> dict[str, Any]:
         "termination": verdict.termination.value,
         "error": verdict.error,
         "recovery": verdict.recovery.value,
-        "evidence": list(ended.evidence.notes),
+        "evidence": list(evidence.notes),
         "oom_kills": ended.oom_kills,
         "finished_ns": ended.finished_ns,
         "log_tail": ended.log_tail,
+        "event_ns": ended.event_ns,
+        "start_error": evidence.start_error or None,
+        "oom_limit": evidence.limit,
+        "causes": list(evidence.causes),
+        "not_known": list(evidence.not_known),
         **_trace_columns(judged.trace),
     }
 
@@ -100,18 +118,43 @@ def job(row: Row[Any]) -> Job:
         started_ns=row.started_ns,
         memory_limit_bytes=row.memory_limit_bytes,
         traceparent=row.traceparent or "",
+        key=_key(row),
         restarts=row.restarts,
         kills=tuple(Kill(signal, at_ns) for signal, at_ns in row.kills),
-        oom_kills=tuple(OomKill(Witness[witness], at_ns) for witness, at_ns in row.oom_witnesses),
+        oom_kills=tuple(_oom_kill(*entry) for entry in row.oom_witnesses),
+        notes=tuple(row.evidence) if row.status == Status.RUNNING else (),
     )
+
+
+def _key(row: Row[Any]) -> str:
+    """What tells the run from others; jobs from before there was a key have their attempt in its place."""
+    behind = str(row.id).partition("-")[2]
+    return "" if behind == str(row.attempt) else behind
+
+
+def _oom_kill(witness: str, at_ns: int | None, victim: dict[str, Any] | None = None) -> OomKill:
+    return OomKill(Witness[witness], at_ns, None if victim is None else _victim(victim))
+
+
+def _victim(told: dict[str, Any]) -> OomVictim:
+    largest = told["largest"] and tuple(told["largest"])
+    limit = None if told["limit"] is None else MemoryLimit(told["limit"])
+    return OomVictim(**{**told, "limit": limit, "largest": largest})
 
 
 def record(row: Row[Any]) -> JobRecord:
     """The job of a row with its end, if it has one."""
     if row.status == Status.RUNNING:
         return JobRecord(job(row), None)
-    evidence = Evidence(notes=tuple(row.evidence))
-    ended = Exit(job(row), row.code, row.finished_ns, evidence, row.oom_kills, log_tail=row.log_tail)
+    ended = Exit(
+        job(row),
+        row.code,
+        row.finished_ns,
+        _evidence(row),
+        row.oom_kills,
+        log_tail=row.log_tail,
+        event_ns=row.event_ns,
+    )
     verdict = Verdict(
         Status(row.status), Termination(row.termination), row.reason, Recovery(row.recovery), row.error
     )
@@ -119,9 +162,27 @@ def record(row: Row[Any]) -> JobRecord:
     return JobRecord(ended.job, JudgedExit(ended, verdict, trace))
 
 
+def _evidence(row: Row[Any]) -> Evidence:
+    """Of what was weighed, what is shown: the verdict stands already."""
+    return Evidence(
+        start_error=row.start_error or "",
+        limit=None if row.oom_limit is None else MemoryLimit(row.oom_limit),
+        ran_ns=None if row.started_ns is None else max(0, row.finished_ns - row.started_ns),
+        notes=tuple(row.evidence),
+        causes=tuple(row.causes or ()),
+        not_known=tuple(row.not_known or ()),
+    )
+
+
+def failed_start_ns(row: Row[Any]) -> int | None:
+    """When a start failed, if that is what the row tells of."""
+    never_started = row.started_ns is None and row.termination == Termination.CREATING_CONTAINER_ERROR.value
+    return row.finished_ns if never_started else None
+
+
 def told_ns(row: Row[Any]) -> Iterator[int]:
     """The times of a job's events."""
-    yield row.began_ns
-    if row.finished_ns is not None:
-        yield row.finished_ns
-    yield from (at_ns for _, at_ns in [*row.kills, *row.oom_witnesses] if at_ns is not None)
+    happened = [entry[1] for entry in [*row.kills, *row.oom_witnesses]]
+    yield from (
+        at_ns for at_ns in (row.began_ns, row.finished_ns, row.event_ns, *happened) if at_ns is not None
+    )

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 # The revision that this version of the project writes. A test holds it to the newest migration.
-REVISION = "0002"
+REVISION = "0004"
 
 # The tables of the first revision: who has them is ours.
 OLDEST = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -50,7 +50,8 @@ jobs = Table(
     Column("started_ns", BigInteger),
     Column("finished_ns", BigInteger),
     Column("restarts", Integer),
-    # What has happened in the run: [signal, time] of each kill request, [witness, time] of each OOM kill.
+    # What has happened in the run: [signal, time] of each kill request; of each OOM kill [witness, time], and
+    # where the kernel's log tells of it, what it says of the victim.
     Column("kills", JSON, nullable=False),
     Column("oom_witnesses", JSON, nullable=False),
     # What its label says of the span that launched it, and the span that was made of it.
@@ -59,6 +60,12 @@ jobs = Table(
     Column("span_id", String),
     Column("parent_span_id", String),
     Column("log_tail", String),
+    # When its end was told, which can be seconds after it. Null in rows older than these columns.
+    Column("event_ns", BigInteger),
+    Column("start_error", String),
+    Column("oom_limit", String),
+    Column("causes", JSON),
+    Column("not_known", JSON),
     Index("jobs_newest", "began_ns", "id"),
     Index("jobs_of_container", "container_id", "attempt"),
     Index("jobs_by_status", "status", "began_ns"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from exporter.evidence import oom_count
 from exporter.model import Job, JudgedExit, Status, Verdict, Workload
 from exporter.telemetry import catalogue
 from exporter.telemetry.ledger import Changes, Exemplar, Key
+from exporter.telemetry.slots import OTHER, Slots
 
-OTHER = Workload("Other", "Other")
 UNKNOWN_CODE = "unknown"
 # Linux has 256 codes, Windows four billion: beyond those of Linux, only known ones are a label.
 LAST_LINUX_CODE = 255
@@ -19,47 +20,77 @@ OTHER_CODE = "other"
 class Accounts:
     """Turns jobs into changes of series. Workloads beyond ``max_workloads`` fold into 'Other'.
 
-    The workloads that have series already, from ``keys``, keep them.
+    The workloads that have series already, from ``kept``, keep them, until they have had no job for
+    ``idle_ns`` (0: for ever) or since before ``since_ns``, and another needs their place.
     """
 
-    def __init__(self, max_workloads: int, is_known: Callable[[int], bool], keys: Iterable[Key] = ()) -> None:
-        self._max = max_workloads + 1  # and OTHER
+    def __init__(
+        self,
+        max_workloads: int,
+        is_known: Callable[[int], bool],
+        kept: Mapping[Key, float] | None = None,
+        *,
+        idle_ns: int = 0,
+        since_ns: int = 0,
+    ) -> None:
         self._is_known = is_known
-        self._workloads = {
-            OTHER,
-            *(Workload(labels[1], labels[2]) for name, labels in keys if name == catalogue.EXITS.name),
-        }
+        self._slots = Slots(max_workloads, _used(kept or {}), idle_ns=idle_ns, since_ns=since_ns)
 
-    def resume(self, keys: Iterable[Key], changes: Changes) -> None:
-        """After a restart: a workload of which something was counted has jobs running again, if only 0."""
+    def resume(self, keys: Iterable[Key], running: Iterable[Job], changes: Changes) -> list[Job]:
+        """After a restart: a workload of which something was counted has jobs running again, if only 0.
+
+        Gives the jobs that run, as ``begun`` does.
+        """
         for name, labels in keys:
             if name == catalogue.EXITS.name:
                 changes.add(catalogue.JOBS_RUNNING, labels[:2], 0)
+        # Whoever has a slot comes first, lest it looks as if it had no job.
+        ordered = sorted(running, key=lambda job: job.workload not in self._slots)
+        return [self._resumed(job, changes) for job in ordered]
 
-    def begun(self, job: Job, foreseeable: Iterable[tuple[int, Verdict]], changes: Changes) -> None:
-        """A job began: it runs, and the ends that are likeliest get their series, at 0."""
-        labels = self._labels(job)
-        changes.add(catalogue.JOBS_RUNNING, labels[:2])
-        changes.add(catalogue.OOM_KILLS, labels, oom_count(job.oom_kills))
-        self._limit(job, labels, changes)
+    def _resumed(self, job: Job, changes: Changes) -> Job:
+        workload = self._slots.resumed(job)
+        self._runs(replace(job, oom_kills=()), workload, changes)
+        return replace(job, workload=workload)
+
+    def begun(self, job: Job, foreseeable: Iterable[tuple[int, Verdict]], changes: Changes) -> Job:
+        """A job began: it runs, and the ends that are likeliest get their series, at 0.
+
+        Gives the job with the workload that it is counted under, for as long as it runs.
+        """
+        workload = self._slots.begun(job)
+        labels = self._runs(job, workload, changes)
         for code, verdict in foreseeable:
             changes.add(catalogue.EXITS, (*labels, *self._outcome(code, verdict)), 0)
+        return replace(job, workload=workload)
+
+    def _runs(self, job: Job, workload: Workload, changes: Changes) -> tuple[str, str, str]:
+        labels = _labels(job, workload)
+        changes.add(catalogue.JOBS_RUNNING, labels[:2])
+        changes.add(catalogue.RESTARTS, labels, 0)
+        changes.add(catalogue.OOM_KILLS, labels, oom_count(job.oom_kills))
+        self._limit(job, labels, changes)
+        return labels
 
     def went_on(self, job: Job, before: Job, changes: Changes) -> None:
         """Something has happened in a job that runs."""
         more = oom_count(job.oom_kills) - oom_count(before.oom_kills)
-        changes.add(catalogue.OOM_KILLS, self._labels(job), max(0, more))
+        labels = _labels(job, self._slots.of(job.workload, job.began_ns))
+        changes.add(catalogue.OOM_KILLS, labels, max(0, more))
 
     def ended(self, judged: JudgedExit, changes: Changes, before: Job | None) -> None:
         """A job ended; ``before`` is how it was counted while it ran, if it was."""
         ended, status = judged.exit, judged.verdict.status
-        labels = self._labels(ended.job)
+        labels = _labels(ended.job, self._slots.of(ended.job.workload, ended.finished_ns))
         host, workload, _image = labels
         if workload == OTHER.name != ended.job.workload.name:
-            changes.add(catalogue.WORKLOADS_FOLDED)
+            changes.add(catalogue.JOBS_OVER_WORKLOAD_LIMIT)
         changes.add(catalogue.JOBS_RUNNING, (host, workload), 0)
         if before is not None:
-            changes.add(catalogue.JOBS_RUNNING, self._labels(before)[:2], -1)
+            self._slots.over(before)
+            changes.add(catalogue.JOBS_RUNNING, (before.instance, before.workload.name), -1)
+        # Only now, since now is said once of each run, whatever is restarted meanwhile.
+        changes.add(catalogue.RESTARTS, labels, int(bool(ended.job.restarts)))
         series = (*labels, *self._outcome(ended.code, judged.verdict))
         changes.add(catalogue.EXITS, series)
         changes.exemplify(catalogue.EXITS, series, _exemplar(judged, 1))
@@ -78,19 +109,26 @@ class Accounts:
         elif ended.recovered:
             changes.add(catalogue.EXITS_RECOVERED, (host,))
 
+    @property
+    def gives_up(self) -> bool:
+        """Whether there are series to be ended, by ``give_up``."""
+        return bool(self._slots.given_up)
+
+    def give_up(self, keys: Collection[Key], changes: Changes) -> None:
+        """End those series, of ``keys`` and of ``changes``, whose workloads have given up their slots."""
+        gone, names = self._slots.given_up, self._slots.names
+        changes.end(key for key in (*keys, *changes.keys) if _is_of(key, gone, names))
+
+    def gave_up(self) -> None:
+        """What ``give_up`` has ended is ended on record too."""
+        self._slots.settled()
+
     def _limit(self, job: Job, labels: tuple[str, str, str], changes: Changes) -> None:
         """Say what memory the workload may take, unless nobody has asked the engine about this job."""
         host, workload, _image = labels
         # What is folded together has no limit in common.
         if job.created_ns is not None and workload != OTHER.name:
             changes.set(catalogue.MEMORY_LIMIT, (host, workload), job.memory_limit_bytes or 0)
-
-    def _labels(self, job: Job) -> tuple[str, str, str]:
-        workload = job.workload
-        if workload not in self._workloads and len(self._workloads) >= self._max:
-            workload = OTHER
-        self._workloads.add(workload)
-        return (job.instance, workload.name, workload.image)
 
     def _outcome(self, code: int | None, verdict: Verdict) -> tuple[str, str, str]:
         return (verdict.status.value, self._code_label(code), verdict.reason)
@@ -99,6 +137,42 @@ class Accounts:
         if code is None:
             return UNKNOWN_CODE
         return str(code) if code <= LAST_LINUX_CODE or self._is_known(code) else OTHER_CODE
+
+
+def note_order(order: str, kept: Iterable[Key], now: float, changes: Changes) -> None:
+    """Note since when workloads are named in this order: from now on, if they were named in another before.
+
+    0 where nothing is noted yet: what an older version has counted is taken to be named so.
+    """
+    known = {labels[0] for name, labels in kept if name == catalogue.WORKLOAD_ORDER.name}
+    if order in known:
+        return
+    changes.set(catalogue.WORKLOAD_ORDER, (order,), now if known else 0)
+    changes.end((catalogue.WORKLOAD_ORDER.name, (other,)) for other in known)
+
+
+def _labels(job: Job, workload: Workload) -> tuple[str, str, str]:
+    return (job.instance, workload.name, workload.image)
+
+
+def _used(kept: Mapping[Key, float]) -> dict[Workload, int]:
+    """The workloads that have series, and when their last job ended; 0 where that was not noted."""
+    last_ns: dict[str, int] = {}
+    for (name, labels), value in kept.items():
+        if name == catalogue.LAST_EXIT.name:
+            last_ns[labels[1]] = max(last_ns.get(labels[1], 0), int(value * 10**9))
+    workloads = {Workload(labels[1], labels[2]) for name, labels in kept if name == catalogue.EXITS.name}
+    return {workload: last_ns.get(workload.name, 0) for workload in workloads}
+
+
+def _is_of(key: Key, gone: Collection[Workload], names: Collection[str]) -> bool:
+    """Whether a series is of these alone: one without an image is also of others with one of ``names``."""
+    metric, labels = catalogue.BY_NAME[key[0]], key[1]
+    if metric.labels[:2] != catalogue.BY_WORKLOAD:
+        return False
+    if metric.labels[:3] == (*catalogue.BY_WORKLOAD, "image"):
+        return Workload(labels[1], labels[2]) in gone
+    return labels[1] not in names and any(labels[1] == workload.name for workload in gone)
 
 
 def _exemplar(judged: JudgedExit, value: float) -> Exemplar | None:

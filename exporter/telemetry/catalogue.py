@@ -26,6 +26,9 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
+# With what the labels of all metrics begin that are counted by workload.
+BY_WORKLOAD = ("host", "workload")
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _RUN_BUCKETS = (
     0.1,
@@ -56,6 +59,13 @@ OOM_KILLS = Metric(
     "container_oom_kills_total",
     Kind.COUNTER,
     "Processes in jobs that the kernel killed for memory, whether their job survived it or not.",
+    ("host", "workload", "image"),
+    kept=True,
+)
+RESTARTS = Metric(
+    "container_restarts_total",
+    Kind.COUNTER,
+    "Runs that the engine's restart policy began; each counts when it has ended.",
     ("host", "workload", "image"),
     kept=True,
 )
@@ -130,46 +140,46 @@ EXITS_UNOBSERVED = Metric(
 STORE_ERRORS = Metric(
     "exit_exporter_store_errors_total", Kind.COUNTER, "Transactions that the store refused.", kept=True
 )
-STORE_COMMIT = Metric(
-    "exit_exporter_store_commit_seconds",
+STORE_COMMIT_DURATION = Metric(
+    "exit_exporter_store_commit_duration_seconds",
     Kind.HISTOGRAM,
-    "How long a durable commit took.",
+    "Duration of commits to the store, in seconds.",
     kept=True,
     buckets=_COMMIT_BUCKETS,
 )
 EXITS_PENDING = Metric(
     "exit_exporter_exits_pending", Kind.GAUGE, "Exits that wait for the store to take them; 0 while it does."
 )
-ROWS_GIVEN_UP = Metric(
-    "exit_exporter_rows_given_up_total",
+JOB_RECORDS_DROPPED = Metric(
+    "exit_exporter_job_records_dropped_total",
     Kind.COUNTER,
-    "Ended jobs that are counted and have no row, since the store was away for too long.",
+    "Ended jobs that were counted, but not recorded, because the store was unavailable for too long.",
     kept=True,
 )
-SPANS_PENDING = Metric(
-    "exit_exporter_spans_pending",
+OTLP_PENDING_JOBS = Metric(
+    "exit_exporter_otlp_pending_jobs",
     Kind.GAUGE,
-    "Jobs whose span (signal 'traces') or log records (signal 'logs') wait for the collector.",
+    "Jobs whose span (signal 'traces') or log records (signal 'logs') wait to be exported over OTLP.",
     ("signal",),
 )
-SPANS_EXPORTED = Metric(
-    "exit_exporter_spans_exported_total",
+OTLP_JOBS_EXPORTED = Metric(
+    "exit_exporter_otlp_jobs_exported_total",
     Kind.COUNTER,
-    "Jobs whose span or log records the collector has taken.",
-    ("signal",),
-    kept=True,
-)
-SPANS_REJECTED = Metric(
-    "exit_exporter_spans_rejected_total",
-    Kind.COUNTER,
-    "Jobs whose span or log records the collector refused; the log says which and why.",
+    "Jobs whose span or log records the collector has accepted.",
     ("signal",),
     kept=True,
 )
-SPANS_GIVEN_UP = Metric(
-    "exit_exporter_spans_given_up_total",
+OTLP_JOBS_REJECTED = Metric(
+    "exit_exporter_otlp_jobs_rejected_total",
     Kind.COUNTER,
-    "Jobs whose span or log records waited for too long, or with too many, and were forgotten.",
+    "Jobs whose span or log records the collector rejected; the log says which and why.",
+    ("signal",),
+    kept=True,
+)
+OTLP_JOBS_DROPPED = Metric(
+    "exit_exporter_otlp_jobs_dropped_total",
+    Kind.COUNTER,
+    "Jobs whose span or log records were dropped unsent: they waited for too long, or too many waited.",
     ("signal",),
     kept=True,
 )
@@ -179,26 +189,34 @@ TRACEPARENTS_IGNORED = Metric(
     "Traced jobs whose traceparent label is not one, so that their trace is their own.",
     kept=True,
 )
-WORKLOADS_FOLDED = Metric(
-    "exit_exporter_workloads_folded_total",
+JOBS_OVER_WORKLOAD_LIMIT = Metric(
+    "exit_exporter_jobs_over_workload_limit_total",
     Kind.COUNTER,
-    "Jobs counted under workload 'Other' because there are too many workloads.",
+    "Jobs counted under workload 'Other' because of the workload limit.",
     kept=True,
 )
-CATALOGUE_SUCCESS = Metric(
-    "exit_exporter_catalogue_reload_success",
+WORKLOAD_ORDER = Metric(
+    "exit_exporter_workload_order_timestamp_seconds",
     Kind.GAUGE,
-    "1 if the catalogue file was taken at the last try, 0 if it was refused and the one before stays.",
+    "Since when workloads are named in this order, in seconds since 1970; 0 where there was none before it.",
+    ("order",),
+    kept=True,
 )
-CATALOGUE_TIME = Metric(
-    "exit_exporter_catalogue_reload_timestamp_seconds",
+CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(
+    "exit_exporter_config_last_reload_successful",
     Kind.GAUGE,
-    "When a catalogue was last taken, in seconds since 1970.",
+    "1 if the last load of the catalogue file succeeded, 0 if the file was refused and the one before stays.",
+)
+CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP = Metric(
+    "exit_exporter_config_last_reload_success_timestamp_seconds",
+    Kind.GAUGE,
+    "When the catalogue file was last loaded successfully, in seconds since 1970.",
 )
 
 CATALOGUE: tuple[Metric, ...] = (
     EXITS,
     OOM_KILLS,
+    RESTARTS,
     RUN_DURATION,
     JOBS_RUNNING,
     MEMORY_LIMIT,
@@ -211,16 +229,28 @@ CATALOGUE: tuple[Metric, ...] = (
     EXITS_RECOVERED,
     EXITS_UNOBSERVED,
     STORE_ERRORS,
-    STORE_COMMIT,
+    STORE_COMMIT_DURATION,
     EXITS_PENDING,
-    ROWS_GIVEN_UP,
-    SPANS_PENDING,
-    SPANS_EXPORTED,
-    SPANS_REJECTED,
-    SPANS_GIVEN_UP,
+    JOB_RECORDS_DROPPED,
+    OTLP_PENDING_JOBS,
+    OTLP_JOBS_EXPORTED,
+    OTLP_JOBS_REJECTED,
+    OTLP_JOBS_DROPPED,
     TRACEPARENTS_IGNORED,
-    WORKLOADS_FOLDED,
-    CATALOGUE_SUCCESS,
-    CATALOGUE_TIME,
+    JOBS_OVER_WORKLOAD_LIMIT,
+    WORKLOAD_ORDER,
+    CONFIG_LAST_RELOAD_SUCCESSFUL,
+    CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP,
 )
+# What prometheus-client adds of the process, under the names that it has in every exporter.
+STANDARD = (
+    "process_virtual_memory_bytes",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    "process_open_fds",
+    "process_max_fds",
+    "python_info",
+)
+
 BY_NAME = {metric.name: metric for metric in CATALOGUE}

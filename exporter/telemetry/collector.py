@@ -1,4 +1,4 @@
-"""The ledger as Prometheus reads it: a collector over a snapshot, no I/O."""
+"""The ledger as Prometheus reads it: a collector over a snapshot, no I/O. Beside it, the process itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry
+import structlog
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
@@ -14,6 +15,8 @@ from prometheus_client.samples import Exemplar as Shown
 
 from exporter.telemetry.catalogue import CATALOGUE, Kind, Metric
 from exporter.telemetry.ledger import SUM, Exemplar, Key, Ledger
+
+log = structlog.get_logger(__name__)
 
 Series = Mapping[tuple[str, ...], float]
 Exemplars = Mapping[tuple[str, ...], Exemplar]
@@ -37,10 +40,40 @@ class LedgerCollector(Collector):
         return [_family(metric, {}, {}) for metric in CATALOGUE]
 
 
-def registry(ledger: Ledger) -> CollectorRegistry:
-    """A registry of its own with the ledger in it."""
-    own = CollectorRegistry(auto_describe=False)
+class SafeProcessCollector(Collector):
+    """The standard ``process_`` metrics, or none of them while ``proc`` cannot be read.
+
+    ``/proc`` is in the kernel's memory: reading it waits for no disk. But prometheus-client raises what it
+    does not expect to find there, such as a limit of ``unlimited``, and that must not end a scrape.
+    """
+
+    def __init__(self, proc: str) -> None:
+        self._process = ProcessCollector(proc=proc, registry=None)
+        self._readable = True
+
+    def collect(self) -> list[Family]:
+        """All families with their samples."""
+        try:
+            families = list(self._process.collect())
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other metrics are worth more
+            self._log_once(error)
+            return []
+        self._readable = True
+        return families
+
+    def _log_once(self, error: Exception) -> None:
+        if self._readable:
+            log.warning("process metrics left out", cause=f"{type(error).__name__}: {error}")
+        self._readable = False
+
+
+def registry(ledger: Ledger, proc: str = "/proc") -> CollectorRegistry:
+    """Return a registry of its own with the ledger and the standard metrics in it."""
+    # Collectors that do not describe themselves are asked once: without it, ``?name[]=`` would not find them.
+    own = CollectorRegistry(auto_describe=True)
     own.register(LedgerCollector(ledger))
+    own.register(SafeProcessCollector(proc))
+    PlatformCollector(registry=own)
     return own
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.model import Trace
@@ -38,6 +38,7 @@ class Changes:
         self.added: dict[Key, float] = {}
         self.set_to: dict[Key, float] = {}
         self.raised_to: dict[Key, float] = {}
+        self.gone: set[Key] = set()
 
     def add(self, metric: Metric, labels: tuple[str, ...] = (), amount: float = 1) -> None:
         """Count; an amount of 0 makes the series exist, so that its first event is an increase."""
@@ -67,18 +68,27 @@ class Changes:
         key = (metric.name, labels)
         self.raised_to[key] = max(value, self.raised_to.get(key, value))
 
+    def end(self, keys: Iterable[Key]) -> None:
+        """Let series be no more, whatever else happens to them."""
+        self.gone.update(keys)
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """The series that these changes touch."""
+        return frozenset({*self.added, *self.set_to, *self.raised_to})
+
     def copy(self) -> Changes:
         """The same, to be gone on with."""
         copy = Changes()
         copy.added, copy.set_to, copy.raised_to = dict(self.added), dict(self.set_to), dict(self.raised_to)
-        copy.exemplars = dict(self.exemplars)
+        copy.exemplars, copy.gone = dict(self.exemplars), set(self.gone)
         return copy
 
-    def outcome(self, values: Mapping[Key, float]) -> dict[Key, float]:
-        """What the series that these changes touch become, if they are ``values`` now."""
+    def outcome(self, values: Mapping[Key, float]) -> dict[Key, float | None]:
+        """What the series that these changes touch become, if they are ``values`` now; None: they end."""
         added = {key: values.get(key, 0) + amount for key, amount in self.added.items()}
         raised = {key: max(value, values.get(key, value)) for key, value in self.raised_to.items()}
-        return added | self.set_to | raised
+        return {**added, **self.set_to, **raised, **dict.fromkeys(self.gone)}
 
 
 class Ledger:
@@ -110,26 +120,31 @@ class Ledger:
         with self._lock:
             self._apply(changes)
 
-    def publish_saved(self, changes: Changes, saved: Mapping[Key, float]) -> None:
+    def publish_saved(self, changes: Changes, saved: Mapping[Key, float | None]) -> None:
         """Make changes visible that ``saved``, from ``values``, has made durable."""
         with self._lock:
             self._apply(changes)
             self._unsaved -= {key for key, value in saved.items() if self._values.get(key) == value}
 
-    def values(self, changes: Changes) -> dict[Key, float]:
-        """What to store so that ``changes`` and all that is not stored yet are durable."""
+    def values(self, changes: Changes) -> dict[Key, float | None]:
+        """What to store so that ``changes`` and all that is not stored yet are durable; None: an end."""
         with self._lock:
-            values = {key: self._values.get(key, 0) for key in self._unsaved}
+            values = {key: self._values.get(key) for key in self._unsaved}
             values |= changes.outcome(self._values)
         return {key: value for key, value in values.items() if BY_NAME[key[0]].kept}
 
-    def outcome(self, changes: Changes) -> dict[Key, float]:
+    def outcome(self, changes: Changes) -> dict[Key, float | None]:
         """What ``changes`` alone would make of their series."""
         with self._lock:
             return changes.outcome(self._values)
 
     def _apply(self, changes: Changes) -> None:
         outcome = changes.outcome(self._values)
-        self._values.update(outcome)
         self._exemplars.update(changes.exemplars)
+        for key, value in outcome.items():
+            if value is None:
+                self._values.pop(key, None)
+                self._exemplars.pop(key, None)
+            else:
+                self._values[key] = value
         self._unsaved.update(key for key in outcome if BY_NAME[key[0]].kept)

@@ -1,7 +1,8 @@
 """What a job's span says of it, declared once: the spans and the documentation read this.
 
 Names of OpenTelemetry's semantic conventions where there is one, else ``exit_exporter.…``. No name here
-may ever hold an environment, a command line, or a label that was not asked for.
+may ever hold an environment, a command line, or a label that was not asked for; only the engine's own text
+about a start that failed may quote the command.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ class Attribute:
 def _tags(judged: JudgedExit) -> tuple[str, ...] | None:
     found = tag(judged.exit.job.image)
     return (found,) if found else None
+
+
+def _oom_limit(judged: JudgedExit) -> str | None:
+    limit = judged.exit.evidence.limit
+    return None if limit is None else limit.value
 
 
 ATTRIBUTES: tuple[Attribute, ...] = (
@@ -68,6 +74,11 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     ),
     Attribute("exit_exporter.error", "The one text for people.", lambda judged: judged.verdict.error),
     Attribute(
+        "exit_exporter.start_error",
+        "The engine's own text about a start that failed, cleaned and bounded; it may quote the command.",
+        lambda judged: judged.exit.evidence.start_error or None,
+    ),
+    Attribute(
         "exit_exporter.recovery",
         "What automation may do about it.",
         lambda judged: judged.verdict.recovery.value,
@@ -78,9 +89,24 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         lambda judged: judged.exit.evidence.notes or None,
     ),
     Attribute(
+        "exit_exporter.causes",
+        "Likely causes that its evidence names, the likeliest first.",
+        lambda judged: judged.exit.evidence.causes or None,
+    ),
+    Attribute(
+        "exit_exporter.not_known",
+        "What was not known when it was judged, in sentences.",
+        lambda judged: judged.exit.evidence.not_known or None,
+    ),
+    Attribute(
         "exit_exporter.oom_kills",
         "Processes of it that were killed for memory.",
         lambda judged: judged.exit.oom_kills,
+    ),
+    Attribute(
+        "exit_exporter.oom.limit",
+        "Whose memory limit was reached where that ended it: own, parent or host.",
+        _oom_limit,
     ),
     Attribute(
         "exit_exporter.memory_limit_bytes",

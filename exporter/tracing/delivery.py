@@ -104,8 +104,8 @@ class Delivery:
     def start(self) -> None:
         """Begin, with what was left from before. Raises StoreError."""
         changes = Changes()
-        changes.set(metrics.SPANS_PENDING, (self.signal,), self._outbox.count(self.signal))
-        for metric in (metrics.SPANS_EXPORTED, metrics.SPANS_REJECTED, metrics.SPANS_GIVEN_UP):
+        changes.set(metrics.OTLP_PENDING_JOBS, (self.signal,), self._outbox.count(self.signal))
+        for metric in (metrics.OTLP_JOBS_EXPORTED, metrics.OTLP_JOBS_REJECTED, metrics.OTLP_JOBS_DROPPED):
             changes.add(metric, (self.signal,), 0)
         # As if saved: were they left for the pipeline to save, it could undo what is settled meanwhile.
         self._ledger.publish_saved(changes, self._ledger.outcome(changes))
@@ -189,7 +189,7 @@ class Delivery:
         load, size = _Load(), 0
         for letter in letters:
             if letter.record is None or letter.record.ended is None:
-                self._record(Settlement([letter.number]), {metrics.SPANS_GIVEN_UP: 1}, 1)
+                self._record(Settlement([letter.number]), {metrics.OTLP_JOBS_DROPPED: 1}, 1)
                 continue
             try:
                 items = self._form.items(letter.record.ended)
@@ -221,7 +221,10 @@ class Delivery:
     def _accepted(self, load: _Load, answer: Accepted) -> None:
         rejected = min(answer.rejected, len(load.letters))
         settlement = Settlement(load.numbers)
-        counts = {metrics.SPANS_EXPORTED: len(load.letters) - rejected, metrics.SPANS_REJECTED: rejected}
+        counts = {
+            metrics.OTLP_JOBS_EXPORTED: len(load.letters) - rejected,
+            metrics.OTLP_JOBS_REJECTED: rejected,
+        }
         self._record(settlement, counts, len(load.letters))
         if rejected or answer.message:
             # Which ones it does not say, and by the protocol they must not be sent again.
@@ -271,7 +274,7 @@ class Delivery:
             "refused, set aside until the next start", signal=self.signal.value, job=job_id, cause=cause
         )
         settlement = Settlement(refused={letter.number: cause})
-        self._record(settlement, {metrics.SPANS_REJECTED: int(not letter.was_refused)}, 1)
+        self._record(settlement, {metrics.OTLP_JOBS_REJECTED: int(not letter.was_refused)}, 1)
 
     def _give_up(self) -> None:
         """Forget what has waited for too long, or is too much."""
@@ -285,7 +288,7 @@ class Delivery:
         while overdue := self._outbox.overdue(self.signal, before_ns, most, _GIVEN_UP_AT_ONCE):
             waiting = sum(letter.waits for letter in overdue)
             numbers = [letter.number for letter in overdue]
-            self._record(Settlement(numbers), {metrics.SPANS_GIVEN_UP: waiting}, waiting)
+            self._record(Settlement(numbers), {metrics.OTLP_JOBS_DROPPED: waiting}, waiting)
             level = log.warning if waiting else log.debug
             level("given up: too old or too many", signal=self.signal.value, count=waiting)
 
@@ -297,6 +300,6 @@ class Delivery:
             changes.add(metric, (self.signal,), count)
         values = self._ledger.outcome(changes)
         self._outbox.settle(replace(settlement, values=values))
-        changes.add(metrics.SPANS_PENDING, (self.signal,), -done)
+        changes.add(metrics.OTLP_PENDING_JOBS, (self.signal,), -done)
         self._ledger.publish_saved(changes, values)
         self._owed = None

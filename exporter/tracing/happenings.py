@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from exporter.evidence import distinct, signal_name
-from exporter.model import JudgedExit, OomKill, Status, Witness
+from exporter.model import JudgedExit, OomKill, OomVictim, Status, Witness
 
 Value = str | int | tuple[str, ...]
 
@@ -45,9 +45,24 @@ def _start(judged: JudgedExit) -> Iterator[Happening]:
 
 def _oom_kills(judged: JudgedExit) -> Iterator[Happening]:
     for kill in distinct(judged.exit.job.oom_kills):
-        witness = {"exit_exporter.witness": kill.witness.name.lower()}
+        attributes: dict[str, Value] = {"exit_exporter.witness": kill.witness.name.lower()}
+        attributes |= dict(_victim(kill.victim)) if kill.victim else {}
         at_ns = _killed_ns(kill, judged.exit.finished_ns)
-        yield Happening("container.oom", at_ns, witness, kill.witness.value, Severity.WARN)
+        yield Happening("container.oom", at_ns, attributes, kill.witness.value, Severity.WARN)
+
+
+def _victim(victim: OomVictim) -> Iterator[tuple[str, Value]]:
+    yield "process.pid", victim.pid
+    yield "exit_exporter.oom.process", victim.process
+    if victim.limit is not None:
+        yield "exit_exporter.oom.limit", victim.limit.value
+        yield "exit_exporter.oom.cgroup", victim.cgroup
+    if victim.rss_bytes is not None:
+        yield "exit_exporter.oom.rss_bytes", victim.rss_bytes
+    if victim.largest is not None:
+        process, rss_bytes = victim.largest
+        yield "exit_exporter.oom.largest.process", process
+        yield "exit_exporter.oom.largest.rss_bytes", rss_bytes
 
 
 def _killed_ns(kill: OomKill, finished_ns: int) -> int:

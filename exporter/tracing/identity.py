@@ -40,8 +40,10 @@ def parent_of(traceparent: str) -> Parent | None:
 
 def trace_of(job: Job) -> Trace:
     """The span of a job: in the trace that launched it, else in one of its own."""
-    # Not of the attempt: those of a container are counted from 1 again once its old rows are deleted.
-    digest = hashlib.sha256(f"exit-exporter job {job.container_id} {job.began_ns}".encode()).digest()
+    # Not of the attempt: those of a container are counted from 1 again once its old rows are deleted. Jobs
+    # on record since before there was a key keep their ids.
+    run = job.key or job.began_ns
+    digest = hashlib.sha256(f"exit-exporter job {job.container_id} {run}".encode()).digest()
     own, span_id = digest[:_TRACE_BYTES].hex(), digest[_TRACE_BYTES:][:_SPAN_BYTES].hex()
     parent = parent_of(job.traceparent)
     return Trace(own, span_id) if parent is None else Trace(parent.trace_id, span_id, parent.span_id)

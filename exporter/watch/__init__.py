@@ -10,6 +10,7 @@ from exporter.watch.messages import (
     Message,
     Read,
     Seen,
+    StartFailed,
 )
 from exporter.watch.watcher import Patience, Watch
 
@@ -24,5 +25,6 @@ __all__ = [
     "Patience",
     "Read",
     "Seen",
+    "StartFailed",
     "Watch",
 ]

@@ -11,6 +11,7 @@ from typing import Self
 
 from exporter.engines.port import EngineError, EngineInfo, Event, EventStream
 from exporter.model import OVERLAP_NS, Cursor
+from exporter.watch.unstarted import Unstarted
 
 TICK_SECONDS = 1.0
 STANDSTILL_SECONDS = 6.0
@@ -27,7 +28,12 @@ class Connection:
     """
 
     def __init__(
-        self, info: EngineInfo, stream: EventStream, cursor: Cursor, since_ns: int | None = None
+        self,
+        info: EngineInfo,
+        stream: EventStream,
+        cursor: Cursor,
+        since_ns: int | None = None,
+        unstarted: Unstarted | None = None,
     ) -> None:
         """Begin to read a stream that tells from ``since_ns`` on, None: from now."""
         self.info = info
@@ -39,6 +45,7 @@ class Connection:
         self.replaced = False
         self.ended = False
         self.in_doubt = False
+        self.unstarted = unstarted or Unstarted()
         self.sure: Cursor | None = None
         self._begun = time.monotonic()
         self._failure: EngineError | None = None
@@ -64,6 +71,7 @@ class Connection:
 
     def passed(self, event: Event) -> None:
         """An event has been read and handed on."""
+        self.unstarted.note(event)
         with self._reading:
             self._recent.append((event.container_id, event.at_ns))
             self._reading.notify_all()
@@ -97,6 +105,11 @@ class Connection:
         """Raise the reason for which it has ended, if there was one."""
         if self._failure is not None:
             raise self._failure
+
+    @property
+    def ended_itself(self) -> bool:
+        """Whether, once it has ended, that was not our doing: its other side closed it."""
+        return not (self.replaced or self.in_doubt or self._failure)
 
     def close(self) -> None:
         """End it."""

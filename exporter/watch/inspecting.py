@@ -113,15 +113,28 @@ class Curiosity:
     def __init__(self) -> None:
         self._ended: dict[str, int] = {}
         self._attempted: set[str] = set()
-        self._started: set[str] = set()
-        self._shadowed: set[str] = set()
+        self._running: set[str] = set()
+        self._unsure: set[str] = set()
+        self._joined: dict[str, set[str]] = {}
 
     def wants(self, event: Event, backlog: int) -> bool:
         """Whether to ask the engine about this event's container."""
-        decide = _CURIOSITY.get(event.happening)
         if Shadowed.CODE in event.shadowed:
-            self._shadowed.add(event.container_id)
-        return decide is not None and decide(self, event, backlog)
+            self._unsure.add(event.container_id)
+        match event.happening:
+            case Happening.START_ATTEMPT:
+                wanted, urgent = self._attempt(event), False
+            case Happening.START_ATTEMPT_OVER:
+                wanted = urgent = self._attempt_over(event)
+            case Happening.START:
+                wanted, urgent = self._start(event), False
+            case Happening.DIE:
+                wanted, urgent = True, self._die(event)
+            case _:
+                wanted, urgent = event.happening is Happening.UPDATE or event.healthy is False, False
+        if event.happening is Happening.DESTROY:
+            self._forget(event)
+        return urgent or (wanted and backlog < MAX_BACKLOG)
 
     def ended_before(self, event: Event) -> int:
         """When the container's run before this event's ended, as far as that was told; else 0."""
@@ -130,43 +143,46 @@ class Curiosity:
             self._ended[event.container_id] = event.at_ns
         return before
 
-    def _attempt(self, event: Event, backlog: int) -> bool:
+    def _attempt(self, event: Event) -> bool:
         """Asked now, an engine answers when the start is over, and before ``--rm`` can remove a failed one.
 
         (It holds the container's lock meanwhile.) Where it answers at once, ``_attempt_over`` asks again.
         """
+        self._joined.setdefault(event.container_id, set()).add(event.network)
         first = event.container_id not in self._attempted
         self._attempted.add(event.container_id)
-        return first and backlog < MAX_BACKLOG
+        return first
 
-    def _attempt_over(self, event: Event, _backlog: int) -> bool:
-        """An attempt that ended with no start in between is one that failed."""
-        failed = event.container_id in self._attempted
-        self._attempted.discard(event.container_id)
-        return failed
+    def _attempt_over(self, event: Event) -> bool:
+        """Whether a start may have failed: a network was left with no start before.
 
-    def _start(self, event: Event, backlog: int) -> bool:
+        An engine tells of it after the end of a run too (before the end, from 23 on), of each network that
+        the run had joined.
+        """
+        joined = self._joined.get(event.container_id, set())
+        had_joined = event.network in joined
+        joined.discard(event.network)
+        if event.container_id in self._running:
+            return False
+        if event.container_id in self._attempted:
+            self._attempted.discard(event.container_id)
+            return True
+        return not had_joined
+
+    def _start(self, event: Event) -> bool:
         asked = event.container_id in self._attempted
         self._attempted.discard(event.container_id)
-        self._started.add(event.container_id)
-        return not asked and backlog < MAX_BACKLOG
+        self._running.add(event.container_id)
+        return not asked
 
-    def _die(self, event: Event, _backlog: int) -> bool:
-        """The code is enough, unless it may be wrong or the run's beginning was not seen."""
-        known = event.container_id in self._started and event.container_id not in self._shadowed
+    def _die(self, event: Event) -> bool:
+        """Whether more than the true time of the end is to be had: a code that may be wrong, a beginning."""
+        known = event.container_id in self._running and event.container_id not in self._unsure
+        self._running.discard(event.container_id)
         return not known or event.code in _DOUBTFUL_CODES
 
-    def _destroy(self, event: Event, _backlog: int) -> bool:
-        for known in (self._attempted, self._started, self._shadowed):
+    def _forget(self, event: Event) -> None:
+        for known in (self._attempted, self._running, self._unsure):
             known.discard(event.container_id)
+        self._joined.pop(event.container_id, None)
         self._ended.pop(event.container_id, None)
-        return False
-
-
-_CURIOSITY: dict[Happening, Callable[[Curiosity, Event, int], bool]] = {
-    Happening.START_ATTEMPT: Curiosity._attempt,  # noqa: SLF001  # the table is the class's own
-    Happening.START_ATTEMPT_OVER: Curiosity._attempt_over,  # noqa: SLF001
-    Happening.START: Curiosity._start,  # noqa: SLF001
-    Happening.DIE: Curiosity._die,  # noqa: SLF001
-    Happening.DESTROY: Curiosity._destroy,  # noqa: SLF001
-}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 from dataclasses import dataclass, field
 
-from exporter.engines.port import EngineInfo, Event, KernelKills, Lapse, Listed, Snapshot
+from exporter.engines.port import EngineInfo, Event, KernelReport, Lapse, Listed, Snapshot
 from exporter.model import Cursor
 
 
@@ -17,13 +17,18 @@ from exporter.model import Cursor
 class Connected:
     """The engine's events are being read, from ``cursor`` on.
 
-    ``lapse`` is what it has forgotten of those since the cursor before.
+    ``lapse`` is what it has forgotten of those since the cursor before. ``kernel_counts`` and ``kernel_logs``
+    say that its kernel is this machine's, and that its counter of OOM kills and its log can be read.
+    ``until_its_end``: an engine of this machine that is another process now was read until the one before
+    closed its stream, so that only what it had not ended by then is missing.
     """
 
     info: EngineInfo
     kernel_counts: bool
     cursor: Cursor
     lapse: Lapse = Lapse.NONE
+    kernel_logs: bool = False
+    until_its_end: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,13 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True)
+class StartFailed:
+    """A container was created and could not be started, and no event has told of that."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class Logged:
     """The end of the log of the run that ended then; None where there is none to be had."""
 
@@ -71,7 +83,7 @@ class Read:
     until_ns: int
 
 
-Content = Connected | Disconnected | Seen | Inspected | Logged | Listed | Read | KernelKills
+Content = Connected | Disconnected | Seen | Inspected | StartFailed | Logged | Listed | Read | KernelReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,10 @@ from exporter.watch.messages import (
     Message,
     Read,
     Seen,
+    StartFailed,
 )
-from exporter.watch.sampling import Sampling
+from exporter.watch.sampling import KernelPoller
+from exporter.watch.unstarted import Unstarted
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,7 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # More than an engine tells in a minute; beyond, reading waits, and what was missed is asked for again.
 MAX_INBOX = 50_000
-_KERNEL_MAY_KNOW = (Happening.OOM, Happening.DIE)
+_KERNEL_MAY_KNOW = (Happening.OOM, Happening.DIE, Happening.START_ATTEMPT_OVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,14 @@ class Patience:
 
     Every ``confirm`` what an engine remembers is held against what was read of it, and a ``stream`` is
     replaced by a new one: a dead link and a forgetful proxy look like silence. ``catch_up`` is how long
-    reading may take to arrive where the engine was when it was asked.
+    reading may take to arrive where the engine was when it was asked. ``unstarted`` is after how long
+    without a start a container that was created is asked about.
     """
 
     confirm: float = 30.0
     stream: float = 600.0
     catch_up: float = 30.0
+    unstarted: float = 3.0
 
 
 class Watch:
@@ -74,11 +78,12 @@ class Watch:
     ) -> None:
         self._engine = engine
         self._inbox = inbox
-        self._make_witness = witness
+        self._kernel = KernelPoller(witness, self._say)
         self._patience = patience
         self._inspector = Inspector(engine, log_tail)
         self._cursor = cursor
         self._lapse = Lapse.NONE
+        self._read_to_end = False
         self._stopping = threading.Event()
         self._connection: Connection | None = None
         self._workers = Workers(WORKERS)
@@ -101,10 +106,18 @@ class Watch:
         self._stopping.set()
         if self._connection is not None:
             self._connection.close()
+        self._kernel.close()
         self._workers.stop()
         self._readers.stop()
 
     def _run(self) -> None:
+        try:
+            self._keep_watching()
+        finally:
+            # Also what was begun while it was being stopped.
+            self._kernel.close()
+
+    def _keep_watching(self) -> None:
         pauses = _pauses()
         said: str | None = None
         while not self._stopping.is_set():
@@ -142,7 +155,9 @@ class Watch:
     def _watch(self) -> None:
         """One connection, from its beginning to its end."""
         info = self._engine.info()
-        witness = self._witness(info)
+        self._listen_to_kernel(info)
+        # One restart after another that is not listed yet: what came between them, nobody can tell.
+        until_its_end = self._read_to_end and self._lapse is Lapse.NONE
         # The stream before the list: what happens between the two is then told by the stream.
         connection = self._connection = self._connect(info)
         self._cursor = connection.cursor
@@ -151,20 +166,22 @@ class Watch:
             connection.close()
             return
         try:
-            counts = witness is not None and witness.can_count
-            self._say(Connected(info, counts, connection.cursor, self._lapse))
+            kernel = self._kernel
+            known = (kernel.counts, connection.cursor, self._lapse, kernel.logs, until_its_end)
+            self._say(Connected(info, *known))
+            kernel.start()
             log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
-            with Sampling(witness, self._say) as kernel, self._vigil(connection):
+            with self._vigil(connection):
                 self._workers.submit(partial(self._list, connection))
-                self._read(connection, kernel)
+                self._read(connection)
             connection.check()
         finally:
             connection.close()
+            # Over a network, the engine may have gone on, and ended only later.
+            self._read_to_end = self._engine.is_local and connection.ended_itself
             if connection.in_doubt:
                 # Whatever was read last, something before it may have been dropped.
                 self._cursor = connection.sure or connection.cursor
-            if witness is not None:
-                witness.close()
 
     def _connect(self, info: EngineInfo) -> Connection:
         cursor = self._cursor
@@ -182,26 +199,31 @@ class Watch:
         if lapse is not Lapse.NONE:
             # Kept until it is listed: by then, newer events may have hidden that there was a gap.
             self._lapse = lapse
-            log.warning("events were missed", engine=self._engine.address, lapse=lapse.value)
-        return Connection(info, stream, cursor, since_ns)
+        return Connection(info, stream, cursor, since_ns, Unstarted(self._patience.unstarted))
 
     def _lapse_since(self, cursor: Cursor | None, info: EngineInfo) -> Lapse:
         return Lapse.NONE if cursor is None else self._engine.lapse(cursor, info.time_ns)
 
-    def _witness(self, info: EngineInfo) -> KernelWitness | None:
-        return self._make_witness() if self._engine.is_local and is_ours(info) else None
+    def _listen_to_kernel(self, info: EngineInfo) -> None:
+        """From the first time that the engine is known to be on this host, until it is on another one."""
+        if self._engine.is_local and is_ours(info):
+            self._kernel.open()
+        else:
+            self._kernel.close()
 
-    def _read(self, connection: Connection, kernel: Sampling) -> None:
+    def _read(self, connection: Connection) -> None:
         curiosity = Curiosity()
         for event in connection.stream:
             if event.happening in _KERNEL_MAY_KNOW:
-                kernel.ask(since_ns=event.at_ns)
+                self._kernel.ask(since_ns=event.at_ns)
             self._tell(event, connection, curiosity)
             if event.container_id:
                 self._cursor = replace(connection.cursor, event_ns=event.at_ns, read_ns=event.at_ns)
                 connection.passed(event)
             if self._inbox.qsize() > MAX_INBOX:
-                raise EngineError("more events than can be judged; they are asked for again later")
+                error = EngineError("more events than can be judged; they are asked for again later")
+                connection.fail(error)
+                raise error
 
     def _tell(self, event: Event, connection: Connection, curiosity: Curiosity) -> None:
         """Say it, and have asked what is worth asking about it."""
@@ -221,9 +243,7 @@ class Watch:
         try:
             listed = self._listed(connection)
             # Also what is told again: of the exits in a list that overtakes it, it would tell once more.
-            told = self._engine.remembered(connection.since_ns, connection.now_ns)
-            if told:
-                connection.await_passed(told[-1:], self._patience.catch_up)
+            self._await_told(connection, connection.since_ns)
         except EngineError as error:
             connection.fail(error)
         except Exception:
@@ -248,6 +268,29 @@ class Watch:
         if not connection.in_doubt:
             connection.sure = replace(cursor, event_ns=event_ns, read_ns=now_ns)
             self._say(Read(now_ns))
+        for container_id in connection.unstarted.overdue():
+            self._workers.submit(partial(self._look_after, container_id, connection))
+
+    def _look_after(self, container_id: str, connection: Connection) -> None:
+        """Say that a start has failed, if an inspection shows it and no event tells of it."""
+        try:
+            snapshot = self._engine.inspect(container_id)
+            if snapshot is not None and snapshot.start_error:
+                self._await_told(connection, snapshot.created_ns)
+        except EngineError as error:
+            log.debug("no answer about a container", container=container_id[:12], cause=str(error))
+            return
+        if snapshot is None:
+            connection.unstarted.forget(container_id)
+        elif snapshot.start_error and container_id in connection.unstarted and not connection.ended:
+            connection.unstarted.forget(container_id)
+            self._say(StartFailed(snapshot))
+
+    def _await_told(self, connection: Connection, since_ns: int) -> None:
+        """Return once all has been read that the engine had told by now. Raises EngineError."""
+        told = self._engine.remembered(since_ns, connection.now_ns)
+        if told:
+            connection.await_passed(told[-1:], self._patience.catch_up)
 
     def _say_listed(self, listed: Listed, connection: Connection) -> None:
         if not connection.ended:

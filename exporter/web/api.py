@@ -134,7 +134,9 @@ class Api:
         page, more = found[: query.limit], found[query.limit :]
         cursor = _cursor(page[-1].job.began_ns, page[-1].job.id) if more else None
         return json_response(
-            views.JobPage(jobs=[views.job_view(record) for record in page], next_cursor=cursor)
+            views.JobPage(
+                jobs=[views.job_view(record, self._words.catalogue) for record in page], next_cursor=cursor
+            )
         )
 
     def _reason(self, word: str) -> str:
@@ -155,7 +157,7 @@ class Api:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"
             )
-        return json_response(views.job_view(record))
+        return json_response(views.job_view(record, self._words.catalogue))
 
     def reasons(self, request: Request) -> Response:
         """The catalogue."""

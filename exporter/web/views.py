@@ -9,7 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exporter.classify import Explanation
 from exporter.evidence import oom_count
-from exporter.model import JobRecord, Recovery, Status, Termination
+from exporter.model import (
+    Evidence,
+    JobRecord,
+    JudgedExit,
+    MemoryLimit,
+    OomKill,
+    OomVictim,
+    Recovery,
+    Status,
+    Termination,
+)
 from exporter.reasons import MAX_CODE, Catalogue, Meaning
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -21,10 +31,33 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class HolderView(View):
+    """The process that held most memory."""
+
+    process: str
+    rss_bytes: int
+
+
+class OomProcessView(View):
+    """A process that was killed for memory, as the kernel's log tells of it."""
+
+    at: Time | None = Field(description="When it was killed; null where the log does not say.")
+    process: str = Field(description="Its name.")
+    pid: int = Field(description="Its process id on the host.")
+    limit: MemoryLimit | None = Field(
+        description="Whose memory limit was reached; null where the log does not say."
+    )
+    cgroup: str = Field(
+        description="The control group that has this limit; / is the host, empty where the log does not say."
+    )
+    rss_bytes: int | None = Field(description="Its anonymous memory when it was killed.")
+    largest: HolderView | None = Field(description="Another process, where that one held more than it.")
+
+
 class JobView(View):
     """One run of one container. Fields of the end are null while the job runs."""
 
-    id: str = Field(description="The container's short id and the attempt.")
+    id: str = Field(description="The container's short id and a key of the run.")
     name: str = Field(description="The container's name, without the slash.")
     container_id: str
     instance: str = Field(description="Name of the host that the job runs on.")
@@ -37,10 +70,33 @@ class JobView(View):
     reason: str | None
     termination: Termination | None
     error: str | None = Field(description="The one text for people; null where nothing is wrong.")
+    start_error: str | None = Field(
+        description="The engine's own text about a start that failed; null where there is none."
+    )
     recovery: Recovery | None = Field(description="What automation may do about it.")
-    evidence: list[str] = Field(description="What is known beside the code, in sentences.")
+    evidence: list[str] = Field(
+        description="What is known beside the code, in sentences; of a running job, what has happened in it."
+    )
+    meaning: str | None = Field(description="What the reason means, in one sentence.")
+    causes: list[str] = Field(description="Likely causes, the likeliest first.")
+    not_known: list[str] = Field(description="What was not known when it was judged, in sentences.")
     attempt: int = Field(description="Which run of its container this is, from 1.")
+    restarts: int | None = Field(
+        description=(
+            "How often the engine had restarted the container by itself when this run began, since it was "
+            "last started by hand; null where the engine was not asked."
+        )
+    )
     oom_kills: int = Field(description="Processes of it that were killed for memory.")
+    oom_limit: MemoryLimit | None = Field(
+        description=(
+            "Whose memory limit was reached where that ended the job: its own, that of a parent control "
+            "group, or the memory of the host; null of other ends, and where it is not known."
+        )
+    )
+    oom_processes: list[OomProcessView] = Field(
+        description="The processes that were killed for memory, as far as the kernel's log tells of them."
+    )
     memory_limit_bytes: int | None
     created_at: Time | None
     started_at: Time | None
@@ -67,7 +123,7 @@ class ReasonView(View):
     meaning: str
     causes: list[str]
     recovery: Recovery
-    codes: list[int] = Field(description="The codes that bear this word by themselves, for any workload.")
+    codes: list[int] = Field(description="The codes that can bear this word by themselves, for any workload.")
 
 
 class ReasonList(View):
@@ -110,10 +166,11 @@ class StateView(View):
     causes: dict[str, str] = {}
 
 
-def job_view(record: JobRecord) -> JobView:
-    """A job as the API shows it."""
+def job_view(record: JobRecord, catalogue: Catalogue) -> JobView:
+    """A job as the API shows it, in the words of the catalogue of now."""
     job, judged = record.job, record.ended
     ended = judged.exit if judged else None
+    evidence = ended.evidence if ended else Evidence(notes=job.notes)
     verdict = judged.verdict if judged else None
     return JobView(
         id=job.id,
@@ -127,10 +184,17 @@ def job_view(record: JobRecord) -> JobView:
         reason=verdict.reason if verdict else None,
         termination=verdict.termination if verdict else None,
         error=verdict.error if verdict else None,
+        start_error=evidence.start_error or None,
         recovery=verdict.recovery if verdict else None,
-        evidence=list(ended.evidence.notes) if ended else [],
+        evidence=list(evidence.notes),
+        meaning=catalogue.sentence(judged.exit.code, judged.verdict, job.workload) if judged else None,
+        causes=_causes(judged, catalogue) if judged else [],
+        not_known=list(evidence.not_known),
         attempt=job.attempt,
+        restarts=job.restarts,
         oom_kills=ended.oom_kills if ended else oom_count(job.oom_kills),
+        oom_limit=evidence.limit,
+        oom_processes=[_oom_process(kill, kill.victim) for kill in job.oom_kills if kill.victim],
         memory_limit_bytes=job.memory_limit_bytes,
         created_at=rfc3339(job.created_ns),
         started_at=rfc3339(job.started_ns),
@@ -142,12 +206,20 @@ def job_view(record: JobRecord) -> JobView:
     )
 
 
+def _causes(judged: JudgedExit, catalogue: Catalogue) -> list[str]:
+    """Those of this very job first; of what is no failure, only those."""
+    ended, verdict = judged.exit, judged.verdict
+    if verdict.status is not Status.FAILED:
+        return list(ended.evidence.causes)
+    return list(catalogue.causes(ended.code, ended.evidence, verdict, ended.job.workload))
+
+
 def reason_list(catalogue: Catalogue) -> ReasonList:
     """The catalogue as the API shows it."""
     codes: dict[str, list[int]] = {}
     for code, words in sorted(catalogue.codes.items()):
-        for word in {words.reason, words.requested} - {None}:
-            codes.setdefault(str(word), []).append(code)
+        for word in words.own_words():
+            codes.setdefault(word, []).append(code)
     return ReasonList(
         reasons=[_reason(word, meaning, codes.get(word, [])) for word, meaning in catalogue.meanings.items()]
     )
@@ -166,6 +238,18 @@ def rfc3339(nanoseconds: int | None) -> str | None:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
+def _oom_process(kill: OomKill, victim: OomVictim) -> OomProcessView:
+    return OomProcessView(
+        at=rfc3339(kill.at_ns),
+        process=victim.process,
+        pid=victim.pid,
+        limit=victim.limit,
+        cgroup=victim.cgroup,
+        rss_bytes=victim.rss_bytes,
+        largest=victim.largest and HolderView(process=victim.largest[0], rss_bytes=victim.largest[1]),
+    )
+
+
 def _duration(started_ns: int | None, finished_ns: int | None) -> float | None:
     if started_ns is None or finished_ns is None:
         return None
@@ -176,14 +260,14 @@ def _reason(word: str, meaning: Meaning, codes: list[int]) -> ReasonView:
     return ReasonView(
         reason=word,
         meaning=meaning.meaning,
-        causes=list(meaning.causes),
+        causes=list(meaning.all_causes),
         recovery=meaning.recovery,
         codes=codes,
     )
 
 
 def _reading(explanation: Explanation) -> ReadingView:
-    verdict, meaning = explanation.verdict, explanation.meaning
+    verdict = explanation.verdict
     return ReadingView(
         when=explanation.when,
         status=verdict.status,
@@ -191,6 +275,6 @@ def _reading(explanation: Explanation) -> ReadingView:
         reason=verdict.reason,
         error=verdict.error,
         recovery=verdict.recovery,
-        meaning=meaning.meaning,
-        causes=list(meaning.causes),
+        meaning=explanation.sentence,
+        causes=list(explanation.causes),
     )

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from signal import SIGTERM
 from typing import Self
 from unittest.mock import patch
 
-from exporter.model import Workload
+from exporter.evidence import RunRecord, weigh
+from exporter.model import Evidence, MemoryLimit, OomKill, OomVictim, Witness, Workload
 from exporter.store import Batch
 from exporter.tracing.identity import trace_of
 from tests.cli.command import at_terminal, invoke, run
@@ -39,18 +41,87 @@ class TwoHoursLater(datetime):
 
 def fill(served: Served) -> None:
     """Record a job of every kind; the newest is the first one here."""
-    starved = job("a", name="gentle-stingray-1", began_ns=BEGAN_NS + 6)
+    hungry = job("a", name="gentle-stingray-1", began_ns=BEGAN_NS + 6)
     stopped = job("c", name="stopped", attempt=3, instance="node-2", began_ns=BEGAN_NS + 4)
     served.store.commit(
         Batch(
             begun=[job("b", name="[bold]odd[/] :smile:", began_ns=BEGAN_NS + 5, memory_limit_bytes=None)],
             ended=[
-                replace(ended(starved, 137, OOM, oom_kills=1, log_tail=TAIL), trace=trace_of(starved)),
+                replace(ended(hungry, 137, OOM, oom_kills=1, log_tail=TAIL), trace=trace_of(hungry)),
                 ended(stopped, 143, STOPPED),
                 ended(job("d", name="mistyped", began_ns=BEGAN_NS + 3, started_ns=None), 127, NOT_STARTED),
                 ended(job("e", name="nightly", began_ns=BEGAN_NS + 2, workload=NIGHT), 0),
                 ended(job("f", name="unseen", began_ns=BEGAN_NS + 1), None),
                 ended(job("0", name="long-ago", began_ns=LONG_AGO_NS, started_ns=LONG_AGO_NS), 1),
+            ],
+        )
+    )
+
+
+UNSTARTABLE = replace(
+    NOT_STARTED,
+    start_error=(
+        "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+        "runc create failed: unable to start container process: "
+        'exec: "nosuch": executable file not found in $PATH: unknown'
+    ),
+)
+
+
+def killed(*victims: OomVictim) -> tuple[OomKill, ...]:
+    """Give OOM kills of which the kernel's log tells."""
+    return tuple(OomKill(Witness.LOG, BEGAN_NS + at_ns, victim) for at_ns, victim in enumerate(victims))
+
+
+def starved(*victims: OomVictim, limit: int | None = None) -> Evidence:
+    """Give what is known of an end ninety seconds after these were killed for memory."""
+    ended_ns = BEGAN_NS + 90 * SECOND_NS
+    return weigh(
+        RunRecord(137, ended_ns, (), killed(*victims), SIGTERM, 10 * SECOND_NS, memory_limit_bytes=limit)
+    )
+
+
+def fill_more(served: Served) -> None:
+    """Record what the engine and the kernel's log told of some more jobs."""
+    own = OomVictim(MemoryLimit.OWN, f"/docker/{'1' * 64}", "python", 4711, 498 << 20)
+    parent = OomVictim(MemoryLimit.PARENT, "/s", "worker", 4812, 62 << 20)
+    host = OomVictim(MemoryLimit.HOST, "/", "cc1plus", 4913, 1288 << 20, ("java", 13 << 30))
+    child = OomVictim(MemoryLimit.OWN, f"/docker/{'4' * 64}", "worker", 100)
+    children = tuple(replace(child, pid=pid) for pid in range(100, 107))
+    served.store.commit(
+        Batch(
+            begun=[
+                job(
+                    "4",
+                    name="survivor",
+                    key="r5",
+                    oom_kills=killed(*children),
+                    notes=("7 of its processes were killed for memory, and it went on.",),
+                )
+            ],
+            ended=[
+                ended(job("5", name="unstartable", started_ns=None), 127, UNSTARTABLE),
+                ended(
+                    job("1", name="own-limit", memory_limit_bytes=512 << 20, oom_kills=killed(own)),
+                    137,
+                    replace(starved(own), not_known=("Events were missed.",)),
+                    oom_kills=1,
+                ),
+                ended(
+                    job("2", name="parents-limit", memory_limit_bytes=None, oom_kills=killed(parent)),
+                    137,
+                    starved(parent),
+                    oom_kills=1,
+                ),
+                ended(
+                    job("3", name="hosts-memory", memory_limit_bytes=1536 << 20, oom_kills=killed(host)),
+                    137,
+                    starved(host, limit=1536 << 20),
+                    oom_kills=1,
+                ),
+                ended(
+                    job("6", name="casualties"), 0, Evidence(causes=("A worker needs more than it may have",))
+                ),
             ],
         )
     )
@@ -103,11 +174,23 @@ SHOW: dict[str, Output] = {
     "show_later": two_hours_later("show", "long-ago"),
     "show_80": shown("show", "gentle-stingray-1"),
 }
+SHOW_MORE: dict[str, Output] = {
+    "show_unstartable": piped("show", "unstartable"),
+    "show_unstartable_80": shown("show", "unstartable"),
+    "show_own_limit": piped("show", "own-limit"),
+    "show_parents_limit": piped("show", "parents-limit"),
+    "show_hosts_memory_80": shown("show", "hosts-memory"),
+    "show_hosts_memory_132": shown("show", "hosts-memory", columns=132),
+    "show_running_survivor": piped("show", "survivor"),
+    "show_casualties": piped("show", "casualties"),
+}
+"""Of jobs of ``fill_more``."""
+EXPLAINED = ("0", "1", "2", "127", "137", "255", "3221225477", "OOMKilled", "Error", "RealTimeSignal")
 EXPLAIN: dict[str, Output] = {
-    **{f"explain_{code}": piped("explain", code) for code in ("0", "1", "127", "137", "3221225477")},
+    **{f"explain_{word.lower()}": piped("explain", word) for word in EXPLAINED},
     "explain_80": shown("explain", "137"),
 }
-OUTPUTS = PS | SHOW | EXPLAIN
+OUTPUTS = PS | SHOW | EXPLAIN | SHOW_MORE
 
 
 def golden(name: str) -> str:
@@ -126,6 +209,8 @@ def agree() -> None:
     with tempfile.TemporaryDirectory() as directory, Served(Path(directory)).running() as served:
         fill(served)
         for name, output in OUTPUTS.items():
+            if name in SHOW_MORE:
+                fill_more(served)
             (GOLDEN / f"{name}.txt").write_text(flat(output(served.url)), encoding="utf-8")
 
 

@@ -41,6 +41,7 @@ GIVEN: dict[str, tuple[tuple[str, ...], Any]] = {
     "workload.limit": (("7",), 7),
     "exits.oom_wait": (("1500ms",), 1.5),
     "exits.oom_window": (("1m",), 60),
+    "exits.stop_window": (("5m",), 300),
     "exits.assume_oom": ((), True),
     "traces.jobs": (("all",), "all"),
     "traces.events": (("logs/dup",), "logs/dup"),
@@ -165,7 +166,7 @@ def test_a_variable_that_names_nothing_is_warned_of(chosen: list[Settings]) -> N
 ADDRESS = "is not HOST:PORT, such as 127.0.0.1:10137 or [::]:10137"
 DURATION = "is not a duration; write 90s, 15m, 2h or 30d"
 BAD: list[tuple[str, str, str]] = [
-    ("workload.order", "image,name", "Input should be 'label', 'swarm', 'compose' or 'image'"),
+    ("workload.order", "image,name", "'name' is none of label, swarm, compose, image and label:NAME"),
     ("workload.limit", "0", "Input should be greater than or equal to 1"),
     ("exits.oom-wait", "-1s", f"'-1s' {DURATION}"),
     ("exits.oom-window", "soon", f"'soon' {DURATION}"),

@@ -7,7 +7,7 @@ import pytest
 from exporter.store import Batch
 from tests.cli.command import Done, invoke, run
 from tests.cli.elsewhere import NOBODY, OTHERS, other_server
-from tests.cli.outputs import SHOW, flat, golden
+from tests.cli.outputs import SHOW, SHOW_MORE, fill_more, flat, golden
 from tests.store.samples import BEGAN_NS, ended, job
 from tests.web.served import Served
 
@@ -15,6 +15,12 @@ from tests.web.served import Served
 @pytest.mark.parametrize("name", SHOW)
 def test_a_sheet_is_as_it_was_agreed(served: Served, name: str) -> None:
     assert flat(SHOW[name](served.url)) == golden(name)
+
+
+@pytest.mark.parametrize("name", SHOW_MORE)
+def test_a_sheet_says_what_the_engine_and_the_kernels_log_told(served: Served, name: str) -> None:
+    fill_more(served)
+    assert flat(SHOW_MORE[name](served.url)) == golden(name)
 
 
 @pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-1", "a" * 64, "aaaaaaaaaaaa", "aa"])
@@ -58,12 +64,14 @@ def test_a_job_must_be_named() -> None:
     assert run("show") == Done(2, "", f"{usage}Error: Missing argument 'JOB'.\n")
 
 
-def test_a_reason_that_the_catalogue_no_longer_has_is_shown_without_a_meaning(served: Served) -> None:
+def test_a_reason_that_the_catalogue_no_longer_has_is_said_to_be_one(served: Served) -> None:
     judged = ended(job("9", name="forgotten", began_ns=BEGAN_NS), 42)
     old = replace(judged, verdict=replace(judged.verdict, reason="CheckpointCorrupt"))
     served.store.commit(Batch(ended=[old]))
     sheet = flat(invoke("show", "forgotten", "--url", served.url).out)
-    assert sheet.endswith("\nFinished      2100-01-01T00:01:30.000000000Z  (0s ago)\nRan           1m30s\n")
+    assert sheet.endswith(
+        "\nRan           1m30s\n\nCheckpointCorrupt\n  A word that the catalogue of today does not contain.\n"
+    )
 
 
 def test_where_nobody_answers_that_is_said_with_what_to_do() -> None:

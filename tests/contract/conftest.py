@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.engines import elsewhere
+from tests.contract.engines import APIS, elsewhere
 from tests.scripted.engine import ScriptedEngine
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[ScriptedEngine]:
-    """A scripted engine that runs."""
-    with elsewhere(ScriptedEngine(tmp_path)) as running:
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ScriptedEngine]:
+    """A scripted engine that runs: of the older API, or of each (`of_each_api`)."""
+    with elsewhere(ScriptedEngine(tmp_path, api=getattr(request, "param", APIS[0]))) as running:
         yield running
 
 

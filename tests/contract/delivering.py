@@ -116,7 +116,7 @@ class Delivering:
         ended = list(ends)
         self.store.commit(Batch(ended=ended, letters=[(each.exit.job.id, self.signal) for each in ended]))
         changes = Changes()
-        changes.add(metrics.SPANS_PENDING, (self.signal,), len(ended))
+        changes.add(metrics.OTLP_PENDING_JOBS, (self.signal,), len(ended))
         self.ledger.publish(changes)
         self.delivery.posted()
         return self
@@ -145,10 +145,10 @@ class Delivering:
             *(
                 int(series.get((metric.name, (self.signal.value,)), 0))
                 for metric in (
-                    metrics.SPANS_PENDING,
-                    metrics.SPANS_EXPORTED,
-                    metrics.SPANS_REJECTED,
-                    metrics.SPANS_GIVEN_UP,
+                    metrics.OTLP_PENDING_JOBS,
+                    metrics.OTLP_JOBS_EXPORTED,
+                    metrics.OTLP_JOBS_REJECTED,
+                    metrics.OTLP_JOBS_DROPPED,
                 )
             )
         )

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.scripted.engine import ScriptedEngine
 from tests.scripted.times import NEVER, SECOND, format_rfc3339
+
+APIS = ("1.41", "1.55")
+"""Debian's engine, and Docker Engine 29."""
+
+of_each_api = pytest.mark.parametrize("engine", APIS, indirect=True)
+"""For a test of what must not hang on the form in which an engine tells it."""
 
 LONG_AGO = 1_700_000_000 * SECOND
 Table = Mapping[str, Any]

@@ -32,6 +32,7 @@ LONG_SECONDS = 10.0
 OOM = "oom"
 HANGUP = 1
 REQUESTS = (9, 15)
+SIGNAL_BASE = 128
 PLAIN = {1: "Error", 3: "Error", 137: "SIGKILL", 139: "SegmentationFault", 143: "SIGTERM"}
 REQUESTED = {**PLAIN, 137: "Killed", 143: "Terminated"}
 UNSTARTED = {126: "CommandNotExecutable", 127: "CommandNotFound", 128: "ContainerCannotRun"}
@@ -48,12 +49,19 @@ class Ran:
     code: int
     late_oom: bool
 
+    def _explaining(self) -> tuple[int, ...]:
+        """The requests that can have made its code: a signal's code is made by that signal only."""
+        if self.code > SIGNAL_BASE:
+            return tuple(signal for signal in REQUESTS if self.code == SIGNAL_BASE + signal)
+        return REQUESTS[1:]
+
     def verdict(self) -> tuple[int, str, str]:
         """Code, status and reason, by the design's table."""
-        asked = [index for index, each in enumerate(self.within) if each in REQUESTS]
+        asked = [index for index, each in enumerate(self.within) if each in self._explaining()]
         kills = [index for index, each in enumerate(self.within) if each == OOM]
         kills += [len(self.within)] if self.late_oom else []
-        if self.code and kills and not any(index > kills[-1] for index in asked):
+        since = [each for each in self.within[kills[-1] :] if each in REQUESTS] if kills else []
+        if self.code and kills and not since:
             return self.code, "failed", "OOMKilled"
         if self.code == 0:
             return 0, "terminated" if asked else "done", "Completed"
@@ -66,6 +74,12 @@ class Failed:
     """A start that failed."""
 
     code: int
+
+    def _explaining(self) -> tuple[int, ...]:
+        """The requests that can have made its code: a signal's code is made by that signal only."""
+        if self.code > SIGNAL_BASE:
+            return tuple(signal for signal in REQUESTS if self.code == SIGNAL_BASE + signal)
+        return REQUESTS[1:]
 
     def verdict(self) -> tuple[int, str, str]:
         """Code, status and reason, by the design's table."""
@@ -348,8 +362,13 @@ def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, Remembered], list[J
         latest = max((time for time in (known.last_end_ns, ended_ns) if time is not None), default=None)
         times = [each.began_ns, ended_ns, *(kill.at_ns for kill in each.kills)]
         times += [kill.at_ns for kill in each.oom_kills]
+        times += [ends[key].event_ns] if key in ends else []
         told_ns = known.told_ns | {time for time in times if time is not None}
-        past[each.container_id] = Remembered(max(known.attempts, each.attempt), latest, None, told_ns)
+        failed_ns = known.failed_start_ns
+        if each.attempt > known.attempts:
+            failed_ns = ended_ns if key in ends and ends[key].evidence.never_started else None
+        attempts = max(known.attempts, each.attempt)
+        past[each.container_id] = Remembered(attempts, latest, None, told_ns, failed_ns)
     return past, [each for key, each in jobs.items() if key not in ends]
 
 

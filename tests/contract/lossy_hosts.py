@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from exporter.engines.port import Event, Happening, KernelKills, Snapshot
+from exporter.engines.port import Event, Happening, KernelReport, Snapshot
 from exporter.model import Cursor, Exit
 from exporter.track import Rules, Tracker
 from tests.contract.telling import BEGINNING, HOST, SECOND, at, attempt, die, oom, running, start
@@ -81,7 +81,7 @@ class LossyHost:
             if word is None or (isinstance(word, Event) and word.happening in _ASKED_AT):
                 kills = sum(kill <= seconds for kill in self._kills[counted : counted + 100])
                 if kills:
-                    tracker.kernel(KernelKills(kills, (), at(seconds)))
+                    tracker.kernel(KernelReport(kills, at(seconds)))
                 counted += kills
             _tell(tracker, seconds, word)
             tracker.due(seconds)

@@ -53,10 +53,10 @@ class WatchedStore(Store):
         self._refuse(when=self.refuses_questions)
         return super().running()
 
-    def remembered(self, container_id: str) -> Remembered | None:
+    def remembered(self, container_id: str, others: frozenset[str] = frozenset()) -> Remembered | None:
         """Tell what is on record of a container, or refuse to."""
         self._refuse(when=self.refuses_questions)
-        return super().remembered(container_id)
+        return super().remembered(container_id, others)
 
     def records(self) -> list[JobRecord]:
         """Everything on record, the oldest first."""
@@ -76,6 +76,8 @@ class Piping:
         directory: Path,
         *,
         oom_seconds: float = 0.0,
+        workloads: int = 500,
+        idle_ns: int = 0,
         tracing: Tracing = Tracing(),  # noqa: B008  # frozen
     ) -> None:
         self.store = WatchedStore(directory)
@@ -88,7 +90,7 @@ class Piping:
             lambda host, kernel_counts: Rules(host, oom_seconds=oom_seconds, kernel_counts=kernel_counts),
             tracing=tracing,
         )
-        accounts = Accounts(500, self.words.knows, kept)
+        accounts = Accounts(workloads, self.words.knows, kept, idle_ns=idle_ns)
         self.pipeline = Pipeline(self._inbox, rules, Books(self.store, self.ledger, accounts), self.health)
 
     def __enter__(self) -> Self:

@@ -7,17 +7,29 @@ at 0 and stands still unless a test says ``passes``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Self
 
-from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed, Shadowed, Snapshot
-from exporter.model import Cursor, Evidence, Exit, Job, Remembered, Workload
+from exporter.engines.port import (
+    Event,
+    Happening,
+    KernelOomKill,
+    KernelReport,
+    Lapse,
+    Listed,
+    Shadowed,
+    Snapshot,
+)
+from exporter.model import Cursor, Evidence, Exit, Job, MemoryLimit, OomVictim, Remembered, Workload
 from exporter.track import Rules, Tracker
+from exporter.track.records import job_key
 
 SECOND = 10**9
 BEGINNING = 1_700_000_000 * SECOND
 HOST = "host"
 IMAGE = "job:1"
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+VICTIM = OomVictim(MemoryLimit.OWN, "/docker/one", "python", 4711)
 
 
 def at(seconds: float) -> int:
@@ -144,16 +156,19 @@ def unstartable(code: int, container: str = A) -> Snapshot:
 class Telling:
     """A tracker that is told, and due after each word; ``came`` is what came of it since last asked."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each names a fact
         self,
         *,
         kernel_counts: bool = False,
+        joins_late: bool = False,
         memory_seconds: int = 0,
         past: Mapping[str, Remembered] | None = None,
         runs: Iterable[Job] = (),
         cursor: Cursor | None = None,
     ) -> None:
-        rules = Rules(HOST, kernel_counts=kernel_counts, memory_ns=memory_seconds * SECOND)
+        rules = Rules(
+            HOST, kernel_counts=kernel_counts, joins_late=joins_late, memory_ns=memory_seconds * SECOND
+        )
         self.now = 0.0
         self._begun: dict[str, Job] = {}
         self.tracker = Tracker(rules, dict(past or {}).get, runs, cursor)
@@ -196,7 +211,8 @@ class Telling:
 
     def kernel(self, seconds: float, *, counted: int = 0, logged: tuple[str, ...] = ()) -> Self:
         """The kernel is asked, and has killed."""
-        self.tracker.kernel(KernelKills(counted, logged, at(seconds)))
+        kills = (KernelOomKill(at(seconds), container_id, VICTIM) for container_id in logged)
+        self.tracker.kernel(KernelReport(counted, at(seconds), tuple(kills)))
         self.tracker.due(self.now)
         return self
 
@@ -209,7 +225,7 @@ class Telling:
     def came(self) -> list[Job | Exit]:
         """What began or ended; a job that is told again, for what has happened in it, only once."""
         came: list[Job | Exit] = []
-        for each in self.tracker.take():
+        for each in map(essence, self.tracker.take()):
             if isinstance(each, Exit) or self._begun.get(each.id) != each:
                 came.append(each)
             if isinstance(each, Job):
@@ -218,10 +234,18 @@ class Telling:
 
     def ends(self) -> list[Exit]:
         """What ended."""
-        return [each for each in self.tracker.take() if isinstance(each, Exit)]
+        return [each for each in map(essence, self.tracker.take()) if isinstance(each, Exit)]
 
 
 # --- what should come of it
+
+
+def essence(each: Job | Exit) -> Job | Exit:
+    """An exit without what follows from the rest: what the corpus and the tests of evidence hold."""
+    if isinstance(each, Job):
+        return each
+    evidence = replace(each.evidence, limit=None, ran_ns=None, causes=(), not_known=())
+    return replace(each, evidence=evidence, event_ns=None)
 
 
 def job(  # noqa: PLR0913  # each names a fact
@@ -250,6 +274,7 @@ def job(  # noqa: PLR0913  # each names a fact
         created_ns=at(-1) if created else None,
         started_ns=None if never_started else started_ns,
         memory_limit_bytes=limit,
+        key=job_key(HOST, container, at(began) if never_started else started_ns),
     )
 
 

@@ -169,10 +169,10 @@ def test_from_the_start_the_series_are_there_at_what_is_on_record(tmp_path: Path
     with Delivering(tmp_path, receiver, LONG) as after:
         after.start()
         assert after.ledger.snapshot() == {
-            ("exit_exporter_spans_pending", ("traces",)): 1,
-            ("exit_exporter_spans_exported_total", ("traces",)): 3,
-            ("exit_exporter_spans_rejected_total", ("traces",)): 0,
-            ("exit_exporter_spans_given_up_total", ("traces",)): 0,
+            ("exit_exporter_otlp_pending_jobs", ("traces",)): 1,
+            ("exit_exporter_otlp_jobs_exported_total", ("traces",)): 3,
+            ("exit_exporter_otlp_jobs_rejected_total", ("traces",)): 0,
+            ("exit_exporter_otlp_jobs_dropped_total", ("traces",)): 0,
         }
 
 

@@ -13,7 +13,7 @@ import structlog
 from starlette.requests import Request
 
 from exporter import pipeline
-from exporter.engines.port import Event, Happening, KernelKills, Lapse, Listed
+from exporter.engines.port import Event, Happening, KernelReport, Lapse, Listed
 from exporter.model import Cursor, JobRecord, Signal, Trace
 from exporter.pipeline import Tracing
 from exporter.settings import Jobs
@@ -22,6 +22,7 @@ from exporter.telemetry.collector import registry
 from exporter.telemetry.ledger import Exemplar, Key
 from exporter.tracing.identity import trace_of
 from exporter.tracing.sampling import Choice, Sampler
+from exporter.track.records import job_key
 from exporter.watch import Content, Disconnected, Inspected, Logged, Seen
 from exporter.web.operations import Daemon, Operations
 from exporter.web.problems import ProblemError
@@ -100,6 +101,7 @@ def test_a_job_that_begins_makes_the_series_of_its_likeliest_ends_at_0(piping: P
     assert about_jobs(piping.ledger.snapshot()) == {
         (metrics.JOBS_RUNNING.name, JOB[:2]): 1,
         (metrics.OOM_KILLS.name, JOB): 0,
+        (metrics.RESTARTS.name, JOB): 0,
         (metrics.EXITS.name, COMPLETED): 0,
         (metrics.EXITS.name, OOM_KILLED): 0,
     }
@@ -368,6 +370,30 @@ def test_what_an_engine_has_forgotten_is_a_gap(piping: Piping, lapse: Lapse) -> 
     assert wait_until(lambda: piping.series(metrics.EVENT_GAPS) == {(ADDRESS,): 1}, PATIENCE_SECONDS)
 
 
+@pytest.mark.parametrize(
+    ("told", "until_its_end", "gaps"),
+    [
+        ([start(0), die(1, 143)], True, {}),
+        ([start(0), die(1, 143)], False, {(ADDRESS,): 1}),
+        ([start(0)], True, {(ADDRESS,): 1}),
+        ([create(0)], True, {(ADDRESS,): 1}),
+    ],
+    ids=["all had ended", "nobody read until its end", "one ran", "one may have been starting"],
+)
+def test_an_engine_that_had_told_all_ends_before_its_restart_leaves_no_gap(
+    piping: Piping,
+    told: list[Event],
+    until_its_end: bool,  # noqa: FBT001  # a case of the table
+    gaps: dict[tuple[str, ...], float],
+) -> None:
+    piping.says(*(Seen(each, inspecting=False) for each in told))
+    piping.says(Disconnected("the event stream ended"))
+    piping.says(replace(CONNECTED, lapse=Lapse.RESTARTED, until_its_end=until_its_end))
+    piping.says(Listed((), at(9), lapse=Lapse.RESTARTED))
+    assert piping.idle()
+    assert piping.series(metrics.EVENT_GAPS) == gaps
+
+
 def test_a_list_that_comes_after_its_engine_went_does_not_make_it_ready(piping: Piping) -> None:
     away = {ADDRESS: "the event stream ended"}
     piping.says(Disconnected("the event stream ended"), Listed((), at(0)), Listed((), at(0)))
@@ -430,7 +456,7 @@ def test_rows_are_given_up_when_too_many_wait_and_none_is_lost_to_the_counters(
     piping.store.refuses_commits = False
     failed = (*JOB, "failed", "3", "Error")
     assert wait_until(lambda: piping.series(metrics.EXITS).get(failed) == 30, PATIENCE_SECONDS)
-    given_up = piping.series(metrics.ROWS_GIVEN_UP)[()]
+    given_up = piping.series(metrics.JOB_RECORDS_DROPPED)[()]
     assert (given_up + sum(record.ended is not None for record in piping.store.records())) == 30
     assert piping.series(metrics.EXITS_PENDING) == {(): 0}
     assert piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 0}
@@ -459,7 +485,7 @@ def test_an_oom_kill_that_one_engine_explains_is_no_end_of_another_on_the_same_h
     tmp_path: Path, host: str, reason: str
 ) -> None:
     counts = replace(CONNECTED, kernel_counts=True)
-    kill = KernelKills(1, (), at(0.95))
+    kill = KernelReport(1, at(0.95))
     with Piping(tmp_path) as piping:
         piping.says(counts, Listed((), at(-100)))
         other = replace(counts, info=replace(counts.info, host=host))
@@ -499,9 +525,9 @@ LAUNCHER = Trace("1" * 32, "2" * 16)
 TRACEPARENT = f"00-{LAUNCHER.trace_id}-{LAUNCHER.span_id}-01"
 
 
-def job_id(container: str) -> str:
-    """The id of a container's first run."""
-    return f"{container[:12]}-1"
+def job_id(container: str, started: float = 0) -> str:
+    """The id of a container's run that started then."""
+    return f"{container[:12]}-{job_key(HOST, container, at(started))}"
 
 
 def letters(piping: Piping, signal: Signal = Signal.TRACES) -> list[str]:
@@ -527,13 +553,15 @@ def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_other
         piping.connects().sees(start(0), start(0, B), start(0, C), die(1, 0, B), die(1, 1))
         piping.sees(kill(1, 15, C), die(1.5, 143, C))
         assert piping.ended(3)
-        assert wait_until(lambda: piping.series(metrics.SPANS_PENDING) == {("traces",): 1}, PATIENCE_SECONDS)
+        assert wait_until(
+            lambda: piping.series(metrics.OTLP_PENDING_JOBS) == {("traces",): 1}, PATIENCE_SECONDS
+        )
         (batch,) = [batch for batch in piping.store.batches if batch.letters]
         assert list(batch.letters) == [(job_id(A), Signal.TRACES)]
         assert job_id(A) in [judged.exit.job.id for judged in batch.ended]
         assert batch.values[metrics.EXITS.name, ERROR] == 1
         assert letters(piping) == [job_id(A)]
-        assert piping.durable(metrics.SPANS_PENDING) == {}
+        assert piping.durable(metrics.OTLP_PENDING_JOBS) == {}
 
 
 def test_of_every_signal_that_is_sent_a_failed_job_is_posted(tmp_path: Path) -> None:
@@ -543,14 +571,14 @@ def test_of_every_signal_that_is_sent_a_failed_job_is_posted(tmp_path: Path) -> 
         both = [job_id(A), job_id(B)]
         assert (letters(piping), letters(piping, Signal.LOGS)) == (both, both)
         pending = {("traces",): 2, ("logs",): 2}
-        assert wait_until(lambda: piping.series(metrics.SPANS_PENDING) == pending, PATIENCE_SECONDS)
+        assert wait_until(lambda: piping.series(metrics.OTLP_PENDING_JOBS) == pending, PATIENCE_SECONDS)
 
 
 def test_what_was_posted_is_told_only_when_it_is_on_record_and_shown(tmp_path: Path) -> None:
     seen: list[tuple[list[str], dict[tuple[str, ...], float]]] = []
 
     def posted() -> None:
-        seen.append((letters(telling), telling.series(metrics.SPANS_PENDING)))
+        seen.append((letters(telling), telling.series(metrics.OTLP_PENDING_JOBS)))
 
     with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED, posted)) as telling:
         telling.connects().sees(start(0), die(1, 0), start(2))
@@ -559,7 +587,7 @@ def test_what_was_posted_is_told_only_when_it_is_on_record_and_shown(tmp_path: P
         telling.sees(die(3, 1))
         assert telling.ended(2)
         assert wait_until(lambda: bool(seen), PATIENCE_SECONDS)
-    assert seen == [([f"{A[:12]}-2"], {("traces",): 1})]
+    assert seen == [([job_id(A, 2)], {("traces",): 1})]
 
 
 def test_what_the_store_refuses_is_not_posted_and_once_when_it_takes_it_again(tmp_path: Path) -> None:
@@ -571,11 +599,11 @@ def test_what_the_store_refuses_is_not_posted_and_once_when_it_takes_it_again(tm
         piping.store.refuses_commits = True
         piping.sees(start(0), die(1, 1))
         assert wait_until(lambda: piping.store.refusals > 5, PATIENCE_SECONDS)
-        assert (letters(piping), piping.series(metrics.SPANS_PENDING), told) == ([], {("traces",): 0}, [])
+        assert (letters(piping), piping.series(metrics.OTLP_PENDING_JOBS), told) == ([], {("traces",): 0}, [])
         piping.store.refuses_commits = False
         assert piping.ended(1)
         assert wait_until(lambda: bool(told), PATIENCE_SECONDS)
-        assert (letters(piping), piping.series(metrics.SPANS_PENDING)) == ([job_id(A)], {("traces",): 1})
+        assert (letters(piping), piping.series(metrics.OTLP_PENDING_JOBS)) == ([job_id(A)], {("traces",): 1})
     assert told == [None]
 
 
@@ -603,7 +631,7 @@ def test_a_failed_job_is_a_span_in_the_trace_that_launched_it(tmp_path: Path) ->
         assert record.job.traceparent == TRACEPARENT
         assert record.ended is not None
         assert record.ended.trace == Trace(LAUNCHER.trace_id, own, LAUNCHER.span_id)
-        assert wait_until(lambda: bool(piping.series(metrics.SPANS_PENDING)), PATIENCE_SECONDS)
+        assert wait_until(lambda: bool(piping.series(metrics.OTLP_PENDING_JOBS)), PATIENCE_SECONDS)
         assert piping.series(metrics.TRACEPARENTS_IGNORED) == {}
 
 
@@ -631,7 +659,7 @@ def test_without_tracing_nothing_is_posted_and_no_job_has_a_span(piping: Piping)
     assert [record.ended and record.ended.trace for record in piping.store.records()] == [None] * 3
     assert [piping.store.outbox.count(signal) for signal in Signal] == [0, 0]
     assert piping.ledger.exemplars() == {}
-    assert (piping.series(metrics.SPANS_PENDING), piping.series(metrics.TRACEPARENTS_IGNORED)) == ({}, {})
+    assert (piping.series(metrics.OTLP_PENDING_JOBS), piping.series(metrics.TRACEPARENTS_IGNORED)) == ({}, {})
 
 
 def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
@@ -641,8 +669,8 @@ def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
             container = identity(number)
             piping.sees(start(number, container), die(number + 1, 1, container))
         assert piping.pipeline.stop(PATIENCE_SECONDS)
-        expected = [job_id(identity(number)) for number in range(300)]
-        assert (letters(piping), piping.series(metrics.SPANS_PENDING)) == (expected, {("traces",): 300})
+        expected = [job_id(identity(number), number) for number in range(300)]
+        assert (letters(piping), piping.series(metrics.OTLP_PENDING_JOBS)) == (expected, {("traces",): 300})
 
 
 def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
@@ -660,10 +688,10 @@ def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
         piping.store.refuses_commits = False
         failed = (*JOB, "failed", "3", "Error")
         assert wait_until(lambda: piping.series(metrics.EXITS).get(failed) == 30, PATIENCE_SECONDS)
-        given_up = piping.series(metrics.ROWS_GIVEN_UP)[()]
+        given_up = piping.series(metrics.JOB_RECORDS_DROPPED)[()]
         assert given_up > 0
-        assert piping.series(metrics.SPANS_GIVEN_UP) == {("traces",): given_up}
-        assert piping.series(metrics.SPANS_PENDING) == {("traces",): 30 - given_up}
+        assert piping.series(metrics.OTLP_JOBS_DROPPED) == {("traces",): given_up}
+        assert piping.series(metrics.OTLP_PENDING_JOBS) == {("traces",): 30 - given_up}
         posted = {record.ended.trace for record in piping.store.records() if record.ended}
         assert {exemplar.trace for exemplar in piping.ledger.exemplars().values()} <= posted
 
@@ -690,3 +718,77 @@ def whole(piping: Piping) -> list[JobRecord]:
     """Everything on record, with the logs that a list leaves out."""
     records = [piping.store.job(record.job.id) for record in piping.store.records()]
     return [record for record in records if record is not None]
+
+
+# --- workloads
+
+
+def run_of(workload: str, seconds: float, container: str) -> tuple[Event, Event]:
+    """A run of a container with a label that names its workload."""
+    labels = {"exit-exporter.workload": workload}
+    return replace(start(seconds, container), labels=labels), die(seconds + 1, 1, container)
+
+
+def workloads(series: dict[Key, float]) -> set[str]:
+    """Whose series these are."""
+    return {labels[1] for _, labels in about_jobs(series)}
+
+
+def test_a_slot_that_is_given_up_is_on_record_with_the_job_that_took_it(tmp_path: Path) -> None:
+    with Piping(tmp_path, workloads=1, idle_ns=at(100) - at(0)) as piping:
+        piping.connects().sees(*run_of("old", 0, A))
+        assert piping.ended(1)
+        piping.store.refuses_commits = True
+        piping.sees(*run_of("new", 200, B))
+        assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
+        assert workloads(piping.ledger.snapshot()) == workloads(piping.store.values()) == {"old"}
+        piping.store.refuses_commits = False
+        assert piping.ended(2)
+        assert workloads(piping.store.values()) == {"new"}
+    assert workloads(piping.ledger.snapshot()) == {"new"}
+    with Piping(tmp_path, workloads=1, idle_ns=at(100) - at(0)) as again:
+        again.connects().sees(*run_of("old", 250, C))
+        assert again.ended(3)
+        assert workloads(again.store.values()) == {"new", "Other"}
+
+
+def test_a_job_whose_image_is_known_by_its_id_at_first_runs_and_ends_under_its_repository(
+    piping: Piping,
+) -> None:
+    by_id = [replace(event, image="sha256:" + "ab" * 32) for event in (start(0), die(1, 0))]
+    answer = replace(running(0), image=by_id[0].image, repository="acme/train")
+    piping.says(Seen(by_id[0], inspecting=True)).answers(A, answer)
+    runs_now = {(HOST, "acme/train"): 1}
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == runs_now, PATIENCE_SECONDS)
+    piping.sees(by_id[1])
+    assert piping.ended(1)
+    (record,) = piping.store.records()
+    assert (record.job.image, record.job.workload.image) == (by_id[0].image, "acme/train")
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {(HOST, "acme/train"): 0}, 1)
+
+
+def test_a_job_that_was_announced_under_its_images_id_does_not_run_on_there(piping: Piping) -> None:
+    by_id = [replace(event, image="sha256:" + "ab" * 32) for event in (start(0), die(1, 255))]
+    piping.sees(by_id[0])
+    unnamed = (HOST, "unnamed")
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {unnamed: 1}, PATIENCE_SECONDS)
+    answer = replace(exited(0, 1, 255), image=by_id[0].image, repository="acme/train")
+    piping.says(Seen(by_id[1], inspecting=True)).answers(A, answer)
+    assert piping.ended(1)
+    runs_now = {unnamed: 0, (HOST, "acme/train"): 0}
+    assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == runs_now, PATIENCE_SECONDS)
+
+
+def test_a_job_by_id_that_runs_through_a_restart_keeps_its_workload_with_labels_and_no_answer(
+    tmp_path: Path,
+) -> None:
+    labels = {"traceparent": "x"}
+    by_id = [replace(event, image="sha256:" + "ab" * 32, labels=labels) for event in (start(0), die(1, 0))]
+    answer = replace(running(0, labels=labels), image=by_id[0].image, repository="acme/train")
+    with Piping(tmp_path) as piping:
+        piping.connects().says(Seen(by_id[0], inspecting=True)).answers(A, answer)
+        assert wait_until(lambda: bool(piping.store.records()), PATIENCE_SECONDS)
+    with Piping(tmp_path) as again:
+        again.says(CONNECTED).sees(by_id[1])
+        assert again.ended(1)
+        assert {record.job.workload.name for record in again.store.records()} == {"acme/train"}

@@ -159,6 +159,24 @@ def test_a_lapse_is_said_with_the_next_list_however_many_connections_that_takes(
         ]
 
 
+def test_whether_a_stream_was_read_until_its_engine_closed_it_is_said_with_the_next(
+    engine: ScriptedEngine,
+) -> None:
+    patience = Patience(confirm=NEVER, stream=SOON)
+    with Watching(engine, patience=patience) as watching:
+        # By itself it opens a new one after a while; what the old one would have told, nobody has read.
+        for _ in range(2):
+            first, *_ = (each for each in watching.hears_until(Listed) if isinstance(each, Connected))
+            assert not first.until_its_end
+    with Watching(engine) as watching:
+        watching.hears_until(Listed)
+        engine.cut()
+        watching.hears_until(Disconnected)
+        watching.pauses.over()
+        (again,) = (each for each in watching.hears_until(Listed) if isinstance(each, Connected))
+        assert again.until_its_end
+
+
 # --- a list comes after the events before it
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from signal import SIGSEGV
 
 import pytest
 from hypothesis import given, settings
 
-from exporter.engines.port import Event, Happening, Lapse, Listed, Shadowed, Snapshot
-from exporter.model import Cursor, Exit, Job, Remembered
+from exporter.engines.port import (
+    Crash,
+    Event,
+    ForkRejected,
+    Happening,
+    KernelOomKill,
+    KernelReport,
+    Lapse,
+    Listed,
+    Shadowed,
+    Snapshot,
+)
+from exporter.model import Cursor, Exit, Job, MemoryLimit, Remembered
 from exporter.track import Rules, Tracker
 from tests.contract.histories import (
     History,
@@ -26,6 +38,7 @@ from tests.contract.histories import (
 from tests.contract.telling import (
     BEGINNING,
     SECOND,
+    VICTIM,
     A,
     B,
     C,
@@ -53,7 +66,7 @@ from tests.contract.telling import (
 REPORTED = "The engine reported an OOM kill"
 COUNTED = "The kernel counted an OOM kill that no other container accounts for."
 FLAGGED = "The engine's OOMKilled flag is set."
-LOGGED = "The kernel's log names this container for an OOM kill."
+KILLED = "The kernel killed process 4711 (python) for memory"
 RAN_BEFORE = {A: Remembered(attempts=1, last_end_ns=at(1))}
 RUNS = {A: Remembered(attempts=1, last_end_ns=None)}
 LIMIT = 64 << 20
@@ -69,7 +82,9 @@ def test_a_job_begins_with_its_start() -> None:
 def test_a_job_that_is_asked_about_begins_with_the_answer_and_all_it_knows() -> None:
     telling = Telling().events(create(-1)).asking(start(0))
     assert telling.came() == []
-    assert telling.answer(running(-0.003, limit=64)).came() == [job(0, limit=64, created=True)]
+    assert telling.answer(running(-0.003, limit=64)).came() == [
+        job(0, started=-0.003, limit=64, created=True)
+    ]
 
 
 def test_a_job_that_nobody_could_answer_about_begins_all_the_same() -> None:
@@ -81,7 +96,7 @@ def test_a_job_ends_with_its_die() -> None:
 
 
 def test_all_that_happened_in_a_run_is_known_at_its_end() -> None:
-    telling = Telling().events(start(0), oom(0.5), kill(0.8, 1), kill(0.9, 15), die(1, 137))
+    telling = Telling().events(start(0), oom(0.5), kill(0.8, 1), kill(0.9, 15), die(1, 137)).passes(1)
     assert telling.came() == [
         job(0),
         ended(
@@ -91,7 +106,6 @@ def test_all_that_happened_in_a_run_is_known_at_its_end() -> None:
             f"{REPORTED} 0.500 s before the end.",
             "The engine was asked to send SIGHUP 0.200 s before the end.",
             "The engine was asked to send SIGTERM 0.100 s before the end.",
-            asked_to_stop=True,
             oom_kills=1,
         ),
     ]
@@ -137,7 +151,7 @@ def test_containers_do_not_mix() -> None:
 def test_an_end_whose_beginning_was_not_seen_counts_and_learns_the_beginning_from_the_answer() -> None:
     telling = Telling().asking(die(9, 3))
     assert telling.came() == []
-    assert telling.answer(exited(0, 8.9, 3)).passes(1).came() == [ended(job(0, created=True), 3, 9)]
+    assert telling.answer(exited(0, 8.9, 3)).passes(1).came() == [ended(job(0, created=True), 3, 8.9)]
 
 
 def test_an_end_whose_beginning_nobody_knows_counts() -> None:
@@ -162,7 +176,7 @@ def test_an_oom_report_after_the_end_still_explains_it() -> None:
     telling = Telling().events(start(0), die(1, 137)).passes(0.9)
     assert telling.came() == [job(0)]
     assert telling.events(oom(1.005)).came() == [
-        ended(job(0), 137, 1, f"{REPORTED} 0.005 s after the end.", oom_killed=True, oom_kills=1)
+        ended(job(0), 137, 1, f"{REPORTED} at the end.", oom_killed=True, oom_kills=1)
     ]
 
 
@@ -525,11 +539,12 @@ def test_a_kernel_move_before_the_beginning_does_not_explain_the_end() -> None:
 def test_a_line_of_the_kernels_log_names_the_container() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B))
     telling.kernel(0.95, counted=1, logged=(B,)).events(die(1, 137), die(1, 137, B)).passes(1)
+    note = f"{KILLED} 0.050 s before the end; its own limit was reached."
     assert telling.came() == [
         job(0),
         job(0, B),
-        ended(job(0, B), 137, 1, LOGGED, oom_killed=True, oom_kills=1),
         ended(job(0), 137, 1),
+        ended(job(0, B), 137, 1, note, oom_killed=True, oom_kills=1),
     ]
 
 
@@ -537,13 +552,30 @@ def test_a_line_of_the_kernels_log_ends_the_wait_for_a_report() -> None:
     telling = Telling().events(start(0), die(1, 137))
     assert telling.came() == [job(0)]
     assert telling.kernel(1.01, logged=(A,)).came() == [
-        ended(job(0), 137, 1, LOGGED, oom_killed=True, oom_kills=1)
+        ended(
+            job(0),
+            137,
+            1,
+            f"{KILLED} 0.010 s after the end; its own limit was reached.",
+            oom_killed=True,
+            oom_kills=1,
+        )
     ]
 
 
 def test_a_line_of_the_kernels_log_that_names_a_stranger_explains_its_move() -> None:
     telling = Telling(kernel_counts=True).events(start(0)).kernel(0.95, counted=1, logged=(C,))
     assert telling.events(die(1, 137)).passes(1).came() == [job(0), ended(job(0), 137, 1)]
+
+
+def test_a_kill_within_a_container_of_its_own_engine_is_of_whose_limit_the_line_names() -> None:
+    telling = Telling(kernel_counts=True).events(start(0))
+    victim = replace(VICTIM, limit=MemoryLimit.PARENT, cgroup=f"/docker/{A}")
+    telling.tracker.kernel(KernelReport(1, at(0.95), (KernelOomKill(at(0.95), C, victim),)))
+    (ended_run,) = telling.events(die(1, 137)).ends()
+    (kill_seen,) = ended_run.job.oom_kills
+    assert ended_run.evidence.oom_killed
+    assert kill_seen.victim == replace(victim, limit=MemoryLimit.OWN)
 
 
 @pytest.mark.parametrize("event_first", [False, True])
@@ -554,13 +586,72 @@ def test_the_log_line_and_the_event_of_one_kill_count_once(*, event_first: bool)
     else:
         telling.kernel(0.93, counted=1, logged=(A,)).events(oom(0.94))
     telling.events(die(1, 137), die(1, 137, B)).passes(1)
-    notes = (LOGGED, f"{REPORTED} 0.060 s before the end.")
+    note = f"{KILLED} {'0.050' if event_first else '0.070'} s before the end; its own limit was reached."
     assert telling.came() == [
         job(0),
         job(0, B),
-        ended(job(0), 137, 1, *notes, oom_killed=True, oom_kills=1),
+        ended(job(0), 137, 1, note, oom_killed=True, oom_kills=1),
         ended(job(0, B), 137, 1),
     ]
+
+
+def test_a_line_of_the_log_that_is_read_before_the_start_is_told_counts() -> None:
+    telling = Telling(kernel_counts=True).events(create(0))
+    telling.tracker.kernel(KernelReport(0, at(1), (ForkRejected(at(0.95), A),)))
+    telling.events(start(1), die(2, 3))
+    (ended_run,) = telling.ends()
+    assert ended_run.evidence.notes == (
+        "The kernel refused it another process: its limit of processes was reached 1.050 s before the end.",
+    )
+
+
+def test_a_crash_that_the_logs_clock_puts_just_after_the_end_is_of_it() -> None:
+    telling = Telling(kernel_counts=True).events(start(0))
+    crash = Crash(at(1.003), "seg", 4711, SIGSEGV, "segfault at address 0x0, reading", None)
+    telling.tracker.kernel(KernelReport(0, at(1.01), (crash,)))
+    (ended_run,) = telling.events(die(1, 139)).ends()
+    (note,) = ended_run.evidence.notes
+    assert note == (
+        "The kernel logged: process 4711 (seg): segfault at address 0x0, reading, at the end; "
+        "whose process that was is not known."
+    )
+
+
+@pytest.mark.parametrize(("code", "before", "is_shown"), [(1, 0.9, True), (1, 1.1, False), (139, 9, True)])
+def test_a_crash_of_a_child_is_evidence_near_an_end_and_longer_where_its_code_is_handed_on(
+    code: int, before: float, *, is_shown: bool
+) -> None:
+    telling = Telling(kernel_counts=True).events(start(0))
+    crash = Crash(at(20 - before), "seg", 4711, SIGSEGV, "segfault at address 0x0, reading", None)
+    telling.tracker.kernel(KernelReport(0, at(20), (crash,)))
+    (ended_run,) = telling.events(die(20, code)).ends()
+    assert bool(ended_run.evidence.notes) == is_shown
+
+
+def test_what_was_unhealthy_before_it_was_watched_is_ended_for_that() -> None:
+    telling = Telling().listed(replace(running(0), healthy=False), as_of=5).events(kill(9, 15), die(9.1, 143))
+    (ended_run,) = telling.passes(2).ends()
+    assert ended_run.evidence.unhealthy
+
+
+def test_that_events_were_missed_while_a_job_ran_is_said() -> None:
+    telling = Telling().events(start(0))
+    telling.tracker.resumed(Cursor(at(5), BEGINNING), Lapse.OVERRUN)
+    telling.events(die(9, 1)).passes(2)
+    (ended_run,) = (each for each in telling.tracker.take() if isinstance(each, Exit))
+    missed = "Events were missed while it ran: requests to stop it and OOM kills may be missing."
+    assert missed in ended_run.evidence.not_known
+
+
+@pytest.mark.parametrize("kernel_counts", [False, True])
+def test_what_may_not_be_killed_for_memory_is_given_no_kill_of_another(*, kernel_counts: bool) -> None:
+    telling = Telling(kernel_counts=kernel_counts).asking(start(0))
+    telling.answer(replace(running(0, limit=LIMIT), oom_kill_disabled=True))
+    telling.kernel(0.95, counted=1).events(oom(0.94)).passes(20)
+    telling.events(kill(24.9, 9)).asking(die(25, 137))
+    telling.answer(replace(exited(0, 25, 137, oom_killed=True), oom_kill_disabled=True)).passes(20)
+    (ended_run,) = telling.ends()
+    assert (ended_run.oom_kills, ended_run.evidence.asked_to_stop) == (0, True)
 
 
 def test_a_line_of_the_log_that_is_ahead_of_its_count_is_explained_all_the_same() -> None:
@@ -577,6 +668,7 @@ def test_a_success_has_not_survived_what_was_killed_long_before_its_end() -> Non
 
 def test_an_end_does_not_wait_for_a_kill_that_was_accounted_for_long_before() -> None:
     telling = Telling(kernel_counts=True).events(start(0), start(0, B), oom(1, B)).kernel(1, counted=1)
+    telling.passes(1)
     assert telling.events(die(2.1, 137)).came() == [job(0), job(0, B), ended(job(0), 137, 2.1)]
 
 
@@ -734,7 +826,7 @@ def test_a_code_that_a_label_may_hide_since_the_beginning_was_not_seen_is_taken_
 
 def test_a_code_that_a_label_may_hide_since_the_job_ran_before_us_is_taken_from_the_answer() -> None:
     telling = Telling(past=RUNS, runs=[job(0)]).asking(die(1, 0)).answer(exited(-0.003, 1, 77)).passes(1)
-    assert telling.came() == [ended(job(0, created=True), 77, 1)]
+    assert telling.came() == [ended(job(0, started=-0.003, created=True), 77, 1)]
 
 
 def test_a_signal_that_a_label_hides_is_a_request_to_end() -> None:
@@ -843,7 +935,7 @@ def test_a_failed_restart_of_a_container_that_had_run_is_an_attempt_of_its_own()
 def test_a_start_that_succeeds_after_one_that_failed_is_the_next_attempt() -> None:
     telling = failed_start(Telling().events(create(-1)), 0).answer(unstartable(127)).answer(unstartable(127))
     telling.asking(attempt(9)).events(start(9.2)).answer(running(9.1)).events(die(10, 0))
-    second = job(9.2, attempt=2, created=True)
+    second = job(9.2, started=9.1, attempt=2, created=True)
     assert telling.came() == [
         not_started(job(0.5, never_started=True, created=True), 127, 0.5),
         second,
@@ -851,16 +943,38 @@ def test_a_start_that_succeeds_after_one_that_failed_is_the_next_attempt() -> No
     ]
 
 
+def test_a_start_that_failed_without_an_event_counts_once_whoever_tells_of_it() -> None:
+    telling = Telling().events(create(-1))
+    telling.tracker.start_failed(unstartable(128))
+    telling.listed(unstartable(128), as_of=5)
+    telling.tracker.start_failed(unstartable(128))
+    assert telling.came() == [not_started(job(-1, never_started=True, created=True), 128, -1, recovered=True)]
+
+
+def test_what_dies_and_was_never_started_is_the_start_that_failed() -> None:
+    telling = Telling(joins_late=True).events(create(-1)).asking(over(0.5)).asking(die(0.55, 137))
+    telling.answer(unstartable(128)).answer(unstartable(128)).passes(2)
+    failed = job(0.5, never_started=True, created=True)
+    assert telling.came() == [not_started(failed, 128, 0.5)]
+
+
+def test_a_network_that_is_left_before_the_end_of_an_unseen_run_is_no_failed_start() -> None:
+    telling = Telling(joins_late=True).asking(over(0.9)).asking(die(1, 3))
+    telling.answer(exited(0, 1, 3)).answer(exited(0, 1, 3)).passes(2)
+    assert telling.came() == [ended(job(0, created=True), 3, 1)]
+
+
 def test_an_attempt_that_leads_to_a_start_is_no_failed_start() -> None:
     telling = Telling().events(create(-1)).asking(attempt(0)).events(start(0.2)).answer(running(0.19))
     telling.events(die(1, 0), over(1.01), destroy(1.1))
-    assert telling.came() == [job(0.2, created=True), ended(job(0.2, created=True), 0, 1)]
+    begun = job(0.2, started=0.19, created=True)
+    assert telling.came() == [begun, ended(begun, 0, 1)]
 
 
 def test_a_network_that_a_running_container_joins_and_leaves_is_no_failed_start() -> None:
     telling = Telling().events(start(0)).asking(attempt(1)).answer(running(0)).events(die(2, 0))
     telling.asking(over(2.01)).events(destroy(2.02)).answer(None).passes(2)
-    assert telling.came() == [job(0), ended(job(0, created=True), 0, 2)]
+    assert telling.came() == [job(0), job(0, created=True), ended(job(0, created=True), 0, 2)]
 
 
 def test_a_container_that_is_removed_while_its_start_is_tried_is_no_exit() -> None:
@@ -930,14 +1044,39 @@ def test_what_a_list_has_told_the_next_one_does_not_tell_again() -> None:
     assert telling.listed(exited(0, 1, 3), running(0, B), as_of=50).passes(2).came() == []
 
 
+def test_an_end_before_its_beginning_by_the_engines_times_is_told_by_one_list_alone() -> None:
+    # Of a run of a moment, an engine may see the end before it notes when it began.
+    telling = Telling().listed(exited(1, 0.9995, 3), as_of=5).passes(2)
+    assert [each.finished_ns for each in telling.ends()] == [at(1)]
+    assert telling.listed(exited(1, 0.9995, 3), as_of=50).passes(2).came() == []
+
+
+def test_a_network_that_fails_a_start_is_told_where_networks_are_joined_first() -> None:
+    telling = Telling().events(create(0)).asking(over(1)).answer(unstartable(128)).passes(2)
+    assert [(each.job.attempt, each.code, each.evidence.never_started) for each in telling.ends()] == [
+        (1, 128, True)
+    ]
+
+
+def test_a_failed_start_has_the_same_id_for_whoever_saw_it_and_whoever_found_it() -> None:
+    seen = Telling().events(create(0)).asking(attempt(1), over(1.5)).answer(unstartable(127))
+    found_later = Telling().listed(unstartable(127), as_of=50)
+    first, second = (
+        [each.job.id for each in telling.answer(unstartable(127)).passes(2).ends()]
+        for telling in (seen, found_later)
+    )
+    assert first == second
+    assert len(first) == 1
+
+
 def test_a_running_job_on_record_that_still_runs_is_the_same_job() -> None:
     telling = Telling(past=RUNS, runs=[job(0)]).listed(running(-0.003), as_of=5).events(die(9, 0))
-    assert telling.came() == [ended(job(0, created=True), 0, 9)]
+    assert telling.came() == [ended(job(0, started=-0.003, created=True), 0, 9)]
 
 
 def test_a_running_job_on_record_that_has_ended_is_recovered_with_its_code() -> None:
     telling = Telling(past=RUNS, runs=[job(0)]).listed(exited(-0.003, 4, 3), as_of=5).passes(1)
-    assert telling.came() == [ended(job(0, created=True), 3, 4, recovered=True)]
+    assert telling.came() == [ended(job(0, started=-0.003, created=True), 3, 4, recovered=True)]
 
 
 def test_a_running_job_on_record_that_has_vanished_has_an_unknown_end() -> None:
@@ -1016,7 +1155,7 @@ def test_what_ended_just_within_the_time_that_records_are_kept_is_recovered() ->
 def test_a_job_on_record_as_running_is_recovered_however_long_ago_it_ended() -> None:
     telling = Telling(past=RUNS, runs=[job(0)], memory_seconds=100)
     telling.listed(exited(-0.003, 1, 3), as_of=1000).passes(2)
-    assert telling.came() == [ended(job(0, created=True), 3, 1, recovered=True)]
+    assert telling.came() == [ended(job(0, started=-0.003, created=True), 3, 1, recovered=True)]
 
 
 # --- lists and events of the same moment: a list comes while events are already being read
@@ -1118,13 +1257,13 @@ def test_a_list_that_shows_the_run_before_does_not_end_the_one_that_has_begun_si
 def test_a_label_does_not_hide_the_code_that_a_list_has_told() -> None:
     telling = Telling().events(hiding(start(0), Shadowed.CODE)).asking(die(1, 0))
     telling.listed(exited(-0.003, 0.99, 77), as_of=-1).answer(None).passes(2)
-    assert telling.came() == [job(0), ended(job(0, created=True), 77, 1)]
+    assert telling.came() == [job(0), ended(job(0, started=-0.003, created=True), 77, 0.99)]
 
 
 def test_a_doubtful_255_does_not_replace_the_code_that_a_list_has_told() -> None:
     telling = Telling().events(start(0)).asking(die(1, 255))
     telling.listed(exited(-0.003, 0.99, 1), as_of=-1).answer(None).passes(2)
-    assert telling.came() == [job(0), ended(job(0, created=True), 1, 1)]
+    assert telling.came() == [job(0), ended(job(0, started=-0.003, created=True), 1, 0.99)]
 
 
 def test_what_ended_before_records_were_deleted_is_left_alone_though_they_are_kept_longer_now() -> None:
@@ -1172,6 +1311,7 @@ def test_restarts_that_nobody_saw_are_as_many_as_the_engine_counts(
     ends = telling.ends()
     assert [each.code for each in ends] == [None] * unknown + [3]
     assert [each.job.attempt for each in ends] == list(range(2, 3 + unknown))
+    assert [each.job.restarts for each in ends] == list(range(shown - unknown, shown + 1))
 
 
 @pytest.mark.parametrize(("shown", "restarts"), [(running(4.9), 0), (exited(1, 2, 3, restarts=7), None)])
@@ -1227,7 +1367,8 @@ def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
     telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
     telling.listed(exited(-0.003, 4, 126, start_error=True), as_of=9, lapse=Lapse.OVERRUN).passes(1)
-    assert [each.code for each in telling.ends()] == [None]
+    failed, run = sorted(telling.ends(), key=lambda each: each.evidence.never_started, reverse=True)
+    assert [(run.code, run.job.attempt), (failed.code, failed.job.attempt)] == [(None, 1), (126, 2)]
 
 
 def test_after_a_lapse_the_cursor_stands_still_until_a_list_has_told_what_is_missing() -> None:
@@ -1295,3 +1436,10 @@ def test_a_tracker_that_was_away_finds_every_exit_that_the_engine_still_knows_of
 ) -> None:
     counted = Counter((end.job.container_id, end.code) for end in tell_with_an_outage(history, outage))
     assert must_be_known(history, outage) - counted == Counter()
+
+
+def test_a_text_of_the_engine_that_a_later_answer_lacks_is_kept() -> None:
+    telling = Telling().events(create(-1)).asking(attempt(0)).asking(over(0.5))
+    telling.answer(replace(unstartable(126), error="is a directory")).answer(unstartable(126)).passes(1)
+    (failed,) = telling.ends()
+    assert (failed.code, failed.evidence.start_error) == (126, "is a directory")

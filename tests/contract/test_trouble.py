@@ -175,7 +175,7 @@ def test_ten_thousand_workloads_are_folded_and_none_of_their_exits_is_lost(
     answer = exporter.get("/metrics")
     workloads = {dict(labels)["workload"] for labels in samples(exporter, "container_exits_total")}
     assert (answer.status_code, len(workloads)) == (HTTPStatus.OK, 501)
-    assert of_itself(exporter, "workloads_folded_total") == 10_000 - 500
+    assert of_itself(exporter, "jobs_over_workload_limit_total") == 10_000 - 500
 
 
 def test_memory_is_bounded_by_what_there_is_and_not_by_what_there_was(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,19 @@ from exporter.engines.docker import DockerEngine
 from exporter.engines.docker_messages import event as parsed
 from exporter.engines.docker_messages import snapshot
 from exporter.engines.kernel import KernelWitness
-from exporter.engines.port import EngineInfo, Event, Happening, KernelKills, Listed
+from exporter.engines.port import EngineInfo, Event, Happening, KernelReport, Listed
 from exporter.model import Cursor
-from exporter.watch import Connected, Disconnected, Inspected, Seen, inspecting, watcher
+from exporter.watch import (
+    Connected,
+    Disconnected,
+    Inspected,
+    Patience,
+    Read,
+    Seen,
+    StartFailed,
+    inspecting,
+    watcher,
+)
 from tests.contract.engines import (
     LONG_AGO,
     Table,
@@ -31,7 +42,8 @@ from tests.contract.engines import (
     network_event,
     running,
 )
-from tests.contract.watching import Watching
+from tests.contract.watching import PATIENCE_SECONDS, Watching
+from tests.lab.wait import wait_until
 from tests.scripted.engine import HANG_UP, ScriptedEngine
 from tests.scripted.times import format_rfc3339
 from tests.scripted.wire import VERSION_PREFIX, encoded
@@ -103,7 +115,8 @@ def test_the_stream_is_asked_for_what_concerns_exits_only(engine: ScriptedEngine
         "filters": {
             "type": ["container", "network"],
             "event": [
-                *("create", "start", "oom", "kill", "die", "died", "rename", "destroy", "remove"),
+                *("create", "start", "oom", "kill", "die", "died", "stop", "update"),
+                *("health_status: healthy", "health_status: unhealthy", "rename", "destroy", "remove"),
                 *("connect", "disconnect"),
             ],
         }
@@ -154,7 +167,48 @@ def test_an_engine_on_this_host_has_its_kernel_as_a_witness(engine: ScriptedEngi
     with Watching(engine) as watching:
         (connected,) = watching.hears(1)
     assert isinstance(connected, Connected)
-    assert connected.kernel_counts
+    assert (connected.kernel_counts, connected.kernel_logs) == (True, os.access("/dev/kmsg", os.R_OK))
+
+
+def test_a_kernel_that_cannot_be_asked_is_said(engine: ScriptedEngine, tmp_path: Path) -> None:
+    this_host(engine)
+    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+        (connected,) = watching.hears(1)
+    assert isinstance(connected, Connected)
+    assert (connected.kernel_counts, connected.kernel_logs) == (False, False)
+
+
+def test_what_the_kernel_kills_while_the_engine_is_away_is_said(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    this_host(engine)
+    vmstat = tmp_path / "vmstat"
+    vmstat.write_text("oom_kill 5\n")
+    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+        watching.hears(2)
+        engine.cut()
+        watching.hears(1)
+        vmstat.write_text("oom_kill 7\n")
+        (report,) = watching.hears(1)
+        assert isinstance(report, KernelReport)
+        assert report.counted == 2
+        watching.pauses.over()
+        watching.hears(2)
+
+
+def test_the_kernel_is_no_witness_any_more_of_an_engine_that_is_on_another_host(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    this_host(engine)
+    (tmp_path / "vmstat").write_text("oom_kill 5\n")
+    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+        watching.hears(2)
+        engine.cut()
+        engine.info["KernelVersion"] = "of another host"
+        watching.pauses.over()
+        _, connected, _ = watching.hears(3)
+    assert isinstance(connected, Connected)
+    assert not connected.kernel_counts
 
 
 def test_what_the_kernel_killed_is_said_before_the_end_that_it_may_explain(
@@ -169,7 +223,7 @@ def test_what_the_kernel_killed_is_said_before_the_end_that_it_may_explain(
         die = event("die", 2, exitCode="137")
         engine.emit(die)
         kills, told = watching.hears(2)
-    assert (isinstance(kills, KernelKills) and (kills.counted, kills.logged), told) == (
+    assert (isinstance(kills, KernelReport) and (kills.counted, kills.facts), told) == (
         (2, ()),
         seen(die, inspecting=True),
     )
@@ -498,7 +552,9 @@ def test_a_bug_while_asking_gives_no_answer(
 # --- asking
 
 
-def test_a_start_is_asked_about_once_while_it_is_tried(engine: ScriptedEngine, watching: Watching) -> None:
+def test_a_start_is_asked_about_once_while_it_is_tried_and_its_end_for_the_engines_own_time(
+    engine: ScriptedEngine, watching: Watching
+) -> None:
     engine.set_container(running(1))
     engine.emit(network_event("connect", 0.9))
     assert watching.sorted_answers(2) == [
@@ -507,9 +563,10 @@ def test_a_start_is_asked_about_once_while_it_is_tried(engine: ScriptedEngine, w
     ]
     engine.emit(event("start", 1))
     engine.emit(event("die", 2, exitCode="3"))
-    assert (watching.hears(2), inspections(engine)) == (
-        [seen(event("start", 1)), seen(event("die", 2, exitCode="3"))],
-        [identity(1)],
+    told = [seen(event("start", 1)), seen(event("die", 2, exitCode="3"), inspecting=True)]
+    assert (watching.sorted_answers(3), inspections(engine)) == (
+        [*told, inspected(running(1))],
+        [identity(1)] * 2,
     )
 
 
@@ -525,8 +582,8 @@ def test_each_start_of_a_container_is_asked_about(engine: ScriptedEngine, watchi
         engine.emit(network_event("connect", began))
         engine.emit(event("start", began))
         engine.emit(event("die", began + 1, exitCode="1"))
-    watching.sorted_answers(8)
-    assert inspections(engine) == [identity(1)] * 2
+    watching.sorted_answers(10)
+    assert inspections(engine) == [identity(1)] * 4
 
 
 def test_a_failed_start_is_asked_about_while_it_is_tried_and_when_it_is_over(
@@ -555,8 +612,9 @@ def test_a_container_that_leaves_its_network_after_it_ran_is_not_asked_about(
     for each in told:
         engine.emit(each)
     engine.emit(network_event("disconnect", 2.1))
-    watching.sorted_answers(5)
-    assert inspections(engine) == [identity(1)]
+    watching.sorted_answers(6)
+    # While it was started, and at its end.
+    assert inspections(engine) == [identity(1)] * 2
 
 
 @pytest.mark.parametrize(
@@ -739,3 +797,44 @@ def test_times_are_read_to_the_nanosecond(engine: ScriptedEngine, watching: Watc
     assert isinstance(told, Seen)
     assert isinstance(answer, Inspected)
     assert (told.event.at_ns, answer.snapshot and answer.snapshot.started_ns) == (exact, exact)
+
+
+# --- starts that fail without an event
+
+
+AT_ONCE = Patience(confirm=0.02, unstarted=0)
+PORT_TAKEN = "failed to bind host port 0.0.0.0:80/tcp: address already in use"
+
+
+def test_a_start_that_fails_without_an_event_is_found_by_asking_and_told_once(engine: ScriptedEngine) -> None:
+    failed = container(1, ExitCode=128, Error=PORT_TAKEN)
+    engine.set_container(failed)
+    with Watching(engine, patience=AT_ONCE) as watching:
+        watching.hears_until(Listed)
+        engine.emit(event("create", 1))
+        told = watching.hears_until(StartFailed)[-1]
+        more = watching.hears(3)
+    assert told == StartFailed(snapshot(failed))
+    assert {type(each) for each in more} == {Read}
+
+
+def test_a_container_that_waits_to_be_started_is_no_failed_start(engine: ScriptedEngine) -> None:
+    engine.set_container(container(1))
+    with Watching(engine, patience=AT_ONCE) as watching:
+        watching.hears_until(Listed)
+        engine.emit(event("create", 1))
+        assert isinstance(watching.hears(1)[0], (Seen, Read))
+        assert wait_until(lambda: len(inspections(engine)) > 2, PATIENCE_SECONDS)
+        engine.emit(event("start", 2))
+        heard = watching.hears_until(Inspected)
+    assert not any(isinstance(each, StartFailed) for each in heard)
+
+
+def test_of_a_failed_start_of_which_an_event_tells_nobody_else_tells(engine: ScriptedEngine) -> None:
+    engine.set_container(container(1, ExitCode=127, Error="no such file"))
+    with Watching(engine, patience=AT_ONCE) as watching:
+        watching.hears_until(Listed)
+        engine.emit(event("create", 1))
+        engine.emit(network_event("disconnect", 2))
+        heard = watching.hears_until(Inspected) + watching.hears(3)
+    assert not any(isinstance(each, StartFailed) for each in heard)

@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import APIError
@@ -15,6 +17,10 @@ from tests.lab.images import BUSYBOX, PYTHON
 from tests.lab.jobs import READY, UNTIL_TOLD, await_ready, dies_of
 
 MEBIBYTE = 1 << 20
+WORKLOAD_LABEL = "exit-exporter.workload"
+JOB_LABEL = "com.example.job"
+"""A label that a setting makes a source of workloads, before all others."""
+
 HUNGRY = "a=x; while :; do a=$a$a$a; done"
 """A shell that takes memory until it is killed for it."""
 
@@ -22,11 +28,17 @@ HUNGRY_WHEN_TOLD = f"until [ -e /now ]; do sleep 0.05; done; {HUNGRY}"
 """The same once there is a file `/now`: an engine may miss the OOM kill of what has hardly begun."""
 
 Deed = Callable[[docker.DockerClient, Container], None]
+Options = Callable[[Path], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class End:
-    """A job, what is done to it, and what every face must then say."""
+    """A job, what is done to it, and what every face must then say.
+
+    ``by_id``: its image is given by its id. ``options`` makes what its container is created with beside the
+    rest, with files of its own in ``folder``. ``start_error`` is a pattern of the engine's own words about a
+    start that failed, ``cause`` how the first of its likely causes begins.
+    """
 
     title: str
     command: Sequence[str]
@@ -35,12 +47,17 @@ class End:
     reason: str
     termination: str = "CONTAINER_EXITED_WITH_ERROR"
     image: str = BUSYBOX
+    by_id: bool = False
     deed: Deed | None = None
     oom_kills: int = 0
     memory_limit: int | None = None
     name: str = ""
     workload: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    options: Options | None = None
+    folder: Path = Path()
+    start_error: str = ""
+    cause: str = ""
 
     @property
     def error(self) -> str | None:
@@ -61,14 +78,15 @@ class End:
     def run(self, client: docker.DockerClient, *, removed: bool) -> None:
         """Run it, with ``--rm`` or without, and do to it what is to be done."""
         container = client.containers.create(
-            self.image,
+            str(client.images.get(self.image).id) if self.by_id else self.image,
             list(self.command),
             name=self.container_name(removed=removed),
-            labels={"exit-exporter.workload": self.workload_of(removed=removed), **self.labels},
+            labels={WORKLOAD_LABEL: self.workload_of(removed=removed), **self.labels},
             mem_limit=self.memory_limit,
             memswap_limit=self.memory_limit,
             network_mode="none",
             auto_remove=removed,
+            **(self.options(self.folder) if self.options else {}),
         )
         try:
             container.start()
@@ -103,6 +121,12 @@ def _hang_up(_client: docker.DockerClient, container: Container) -> None:
 # Bounded, so that a test that fails leaves nothing behind for long.
 _DEAF = f"trap '' TERM; echo {READY}; sleep 600"
 _EXITS_ON_HANG_UP = f"trap 'exit 3' HUP; echo {READY}; sleep 600 & wait"
+
+
+def _answers_stop_with(code: int) -> str:
+    return f"trap 'exit {code}' TERM; echo {READY}; sleep 600 & wait"
+
+
 _OOM_CHILD = f"sh -c '{HUNGRY}'"
 
 ENDS = (
@@ -174,6 +198,7 @@ ENDS = (
         127,
         "CommandNotFound",
         "CREATING_CONTAINER_ERROR",
+        start_error='exec: "no-such-command": executable file not found',
     ),
     End(
         "not executable",
@@ -182,6 +207,7 @@ ENDS = (
         126,
         "CommandNotExecutable",
         "CREATING_CONTAINER_ERROR",
+        start_error='exec: "/not-executable": permission denied',
     ),
     End("segfaults", dies_of("SEGV"), "failed", 139, "SegmentationFault"),
     End("aborts", dies_of("ABRT"), "failed", 134, "Aborted"),
@@ -203,6 +229,97 @@ ENDS = (
         workload="trainer",
     ),
     End("the same code elsewhere", ("sh", "-c", "exit 42"), "failed", 42, "Error"),
+    End(
+        "stop answered with 0",
+        ("sh", "-c", _answers_stop_with(0)),
+        "terminated",
+        0,
+        "Completed",
+        "TERMINATED_BY_USER",
+        deed=_docker_stop,
+    ),
+    End(
+        "stop answered with 2",
+        ("sh", "-c", _answers_stop_with(2)),
+        "terminated",
+        2,
+        "Error",
+        "TERMINATED_BY_USER",
+        deed=_docker_stop,
+    ),
+    End("exit 127 at once", ("sh", "-c", "exit 127"), "failed", 127, "CommandNotFound"),
+    End("exit 126 at once", ("sh", "-c", "exit 126"), "failed", 126, "CommandNotExecutable"),
+    End(
+        "exit 127 after 2 s",
+        ("sh", "-c", "sleep 2; exit 127"),
+        "failed",
+        127,
+        "Error",
+        cause="The last command of a shell script was not found",
+    ),
+    End(
+        "exit 126 after 2 s",
+        ("sh", "-c", "sleep 2; exit 126"),
+        "failed",
+        126,
+        "Error",
+        cause="The last command of a shell script could not be executed",
+    ),
+    End(
+        "named by a label of the settings",
+        ("true",),
+        "done",
+        0,
+        "Completed",
+        "DONE",
+        workload="nightly",
+        labels={JOB_LABEL: "nightly"},
+    ),
+    End(
+        "a workload label of blanks",
+        ("sh", "-c", "exit 53"),
+        "failed",
+        53,
+        "Error",
+        workload="busybox",
+        labels={WORKLOAD_LABEL: " \t "},
+    ),
+    End(
+        "a workload label that reads backwards",
+        ("true",),
+        "done",
+        0,
+        "Completed",
+        "DONE",
+        workload="pay\ufffdroll\ufffd",
+        labels={WORKLOAD_LABEL: "pay\u202eroll\u200b"},
+    ),
+    End(
+        "started by the id of its image",
+        ("python", "-c", "raise SystemExit(4)"),
+        "failed",
+        4,
+        "Error",
+        image=PYTHON,
+        by_id=True,
+        workload="python",
+        labels={WORKLOAD_LABEL: ""},
+    ),
+    End(
+        "a one-off run of Compose",
+        ("true",),
+        "done",
+        0,
+        "Completed",
+        "DONE",
+        workload="shop/web (run)",
+        labels={
+            WORKLOAD_LABEL: "",
+            "com.docker.compose.project": "shop",
+            "com.docker.compose.service": "web",
+            "com.docker.compose.oneoff": "True",
+        },
+    ),
 )
 
 CATALOGUE = """\

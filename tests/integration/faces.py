@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cli.command import invoke
 from tests.lab.exporter import ExporterProcess, clean_environment
 
 Exits = dict[tuple[str, ...], float]
@@ -25,6 +26,11 @@ def command(exporter: ExporterProcess, *arguments: str) -> str:
         env=clean_environment(),
     )
     return done.stdout
+
+
+def sheet(exporter: ExporterProcess, job: str) -> str:
+    """What ``show`` prints of a job, piped; in this process, since there are many."""
+    return invoke("show", job, "--url", exporter.url).out
 
 
 def rows(table: str) -> dict[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from exporter import classify, reasons
-from exporter.model import Evidence, Exit, Job, JudgedExit, Workload
+from exporter.model import Evidence, Exit, Job, JobRecord, JudgedExit, Workload
 from exporter.store import JobFilter
 
 SECOND_NS = 10**9
@@ -50,3 +50,18 @@ def ended(begun: Job, code: int | None, evidence: Evidence = Evidence(), **chang
     plain = Exit(begun, code, begun.began_ns + 90 * SECOND_NS, evidence)
     exit_ = replace(plain, **changes)
     return JudgedExit(exit_, classify.classify(code, evidence, reasons.builtin(), begun.workload))
+
+
+def shown(judged: JudgedExit) -> JobRecord:
+    """Give an end as it comes back: of its evidence, what is shown is on record."""
+    told, started_ns = judged.exit.evidence, judged.exit.job.started_ns
+    evidence = Evidence(
+        start_error=told.start_error,
+        limit=told.limit,
+        ran_ns=None if started_ns is None else max(0, judged.exit.finished_ns - started_ns),
+        notes=told.notes,
+        causes=told.causes,
+        not_known=told.not_known,
+    )
+    kept = replace(judged.exit, evidence=evidence, recovered=False)
+    return JobRecord(kept.job, JudgedExit(kept, judged.verdict, judged.trace))

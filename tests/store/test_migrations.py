@@ -14,10 +14,68 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from exporter.model import (
+    Evidence,
+    Exit,
+    JobRecord,
+    JudgedExit,
+    Kill,
+    OomKill,
+    Recovery,
+    Remembered,
+    Signal,
+    Status,
+    Termination,
+    Trace,
+    Verdict,
+    Witness,
+)
 from exporter.store import Store, database, schema
+from exporter.telemetry.catalogue import CATALOGUE
 from tests.store.files import opened, url
+from tests.store.samples import ANY, BEGAN_NS, SECOND_NS, job
 
+# Migrations that change what is in the tables, and not the tables.
+OF_ROWS_ALONE = ("0004",)
 SCRIPTS = str(Path(database.__file__).with_name("migrations"))
+
+
+OF_0002 = f"""
+INSERT INTO jobs VALUES
+    ('bbbbbbbbbbbb-12', '{"b" * 64}', 12, 'gentle-stingray-b', 'node-1', 'unix:///var/run/docker.sock',
+     'shop/worker', 'registry.example/shop/worker:1.4', 'registry.example/shop/worker',
+     'running', NULL, NULL, NULL, NULL, NULL, '[]', 1, {256 << 20},
+     {BEGAN_NS}, {BEGAN_NS - SECOND_NS}, {BEGAN_NS}, NULL, 11, '[[10, 7]]', '[["EVENT", 8]]',
+     NULL, NULL, NULL, NULL, NULL),
+    ('aaaaaaaaaaaa-1', '{"a" * 64}', 1, 'gentle-stingray-a', 'node-1', 'unix:///var/run/docker.sock',
+     'shop/worker', 'registry.example/shop/worker:1.4', 'registry.example/shop/worker',
+     'failed', 137, 'OOMKilled', 'CONTAINER_EXITED_WITH_ERROR', 'JOB_FAILED', 'more-memory',
+     '["The engine reported an OOM kill."]', 1, {256 << 20},
+     {BEGAN_NS}, {BEGAN_NS - SECOND_NS}, {BEGAN_NS}, {BEGAN_NS + 9}, 0,
+     '[[15, 5], [null, 6]]', '[["EVENT", 8], ["FLAG", null]]',
+     'given', 'trace', 'span', 'parent', 'Killed');
+INSERT INTO series VALUES ('container_exits_total', '["a"]', 3.0);
+INSERT INTO cursors VALUES ('unix:///var/run/docker.sock', 9, 1, 10);
+INSERT INTO pruned VALUES (1, 4);
+INSERT INTO outbox VALUES (1, 'aaaaaaaaaaaa-1', 'traces', 1, 0, NULL);
+INSERT INTO identity VALUES (1, 'an-exporter');
+"""  # noqa: S608 - the test's own
+"""What version 0002 wrote, of every table."""
+
+SERIES_OF_0003 = """
+INSERT INTO series VALUES
+    ('exit_exporter_store_commit_seconds', '["0"]', 4.0),
+    ('exit_exporter_store_commit_seconds', '["11"]', 1.0),
+    ('exit_exporter_store_commit_seconds', '["sum"]', 6.5),
+    ('exit_exporter_store_errors_total', '[]', 2.0),
+    ('exit_exporter_rows_given_up_total', '[]', 3.0),
+    ('exit_exporter_spans_exported_total', '["traces"]', 50.0),
+    ('exit_exporter_spans_exported_total', '["logs"]', 40.0),
+    ('exit_exporter_spans_rejected_total', '["traces"]', 5.0),
+    ('exit_exporter_spans_given_up_total', '["logs"]', 6.0),
+    ('exit_exporter_workloads_folded_total', '[]', 7.0);
+"""
+"""Series of each metric that version 0003 kept under another name, and of one that it did not."""
 
 
 def configuration(connection: Connection | None = None) -> Config:
@@ -60,6 +118,12 @@ def schema_of(path: Path) -> dict[str, object]:
         }
 
 
+def contents(path: Path) -> list[tuple[str, str, float]]:
+    """Give the rows of the table of series, in the order of their keys."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM series ORDER BY name, labels").fetchall()
+
+
 def revisions() -> list[str]:
     """Give all revisions, the first one first."""
     return [script.revision for script in ScriptDirectory(SCRIPTS).walk_revisions()][::-1]
@@ -91,7 +155,31 @@ def test_every_migration_can_be_taken_back_and_made_again(database: Path) -> Non
         move(database, command.downgrade, "-1")
         assert schema_of(database) == before
         move(database, command.upgrade, revision)
-        assert schema_of(database) == after != before
+        assert schema_of(database) == after
+        assert after != before or revision in OF_ROWS_ALONE
+
+
+def test_what_a_version_before_counted_goes_on_under_the_names_of_today(database: Path) -> None:
+    move(database, command.upgrade, "0003")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(SERIES_OF_0003)
+    before = contents(database)
+    with opened(database) as store:
+        assert store.values() == {
+            ("exit_exporter_store_commit_duration_seconds", ("0",)): 4,
+            ("exit_exporter_store_commit_duration_seconds", ("11",)): 1,
+            ("exit_exporter_store_commit_duration_seconds", ("sum",)): 6.5,
+            ("exit_exporter_store_errors_total", ()): 2,
+            ("exit_exporter_job_records_dropped_total", ()): 3,
+            ("exit_exporter_otlp_jobs_exported_total", ("traces",)): 50,
+            ("exit_exporter_otlp_jobs_exported_total", ("logs",)): 40,
+            ("exit_exporter_otlp_jobs_rejected_total", ("traces",)): 5,
+            ("exit_exporter_otlp_jobs_dropped_total", ("logs",)): 6,
+            ("exit_exporter_jobs_over_workload_limit_total", ()): 7,
+        }
+        assert {name for name, _ in store.values()} <= {metric.name for metric in CATALOGUE if metric.kept}
+    move(database, command.downgrade, "0003")
+    assert contents(database) == before
 
 
 @pytest.mark.parametrize("revision", revisions())
@@ -130,3 +218,51 @@ def test_a_database_is_made_once_and_opened_as_it_is_from_then_on(
     monkeypatch.setattr("alembic.command.upgrade", None)
     with opened(database) as store:
         assert store.values() == {}
+
+
+def test_nothing_that_the_version_before_has_recorded_is_lost_or_named_anew(database: Path) -> None:
+    move(database, command.upgrade, "0002")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(OF_0002)
+    began = job("b", attempt=12, restarts=11, kills=(Kill(10, 7),), oom_kills=(OomKill(Witness.EVENT, 8),))
+    ran = job(
+        "a",
+        restarts=0,
+        traceparent="given",
+        kills=(Kill(15, 5), Kill(None, 6)),
+        oom_kills=(OomKill(Witness.EVENT, 8), OomKill(Witness.FLAG, None)),
+    )
+    killed = JudgedExit(
+        Exit(
+            ran,
+            137,
+            BEGAN_NS + 9,
+            Evidence(ran_ns=9, notes=("The engine reported an OOM kill.",)),
+            oom_kills=1,
+            log_tail="Killed",
+        ),
+        Verdict(
+            Status.FAILED,
+            Termination.CONTAINER_EXITED_WITH_ERROR,
+            "OOMKilled",
+            Recovery.MORE_MEMORY,
+            "JOB_FAILED",
+        ),
+        Trace("trace", "span", "parent"),
+    )
+    with opened(database) as store:
+        found = [store.job("bbbbbbbbbbbb-12"), store.job("aaaaaaaaaaaa-1")]
+        assert found == [JobRecord(began, None), JobRecord(ran, killed)]
+        assert [record and (record.job.id, record.job.key) for record in found] == [
+            ("bbbbbbbbbbbb-12", ""),
+            ("aaaaaaaaaaaa-1", ""),
+        ]
+        assert [
+            record and (record.job.restarts, record.job.kills, record.job.oom_kills) for record in found
+        ] == [(each.restarts, each.kills, each.oom_kills) for each in (began, ran)]
+        assert len(store.jobs(ANY, 10)) == 2
+        told = frozenset({BEGAN_NS, BEGAN_NS + 9, 5, 6, 8})
+        assert store.remembered("a" * 64) == Remembered(1, BEGAN_NS + 9, 0, told)
+        assert (store.values(), store.pruned_ns) == ({("container_exits_total", ("a",)): 3}, 4)
+        assert store.cursors()["unix:///var/run/docker.sock"].event_ns == 9
+        assert (store.outbox.count(Signal.TRACES), store.instance_id) == (1, "an-exporter")

@@ -10,16 +10,16 @@ from uuid import UUID
 
 import pytest
 
-from exporter.model import JobRecord, JudgedExit, Signal, Trace
+from exporter.model import JudgedExit, Signal, Trace
 from exporter.retention import Retention
 from exporter.store import Batch, JobFilter, Key, Letter, Settlement, Store, StoreError
 from exporter.store.outbox import Overdue
 from tests.store.files import opened, trigger
-from tests.store.samples import ANY, BEGAN_NS, ended, job
+from tests.store.samples import ANY, BEGAN_NS, ended, job, shown
 
 TRACES, LOGS = Signal.TRACES, Signal.LOGS
-SERIES: dict[Key, float] = {("exit_exporter_spans_exported_total", ("traces",)): 7}
-LATER: dict[Key, float] = {("exit_exporter_spans_exported_total", ("traces",)): 8}
+SERIES: dict[Key, float] = {("exit_exporter_otlp_jobs_exported_total", ("traces",)): 7}
+LATER: dict[Key, float] = {("exit_exporter_otlp_jobs_exported_total", ("traces",)): 8}
 
 
 def failed(digit: str = "a") -> JudgedExit:
@@ -39,7 +39,7 @@ def posting(digits: str, *signals: Signal) -> Batch:
 
 def letter(number: int, digit: str, *, was_refused: bool = False) -> Letter:
     """Give the letter about such an end."""
-    return Letter(number, JobRecord(job(digit), failed(digit)), was_refused)
+    return Letter(number, shown(failed(digit)), was_refused)
 
 
 def waiting(store: Store, signal: Signal = TRACES) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,17 +21,21 @@ from exporter.model import (
     Job,
     JobRecord,
     JudgedExit,
+    MemoryLimit,
+    OomKill,
+    OomVictim,
     Recovery,
     Remembered,
     Status,
     Termination,
     Trace,
     Verdict,
+    Witness,
     Workload,
 )
 from exporter.store import Batch, JobFilter, Key, Store, StoreError
 from tests.store.files import fill, opened, small_disk, trigger
-from tests.store.samples import ANY, BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
+from tests.store.samples import ANY, BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job, shown
 
 ROOT = Path(__file__).parents[2]
 SERIES: dict[Key, float] = {
@@ -54,6 +59,17 @@ with opened(sys.argv[1]) as store:
 """
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 TIMES = st.integers(min_value=0, max_value=2**63 - 1)
+SENTENCES = st.lists(TEXTS, max_size=3).map(tuple)
+VICTIMS = st.builds(
+    OomVictim,
+    st.none() | st.sampled_from(MemoryLimit),
+    TEXTS,
+    TEXTS,
+    TIMES,
+    st.none() | TIMES,
+    st.none() | st.tuples(TEXTS, TIMES),
+)
+OOM_KILLS = st.builds(OomKill, st.sampled_from(Witness), st.none() | TIMES, st.none() | VICTIMS)
 JOBS = st.builds(
     Job,
     container_id=st.text("0123456789abcdef", min_size=64, max_size=64),
@@ -68,6 +84,9 @@ JOBS = st.builds(
     started_ns=st.none() | TIMES,
     memory_limit_bytes=st.none() | TIMES,
     traceparent=TEXTS,
+    key=st.just("") | st.from_regex(r"[a-z][-a-z0-9]{0,9}", fullmatch=True),
+    oom_kills=st.lists(OOM_KILLS, max_size=2).map(tuple),
+    notes=SENTENCES,
 )
 TRACES = st.builds(Trace, TEXTS.filter(bool), TEXTS, st.none() | TEXTS)
 ENDS = st.builds(
@@ -77,9 +96,17 @@ ENDS = st.builds(
         JOBS,
         st.none() | st.integers(0, 2**32 - 1),
         TIMES,
-        st.builds(Evidence, notes=st.lists(TEXTS, max_size=3).map(tuple)),
+        st.builds(
+            Evidence,
+            start_error=TEXTS,
+            limit=st.none() | st.sampled_from(MemoryLimit),
+            notes=SENTENCES,
+            causes=SENTENCES,
+            not_known=SENTENCES,
+        ),
         st.integers(0, 2**31),
         log_tail=st.none() | TEXTS,
+        event_ns=st.none() | TIMES,
     ),
     st.builds(
         Verdict,
@@ -93,10 +120,9 @@ ENDS = st.builds(
 )
 
 
-def shown(judged: JudgedExit) -> JobRecord:
-    """Give an end as it comes back: of its evidence, the sentences are on record."""
-    kept = replace(judged.exit, evidence=Evidence(notes=judged.exit.evidence.notes), recovered=False)
-    return JobRecord(kept.job, JudgedExit(kept, judged.verdict, judged.trace))
+def sofar(run: Job) -> tuple[Any, ...]:
+    """Give what has happened in a run, which does not make it another one."""
+    return run.restarts, run.kills, run.oom_kills, run.notes
 
 
 def names(records: list[JobRecord]) -> list[str]:
@@ -121,9 +147,14 @@ def test_whatever_a_job_holds_comes_back_as_it_was(
 ) -> None:
     with opened(tmp_path_factory.getbasetemp() / "whatever" / "exits.db") as store:
         store.commit(Batch(begun=[judged.exit.job]))
-        assert store.job(judged.exit.job.id) == JobRecord(judged.exit.job, None)
+        running = store.job(judged.exit.job.id)
+        assert running == JobRecord(judged.exit.job, None)
+        assert sofar(running.job) == sofar(judged.exit.job)
         store.commit(Batch(ended=[judged]))
-        assert store.job(judged.exit.job.id) == shown(judged)
+        over = store.job(judged.exit.job.id)
+        assert over == shown(judged)
+        # Of a run that is over, its evidence has the sentences.
+        assert sofar(over.job) == sofar(replace(judged.exit.job, notes=()))
 
 
 def test_an_end_takes_the_place_of_its_beginning(store: Store) -> None:
@@ -157,6 +188,15 @@ def test_series_survive_reopening_to_the_last_bit(database: Path) -> None:
         store.commit(Batch(values=SERIES))
     with opened(database) as store:
         assert store.values() == SERIES
+
+
+def test_a_series_that_ends_is_gone_from_the_database_and_no_other_is(database: Path) -> None:
+    gone, *others = SERIES
+    with opened(database) as store:
+        store.commit(Batch(values=SERIES))
+        store.commit(Batch(values={gone: None, ("never_there_total", ("x",)): None}))
+    with opened(database) as store:
+        assert store.values() == {key: SERIES[key] for key in others}
 
 
 @pytest.mark.parametrize("how", ["ABORT", "FAIL", "ROLLBACK"])
@@ -406,6 +446,47 @@ def test_of_a_container_its_attempts_and_last_end_are_remembered(store: Store) -
     told = {first.began_ns, end.exit.finished_ns, second.began_ns}
     assert store.remembered("a" * 64) == Remembered(2, end.exit.finished_ns, told_ns=frozenset(told))
     assert store.remembered("a" * 12) is None
+
+
+def test_an_end_that_was_told_late_is_remembered_by_its_own_time_and_by_its_events(store: Store) -> None:
+    late = ended(job(), 137, event_ns=BEGAN_NS + 101 * SECOND_NS)
+    store.commit(Batch(ended=[late]))
+    remembered = store.remembered("a" * 64)
+    assert remembered is not None
+    assert remembered.last_end_ns == late.exit.finished_ns
+    assert late.exit.event_ns in remembered.told_ns
+
+
+def test_that_the_latest_start_failed_is_remembered_until_one_succeeds(store: Store) -> None:
+    def remembered_failure() -> int | None:
+        past = store.remembered("a" * 64)
+        return None if past is None else past.failed_start_ns
+
+    ran, failed, again = (job(attempt=number, began_ns=BEGAN_NS + number) for number in (1, 2, 3))
+    store.commit(Batch(ended=[ended(ran, 1)]))
+    assert remembered_failure() is None
+    failure = ended(replace(failed, started_ns=None), 127, NOT_STARTED)
+    store.commit(Batch(ended=[failure]))
+    assert remembered_failure() == failure.exit.finished_ns
+    store.commit(Batch(begun=[again]))
+    assert remembered_failure() is None
+
+
+def test_what_ran_on_another_engine_that_is_watched_is_not_remembered_of_this_one(store: Store) -> None:
+    """Hosts made from one image have containers with equal ids."""
+    here, there, unwatched = (
+        ended(job(engine=engine, attempt=attempt, key=engine), attempt)
+        for attempt, engine in enumerate(("here", "there", "unwatched"), start=1)
+    )
+    store.commit(Batch(ended=[here, there]))
+    past = store.remembered("a" * 64, frozenset({"there"}))
+    assert past is not None
+    assert past.attempts == 1
+    assert store.remembered("a" * 64, frozenset({"here", "there"})) is None
+    store.commit(Batch(ended=[unwatched]))
+    past = store.remembered("a" * 64, frozenset({"here", "there"}))
+    assert past is not None
+    assert past.attempts == 3
 
 
 def test_what_runs_is_told_for_all_hosts_or_for_one(store: Store) -> None:

@@ -1,10 +1,11 @@
 """A ledger with a little of everything in it: every metric, every kind of end, and names meant to hurt."""
 
+import re
 from dataclasses import replace
 
 from exporter import classify, reasons
-from exporter.engines.docker_messages import clean
 from exporter.engines.port import Happening
+from exporter.engines.text import clean
 from exporter.model import Evidence, Job, JudgedExit, Verdict, Workload
 from exporter.telemetry import catalogue
 from exporter.telemetry.accounts import Accounts
@@ -31,7 +32,7 @@ def exits() -> list[JudgedExit]:
     launched = job("a", traceparent="no traceparent")
     return [
         replace(ended(launched, 137, OOM, oom_kills=2), trace=trace_of(launched)),
-        ended(job("c", workload=NIGHT), 0),
+        ended(job("c", workload=NIGHT, restarts=1), 0),
         ended(job("d", workload=NIGHT, started_ns=None), 127, NOT_STARTED),
         ended(job("e", workload=NIGHT), None, recovered=True),
         ended(job("f", workload=NIGHT), 143, STOPPED, recovered=True),
@@ -64,14 +65,20 @@ def tell_of_itself(changes: Changes) -> None:
     changes.add(catalogue.ENGINE_RECONNECTS, (ENGINE,), 2)
     changes.add(catalogue.EVENT_GAPS, (ENGINE,), 3)
     changes.add(catalogue.STORE_ERRORS, (), 0)
-    changes.set(catalogue.SPANS_PENDING, ("traces",), 12)
-    for metric, count in ((catalogue.SPANS_EXPORTED, 5_000), (catalogue.SPANS_REJECTED, 1)):
+    changes.set(catalogue.OTLP_PENDING_JOBS, ("traces",), 12)
+    for metric, count in ((catalogue.OTLP_JOBS_EXPORTED, 5_000), (catalogue.OTLP_JOBS_REJECTED, 1)):
         changes.add(metric, ("traces",), count)
-    changes.add(catalogue.SPANS_GIVEN_UP, ("logs",), 7)
+    changes.add(catalogue.OTLP_JOBS_DROPPED, ("logs",), 7)
     for seconds in (0.001, 0.0011, 0.75, 60):
-        changes.observe(catalogue.STORE_COMMIT, (), seconds)
-    changes.set(catalogue.CATALOGUE_SUCCESS, (), 1)
-    changes.set(catalogue.CATALOGUE_TIME, (), 1_790_000_000.25)
+        changes.observe(catalogue.STORE_COMMIT_DURATION, (), seconds)
+    changes.set(catalogue.WORKLOAD_ORDER, ("label,swarm,compose,image",), 1_780_000_000)
+    changes.set(catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1)
+    changes.set(catalogue.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), 1_790_000_000.25)
+
+
+def comparable(text: str) -> str:
+    """Give an exposition without the values of the process's own metrics, which differ each time."""
+    return re.sub(r"^((?:process|python)_\w+)[ {].*", r"\1", text, flags=re.MULTILINE)
 
 
 def without_names(judged: JudgedExit) -> JudgedExit:

@@ -1,6 +1,6 @@
 """What a job that begins or ends does to the series: all of it, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from exporter import reasons
 from exporter.model import Evidence, Job, OomKill, Witness, Workload
 from exporter.telemetry import catalogue
-from exporter.telemetry.accounts import Accounts
+from exporter.telemetry.accounts import Accounts, note_order
 from exporter.telemetry.ledger import Changes, Key, Ledger
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.telemetry.scene import foreseen
@@ -22,9 +22,9 @@ MINUTES = "5"
 """The index of the bucket for ninety seconds."""
 
 
-def accounts(limit: int = 10, keys: tuple[Key, ...] = ()) -> Accounts:
+def accounts(limit: int = 10, kept: Mapping[Key, float] | None = None, **since: int) -> Accounts:
     """Give accounts with the built-in codes."""
-    return Accounts(limit, KNOWN, keys)
+    return Accounts(limit, KNOWN, kept, **since)
 
 
 def exits(status: str, code: str, reason: str) -> Key:
@@ -51,6 +51,7 @@ def workloads(changes: Changes) -> set[str]:
 
 
 OOM_KILLS: Key = (catalogue.OOM_KILLS.name, LABELS)
+RESTARTS: Key = (catalogue.RESTARTS.name, LABELS)
 RUNNING: Key = (catalogue.JOBS_RUNNING.name, (HOST, NAME))
 LIMIT: Key = (catalogue.MEMORY_LIMIT.name, (HOST, NAME))
 BYTES = 256 << 20
@@ -67,6 +68,7 @@ def test_a_job_that_begins_runs_and_its_likeliest_ends_have_a_series_at_0() -> N
     assert effect(changes) == {
         RUNNING: 1,
         OOM_KILLS: 0,
+        RESTARTS: 0,
         LIMIT: BYTES,
         exits("done", "0", "Completed"): 0,
         exits("failed", "137", "OOMKilled"): 0,
@@ -81,6 +83,7 @@ def test_a_beginning_takes_nothing_from_what_was_counted() -> None:
     assert ledger.snapshot() == {
         RUNNING: 1,
         OOM_KILLS: 6,
+        RESTARTS: 0,
         LIMIT: BYTES,
         exits("done", "0", "Completed"): 0,
         exits("failed", "137", "OOMKilled"): 5,
@@ -94,6 +97,7 @@ def test_an_end_counts_the_exit_its_oom_kills_its_duration_and_its_time() -> Non
         RUNNING: -1,
         exits("failed", "137", "OOMKilled"): 1,
         OOM_KILLS: 2,
+        RESTARTS: 0,
         LIMIT: BYTES,
         **duration("failed"),
         last("failed"): ENDED_AT,
@@ -141,6 +145,7 @@ def test_an_end_without_oom_kills_makes_their_series_exist() -> None:
         RUNNING: -1,
         exits("terminated", "143", "Terminated"): 1,
         OOM_KILLS: 0,
+        RESTARTS: 0,
         LIMIT: BYTES,
         **duration("terminated"),
         last("terminated"): ENDED_AT,
@@ -154,6 +159,7 @@ def test_a_job_that_never_started_has_no_duration_and_ran_never() -> None:
         RUNNING: 0,
         exits("failed", "127", "CommandNotFound"): 1,
         OOM_KILLS: 0,
+        RESTARTS: 0,
         LIMIT: BYTES,
         last("failed"): ENDED_AT,
     }
@@ -166,6 +172,7 @@ def test_an_exit_that_nobody_saw_has_no_duration_and_counts_as_unobserved() -> N
         RUNNING: -1,
         exits("unknown", "unknown", "Unknown"): 1,
         OOM_KILLS: 0,
+        RESTARTS: 0,
         LIMIT: BYTES,
         (catalogue.EXITS_UNOBSERVED.name, (HOST,)): 1,
         last("unknown"): ENDED_AT,
@@ -179,6 +186,7 @@ def test_an_exit_that_was_found_afterwards_counts_as_recovered_too() -> None:
         RUNNING: -1,
         exits("failed", "1", "Error"): 1,
         OOM_KILLS: 0,
+        RESTARTS: 0,
         LIMIT: BYTES,
         (catalogue.EXITS_RECOVERED.name, (HOST,)): 1,
         **duration("failed"),
@@ -274,14 +282,14 @@ def of(name: str, image: str = "img", digit: str = "a") -> Job:
 
 
 def end(books: Accounts, begun: Job) -> Changes:
-    """Give what the end of a job does."""
+    """Give what the end of a job does of which nobody had heard."""
     changes = Changes()
-    books.ended(ended(begun, 1), changes, begun)
+    books.ended(ended(begun, 1), changes, None)
     return changes
 
 
 def test_workloads_beyond_the_limit_are_counted_together_and_each_job_of_theirs_as_folded() -> None:
-    books, folded = accounts(limit=2), (catalogue.WORKLOADS_FOLDED.name, ())
+    books, folded = accounts(limit=2), (catalogue.JOBS_OVER_WORKLOAD_LIMIT.name, ())
     assert [workloads(end(books, of(name))) for name in "xyzxw"] == [
         {"x"},
         {"y"},
@@ -311,28 +319,23 @@ def test_the_same_name_with_another_image_is_another_workload() -> None:
 def test_a_workload_that_is_called_other_itself_is_not_folded() -> None:
     changes = end(accounts(), of("Other", "Other"))
     assert workloads(changes) == {"Other"}
-    assert (catalogue.WORKLOADS_FOLDED.name, ()) not in effect(changes)
+    assert (catalogue.JOBS_OVER_WORKLOAD_LIMIT.name, ()) not in effect(changes)
 
 
 def test_workloads_that_have_series_keep_them_after_a_restart_whatever_the_limit_is_now() -> None:
-    keys: tuple[Key, ...] = tuple(
-        (catalogue.EXITS.name, (HOST, name, "img", "failed", "1", "Error")) for name in "xyz"
-    )
-    books = accounts(limit=1, keys=keys)
+    kept: dict[Key, float] = {
+        (catalogue.EXITS.name, (HOST, name, "img", "failed", "1", "Error")): 1 for name in "xyz"
+    }
+    books = accounts(limit=1, kept=kept)
     assert [workloads(end(books, of(name))) for name in "zxw"] == [{"z"}, {"x"}, {"Other"}]
 
 
 def test_a_folded_job_runs_and_ends_under_the_same_label() -> None:
-    books, ledger = accounts(limit=1), Ledger({})
-    steps: list[Callable[[Changes], None]] = [
-        lambda changes: books.begun(of("x"), (), changes),
-        lambda changes: books.begun(of("y"), (), changes),
-        lambda changes: books.ended(ended(of("y"), 0), changes, of("y")),
-    ]
-    for step in steps:
-        changes = Changes()
-        step(changes)
-        ledger.publish(changes)
+    books, ledger, changes = accounts(limit=1), Ledger({}), Changes()
+    books.begun(of("x"), (), changes)
+    counted = books.begun(of("y"), (), changes)
+    books.ended(ended(of("y"), 0), changes, counted)
+    ledger.publish(changes)
     running = {labels: value for (name, labels), value in ledger.snapshot().items() if name == RUNNING[0]}
     assert running == {(HOST, "x"): 1, (HOST, "Other"): 0}
 
@@ -340,7 +343,7 @@ def test_a_folded_job_runs_and_ends_under_the_same_label() -> None:
 def test_after_a_restart_every_workload_that_was_counted_has_jobs_running_if_only_0() -> None:
     ledger = Ledger({exits("failed", "1", "Error"): 3, OOM_KILLS: 0})
     changes = Changes()
-    accounts().resume(ledger.snapshot(), changes)
+    assert accounts().resume(ledger.snapshot(), (), changes) == []
     ledger.publish(changes)
     assert ledger.snapshot() == {exits("failed", "1", "Error"): 3, OOM_KILLS: 0, RUNNING: 0}
 
@@ -351,3 +354,163 @@ def test_a_job_that_survived_an_oom_kill_counts_the_kill_and_is_done() -> None:
     accounts().ended(survivor, changes, survivor.exit.job)
     assert effect(changes)[OOM_KILLS] == 1
     assert effect(changes)[exits("done", "0", "Completed")] == 1
+
+
+def test_a_run_that_the_engine_began_anew_counts_once_when_it_ends() -> None:
+    changes, books, again = Changes(), accounts(), replace(job(), restarts=3)
+    counted = books.begun(again, (), changes)
+    assert effect(changes)[RESTARTS] == 0
+    books.ended(ended(again, 1), changes, counted)
+    by_hand = replace(job("b"), restarts=0)
+    books.ended(ended(by_hand, 1), changes, None)
+    assert effect(changes)[RESTARTS] == 1
+
+
+# Slots
+
+
+DAY = 86_400
+NAMED = Workload("night/train", "img")
+IMAGE_ONLY = Workload("busybox", "busybox")
+
+
+class Slots:
+    """Books with a limit of workloads, in a database that may refuse; moments are days."""
+
+    def __init__(self, limit: int, *, idle_days: int = 30) -> None:
+        self.ledger = Ledger({})
+        self.limit, self.idle_ns = limit, idle_days * DAY * SECOND_NS
+        self.books = accounts(limit, idle_ns=self.idle_ns)
+
+    def restarts(self, day: int, *running: Job) -> None:
+        """Have it restart on a day, with another order, while these jobs run."""
+        kept, since_ns, changes = self.ledger.snapshot(), BEGAN_NS + day * DAY * SECOND_NS, Changes()
+        self.books = accounts(self.limit, kept, idle_ns=self.idle_ns, since_ns=since_ns)
+        self.books.resume(kept, running, changes)
+
+    def runs(self, workload: Workload, day: int, *, to_its_end: bool = True, taken: bool = True) -> set[str]:
+        """Have a job run on a day; whose series there are then, when the store has taken it."""
+        began_ns = BEGAN_NS + day * DAY * SECOND_NS
+        begun = job(workload=workload, began_ns=began_ns, started_ns=began_ns)
+        changes = Changes()
+        counted = self.books.begun(begun, (), changes)
+        if to_its_end:
+            self.books.ended(ended(begun, 1), changes, counted)
+        self.books.give_up(self.ledger.snapshot(), changes)
+        if taken:
+            self.ledger.publish_saved(changes, self.ledger.values(changes))
+            self.books.gave_up()
+        return {
+            labels[1]
+            for (name, labels) in self.ledger.snapshot()
+            if name != catalogue.JOBS_OVER_WORKLOAD_LIMIT.name
+        }
+
+
+def test_who_has_had_no_job_for_longest_and_for_the_retention_gives_up_its_slot_and_all_its_series() -> None:
+    slots = Slots(2)
+    slots.runs(of("old").workload, 0)
+    slots.runs(of("older").workload, 1)
+    slots.runs(of("old").workload, 2)
+    assert slots.runs(of("soon").workload, 31) == {"old", "older", "Other"}
+    assert slots.runs(of("new").workload, 32) == {"old", "new", "Other"}
+
+
+def test_who_has_a_job_that_runs_keeps_its_slot_however_long() -> None:
+    slots = Slots(1)
+    slots.runs(of("long").workload, 0, to_its_end=False)
+    assert slots.runs(of("new").workload, 400) == {"long", "Other"}
+
+
+def test_where_jobs_are_kept_for_ever_no_slot_is_given_up_for_its_age() -> None:
+    slots = Slots(1, idle_days=0)
+    slots.runs(NAMED, 0)
+    assert slots.runs(of("new").workload, 4_000) == {NAMED.name, "Other"}
+
+
+def test_a_workload_with_a_name_of_its_own_comes_before_one_that_is_named_by_its_image() -> None:
+    slots = Slots(1)
+    slots.runs(IMAGE_ONLY, 0)
+    assert slots.runs(NAMED, 1) == {NAMED.name}
+    assert slots.runs(IMAGE_ONLY, 2) == {NAMED.name, "Other"}
+
+
+def test_workloads_that_were_named_in_another_order_give_way_to_those_of_this_one() -> None:
+    slots = Slots(1)
+    slots.runs(NAMED, 1)
+    slots.restarts(2)
+    assert slots.runs(of("new").workload, 3) == {"new"}
+    assert slots.runs(of("newer").workload, 4) == {"new", "Other"}
+
+
+def test_a_workload_of_another_order_that_is_met_in_this_one_stays() -> None:
+    slots = Slots(2)
+    slots.runs(NAMED, 0)
+    slots.runs(of("old").workload, 1)
+    slots.restarts(2)
+    slots.runs(NAMED, 3)
+    assert slots.runs(of("new").workload, 4) == {NAMED.name, "new"}
+    assert slots.runs(of("newer").workload, 5) == {NAMED.name, "new", "Other"}
+
+
+def test_a_job_that_ran_through_a_change_of_order_holds_a_slot_as_long_as_it_runs() -> None:
+    slots, changes = Slots(1), Changes()
+    slots.runs(NAMED, 0)
+    runs = job("b", workload=NAMED)
+    slots.restarts(2, runs)
+    assert slots.runs(of("new").workload, 3) == {NAMED.name, "Other"}
+    slots.books.ended(ended(replace(runs, workload=IMAGE_ONLY), 0), changes, runs)
+    slots.ledger.publish(changes)
+    assert "new" in slots.runs(of("new").workload, 4)
+
+
+def test_series_that_end_while_the_store_refuses_end_with_the_next_batch_that_it_takes() -> None:
+    slots = Slots(2)
+    slots.runs(NAMED, 0)
+    slots.runs(of("second").workload, 1)
+    assert slots.runs(of("new").workload, 40, taken=False) == {NAMED.name, "second"}
+    assert slots.runs(NAMED, 40) == {"second", "Other"}
+    assert slots.runs(of("new").workload, 40) == {"second", "new", "Other"}
+
+
+def test_series_that_are_of_another_image_too_stay() -> None:
+    slots = Slots(2)
+    slots.runs(Workload("x", "one"), 0)
+    slots.runs(Workload("x", "two"), 20)
+    slots.runs(of("new").workload, 31)
+    images = {labels[2] for name, labels in slots.ledger.snapshot() if name == catalogue.EXITS.name}
+    assert images == {"two", "img"}
+    assert slots.ledger.value(catalogue.RUN_DURATION, (HOST, "x", "failed", MINUTES)) == 2
+
+
+def test_a_job_that_began_as_other_ends_as_other_though_there_is_a_slot_by_then() -> None:
+    slots, changes = Slots(1), Changes()
+    slots.runs(NAMED, 0)
+    counted = slots.books.begun(of("late"), (), changes)
+    slots.ledger.publish(changes)
+    slots.runs(of("late").workload, 31)
+    changes = Changes()
+    slots.books.ended(ended(of("late"), 0), changes, counted)
+    slots.ledger.publish(changes)
+    running = {
+        labels[1]: value for (name, labels), value in slots.ledger.snapshot().items() if name == RUNNING[0]
+    }
+    assert running == {"Other": 0, "late": 0}
+
+
+def test_after_a_restart_a_job_that_runs_keeps_the_slot_that_its_workload_has() -> None:
+    kept = {exits("failed", "1", "Error"): 1.0}
+    books, changes = accounts(1, kept, idle_ns=SECOND_NS), Changes()
+    newcomer, runs = of("new", digit="b"), job()
+    resumed = books.resume(kept, [newcomer, runs], changes)
+    assert {each.container_id[0]: each.workload.name for each in resumed} == {"a": NAME, "b": "Other"}
+
+
+def test_since_when_an_order_holds_is_noted_once_and_anew_with_another() -> None:
+    ledger, seen = Ledger({}), []
+    for order, now in (("label", 5.0), ("label", 6.0), ("swarm,label", 7.0), ("label", 8.0)):
+        changes = Changes()
+        note_order(order, ledger.snapshot(), now, changes)
+        ledger.publish_saved(changes, ledger.values(changes))
+        seen.append({labels[0]: value for (_, labels), value in ledger.snapshot().items()})
+    assert seen == [{"label": 0}, {"label": 0}, {"swarm,label": 7.0}, {"label": 8.0}]

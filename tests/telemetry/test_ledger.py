@@ -28,6 +28,11 @@ def changes(added: Mapping[Key, float] | None = None, set_to: Mapping[Key, float
     return made
 
 
+def saved(stored: Mapping[Key, float], values: Mapping[Key, float | None]) -> dict[Key, float]:
+    """Give what is on record when these values have been stored too."""
+    return {key: value for key, value in {**stored, **values}.items() if value is not None}
+
+
 def kept(values: Mapping[Key, float]) -> dict[Key, float]:
     """Give those series that survive a restart."""
     return {key: value for key, value in values.items() if catalogue.BY_NAME[key[0]].kept}
@@ -84,6 +89,16 @@ def test_one_value_is_told_and_0_where_there_is_none() -> None:
     assert ledger.value(catalogue.EXITS, ("node-2",)) == 0
 
 
+def test_a_series_that_ends_is_gone_whatever_else_happens_to_it_and_can_begin_anew() -> None:
+    ledger, made = Ledger({EXITS: 4, LAST: 7}), changes({EXITS: 2})
+    made.end([EXITS])
+    assert ledger.values(made) == {EXITS: None}
+    ledger.publish(made)
+    assert (ledger.snapshot(), ledger.values(Changes())) == ({LAST: 7}, {EXITS: None})
+    ledger.publish(changes({EXITS: 1}))
+    assert (ledger.snapshot(), ledger.values(Changes())) == ({EXITS: 1, LAST: 7}, {EXITS: 1})
+
+
 def test_a_snapshot_stays_as_it_is() -> None:
     ledger = Ledger({EXITS: 4})
     snapshot = ledger.snapshot()
@@ -129,7 +144,7 @@ def test_an_observation_counts_in_the_first_bucket_that_holds_it_bound_included(
 
 def test_every_counter_and_histogram_survives_a_restart_and_of_gauges_what_jobs_have_left() -> None:
     counting = {metric.name for metric in CATALOGUE if metric.kind is not Kind.GAUGE}
-    left = {catalogue.LAST_EXIT.name, catalogue.MEMORY_LIMIT.name}
+    left = {catalogue.LAST_EXIT.name, catalogue.MEMORY_LIMIT.name, catalogue.WORKLOAD_ORDER.name}
     assert {metric.name for metric in CATALOGUE if metric.kept} == counting | left
 
 
@@ -161,24 +176,26 @@ STEPS = st.tuples(
     st.sampled_from(["at once", "stored", "refused"]),
     st.dictionaries(keys_of(COUNTERS), st.integers(0, 3), max_size=3),
     st.dictionaries(keys_of(GAUGES), st.integers(0, 9), max_size=2),
+    st.sets(keys_of(CATALOGUE), max_size=2),
 )
 
 
 @given(st.lists(STEPS, max_size=15))
 def test_after_a_crash_at_any_moment_all_that_was_stored_and_nothing_else_is_known_again(
-    steps: list[tuple[str, dict[Key, float], dict[Key, float]]],
+    steps: list[tuple[str, dict[Key, float], dict[Key, float], set[Key]]],
 ) -> None:
     ledger, stored, as_stored = Ledger({}), dict[Key, float](), dict[Key, float]()
-    for how, added, set_to in steps:
+    for how, added, set_to, gone in steps:
         made = changes(added, set_to)
+        made.end(gone)
         if how == "at once":
             ledger.publish(made)
             continue
         values = ledger.values(made)
         if how == "stored":
-            stored |= values
+            stored = saved(stored, values)
             ledger.publish_saved(made, values)
             as_stored = kept(ledger.snapshot())
         assert stored == as_stored
     assert Ledger(stored).snapshot() == as_stored
-    assert stored | ledger.values(Changes()) == kept(ledger.snapshot())
+    assert saved(stored, ledger.values(Changes())) == kept(ledger.snapshot())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.model import Job, Kill, Trace, Workload
 from exporter.tracing.identity import Parent, parent_of, trace_of
-from tests.store.samples import job
+from tests.store.samples import BEGAN_NS, job
 from tests.store.test_records import JOBS
 from tests.tracing.samples import PARENT_SPAN, PARENT_TRACE, TRACEPARENT
 
@@ -115,6 +115,12 @@ def test_any_good_ids_and_flags_are_read_as_they_were_written(trace: int, span: 
 
 def test_the_ids_of_a_job_are_the_same_today_and_after_any_update() -> None:
     assert trace_of(job()) == Trace("91f7e28e851589ac4b7b9b315041f565", "2a9149c5a8f41c12")
+
+
+def test_the_ids_of_a_job_with_a_key_are_the_same_for_all_who_see_it_whenever_they_were_told() -> None:
+    seen, found = job(key="r4d7"), job(key="r4d7", began_ns=BEGAN_NS + 5_000_000, attempt=2)
+    assert trace_of(seen) == trace_of(found) == Trace("364816533a0c18bcfaaae78b289e7733", "a8f58369fb26eb55")
+    assert trace_of(job(key="r4d8")) != trace_of(seen)
 
 
 def test_a_job_that_a_span_has_launched_is_in_its_trace_and_below_it() -> None:

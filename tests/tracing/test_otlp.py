@@ -19,7 +19,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from exporter import __version__
-from exporter.model import Job, JudgedExit, Kill, OomKill, Signal, Trace, Witness
+from exporter.model import (
+    Job,
+    JudgedExit,
+    Kill,
+    MemoryLimit,
+    OomKill,
+    OomVictim,
+    Signal,
+    Trace,
+    Witness,
+)
 from exporter.tracing import otlp
 from exporter.tracing.attributes import ATTRIBUTES
 from exporter.tracing.environment import Limits
@@ -69,6 +79,15 @@ def told_often(count: int) -> JudgedExit:
     """Give the end of a job that was sent so many signals, one in each second."""
     kills = tuple(Kill(10, BEGAN_NS + second * SECOND_NS) for second in range(1, count + 1))
     return traced(ended(job(kills=kills), 1))
+
+
+EXPLAINED = replace(
+    NOT_STARTED,
+    start_error="no such device",
+    limit=MemoryLimit.PARENT,
+    causes=("The device is missing",),
+    not_known=("Events were missed.",),
+)
 
 
 OOM_SPAN = ReceivedSpan(
@@ -304,6 +323,68 @@ def test_a_kill_that_several_witnesses_tell_of_is_one_event_of_the_best() -> Non
     ]
 
 
+def test_what_the_kernels_log_tells_of_a_kill_is_on_its_event() -> None:
+    first = OomVictim(MemoryLimit.OWN, "/docker/a", "python", 4711, 300 << 20)
+    last = OomVictim(MemoryLimit.HOST, "/", "cc1", 4713, largest=("java", 3 << 30))
+    judged = traced(
+        ended(
+            job(
+                oom_kills=(
+                    OomKill(Witness.LOG, OOM_NS, first),
+                    OomKill(Witness.EVENT, OOM_NS + 1000),
+                    OomKill(Witness.LOG, OOM_NS + 2000, last),
+                )
+            ),
+            137,
+            OOM,
+        )
+    )
+    assert span(judged).events[1:-1] == [
+        (
+            "container.oom",
+            OOM_NS,
+            {
+                "exit_exporter.witness": "log",
+                "process.pid": 4711,
+                "exit_exporter.oom.process": "python",
+                "exit_exporter.oom.limit": "own",
+                "exit_exporter.oom.cgroup": "/docker/a",
+                "exit_exporter.oom.rss_bytes": 300 << 20,
+            },
+        ),
+        ("container.oom", OOM_NS + 1000, {"exit_exporter.witness": "event"}),
+        (
+            "container.oom",
+            OOM_NS + 2000,
+            {
+                "exit_exporter.witness": "log",
+                "process.pid": 4713,
+                "exit_exporter.oom.process": "cc1",
+                "exit_exporter.oom.limit": "host",
+                "exit_exporter.oom.cgroup": "/",
+                "exit_exporter.oom.largest.process": "java",
+                "exit_exporter.oom.largest.rss_bytes": 3 << 30,
+            },
+        ),
+    ]
+
+
+def test_an_end_that_was_told_late_stands_at_its_own_time() -> None:
+    received = span(traced(ended(job(), 137, OOM, event_ns=ENDED_NS + 11 * SECOND_NS)))
+    assert (received.end_ns, received.events[-1][:2]) == (ENDED_NS, ("container.exit", ENDED_NS))
+
+
+def test_what_a_verdict_turned_on_and_what_was_not_known_is_on_the_span() -> None:
+    said = span(traced(ended(job(started_ns=None), 128, EXPLAINED))).attributes
+    told = ("start_error", "oom.limit", "causes", "not_known")
+    assert {name: said[f"exit_exporter.{name}"] for name in told} == {
+        "start_error": "no such device",
+        "oom.limit": "parent",
+        "causes": ["The device is missing"],
+        "not_known": ["Events were missed."],
+    }
+
+
 def test_a_report_that_comes_after_the_end_is_behind_it_at_its_own_time() -> None:
     judged = traced(ended(job(oom_kills=(OomKill(Witness.EVENT, ENDED_NS + 1),)), 137, OOM))
     assert [(name, at_ns) for name, at_ns, _ in span(judged).events] == [
@@ -513,7 +594,9 @@ def test_what_is_no_response_is_an_error(signal: Signal) -> None:
 
 def test_no_span_has_an_attribute_that_is_not_in_the_table_and_its_names_are_different() -> None:
     names = [attribute.name for attribute in ATTRIBUTES]
-    assert [*OOM_SPAN.attributes] == names == list(dict.fromkeys(names))
+    of_all = killed_for_memory()
+    of_all = replace(of_all, exit=replace(of_all.exit, evidence=replace(EXPLAINED, notes=OOM.notes)))
+    assert [*span(of_all).attributes] == names == list(dict.fromkeys(names))
 
 
 def test_every_attribute_has_a_meaning_that_is_a_sentence() -> None:

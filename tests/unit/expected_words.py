@@ -84,10 +84,22 @@ WINDOWS_WORDS = {
     0xFFFFFFFF: "UnspecifiedError",
 }
 
+NEGATIVE_SIGNAL_WORDS = {
+    241: "SIGTERM",
+    242: "SIGALRM",
+    243: "SIGPIPE",
+    244: "SIGUSR2",
+    245: "SegmentationFault",
+    246: "SIGUSR1",
+    247: "SIGKILL",
+}
+
 PLAIN_WORDS: Mapping[int, str] = {
     0: "Completed",
     1: "Error",
     2: "Misuse",
+    **dict.fromkeys((3, 100, 111, 254), "Error"),
+    **NEGATIVE_SIGNAL_WORDS,
     **SYSEXITS_WORDS,
     124: "TimedOut",
     125: "LauncherFailed",
@@ -98,7 +110,13 @@ PLAIN_WORDS: Mapping[int, str] = {
     255: "UnspecifiedError",
     **WINDOWS_WORDS,
 }
-REQUESTED_WORDS: Mapping[int, str] = {130: "Interrupted", 137: "Killed", 143: "Terminated"}
+REQUESTED_WORDS: Mapping[int, str] = {
+    **dict.fromkeys((2, 126, 127), "Error"),
+    130: "Interrupted",
+    **dict.fromkeys((137, 247), "Killed"),
+    **dict.fromkeys((143, 241), "Terminated"),
+}
+RAN_WORDS: Mapping[int, str] = dict.fromkeys((126, 127), "Error")
 START_FAILURE_WORDS: Mapping[int | None, str] = {126: "CommandNotExecutable", 127: "CommandNotFound"}
 
 
@@ -110,6 +128,11 @@ def plain_word(code: int) -> str:
 def requested_word(code: int) -> str:
     """Name a code after the engine was asked for the end."""
     return REQUESTED_WORDS.get(code, plain_word(code))
+
+
+def ran_word(code: int) -> str:
+    """Name a code of a run that lasted for more than a second."""
+    return RAN_WORDS.get(code, plain_word(code))
 
 
 def start_failure_word(code: int | None) -> str:

@@ -50,7 +50,7 @@ def test_every_import_points_the_way_it_should() -> None:
         ("cli/client.py", "import exporter.pipeline", {CLIENT}),
         ("pipeline.py", "import exporter.engines.docker", {MESSAGES}),
         ("track.py", "import exporter.engines.docker_messages", {MESSAGES}),
-        ("web/api.py", "from exporter.engines.docker_messages import clean", {MESSAGES}),
+        ("web/api.py", "from exporter.engines.docker_messages import snapshot", {MESSAGES}),
     ],
 )
 def test_a_wrong_import_would_be_noticed(copy: Path, module: str, line: str, broken: set[str]) -> None:

@@ -9,15 +9,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.classify import Explanation, classify, error_text, explain
-from exporter.model import Evidence, Recovery, Status, Termination, Verdict, Workload
+from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
 from exporter.reasons import Catalogue, CodeWords, Meaning, builtin
-from tests.unit.expected_words import PLAIN_WORDS, plain_word, requested_word, start_failure_word
+from tests.unit.expected_words import (
+    PLAIN_WORDS,
+    plain_word,
+    ran_word,
+    requested_word,
+    start_failure_word,
+)
 
 MAX_CODE = 2**32 - 1
 
 CODES = st.one_of(st.none(), st.integers(0, MAX_CODE), st.sampled_from(sorted(PLAIN_WORDS)))
 EVIDENCE = st.builds(
-    Evidence, never_started=..., instance_lost=..., oom_killed=..., asked_to_stop=..., notes=...
+    Evidence,
+    never_started=...,
+    instance_lost=...,
+    oom_killed=...,
+    limit=...,
+    unhealthy=...,
+    asked_to_stop=...,
+    ran_ns=st.none() | st.integers(0, 10**18) | st.sampled_from((10**9, 10**9 + 1)),
+    notes=...,
+    causes=...,
+    not_known=...,
 )
 
 
@@ -33,6 +49,12 @@ class Row:
 
 ROWS = (
     Row(
+        lambda _code, evidence: evidence.instance_lost and evidence.oom_killed,
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        lambda _code: "OOMKilled",
+    ),
+    Row(
         lambda _code, evidence: evidence.instance_lost,
         Status.FAILED,
         Termination.INSTANCE_LOST,
@@ -45,10 +67,22 @@ ROWS = (
         lambda _code: "Unknown",
     ),
     Row(
-        lambda code, evidence: code == 0 and evidence.asked_to_stop,
+        lambda code, evidence: code != 0 and evidence.oom_killed,
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        lambda _code: "OOMKilled",
+    ),
+    Row(
+        lambda _code, evidence: evidence.unhealthy,
+        Status.FAILED,
+        Termination.CONTAINER_EXITED_WITH_ERROR,
+        lambda _code: "Unhealthy",
+    ),
+    Row(
+        lambda _code, evidence: evidence.asked_to_stop,
         Status.TERMINATED,
         Termination.TERMINATED_BY_USER,
-        lambda _code: "Completed",
+        requested_word,
     ),
     Row(
         lambda code, _evidence: code == 0,
@@ -57,16 +91,10 @@ ROWS = (
         lambda _code: "Completed",
     ),
     Row(
-        lambda _code, evidence: evidence.oom_killed,
+        lambda _code, evidence: evidence.ran_ns is not None and evidence.ran_ns > 10**9,
         Status.FAILED,
         Termination.CONTAINER_EXITED_WITH_ERROR,
-        lambda _code: "OOMKilled",
-    ),
-    Row(
-        lambda _code, evidence: evidence.asked_to_stop,
-        Status.TERMINATED,
-        Termination.TERMINATED_BY_USER,
-        requested_word,
+        ran_word,
     ),
     Row(
         lambda _code, _evidence: True,
@@ -80,20 +108,26 @@ ROWS = (
 def expected(code: int | None, evidence: Evidence) -> Verdict:
     """Read the design's table from top to bottom, for the built-in catalogue."""
     if evidence.never_started:
-        return verdict(Status.FAILED, Termination.CREATING_CONTAINER_ERROR, code, start_failure_word(code))
+        word = "InitOutOfMemory" if evidence.oom_killed else start_failure_word(code)
+        return verdict(Status.FAILED, Termination.CREATING_CONTAINER_ERROR, code, word, evidence.limit)
     row = next(row for row in ROWS if row.fits(code, evidence))
-    return verdict(row.status, row.termination, code, row.word(-1 if code is None else code))
+    word = row.word(-1 if code is None else code)
+    return verdict(row.status, row.termination, code, word, evidence.limit)
 
 
-def verdict(status: Status, termination: Termination, code: int | None, reason: str) -> Verdict:
+def verdict(
+    status: Status, termination: Termination, code: int | None, reason: str, limit: MemoryLimit | None
+) -> Verdict:
     """Put a verdict together from the facts that the table gives."""
     shown = "unknown" if code is None else str(code)
     recovery = Recovery.NONE if status is Status.TERMINATED else builtin().meanings[reason].recovery
+    if recovery is Recovery.MORE_MEMORY and limit in {MemoryLimit.PARENT, MemoryLimit.HOST}:
+        recovery = Recovery.RETRY_LATER
     error = f"JOB_{status.value.upper()} ({termination.value}, exit code: {shown} - {reason})"
     return Verdict(status, termination, reason, recovery, None if status is Status.DONE else error)
 
 
-FACTS = ("never_started", "instance_lost", "oom_killed", "asked_to_stop")
+FACTS = ("never_started", "instance_lost", "oom_killed", "unhealthy", "asked_to_stop")
 
 
 def evidence_of(*facts: str) -> Evidence:
@@ -103,6 +137,7 @@ def evidence_of(*facts: str) -> Evidence:
         never_started="never_started" in facts,
         instance_lost="instance_lost" in facts,
         oom_killed="oom_killed" in facts,
+        unhealthy="unhealthy" in facts,
         asked_to_stop="asked_to_stop" in facts,
     )
 
@@ -138,7 +173,8 @@ def test_no_known_code_has_a_gap_in_the_table(evidence: Evidence) -> None:
 def test_who_assumes_oom_reads_every_137_as_if_a_witness_had_told_of_it_and_nothing_else(
     code: int | None, evidence: Evidence
 ) -> None:
-    witnessed = replace(evidence, oom_killed=True) if code == 137 else evidence
+    by_code = code == 137 and not evidence.never_started
+    witnessed = replace(evidence, oom_killed=True) if by_code else evidence
     assert classify(code, evidence, builtin(), assume_oom=True) == expected(code, witnessed)
 
 
@@ -177,6 +213,58 @@ def test_a_137_with_a_witness_is_an_oom_kill_and_wants_more_memory() -> None:
         Recovery.MORE_MEMORY,
         "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)",
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "recovery"),
+    [
+        (None, "more-memory"),
+        (MemoryLimit.OWN, "more-memory"),
+        (MemoryLimit.PARENT, "retry-later"),
+        (MemoryLimit.HOST, "retry-later"),
+    ],
+)
+def test_more_memory_is_advised_only_against_the_jobs_own_limit(
+    limit: MemoryLimit | None, recovery: str
+) -> None:
+    assert classify(137, Evidence(oom_killed=True, limit=limit), builtin()).recovery.value == recovery
+
+
+@pytest.mark.parametrize("code", [255, None])
+def test_who_was_named_for_an_oom_kill_was_not_lost_with_the_engine(code: int | None) -> None:
+    shown = "unknown" if code is None else code
+    assert judged(code, "instance_lost", "oom_killed").error == (
+        f"JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: {shown} - OOMKilled)"
+    )
+
+
+@pytest.mark.parametrize("code", [0, 137, 143])
+def test_what_was_killed_for_being_unhealthy_has_failed_with_whatever_code(code: int) -> None:
+    found = judged(code, "unhealthy", "asked_to_stop")
+    assert (found.recovery, found.error) == (
+        Recovery.RETRY,
+        f"JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: {code} - Unhealthy)",
+    )
+
+
+@pytest.mark.parametrize(("code", "at_once"), [(127, "CommandNotFound"), (126, "CommandNotExecutable")])
+def test_a_program_that_ran_for_a_while_was_found_and_executed(code: int, at_once: str) -> None:
+    words = [classify(code, Evidence(ran_ns=ran_ns), builtin()).reason for ran_ns in (None, 10**9, 10**9 + 1)]
+    assert words == [at_once, at_once, "Error"]
+
+
+def test_a_failed_start_is_named_by_the_engines_words_else_by_its_code() -> None:
+    told = [
+        classify(127, Evidence(never_started=True, start_error=text), builtin())
+        for text in (
+            'error mounting "/a" to rootfs at "/b": mount /a:/b: no such file or directory: unknown',
+            "words of another engine",
+        )
+    ]
+    assert [found.error for found in told] == [
+        "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 127 - MountFailed)",
+        "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 127 - CommandNotFound)",
+    ]
 
 
 def test_a_shell_that_ends_with_1_because_its_child_was_oom_killed_keeps_its_code() -> None:
@@ -294,16 +382,28 @@ PLAINLY = "nothing more is known"
 FOR_MEMORY = "the kernel had killed a process of it for memory"
 ON_REQUEST = "the engine was asked to stop it"
 AT_START = "the engine could not start it"
+AT_ONCE = "it ended within its first second"
+LATER = "it had run for more than a second"
+UNHEALTHY = "it was unhealthy, and something asked for its end because of that"
+LOST = "its host or engine went down"
 
 
 @pytest.mark.parametrize(
     ("code", "readings"),
     [
-        (0, [(PLAINLY, "done", "Completed"), (ON_REQUEST, "terminated", "Completed")]),
+        (
+            0,
+            [
+                (PLAINLY, "done", "Completed"),
+                (UNHEALTHY, "failed", "Unhealthy"),
+                (ON_REQUEST, "terminated", "Completed"),
+            ],
+        ),
         (
             1,
             [
                 (PLAINLY, "failed", "Error"),
+                (AT_ONCE, "failed", "Error"),
                 (FOR_MEMORY, "failed", "OOMKilled"),
                 (ON_REQUEST, "terminated", "Error"),
             ],
@@ -313,6 +413,7 @@ AT_START = "the engine could not start it"
             [
                 (PLAINLY, "failed", "SIGKILL"),
                 (FOR_MEMORY, "failed", "OOMKilled"),
+                (UNHEALTHY, "failed", "Unhealthy"),
                 (ON_REQUEST, "terminated", "Killed"),
             ],
         ),
@@ -320,8 +421,9 @@ AT_START = "the engine could not start it"
             127,
             [
                 (PLAINLY, "failed", "CommandNotFound"),
+                (LATER, "failed", "Error"),
                 (FOR_MEMORY, "failed", "OOMKilled"),
-                (ON_REQUEST, "terminated", "CommandNotFound"),
+                (ON_REQUEST, "terminated", "Error"),
                 (AT_START, "failed", "CommandNotFound"),
             ],
         ),
@@ -329,8 +431,9 @@ AT_START = "the engine could not start it"
             126,
             [
                 (PLAINLY, "failed", "CommandNotExecutable"),
+                (LATER, "failed", "Error"),
                 (FOR_MEMORY, "failed", "OOMKilled"),
-                (ON_REQUEST, "terminated", "CommandNotExecutable"),
+                (ON_REQUEST, "terminated", "Error"),
                 (AT_START, "failed", "CommandNotExecutable"),
             ],
         ),
@@ -341,6 +444,16 @@ AT_START = "the engine could not start it"
                 (FOR_MEMORY, "failed", "OOMKilled"),
                 (ON_REQUEST, "terminated", "FatalError"),
                 (AT_START, "failed", "ContainerCannotRun"),
+            ],
+        ),
+        (
+            255,
+            [
+                (PLAINLY, "failed", "UnspecifiedError"),
+                (AT_ONCE, "failed", "UnspecifiedError"),
+                (FOR_MEMORY, "failed", "OOMKilled"),
+                (ON_REQUEST, "terminated", "UnspecifiedError"),
+                (LOST, "failed", "HostLost"),
             ],
         ),
     ],
@@ -355,10 +468,11 @@ def test_a_code_is_explained_in_every_way_in_which_it_can_be_read(
 
 
 @given(st.integers(0, MAX_CODE))
-def test_an_explanation_is_a_verdict_with_what_its_word_means(code: int) -> None:
+def test_an_explanation_is_a_verdict_with_what_it_means_and_why_it_may_be(code: int) -> None:
     first = explain(code, builtin())[0]
     plain = classify(code, Evidence(), builtin())
-    assert first == Explanation(PLAINLY, plain, builtin().meanings[plain.reason])
+    causes = builtin().causes(code, Evidence(), plain)
+    assert first == Explanation(PLAINLY, plain, builtin().meanings[plain.reason].meaning, causes)
 
 
 def test_a_workload_has_its_codes_explained_in_its_own_words() -> None:

@@ -11,13 +11,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.engines import docker_messages
-from exporter.engines.docker_messages import clean, nanoseconds, signal_number
+from exporter.engines.docker_messages import nanoseconds, signal_number
 from exporter.engines.port import EngineInfo, Event, Happening, Shadowed, Snapshot
+from exporter.engines.text import clean
+from exporter.labels import KEPT
 from tests.scripted import recording
 from tests.scripted.times import format_rfc3339, parse_rfc3339
 
 ID = "de579c0c2b75b70f60fde40bcadcd2ce18fd3f2b804f05f1bee26e7773290d92"
 AT = 1_795_469_024_051_598_677
+NETWORK = "0cadbb58da2c"
 MALFORMED = Event(Happening.MALFORMED)
 OTHER = Event(Happening.OTHER)
 
@@ -64,10 +67,10 @@ RECORDED_EVENTS = {
     "completed_removed": "create start_attempt start die=0 start_attempt_over destroy",
     "docker_kill": "create start_attempt start kill=9 die=137 start_attempt_over",
     "docker_remove_force": "create start_attempt start kill=9 die=137 start_attempt_over destroy",
-    "docker_restart": "create start_attempt start kill=15 kill=9 die=137 start_attempt_over other "
+    "docker_restart": "create start_attempt start kill=15 kill=9 die=137 start_attempt_over stop "
     "start_attempt start other kill=9 die=137 start_attempt_over",
-    "docker_stop_obeyed": "create start_attempt start kill=15 die=143 start_attempt_over other",
-    "docker_stop_timed_out": "create start_attempt start kill=15 kill=9 die=137 start_attempt_over other",
+    "docker_stop_obeyed": "create start_attempt start kill=15 die=143 start_attempt_over stop",
+    "docker_stop_timed_out": "create start_attempt start kill=15 kill=9 die=137 start_attempt_over stop",
     "error_exit": "create start_attempt start die=1 start_attempt_over",
     "hup_then_error": "create start_attempt start kill=1 die=3 start_attempt_over",
     "kill_from_outside": "create start_attempt start die=137 start_attempt_over",
@@ -217,8 +220,10 @@ def test_a_container_that_runs_again_tells_nothing_of_its_end_before() -> None:
         (message("destroy"), seen(Happening.DESTROY)),
         (message("exec_start: sh -c 'echo secret'"), OTHER),
         (message("exec_die", exitCode="1"), OTHER),
-        (message("health_status: unhealthy"), OTHER),
-        (message("stop"), OTHER),
+        (message("health_status: unhealthy"), seen(Happening.HEALTH, healthy=False)),
+        (message("health_status: healthy"), seen(Happening.HEALTH, healthy=True)),
+        (message("stop"), seen(Happening.STOP)),
+        (message("update"), seen(Happening.UPDATE)),
         (message("attach"), OTHER),
         ({"Type": "image", "Action": "pull", "Actor": {"ID": "busybox:1"}, "timeNano": AT}, OTHER),
         ({"Type": "daemon", "Action": "reload"}, OTHER),
@@ -233,8 +238,12 @@ def test_an_event_is_one_of_those_that_matter_or_other(raw: dict[str, Any], even
 @pytest.mark.parametrize(
     ("action", "attributes", "event"),
     [
-        ("connect", {"container": ID}, Event(Happening.START_ATTEMPT, ID, AT)),
-        ("disconnect", {"container": ID}, Event(Happening.START_ATTEMPT_OVER, ID, AT)),
+        ("connect", {"container": ID}, Event(Happening.START_ATTEMPT, ID, AT, network=NETWORK)),
+        (
+            "disconnect",
+            {"container": ID},
+            Event(Happening.START_ATTEMPT_OVER, ID, AT, network=NETWORK),
+        ),
         ("disconnect", {"container": ""}, OTHER),
         ("disconnect", {}, OTHER),
         ("disconnect", None, OTHER),
@@ -244,7 +253,7 @@ def test_an_event_is_one_of_those_that_matter_or_other(raw: dict[str, Any], even
 def test_a_networks_event_encloses_a_try_to_start_if_it_names_a_container(
     action: str, attributes: dict[str, str] | None, event: Event
 ) -> None:
-    network = {"ID": "0cadbb58da2c", "Attributes": attributes}
+    network = {"ID": NETWORK, "Attributes": attributes}
     assert read({"Type": "network", "Action": action, "Actor": network, "timeNano": AT}) == event
 
 
@@ -341,6 +350,16 @@ def test_a_label_named_like_podmans_attribute_hides_no_code_of_docker() -> None:
         ("x\udfffy", "x\ufffdy"),
         ("x" * (1 << 20), "x" * 512),
         ("\x00" * 513, "\ufffd" * 512),
+        ("gnp\u202exe.exe", "gnp\ufffdxe.exe"),
+        ("a\u2066b\u2069c", "a\ufffdb\ufffdc"),
+        ("a\u200eb\u200fc\u061cd", "a\ufffdb\ufffdc\ufffdd"),
+        ("a\u200bb\u200cc\u200dd\u2060e\ufefff\xadg", "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf\ufffdg"),
+        ("a\u2800b\u3164c\u180ed\u034fe\ufe0ff", "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf"),
+        (
+            "a\u2061b\u2064c\u206ad\u206fe\U000e0000f\U000e007fg",
+            "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf\ufffdg",
+        ),
+        (" nightly\n", "nightly"),
     ],
     ids=lambda value: repr(value[:20]),
 )
@@ -361,9 +380,17 @@ def test_only_the_labels_that_name_a_workload_are_kept() -> None:
         "com.docker.swarm.service.name": "web",
         "com.docker.compose.project": "shop",
         "com.docker.compose.service": "cart",
+        "com.docker.compose.oneoff": "True",
     }
     raw = message("start", **kept, maintainer="me", **{"org.acme.secret": "hush"})
     assert read(raw) == seen(Happening.START, labels=kept)
+
+
+def test_labels_that_a_setting_names_are_kept_too_and_cleaned() -> None:
+    labels, kept = {"com.example.job": "a\x00b", "org.acme.secret": "hush"}, [*KEPT, "com.example.job"]
+    found = docker_messages.event(json.dumps(message("start", **labels)).encode(), kept)
+    assert found.labels == {"com.example.job": "a\ufffdb"}
+    assert docker_messages.snapshot(inspect({}, {"Labels": labels}), kept).labels == found.labels
 
 
 @given(st.text(st.characters(codec=None)))
@@ -501,6 +528,12 @@ SNAPSHOT: dict[str, Any] = {
     "restarts": 2,
     "stop_signal": 3,
 }
+RUNNING: dict[str, Any] = {
+    "running": True,
+    "code": None,
+    "finished_ns": None,
+    "previous_finished_ns": SNAPSHOT["finished_ns"],
+}
 NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -526,6 +559,9 @@ def policy(name: str, most: int) -> dict[str, Any]:
         pytest.param(
             {"Running": True, "Restarting": True}, policy("always", 0), 1, id="it waits for the third"
         ),
+        pytest.param(
+            {"Running": True, "Restarting": True}, policy("on-failure", 2), 1, id="it waits for the last"
+        ),
         pytest.param({}, policy("on-failure", 2), 2, id="it was given up"),
         pytest.param({"ExitCode": 0}, policy("on-failure", 9), 2, id="it has succeeded"),
         pytest.param({}, policy("on-failure", 9), 1, id="it was stopped, maybe while it waited"),
@@ -548,18 +584,26 @@ def test_restarts_are_those_before_the_run_that_is_shown_at_least(
         ),
         pytest.param(inspect({"ExitCode": None}, {}), {"code": None}, id="no code"),
         pytest.param(inspect({"OOMKilled": True}, {}), {"oom_killed": True}, id="the flag"),
+        pytest.param(inspect({"Running": True}, {}), RUNNING, id="running"),
         pytest.param(
-            inspect({"Running": True}, {}), {"running": True, "code": None, "finished_ns": None}, id="running"
+            inspect({"Running": True, "Restarting": True}, {}), {"restarts": 1}, id="waiting for a restart"
         ),
-        pytest.param(inspect({"Running": True, "Restarting": True}, {}), {}, id="waiting for a restart"),
         pytest.param(
             inspect({"Running": True, "Error": "x"}, {}),
-            {"running": True, "code": None, "finished_ns": None},
+            RUNNING,
             id="running after a failed try",
         ),
         pytest.param(
-            inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "Error": "no such file", "ExitCode": 127}, {}),
-            {"started_ns": None, "finished_ns": None, "start_error": True, "code": 127},
+            inspect(
+                {"StartedAt": NEVER, "FinishedAt": NEVER, "Error": "no such\nfile\x1b", "ExitCode": 127}, {}
+            ),
+            {
+                "started_ns": None,
+                "finished_ns": None,
+                "start_error": True,
+                "error": "no such file\ufffd",
+                "code": 127,
+            },
             id="never started",
         ),
         pytest.param(
@@ -571,6 +615,25 @@ def test_restarts_are_those_before_the_run_that_is_shown_at_least(
             inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 0}, {}),
             {"started_ns": None, "finished_ns": None, "code": 0},
             id="not started yet",
+        ),
+        pytest.param(
+            inspect(
+                {
+                    "StartedAt": NEVER,
+                    "FinishedAt": NEVER,
+                    "Error": f"exec: {'x' * 3000}: no such",
+                    "ExitCode": 127,
+                },
+                {},
+            ),
+            {
+                "started_ns": None,
+                "finished_ns": None,
+                "start_error": True,
+                "error": f"exec: {'x' * 993} … {'x' * 989}: no such",
+                "code": 127,
+            },
+            id="never started, at length",
         ),
         pytest.param(inspect({}, {"Labels": None}), {"labels": {}}, id="no labels"),
         pytest.param(inspect({}, {"Image": ""}), {"image": INSPECT["Image"]}, id="no name for the image"),
@@ -668,8 +731,22 @@ def test_an_engine_tells_who_it_is() -> None:
 
 def test_an_engine_that_tells_little_is_still_one() -> None:
     assert docker_messages.info({"SystemTime": "2026-11-23T21:23:43Z"}) == EngineInfo(
-        host="unknown", version="unknown", kernel="", memory_bytes=0, time_ns=1_795_469_023_000_000_000
+        host="unknown",
+        version="unknown",
+        kernel="",
+        memory_bytes=0,
+        time_ns=1_795_469_023_000_000_000,
+        joins_late=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "late"),
+    [("20.10.24+dfsg1", False), ("27.5.1", False), ("28.0.0-rc.1", True), ("29.7.2", True), ("dev", True)],
+)
+def test_engines_since_28_join_networks_late(version: str, *, late: bool) -> None:
+    answer = {"SystemTime": "2026-11-23T21:23:43Z", "ServerVersion": version}
+    assert docker_messages.info(answer).joins_late is late
 
 
 @given(

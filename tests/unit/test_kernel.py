@@ -16,9 +16,10 @@ import pytest
 
 from exporter.engines import kernel
 from exporter.engines.kernel import KernelWitness, is_ours
-from exporter.engines.port import EngineInfo, KernelKills
+from exporter.engines.port import EngineInfo, KernelOomKill, KernelReport
 
 NOW = 1_795_469_024_000_000_000
+UPTIME = 1_000_000_000
 ONE, TWO = "1" * 64, "2" * 64
 RELEASE = "6.18.44"
 MEMORY_KB = 16_384_000
@@ -45,12 +46,14 @@ OTHERS_LIMIT = (
     "oom_memcg=/docker/{other},task_memcg=/docker/{id},task=python,pid=4711,uid=0\n"
 )
 UNRELATED = "6,1206,88216,-;eth0: renamed from veth{id}\n"
-RESULT = "3,1207,88217,-;Memory cgroup out of memory: Killed process 4711 (python) total-vm:123kB\n"
+RESULT = (
+    "3,1207,88217,-;Memory cgroup out of memory: Killed process 4711 (python) total-vm:123kB, anon-rss:45kB\n"
+)
 
 
 @pytest.fixture(autouse=True)
 def _still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "time", SimpleNamespace(time_ns=lambda: NOW))
+    monkeypatch.setattr(kernel, "time", SimpleNamespace(time_ns=lambda: NOW, monotonic_ns=lambda: UPTIME))
 
 
 @pytest.fixture
@@ -86,6 +89,12 @@ def count(proc: Path, kills: int) -> None:
 def log(kmsg: Path, record: str) -> None:
     with kmsg.open("a") as file:
         file.write(record)
+
+
+def named(report: KernelReport | None) -> tuple[int, list[str | None]]:
+    """How many kills were counted, and the containers that the log names."""
+    assert report is not None
+    return report.counted, [fact.container_id for fact in report.facts if isinstance(fact, KernelOomKill)]
 
 
 def engine(**changed: object) -> EngineInfo:
@@ -129,10 +138,10 @@ def test_what_was_killed_before_the_first_question_is_not_told(witness: KernelWi
 def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Path, tmp_path: Path) -> None:
     witness = KernelWitness(proc, tmp_path / "no kmsg")
     count(proc, 5)
-    assert witness.ask() == KernelKills(counted=2, logged=(), at_ns=NOW)
+    assert witness.ask() == KernelReport(counted=2, at_ns=NOW)
     assert witness.ask() is None
     count(proc, 6)
-    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +165,12 @@ def test_a_kernel_that_counts_can_tell_that_nothing_was_killed(proc: Path, tmp_p
     assert (witness.can_count, witness.ask()) == (True, None)
 
 
+def test_a_witness_says_whether_it_can_read_the_log(
+    witness: KernelWitness, proc: Path, tmp_path: Path
+) -> None:
+    assert (witness.can_read_log, KernelWitness(proc, tmp_path / "no kmsg").can_read_log) == (True, False)
+
+
 def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_path: Path) -> None:
     (proc / "vmstat").write_text("")
     witness = KernelWitness(proc, tmp_path / "no kmsg")
@@ -164,39 +179,74 @@ def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_pat
     count(proc, 2)
     assert witness.ask() is None
     count(proc, 3)
-    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
-    ("record", "named"),
-    [
-        (CGROUP_V1, (ONE,)),
-        (CGROUP_V2, (ONE,)),
-        (WHOLE_HOST, (ONE,)),
-        (OTHERS_LIMIT, (ONE,)),
-    ],
+    "record",
+    [CGROUP_V1, CGROUP_V2, WHOLE_HOST, OTHERS_LIMIT],
     ids=["cgroup v1", "cgroup v2", "no limit", "the limit of another"],
 )
 def test_the_log_names_the_container_of_the_process_that_was_killed(
-    witness: KernelWitness, kmsg: Path, record: str, named: tuple[str, ...]
+    witness: KernelWitness, kmsg: Path, record: str
 ) -> None:
     log(kmsg, record.format(id=ONE, other=TWO))
-    assert witness.ask() == KernelKills(counted=0, logged=named, at_ns=NOW)
+    assert named(witness.ask()) == (0, [ONE])
+    assert witness.ask() is None
+
+
+@pytest.mark.parametrize("record", [OUTSIDE, RESULT], ids=["a process of the host", "the last line alone"])
+def test_a_kill_in_no_container_is_told_too(witness: KernelWitness, kmsg: Path, record: str) -> None:
+    log(kmsg, record)
+    assert named(witness.ask()) == (0, [None])
+
+
+def test_other_records_of_the_log_are_not_told(witness: KernelWitness, kmsg: Path) -> None:
+    log(kmsg, UNRELATED.format(id=ONE))
     assert witness.ask() is None
 
 
 @pytest.mark.parametrize(
-    "record", [OUTSIDE, UNRELATED, RESULT], ids=["a process of the host", "else", "after"]
+    ("asked", "asked_again", "written", "told"),
+    [
+        (0.0, 0.25, 0.1, 0.1),
+        (0.0, 0.25, -4.0, 0.000000001),
+        (0.0, 0.25, 4.0, 0.25),
+        (0.0, -3600.0, -3600.0, -3600.0),
+    ],
+    ids=["right", "behind", "ahead", "set back"],
 )
-def test_other_records_of_the_log_name_nobody(witness: KernelWitness, kmsg: Path, record: str) -> None:
-    log(kmsg, record.format(id=ONE))
-    assert witness.ask() is None
+def test_a_line_has_its_own_time_however_far_the_logs_clock_has_drifted(  # noqa: PLR0913, PLR0917  # a table
+    proc: Path,
+    kmsg: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: float,
+    asked_again: float,
+    written: float,
+    told: float,
+) -> None:
+    """Seconds since a beginning: between two questions, a line's time is between the two."""
+    now = asked - 1
+    clock = {
+        "time_ns": lambda: NOW + round(now * 10**9),
+        "monotonic_ns": lambda: 10_000 * 10**9 + round(now * 10**9),
+    }
+    monkeypatch.setattr(kernel, "time", SimpleNamespace(**clock))
+    with closing(KernelWitness(proc, kmsg)) as witness:
+        now = asked
+        assert witness.ask() is None
+        microseconds = 10_000 * 10**6 + round(written * 10**6)
+        log(kmsg, CGROUP_V1.replace("88211", str(microseconds)).format(id=ONE))
+        now = asked_again
+        report = witness.ask()
+    assert report is not None
+    assert [fact.at_ns - NOW for fact in report.facts] == [round(told * 10**9)]
 
 
 def test_counter_and_log_are_told_together(witness: KernelWitness, proc: Path, kmsg: Path) -> None:
     count(proc, 4)
     log(kmsg, CGROUP_V2.format(id=TWO))
-    assert witness.ask() == KernelKills(counted=1, logged=(TWO,), at_ns=NOW)
+    assert named(witness.ask()) == (1, [TWO])
 
 
 def test_a_closed_witness_still_counts_and_can_be_closed_again(
@@ -206,7 +256,7 @@ def test_a_closed_witness_still_counts_and_can_be_closed_again(
     witness.close()
     log(kmsg, CGROUP_V1.format(id=ONE))
     count(proc, 4)
-    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
 
 
 def test_a_log_that_cannot_be_read_is_given_up_and_the_counter_stays(proc: Path, tmp_path: Path) -> None:
@@ -214,7 +264,7 @@ def test_a_log_that_cannot_be_read_is_given_up_and_the_counter_stays(proc: Path,
     before = open_files()
     witness = KernelWitness(proc, tmp_path / "a directory")
     count(proc, 4)
-    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
     assert open_files() == before
 
 
@@ -252,7 +302,7 @@ def test_every_record_up_to_the_end_of_the_log_is_read(
     sizes = script_reads(
         monkeypatch, [CGROUP_V1.format(id=ONE), RESULT, CGROUP_V2.format(id=TWO), CGROUP_V1.format(id=ONE)]
     )
-    assert witness.ask() == KernelKills(counted=0, logged=(ONE, TWO, ONE), at_ns=NOW)
+    assert named(witness.ask()) == (0, [ONE, TWO, ONE])
     assert sizes == [8192] * 5
 
 
@@ -261,7 +311,7 @@ def test_a_reader_that_the_kernels_ring_has_overtaken_goes_on_with_what_is_left(
 ) -> None:
     overtaken = BrokenPipeError(errno.EPIPE, "overwritten")
     script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), overtaken, CGROUP_V1.format(id=TWO)])
-    assert witness.ask() == KernelKills(counted=0, logged=(ONE, TWO), at_ns=NOW)
+    assert named(witness.ask()) == (0, [ONE, TWO])
 
 
 def test_a_log_that_floods_holds_a_question_up_for_ten_thousand_records_at_most(
@@ -277,7 +327,7 @@ def test_a_log_that_is_taken_away_is_read_no_more(
 ) -> None:
     gone = OSError(errno.ENODEV, "gone")
     sizes = script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), gone, CGROUP_V1.format(id=TWO)])
-    assert witness.ask() == KernelKills(counted=0, logged=(ONE,), at_ns=NOW)
+    assert named(witness.ask()) == (0, [ONE])
     assert witness.ask() is None
     assert len(sizes) == 2
 
@@ -293,4 +343,4 @@ def test_the_counter_is_read_before_the_log(
 
     monkeypatch.setattr(kernel, "os", SimpleNamespace(**{**vars(os), "read": read}))
     assert witness.ask() is None
-    assert witness.ask() == KernelKills(counted=1, logged=(), at_ns=NOW)
+    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)

@@ -31,6 +31,7 @@ def test_these_labels_are_kept_and_no_others() -> None:
         "com.docker.swarm.service.name",
         "com.docker.compose.project",
         "com.docker.compose.service",
+        "com.docker.compose.oneoff",
         "exit-exporter.traceparent",
         "traceparent",
     )

@@ -26,6 +26,8 @@ PASSWORD = redactor(r"password=\S+")
         ("\x1b[31mred\x1b[0m and \x1b]0;title\x07plain", "red and plain"),
         ("a\tb\x00c\x07", "a\tb\ufffdc\ufffd"),
         ("größe ∑ \u2028", "größe ∑ \ufffd"),
+        ("gnp\u202exe\u2069\u200b\u2800\U000e0041.\tb\nc", "gnp\ufffdxe\ufffd\ufffd\ufffd\ufffd.\tb\nc"),
+        ("⚠\ufe0f disk", "⚠ disk"),
     ],
 )
 def test_the_last_lines_are_kept_as_a_terminal_shows_them_in_the_end(text: str, kept: str | None) -> None:

@@ -9,29 +9,49 @@ from hypothesis import strategies as st
 
 from exporter import reasons
 from exporter.documents import DocumentError
-from exporter.model import Recovery, Workload
-from exporter.reasons import Meaning, Reading, builtin
+from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
+from exporter.reasons import MOMENT_NS, Meaning, Reading, builtin
 from tests.unit.corpus import DIRECTORY, BadFile, bad_files
 from tests.unit.expected_words import (
     PLAIN_WORDS,
+    RAN_WORDS,
     REQUESTED_WORDS,
     START_FAILURE_WORDS,
     plain_word,
+    ran_word,
     requested_word,
     start_failure_word,
 )
 
 NOBODY = Workload("", "")
-BY_EVIDENCE = {"OOMKilled", "HostLost", "Unknown", "ContainerCannotRun"}
+BY_EVIDENCE = {"OOMKilled", "Unhealthy", "HostLost", "Unknown", "ContainerCannotRun"}
+BY_THE_ENGINES_WORDS = {
+    "InitOutOfMemory",
+    "HostExhausted",
+    "DiskFull",
+    "RuntimeNotFound",
+    "DeviceDriverMissing",
+    "DeviceNotFound",
+    "UserNotFound",
+    "MountFailed",
+    "NetworkFailed",
+    "PortInUse",
+    "PortRefused",
+    "ResourcesRefused",
+    "WorkingDirectoryInvalid",
+}
 
 RECOVERIES = {
     Recovery.NONE: "Unknown Completed Interrupted Killed Terminated SIGINT SIGQUIT DebuggerTerminated "
     "ControlCExit",
-    Recovery.RETRY: "HostLost TimedOut UnspecifiedError SIGHUP SIGKILL SIGALRM SIGTERM ProcessAborted",
+    Recovery.RETRY: "Unhealthy "
+    "HostLost TimedOut UnspecifiedError SIGHUP SIGKILL SIGALRM SIGTERM ProcessAborted",
     Recovery.RETRY_LATER: "NoHost Unavailable OSError IOError TemporaryFailure ProtocolError SIGPWR "
-    "InPageError",
-    Recovery.MORE_MEMORY: "OOMKilled NoMemory CommitLimit",
-    Recovery.FIX_COMMAND: "ContainerCannotRun Misuse UsageError DataError NoInput NoUser OSFileError "
+    "InPageError HostExhausted DiskFull NetworkFailed PortInUse",
+    Recovery.MORE_MEMORY: "OOMKilled InitOutOfMemory NoMemory CommitLimit",
+    Recovery.FIX_COMMAND: "RuntimeNotFound DeviceDriverMissing DeviceNotFound UserNotFound MountFailed "
+    "PortRefused ResourcesRefused WorkingDirectoryInvalid "
+    "ContainerCannotRun Misuse UsageError DataError NoInput NoUser OSFileError "
     "CannotCreate NoPermission ConfigError LauncherFailed CommandNotExecutable CommandNotFound FatalError "
     "SIGILL SIGBUS SIGUSR1 SIGUSR2 SIGPIPE SIGCHLD SIGTTOU SIGXCPU SIGXFSZ SIGPROF SIGSYS "
     "IllegalInstruction InvalidImageFormat DllNotFound EntryPointNotFound DllInitFailed",
@@ -60,13 +80,14 @@ def test_the_catalogue_names_just_these_codes() -> None:
     assert {code: words.reason for code, words in builtin().codes.items()} == PLAIN_WORDS
 
 
-def test_three_codes_have_another_word_where_a_stop_was_requested() -> None:
-    requested = {code: words.requested for code, words in builtin().codes.items() if words.requested}
-    assert requested == REQUESTED_WORDS
+def test_some_codes_have_another_word_where_a_stop_was_requested_or_where_it_ran_for_a_while() -> None:
+    codes = builtin().codes.items()
+    assert {code: words.requested for code, words in codes if words.requested} == REQUESTED_WORDS
+    assert {code: words.ran for code, words in codes if words.ran} == RAN_WORDS
 
 
 def test_the_codes_that_were_promised_are_there() -> None:
-    promised = {0, 1, 2, *range(64, 79), *range(124, 144), 255}
+    promised = {*range(4), *range(64, 79), 100, 111, *range(124, 144), *range(241, 248), 254, 255}
     assert promised <= set(builtin().codes)
 
 
@@ -75,8 +96,8 @@ def test_every_signal_of_this_machine_is_there() -> None:
 
 
 def test_every_word_has_a_meaning_and_every_meaning_a_use() -> None:
-    used = {*PLAIN_WORDS.values(), *REQUESTED_WORDS.values(), *START_FAILURE_WORDS.values(), *BY_EVIDENCE}
-    assert set(builtin().meanings) == used
+    by_code = {*PLAIN_WORDS.values(), *REQUESTED_WORDS.values(), *START_FAILURE_WORDS.values()}
+    assert set(builtin().meanings) == by_code | BY_EVIDENCE | BY_THE_ENGINES_WORDS
 
 
 @pytest.mark.parametrize("word", builtin().meanings)
@@ -118,9 +139,12 @@ def test_every_code_has_a_described_word_in_every_reading(code: int | None, read
     known = -1 if code is None else code
     word = {
         Reading.PLAIN: plain_word(known),
+        Reading.AT_ONCE: plain_word(known),
+        Reading.RAN: ran_word(known),
         Reading.REQUESTED: requested_word(known),
         Reading.START_FAILED: start_failure_word(code),
         Reading.OUT_OF_MEMORY: "OOMKilled",
+        Reading.UNHEALTHY: "Unhealthy",
         Reading.INSTANCE_LOST: "HostLost",
         Reading.UNOBSERVED: "Unknown",
     }[reading]
@@ -132,6 +156,108 @@ def test_a_word_that_was_known_once_still_has_an_answer() -> None:
     assert builtin().meaning("CheckpointCorrupt") == Meaning(
         meaning="A word that the catalogue of today does not contain.", causes=(), recovery=Recovery.NONE
     )
+
+
+# Causes and sentences
+
+
+def failed(reason: str) -> Verdict:
+    return Verdict(Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, reason, Recovery.NONE, "")
+
+
+def stopped(reason: str) -> Verdict:
+    return Verdict(Status.TERMINATED, Termination.TERMINATED_BY_USER, reason, Recovery.NONE, "")
+
+
+CAUSES = """
+reasons:
+  Lost: {meaning: It is lost., causes: [of the reason, of both]}
+  Later: {meaning: It was lost later., causes: [of the later reason]}
+codes:
+  42:
+    reason: Lost
+    ran: Later
+    causes: [of the code, of both]
+    causes_at_once: [of the first second]
+    causes_ran: [of a longer run]
+"""
+
+
+@pytest.mark.parametrize(
+    ("ran_ns", "reason", "causes"),
+    [
+        (None, "Lost", "of the evidence, of the code, of both, of the reason"),
+        (MOMENT_NS, "Lost", "of the evidence, of the first second, of the code, of both, of the reason"),
+        (
+            MOMENT_NS + 1,
+            "Later",
+            "of the evidence, of a longer run, of the code, of both, of the later reason",
+        ),
+        (None, "OOMKilled", "of the evidence, " + ", ".join(builtin().meanings["OOMKilled"].all_causes)),
+    ],
+)
+def test_causes_are_the_evidences_then_the_codes_then_the_reasons_each_once(
+    path: Path, ran_ns: int | None, reason: str, causes: str
+) -> None:
+    evidence = Evidence(ran_ns=ran_ns, causes=("of the evidence",))
+    found = taken(path, CAUSES).causes(42, evidence, failed(reason), NOBODY)
+    assert ", ".join(found) == causes
+
+
+@pytest.mark.parametrize("limit", [MemoryLimit.PARENT, MemoryLimit.HOST])
+def test_of_anothers_memory_limit_no_cause_that_blames_the_jobs_own_is_told(limit: MemoryLimit) -> None:
+    evidence = Evidence(oom_killed=True, limit=limit, causes=("of the evidence",))
+    assert builtin().causes(137, evidence, failed("OOMKilled")) == ("of the evidence",)
+
+
+def test_of_a_failed_start_no_cause_of_a_code_is_told() -> None:
+    not_started = Verdict(
+        Status.FAILED, Termination.CREATING_CONTAINER_ERROR, "CommandNotFound", Recovery.FIX_COMMAND, ""
+    )
+    found = builtin().causes(127, Evidence(never_started=True, ran_ns=MOMENT_NS + 1), not_started)
+    assert found == builtin().meanings["CommandNotFound"].causes
+
+
+@pytest.mark.parametrize("code", [1, 255])
+def test_what_cannot_run_on_this_host_comes_first_in_the_first_second(code: int) -> None:
+    verdict = failed(plain_word(code))
+    at_once = builtin().causes(code, Evidence(ran_ns=9 * 10**6), verdict)
+    later = builtin().causes(code, Evidence(ran_ns=9 * 10**9), verdict)
+    assert at_once[2:] == later
+    assert "exec format error" in at_once[0]
+    assert "CR LF" in at_once[1]
+
+
+STOPPED = "The engine was asked to stop the container, and it ended with"
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "sentence"),
+    [
+        (0, stopped("Completed"), f"{STOPPED} 0, which stands for success."),
+        (2, stopped("Error"), f"{STOPPED} 2."),
+        (64, stopped("UsageError"), f"{STOPPED} 64."),
+        (143, stopped("Terminated"), f"{STOPPED} the code of SIGTERM."),
+        (42, stopped("Drained"), "It wrote all down."),
+        (42, failed("Lost"), "It is lost."),
+        (2, failed("Misuse"), builtin().meanings["Misuse"].meaning),
+    ],
+)
+def test_an_end_that_was_asked_for_is_said_to_be_one(
+    path: Path, code: int, verdict: Verdict, sentence: str
+) -> None:
+    catalogue = taken(
+        path,
+        "reasons: {Lost: {meaning: It is lost.}, Drained: {meaning: It wrote all down.}}\n"
+        "codes: {42: {reason: Lost, requested: Drained}}\n",
+    )
+    assert catalogue.sentence(code, verdict, NOBODY) == sentence
+
+
+@given(st.integers(0, 2**32 - 1) | st.sampled_from(sorted(PLAIN_WORDS)))
+def test_no_end_that_was_asked_for_is_said_to_have_come_by_itself_or_by_a_wrong_call(code: int) -> None:
+    verdict = stopped(requested_word(code))
+    assert builtin().sentence(code, verdict).startswith("The engine was asked to stop the container, and it")
 
 
 # A user's catalogue
@@ -232,6 +358,11 @@ def test_a_code_of_a_users_own_may_have_another_word_where_a_stop_was_requested(
         for code in (42, 43)
         for reading in (Reading.PLAIN, Reading.REQUESTED)
     ] == ["Global", "OfTheImage", "Global", "Global"]
+
+
+def test_a_users_word_for_127_holds_however_long_it_ran_unless_there_is_one_for_that(path: Path) -> None:
+    catalogue = taken(path, FOUR + "codes:\n  127: Global\n  126: {reason: Global, ran: OfTheImage}\n")
+    assert [catalogue.reason(code, Reading.RAN, NOBODY) for code in (127, 126)] == ["Global", "OfTheImage"]
 
 
 def test_what_evidence_shows_is_not_renamed_by_a_users_code(path: Path) -> None:

@@ -1,11 +1,14 @@
 """When this machine's kernel is asked."""
 
+import queue
+
 import pytest
+import structlog
 
 from exporter.engines.kernel import KernelWitness
-from exporter.engines.port import KernelKills
+from exporter.engines.port import KernelReport
 from exporter.watch import sampling
-from exporter.watch.sampling import Sampling
+from exporter.watch.sampling import KernelPoller
 
 SECOND = 10**9
 NOW = 1_000 * SECOND
@@ -17,9 +20,29 @@ class Kernel(KernelWitness):
     def __init__(self) -> None:
         self.asked = 0
 
-    def ask(self) -> KernelKills:
+    def ask(self) -> KernelReport:
         self.asked += 1
-        return KernelKills(1, (), NOW)
+        return KernelReport(1, NOW)
+
+    def close(self) -> None:
+        pass
+
+
+class Broken(KernelWitness):
+    """One that has a bug, until it is mended."""
+
+    def __init__(self) -> None:
+        self.asked = queue.SimpleQueue[bool]()
+        self.mended = False
+
+    def ask(self) -> KernelReport | None:
+        self.asked.put(self.mended)
+        if not self.mended:
+            raise ValueError("a bug")
+        return KernelReport(1, NOW)
+
+    def close(self) -> None:
+        pass
 
 
 class Clock:
@@ -41,8 +64,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_the_kernel_is_not_asked_again_for_what_it_has_told_already(clock: Clock) -> None:
     kernel = Kernel()
-    told: list[KernelKills] = []
-    asking = Sampling(kernel, told.append)
+    told: list[KernelReport] = []
+    asking = KernelPoller(lambda: kernel, told.append)
+    asking.open()
     asking.ask(since_ns=NOW - SECOND)
     clock.now_ns += SECOND
     asking.ask(since_ns=NOW - SECOND // 2)
@@ -53,8 +77,44 @@ def test_the_kernel_is_not_asked_again_for_what_it_has_told_already(clock: Clock
 
 def test_the_kernel_is_asked_also_when_the_clock_was_set_back(clock: Clock) -> None:
     kernel = Kernel()
-    asking = Sampling(kernel, lambda _: None)
+    asking = KernelPoller(lambda: kernel, lambda _: None)
+    asking.open()
     asking.ask(since_ns=NOW)
     clock.now_ns -= 3_600 * SECOND
     asking.ask(since_ns=clock.now_ns)
     assert kernel.asked == 2
+
+
+def test_a_bug_in_the_witness_is_said_once_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "KERNEL_SECONDS", 0.001)
+    broken, told = Broken(), queue.SimpleQueue[KernelReport]()
+    asking = KernelPoller(lambda: broken, told.put)
+    with structlog.testing.capture_logs() as said:
+        asking.open()
+        asking.start()
+        for _ in range(3):
+            broken.asked.get(timeout=10)
+        broken.mended = True
+        assert told.get(timeout=10) == KernelReport(1, NOW)
+        asking.close()
+    assert [(entry["event"], entry["log_level"]) for entry in said] == [
+        ("a bug while asking the kernel", "error")
+    ]
+
+
+def test_a_poller_that_is_closed_can_be_opened_again(clock: Clock) -> None:
+    made: list[KernelWitness] = []
+    told: list[KernelReport] = []
+
+    def make() -> KernelWitness:
+        made.append(Kernel())
+        return made[-1]
+
+    asking = KernelPoller(make, told.append)
+    for _ in range(2):
+        asking.open()
+        asking.open()
+        asking.ask(since_ns=clock.now_ns)
+        asking.close()
+        asking.ask(since_ns=clock.now_ns)
+    assert (len(made), len(told)) == (2, 2)

@@ -35,11 +35,15 @@ SETTINGS = {
     "docker.cert-path": Given("/f", "/v", "/g", ("/f", "/v", "/g")),
     "instance.name": Given("f", "v", "g", ("f", "v", "g")),
     "workload.order": Given(
-        "[image, label]", "swarm,image", "compose", (["image", "label"], ["swarm", "image"], ["compose"])
+        "[label:com.example.job, label]",
+        "swarm, label:job,image",
+        "compose",
+        (["label:com.example.job", "label"], ["swarm", "label:job", "image"], ["compose"]),
     ),
     "workload.limit": Given("1", "2", "3", (1, 2, 3)),
     "exits.oom-wait": Given("1.5", "2s", "3m", (1.5, 2.0, 180.0)),
     "exits.oom-window": Given("20", "500ms", "0", (20.0, 0.5, 0.0)),
+    "exits.stop-window": Given("30", "90s", "5m", (30.0, 90.0, 300.0)),
     "exits.assume-oom": Given("true", "false", flag=True, values=(True, False, True)),
     "traces.jobs": Given("all", "none", "failed", ("all", "none", "failed")),
     "traces.events": Given("logs", "logs/dup", "spans", ("logs", "logs/dup", "spans")),
@@ -70,6 +74,7 @@ VARIABLES = {
     "workload.limit": "EXIT_EXPORTER_WORKLOAD_LIMIT",
     "exits.oom-wait": "EXIT_EXPORTER_EXITS_OOM_WAIT",
     "exits.oom-window": "EXIT_EXPORTER_EXITS_OOM_WINDOW",
+    "exits.stop-window": "EXIT_EXPORTER_EXITS_STOP_WINDOW",
     "exits.assume-oom": "EXIT_EXPORTER_EXITS_ASSUME_OOM",
     "traces.jobs": "EXIT_EXPORTER_TRACES_JOBS",
     "traces.events": "EXIT_EXPORTER_TRACES_EVENTS",
@@ -98,6 +103,7 @@ DEFAULTS: dict[str, Any] = {
     "workload.limit": 500,
     "exits.oom-wait": 1.0,
     "exits.oom-window": 10.0,
+    "exits.stop-window": 60.0,
     "exits.assume-oom": False,
     "traces.jobs": "failed",
     "traces.events": "spans",
@@ -134,6 +140,16 @@ def flat(found: Settings) -> dict[str, Any]:
     return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
 
 
+def load(name: str, file: Path, *chosen: str) -> dict[str, Any]:
+    """Give all settings, where this one is given by these sources."""
+    given_as = SETTINGS[name]
+    group, _, setting = name.partition(".")
+    file.write_text(f"{group}:\n  {setting}: {given_as.file!s}\n" if "file" in chosen else "")
+    environment = {VARIABLES[name]: given_as.variable} if "variable" in chosen else {}
+    flags = {name: given_as.flag} if "flag" in chosen else {}
+    return flat(settings.load({"config.file": str(file), **flags}, environment))
+
+
 def problems(flags: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
     with pytest.raises(SettingsError) as refused:
         settings.load(flags, environment)
@@ -161,6 +177,7 @@ def test_the_shown_defaults_are_what_people_would_write() -> None:
         "workload.limit": "500",
         "exits.oom-wait": "1s",
         "exits.oom-window": "10s",
+        "exits.stop-window": "1m",
         "exits.assume-oom": "false",
         "traces.jobs": "failed",
         "traces.events": "spans",
@@ -195,18 +212,20 @@ def test_the_defaults_need_no_source() -> None:
 
 
 @pytest.mark.parametrize("chosen", SUBSETS, ids="+".join)
-@pytest.mark.parametrize("name", SETTINGS)
 def test_flags_win_over_the_environment_and_the_environment_over_the_file(
-    file: Path, name: str, chosen: tuple[str, ...]
+    file: Path, chosen: tuple[str, ...]
 ) -> None:
-    given_as = SETTINGS[name]
-    group, _, setting = name.partition(".")
-    file.write_text(f"{group}:\n  {setting}: {given_as.file!s}\n" if "file" in chosen else "")
-    environment = {VARIABLES[name]: given_as.variable} if "variable" in chosen else {}
-    flags = {name: given_as.flag} if "flag" in chosen else {}
-    value = given_as.values[SOURCES.index(chosen[-1])]
-    found = settings.load({"config.file": str(file), **flags}, environment)
-    assert flat(found) == {**DEFAULTS, name: value}
+    assert load("log.level", file, *chosen) == {
+        **DEFAULTS,
+        "log.level": SETTINGS["log.level"].values[SOURCES.index(chosen[-1])],
+    }
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_can_be_given_by_each_source(file: Path, name: str) -> None:
+    values = [load(name, file, source)[name] for source in SOURCES]
+    assert values == list(SETTINGS[name].values)
+    assert load(name, file, *SOURCES) == {**DEFAULTS, name: values[-1]}
 
 
 def test_each_source_may_give_its_own_part_of_a_group(file: Path) -> None:
@@ -297,7 +316,20 @@ def test_a_bad_settings_file_is_refused_whole_with_file_line_and_cause(
 
 WRONG = [
     ("docker.host", 5, None, "Input should be a valid tuple"),
-    ("workload.order", "label,name", "label,name", "Input should be 'label', 'swarm', 'compose' or 'image'"),
+    (
+        "workload.order",
+        "label,name",
+        "label,name",
+        "'name' is none of label, swarm, compose, image and label:NAME",
+    ),
+    ("workload.order", "label:", "label:", "'label:' names no label; write label:com.example.job"),
+    ("workload.order", ["label: job"], None, "'label: job' names no label; write label:com.example.job"),
+    (
+        "workload.order",
+        "label:exitCode",
+        "label:exitCode",
+        "'label:exitCode': engines have an attribute of that name; choose another label",
+    ),
     ("workload.order", "", "", "Value should have at least 1 item after validation, not 0"),
     (
         "workload.limit",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.labels import KEPT
 from exporter.model import Workload
-from exporter.workload import DEFAULT_ORDER, Source, repository, tag, workload_of
+from exporter.workload import DEFAULT_ORDER, Source, labels_kept, repository, tag, workload_of
 
 OWN = {"exit-exporter.workload": "nightly"}
 SWARM = {"com.docker.swarm.service.name": "web_api"}
@@ -30,7 +30,11 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
         (DIGEST, "unnamed"),
         (DIGEST.removeprefix("sha256:"), "unnamed"),
         ("0123456789ab", "unnamed"),
-        ("0123456789a", "0123456789a"),
+        ("0123456789a", "unnamed"),
+        ("deadbeef", "unnamed"),
+        ("sha256:abcd", "unnamed"),
+        ("deadbeef:v1", "deadbeef"),
+        ("acme/deadbeef", "acme/deadbeef"),
         ("0123456789abX", "0123456789abX"),
         (f"@{DIGEST}", "unnamed"),
         (":v1", "unnamed"),
@@ -58,6 +62,7 @@ def test_a_repository_has_neither_tag_nor_digest(image: str, short: str) -> None
         (DIGEST, None),
         (DIGEST.removeprefix("sha256:"), None),
         ("sha256:0123456789ab", None),
+        ("sha256:abcd", None),
         ("0123456789ab", None),
         ("0123456789ab:v1", "v1"),
         (f"@{DIGEST}", None),
@@ -87,6 +92,13 @@ def test_a_tag_has_neither_a_path_nor_a_digest_in_it(image: str, behind: str) ->
         ({"com.docker.compose.service": "cart"}, "acme/train"),
         ({"com.docker.compose.project": "shop", "com.docker.compose.service": ""}, "acme/train"),
         ({"Exit-Exporter.Workload": "nightly"}, "acme/train"),
+        ({"exit-exporter.workload": " nightly report\xa0"}, "nightly report"),
+        ({**SWARM, "exit-exporter.workload": " \t "}, "web_api"),
+        ({**COMPOSE, "com.docker.swarm.service.name": "\xa0"}, "shop/cart"),
+        ({**COMPOSE, "com.docker.compose.service": " "}, "acme/train"),
+        ({**COMPOSE, "com.docker.compose.oneoff": "True"}, "shop/cart (run)"),
+        ({**COMPOSE, "com.docker.compose.oneoff": "False"}, "shop/cart"),
+        ({**COMPOSE, **OWN, "com.docker.compose.oneoff": "True"}, "nightly"),
     ],
 )
 def test_a_workload_is_named_by_the_label_else_swarm_else_compose_else_the_image(
@@ -104,10 +116,25 @@ def test_a_workload_is_named_by_the_label_else_swarm_else_compose_else_the_image
         ((Source.SWARM,), "acme/train"),
         ((Source.SWARM, Source.LABEL), "nightly"),
         ((), "acme/train"),
+        (("label:com.example.job", Source.COMPOSE), "resize"),
+        (("label:com.example.other", "label:com.example.blank", Source.COMPOSE), "shop/cart"),
     ],
 )
-def test_the_order_is_a_setting_and_the_image_the_last_resort(order: tuple[Source, ...], name: str) -> None:
-    assert workload_of({**COMPOSE, **OWN}, "acme/train:v1", order) == Workload(name, "acme/train")
+def test_the_order_is_a_setting_and_the_image_the_last_resort(order: tuple[str, ...], name: str) -> None:
+    labels = {**COMPOSE, **OWN, "com.example.job": "resize", "com.example.blank": " \ufffd"}
+    assert workload_of(labels, "acme/train:v1", order) == Workload(name, "acme/train")
+
+
+def test_the_labels_that_an_order_names_are_kept_beside_those_that_always_are() -> None:
+    order = ("label:com.example.job", Source.LABEL, "label:exit-exporter.workload", Source.IMAGE)
+    assert labels_kept(order) == (*KEPT, "com.example.job")
+
+
+def test_however_long_its_names_are_a_one_off_run_is_not_its_service() -> None:
+    service = {"com.docker.compose.project": "p" * 150, "com.docker.compose.service": "s" * 150}
+    one_off = workload_of({**service, "com.docker.compose.oneoff": "True"}, "")
+    assert len(one_off.name) == 200
+    assert one_off != workload_of(service, "")
 
 
 def test_a_long_name_is_cut() -> None:
@@ -116,7 +143,7 @@ def test_a_long_name_is_cut() -> None:
 
 @given(st.dictionaries(st.sampled_from(KEPT), st.text()), st.text(), st.permutations(DEFAULT_ORDER))
 def test_a_workload_always_has_a_name_and_an_image_of_bounded_length(
-    labels: dict[str, str], image: str, order: list[Source]
+    labels: dict[str, str], image: str, order: list[str]
 ) -> None:
     workload = workload_of(labels, image, order)
     assert 1 <= len(workload.name) <= 200

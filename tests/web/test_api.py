@@ -1,6 +1,7 @@
 """The API: every answer whole, every wrong question answered with what is wrong with it."""
 
 import base64
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter import reasons
-from exporter.model import Workload
+from exporter.model import MemoryLimit, OomKill, OomVictim, Witness, Workload
 from exporter.store import Batch
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.web.answers import good, problem, said
@@ -36,10 +37,17 @@ RUNNING: dict[str, Any] = {
     "reason": None,
     "termination": None,
     "error": None,
+    "start_error": None,
     "recovery": None,
-    "evidence": [],
+    "evidence": ["The engine reported an OOM kill."],
+    "meaning": None,
+    "causes": [],
+    "not_known": [],
     "attempt": 2,
-    "oom_kills": 0,
+    "restarts": None,
+    "oom_kills": 1,
+    "oom_limit": None,
+    "oom_processes": [],
     "memory_limit_bytes": None,
     "created_at": None,
     "started_at": "2100-01-01T00:00:00.000000001Z",
@@ -61,10 +69,27 @@ FAILED: dict[str, Any] = {
     "reason": "OOMKilled",
     "termination": "CONTAINER_EXITED_WITH_ERROR",
     "error": "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)",
-    "recovery": "more-memory",
+    "start_error": None,
+    "recovery": "retry-later",
     "evidence": ["The engine reported an OOM kill 0.125 s before the end."],
+    "meaning": "Memory had run out, so the kernel killed a process of this container, and the job ended.",
+    "causes": ["The limit of the control group /s, which it shares, was reached: raise that one"],
+    "not_known": ["Events were missed."],
     "attempt": 1,
+    "restarts": None,
     "oom_kills": 1,
+    "oom_limit": "parent",
+    "oom_processes": [
+        {
+            "at": "2100-01-01T00:00:00.000000009Z",
+            "process": "python",
+            "pid": 4711,
+            "limit": "parent",
+            "cgroup": "/s",
+            "rss_bytes": 314572800,
+            "largest": {"process": "java", "rss_bytes": 3221225472},
+        }
+    ],
     "memory_limit_bytes": 268435456,
     "created_at": "2099-12-31T23:59:59.000000000Z",
     "started_at": "2100-01-01T00:00:00.000000000Z",
@@ -88,8 +113,19 @@ def fill(served: Served) -> None:
         started_ns=BEGAN_NS + 1,
         created_ns=None,
         memory_limit_bytes=None,
+        oom_kills=(OomKill(Witness.EVENT, BEGAN_NS + 9),),
+        notes=("The engine reported an OOM kill.",),
     )
-    failed = ended(job("a"), 137, OOM, oom_kills=1, finished_ns=BEGAN_NS + 90_500_000_000)
+    victim = OomVictim(MemoryLimit.PARENT, "/s", "python", 4711, 300 << 20, ("java", 3 << 30))
+    kills = (OomKill(Witness.EVENT, BEGAN_NS + 9), OomKill(Witness.LOG, BEGAN_NS + 9, victim))
+    why = replace(
+        OOM,
+        limit=MemoryLimit.PARENT,
+        causes=("The limit of the control group /s, which it shares, was reached: raise that one",),
+        not_known=("Events were missed.",),
+    )
+    finished_ns = BEGAN_NS + 90_500_000_000
+    failed = ended(job("a", oom_kills=kills), 137, why, oom_kills=1, finished_ns=finished_ns)
     served.store.commit(Batch(begun=[running], ended=[failed]))
 
 
@@ -107,6 +143,13 @@ def test_jobs_are_told_whole_the_newest_first(served: Served) -> None:
     assert said(served.ask("/api/v1/jobs")) == good({"jobs": [], "next_cursor": None})
     fill(served)
     assert said(served.ask("/api/v1/jobs")) == good({"jobs": [RUNNING, FAILED], "next_cursor": None})
+
+
+def test_an_oom_kill_of_which_the_log_does_not_say_whose_limit_it_was_is_told_without(served: Served) -> None:
+    kill = OomKill(Witness.LOG, BEGAN_NS + 9, OomVictim(None, "", "python", 4711))
+    served.store.commit(Batch(begun=[job("a", oom_kills=(kill,))]))
+    (told,) = served.ask("/api/v1/jobs/aaaa").json()["oom_processes"]
+    assert (told["process"], told["limit"], told["cgroup"]) == ("python", None, "")
 
 
 @pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-a", "a" * 64, "aaaa"])
@@ -132,6 +175,13 @@ def test_the_text_for_people_says_status_termination_code_and_reason(
     served.store.commit(Batch(ended=[judged]))
     answer = served.ask("/api/v1/jobs/gentle-stingray-a").json()
     assert (answer["container_exit_code"], answer["error"]) == (code, error)
+
+
+def test_what_the_engine_said_about_a_failed_start_is_told(served: Served) -> None:
+    refused = replace(NOT_STARTED, start_error='exec: "nosuch": executable file not found in $PATH')
+    served.store.commit(Batch(ended=[ended(job(started_ns=None), 127, refused)]))
+    answer = served.ask("/api/v1/jobs/gentle-stingray-a").json()
+    assert answer["start_error"] == 'exec: "nosuch": executable file not found in $PATH'
 
 
 def test_times_are_exact_and_a_duration_is_never_below_0(served: Served) -> None:
@@ -317,7 +367,7 @@ def test_the_whole_catalogue_is_told(served: Served) -> None:
     plain: dict[str, list[int]] = {}
     for code, word in sorted(words.codes.items()):
         for each in (word.reason, word.requested):
-            if each is not None:
+            if each is not None and (each != "Error" or word.reason == "Error"):
                 plain.setdefault(each, []).append(code)
     expected = [
         {
@@ -342,6 +392,13 @@ def test_a_code_is_told_in_each_of_its_readings(served: Served) -> None:
             *failed,
             "the kernel had killed a process of it for memory",
             "more-memory",
+            "JOB_FAILED",
+        ),
+        (
+            "Unhealthy",
+            *failed,
+            "it was unhealthy, and something asked for its end because of that",
+            "retry",
             "JOB_FAILED",
         ),
         ("Killed", *stopped, "the engine was asked to stop it", "none", "JOB_TERMINATED"),

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from exporter.model import MemoryLimit, OomKill, OomVictim, Witness
 from exporter.store import Batch
 from tests.store.samples import OOM, ended, job
 from tests.web.served import Served
@@ -80,7 +81,8 @@ ANSWERS: dict[Answer, tuple[Callable[[Served], None], str]] = {
 @pytest.fixture
 def document(served: Served) -> Any:
     """Give the description, as it is served, with a running and an ended job on record."""
-    served.store.commit(Batch(begun=[job("b")], ended=[ended(job("a"), 137, OOM, oom_kills=1)]))
+    killed = job("a", oom_kills=(OomKill(Witness.LOG, 1, OomVictim(MemoryLimit.OWN, "/a", "java", 7)),))
+    served.store.commit(Batch(begun=[job("b")], ended=[ended(killed, 137, OOM, oom_kills=1)]))
     return served.ask("/openapi.json").json()
 
 
@@ -164,7 +166,9 @@ def test_an_openmetrics_answer_is_described_too(served: Served, document: Any) -
     assert real.headers["content-type"].partition(";")[0] in described
 
 
-@pytest.mark.parametrize("name", ["JobView", "JobPage", "ReasonView", "ReadingView", "CodeView"])
+@pytest.mark.parametrize(
+    "name", ["JobView", "OomProcessView", "HolderView", "JobPage", "ReasonView", "ReadingView", "CodeView"]
+)
 def test_every_field_that_is_described_always_comes(document: Any, name: str) -> None:
     schema = document["components"]["schemas"][name]
     assert sorted(schema["required"]) == sorted(schema["properties"])

@@ -1,0 +1,118 @@
+"""Containers that were started by an image's id: what their image is called is asked once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.engines.docker import Address, DockerEngine
+from exporter.engines.docker_images import Repositories
+from exporter.workload import UNNAMED, workload_of
+from tests.contract.engines import Table, identity, running
+from tests.scripted.engine import ScriptedEngine
+
+HEX = "3f57d9401f8d42f986df300f0c69192fc41da28ccc8d797829467780db3dd741"
+IMAGE = f"sha256:{HEX}"
+
+
+def started_by(image: str, number: int = 1, image_id: str = IMAGE) -> Table:
+    """What an engine answers about a container that was started by this."""
+    return {**running(1, number), "Image": image_id, "Config": {"Image": image, "Labels": {}}}
+
+
+def repository_of(engine: ScriptedEngine, image: str) -> str:
+    """What the adapter says of a container that was started by this."""
+    engine.set_container(started_by(image))
+    found = DockerEngine(Address(engine.url)).inspect(identity(1))
+    assert found is not None
+    assert found.image == (image or IMAGE)
+    return found.repository
+
+
+def asked(engine: ScriptedEngine) -> int:
+    """How often an image was asked about."""
+    return sum("/images/" in target for _, target in engine.requests)
+
+
+@pytest.mark.parametrize("given", [IMAGE, HEX, HEX[:12], HEX[:4], f"sha256:{HEX[:12]}", ""])
+def test_an_image_that_is_known_by_its_id_has_the_repository_of_its_first_tag(
+    engine: ScriptedEngine, given: str
+) -> None:
+    engine.set_image(IMAGE, "zoo/train:v1", "registry.example:5000/acme/train:v2")
+    assert repository_of(engine, given) == "registry.example:5000/acme/train"
+
+
+def test_one_that_has_lost_its_tags_has_the_repository_of_its_digest(engine: ScriptedEngine) -> None:
+    engine.set_image(IMAGE, "<none>:<none>", digests=(f"acme/train@{IMAGE}",))
+    assert repository_of(engine, HEX) == "acme/train"
+
+
+def test_one_that_never_had_a_name_is_unnamed(engine: ScriptedEngine) -> None:
+    engine.set_image(IMAGE)
+    assert repository_of(engine, HEX[:4]) == UNNAMED
+
+
+def test_one_that_is_gone_is_unnamed_and_not_asked_about_again(engine: ScriptedEngine) -> None:
+    docker = DockerEngine(Address(engine.url))
+    for number in (1, 2):
+        engine.set_container(started_by(HEX[:4], number))
+        found = docker.inspect(identity(number))
+        assert found is not None
+        assert found.repository == UNNAMED
+    assert asked(engine) == 1
+
+
+@pytest.mark.parametrize("given", ["train:v1", "cafe:v1", f"acme/train@{IMAGE}"])
+def test_about_an_image_with_a_name_nobody_asks(engine: ScriptedEngine, given: str) -> None:
+    assert (repository_of(engine, given), asked(engine)) == ("", 0)
+
+
+def test_a_name_that_looks_like_the_beginning_of_an_id_is_a_name_once_the_engine_has_told_the_id(
+    engine: ScriptedEngine,
+) -> None:
+    assert (repository_of(engine, "cafe"), asked(engine)) == ("cafe", 0)
+    assert workload_of({}, "cafe", known_as="cafe").name == "cafe"
+    assert workload_of({}, "cafe").name == UNNAMED
+
+
+def test_an_engine_that_does_not_tell_costs_no_snapshot_and_is_asked_again(engine: ScriptedEngine) -> None:
+    engine.set_image(IMAGE, "acme/train:v1")
+    engine.set_container(started_by(HEX))
+    engine.fail_next("/images/", 500, times=1)
+    docker = DockerEngine(Address(engine.url))
+    with capture_logs() as said:
+        found = [docker.inspect(identity(1)) for _ in range(2)]
+    assert [each.repository for each in found if each is not None] == [UNNAMED, "acme/train"]
+    assert [line["event"] for line in said] == ["image not asked about"]
+
+
+def test_of_many_containers_of_one_image_that_start_at_once_one_asks(engine: ScriptedEngine) -> None:
+    engine.set_image(IMAGE, "acme/train:v1")
+    for number in range(8):
+        engine.set_container(started_by(HEX, number))
+    docker, found = DockerEngine(Address(engine.url)), []
+    threads = [
+        threading.Thread(target=lambda number=number: found.append(docker.inspect(identity(number))))
+        for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {each.repository for each in found if each is not None} == {"acme/train"}
+    assert (len(found), asked(engine)) == (8, 1)
+
+
+def test_no_more_images_are_remembered_than_there_is_room_for() -> None:
+    told: list[str] = []
+
+    def tell(image: str) -> str:
+        told.append(image)
+        return image
+
+    repositories = Repositories(tell, most=2)
+    for image in "abacab":
+        repositories.of(image)
+    assert "".join(told) == "abcb"
