@@ -123,7 +123,7 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
         "JobOOMKillsSurvived",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{kills} > 0\nunless\n{kills} <= {survived.multiple} * {names.oomkilled}",
+        f"{kills} > 0\nunless\n{kills} <= {survived.multiple} * {names.out_of_memory}",
         "The kernel kills processes of jobs for memory, and the jobs go on without them.",
         f"{_counted('OOM kill')} in jobs of {_WHERE} within {window}, and jobs went on regardless: what the"
         " killed processes were to do may be missing from results that look complete.",
@@ -162,8 +162,9 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{names.not_started} > 0",
         "Jobs of a workload cannot start.",
-        f"{_JOBS} of {_WHERE} ended with {{{{ $labels.reason }}}} within {window}: the container, its"
-        " command, or a command that it calls cannot be run. The next try will end the same way.",
+        f"{_JOBS} of {_WHERE} ended with {{{{ $labels.reason }}}} within {window}: the container"
+        " could not be started, or a command that it calls cannot be run. Without a change the next try will"
+        " end the same way.",
     )
     yield Alert(
         "HostLost",
@@ -172,6 +173,39 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
         f"{names.host_lost} > 0",
         "A host or its engine went down under running jobs.",
         f"{_JOBS} {_WERE} lost when {{{{ $labels.host }}}} or its engine went down. Both are up again.",
+    )
+
+
+def of_health(thresholds: Thresholds) -> Iterator[Alert]:
+    """About jobs that are ended because their health check fails."""
+    names, unhealthy = Names(thresholds), thresholds.unhealthy
+    yield Alert(
+        "JobUnhealthy",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        f"{names.workload_unhealthy_long} >= {unhealthy.floor}\n"
+        f"and\nmax_over_time({names.workload_unhealthy}[{unhealthy.hold}]) > 0",
+        "Jobs of a workload are ended again and again because their health check fails.",
+        f"{_JOBS} of {_WHERE} {_WERE} ended within {thresholds.increases.long_window} because their health"
+        " check failed.",
+    )
+
+
+def of_restarts(thresholds: Thresholds) -> Iterator[Alert]:
+    """About services that end well, and are begun again by their restart policy."""
+    names, loop, ratio = Names(thresholds), thresholds.restart_loop, thresholds.failure_ratio
+    yield Alert(
+        "JobRestartLooping",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        f"{names.workload_restarts_long} >= {loop.floor} * clamp_min({names.jobs_running_long}, 1)\n"
+        f"and\n{names.workload_restarts} > 0\n"
+        # Without these, it is a crash loop or a high share of failures, and told as that.
+        f"and\n{names.done} > 0\nunless\n{names.failed_ratio} > {ratio.above}",
+        "A workload ends without a failure and is started again, over and over.",
+        f"{_counted('run')} of {_WHERE} {_WERE} begun by the restart policy within"
+        f" {thresholds.increases.long_window}, and most of those before were done: it does not stay up.",
+        loop.for_,
     )
 
 
@@ -225,10 +259,10 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         limits.engine_for,
     )
     yield Alert(
-        "ExitExporterCatalogueReloadFailed",
+        "ExitExporterConfigReloadFailed",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{_held(catalogue.CATALOGUE_SUCCESS)} == 0",
+        f"{_held(catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL)} == 0",
         "A catalogue file was refused.",
         f"{_EXPORTER} has refused its catalogue file and judges by the one before.",
         limits.catalogue_for,
@@ -277,54 +311,54 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         limits.pending_for,
     )
     yield Alert(
-        "ExitExporterRowsGivenUp",
+        "ExitExporterJobRecordsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.ROWS_GIVEN_UP)} > 0",
-        "Ended jobs were counted without being kept.",
-        f"{_EXPORTER} has counted {_JOBS} within {window} without keeping a row: the store was away for"
+        f"{names.of_itself(catalogue.JOB_RECORDS_DROPPED)} > 0",
+        "Ended jobs were counted, but not recorded.",
+        f"{_EXPORTER} has counted {_JOBS} within {window} without recording them: the store was away for"
         " too long.",
     )
     yield Alert(
-        "ExitExporterWorkloadsFolded",
+        "ExitExporterJobsOverWorkloadLimit",
         Subject.EXPORTER,
         Severity.INFO,
-        f"{names.of_itself(catalogue.WORKLOADS_FOLDED)} > 0",
+        f"{names.of_itself(catalogue.JOBS_OVER_WORKLOAD_LIMIT)} > 0",
         "Too many workloads: jobs are counted together as Other.",
         f"{_EXPORTER} has counted {_JOBS} as workload Other within {window}; alerts cannot tell them apart.",
     )
 
 
 def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
-    """About spans on their way to the collector."""
+    """About spans and log records on their way to the collector."""
     names, window, limits = Names(thresholds), thresholds.increases.window, thresholds.exporter
-    waiting = _held(catalogue.SPANS_PENDING)
+    waiting = _held(catalogue.OTLP_PENDING_JOBS)
     yield Alert(
-        "ExitExporterSpansPilingUp",
+        "ExitExporterOtlpJobsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"({waiting} > 0 unless {names.of_itself(catalogue.SPANS_EXPORTED)} > 0)\n"
+        f"({waiting} > 0 unless {names.of_itself(catalogue.OTLP_JOBS_EXPORTED)} > 0)\n"
         f"or\n{waiting} > {limits.spans_floor}",
-        "Spans wait for a collector that does not take them, or not fast enough.",
+        "Jobs wait for an OTLP collector that does not accept them, or not fast enough.",
         f"The collector has not taken the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
         f" {{{{ $labels.instance }}}}, and it has been so for {limits.spans_for}.",
         limits.spans_for,
     )
     yield Alert(
-        "ExitExporterSpansRejected",
+        "ExitExporterOtlpJobsRejected",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.SPANS_REJECTED)} > 0",
-        "The collector refuses spans for good.",
-        f"The collector has refused the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
+        f"{names.of_itself(catalogue.OTLP_JOBS_REJECTED)} > 0",
+        "The OTLP collector rejects jobs for good.",
+        f"The collector has rejected the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
         f" {{{{ $labels.instance }}}} within {window}; they are not sent again.",
     )
     yield Alert(
-        "ExitExporterSpansGivenUp",
+        "ExitExporterOtlpJobsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.SPANS_GIVEN_UP)} > 0",
-        "Spans waited for the collector for too long and were forgotten.",
-        f"{_EXPORTER} has forgotten the {{{{ $labels.signal }}}} of {_JOBS} within {window}, which had waited"
+        f"{names.of_itself(catalogue.OTLP_JOBS_DROPPED)} > 0",
+        "Jobs waited for the OTLP collector for too long and were dropped.",
+        f"{_EXPORTER} has dropped the {{{{ $labels.signal }}}} of {_JOBS} within {window}, which had waited"
         " for too long or with too many.",
     )

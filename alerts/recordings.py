@@ -9,6 +9,7 @@ from alerts.names import Names, SpreadNames
 from alerts.shape import increase, once, selector, total
 from alerts.thresholds import Thresholds, seconds
 from exporter.model import Status
+from exporter.reasons import FAILED_STARTS
 from exporter.telemetry import catalogue
 
 _OF_WORKLOAD = ("host", "workload")
@@ -16,17 +17,19 @@ _OF_WORKLOAD = ("host", "workload")
 _REMEMBERED = "1d"
 LOST = "HostLost"
 OOM = "OOMKilled"
+INIT_OOM = "InitOutOfMemory"
+UNHEALTHY = "Unhealthy"
 # Jobs that somebody stopped (terminated) are in no recording, and so in no alert.
 _FINISHED = f'status=~"{Status.DONE}|{Status.FAILED}"'
 _OF_ITSELF = (
     catalogue.EVENT_GAPS,
     catalogue.EXITS_UNOBSERVED,
     catalogue.STORE_ERRORS,
-    catalogue.ROWS_GIVEN_UP,
-    catalogue.SPANS_EXPORTED,
-    catalogue.SPANS_REJECTED,
-    catalogue.SPANS_GIVEN_UP,
-    catalogue.WORKLOADS_FOLDED,
+    catalogue.JOB_RECORDS_DROPPED,
+    catalogue.OTLP_JOBS_EXPORTED,
+    catalogue.OTLP_JOBS_REJECTED,
+    catalogue.OTLP_JOBS_DROPPED,
+    catalogue.JOBS_OVER_WORKLOAD_LIMIT,
 )
 
 
@@ -117,7 +120,7 @@ def workload_level(thresholds: Thresholds) -> Iterator[Recording]:
     yield Recording(names.failed, _once(thresholds, of_their_own), "Jobs that failed of their own.")
     were_done = total(f"{names.exits}{{{done}}}", ["status", "reason"])
     yield Recording(names.done, _once(thresholds, were_done), "Jobs that were done.")
-    reasons = "|".join(thresholds.not_started.reasons)
+    reasons = "|".join((*FAILED_STARTS, *thresholds.not_started.also))
     not_started = total(f'{names.exits}{{{failed}, reason=~"{reasons}"}}', ["status"])
     yield Recording(
         names.not_started,
@@ -132,6 +135,48 @@ def workload_level(thresholds: Thresholds) -> Iterator[Recording]:
         yield Recording(name, _once(thresholds, total(ends, ["status"]), window=long), why)
     ratio = f"{names.failed_long} / ({names.finished_long} > 0)"
     yield Recording(names.failed_ratio, ratio, "The share that failed.")
+
+
+def of_unhealthy(thresholds: Thresholds) -> Iterator[Recording]:
+    """Which workloads' jobs were ended because their health check failed."""
+    names, times = Names(thresholds), thresholds.increases
+    ends = f'{_FINISHED}, reason="{UNHEALTHY}"'
+    long = increase(catalogue.EXITS, times.long_window, times.look_back, ends, since=times.window)
+    yield Recording(
+        names.unhealthy,
+        total(long, ["image", "status", "code", "reason"]),
+        "Jobs that were ended because their health check failed, within the long window.",
+    )
+    lately = total(f'{names.exits}{{reason="{UNHEALTHY}"}}', ["status", "reason"])
+    yield Recording(names.workload_unhealthy, _once(thresholds, lately), "The same within the window.")
+    yield Recording(
+        names.workload_unhealthy_long,
+        _once(thresholds, names.unhealthy, window=times.long_window),
+        "Those of the long window.",
+    )
+
+
+def of_restarts(thresholds: Thresholds) -> Iterator[Recording]:
+    """How often restart policies have begun runs of workloads, and how many of their jobs ran at once."""
+    names, times, restarts = Names(thresholds), thresholds.increases, catalogue.RESTARTS
+    lately = total(increase(restarts, times.window, times.look_back), ["image"])
+    yield Recording(names.restarts, lately, "Runs that a restart policy began, within the window.")
+    long = increase(restarts, times.long_window, times.look_back, since=times.window)
+    yield Recording(names.restarts_long, total(long, ["image"]), "The same within the long window.")
+    yield Recording(
+        names.workload_restarts, _once(thresholds, names.restarts), "Those within the window, of a workload."
+    )
+    yield Recording(
+        names.workload_restarts_long,
+        _once(thresholds, names.restarts_long, window=times.long_window),
+        "Those within the long window.",
+    )
+    yield Recording(
+        names.jobs_running_long,
+        f"max without ({', '.join(thresholds.labels.replica)}) (\n"
+        f"  max_over_time({catalogue.JOBS_RUNNING.name}[{times.long_window}])\n)",
+        "How many of its jobs ran at once, at most.",
+    )
 
 
 def host_level(thresholds: Thresholds) -> Iterator[Recording]:
@@ -152,6 +197,12 @@ def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
     names, times, spike = Names(thresholds), thresholds.increases, thresholds.oom_spike
     killed = total(f'{names.exits}{{status="{Status.FAILED}", reason="{OOM}"}}', ["status", "reason"])
     yield Recording(names.oomkilled, _once(thresholds, killed), "Jobs that were OOM-killed.")
+    of_memory = f'{names.exits}{{status="{Status.FAILED}", reason=~"{OOM}|{INIT_OOM}"}}'
+    yield Recording(
+        names.out_of_memory,
+        _once(thresholds, total(of_memory, ["status", "reason"])),
+        "Those, and jobs whose container could not be set up within its memory limit.",
+    )
     windows = f"({names.span(times.window)} / {seconds(times.window)})"
     by_window = f"{killed}\n/ ignoring (host, workload) group_left ()\n{windows}"
     yield Recording(

@@ -79,6 +79,19 @@ class CrashLoop(Lasting):
     hold: Duration
 
 
+class Unhealthy(_Section):
+    """When ends for a failed health check are repeated."""
+
+    floor: Count
+    hold: Duration
+
+
+class RestartLoop(Lasting):
+    """When runs that a restart policy begins are a loop."""
+
+    floor: Count
+
+
 class FailureRatio(Lasting):
     """When too many fail."""
 
@@ -87,9 +100,9 @@ class FailureRatio(Lasting):
 
 
 class NotStarted(_Section):
-    """Which reasons say that a job cannot start."""
+    """Which reasons beside those of failed starts say that a job cannot start."""
 
-    reasons: list[Word] = Field(min_length=1)
+    also: list[Word]
 
 
 class NotSucceeded(_Section):
@@ -137,6 +150,8 @@ class Thresholds(_Section):
     oom_spike: OomSpike
     oom_survived: OomSurvived
     crash_loop: CrashLoop
+    unhealthy: Unhealthy
+    restart_loop: RestartLoop
     failure_ratio: FailureRatio
     not_started: NotStarted
     not_succeeded: NotSucceeded
@@ -152,6 +167,7 @@ class Thresholds(_Section):
             raise ValueError("oom_spike.recent must not be shorter than increases.window")
         for name, lasting in (
             ("crash_loop.for", self.crash_loop.for_),
+            ("restart_loop.for", self.restart_loop.for_),
             ("exporter.store_for", self.exporter.store_for),
             ("exporter.spans_for", self.exporter.spans_for),
         ):

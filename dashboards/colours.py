@@ -23,6 +23,7 @@ REASONS = {
     "ContainerCannotRun": "light-yellow",
     "SegmentationFault": "purple",
     "Aborted": "light-purple",
+    "Unhealthy": "dark-purple",
     "Terminated": NEUTRAL,
     "Killed": "light-blue",
     "Interrupted": "super-light-blue",

@@ -57,8 +57,8 @@ def page() -> Page:
             Section(100, "At a glance", _figures()),
             Section(200, "Engines", [_engines(), _events(), _connections(), _not_seen()]),
             Section(300, "Store", [_commit_latency(), _commits(), _store_errors(), _pending()]),
-            Section(400, "Traces", [_spans_pending(), _spans_sent(), _traceparents()]),
-            Section(500, "The exporters themselves", [_folded(), _reloads(), _scrapes(), _builds()]),
+            Section(400, "Traces", [_otlp_pending(), _otlp_sent(), _traceparents()]),
+            Section(500, "The exporters themselves", [_over_limit(), _reloads(), _scrapes(), _builds()]),
         ],
     )
 
@@ -91,8 +91,8 @@ def _exits_pending() -> AnyPanel:
 
 def _waiting() -> AnyPanel:
     text = "Jobs whose span or log records wait for the collector. No data: nobody asked for traces."
-    query = total(series(catalogue.SPANS_PENDING))
-    return figure(small(104, "Spans pending", text), query, [(0, GOOD), (100, WARNING)])
+    query = total(series(catalogue.OTLP_PENDING_JOBS))
+    return figure(small(104, "OTLP jobs pending", text), query, [(0, GOOD), (100, WARNING)])
 
 
 def _unobserved() -> AnyPanel:
@@ -103,7 +103,7 @@ def _unobserved() -> AnyPanel:
 
 def _catalogue() -> AnyPanel:
     text = "Whether every exporter took its file of codes and reasons when it last read it, or refused it."
-    query = instant(f"min({series(catalogue.CATALOGUE_SUCCESS)})", "catalogue")
+    query = instant(f"min({series(catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL)})", "catalogue")
     return word(small(106, "Catalogue", text), query, _CATALOGUE_WORDS)
 
 
@@ -150,27 +150,28 @@ def _not_seen() -> AnyPanel:
 def _commit_latency() -> AnyPanel:
     text = "What half of the commits, and 99 % of them, stayed below. No exit is shown before its commit."
     queries = [
-        curve(quantile(share, catalogue.STORE_COMMIT), name) for share, name in ((0.5, "p50"), (0.99, "p99"))
+        curve(quantile(share, catalogue.STORE_COMMIT_DURATION), name)
+        for share, name in ((0.5, "p50"), (0.99, "p99"))
     ]
     return lines(Card(301, "Commit latency", text), "s", queries)
 
 
 def _commits() -> AnyPanel:
     text = "Durable commits per second."
-    query = total(f"rate({series(catalogue.STORE_COMMIT, part='_count')}[{RATE}])", "instance")
+    query = total(f"rate({series(catalogue.STORE_COMMIT_DURATION, part='_count')}[{RATE}])", "instance")
     return lines(Card(302, "Commits", text), "ops", [curve(query, "{{instance}}")])
 
 
 def _store_errors() -> AnyPanel:
     text = (
-        "Transactions within one step of the graph that the store refused, and ended jobs that have no row "
-        "since it was away for too long."
+        "Transactions within one step of the graph that the store refused, and ended jobs that were not "
+        "recorded since it was away for too long."
     )
     queries = [
         curve(_events_of(catalogue.STORE_ERRORS), "errors"),
-        curve(_events_of(catalogue.ROWS_GIVEN_UP), "rows given up"),
+        curve(_events_of(catalogue.JOB_RECORDS_DROPPED), "records dropped"),
     ]
-    return bars(Card(303, "Store errors", text), queries, {"errors": WARNING, "rows given up": BAD})
+    return bars(Card(303, "Store errors", text), queries, {"errors": WARNING, "records dropped": BAD})
 
 
 def _pending() -> AnyPanel:
@@ -179,28 +180,28 @@ def _pending() -> AnyPanel:
     return levels(Card(304, "Exits pending", text), curve(query, "{{instance}}"))
 
 
-def _spans_pending() -> AnyPanel:
+def _otlp_pending() -> AnyPanel:
     text = (
         "Jobs whose span or log records waited for the collector at each moment. No data: nobody asked "
         "for traces."
     )
-    query = total(series(catalogue.SPANS_PENDING), "signal")
-    return levels(Card(401, "Spans pending", text, 8), curve(query, "{{signal}}"))
+    query = total(series(catalogue.OTLP_PENDING_JOBS), "signal")
+    return levels(Card(401, "OTLP jobs pending", text, 8), curve(query, "{{signal}}"))
 
 
-def _spans_sent() -> AnyPanel:
+def _otlp_sent() -> AnyPanel:
     text = (
         "Jobs within one step of the graph whose span or log records the collector took, refused, or "
         "never got."
     )
     fates = {
-        "exported": (catalogue.SPANS_EXPORTED, GOOD),
-        "rejected": (catalogue.SPANS_REJECTED, BAD),
-        "given up": (catalogue.SPANS_GIVEN_UP, WARNING),
+        "exported": (catalogue.OTLP_JOBS_EXPORTED, GOOD),
+        "rejected": (catalogue.OTLP_JOBS_REJECTED, BAD),
+        "dropped": (catalogue.OTLP_JOBS_DROPPED, WARNING),
     }
     queries = [curve(_events_of(metric), fate) for fate, (metric, _) in fates.items()]
     colours = {fate: colour for fate, (_, colour) in fates.items()}
-    return bars(Card(402, "Spans exported, rejected, given up", text, 8), queries, colours)
+    return bars(Card(402, "OTLP jobs exported, rejected, dropped", text, 8), queries, colours)
 
 
 def _traceparents() -> AnyPanel:
@@ -212,18 +213,18 @@ def _traceparents() -> AnyPanel:
     return bars(Card(403, "Traceparents ignored", text, 8), [curve(query, "{{instance}}")])
 
 
-def _folded() -> AnyPanel:
+def _over_limit() -> AnyPanel:
     text = (
         "Jobs within one step of the graph that were counted under workload Other, since there are too "
         "many workloads."
     )
-    query = _events_of(catalogue.WORKLOADS_FOLDED, "instance")
-    return bars(Card(501, "Jobs folded into Other", text, 8), [curve(query, "{{instance}}")])
+    query = _events_of(catalogue.JOBS_OVER_WORKLOAD_LIMIT, "instance")
+    return bars(Card(501, "Jobs over the workload limit", text, 8), [curve(query, "{{instance}}")])
 
 
 def _reloads() -> AnyPanel:
-    text = "How long ago each exporter last took a catalogue of codes and reasons."
-    query = f"time() - {series(catalogue.CATALOGUE_TIME)}"
+    text = "How long ago each exporter last loaded its catalogue of codes and reasons successfully."
+    query = f"time() - {series(catalogue.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP)}"
     return lines(Card(502, "Age of the catalogue", text, 8), "s", [curve(query, "{{instance}}")])
 
 

@@ -61,7 +61,7 @@ def page() -> Page:
             Section(100, "In the chosen time: $workload", _figures()),
             Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_code(), _codes()]),
             Section(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_beyond()]),
-            Section(400, "Runs", [_quantiles(), figures.durations(402, _JOBS), _running(), _ages()]),
+            Section(400, "Runs", _runs()),
         ],
     )
 
@@ -151,6 +151,10 @@ def _oom_beyond() -> AnyPanel:
     return of_one_size(figure(Card(303, "Kills beyond one per job", text, 5), beyond, [(0, NEUTRAL)]))
 
 
+def _runs() -> list[AnyPanel]:
+    return [_quantiles(), figures.durations(402, _JOBS), _running(), _ages(), _restarts()]
+
+
 def _quantiles() -> AnyPanel:
     text = (
         "What half, 90 % and 99 % of the jobs stayed below; of those that ended within one step of the "
@@ -176,3 +180,12 @@ def _ages() -> AnyPanel:
     query = f"time() - max by (status) ({series(catalogue.LAST_EXIT, *_JOBS)})"
     ages = curve(query, "{{status}}")
     return lines(Card(404, "Time since the last end", text), "s", [ages], colours.STATUSES)
+
+
+def _restarts() -> AnyPanel:
+    text = (
+        "Runs that the engine's restart policy began within one step of the graph, by host. Many of a "
+        "service whose runs are done mean that it does not stay up."
+    )
+    query = happened(total(gained(series(catalogue.RESTARTS, *_JOBS), RATE), "host"))
+    return bars(Card(405, "Runs begun by the restart policy", text, 24), [curve(query, "{{host}}")])

@@ -83,6 +83,8 @@ PAIRS = [
     Silenced(_one("HostOOMKilledSpike", host="h"), _one("JobOOMKilled", **WORKLOAD)),
     Silenced(_one("HostOOMKilledSpike", host="other"), _one("JobOOMKilled", **WORKLOAD), so=False),
     Silenced(_one("JobCannotStart", **WORKLOAD), _one("JobCrashLooping", **WORKLOAD)),
+    Silenced(_one("JobUnhealthy", **WORKLOAD), _one("JobCrashLooping", **WORKLOAD)),
+    Silenced(_one("JobUnhealthy", **WORKLOAD), _one("JobRestartLooping", **WORKLOAD), so=False),
     Silenced(_one("JobCrashLooping", **WORKLOAD), _one("JobFailureRatioHigh", **WORKLOAD)),
     Silenced(_one("ExitExporterExitsPending", **TARGET), _one("ExitExporterStoreErrors", **TARGET)),
 ]

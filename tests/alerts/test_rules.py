@@ -127,9 +127,10 @@ def changed(**sections: dict[str, Any]) -> Thresholds:
         ("increases", {"steady": "10s"}, "steady must be longer than interval"),
         ("oom_spike", {"baseline": "30m"}, "baseline must be longer than recent"),
         ("oom_spike", {"recent": "6m"}, "oom_spike.recent must not be shorter than increases.window"),
-        ("not_started", {"reasons": ['"']}, "not_started.reasons"),
+        ("not_started", {"also": ['"']}, "not_started.also"),
         ("labels", {"replica": ["a b"]}, "labels.replica"),
         ("crash_loop", {"for": "10m"}, "crash_loop.for must be longer than increases.window"),
+        ("restart_loop", {"for": "10m"}, "restart_loop.for must be longer than increases.window"),
         ("exporter", {"store_for": "1m"}, "exporter.store_for must be longer"),
         ("links", {"runbooks": "https://a/"}, "links.runbooks"),
     ],
@@ -268,6 +269,17 @@ def test_runbooks_name_only_settings_that_exist() -> None:
     assert named
     settings = set(re.findall(r"--[a-z]+\.[a-z-]+", SETTINGS.read_text(encoding="utf-8")))
     assert named - settings == {"--alertmanager.url"}, "this one is amtool's"
+
+
+def test_the_runbook_of_failed_starts_has_a_line_for_each_of_their_reasons() -> None:
+    lines = (RUNBOOKS / "JobCannotStart.md").read_text(encoding="utf-8").splitlines()
+    told = [line.split("`")[1] for line in lines if line.startswith("| `")]
+    assert sorted(told) == sorted(reasons.FAILED_STARTS)
+
+
+def test_a_reason_of_ones_own_may_say_that_a_job_cannot_start() -> None:
+    told = make.rules(changed(not_started={"also": ["NoLicence"]}))
+    assert f'reason=~"{"|".join(reasons.FAILED_STARTS)}|NoLicence"' in told
 
 
 # --- what expressions name

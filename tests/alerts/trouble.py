@@ -1,8 +1,9 @@
 """Ninety minutes in which everything goes wrong that there is an alert for, told by the real accounts."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from exporter.model import Job, Workload
+from exporter.model import Evidence, Job, Workload
 from exporter.telemetry import catalogue
 from tests.dashboards.scenario import (
     END,
@@ -23,6 +24,7 @@ LATE = "night/report"
 """A workload that must succeed within ten minutes, and does not."""
 DOWN_FROM = 80
 SIGNAL = ("traces",)
+UNHEALTHY = Evidence(unhealthy=True, asked_to_stop=True)
 
 
 def past() -> str:
@@ -48,7 +50,7 @@ def _lost() -> Exporter:
     return exporter
 
 
-def _of(workload: str, **changes: str) -> Job:
+def _of(workload: str, **changes: Any) -> Job:
     return job(workload=Workload(workload, "image"), **changes)
 
 
@@ -66,6 +68,9 @@ def _memory(exporter: Exporter) -> None:
 def _failures(exporter: Exporter) -> None:
     for run in range(12):
         exporter.runs(_of("loop"), 50 + 3 * run, 2, 1)
+        exporter.runs(_of("restarted", restarts=run + 1), 50 + 3 * run, 2, 0)
+    for run in range(4):
+        exporter.runs(_of("sick"), 65 + 4 * run, 3, 137, evidence=UNHEALTHY)
     exporter.runs(_of("typo"), 75, 0, 127, evidence=NOT_STARTED)
     exporter.runs(_of("lost"), 70, 5, 255, evidence=LOST, recovered=True)
     exporter.runs(_of("unseen"), 70, 5, None, recovered=True)
@@ -77,15 +82,15 @@ def _own_troubles(exporter: Exporter) -> None:
     exporter.says(
         75,
         ("set", catalogue.ENGINE_UP, engine, 0),
-        ("set", catalogue.CATALOGUE_SUCCESS, (), 0),
+        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
         ("set", catalogue.EXITS_PENDING, (), 5),
-        ("set", catalogue.SPANS_PENDING, SIGNAL, 20_000),
+        ("set", catalogue.OTLP_PENDING_JOBS, SIGNAL, 20_000),
         ("add", catalogue.EVENT_GAPS, engine, 1),
         ("add", catalogue.STORE_ERRORS, (), 20),
-        ("add", catalogue.ROWS_GIVEN_UP, (), 1),
-        ("add", catalogue.WORKLOADS_FOLDED, (), 1),
-        ("add", catalogue.SPANS_REJECTED, SIGNAL, 1),
-        ("add", catalogue.SPANS_GIVEN_UP, SIGNAL, 1),
+        ("add", catalogue.JOB_RECORDS_DROPPED, (), 1),
+        ("add", catalogue.JOBS_OVER_WORKLOAD_LIMIT, (), 1),
+        ("add", catalogue.OTLP_JOBS_REJECTED, SIGNAL, 1),
+        ("add", catalogue.OTLP_JOBS_DROPPED, SIGNAL, 1),
     )
 
 

@@ -40,12 +40,13 @@ ENDED = 15
 FAILURES, OOM_KILLED, DONE, UNKNOWN = 8, 3, 4, 1
 FAILURES_BEFORE = 1
 SHOP_SURVIVED = 4
+SHOP_RESTARTED = (10, 50.5, 51.5)
 SHOP_LIMIT = 256 << 20
 RUNNING = 2
 NIGHT_CODE = "3"
 """A code that nobody foresaw: its series begins at 1, and a plain increase does not see it."""
 
-Deed = Callable[[Accounts, Changes], None]
+Deed = Callable[[Accounts, Changes], object]
 
 
 @dataclass
@@ -68,8 +69,13 @@ class Exporter:
         assert isinstance(evidence, Evidence)
         judged = ended(began, code, evidence, finished_ns=(START + finished) * SECOND_NS, **end)
         traced = replace(judged, trace=trace_of(began)) if judged.verdict.status.value == "failed" else judged
-        self.deeds.append((at, lambda accounts, changes: accounts.begun(began, foreseen(began), changes)))
-        self.deeds.append((finished, lambda accounts, changes: accounts.ended(traced, changes, began)))
+        counted: list[Job] = []
+
+        def begin(accounts: Accounts, changes: Changes) -> None:
+            counted.append(accounts.begun(began, foreseen(began), changes))
+
+        self.deeds.append((at, begin))
+        self.deeds.append((finished, lambda accounts, changes: accounts.ended(traced, changes, counted[-1])))
 
     def begins(self, begun: Job, minute: float) -> None:
         """Have a job begin that still runs at the end."""
@@ -102,8 +108,8 @@ class Exporter:
         for happening, count in ((Happening.DIE, 1), (Happening.START, 1), (Happening.OTHER, 20)):
             changes.add(catalogue.ENGINE_EVENTS, (self.engine, happening.value), count)
         for seconds in (0.001, 0.002, 0.02):
-            changes.observe(catalogue.STORE_COMMIT, (), seconds)
-        changes.add(catalogue.SPANS_EXPORTED, ("traces",), 1)
+            changes.observe(catalogue.STORE_COMMIT_DURATION, (), seconds)
+        changes.add(catalogue.OTLP_JOBS_EXPORTED, ("traces",), 1)
 
 
 def exporters() -> list[Exporter]:
@@ -128,6 +134,9 @@ def _first() -> Exporter:
     exporter.runs(night, 55.5, 1, int(NIGHT_CODE))
     exporter.runs(night, 57, 20, 1)
     exporter.begins(job("c", workload=SHOP), 20)
+    restarts = ("node-1", SHOP.name, SHOP.image)
+    for moment in SHOP_RESTARTED:
+        exporter.says(moment, ("add", catalogue.RESTARTS, restarts, 1))
     # Another engine, named to an exporter that is scraped already: what it still knew of is not news.
     for number in range(5):
         exporter.runs(job(f"{number}", instance="node-4", workload=OLD), 55, 0, 1, recovered=True)
@@ -147,16 +156,18 @@ def _second() -> Exporter:
     exporter.begins(job("f", instance="node-2", workload=IMPORT), 25)
     engine = (exporter.engine,)
     exporter.says(45, ("set", catalogue.ENGINE_UP, engine, 0), ("add", catalogue.STORE_ERRORS, (), 2))
-    exporter.says(45, ("set", catalogue.EXITS_PENDING, (), 5), ("add", catalogue.ROWS_GIVEN_UP, (), 1))
+    exporter.says(45, ("set", catalogue.EXITS_PENDING, (), 5), ("add", catalogue.JOB_RECORDS_DROPPED, (), 1))
     exporter.says(48, ("set", catalogue.ENGINE_UP, engine, 1), ("set", catalogue.EXITS_PENDING, (), 0))
     exporter.says(
         48, ("add", catalogue.ENGINE_RECONNECTS, engine, 1), ("add", catalogue.EVENT_GAPS, engine, 1)
     )
     exporter.says(
-        62, ("set", catalogue.CATALOGUE_SUCCESS, (), 0), ("set", catalogue.SPANS_PENDING, TRACES, 3)
+        62,
+        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
+        ("set", catalogue.OTLP_PENDING_JOBS, TRACES, 3),
     )
     exporter.says(
-        63, ("add", catalogue.SPANS_REJECTED, TRACES, 1), ("add", catalogue.SPANS_GIVEN_UP, TRACES, 2)
+        63, ("add", catalogue.OTLP_JOBS_REJECTED, TRACES, 1), ("add", catalogue.OTLP_JOBS_DROPPED, TRACES, 2)
     )
     return exporter
 
@@ -177,14 +188,17 @@ def introduced(exporter: Exporter, host: str = "node-1") -> None:
     exporter.says(
         0,
         ("set", catalogue.BUILD_INFO, ("0.1.0", "3.11.7"), 1),
-        ("set", catalogue.CATALOGUE_SUCCESS, (), 1),
-        ("set", catalogue.CATALOGUE_TIME, (), START),
+        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1),
+        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), START),
         ("set", catalogue.EXITS_PENDING, (), 0),
         ("set", catalogue.ENGINE_UP, engine, 1),
-        ("set", catalogue.SPANS_PENDING, TRACES, 0),
+        ("set", catalogue.OTLP_PENDING_JOBS, TRACES, 0),
         *(("add", metric, (), 0.0) for metric in _OF_THE_STORE),
         *(("add", metric, engine, 0.0) for metric in (catalogue.ENGINE_RECONNECTS, catalogue.EVENT_GAPS)),
-        *(("add", metric, TRACES, 0.0) for metric in (catalogue.SPANS_REJECTED, catalogue.SPANS_GIVEN_UP)),
+        *(
+            ("add", metric, TRACES, 0.0)
+            for metric in (catalogue.OTLP_JOBS_REJECTED, catalogue.OTLP_JOBS_DROPPED)
+        ),
     )
 
 
@@ -194,7 +208,7 @@ def listed(exporter: Exporter, host: str, minute: float) -> None:
     exporter.says(minute, *(("add", metric, (host,), 0.0) for metric in metrics))
 
 
-_OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.WORKLOADS_FOLDED, catalogue.ROWS_GIVEN_UP)
+_OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.JOBS_OVER_WORKLOAD_LIMIT, catalogue.JOB_RECORDS_DROPPED)
 
 
 def past() -> str:

@@ -325,6 +325,12 @@ def test_codes_and_reasons_are_counted(prometheus: Prometheus) -> None:
     }
 
 
+def test_runs_of_a_restart_policy_are_told_as_they_happen(prometheus: Prometheus) -> None:
+    found = shown(prometheus, WORKLOAD, "Runs begun by the restart policy")
+    assert most(found, "host")["node-1"] == pytest.approx(2, abs=0.3)
+    assert shown(prometheus, WORKLOAD, "Runs begun by the restart policy", NIGHT.name) == []
+
+
 def test_the_first_run_of_a_workload_has_a_duration(prometheus: Prometheus) -> None:
     found = shown(prometheus, WORKLOAD, "Run durations, all jobs", NIGHT.name)
     assert most(found, "le")["60.0"] == pytest.approx(1, abs=0.3)
@@ -333,7 +339,7 @@ def test_the_first_run_of_a_workload_has_a_duration(prometheus: Prometheus) -> N
 
 def test_the_health_of_exporters_is_told(prometheus: Prometheus) -> None:
     assert number(prometheus, HEALTH, "Catalogue") == 0
-    assert number(prometheus, HEALTH, "Spans pending") == 3
+    assert number(prometheus, HEALTH, "OTLP jobs pending") == 3
     assert round(number(prometheus, HEALTH, "Exits unobserved")) == scenario.UNKNOWN
     watched = shown(prometheus, HEALTH, "Engines watched")
     lowest = {
@@ -356,11 +362,11 @@ def test_targets_that_are_no_exporters_are_none_of_ours(prometheus: Prometheus) 
         ("Exits found afterwards", "recovered"),
         ("Exits found afterwards", "unobserved"),
         ("Store errors", "errors"),
-        ("Store errors", "rows given up"),
-        ("Spans exported, rejected, given up", "rejected"),
-        ("Spans exported, rejected, given up", "given up"),
+        ("Store errors", "records dropped"),
+        ("OTLP jobs exported, rejected, dropped", "rejected"),
+        ("OTLP jobs exported, rejected, dropped", "dropped"),
         ("Traceparents ignored", "{{instance}}"),
-        ("Jobs folded into Other", "{{instance}}"),
+        ("Jobs over the workload limit", "{{instance}}"),
     ],
 )
 def test_a_single_event_of_an_exporter_is_seen(prometheus: Prometheus, title: str, curve: str) -> None:
