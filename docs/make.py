@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from exporter import cli, reasons, settings
-from exporter.telemetry.catalogue import CATALOGUE, Kind
+from exporter.telemetry.catalogue import CATALOGUE, STANDARD, Kind
 from exporter.tracing.attributes import ATTRIBUTES
 
 _HELP = ["-h", "--help"]
@@ -82,6 +82,12 @@ def _metrics() -> Iterator[str]:
     yield "Counters and histograms survive a restart of the exporter, and so do gauges where it is said."
     yield "`host` is the name of the instance that a job ran on (Prometheus keeps `instance` for itself);"
     yield "`image` is without tag or digest. No container's id or name is ever a label."
+    yield ""
+    yield "A workload's series end when it gives up its place under `--workload.limit` to another, and at"
+    yield "no other time ([who gives way](decisions/workload-slots.md)). What `increase()` saw of them it"
+    yield "tells for as long as its window reaches back. If the workload comes back, they begin at 0, which"
+    yield "is to `increase()` a counter that was set back: nothing is told twice, and what was counted as"
+    yield "`Other` stays there."
     for metric in CATALOGUE:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
         yield ""
@@ -93,6 +99,16 @@ def _metrics() -> Iterator[str]:
         yield f"Type: {metric.kind}. Labels: {labels}.{survives}"
         if metric.buckets:
             yield f"Upper bounds of its buckets, in seconds: {', '.join(f'{b:g}' for b in metric.buckets)}."
+    yield ""
+    yield "## Standard metrics"
+    yield ""
+    yield "Of the exporter's own process, as in every exporter:"
+    yield ""
+    yield from (f"- `{name}`" for name in STANDARD)
+    yield ""
+    yield "The `process_` ones are read from `/proc` during the scrape: memory of the kernel, no disk and no"
+    yield "network. Where that fails, or there is no `/proc`, they are missing; the scrape succeeds with all"
+    yield "other metrics."
 
 
 def _settings() -> Iterator[str]:

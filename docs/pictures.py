@@ -1,0 +1,156 @@
+"""Draw the README's pictures from recordings of the corpus; ``--check`` only says which are out of date.
+
+A picture shows what the command prints: a recording goes through the tracker, the verdict, the API's view and
+the command line's table. The names of the jobs and the times at which they ended are the picture's own.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from io import StringIO
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from exporter.classify import classify
+from exporter.cli import show, tables
+from exporter.model import Exit, JobRecord, JudgedExit, Workload
+from exporter.reasons import builtin
+from exporter.web.views import job_view
+from tests.contract.canned_kernel import CannedKernel
+from tests.contract.replaying import replay
+from tests.corpus.cases import load
+
+HERE = Path(__file__).parent / "images"
+HOST = "build-7"
+NOW_NS = 1_795_860_600 * 10**9
+MINUTE_NS = 60 * 10**9
+_WIDTH = 104
+# The picture must not make its reader's browser ask another site for a font.
+_FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A recording, and what its container is called in the pictures."""
+
+    name: str
+    workload: str
+    image: str
+    minutes_ago: int
+    recording: str
+
+
+TRAINING = Shown("train-bert", "night/train", "trainer:2.4", 2, "made-up/own_limit_cgroup_v2")
+SHOWN = (
+    TRAINING,
+    Shown("resize-7", "shop/resize", "resize:1.9", 4, "docker-20.10/docker_kill"),
+    Shown("etl-orders", "etl/orders", "etl:3.1", 9, "docker-20.10/kill_from_outside"),
+    Shown("web-2", "shop/web", "web:5.0", 12, "made-up/unhealthy_then_killed_by_swarm_29"),
+    Shown("web-1", "shop/web", "web:5.0", 13, "docker-20.10/docker_stop_obeyed"),
+    Shown("migrate", "shop/db", "migrate:1.0", 21, "docker-20.10/command_not_found"),
+    Shown("thumbnail", "shop/resize", "resize:1.9", 34, "docker-20.10/segfault"),
+    Shown("report", "night/report", "report:0.8", 47, "docker-20.10/completed"),
+)
+
+
+def ps_picture() -> str:
+    """Return the table of all jobs."""
+    jobs = [_answer(each) for each in SHOWN]
+    return _drawn("exit-exporter ps", lambda: tables.jobs_table(jobs, verbose=False))
+
+
+def show_picture() -> str:
+    """Return the sheet of the first one."""
+    # What the command prints, without a server to ask.
+    sheet = show._sheet  # noqa: SLF001
+    return _drawn(f"exit-exporter show {TRAINING.name}", lambda: sheet(_answer(TRAINING)))
+
+
+PICTURES: dict[str, Callable[[], str]] = {"ps.svg": ps_picture, "show.svg": show_picture}
+
+
+def main() -> int:
+    """Write the pictures, or check them; return the exit code."""
+    drawn = {name: draw() for name, draw in PICTURES.items()}
+    old = [name for name, picture in drawn.items() if _on_disk(name) != picture]
+    for name in old:
+        if "--check" in sys.argv[1:]:
+            print(f"docs/images/{name} is out of date; run 'make docs'", file=sys.stderr)
+        else:
+            (HERE / name).write_text(drawn[name], encoding="utf-8")
+            print(f"docs/images/{name} written")
+    return 1 if old and "--check" in sys.argv[1:] else 0
+
+
+def _on_disk(name: str) -> str | None:
+    path = HERE / name
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _answer(shown: Shown) -> tables.Job:
+    """Return what the API answers about the last exit of a recording, moved to the picture's time."""
+    found = _renamed(_last_exit(shown.recording), shown)
+    verdict = classify(found.code, found.evidence, builtin(), found.job.workload)
+    record = JobRecord(found.job, JudgedExit(found, verdict))
+    return job_view(record, builtin()).model_dump(mode="json")
+
+
+def _last_exit(recording: str) -> Exit:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
+        told = replay(load(recording), CannedKernel(Path(directory), patch))
+    return [each for each in told if isinstance(each, Exit)][-1]
+
+
+def _renamed(found: Exit, shown: Shown) -> Exit:
+    finished_ns = NOW_NS - shown.minutes_ago * MINUTE_NS
+    later_ns = finished_ns - found.finished_ns
+    job = replace(
+        found.job,
+        name=shown.name,
+        workload=Workload(shown.workload, shown.image.partition(":")[0]),
+        image=shown.image,
+        instance=HOST,
+        created_ns=_moved(found.job.created_ns, later_ns),
+        started_ns=_moved(found.job.started_ns, later_ns),
+    )
+    return replace(found, job=job, finished_ns=finished_ns)
+
+
+def _moved(at_ns: int | None, by_ns: int) -> int | None:
+    return None if at_ns is None else at_ns + by_ns
+
+
+class _Clock(datetime):
+    """A clock that stands still, so that a picture does not change from day to day."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.fromtimestamp(NOW_NS // 10**9, tz or UTC)
+
+
+def _drawn(command: str, output: Callable[[], RenderableType]) -> str:
+    console = Console(
+        record=True,
+        width=_WIDTH,
+        file=StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        highlight=False,
+    )
+    with mock.patch.object(tables, "datetime", _Clock):
+        # The empty line at the end is the picture's lower margin.
+        console.print(Group(Text(f"$ {command}", "bold"), output(), ""))
+    return _FONTS.sub("", console.export_svg(title=command))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
