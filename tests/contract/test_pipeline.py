@@ -792,3 +792,15 @@ def test_a_job_by_id_that_runs_through_a_restart_keeps_its_workload_with_labels_
         again.says(CONNECTED).sees(by_id[1])
         assert again.ended(1)
         assert {record.job.workload.name for record in again.store.records()} == {"acme/train"}
+
+
+def test_hosts_made_from_one_image_keep_the_jobs_of_equal_containers_apart(tmp_path: Path) -> None:
+    twin = replace(CONNECTED, info=replace(CONNECTED.info, host="twin"))
+    with Piping(tmp_path) as piping:
+        for connected, address in ((CONNECTED, ADDRESS), (twin, OTHER_ADDRESS)):
+            piping.says(connected, Listed((exited(0, 1, 3),), at(10)), address=address)
+        assert piping.ended(2)
+        records = piping.store.records()
+    assert {record.job.container_id for record in records} == {A}
+    assert {record.job.instance for record in records} == {HOST, "twin"}
+    assert len({record.job.id for record in records}) == 2
