@@ -373,7 +373,7 @@ def test_the_whole_catalogue_is_told(served: Served) -> None:
         {
             "reason": word,
             "meaning": meaning.meaning,
-            "causes": [*meaning.causes],
+            "causes": [*meaning.all_causes],
             "recovery": meaning.recovery.value,
             "codes": plain.get(word, []),
         }
@@ -415,7 +415,7 @@ def test_a_code_is_told_in_each_of_its_readings(served: Served) -> None:
                     "error": f"{beginning} ({termination}, exit code: 137 - {word})",
                     "recovery": recovery,
                     "meaning": meanings[word].meaning,
-                    "causes": [*meanings[word].causes],
+                    "causes": [*meanings[word].all_causes],
                 }
                 for word, status, termination, when, recovery, beginning in readings
             ],
