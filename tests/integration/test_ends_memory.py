@@ -82,6 +82,8 @@ def exporters(engine: PrivateEngine, tmp_path_factory: pytest.TempPathFactory) -
 
 def _more_memory_and_kill(_client: docker.DockerClient, container: Container) -> None:
     container.update(mem_limit=64 * MEBIBYTE, memswap_limit=64 * MEBIBYTE)
+    # It goes on for a moment: what --rm removes right after an update can be gone before anybody asks.
+    container.exec_run(["sleep", "1"])
     container.kill()
 
 
