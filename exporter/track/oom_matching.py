@@ -76,7 +76,6 @@ class OomMatcher:
     def __init__(self, window_ns: int, counted_since_ns: int | None) -> None:
         self._window_ns = window_ns
         self._counted_since_ns = counted_since_ns
-        self._kills: list[int] = []
         self._free: list[int] = []
         self._lines: deque[_Line] = deque(maxlen=_MAX_KILLS)
         self._claims: list[Claim] = []
@@ -122,11 +121,9 @@ class OomMatcher:
         waiting = [line for line in self._lines if not line.counted and at_ns - line.at_ns <= _AHEAD_NS]
         for line in waiting[:kills]:
             line.counted = True
-        for number in range(min(kills, _MAX_KILLS)):
-            insort(self._kills, at_ns)
-            if number >= len(waiting):
-                insort(self._free, at_ns)
-        del self._kills[:-_MAX_KILLS], self._free[:-_MAX_KILLS]
+        for _ in range(min(kills, _MAX_KILLS) - len(waiting)):
+            insort(self._free, at_ns)
+        del self._free[:-_MAX_KILLS]
 
     def logged(self, container_id: str | None, at_ns: int) -> None:
         """The kernel's log tells of a kill; ``container_id`` is None where it names no container."""
@@ -281,8 +278,7 @@ class OomMatcher:
     def _forget(self, at_ns: int) -> None:
         """Forget what is long past, or was seen before the clock was set back."""
         since_ns, until_ns = at_ns - _KEPT_NS, at_ns + self._window_ns
-        for kills in (self._kills, self._free):
-            del kills[: bisect_left(kills, since_ns)], kills[bisect_right(kills, until_ns) :]
+        del self._free[: bisect_left(self._free, since_ns)], self._free[bisect_right(self._free, until_ns) :]
         self._lines = deque(
             (line for line in self._lines if at_ns - 2 * self._window_ns <= line.at_ns <= until_ns),
             maxlen=_MAX_KILLS,
