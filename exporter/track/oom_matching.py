@@ -94,7 +94,8 @@ class OomMatcher:
         """Of these, those that no claim has a hold on either, though it is not decided yet."""
         left = list(self._free)
         for claim in self._claims:
-            if claim.kill_ns is not None:
+            # A line that was read since may have taken what the claim had a hold on.
+            if claim.kill_ns in left:
                 left.remove(claim.kill_ns)
         return left
 

@@ -163,7 +163,8 @@ class WaitingRoom:
     def _take_kernels_word(self, run: Run) -> None:
         """A kill that nobody else accounts for is this run's, unless a likelier one waits for it."""
         left = self._kernel.unclaimed
-        # Nor has a failure: then the counter alone is believed of 137 only.
+        # Without a limit, a job has had a kill only where the whole host was out of memory: the counter names
+        # nobody, and is then believed of 137 only.
         is_limited = run.container.memory_limit_bytes is not None or not run.container.is_inspected
         is_likely = run.code == SIGKILL_CODE or is_limited
         is_open = is_likely and self._rules.kernel_counts and self._may_have_lost(run)

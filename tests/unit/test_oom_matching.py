@@ -187,3 +187,12 @@ def test_a_flood_is_bounded(matcher: OomMatcher) -> None:
     for number in range(20_000):
         matcher.logged(str(number), at(-60))
     assert len(matcher.free) <= 10_000
+
+
+def test_a_kill_that_a_later_line_takes_from_an_undecided_report_is_nobody_elses(matcher: OomMatcher) -> None:
+    matcher.counted(1, NOW)
+    matcher.reported(A, None, NOW, 0)
+    assert decided(matcher, 0.1) == {}
+    matcher.logged(B, NOW)
+    assert matcher.unclaimed == []
+    assert decided(matcher, HELD) == {A: [False]}
