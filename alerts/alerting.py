@@ -8,8 +8,8 @@ from enum import Enum, StrEnum
 
 from alerts.names import Names
 from alerts.thresholds import Links, Thresholds
-from exporter.telemetry import catalogue
-from exporter.telemetry.catalogue import Metric
+from exporter.metrics import definitions
+from exporter.metrics.definitions import Metric
 
 
 class Severity(StrEnum):
@@ -242,7 +242,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterAbsent",
         Subject.ALL_EXPORTERS,
         Severity.WARNING,
-        f"absent({catalogue.BUILD_INFO.name})",
+        f"absent({definitions.BUILD_INFO.name})",
         "No exporter is scraped at all.",
         f"Prometheus has had no metrics of any exporter for {limits.absent_for}: no alert about jobs fires.",
         limits.absent_for,
@@ -252,7 +252,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         Subject.EXPORTER,
         Severity.WARNING,
         # One that comes and goes is lost as well.
-        f"avg_over_time({catalogue.ENGINE_UP.name}[{limits.engine_within}]) < 0.5",
+        f"avg_over_time({definitions.ENGINE_UP.name}[{limits.engine_within}]) < 0.5",
         "An exporter has lost its engine.",
         f"{_EXPORTER} has been able to watch {{{{ $labels.engine }}}} for {{{{ $value |"
         f" humanizePercentage }}}} of the last {limits.engine_within}.",
@@ -262,7 +262,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterConfigReloadFailed",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{_held(catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL)} == 0",
+        f"{_held(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL)} == 0",
         "A catalogue file was refused.",
         f"{_EXPORTER} has refused its catalogue file and judges by the one before.",
         limits.catalogue_for,
@@ -276,7 +276,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterEventGap",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.EVENT_GAPS)} > 0",
+        f"{names.of_itself(definitions.EVENT_GAPS)} > 0",
         "An engine had forgotten events before they were read.",
         f"{_EXPORTER} found {_counted('gap')} in the events of {{{{ $labels.engine }}}} within {window}:"
         " exits may be missing from all counts.",
@@ -285,7 +285,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterExitsUnobserved",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.EXITS_UNOBSERVED)} > 0",
+        f"{names.of_itself(definitions.EXITS_UNOBSERVED)} > 0",
         "Jobs ended unseen, and their codes are gone.",
         f"{_EXPORTER} found {_JOBS} of {{{{ $labels.host }}}} that ended unseen, within {window}: counted"
         " with reason Unknown, whatever became of them.",
@@ -294,7 +294,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterStoreErrors",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.STORE_ERRORS)} >= {limits.store_floor}",
+        f"{names.of_itself(definitions.STORE_ERRORS)} >= {limits.store_floor}",
         "The store of an exporter refuses transactions.",
         f"The store of the exporter at {{{{ $labels.instance }}}} has refused {_counted('transaction')}"
         f" within {window}, and it has gone on for {limits.store_for}.",
@@ -304,7 +304,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterExitsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{_held(catalogue.EXITS_PENDING)} > 0",
+        f"{_held(definitions.EXITS_PENDING)} > 0",
         "Exits wait for the store, and no metric tells of them.",
         f"The store of the exporter at {{{{ $labels.instance }}}} has not taken {_counted('exit')} for"
         f" {limits.pending_for}. Until it does, alerts about jobs are blind there.",
@@ -314,7 +314,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobRecordsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.JOB_RECORDS_DROPPED)} > 0",
+        f"{names.of_itself(definitions.JOB_RECORDS_DROPPED)} > 0",
         "Ended jobs were counted, but not recorded.",
         f"{_EXPORTER} has counted {_JOBS} within {window} without recording them: the store was away for"
         " too long.",
@@ -323,7 +323,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobsOverWorkloadLimit",
         Subject.EXPORTER,
         Severity.INFO,
-        f"{names.of_itself(catalogue.JOBS_OVER_WORKLOAD_LIMIT)} > 0",
+        f"{names.of_itself(definitions.JOBS_OVER_WORKLOAD_LIMIT)} > 0",
         "Too many workloads: jobs are counted together as Other.",
         f"{_EXPORTER} has counted {_JOBS} as workload Other within {window}; alerts cannot tell them apart.",
     )
@@ -332,12 +332,12 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
 def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
     """About spans and log records on their way to the collector."""
     names, window, limits = Names(thresholds), thresholds.increases.window, thresholds.exporter
-    waiting = _held(catalogue.OTLP_PENDING_JOBS)
+    waiting = _held(definitions.OTLP_PENDING_JOBS)
     yield Alert(
         "ExitExporterOtlpJobsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"({waiting} > 0 unless {names.of_itself(catalogue.OTLP_JOBS_EXPORTED)} > 0)\n"
+        f"({waiting} > 0 unless {names.of_itself(definitions.OTLP_JOBS_EXPORTED)} > 0)\n"
         f"or\n{waiting} > {limits.spans_floor}",
         "Jobs wait for an OTLP collector that does not accept them, or not fast enough.",
         f"The collector has not taken the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
@@ -348,7 +348,7 @@ def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsRejected",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.OTLP_JOBS_REJECTED)} > 0",
+        f"{names.of_itself(definitions.OTLP_JOBS_REJECTED)} > 0",
         "The OTLP collector rejects jobs for good.",
         f"The collector has rejected the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
         f" {{{{ $labels.instance }}}} within {window}; they are not sent again.",
@@ -357,7 +357,7 @@ def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(catalogue.OTLP_JOBS_DROPPED)} > 0",
+        f"{names.of_itself(definitions.OTLP_JOBS_DROPPED)} > 0",
         "Jobs waited for the OTLP collector for too long and were dropped.",
         f"{_EXPORTER} has dropped the {{{{ $labels.signal }}}} of {_JOBS} within {window}, which had waited"
         " for too long or with too many.",

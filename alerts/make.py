@@ -14,7 +14,7 @@ from alerts import alerting, recordings
 from alerts.alerting import Alert
 from alerts.recordings import Recording
 from alerts.thresholds import Links, Thresholds, load
-from exporter.documents import DocumentError
+from exporter.config.yaml_document import DocumentError
 
 HERE = Path(__file__).parent
 RULES = HERE / "exit-exporter.rules.yml"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from alerts.thresholds import Thresholds
-from exporter.telemetry import catalogue
-from exporter.telemetry.catalogue import Metric
+from exporter.metrics import definitions
+from exporter.metrics.definitions import Metric
 
 
 class SpreadNames:
@@ -24,7 +24,7 @@ class Names:
         window, long = thresholds.increases.window, f"increase{thresholds.increases.long_window}"
         lately, average, usual = f"increase{window}", f"average{window}", f"usual{window}"
         self._lately = lately
-        self.watching = f"instance:{catalogue.ENGINE_UP.name}:timestamp"
+        self.watching = f"instance:{definitions.ENGINE_UP.name}:timestamp"
         self.exits = f"instance:container_exits:{lately}"
         self.exits_long = f"instance:container_exits:{long}"
         self.lost = f"instance:container_exits_lost:{lately}"
@@ -57,15 +57,15 @@ class Names:
         self.host_lost = f"host:container_exits_lost:{lately}"
         self.deadline = "workload:container_success_deadline:seconds"
         self.success = "workload:container_success:timestamp"
-        self.known = f"instance:{catalogue.BUILD_INFO.name}:known"
+        self.known = f"instance:{definitions.BUILD_INFO.name}:known"
 
     def span(self, window: str) -> str:
         """For how long what an exporter has gained in a window has come together, in seconds."""
-        return f"instance:{catalogue.ENGINE_UP.name}:span{window}"
+        return f"instance:{definitions.ENGINE_UP.name}:span{window}"
 
     def steady(self, window: str) -> str:
         """Which exporters are believed where another that watches the same engine says otherwise."""
-        return f"instance:{catalogue.ENGINE_UP.name}:steady{window}"
+        return f"instance:{definitions.ENGINE_UP.name}:steady{window}"
 
     def of_itself(self, metric: Metric) -> str:
         """What a counter of the exporter's own has gained lately."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from alerts.names import Names, SpreadNames
 from alerts.shape import increase, once, selector, total
 from alerts.thresholds import Thresholds, seconds
+from exporter.metrics import definitions
 from exporter.model import Status
-from exporter.reasons import FAILED_STARTS
-from exporter.telemetry import catalogue
+from exporter.verdict.catalog import FAILED_STARTS
 
 _OF_WORKLOAD = ("host", "workload")
 # For so long a recording remembers its own value, should nobody evaluate it.
@@ -22,14 +22,14 @@ UNHEALTHY = "Unhealthy"
 # Jobs that somebody stopped (terminated) are in no recording, and so in no alert.
 _FINISHED = f'status=~"{Status.DONE}|{Status.FAILED}"'
 _OF_ITSELF = (
-    catalogue.EVENT_GAPS,
-    catalogue.EXITS_UNOBSERVED,
-    catalogue.STORE_ERRORS,
-    catalogue.JOB_RECORDS_DROPPED,
-    catalogue.OTLP_JOBS_EXPORTED,
-    catalogue.OTLP_JOBS_REJECTED,
-    catalogue.OTLP_JOBS_DROPPED,
-    catalogue.JOBS_OVER_WORKLOAD_LIMIT,
+    definitions.EVENT_GAPS,
+    definitions.EXITS_UNOBSERVED,
+    definitions.STORE_ERRORS,
+    definitions.JOB_RECORDS_DROPPED,
+    definitions.OTLP_JOBS_EXPORTED,
+    definitions.OTLP_JOBS_REJECTED,
+    definitions.OTLP_JOBS_DROPPED,
+    definitions.JOBS_OVER_WORKLOAD_LIMIT,
 )
 
 
@@ -45,7 +45,7 @@ class Recording:
 
 def of_watching(thresholds: Thresholds) -> Iterator[Recording]:
     """Who has been watching, and since when there is news of it."""
-    names, times, up = Names(thresholds), thresholds.increases, catalogue.ENGINE_UP
+    names, times, up = Names(thresholds), thresholds.increases, definitions.ENGINE_UP
     engine = ", ".join(up.labels)
     yield Recording(
         names.watching, f"({up.name} == 1) * time()", "When an exporter was last seen to watch an engine."
@@ -73,15 +73,15 @@ def of_watching(thresholds: Thresholds) -> Iterator[Recording]:
 def instance_level(thresholds: Thresholds) -> Iterator[Recording]:
     """What each exporter has counted lately."""
     names, times = Names(thresholds), thresholds.increases
-    finished = increase(catalogue.EXITS, times.window, times.look_back, _FINISHED)
+    finished = increase(definitions.EXITS, times.window, times.look_back, _FINISHED)
     yield Recording(
         names.exits,
         total(finished, ["image", "code"]),
         "Jobs that were done or failed within the window, as each exporter counted them.",
     )
-    kills = increase(catalogue.OOM_KILLS, times.window, times.look_back)
+    kills = increase(definitions.OOM_KILLS, times.window, times.look_back)
     yield Recording(names.kills, total(kills, ["image"]), "Processes that the kernel killed for memory.")
-    lost = increase(catalogue.EXITS, times.window, times.host_look_back, f'reason="{LOST}"')
+    lost = increase(definitions.EXITS, times.window, times.host_look_back, f'reason="{LOST}"')
     yield Recording(
         names.lost,
         total(lost, ["workload", "image", "status", "code", "reason"]),
@@ -89,7 +89,7 @@ def instance_level(thresholds: Thresholds) -> Iterator[Recording]:
     )
     not_lost = f'{_FINISHED}, reason!="{LOST}"'
     # Who is new need not wait for an hour to be told of a loop.
-    long = increase(catalogue.EXITS, times.long_window, times.look_back, not_lost, since=times.window)
+    long = increase(definitions.EXITS, times.long_window, times.look_back, not_lost, since=times.window)
     yield Recording(
         names.exits_long,
         total(long, ["image", "code", "reason"]),
@@ -102,7 +102,7 @@ def of_itself(thresholds: Thresholds) -> Iterator[Recording]:
     names, times = Names(thresholds), thresholds.increases
     yield Recording(
         names.known,
-        f"group without ({', '.join(catalogue.BUILD_INFO.labels)}) ({catalogue.BUILD_INFO.name})\n"
+        f"group without ({', '.join(definitions.BUILD_INFO.labels)}) ({definitions.BUILD_INFO.name})\n"
         f"or\nlast_over_time({names.known}[{_REMEMBERED}]) and on (job, instance) up",
         "The targets that are exporters, whatever their job is called: those that answer as one, and"
         " those that once did and are still targets.",
@@ -141,7 +141,7 @@ def of_unhealthy(thresholds: Thresholds) -> Iterator[Recording]:
     """Which workloads' jobs were ended because their health check failed."""
     names, times = Names(thresholds), thresholds.increases
     ends = f'{_FINISHED}, reason="{UNHEALTHY}"'
-    long = increase(catalogue.EXITS, times.long_window, times.look_back, ends, since=times.window)
+    long = increase(definitions.EXITS, times.long_window, times.look_back, ends, since=times.window)
     yield Recording(
         names.unhealthy,
         total(long, ["image", "status", "code", "reason"]),
@@ -158,7 +158,7 @@ def of_unhealthy(thresholds: Thresholds) -> Iterator[Recording]:
 
 def of_restarts(thresholds: Thresholds) -> Iterator[Recording]:
     """How often restart policies have begun runs of workloads, and how many of their jobs ran at once."""
-    names, times, restarts = Names(thresholds), thresholds.increases, catalogue.RESTARTS
+    names, times, restarts = Names(thresholds), thresholds.increases, definitions.RESTARTS
     lately = total(increase(restarts, times.window, times.look_back), ["image"])
     yield Recording(names.restarts, lately, "Runs that a restart policy began, within the window.")
     long = increase(restarts, times.long_window, times.look_back, since=times.window)
@@ -174,7 +174,7 @@ def of_restarts(thresholds: Thresholds) -> Iterator[Recording]:
     yield Recording(
         names.jobs_running_long,
         f"max without ({', '.join(thresholds.labels.replica)}) (\n"
-        f"  max_over_time({catalogue.JOBS_RUNNING.name}[{times.long_window}])\n)",
+        f"  max_over_time({definitions.JOBS_RUNNING.name}[{times.long_window}])\n)",
         "How many of its jobs ran at once, at most.",
     )
 
@@ -300,7 +300,7 @@ def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
         )
     # Whoever writes a deadline may give it more labels, for routing.
     named = f"and on (workload) {names.deadline}"
-    done = selector(catalogue.LAST_EXIT, f'status="{Status.DONE}"')
+    done = selector(definitions.LAST_EXIT, f'status="{Status.DONE}"')
     yield Recording(
         names.success,
         "max by (workload) (\n"

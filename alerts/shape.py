@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import indent
 
-from exporter.telemetry.catalogue import EXITS_UNOBSERVED, Metric
+from exporter.metrics.definitions import EXITS_UNOBSERVED, Metric
 
 WATCHED = EXITS_UNOBSERVED
 """An exporter has this one of a host only from the moment on at which it has counted what its engine knew."""

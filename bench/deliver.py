@@ -7,27 +7,27 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.sent import say, timed
-from exporter import logs
-from exporter.model import Signal
-from exporter.settings import Log, LogLevel, Traces
+from exporter.config import logging_setup
+from exporter.config.settings import Log, LogLevel, Traces
+from exporter.metrics import definitions as metrics
+from exporter.metrics.state import MetricState
+from exporter.model import TelemetrySignal
+from exporter.otlp.config import read
+from exporter.otlp.factory import deliveries
 from exporter.store import Store
-from exporter.telemetry import catalogue as metrics
-from exporter.telemetry.ledger import Ledger
-from exporter.tracing.dispatch import deliveries
-from exporter.tracing.environment import read
 
 GIVE_UP_SECONDS = 300.0
 LOOK_SECONDS = 0.01
 STOP_SECONDS = 5.0
-TRACES = (Signal.TRACES,)
+TRACES = (TelemetrySignal.TRACES,)
 
 
 def main(words: list[str]) -> None:
     """Deliver, and say what it cost: from the start until nothing is pending."""
     chosen = _arguments(words)
-    logs.set_up(Log(level=LogLevel.WARNING))
+    logging_setup.set_up(Log(level=LogLevel.WARNING))
     with closing(Store(f"sqlite:///{chosen.database}")) as store:
-        ledger = Ledger(store.values())
+        ledger = MetricState(store.values())
         exporting = read({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
         (delivery,) = deliveries(Traces(), exporting, store, ledger)
         with timed() as sent:
@@ -38,7 +38,7 @@ def main(words: list[str]) -> None:
     say(sent)
 
 
-def _await_none_pending(ledger: Ledger) -> None:
+def _await_none_pending(ledger: MetricState) -> None:
     give_up = time.monotonic() + GIVE_UP_SECONDS
     while ledger.value(metrics.OTLP_PENDING_JOBS, TRACES) and time.monotonic() < give_up:
         time.sleep(LOOK_SECONDS)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from exporter.model import JudgedExit, OomKill, Signal, Witness
+from exporter.model import ClassifiedExit, OomKill, OomSource, TelemetrySignal
+from exporter.otlp.trace_context import trace_of
 from exporter.store import Batch, Store
-from exporter.tracing.identity import trace_of
 from tests.store import samples
 
 DATABASE = "exits.db"
@@ -17,9 +17,9 @@ COMMIT = 1000
 OOM_NS = samples.BEGAN_NS + 89 * samples.SECOND_NS
 
 
-def failed_jobs(count: int) -> Iterator[JudgedExit]:
+def failed_jobs(count: int) -> Iterator[ClassifiedExit]:
     """Jobs that were killed for memory, each of a container of its own; always the same."""
-    oom_kills = (OomKill(Witness.EVENT, OOM_NS),)
+    oom_kills = (OomKill(OomSource.EVENT, OOM_NS),)
     for number in range(count):
         container_id = hashlib.sha256(f"letter {number}".encode()).hexdigest()
         job = samples.job(container_id=container_id, name=f"worker-{number}", oom_kills=oom_kills)
@@ -33,6 +33,6 @@ def post(count: int, directory: Path) -> Path:
     jobs = failed_jobs(count)
     with closing(Store(f"sqlite:///{path}")) as store:
         while ended := list(islice(jobs, COMMIT)):
-            letters = [(judged.exit.job.id, Signal.TRACES) for judged in ended]
+            letters = [(judged.exit.job.id, TelemetrySignal.TRACES) for judged in ended]
             store.commit(Batch(ended=ended, letters=letters))
     return path

@@ -21,10 +21,10 @@ from opentelemetry.trace import Status, StatusCode
 from bench.letters import failed_jobs
 from bench.sent import Sent, say, timed
 from exporter import __version__
-from exporter.model import JudgedExit
-from exporter.tracing.attributes import attributes
-from exporter.tracing.happenings import Happening, Value, happenings
-from exporter.tracing.otlp import SPAN_NAME
+from exporter.model import ClassifiedExit
+from exporter.otlp.attributes import attributes
+from exporter.otlp.encoding import SPAN_NAME
+from exporter.otlp.span_events import SpanEvent, Value, span_events
 
 RESOURCE = Resource(
     {
@@ -39,9 +39,9 @@ RESOURCE = Resource(
 class Known:
     """What a span shall say, in the words of the exporter's own."""
 
-    judged: JudgedExit
+    judged: ClassifiedExit
     attributes: Mapping[str, Value]
-    happened: Sequence[Happening]
+    happened: Sequence[SpanEvent]
 
 
 class Counting(SpanExporter):
@@ -67,7 +67,7 @@ def main(words: list[str]) -> None:
     chosen = _arguments(words)
     # It says that its queue is full, which is what is asked here.
     logging.disable(logging.WARNING)
-    known = [Known(each, attributes(each), happenings(each)) for each in failed_jobs(chosen.spans)]
+    known = [Known(each, attributes(each), span_events(each)) for each in failed_jobs(chosen.spans)]
     exporter = Counting(OTLPSpanExporter(endpoint=f"{chosen.url}/v1/traces"))
     processor = BatchSpanProcessor(exporter, max_queue_size=chosen.queue)
     sent = (_hand_over if chosen.beforehand else _make)(known, processor)
@@ -103,8 +103,8 @@ def _tell(known: Iterable[Known], provider: TracerProvider) -> None:
     for each in known:
         ended = each.judged.exit
         span = tracer.start_span(SPAN_NAME, attributes=each.attributes, start_time=ended.job.started_ns)
-        for happening in each.happened:
-            span.add_event(happening.name, happening.attributes, happening.at_ns)
+        for event_type in each.happened:
+            span.add_event(event_type.name, event_type.attributes, event_type.at_ns)
         span.set_status(Status(StatusCode.ERROR, each.judged.verdict.error))
         span.end(ended.finished_ns)
 

@@ -40,7 +40,7 @@ from dashboards.queries import (
     series,
     total,
 )
-from exporter.telemetry import catalogue
+from exporter.metrics import definitions
 
 WORKLOADS = 'workload=~"$workload"'
 _JOBS = (HOSTS, WORKLOADS)
@@ -93,7 +93,7 @@ def _not_watched() -> AnyPanel:
         "Exporter health says which."
     )
     exporters = total(f"1 - {of_exporters('up', RANGE)}")
-    engines = total(f"1 - {series(catalogue.ENGINE_UP)}")
+    engines = total(f"1 - {series(definitions.ENGINE_UP)}")
     query = f"{exporters} + ({engines} or vector(0))"
     lost = figure(small(106, "Not watched", text), query, [(0, GOOD), (1, BAD)])
     return lost.data_links([opened(frame.these_exporters())])
@@ -116,7 +116,7 @@ def _failing() -> AnyPanel:
 
 def _oom_killing() -> AnyPanel:
     text = "The workloads in which the kernel killed most processes for memory. Click on one to open it."
-    kills = gained(series(catalogue.OOM_KILLS, *_JOBS))
+    kills = gained(series(definitions.OOM_KILLS, *_JOBS))
     return _worst(Card(204, "Top workloads by OOM kills", text), kills)
 
 
@@ -134,7 +134,7 @@ def _last_failures() -> AnyPanel:
     failed = exits(_JOBS, FAILED, REASONS)
     failures = happened(total(gained(failed), *labels))
     # What failed in the step that is not over, or while nobody scraped, has no moment yet; the workload has.
-    last = f"max by (workload, host) ({series(catalogue.LAST_EXIT, *_JOBS, FAILED)})"
+    last = f"max by (workload, host) ({series(definitions.LAST_EXIT, *_JOBS, FAILED)})"
     otherwise = f"0 * ({failures}) + on (workload, host) group_left () {last}"
     when = f"1000 * (({last_gained(failed, *labels)} and {failures}) or {otherwise})"
     columns = [
@@ -154,7 +154,7 @@ def _oom_spikes() -> AnyPanel:
         "Processes that the kernel killed for memory within one step of the graph, by workload. The dashed "
         "line is what a step had on average over as long a time before: a bar far above it is a spike."
     )
-    kills = series(catalogue.OOM_KILLS, *_JOBS)
+    kills = series(definitions.OOM_KILLS, *_JOBS)
     average = f"{total(f'increase({kills}[{RANGE}])')} * $__interval_ms / $__range_ms"
     by_workload = curve(happened(total(gained(kills, RATE), "workload")), "{{workload}}")
     spikes = bars(Card(401, "OOM spikes", text), [by_workload, curve(average, _AVERAGE)])
@@ -172,7 +172,7 @@ def _quantiles() -> AnyPanel:
         "What half of the jobs, and 95 % of them (darker), stayed below; of those that ended within one step "
         f"of the graph, by status. {DIAMOND}"
     )
-    half, most = (quantile(share, catalogue.RUN_DURATION, "status", jobs=_JOBS) for share in (0.5, 0.95))
+    half, most = (quantile(share, definitions.RUN_DURATION, "status", jobs=_JOBS) for share in (0.5, 0.95))
     # Of one histogram Grafana asks for the exemplars once.
     queries = [curve(half, "{{status}} p50", exemplars=True), curve(most, "{{status}} p95")]
     colours_of_half = {f"{status} p50": colour for status, colour in colours.STATUSES.items()}
@@ -182,6 +182,6 @@ def _quantiles() -> AnyPanel:
 
 
 def _running() -> AnyPanel:
-    query = total(series(catalogue.JOBS_RUNNING, *_JOBS), "workload")
+    query = total(series(definitions.JOBS_RUNNING, *_JOBS), "workload")
     card = Card(503, "Jobs running", "Jobs that ran at each moment, by workload.", 24)
     return most_first(levels(card, curve(query, "{{workload}}")))

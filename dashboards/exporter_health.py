@@ -33,8 +33,8 @@ from dashboards.queries import (
     series,
     total,
 )
-from exporter.telemetry import catalogue
-from exporter.telemetry.catalogue import Metric
+from exporter.metrics import definitions
+from exporter.metrics.definitions import Metric
 
 _CATALOGUE_WORDS = {"0": ("refused", BAD), "1": ("good", GOOD)}
 _ENGINE_WORDS = {"0": ("not watched", BAD), "1": ("watched", GOOD)}
@@ -79,37 +79,37 @@ def _not_scraped() -> AnyPanel:
 
 def _not_watched() -> AnyPanel:
     text = "Engines whose events are not being read. Their exits are counted once they are."
-    query = total(f"1 - {series(catalogue.ENGINE_UP)}")
+    query = total(f"1 - {series(definitions.ENGINE_UP)}")
     return figure(small(102, "Engines lost", text), query, [(0, GOOD), (1, BAD)])
 
 
 def _exits_pending() -> AnyPanel:
     text = "Exits that wait for the store to take them, and are not in any figure until then."
-    query = total(series(catalogue.EXITS_PENDING))
+    query = total(series(definitions.EXITS_PENDING))
     return figure(small(103, "Exits pending", text), query, [(0, GOOD), (1, WARNING), (100, BAD)])
 
 
 def _waiting() -> AnyPanel:
     text = "Jobs whose span or log records wait for the collector. No data: nobody asked for traces."
-    query = total(series(catalogue.OTLP_PENDING_JOBS))
+    query = total(series(definitions.OTLP_PENDING_JOBS))
     return figure(small(104, "OTLP jobs pending", text), query, [(0, GOOD), (100, WARNING)])
 
 
 def _unobserved() -> AnyPanel:
     text = "Exits in the chosen time that nobody saw, and whose code is gone: counted as unknown."
-    query = counted(total(gained(series(catalogue.EXITS_UNOBSERVED))))
+    query = counted(total(gained(series(definitions.EXITS_UNOBSERVED))))
     return figure(small(105, "Exits unobserved", text), query, [(0, GOOD), (1, WARNING)])
 
 
 def _catalogue() -> AnyPanel:
     text = "Whether every exporter took its file of codes and reasons when it last read it, or refused it."
-    query = instant(f"min({series(catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL)})", "catalogue")
+    query = instant(f"min({series(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL)})", "catalogue")
     return word(small(106, "Catalogue", text), query, _CATALOGUE_WORDS)
 
 
 def _engines() -> AnyPanel:
     text = "When each engine was being watched (green) and when it was not (red)."
-    query = curve(f"min by (instance, engine) ({series(catalogue.ENGINE_UP)})", "{{instance}} {{engine}}")
+    query = curve(f"min by (instance, engine) ({series(definitions.ENGINE_UP)})", "{{instance}} {{engine}}")
     return states(Card(201, "Engines watched", text, 24, 6), query, _ENGINE_WORDS)
 
 
@@ -118,7 +118,7 @@ def _events() -> AnyPanel:
         "Events read per second, by kind: 'other' are not about exits, 'malformed' could not be read. A "
         "busy engine that falls silent is one to look at."
     )
-    query = total(f"rate({series(catalogue.ENGINE_EVENTS)}[{RATE}])", "event")
+    query = total(f"rate({series(definitions.ENGINE_EVENTS)}[{RATE}])", "event")
     return lines(Card(202, "Events read", text, 8), "cps", [curve(query, "{{event}}")], {"malformed": BAD})
 
 
@@ -128,8 +128,8 @@ def _connections() -> AnyPanel:
         "before they were read."
     )
     queries = [
-        curve(_events_of(catalogue.ENGINE_RECONNECTS), "reconnects"),
-        curve(_events_of(catalogue.EVENT_GAPS), "gaps"),
+        curve(_events_of(definitions.ENGINE_RECONNECTS), "reconnects"),
+        curve(_events_of(definitions.EVENT_GAPS), "gaps"),
     ]
     return bars(Card(203, "Reconnects and gaps", text, 8), queries, {"reconnects": WARNING, "gaps": BAD})
 
@@ -140,8 +140,8 @@ def _not_seen() -> AnyPanel:
         "(recovered), or without (unobserved)."
     )
     queries = [
-        curve(_events_of(catalogue.EXITS_RECOVERED), "recovered"),
-        curve(_events_of(catalogue.EXITS_UNOBSERVED), "unobserved"),
+        curve(_events_of(definitions.EXITS_RECOVERED), "recovered"),
+        curve(_events_of(definitions.EXITS_UNOBSERVED), "unobserved"),
     ]
     card = Card(204, "Exits found afterwards", text, 8)
     return bars(card, queries, {"recovered": GOOD, "unobserved": BAD})
@@ -150,7 +150,7 @@ def _not_seen() -> AnyPanel:
 def _commit_latency() -> AnyPanel:
     text = "What half of the commits, and 99 % of them, stayed below. No exit is shown before its commit."
     queries = [
-        curve(quantile(share, catalogue.STORE_COMMIT_DURATION), name)
+        curve(quantile(share, definitions.STORE_COMMIT_DURATION), name)
         for share, name in ((0.5, "p50"), (0.99, "p99"))
     ]
     return lines(Card(301, "Commit latency", text), "s", queries)
@@ -158,7 +158,7 @@ def _commit_latency() -> AnyPanel:
 
 def _commits() -> AnyPanel:
     text = "Durable commits per second."
-    query = total(f"rate({series(catalogue.STORE_COMMIT_DURATION, part='_count')}[{RATE}])", "instance")
+    query = total(f"rate({series(definitions.STORE_COMMIT_DURATION, part='_count')}[{RATE}])", "instance")
     return lines(Card(302, "Commits", text), "ops", [curve(query, "{{instance}}")])
 
 
@@ -168,15 +168,15 @@ def _store_errors() -> AnyPanel:
         "recorded since it was away for too long."
     )
     queries = [
-        curve(_events_of(catalogue.STORE_ERRORS), "errors"),
-        curve(_events_of(catalogue.JOB_RECORDS_DROPPED), "records dropped"),
+        curve(_events_of(definitions.STORE_ERRORS), "errors"),
+        curve(_events_of(definitions.JOB_RECORDS_DROPPED), "records dropped"),
     ]
     return bars(Card(303, "Store errors", text), queries, {"errors": WARNING, "records dropped": BAD})
 
 
 def _pending() -> AnyPanel:
     text = "Exits that waited for the store at each moment. It falls back to 0 once the store is there again."
-    query = total(series(catalogue.EXITS_PENDING), "instance")
+    query = total(series(definitions.EXITS_PENDING), "instance")
     return levels(Card(304, "Exits pending", text), curve(query, "{{instance}}"))
 
 
@@ -185,7 +185,7 @@ def _otlp_pending() -> AnyPanel:
         "Jobs whose span or log records waited for the collector at each moment. No data: nobody asked "
         "for traces."
     )
-    query = total(series(catalogue.OTLP_PENDING_JOBS), "signal")
+    query = total(series(definitions.OTLP_PENDING_JOBS), "signal")
     return levels(Card(401, "OTLP jobs pending", text, 8), curve(query, "{{signal}}"))
 
 
@@ -195,9 +195,9 @@ def _otlp_sent() -> AnyPanel:
         "never got."
     )
     fates = {
-        "exported": (catalogue.OTLP_JOBS_EXPORTED, GOOD),
-        "rejected": (catalogue.OTLP_JOBS_REJECTED, BAD),
-        "dropped": (catalogue.OTLP_JOBS_DROPPED, WARNING),
+        "exported": (definitions.OTLP_JOBS_EXPORTED, GOOD),
+        "rejected": (definitions.OTLP_JOBS_REJECTED, BAD),
+        "dropped": (definitions.OTLP_JOBS_DROPPED, WARNING),
     }
     queries = [curve(_events_of(metric), fate) for fate, (metric, _) in fates.items()]
     colours = {fate: colour for fate, (_, colour) in fates.items()}
@@ -209,7 +209,7 @@ def _traceparents() -> AnyPanel:
         "Traced jobs within one step of the graph whose traceparent label cannot be read, so that their "
         "trace is their own."
     )
-    query = _events_of(catalogue.TRACEPARENTS_IGNORED, "instance")
+    query = _events_of(definitions.TRACEPARENTS_IGNORED, "instance")
     return bars(Card(403, "Traceparents ignored", text, 8), [curve(query, "{{instance}}")])
 
 
@@ -218,13 +218,13 @@ def _over_limit() -> AnyPanel:
         "Jobs within one step of the graph that were counted under workload Other, since there are too "
         "many workloads."
     )
-    query = _events_of(catalogue.JOBS_OVER_WORKLOAD_LIMIT, "instance")
+    query = _events_of(definitions.JOBS_OVER_WORKLOAD_LIMIT, "instance")
     return bars(Card(501, "Jobs over the workload limit", text, 8), [curve(query, "{{instance}}")])
 
 
 def _reloads() -> AnyPanel:
     text = "How long ago each exporter last loaded its catalogue of codes and reasons successfully."
-    query = f"time() - {series(catalogue.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP)}"
+    query = f"time() - {series(definitions.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP)}"
     return lines(Card(502, "Age of the catalogue", text, 8), "s", [curve(query, "{{instance}}")])
 
 
@@ -243,5 +243,5 @@ def _builds() -> AnyPanel:
         Column("Value", "Series", 120),
     ]
     samples = f"{series('scrape_samples_scraped')} * on (job, instance) group_left (version, python_version)"
-    query = f"sum by (instance, version, python_version) ({samples} {series(catalogue.BUILD_INFO)})"
+    query = f"sum by (instance, version, python_version) ({samples} {series(definitions.BUILD_INFO)})"
     return listing(Card(504, "Builds", text, 24, 6), [rows(query)], columns, "Series")

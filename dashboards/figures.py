@@ -18,7 +18,7 @@ from dashboards.queries import (
     success_ratio,
     total,
 )
-from exporter.telemetry import catalogue
+from exporter.metrics import definitions
 
 DIAMOND = "A diamond is a job with a trace: click it."
 SQUARE = "A square is a job with a trace: click it."
@@ -31,7 +31,7 @@ def small(number: int, title: str, description: str) -> Card:
 
 def exits(jobs: tuple[str, ...], *matchers: str) -> str:
     """Ends of jobs."""
-    return series(catalogue.EXITS, *jobs, *matchers)
+    return series(definitions.EXITS, *jobs, *matchers)
 
 
 def number_of(card: Card, ends: str, colour: str) -> stat.Panel:
@@ -60,7 +60,7 @@ def success(number: int, jobs: tuple[str, ...]) -> AnyPanel:
 def running(number: int, jobs: tuple[str, ...]) -> AnyPanel:
     """How many run."""
     card = small(number, "Running", "Jobs that run at the end of the chosen time.")
-    return figure(card, counted(total(series(catalogue.JOBS_RUNNING, *jobs))), [(0, NEUTRAL)])
+    return figure(card, counted(total(series(definitions.JOBS_RUNNING, *jobs))), [(0, NEUTRAL)])
 
 
 def by_reason(number: int, jobs: tuple[str, ...]) -> AnyPanel:
@@ -76,5 +76,5 @@ def durations(number: int, jobs: tuple[str, ...]) -> AnyPanel:
     """How long, when."""
     text = f"How long jobs ran that ended within one step of the graph. {SQUARE}"
     card = Card(number, "Run durations, all jobs", text)
-    buckets = gained(series(catalogue.RUN_DURATION, *jobs, part="_bucket"), RATE)
+    buckets = gained(series(definitions.RUN_DURATION, *jobs, part="_bucket"), RATE)
     return heat(card, total(buckets, "le"))

@@ -13,7 +13,7 @@ from alerts.make import all_alerts
 from alerts.thresholds import load
 from dashboards.panels import DATASOURCE, AnyPanel, Link
 from dashboards.queries import HOSTS, RATE, series
-from exporter.telemetry import catalogue
+from exporter.metrics import definitions
 
 _THRESHOLDS = load()
 _LINKS = _THRESHOLDS.links
@@ -86,18 +86,18 @@ def datasource() -> build.DatasourceVariable:
 
 def job() -> build.QueryVariable:
     """Which scrape jobs."""
-    return _any("job", "Job", f"label_values({catalogue.BUILD_INFO.name}, job)")
+    return _any("job", "Job", f"label_values({definitions.BUILD_INFO.name}, job)")
 
 
 def instance() -> build.QueryVariable:
     """Which exporters."""
-    exporters = f'{catalogue.BUILD_INFO.name}{{job=~"$job"}}'
+    exporters = f'{definitions.BUILD_INFO.name}{{job=~"$job"}}'
     return _any("instance", "Instance", f"label_values({exporters}, instance)")
 
 
 def host() -> build.QueryVariable:
     """Which hosts' jobs."""
-    return _any("host", "Host", f"label_values({series(catalogue.JOBS_RUNNING)}, host)")
+    return _any("host", "Host", f"label_values({series(definitions.JOBS_RUNNING)}, host)")
 
 
 def workloads() -> build.QueryVariable:
@@ -112,7 +112,7 @@ def one_workload() -> build.QueryVariable:
 
 def reason(workload: str) -> build.QueryVariable:
     """Which reasons, of the ends of the workloads that a matcher leaves."""
-    ends = series(catalogue.EXITS, HOSTS, workload)
+    ends = series(definitions.EXITS, HOSTS, workload)
     return _any("reason", "Reason", f"label_values({ends}, reason)")
 
 
@@ -189,7 +189,7 @@ def _listed(*matchers: str) -> str:
 
 
 def _workloads() -> str:
-    return f"label_values({series(catalogue.JOBS_RUNNING, HOSTS)}, workload)"
+    return f"label_values({series(definitions.JOBS_RUNNING, HOSTS)}, workload)"
 
 
 def _to(title: str, url: str) -> build.DashboardLink:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.telemetry import catalogue
-from exporter.telemetry.catalogue import Metric
+from exporter.metrics import definitions
+from exporter.metrics.definitions import Metric
 
 TARGETS = ('job=~"$job"', 'instance=~"$instance"')
 HOSTS = 'host=~"$host"'
@@ -32,9 +32,9 @@ class Presence:
     labels: tuple[str, ...]
 
 
-OF_JOBS = Presence(catalogue.EXITS_UNOBSERVED, ("job", "instance", "host"))
+OF_JOBS = Presence(definitions.EXITS_UNOBSERVED, ("job", "instance", "host"))
 """There once that is counted which a host's engine still knew of when it was first listed."""
-OF_EXPORTERS = Presence(catalogue.BUILD_INFO, ("job", "instance"))
+OF_EXPORTERS = Presence(definitions.BUILD_INFO, ("job", "instance"))
 """There from an exporter's first scrape on."""
 
 
@@ -54,7 +54,7 @@ def of_exporters(name: str, window: str) -> str:
 
     It says so of all that it scrapes, and whoever has chosen all jobs has chosen those too.
     """
-    return f"({series(name)} and on (job) last_over_time({series(catalogue.BUILD_INFO)}[{window}]))"
+    return f"({series(name)} and on (job) last_over_time({series(definitions.BUILD_INFO)}[{window}]))"
 
 
 def gained(selector: str, window: str = RANGE, presence: Presence = OF_JOBS) -> str:
@@ -97,7 +97,7 @@ def total(expression: str, *labels: str) -> str:
 
 def counted(expression: str) -> str:
     """A sum, or 0 where exporters are read and have no such series; nothing where none is read."""
-    return f"{expression} or 0 * {total(series(catalogue.ENGINE_UP))}"
+    return f"{expression} or 0 * {total(series(definitions.ENGINE_UP))}"
 
 
 def quantile(share: float, metric: Metric, *by: str, jobs: Iterable[str] = ()) -> str:
@@ -108,6 +108,6 @@ def quantile(share: float, metric: Metric, *by: str, jobs: Iterable[str] = ()) -
 
 def success_ratio(*matchers: str) -> str:
     """Of the jobs that could fail and ended in the range, the share that was done; nothing if none ended."""
-    done = total(gained(series(catalogue.EXITS, *matchers, DONE)))
-    either = total(gained(series(catalogue.EXITS, *matchers, 'status=~"done|failed"')))
+    done = total(gained(series(definitions.EXITS, *matchers, DONE)))
+    either = total(gained(series(definitions.EXITS, *matchers, 'status=~"done|failed"')))
     return f"({done} or vector(0)) / ({either} > 0)"

@@ -38,11 +38,11 @@ from dashboards.queries import (
     series,
     total,
 )
-from exporter.telemetry import catalogue
+from exporter.metrics import definitions
 
 WORKLOAD = 'workload="$workload"'
 _JOBS = (HOSTS, WORKLOAD)
-_LIMITS = series(catalogue.MEMORY_LIMIT, *_JOBS)
+_LIMITS = series(definitions.MEMORY_LIMIT, *_JOBS)
 # Hosts can differ; the least is the one to be held responsible. 0 is that of jobs that have none.
 _LIMIT = f"min({_LIMITS} > 0)"
 
@@ -86,7 +86,7 @@ def _attempts() -> AnyPanel:
 
 
 def _since(card: Card, status: str) -> AnyPanel:
-    last = f"max({series(catalogue.LAST_EXIT, *_JOBS, status)})"
+    last = f"max({series(definitions.LAST_EXIT, *_JOBS, status)})"
     return figure(card, f"time() - {last}", [(0, NEUTRAL)], unit="s").no_value("never")
 
 
@@ -116,7 +116,7 @@ def _oom_kills() -> AnyPanel:
         f"it, against the memory limit (dashed, on the right). {DIAMOND}"
     )
     queries = [
-        curve(total(gained(series(catalogue.OOM_KILLS, *_JOBS), RATE)), "processes killed"),
+        curve(total(gained(series(definitions.OOM_KILLS, *_JOBS), RATE)), "processes killed"),
         curve(total(gained(exits(_JOBS, OOM_KILLED), RATE)), "jobs OOMKilled", exemplars=True),
         curve(_LIMIT, "memory limit"),
     ]
@@ -145,7 +145,7 @@ def _oom_beyond() -> AnyPanel:
         "OOM kills in the chosen time, less one for each job that ended of one. Some are of jobs that went "
         "on without the process, others of several processes of one job: which, nobody counts."
     )
-    kills = counted(total(gained(series(catalogue.OOM_KILLS, *_JOBS))))
+    kills = counted(total(gained(series(definitions.OOM_KILLS, *_JOBS))))
     ended = counted(total(gained(exits(_JOBS, OOM_KILLED))))
     beyond = f"clamp_min(({kills}) - ({ended}), 0)"
     return of_one_size(figure(Card(303, "Kills beyond one per job", text, 5), beyond, [(0, NEUTRAL)]))
@@ -161,7 +161,7 @@ def _quantiles() -> AnyPanel:
         f"graph. {DIAMOND}"
     )
     half, most, nearly_all = (
-        quantile(share, catalogue.RUN_DURATION, jobs=_JOBS) for share in (0.5, 0.9, 0.99)
+        quantile(share, definitions.RUN_DURATION, jobs=_JOBS) for share in (0.5, 0.9, 0.99)
     )
     # Of one histogram Grafana asks for the exemplars once.
     queries = [curve(half, "p50", exemplars=True), curve(most, "p90"), curve(nearly_all, "p99")]
@@ -170,14 +170,14 @@ def _quantiles() -> AnyPanel:
 
 
 def _running() -> AnyPanel:
-    query = total(series(catalogue.JOBS_RUNNING, *_JOBS), "host")
+    query = total(series(definitions.JOBS_RUNNING, *_JOBS), "host")
     card = Card(403, "Jobs running", "Jobs that ran at each moment, by host.")
     return levels(card, curve(query, "{{host}}"))
 
 
 def _ages() -> AnyPanel:
     text = "How long ago, at each moment, the last end of each status was: a saw whose teeth are the ends."
-    query = f"time() - max by (status) ({series(catalogue.LAST_EXIT, *_JOBS)})"
+    query = f"time() - max by (status) ({series(definitions.LAST_EXIT, *_JOBS)})"
     ages = curve(query, "{{status}}")
     return lines(Card(404, "Time since the last end", text), "s", [ages], colours.STATUSES)
 
@@ -187,5 +187,5 @@ def _restarts() -> AnyPanel:
         "Runs that the engine's restart policy began within one step of the graph, by host. Many of a "
         "service whose runs are done mean that it does not stay up."
     )
-    query = happened(total(gained(series(catalogue.RESTARTS, *_JOBS), RATE), "host"))
+    query = happened(total(gained(series(definitions.RESTARTS, *_JOBS), RATE), "host"))
     return bars(Card(405, "Runs begun by the restart policy", text, 24), [curve(query, "{{host}}")])

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
-from exporter import cli, reasons, settings
-from exporter.telemetry.catalogue import CATALOGUE, STANDARD, Kind
-from exporter.tracing.attributes import ATTRIBUTES
+from exporter import cli
+from exporter.config import settings
+from exporter.metrics.definitions import CATALOGUE, STANDARD, MetricType
+from exporter.otlp.attributes import ATTRIBUTES
+from exporter.verdict import catalog
 
 _HELP = ["-h", "--help"]
 HERE = Path(__file__).parent
@@ -18,12 +20,12 @@ HERE = Path(__file__).parent
 
 def metrics_page() -> str:
     """Every metric with its type, labels and meaning."""
-    return "\n".join(["# Metrics", "", *_made_from("exporter/telemetry/catalogue.py"), *_metrics(), ""])
+    return "\n".join(["# Metrics", "", *_made_from("exporter/metrics/definitions.py"), *_metrics(), ""])
 
 
 def settings_page() -> str:
     """Every setting with its flag, its variable, its default."""
-    return "\n".join(["# Settings", "", *_made_from("exporter/settings.py"), *_settings(), ""])
+    return "\n".join(["# Settings", "", *_made_from("exporter/config/settings.py"), *_settings(), ""])
 
 
 def commands_page() -> str:
@@ -39,7 +41,7 @@ def reasons_page() -> str:
 def attributes_page() -> str:
     """Every attribute of a job's span."""
     return "\n".join(
-        ["# Attributes of a span", "", *_made_from("exporter/tracing/attributes.py"), *_attributes(), ""]
+        ["# Attributes of a span", "", *_made_from("exporter/otlp/attributes.py"), *_attributes(), ""]
     )
 
 
@@ -95,7 +97,7 @@ def _metrics() -> Iterator[str]:
         yield ""
         yield f"{metric.help}"
         yield ""
-        survives = " Survives a restart." if metric.kept and metric.kind is Kind.GAUGE else ""
+        survives = " Survives a restart." if metric.kept and metric.kind is MetricType.GAUGE else ""
         yield f"Type: {metric.kind}. Labels: {labels}.{survives}"
         if metric.buckets:
             yield f"Upper bounds of its buckets, in seconds: {', '.join(f'{b:g}' for b in metric.buckets)}."
@@ -147,7 +149,7 @@ def _help(command: click.Command, context: click.Context) -> list[str]:
 
 
 def _reasons() -> Iterator[str]:
-    catalogue = reasons.builtin()
+    catalogue = catalog.builtin()
     codes: dict[str, list[str]] = {}
     for code, words in sorted(catalogue.codes.items()):
         codes.setdefault(words.reason, []).append(str(code))

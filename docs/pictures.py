@@ -20,10 +20,10 @@ import pytest
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from exporter.classify import classify
 from exporter.cli import show, tables
-from exporter.model import Exit, JobRecord, JudgedExit, Workload
-from exporter.reasons import builtin
+from exporter.model import ClassifiedExit, Exit, JobRecord, Workload
+from exporter.verdict.catalog import builtin
+from exporter.verdict.classify import classify
 from exporter.web.views import job_view
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.replaying import replay
@@ -100,7 +100,7 @@ def _answer(shown: Shown) -> tables.Job:
     """Return what the API answers about the last exit of a recording, moved to the picture's time."""
     found = _renamed(_last_exit(shown.recording), shown)
     verdict = classify(found.code, found.evidence, builtin(), found.job.workload)
-    record = JobRecord(found.job, JudgedExit(found, verdict))
+    record = JobRecord(found.job, ClassifiedExit(found, verdict))
     return job_view(record, builtin()).model_dump(mode="json")
 
 

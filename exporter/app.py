@@ -15,30 +15,31 @@ from typing import Protocol
 import structlog
 
 from exporter import __version__
-from exporter.documents import DocumentError
-from exporter.engines.docker import DockerEngine, resolve
-from exporter.engines.port import EngineError
-from exporter.health import Health
+from exporter.config.settings import Settings, Tail
+from exporter.config.yaml_document import DocumentError
 from exporter.log_tail import LogTail, redactor
-from exporter.model import Signal
-from exporter.pipeline import Books, Judging, Pipeline, Tracing
-from exporter.retention import Retention
-from exporter.settings import Settings, Tail
+from exporter.metrics import definitions as metrics
+from exporter.metrics.collector import registry
+from exporter.metrics.job_metrics import JobMetrics, note_order
+from exporter.metrics.state import Key, MetricState, MetricUpdate
+from exporter.model import TelemetrySignal
+from exporter.otlp.config import read
+from exporter.otlp.sampler import TraceSelector
+from exporter.otlp.variables import TracingError
+from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
+from exporter.pipeline.readiness import Readiness
+from exporter.sources.docker.api.adapter import DockerEngine, resolve
+from exporter.sources.docker.engine import EngineError
+from exporter.sources.docker.messages import Inbox
+from exporter.sources.docker.track.run import TrackerConfig
+from exporter.sources.docker.watch.watcher import EngineWatcher
 from exporter.store import Store, StoreError
-from exporter.telemetry import catalogue as metrics
-from exporter.telemetry.accounts import Accounts, note_order
-from exporter.telemetry.collector import registry
-from exporter.telemetry.ledger import Changes, Key, Ledger
-from exporter.tracing.environment import read
-from exporter.tracing.sampling import Choice
-from exporter.tracing.variables import TracingError
-from exporter.track import Rules
-from exporter.watch import Inbox, Watch
+from exporter.store.retention import Retention
+from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.api import Api
-from exporter.web.operations import Daemon, Operations
 from exporter.web.server import ListenError, Server, listen, make_server
 from exporter.web.site import site
-from exporter.words import Words
 from exporter.workload import labels_kept
 
 log = structlog.get_logger(__name__)
@@ -52,11 +53,11 @@ class StartError(Exception):
     """The daemon cannot start; the text says why and what to do."""
 
 
-class Delivery(Protocol):
+class OutboxWorker(Protocol):
     """What is done here with a delivery of ``tracing``, which is imported only where there is one."""
 
     @property
-    def signal(self) -> Signal:
+    def signal(self) -> TelemetrySignal:
         """What it delivers."""
 
     def start(self) -> None:
@@ -74,11 +75,11 @@ class App:
     """All parts of a running daemon."""
 
     store: Store
-    words: Words
-    ledger: Ledger
+    words: ReloadableCatalog
+    ledger: MetricState
     pipeline: Pipeline
-    watches: tuple[Watch, ...]
-    deliveries: tuple[Delivery, ...]
+    watches: tuple[EngineWatcher, ...]
+    deliveries: tuple[OutboxWorker, ...]
     retention: Retention
     server: Server
     listener: socket.socket
@@ -87,7 +88,7 @@ class App:
 def build(settings: Settings, environment: Mapping[str, str]) -> App:
     """The parts, connected and not yet started. Raises StartError."""
     try:
-        words = Words(settings.catalogue.file)
+        words = ReloadableCatalog(settings.catalogue.file)
         engines = [
             DockerEngine(address, kept=labels_kept(settings.workload.order))
             for address in dict.fromkeys(
@@ -98,23 +99,25 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         listener = listen(settings.web.listen_address)
         store = Store(settings.storage.url)
         kept, cursors = store.values(), store.cursors()
-        ledger, health, inbox = Ledger(kept), Health(), Inbox()
+        ledger, health, inbox = MetricState(kept), Readiness(), Inbox()
         traced, deliveries = _tracing(settings, environment, store, ledger)
     except (DocumentError, EngineError, ListenError, StoreError, TracingError) as error:
         raise StartError(str(error)) from error
     tail = _log_tail(settings.tail)
     watches = tuple(
-        Watch(engine, inbox, cursor=cursors.get(engine.address), log_tail=tail) for engine in engines
+        EngineWatcher(engine, inbox, cursor=cursors.get(engine.address), log_tail=tail) for engine in engines
     )
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
     accounts = _accounts(settings, words, kept, ledger)
-    judging = _judging(settings, words, store.pruned_ns, frozenset(engine.address for engine in engines))
+    judging = _judging(
+        settings, words, store.pruned_before_ns, frozenset(engine.address for engine in engines)
+    )
     pipeline = Pipeline(inbox, replace(judging, tracing=traced), Books(store, ledger, accounts), health)
     daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
-    operations = Operations(daemon, settings.web.telemetry_path)
+    operations = AdminRoutes(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, words), operations))
-    undelivered = frozenset(Signal) - {delivery.signal for delivery in deliveries}
+    undelivered = frozenset(TelemetrySignal) - {delivery.signal for delivery in deliveries}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, undelivered)
     return App(store, words, ledger, pipeline, watches, deliveries, retention, server, listener)
 
@@ -140,9 +143,9 @@ def run(app: App) -> int:
     return _stop(app)
 
 
-def reload(words: Words, ledger: Ledger) -> None:
+def reload(words: ReloadableCatalog, ledger: MetricState) -> None:
     """Take the catalogue file anew and say in the metrics how it went. Raises DocumentError."""
-    changes = Changes()
+    changes = MetricUpdate()
     try:
         words.reload()
         changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), time.time())
@@ -151,11 +154,13 @@ def reload(words: Words, ledger: Ledger) -> None:
         ledger.publish(changes)
 
 
-def _accounts(settings: Settings, words: Words, kept: Mapping[Key, float], ledger: Ledger) -> Accounts:
-    order, changes = ",".join(settings.workload.order), Changes()
+def _accounts(
+    settings: Settings, words: ReloadableCatalog, kept: Mapping[Key, float], ledger: MetricState
+) -> JobMetrics:
+    order, changes = ",".join(settings.workload.order), MetricUpdate()
     note_order(order, kept, time.time(), changes)
     ledger.publish(changes)
-    return Accounts(
+    return JobMetrics(
         settings.workload.limit,
         words.knows,
         kept,
@@ -164,17 +169,19 @@ def _accounts(settings: Settings, words: Words, kept: Mapping[Key, float], ledge
     )
 
 
-def _judging(settings: Settings, words: Words, pruned_ns: int, addresses: frozenset[str]) -> Judging:
-    def rules(host: str, kernel_counts: bool) -> Rules:  # noqa: FBT001  # a fact, handed through
-        return Rules(
+def _judging(
+    settings: Settings, words: ReloadableCatalog, pruned_before_ns: int, addresses: frozenset[str]
+) -> Judging:
+    def rules(host: str, has_kernel_counter: bool) -> TrackerConfig:  # noqa: FBT001  # a fact, handed through
+        return TrackerConfig(
             instance=settings.instance.name or host,
             workload_order=settings.workload.order,
             oom_seconds=settings.exits.oom_wait,
             oom_window_ns=int(settings.exits.oom_window * 10**9),
             stop_window_ns=int(settings.exits.stop_window * 10**9),
-            kernel_counts=kernel_counts,
+            has_kernel_counter=has_kernel_counter,
             memory_ns=int(settings.storage.retention * 10**9),
-            pruned_ns=pruned_ns,
+            pruned_before_ns=pruned_before_ns,
         )
 
     return Judging(words, rules, settings.exits.assume_oom, addresses)
@@ -187,15 +194,15 @@ def _log_tail(settings: Tail) -> LogTail | None:
 
 
 def _tracing(
-    settings: Settings, environment: Mapping[str, str], store: Store, ledger: Ledger
-) -> tuple[Tracing, tuple[Delivery, ...]]:
+    settings: Settings, environment: Mapping[str, str], store: Store, ledger: MetricState
+) -> tuple[Tracing, tuple[OutboxWorker, ...]]:
     exporting = read(environment)
     if not exporting.targets:
         log.info("no traces are sent: no endpoint, or turned off")
         _say_what_waits(store, ledger)
         return Tracing(), ()
     # OTLP's messages cost 6 MB: only who sends any bears them.
-    from exporter.tracing.dispatch import deliveries, wanted  # noqa: PLC0415
+    from exporter.otlp.factory import deliveries, wanted  # noqa: PLC0415
 
     posting = deliveries(settings.traces, exporting, store, ledger)
 
@@ -203,14 +210,14 @@ def _tracing(
         for delivery in posting:
             delivery.posted()
 
-    choice = Choice(settings.traces.jobs, exporting.sampler)
+    choice = TraceSelector(settings.traces.jobs, exporting.sampler)
     signals = wanted(settings.traces, exporting)
     return Tracing(choice.trace if signals else Tracing().trace, signals, posted), posting
 
 
-def _say_what_waits(store: Store, ledger: Ledger) -> None:
-    changes = Changes()
-    for kind in Signal:
+def _say_what_waits(store: Store, ledger: MetricState) -> None:
+    changes = MetricUpdate()
+    for kind in TelemetrySignal:
         waiting = store.outbox.count(kind)
         if waiting:
             changes.set(metrics.OTLP_PENDING_JOBS, (kind,), waiting)
@@ -224,7 +231,7 @@ def _say_what_waits(store: Store, ledger: Ledger) -> None:
 
 def _introduce(app: App) -> None:
     """The series that are there from the first scrape on."""
-    changes = Changes()
+    changes = MetricUpdate()
     changes.set(metrics.BUILD_INFO, (__version__, platform.python_version()), 1)
     changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1)
     changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), time.time())
@@ -265,7 +272,7 @@ def _end(app: App) -> None:
     app.server.should_exit = True
 
 
-def _stop_delivering(deliveries: Iterable[Delivery]) -> None:
+def _stop_delivering(deliveries: Iterable[OutboxWorker]) -> None:
     """All at the same time: together they may take no longer than one."""
     threads = [threading.Thread(target=delivery.stop, args=(DELIVER_SECONDS,)) for delivery in deliveries]
     for thread in threads:
@@ -282,6 +289,6 @@ def _stop(app: App) -> int:
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_delivering(app.deliveries)
     app.store.close()
-    pending = sum(app.ledger.value(metrics.OTLP_PENDING_JOBS, (kind,)) for kind in Signal)
+    pending = sum(app.ledger.value(metrics.OTLP_PENDING_JOBS, (kind,)) for kind in TelemetrySignal)
     log.info("stopped", drained=drained, otlp_pending_jobs=int(pending))
     return 0 if drained else 1

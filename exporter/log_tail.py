@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.unseen import UNSEEN
+from exporter.text import UNSEEN
 
 REDACTED = "[redacted]"
 # What colours a terminal or moves its cursor; and what colours a sign (⚠), which logs are full of.

@@ -45,14 +45,14 @@ class Recovery(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
+class KillRequest:
     """A signal that the engine was asked to send, and when; None where a label hides which."""
 
     signal: int | None
     at_ns: int
 
 
-class Witness(Enum):
+class OomSource(Enum):
     """Who says that a process was killed for memory."""
 
     EVENT = "The engine reported an OOM kill"
@@ -95,7 +95,7 @@ class OomKill:
     what the kernel's log says of it; None of other witnesses.
     """
 
-    witness: Witness
+    source: OomSource
     at_ns: int | None
     victim: OomVictim | None = None
 
@@ -124,7 +124,7 @@ class Evidence:
     not_known: tuple[str, ...] = ()
 
 
-class Signal(StrEnum):
+class TelemetrySignal(StrEnum):
     """What a collector is sent: spans, or the events of a job as log records."""
 
     TRACES = "traces"
@@ -182,7 +182,7 @@ class Job:
     key: str = field(default="", compare=False)
     # What has happened so far does not make it another job. ``notes`` says it in sentences.
     restarts: int | None = field(default=None, compare=False)
-    kills: tuple[Kill, ...] = field(default=(), compare=False)
+    kills: tuple[KillRequest, ...] = field(default=(), compare=False)
     oom_kills: tuple[OomKill, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -193,7 +193,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class ContainerHistory:
     """What is already on record of a container: how many attempts, and until when they are counted.
 
     ``restarts`` is the engine's count at the latest; ``told_ns`` are the times of the events on record.
@@ -203,7 +203,7 @@ class Remembered:
     attempts: int
     last_end_ns: int | None
     restarts: int | None = None
-    told_ns: frozenset[int] = frozenset()
+    recorded_event_times: frozenset[int] = frozenset()
     failed_start_ns: int | None = None
 
 
@@ -217,13 +217,13 @@ class Cursor:
     """
 
     event_ns: int
-    floor_ns: int
-    read_ns: int = 0
+    not_before_ns: int
+    read_until_ns: int = 0
 
     @property
     def since_ns(self) -> int:
         """From when on events are asked for."""
-        return max(self.floor_ns, self.event_ns - OVERLAP_NS)
+        return max(self.not_before_ns, self.event_ns - OVERLAP_NS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedExit:
+class ClassifiedExit:
     """An exit and its verdict: what is stored, counted and shown. ``trace`` is None where none is made."""
 
     exit: Exit
@@ -271,7 +271,7 @@ class JobRecord:
     """A job as it stands on record; ``ended`` is None while it runs."""
 
     job: Job
-    ended: JudgedExit | None
+    ended: ClassifiedExit | None
 
     @property
     def status(self) -> Status:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from exporter import documents, reasons, settings
+from exporter.config import settings, yaml_document
+from exporter.verdict import catalog
 
 
 @click.command()
@@ -22,7 +23,7 @@ def check(files: tuple[Path, ...]) -> None:
 def _check(file: Path) -> bool:
     try:
         click.echo(f"{file}: good {_judge(file)}")
-    except (documents.DocumentError, settings.SettingsError) as error:
+    except (yaml_document.DocumentError, settings.SettingsError) as error:
         for problem in error.problems:
             click.echo(problem, err=True)
         return False
@@ -32,23 +33,23 @@ def _check(file: Path) -> bool:
 def _judge_settings(chosen: settings.Settings) -> None:
     """What only shows when the daemon starts; raises SettingsError."""
     # Only here: nothing else of the command needs what speaks to engines and databases.
-    from exporter.engines.docker import resolve  # noqa: PLC0415
-    from exporter.engines.port import EngineError  # noqa: PLC0415
+    from exporter.sources.docker.api.adapter import resolve  # noqa: PLC0415
+    from exporter.sources.docker.engine import EngineError  # noqa: PLC0415
 
     try:
         for host in chosen.docker.host:
             resolve(host, chosen.docker.cert_path, os.environ)
     except EngineError as error:
         raise settings.SettingsError([f"docker.host: {error}"]) from error
-    reasons.load(chosen.catalogue.file)
+    catalog.load(chosen.catalogue.file)
 
 
 def _judge(file: Path) -> str:
     """What kind of file it is, by its names; raises where it is a bad one."""
-    data = documents.read(file).data
+    data = yaml_document.read(file).data
     if isinstance(data, dict) and set(data) & set(settings.Settings.model_fields):
         _judge_settings(settings.read(file))
         return "settings"
-    own = reasons.load(file)
-    named = len(own.meanings) - len(reasons.builtin().meanings)
+    own = catalog.load(file)
+    named = len(own.meanings) - len(catalog.builtin().meanings)
     return f"catalogue ({named} new reason{'' if named == 1 else 's'})"

@@ -12,10 +12,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from exporter import classify, reasons
 from exporter.cli.client import Client, NoAnswerError, url_option
 from exporter.cli.codes import MAX_CODE, RANGE, SIGNALS, Asked, TakesNegativeNumbers, asked
 from exporter.cli.tables import show
+from exporter.verdict import catalog, classify
 from exporter.web.views import code_view, reason_list
 
 _HINT = "'CODE'"
@@ -42,7 +42,7 @@ def _code(client: Client, wanted: Asked, workload: str | None) -> RenderableType
     """Every way to read a code."""
     answer = _answer(
         lambda: client.get("/api/v1/reasons", str(wanted.code), key="readings", workload=workload),
-        lambda: code_view(wanted.code, classify.explain(wanted.code, reasons.builtin())),
+        lambda: code_view(wanted.code, classify.explain(wanted.code, catalog.builtin())),
     )
     note = [Text(f"{wanted.note}\n")] if wanted.note else []
     return Group(*note, *(_reading(reading) for reading in answer["readings"]))
@@ -51,7 +51,7 @@ def _code(client: Client, wanted: Asked, workload: str | None) -> RenderableType
 def _reason(client: Client, word: str) -> RenderableType:
     """What a reason's word means, and which codes bear it."""
     answer = _answer(
-        lambda: client.get("/api/v1/reasons", key="reasons"), lambda: reason_list(reasons.builtin())
+        lambda: client.get("/api/v1/reasons", key="reasons"), lambda: reason_list(catalog.builtin())
     )
     known = {reason["reason"].lower(): reason for reason in answer["reasons"]}
     found = known.get(word.lower())
@@ -80,7 +80,7 @@ def _unknown(word: str, known: list[dict[str, Any]]) -> str:
 
 def _codes(reason: dict[str, Any]) -> str:
     shown = ", ".join(_ranges(reason["codes"]))
-    if reason["reason"] == reasons.FALLBACK:
+    if reason["reason"] == catalog.FALLBACK:
         return f"{shown}, and all that have no word of their own"
     return shown or "none of its own; it is told by evidence"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from exporter import settings
+from exporter.config import settings
 
 
 def _options() -> list[click.Parameter]:
@@ -38,7 +38,8 @@ def _serve(**given: Any) -> None:
         # structlog imports rich where it can, for a console; a daemon would carry 6 MB of it for nothing.
         import structlog  # noqa: PLC0415
     # Only here: whoever asks for the flags alone does not wait for the daemon to be imported.
-    from exporter import app, logs  # noqa: PLC0415
+    from exporter import app  # noqa: PLC0415
+    from exporter.config import logging_setup  # noqa: PLC0415
 
     log = structlog.get_logger(__name__)
     flags = {
@@ -50,7 +51,7 @@ def _serve(**given: Any) -> None:
         chosen = settings.load(flags, os.environ)
     except settings.SettingsError as error:
         raise click.ClickException("\n".join(error.problems)) from error
-    logs.set_up(chosen.log)
+    logging_setup.set_up(chosen.log)
     for variable in settings.unknown_variables(os.environ):
         log.warning("unknown variable, ignored", variable=variable)
     try:

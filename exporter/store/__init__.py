@@ -1,8 +1,8 @@
 """The store: jobs and series, durable and exact."""
 
 from exporter.store.database import StoreError
-from exporter.store.outbox import Letter, Outbox, Settlement
-from exporter.store.records import Batch, JobFilter, Store
+from exporter.store.jobs import Batch, JobFilter, Store
+from exporter.store.outbox import Outbox, OutboxEntry, OutboxUpdate
 from exporter.store.series import Key
 
-__all__ = ["Batch", "JobFilter", "Key", "Letter", "Outbox", "Settlement", "Store", "StoreError"]
+__all__ = ["Batch", "JobFilter", "Key", "Outbox", "OutboxEntry", "OutboxUpdate", "Store", "StoreError"]

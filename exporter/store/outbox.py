@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from exporter.model import JobRecord, Signal
+from exporter.model import JobRecord, TelemetrySignal
 from exporter.store import rows
 from exporter.store.access import Access
 from exporter.store.schema import jobs, outbox
@@ -18,7 +18,7 @@ from exporter.store.series import Key, save
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboxEntry:
     """A job of which something is to be sent; ``record`` is None where it is gone.
 
     ``was_refused``: before this process began, a collector would not take it.
@@ -30,7 +30,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Overdue:
+class ExpiredEntry:
     """A letter that has been kept for too long, or with too many; it ``waits`` unless it is set aside."""
 
     number: int
@@ -38,7 +38,7 @@ class Overdue:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class OutboxUpdate:
     """What has become of letters, and the series that say so: recorded together or not at all.
 
     ``gone`` are forgotten; ``refused`` are set aside with the cause.
@@ -55,19 +55,19 @@ class Outbox:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def waiting(self, signal: Signal, most: int, *, newest: bool = False) -> list[Letter]:
+    def waiting(self, signal: TelemetrySignal, most: int, *, newest: bool = False) -> list[OutboxEntry]:
         """The letters that have waited longest, or the ``newest``; those refused before come last."""
         fresh = self._waiting(signal, most, outbox.c.refused.is_(None), newest=newest)
         left = most - len(fresh)
         again = self._waiting(signal, left, outbox.c.refused.is_not(None), newest=newest) if left else []
         found = [*fresh, *again]
         return [
-            Letter(row.number, None if row.id is None else rows.record(row), row.refused is not None)
+            OutboxEntry(row.number, None if row.id is None else rows.record(row), row.refused is not None)
             for row in found
         ]
 
     def _waiting(
-        self, signal: Signal, most: int, which: ColumnElement[bool], *, newest: bool
+        self, signal: TelemetrySignal, most: int, which: ColumnElement[bool], *, newest: bool
     ) -> Sequence[Any]:
         joined = outbox.outerjoin(jobs, jobs.c.id == outbox.c.job_id)
         query = select(outbox.c.number, outbox.c.refused, jobs).select_from(joined)
@@ -75,12 +75,12 @@ class Outbox:
         order = outbox.c.number.desc() if newest else outbox.c.number
         return self._access.read(waiting.order_by(order).limit(most))
 
-    def count(self, signal: Signal) -> int:
+    def count(self, signal: TelemetrySignal) -> int:
         """How many wait."""
         query = select(func.count()).where(outbox.c.signal == signal.value, outbox.c.aside.is_(False))
         return int(self._access.read(query)[0][0])
 
-    def overdue(self, signal: Signal, before_ns: int, most: int, limit: int) -> list[Overdue]:
+    def overdue(self, signal: TelemetrySignal, before_ns: int, most: int, limit: int) -> list[ExpiredEntry]:
         """The oldest: those kept before then, or beyond ``most``; no more than ``limit`` at once."""
         of_signal = outbox.c.signal == signal.value
         newest = select(outbox.c.number).where(of_signal).order_by(outbox.c.number.desc())
@@ -90,9 +90,9 @@ class Outbox:
             and_(of_signal, or_(outbox.c.kept_ns < before_ns, too_many))
         )
         found = self._access.read(query.order_by(outbox.c.number).limit(limit))
-        return [Overdue(row.number, not row.aside) for row in found]
+        return [ExpiredEntry(row.number, not row.aside) for row in found]
 
-    def settle(self, settlement: Settlement) -> None:
+    def settle(self, settlement: OutboxUpdate) -> None:
         """Record what has become of letters."""
         with self._access.writing() as connection:
             if settlement.gone:
@@ -102,7 +102,7 @@ class Outbox:
                 connection.execute(aside.values(aside=True, refused=cause))
             save(connection, settlement.values)
 
-    def expire(self, before_ns: int, signals: Collection[Signal]) -> int:
+    def expire(self, before_ns: int, signals: Collection[TelemetrySignal]) -> int:
         """Forget what was kept before then of signals that nobody delivers; how many that were."""
         is_old = outbox.c.kept_ns < before_ns
         with self._access.writing() as connection:
@@ -114,7 +114,7 @@ class Outbox:
             connection.execute(update(outbox).where(outbox.c.aside.is_(True)).values(aside=False))
 
 
-def post(connection: Connection, letters: Iterable[tuple[str, Signal]]) -> None:
+def post(connection: Connection, letters: Iterable[tuple[str, TelemetrySignal]]) -> None:
     """Put jobs into the outbox, by their id and what is to be sent of them."""
     now_ns = time.time_ns()
     values = [

@@ -8,25 +8,25 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from exporter.evidence import oom_count
 from exporter.model import (
+    ClassifiedExit,
     Evidence,
     Exit,
     Job,
     JobRecord,
-    JudgedExit,
-    Kill,
+    KillRequest,
     MemoryLimit,
     OomKill,
+    OomSource,
     OomVictim,
     Recovery,
     Status,
     Termination,
     Trace,
     Verdict,
-    Witness,
     Workload,
 )
+from exporter.verdict.evidence import oom_count
 
 
 def running_row(job: Job) -> dict[str, Any]:
@@ -71,11 +71,11 @@ def running_row(job: Job) -> dict[str, Any]:
 
 
 def _oom_entry(kill: OomKill) -> list[Any]:
-    told = [kill.witness.name, kill.at_ns]
+    told = [kill.source.name, kill.at_ns]
     return told if kill.victim is None else [*told, asdict(kill.victim)]
 
 
-def ended_row(judged: JudgedExit) -> dict[str, Any]:
+def ended_row(judged: ClassifiedExit) -> dict[str, Any]:
     """The row of a job that has ended."""
     ended, verdict = judged.exit, judged.verdict
     evidence = ended.evidence
@@ -120,7 +120,7 @@ def job(row: Row[Any]) -> Job:
         traceparent=row.traceparent or "",
         key=_key(row),
         restarts=row.restarts,
-        kills=tuple(Kill(signal, at_ns) for signal, at_ns in row.kills),
+        kills=tuple(KillRequest(signal, at_ns) for signal, at_ns in row.kills),
         oom_kills=tuple(_oom_kill(*entry) for entry in row.oom_witnesses),
         notes=tuple(row.evidence) if row.status == Status.RUNNING else (),
     )
@@ -132,8 +132,8 @@ def _key(row: Row[Any]) -> str:
     return "" if behind == str(row.attempt) else behind
 
 
-def _oom_kill(witness: str, at_ns: int | None, victim: dict[str, Any] | None = None) -> OomKill:
-    return OomKill(Witness[witness], at_ns, None if victim is None else _victim(victim))
+def _oom_kill(source: str, at_ns: int | None, victim: dict[str, Any] | None = None) -> OomKill:
+    return OomKill(OomSource[source], at_ns, None if victim is None else _victim(victim))
 
 
 def _victim(told: dict[str, Any]) -> OomVictim:
@@ -159,7 +159,7 @@ def record(row: Row[Any]) -> JobRecord:
         Status(row.status), Termination(row.termination), row.reason, Recovery(row.recovery), row.error
     )
     trace = Trace(row.trace_id, row.span_id, row.parent_span_id) if row.trace_id else None
-    return JobRecord(ended.job, JudgedExit(ended, verdict, trace))
+    return JobRecord(ended.job, ClassifiedExit(ended, verdict, trace))
 
 
 def _evidence(row: Row[Any]) -> Evidence:
@@ -180,7 +180,7 @@ def failed_start_ns(row: Row[Any]) -> int | None:
     return row.finished_ns if never_started else None
 
 
-def told_ns(row: Row[Any]) -> Iterator[int]:
+def recorded_event_times(row: Row[Any]) -> Iterator[int]:
     """The times of a job's events."""
     happened = [entry[1] for entry in [*row.kills, *row.oom_witnesses]]
     yield from (

@@ -13,15 +13,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter import durations
-from exporter.classify import explain
+from exporter.config import duration
 from exporter.model import Status, Workload
-from exporter.reasons import MAX_CODE
 from exporter.store import JobFilter, Store
+from exporter.verdict.catalog import MAX_CODE
+from exporter.verdict.classify import explain
+from exporter.verdict.reloadable import ReloadableCatalog
 from exporter.web import views
 from exporter.web.endpoints import Endpoint, json_response, parse_query
 from exporter.web.problems import ProblemError
-from exporter.words import Words
 
 MAX_LIMIT = 1000
 _LAST_NS = 2**63 - 1
@@ -31,7 +31,7 @@ _CODE = re.compile(r"0*([0-9]{1,10})")
 
 
 def _seconds(value: object) -> object:
-    return durations.parse(value) if isinstance(value, str) else value
+    return duration.parse(value) if isinstance(value, str) else value
 
 
 Duration = Annotated[
@@ -73,7 +73,7 @@ class CodeQuery(BaseModel):
 class Api:
     """Answers from the store and the catalogue."""
 
-    def __init__(self, store: Store, words: Words) -> None:
+    def __init__(self, store: Store, words: ReloadableCatalog) -> None:
         self._store = store
         self._words = words
 

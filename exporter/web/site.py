@@ -8,12 +8,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from exporter.web import openapi, problems
+from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.endpoints import Endpoint
-from exporter.web.operations import Operations
 
 
-def site(api: Api, operations: Operations) -> Starlette:
+def site(api: Api, operations: AdminRoutes) -> Starlette:
     """The ASGI application."""
     endpoints: list[Endpoint] = [*api.endpoints(), *operations.endpoints()]
     document = openapi.document(endpoints)

@@ -7,12 +7,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exporter.classify import Explanation
-from exporter.evidence import oom_count
 from exporter.model import (
+    ClassifiedExit,
     Evidence,
     JobRecord,
-    JudgedExit,
     MemoryLimit,
     OomKill,
     OomVictim,
@@ -20,7 +18,9 @@ from exporter.model import (
     Status,
     Termination,
 )
-from exporter.reasons import MAX_CODE, Catalogue, Meaning
+from exporter.verdict.catalog import MAX_CODE, Reason, ReasonCatalog
+from exporter.verdict.classify import Explanation
+from exporter.verdict.evidence import oom_count
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -166,7 +166,7 @@ class StateView(View):
     causes: dict[str, str] = {}
 
 
-def job_view(record: JobRecord, catalogue: Catalogue) -> JobView:
+def job_view(record: JobRecord, catalogue: ReasonCatalog) -> JobView:
     """A job as the API shows it, in the words of the catalogue of now."""
     job, judged = record.job, record.ended
     ended = judged.exit if judged else None
@@ -206,7 +206,7 @@ def job_view(record: JobRecord, catalogue: Catalogue) -> JobView:
     )
 
 
-def _causes(judged: JudgedExit, catalogue: Catalogue) -> list[str]:
+def _causes(judged: ClassifiedExit, catalogue: ReasonCatalog) -> list[str]:
     """Those of this very job first; of what is no failure, only those."""
     ended, verdict = judged.exit, judged.verdict
     if verdict.status is not Status.FAILED:
@@ -214,7 +214,7 @@ def _causes(judged: JudgedExit, catalogue: Catalogue) -> list[str]:
     return list(catalogue.causes(ended.code, ended.evidence, verdict, ended.job.workload))
 
 
-def reason_list(catalogue: Catalogue) -> ReasonList:
+def reason_list(catalogue: ReasonCatalog) -> ReasonList:
     """The catalogue as the API shows it."""
     codes: dict[str, list[int]] = {}
     for code, words in sorted(catalogue.codes.items()):
@@ -256,7 +256,7 @@ def _duration(started_ns: int | None, finished_ns: int | None) -> float | None:
     return max(0, finished_ns - started_ns) / 10**9
 
 
-def _reason(word: str, meaning: Meaning, codes: list[int]) -> ReasonView:
+def _reason(word: str, meaning: Reason, codes: list[int]) -> ReasonView:
     return ReasonView(
         reason=word,
         meaning=meaning.meaning,

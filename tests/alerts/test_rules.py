@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from alerts import make
 from alerts.thresholds import FILE, Thresholds, load
-from exporter import reasons
+from exporter.metrics.definitions import BY_NAME, CATALOGUE, MetricType
 from exporter.model import Status
-from exporter.telemetry.catalogue import BY_NAME, CATALOGUE, Kind
+from exporter.verdict import catalog
 from tests.lab.install import program
 from tests.lab.promql import TARGET_LABELS, Matcher, Selected, grouping_labels, parse, selected
 
@@ -181,7 +181,7 @@ def test_a_workload_that_is_named_must_succeed_in_its_time(tmp_path: Path) -> No
 def test_exporters_of_a_pair_may_differ_in_more_labels(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yml"
     rules.write_text(make.rules(changed(labels={"replica": ["instance", "job", "pod"]})))
-    witness = "exit_exporter_exits_unobserved_total"
+    source = "exit_exporter_exits_unobserved_total"
     own = 'host="h", workload="w", image="i", status="failed", code="137", reason="OOMKilled"'
     recorded = "workload:container_exits_oomkilled:increase10m"
     case = {
@@ -190,7 +190,7 @@ def test_exporters_of_a_pair_may_differ_in_more_labels(tmp_path: Path) -> None:
             series
             for pod in ("p1", "p2")
             for series in (
-                {"series": f'{witness}{{pod="{pod}", host="h"}}', "values": "0x70"},
+                {"series": f'{source}{{pod="{pod}", host="h"}}', "values": "0x70"},
                 {"series": f'container_exits_total{{pod="{pod}", {own}}}', "values": "0x60 3x9"},
             )
         ],
@@ -274,12 +274,12 @@ def test_runbooks_name_only_settings_that_exist() -> None:
 def test_the_runbook_of_failed_starts_has_a_line_for_each_of_their_reasons() -> None:
     lines = (RUNBOOKS / "JobCannotStart.md").read_text(encoding="utf-8").splitlines()
     told = [line.split("`")[1] for line in lines if line.startswith("| `")]
-    assert sorted(told) == sorted(reasons.FAILED_STARTS)
+    assert sorted(told) == sorted(catalog.FAILED_STARTS)
 
 
 def test_a_reason_of_ones_own_may_say_that_a_job_cannot_start() -> None:
     told = make.rules(changed(not_started={"also": ["NoLicence"]}))
-    assert f'reason=~"{"|".join(reasons.FAILED_STARTS)}|NoLicence"' in told
+    assert f'reason=~"{"|".join(catalog.FAILED_STARTS)}|NoLicence"' in told
 
 
 # --- what expressions name
@@ -299,16 +299,16 @@ def test_every_metric_exists_and_is_read_as_what_it_is(part: Selected) -> None:
     if part.name in {*RECORDED, OPTED_IN, "up"}:
         return
     metric = BY_NAME[part.name]
-    assert metric.kind is not Kind.HISTOGRAM
+    assert metric.kind is not MetricType.HISTOGRAM
     # A counter's value says nothing by itself: its last in a window is held against its last before it, or
     # its first.
-    assert metric.kind is Kind.GAUGE or part.function in {"last_over_time", "min_over_time"}
+    assert metric.kind is MetricType.GAUGE or part.function in {"last_over_time", "min_over_time"}
     assert {matcher.label for matcher in part.matchers} <= set(metric.labels)
 
 
 @pytest.mark.parametrize("part", [part for _, part in READ], ids=IDS)
 def test_every_matcher_has_values_that_there_are(part: Selected) -> None:
-    values = {"status": {status.value for status in Status}, "reason": set(reasons.builtin().meanings)}
+    values = {"status": {status.value for status in Status}, "reason": set(catalog.builtin().meanings)}
     for matcher in part.matchers:
         assert set(matcher.value.split("|")) <= values[matcher.label]
 

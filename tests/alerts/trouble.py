@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from exporter.metrics import definitions
 from exporter.model import Evidence, Job, Workload
-from exporter.telemetry import catalogue
 from tests.dashboards.scenario import (
     END,
     JOB,
@@ -81,16 +81,16 @@ def _own_troubles(exporter: Exporter) -> None:
     engine = (exporter.engine,)
     exporter.says(
         75,
-        ("set", catalogue.ENGINE_UP, engine, 0),
-        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
-        ("set", catalogue.EXITS_PENDING, (), 5),
-        ("set", catalogue.OTLP_PENDING_JOBS, SIGNAL, 20_000),
-        ("add", catalogue.EVENT_GAPS, engine, 1),
-        ("add", catalogue.STORE_ERRORS, (), 20),
-        ("add", catalogue.JOB_RECORDS_DROPPED, (), 1),
-        ("add", catalogue.JOBS_OVER_WORKLOAD_LIMIT, (), 1),
-        ("add", catalogue.OTLP_JOBS_REJECTED, SIGNAL, 1),
-        ("add", catalogue.OTLP_JOBS_DROPPED, SIGNAL, 1),
+        ("set", definitions.ENGINE_UP, engine, 0),
+        ("set", definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
+        ("set", definitions.EXITS_PENDING, (), 5),
+        ("set", definitions.OTLP_PENDING_JOBS, SIGNAL, 20_000),
+        ("add", definitions.EVENT_GAPS, engine, 1),
+        ("add", definitions.STORE_ERRORS, (), 20),
+        ("add", definitions.JOB_RECORDS_DROPPED, (), 1),
+        ("add", definitions.JOBS_OVER_WORKLOAD_LIMIT, (), 1),
+        ("add", definitions.OTLP_JOBS_REJECTED, SIGNAL, 1),
+        ("add", definitions.OTLP_JOBS_DROPPED, SIGNAL, 1),
     )
 
 

@@ -12,10 +12,11 @@ from signal import SIGTERM
 from typing import Self
 from unittest.mock import patch
 
-from exporter.evidence import RunRecord, weigh
-from exporter.model import Evidence, MemoryLimit, OomKill, OomVictim, Witness, Workload
+from exporter.model import Evidence, MemoryLimit, OomKill, OomSource, OomVictim, Workload
+from exporter.otlp.trace_context import trace_of
 from exporter.store import Batch
-from exporter.tracing.identity import trace_of
+from exporter.verdict.evidence import assess
+from exporter.verdict.facts import RunFacts
 from tests.cli.command import at_terminal, invoke, run
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.web.served import Served
@@ -70,14 +71,14 @@ UNSTARTABLE = replace(
 
 def killed(*victims: OomVictim) -> tuple[OomKill, ...]:
     """Give OOM kills of which the kernel's log tells."""
-    return tuple(OomKill(Witness.LOG, BEGAN_NS + at_ns, victim) for at_ns, victim in enumerate(victims))
+    return tuple(OomKill(OomSource.LOG, BEGAN_NS + at_ns, victim) for at_ns, victim in enumerate(victims))
 
 
 def starved(*victims: OomVictim, limit: int | None = None) -> Evidence:
     """Give what is known of an end ninety seconds after these were killed for memory."""
     ended_ns = BEGAN_NS + 90 * SECOND_NS
-    return weigh(
-        RunRecord(137, ended_ns, (), killed(*victims), SIGTERM, 10 * SECOND_NS, memory_limit_bytes=limit)
+    return assess(
+        RunFacts(137, ended_ns, (), killed(*victims), SIGTERM, 10 * SECOND_NS, memory_limit_bytes=limit)
     )
 
 

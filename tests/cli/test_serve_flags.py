@@ -13,7 +13,7 @@ import requests
 import structlog
 
 from exporter import app
-from exporter.settings import Settings
+from exporter.config.settings import Settings
 from tests.cli.command import COMMAND, PATIENCE_SECONDS, Done, environment, invoke, run
 
 GOLDEN = Path(__file__).with_name("golden") / "serve_help.txt"

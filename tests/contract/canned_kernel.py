@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.engines import kernel
-from exporter.engines.kernel import KernelWitness
+from exporter.sources.docker.kernel import reader
+from exporter.sources.docker.kernel.reader import KernelOomReader
 
 
 class CannedKernel:
@@ -32,13 +32,13 @@ class CannedKernel:
             "monotonic_ns": self._since_boot,
             "clock_gettime_ns": lambda _clock: self._since_boot(),
         }
-        monkeypatch.setattr(kernel, "time", SimpleNamespace(**{**vars(time), **clock}))
-        monkeypatch.setattr(kernel, "os", SimpleNamespace(**{**vars(os), "read": self._read}))
+        monkeypatch.setattr(reader, "time", SimpleNamespace(**{**vars(time), **clock}))
+        monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": self._read}))
 
-    def boot(self, at_ns: int) -> KernelWitness:
+    def boot(self, at_ns: int) -> KernelOomReader:
         """A witness that is there since the host was booted."""
         self._now_ns = self._booted_ns = at_ns
-        return KernelWitness(self._proc, self._log)
+        return KernelOomReader(self._proc, self._log)
 
     def says(self, records: Iterable[str], kills: int, at_ns: int) -> None:
         """What it has logged and counted until then."""

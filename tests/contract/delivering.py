@@ -8,17 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from exporter.model import JudgedExit, Signal
+from exporter.metrics import definitions as metrics
+from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.model import ClassifiedExit, TelemetrySignal
+from exporter.otlp.client import Collector
+from exporter.otlp.config import Limits
+from exporter.otlp.encoding import Form, LogRecords, Spans
+from exporter.otlp.endpoint import OtlpEndpoint
+from exporter.otlp.http_client import OtlpHttpClient
+from exporter.otlp.outbox_worker import OutboxWorker, Patience
+from exporter.otlp.trace_context import trace_of
 from exporter.store import Batch, Store
-from exporter.telemetry import catalogue as metrics
-from exporter.telemetry.ledger import Changes, Ledger
-from exporter.tracing.collector import Collector
-from exporter.tracing.delivery import Delivery, Patience
-from exporter.tracing.environment import Limits
-from exporter.tracing.http import HttpCollector
-from exporter.tracing.identity import trace_of
-from exporter.tracing.otlp import Form, LogRecords, Spans
-from exporter.tracing.target import Target
 from tests.contract.engines import identity
 from tests.lab.wait import wait_until
 from tests.scripted.http_receiver import Receiver
@@ -26,7 +26,10 @@ from tests.store import samples
 
 PATIENCE_SECONDS = 10.0
 BRIEF = Patience(first=0.01, longest=0.03)
-FORMS: dict[Signal, Form] = {Signal.TRACES: Spans({}, Limits()), Signal.LOGS: LogRecords({}, Limits())}
+FORMS: dict[TelemetrySignal, Form] = {
+    TelemetrySignal.TRACES: Spans({}, Limits()),
+    TelemetrySignal.LOGS: LogRecords({}, Limits()),
+}
 
 
 class Sums(NamedTuple):
@@ -38,7 +41,7 @@ class Sums(NamedTuple):
     given_up: int = 0
 
 
-def failed(number: int, *, log_tail: str | None = None) -> JudgedExit:
+def failed(number: int, *, log_tail: str | None = None) -> ClassifiedExit:
     """The end of a job that failed, with its trace."""
     job = samples.job(container_id=identity(number), name=f"job-{number}")
     judged = samples.ended(job, 1, log_tail=log_tail)
@@ -60,9 +63,11 @@ def span_ids(numbers: Iterable[int]) -> list[str]:
     return [span_id(number) for number in numbers]
 
 
-def collector(receiver: Receiver, seconds: float, signal: Signal = Signal.TRACES) -> HttpCollector:
+def collector(
+    receiver: Receiver, seconds: float, signal: TelemetrySignal = TelemetrySignal.TRACES
+) -> OtlpHttpClient:
     """The way to a receiver."""
-    return HttpCollector(Target(f"{receiver.url}/v1/{signal.value}", seconds=seconds))
+    return OtlpHttpClient(OtlpEndpoint(f"{receiver.url}/v1/{signal.value}", seconds=seconds))
 
 
 class Delivering:
@@ -78,15 +83,15 @@ class Delivering:
         patience: Patience = BRIEF,
         *,
         seconds: float = PATIENCE_SECONDS,
-        signal: Signal = Signal.TRACES,
+        signal: TelemetrySignal = TelemetrySignal.TRACES,
     ) -> None:
         self.path = directory / "exits.db"
         self.signal = signal
         self.store = Store(f"sqlite:///{self.path}")
         self.store.outbox.reopen()
-        self.ledger = Ledger(self.store.values())
+        self.ledger = MetricState(self.store.values())
         self.collector = collector(to, seconds, signal) if isinstance(to, Receiver) else to
-        self.delivery = Delivery(FORMS[signal], self.collector, self.store.outbox, self.ledger, patience)
+        self.delivery = OutboxWorker(FORMS[signal], self.collector, self.store.outbox, self.ledger, patience)
         self._runs = False
 
     def __enter__(self) -> Self:
@@ -111,11 +116,11 @@ class Delivering:
         """Failed jobs of such numbers come, in one batch."""
         return self.posts_ends(failed(number) for number in numbers)
 
-    def posts_ends(self, ends: Iterable[JudgedExit]) -> Self:
+    def posts_ends(self, ends: Iterable[ClassifiedExit]) -> Self:
         """Ends come in one batch, in the order in which a pipeline does it all."""
         ended = list(ends)
         self.store.commit(Batch(ended=ended, letters=[(each.exit.job.id, self.signal) for each in ended]))
-        changes = Changes()
+        changes = MetricUpdate()
         changes.add(metrics.OTLP_PENDING_JOBS, (self.signal,), len(ended))
         self.ledger.publish(changes)
         self.delivery.posted()

@@ -20,7 +20,7 @@ LONG_AGO = 1_700_000_000 * SECOND
 Table = Mapping[str, Any]
 
 
-def elsewhere(engine: ScriptedEngine) -> ScriptedEngine:
+def unlisted_ids(engine: ScriptedEngine) -> ScriptedEngine:
     """The engine on a host that is not this one: its kernel is then no witness."""
     engine.info["KernelVersion"] = "of another host"
     return engine

@@ -17,11 +17,11 @@ from itertools import count
 
 from hypothesis import strategies as st
 
-from exporter.classify import classify
-from exporter.engines.port import Event, Happening, Lapse, Listed, Snapshot
-from exporter.model import Cursor, Exit, Job, Remembered
-from exporter.reasons import builtin
-from exporter.watch.inspecting import Curiosity
+from exporter.model import ContainerHistory, Cursor, Exit, Job
+from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, Inspection
+from exporter.sources.docker.watch.inspections import InspectPolicy
+from exporter.verdict.catalog import builtin
+from exporter.verdict.classify import classify
 from tests.contract.telling import BEGINNING, IMAGE, Telling
 
 STEP_NS = 50_000_000
@@ -170,8 +170,8 @@ class Move:
     ``busy`` says that the engine holds it until its next move, and answers nothing about it before.
     """
 
-    happening: Happening
-    standing: Snapshot | None
+    type: EventType
+    standing: Inspection | None
     signal: int | None = None
     busy: bool = False
     settled: bool = True
@@ -180,30 +180,30 @@ class Move:
 def moves(container: int, life: Life) -> Iterator[Move]:
     """All that one container goes through; times are put in when it is its turn."""
     identity = name_of(container)
-    standing = Snapshot(identity, identity[0], IMAGE, {}, running=False, created_ns=1, code=0)
-    yield Move(Happening.CREATE, standing)
+    standing = Inspection(identity, identity[0], IMAGE, {}, running=False, created_ns=1, code=0)
+    yield Move(EventType.CREATE, standing)
     for each in life.starts:
-        yield Move(Happening.START_ATTEMPT, standing, busy=True)
+        yield Move(EventType.START_ATTEMPT, standing, busy=True)
         if isinstance(each, Failed):
             standing = replace(standing, code=each.code, start_error=True)
-            yield Move(Happening.START_ATTEMPT_OVER, standing)
+            yield Move(EventType.START_ATTEMPT_OVER, standing)
             continue
         standing = replace(
             standing, running=True, started_ns=1, code=None, start_error=False, oom_killed=False
         )
-        yield Move(Happening.START, standing)
+        yield Move(EventType.START, standing)
         for step in each.within:
             standing = replace(standing, oom_killed=standing.oom_killed or step == OOM)
-            happening = Happening.OOM if step == OOM else Happening.KILL
-            yield Move(happening, standing, None if isinstance(step, str) else step)
+            event_type = EventType.OOM if step == OOM else EventType.KILL
+            yield Move(event_type, standing, None if isinstance(step, str) else step)
         standing = replace(standing, running=False, finished_ns=1, code=each.code)
         standing = replace(standing, oom_killed=standing.oom_killed or each.late_oom)
-        yield Move(Happening.DIE, standing, settled=not each.late_oom)
+        yield Move(EventType.DIE, standing, settled=not each.late_oom)
         if each.late_oom:
-            yield Move(Happening.OOM, standing)
-        yield Move(Happening.START_ATTEMPT_OVER, standing)
+            yield Move(EventType.OOM, standing)
+        yield Move(EventType.START_ATTEMPT_OVER, standing)
     if life.removed:
-        yield Move(Happening.DESTROY, None)
+        yield Move(EventType.DESTROY, None)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Step:
     container: int
     move: Move
     event: Event
-    standing: Snapshot | None
+    standing: Inspection | None
 
 
 class Timeline:
@@ -232,7 +232,7 @@ class Timeline:
         """The steps of one container, with their places."""
         return [(place, self.steps[place]) for place in self._own[container]]
 
-    def standing_at(self, container: int, place: int) -> Snapshot | None:
+    def standing_at(self, container: int, place: int) -> Inspection | None:
         """What an inspection made after the step at ``place`` is answered."""
         own = self._own[container]
         index = bisect_right(own, place) - 1
@@ -241,7 +241,7 @@ class Timeline:
         step = self.steps[own[index]]
         return self.steps[own[index + 1]].standing if step.move.busy else step.standing
 
-    def standing_by(self, container: int, place: int, read: int) -> Snapshot | None:
+    def standing_by(self, container: int, place: int, read: int) -> Inspection | None:
         """The same, made by the time that the step ``read`` was read: a start under way is waited for."""
         own = [other for other in self._own[container] if other <= min(place, read)]
         if (
@@ -252,20 +252,20 @@ class Timeline:
             own.pop()
         return self.standing_at(container, own[-1]) if own else None
 
-    def told_again(self, cursor: Cursor, back: int, remembered: int) -> tuple[int, Lapse]:
+    def told_again(self, cursor: Cursor, back: int, remembered: int) -> tuple[int, EventGap]:
         """The first step that is told again since an event, a little overlapping, and what is lacking."""
         oldest = max(0, back - remembered)
         times = [step.event.at_ns for step in self.steps[oldest:back]]
         told = (place for place, at_ns in enumerate(times, oldest) if at_ns >= cursor.since_ns)
         forgotten = cursor.event_ns not in (0, *times)
-        return next(told, back), Lapse.OVERRUN if forgotten else Lapse.NONE
+        return next(told, back), EventGap.OVERRUN if forgotten else EventGap.NONE
 
     def is_failing(self, place: int) -> bool:
         """Whether the step is part of a failed start: of such, nobody tries again before the answers came."""
         own = self._own[self.steps[place].container]
         index = own.index(place) if self.steps[place].move.busy else own.index(place) - 1
         tried, result = self.steps[own[index]].move, self.steps[own[index + 1]].move
-        return tried.busy and result.happening is Happening.START_ATTEMPT_OVER
+        return tried.busy and result.type is EventType.START_ATTEMPT_OVER
 
     def last_before_next_try(self, container: int, place: int) -> int:
         """The last step before the container is started again."""
@@ -288,7 +288,7 @@ def steps(history: History) -> list[Step]:
         # Times of different containers step back by some milliseconds, within one they never do.
         now_ns = BEGINNING + (number + 1) * STEP_NS - (number * 7 % 4) * STEP_NS // 2
         clocks[container] = now_ns = max(now_ns, clocks[container] + 10 * AHEAD_NS)
-        if move.happening is Happening.START:
+        if move.type is EventType.START:
             started[container] = now_ns - AHEAD_NS
         done.append(
             Step(container, move, as_event(container, move, now_ns), dated(move, started[container], now_ns))
@@ -299,13 +299,13 @@ def steps(history: History) -> list[Step]:
 def as_event(container: int, move: Move, now_ns: int) -> Event:
     """The event that tells of a move."""
     identity = name_of(container)
-    if move.happening in {Happening.START_ATTEMPT, Happening.START_ATTEMPT_OVER}:
-        return Event(move.happening, identity, now_ns)
-    code = move.standing.code if move.standing and move.happening is Happening.DIE else None
-    return Event(move.happening, identity, now_ns, identity[0], IMAGE, code=code, signal=move.signal)
+    if move.type in {EventType.START_ATTEMPT, EventType.START_ATTEMPT_OVER}:
+        return Event(move.type, identity, now_ns)
+    code = move.standing.code if move.standing and move.type is EventType.DIE else None
+    return Event(move.type, identity, now_ns, identity[0], IMAGE, code=code, signal=move.signal)
 
 
-def dated(move: Move, started_ns: int, now_ns: int) -> Snapshot | None:
+def dated(move: Move, started_ns: int, now_ns: int) -> Inspection | None:
     """How the container stands after a move, with the times that an inspection shows."""
     standing = move.standing
     if standing is None:
@@ -342,33 +342,33 @@ def tell_with_an_outage(history: History, outage: Outage) -> list[Exit]:
     past, left = on_record(recorded)
     assert cursor is not None
     after = Telling(past=past, runs=left, cursor=cursor)
-    first, lapse = timeline.told_again(cursor, back, outage.remembered)
-    after.tracker.resumed(cursor, lapse)
+    first, event_gap = timeline.told_again(cursor, back, outage.remembered)
+    after.tracker.resumed(cursor, event_gap)
     listing = history.listing or Listing(0, (0,), 0)
     again = replace(history, listing=replace(listing, begun=back, arrives=back + listing.arrives))
-    Reader(after, again, timeline, back, lapse).read(range(first, len(timeline)))
+    Reader(after, again, timeline, back, event_gap).read(range(first, len(timeline)))
     return [each for each in recorded if isinstance(each, Exit)] + after.passes(LONG_SECONDS).ends()
 
 
-def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, Remembered], list[Job]]:
+def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, ContainerHistory], list[Job]]:
     """What a store tells of all that was recorded: what it remembers by container, and which jobs run."""
     jobs = {each.id: each for each in came if isinstance(each, Job)}
     ends = {each.job.id: each for each in came if isinstance(each, Exit)}
     jobs |= {key: end.job for key, end in ends.items()}
-    past: dict[str, Remembered] = {}
+    past: dict[str, ContainerHistory] = {}
     for key, each in jobs.items():
-        known = past.get(each.container_id, Remembered(0, None))
+        known = past.get(each.container_id, ContainerHistory(0, None))
         ended_ns = ends[key].finished_ns if key in ends else None
         latest = max((time for time in (known.last_end_ns, ended_ns) if time is not None), default=None)
         times = [each.began_ns, ended_ns, *(kill.at_ns for kill in each.kills)]
         times += [kill.at_ns for kill in each.oom_kills]
         times += [ends[key].event_ns] if key in ends else []
-        told_ns = known.told_ns | {time for time in times if time is not None}
+        recorded_event_times = known.recorded_event_times | {time for time in times if time is not None}
         failed_ns = known.failed_start_ns
         if each.attempt > known.attempts:
             failed_ns = ended_ns if key in ends and ends[key].evidence.never_started else None
         attempts = max(known.attempts, each.attempt)
-        past[each.container_id] = Remembered(attempts, latest, None, told_ns, failed_ns)
+        past[each.container_id] = ContainerHistory(attempts, latest, None, recorded_event_times, failed_ns)
     return past, [each for key, each in jobs.items() if key not in ends]
 
 
@@ -381,15 +381,15 @@ class Reader:
         history: History,
         timeline: Timeline,
         back: int = 0,
-        lapse: Lapse = Lapse.NONE,
+        event_gap: EventGap = EventGap.NONE,
     ) -> None:
-        self._back, self._lapse = back, lapse
+        self._back, self._lapse = back, event_gap
         self._telling = telling
         self._history = history
         self._timeline = timeline
-        self._curiosity = Curiosity()
+        self._curiosity = InspectPolicy()
         self._inspections = count()
-        self._arriving: dict[int, list[tuple[Event, Snapshot | None]]] = {}
+        self._arriving: dict[int, list[tuple[Event, Inspection | None]]] = {}
 
     def read(self, places: range) -> None:
         """Read the steps at these places, and then hand over all answers that are still to come."""
@@ -426,13 +426,13 @@ class Reader:
         when = min(place + answering.arrives, limit)
         self._arriving.setdefault(when, []).append((step.event, standing))
 
-    def _hear(self, answers: Sequence[tuple[Event, Snapshot | None]]) -> None:
+    def _hear(self, answers: Sequence[tuple[Event, Inspection | None]]) -> None:
         for asked, answer in answers:
             self._telling.tracker.inspected(asked.container_id, answer, asked.at_ns)
             self._telling.tracker.due(self._telling.now)
 
 
-def hear_list(telling: Telling, timeline: Timeline, history: History, lapse: Lapse) -> None:
+def hear_list(telling: Telling, timeline: Timeline, history: History, event_gap: EventGap) -> None:
     """Hand over a list that was made while the events were being read; it may be behind them, never ahead."""
     listing = history.listing
     if listing is None:
@@ -445,11 +445,11 @@ def hear_list(telling: Telling, timeline: Timeline, history: History, lapse: Lap
     ]
     touched = {timeline.steps[place].event.container_id for place in range(begun, read + 1)}
     telling.tracker.listed(
-        Listed(
+        ContainerList(
             tuple(standing for standing in standings if standing is not None),
             BEGINNING + begun * STEP_NS,
             frozenset(touched),
-            lapse,
+            event_gap,
         ),
         telling.now,
     )
@@ -472,8 +472,8 @@ def fact(end: Exit) -> Fact:
 @st.composite
 def runs(draw: st.DrawFn) -> Ran:
     """A run."""
-    happenings: list[str | int] = [OOM, HANGUP, *REQUESTS]
-    within = tuple(draw(st.lists(st.sampled_from(happenings), max_size=3)))
+    span_events: list[str | int] = [OOM, HANGUP, *REQUESTS]
+    within = tuple(draw(st.lists(st.sampled_from(span_events), max_size=3)))
     code = draw(st.sampled_from([0, *PLAIN]))
     # A run of which a late report could not change the verdict is not waited for.
     may_be_late = code != 0 and not set(within) & set(REQUESTS)
@@ -532,7 +532,7 @@ def must_be_known(history: History, outage: Outage) -> Counter[tuple[str, int | 
     found: Counter[tuple[str, int | None]] = Counter()
     for number in range(len(history.lives)):
         own = timeline.own(number)
-        ends = [place for place, step in own if step.move.happening is Happening.DIE]
+        ends = [place for place, step in own if step.move.type is EventType.DIE]
         seen = [place for place in ends if place >= back]
         last = [place for place in ends if place < back][-1:]
         # Where a new run has begun or failed since, the engine has forgotten the end before it.

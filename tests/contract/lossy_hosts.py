@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from exporter.engines.port import Event, Happening, KernelReport, Snapshot
 from exporter.model import Cursor, Exit
-from exporter.track import Rules, Tracker
+from exporter.sources.docker.engine import Event, EventType, Inspection, KernelReport
+from exporter.sources.docker.track.run import TrackerConfig
+from exporter.sources.docker.track.tracker import Tracker
 from tests.contract.telling import BEGINNING, HOST, SECOND, at, attempt, die, oom, running, start
 
 LIMIT = 64 << 20
 SLOTS = 8
 SECONDS = 600.0
 KERNEL_SECONDS = 0.25
-_ASKED_AT = (Happening.OOM, Happening.DIE)
+_ASKED_AT = (EventType.OOM, EventType.DIE)
 
 
 class Fate(Enum):
@@ -53,7 +54,7 @@ class Manners:
     ahead: float
 
 
-Word = Event | Snapshot | None
+Word = Event | Inspection | None
 
 
 class LossyHost:
@@ -73,12 +74,12 @@ class LossyHost:
 
     def told(self) -> Iterator[Exit]:
         """What a tracker makes of it that is told as an exporter beside that engine would be."""
-        tracker = Tracker(Rules(HOST, kernel_counts=True), lambda _: None)
+        tracker = Tracker(TrackerConfig(HOST, has_kernel_counter=True), lambda _: None)
         tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
         counted = 0
         ticks = ((tick * KERNEL_SECONDS, None) for tick in range(int(SECONDS / KERNEL_SECONDS)))
         for seconds, word in sorted([*self._words, *ticks], key=lambda told: told[0]):
-            if word is None or (isinstance(word, Event) and word.happening in _ASKED_AT):
+            if word is None or (isinstance(word, Event) and word.type in _ASKED_AT):
                 kills = sum(kill <= seconds for kill in self._kills[counted : counted + 100])
                 if kills:
                     tracker.kernel(KernelReport(kills, at(seconds)))
@@ -130,10 +131,10 @@ class LossyHost:
 
 
 def _tell(tracker: Tracker, seconds: float, word: Word) -> None:
-    if isinstance(word, Snapshot):
+    if isinstance(word, Inspection):
         tracker.inspected(word.container_id, word, at(seconds))
     elif word is not None:
-        tracker.event(word, seconds, inspecting=word.happening is Happening.START)
+        tracker.event(word, seconds, inspecting=word.type is EventType.START)
 
 
 def _ends(tracker: Tracker) -> Iterator[Exit]:

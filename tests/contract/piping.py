@@ -8,17 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from exporter.engines.port import EngineInfo, Event, Listed, Snapshot
-from exporter.health import Health
-from exporter.model import Cursor, Job, JobRecord, Remembered
-from exporter.pipeline import Books, Judging, Pipeline, Tracing
+from exporter.metrics.definitions import Metric
+from exporter.metrics.job_metrics import JobMetrics
+from exporter.metrics.state import Key, MetricState
+from exporter.model import ContainerHistory, Cursor, Job, JobRecord
+from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
+from exporter.pipeline.readiness import Readiness
+from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, Inspection
+from exporter.sources.docker.messages import Connected, EventReceived, Inbox, Inspected, Message, WatchMessage
+from exporter.sources.docker.track.run import TrackerConfig
 from exporter.store import Batch, JobFilter, Store, StoreError
-from exporter.telemetry.accounts import Accounts
-from exporter.telemetry.catalogue import Metric
-from exporter.telemetry.ledger import Key, Ledger
-from exporter.track import Rules
-from exporter.watch import Connected, Content, Inbox, Inspected, Message, Seen
-from exporter.words import Words
+from exporter.verdict.reloadable import ReloadableCatalog
 from tests.contract.telling import HOST, at
 from tests.lab.wait import wait_until
 
@@ -26,7 +26,7 @@ ADDRESS = "unix:///engine.sock"
 PATIENCE_SECONDS = 10.0
 FULL = "exits.db: database or disk is full"
 CONNECTED = Connected(
-    EngineInfo(HOST, "1", "a kernel", 1, at(-100)), kernel_counts=False, cursor=Cursor(0, at(-100))
+    EngineInfo(HOST, "1", "a kernel", 1, at(-100)), has_kernel_counter=False, cursor=Cursor(0, at(-100))
 )
 
 
@@ -53,7 +53,7 @@ class WatchedStore(Store):
         self._refuse(when=self.refuses_questions)
         return super().running()
 
-    def remembered(self, container_id: str, others: frozenset[str] = frozenset()) -> Remembered | None:
+    def remembered(self, container_id: str, others: frozenset[str] = frozenset()) -> ContainerHistory | None:
         """Tell what is on record of a container, or refuse to."""
         self._refuse(when=self.refuses_questions)
         return super().remembered(container_id, others)
@@ -82,15 +82,17 @@ class Piping:
     ) -> None:
         self.store = WatchedStore(directory)
         kept = self.store.values()
-        self.ledger, self.health, self.words = Ledger(kept), Health(), Words(None)
+        self.ledger, self.health, self.words = MetricState(kept), Readiness(), ReloadableCatalog(None)
         self.health.trouble(ADDRESS, "the engine has not answered yet")
         self._inbox: Inbox = queue.SimpleQueue()
         rules = Judging(
             self.words,
-            lambda host, kernel_counts: Rules(host, oom_seconds=oom_seconds, kernel_counts=kernel_counts),
+            lambda host, has_kernel_counter: TrackerConfig(
+                host, oom_seconds=oom_seconds, has_kernel_counter=has_kernel_counter
+            ),
             tracing=tracing,
         )
-        accounts = Accounts(workloads, self.words.knows, kept, idle_ns=idle_ns)
+        accounts = JobMetrics(workloads, self.words.knows, kept, idle_ns=idle_ns)
         self.pipeline = Pipeline(self._inbox, rules, Books(self.store, self.ledger, accounts), self.health)
 
     def __enter__(self) -> Self:
@@ -105,7 +107,7 @@ class Piping:
         self.pipeline.stop(PATIENCE_SECONDS)
         self.store.close()
 
-    def says(self, *contents: Content, address: str = ADDRESS) -> Self:
+    def says(self, *contents: WatchMessage, address: str = ADDRESS) -> Self:
         """An engine's watch says something."""
         for content in contents:
             self._inbox.put(Message(address, content))
@@ -113,15 +115,15 @@ class Piping:
 
     def connects(self, address: str = ADDRESS) -> Self:
         """An engine is there, and has no containers."""
-        return self.says(CONNECTED, Listed((), at(-100)), address=address)
+        return self.says(CONNECTED, ContainerList((), at(-100)), address=address)
 
     def sees(self, *events: Event) -> Self:
         """An engine tells of events, about which nobody asks."""
-        return self.says(*(Seen(event, inspecting=False) for event in events))
+        return self.says(*(EventReceived(event, inspecting=False) for event in events))
 
-    def answers(self, container_id: str, snapshot: Snapshot | None) -> Self:
+    def answers(self, container_id: str, inspection: Inspection | None) -> Self:
         """An answer comes."""
-        return self.says(Inspected(container_id, snapshot))
+        return self.says(Inspected(container_id, inspection))
 
     def series(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The series of a metric that can be seen."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any, TypeAlias
 
-from exporter.engines import docker_messages as messages
-from exporter.engines.port import Event, Lapse, Listed
 from exporter.log_tail import LogTail
 from exporter.model import Cursor, Exit, Job
-from exporter.track import Rules, Tracker
-from exporter.watch.inspecting import Curiosity
+from exporter.sources.docker.api import parse as messages
+from exporter.sources.docker.engine import ContainerList, Event, EventGap
+from exporter.sources.docker.track.run import TrackerConfig
+from exporter.sources.docker.track.tracker import Tracker
+from exporter.sources.docker.watch.inspections import InspectPolicy
 from tests.contract.canned_kernel import CannedKernel
 from tests.corpus.cases import Case, Table
 from tests.scripted.times import SECOND
@@ -45,16 +46,18 @@ class Replay:
 
     def __init__(self, case: Case, kernel: CannedKernel) -> None:
         self.tracker = Tracker(
-            Rules("host", kernel_counts=case.is_counted, kernel_logs=case.is_counted, joins_late=True),
+            TrackerConfig(
+                "host", has_kernel_counter=case.is_counted, has_kernel_log=case.is_counted, joins_late=True
+            ),
             lambda _: None,
         )
         self._case = case
         self._kernel = kernel
         self._witness = kernel.boot(case.booted_ns)
-        self._curiosity = Curiosity()
+        self._curiosity = InspectPolicy()
         self._begun_ns = _time_of(case.lines[0]) - SECOND
         self._now_ns = self._latest_ns = self._resumed_ns = self._begun_ns
-        self._lapse = Lapse.NONE
+        self._lapse = EventGap.NONE
         self._logged_ns: dict[str, int] = {}
 
     @property
@@ -64,7 +67,7 @@ class Replay:
     def begin(self) -> None:
         """The exporter connects to an engine that has no containers yet."""
         self.tracker.resumed(Cursor(0, self._begun_ns, self._begun_ns))
-        self.tracker.listed(Listed((), self._begun_ns, of_all=True), self._now)
+        self.tracker.listed(ContainerList((), self._begun_ns, events_complete=True), self._now)
 
     def lines(self, lines: list[Place]) -> None:
         """One line, or all that was read of the kernel at one moment."""
@@ -101,8 +104,8 @@ class Replay:
             self._logged_ns[event.container_id] = event.at_ns
         if inspecting:
             answer = self._case.answer_to(place, event.container_id)
-            snapshot = None if answer is None else messages.snapshot(answer)
-            self.tracker.inspected(event.container_id, snapshot, event.at_ns)
+            inspection = None if answer is None else messages.inspection(answer)
+            self.tracker.inspected(event.container_id, inspection, event.at_ns)
 
     def _has_log(self, place: int, event: Event) -> bool:
         """Whether the end of its container's log was read at this event: the next line but an answer."""
@@ -124,15 +127,20 @@ class Replay:
 
     def _connected(self, _place: int, line: Table) -> None:
         """The exporter is back: what happened up to now is told again, and what is not, a list knows."""
-        self._curiosity, self._resumed_ns = Curiosity(), line["connected"]
-        self._lapse = Lapse(line.get("lapse", "none"))
+        self._curiosity, self._resumed_ns = InspectPolicy(), line["connected"]
+        self._lapse = EventGap(line.get("lapse", "none"))
         cursor = Cursor(self._latest_ns, self._begun_ns, self._latest_ns)
         self.tracker.resumed(cursor, self._lapse)
 
     def _list(self, _place: int, line: Table) -> None:
-        snapshots = tuple(messages.snapshot(answer) for answer in line["list"])
-        of_all = bool(line.get("of_all", False))
-        self.tracker.listed(Listed(snapshots, line["as_of_ns"], lapse=self._lapse, of_all=of_all), self._now)
+        snapshots = tuple(messages.inspection(answer) for answer in line["list"])
+        events_complete = bool(line.get("of_all", False))
+        self.tracker.listed(
+            ContainerList(
+                snapshots, line["as_of_ns"], event_gap=self._lapse, events_complete=events_complete
+            ),
+            self._now,
+        )
 
     def _nothing(self, _place: int, _line: Table) -> None:
         """An answer is given where it is asked for, and the end of a connection is not told."""

@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Self
 
-from exporter.engines.port import (
+from exporter.model import ContainerHistory, Cursor, Evidence, Exit, Job, MemoryLimit, OomVictim, Workload
+from exporter.sources.docker.engine import (
+    ContainerList,
     Event,
-    Happening,
-    KernelOomKill,
+    EventGap,
+    EventType,
+    Inspection,
     KernelReport,
-    Lapse,
-    Listed,
-    Shadowed,
-    Snapshot,
+    MaskedField,
 )
-from exporter.model import Cursor, Evidence, Exit, Job, MemoryLimit, OomVictim, Remembered, Workload
-from exporter.track import Rules, Tracker
-from exporter.track.records import job_key
+from exporter.sources.docker.track.run import TrackerConfig, job_key
+from exporter.sources.docker.track.tracker import Tracker
+from exporter.verdict.facts import KernelOomKill
 
 SECOND = 10**9
 BEGINNING = 1_700_000_000 * SECOND
@@ -40,55 +40,55 @@ def at(seconds: float) -> int:
 # --- what an engine tells
 
 
-def told(happening: Happening, seconds: float, container: str = A) -> Event:
+def told(event_type: EventType, seconds: float, container: str = A) -> Event:
     """An event that says nothing but what happened."""
-    return Event(happening, container, at(seconds), container[0], IMAGE)
+    return Event(event_type, container, at(seconds), container[0], IMAGE)
 
 
 def create(seconds: float, container: str = A) -> Event:
     """It is made."""
-    return told(Happening.CREATE, seconds, container)
+    return told(EventType.CREATE, seconds, container)
 
 
 def attempt(seconds: float, container: str = A) -> Event:
     """Its start is tried: an event of its network, which knows neither name nor image."""
-    return Event(Happening.START_ATTEMPT, container, at(seconds))
+    return Event(EventType.START_ATTEMPT, container, at(seconds))
 
 
 def over(seconds: float, container: str = A) -> Event:
     """It leaves its network again."""
-    return Event(Happening.START_ATTEMPT_OVER, container, at(seconds))
+    return Event(EventType.START_ATTEMPT_OVER, container, at(seconds))
 
 
 def start(seconds: float, container: str = A) -> Event:
     """It starts."""
-    return told(Happening.START, seconds, container)
+    return told(EventType.START, seconds, container)
 
 
 def oom(seconds: float, container: str = A) -> Event:
     """A process of it is killed for memory."""
-    return told(Happening.OOM, seconds, container)
+    return told(EventType.OOM, seconds, container)
 
 
 def destroy(seconds: float, container: str = A) -> Event:
     """It is removed."""
-    return told(Happening.DESTROY, seconds, container)
+    return told(EventType.DESTROY, seconds, container)
 
 
 def kill(seconds: float, signal: int | None, container: str = A) -> Event:
     """The engine is asked to send it a signal."""
-    return Event(Happening.KILL, container, at(seconds), container[0], IMAGE, signal=signal)
+    return Event(EventType.KILL, container, at(seconds), container[0], IMAGE, signal=signal)
 
 
 def die(seconds: float, code: int | None, container: str = A) -> Event:
     """It ends."""
-    return Event(Happening.DIE, container, at(seconds), container[0], IMAGE, code=code)
+    return Event(EventType.DIE, container, at(seconds), container[0], IMAGE, code=code)
 
 
-def hiding(event: Event, *hidden: Shadowed) -> Event:
+def hiding(event: Event, *hidden: MaskedField) -> Event:
     """The same of a container with a label that hides such facts in its other events."""
     return Event(
-        event.happening, event.container_id, event.at_ns, event.name, event.image, shadowed=frozenset(hidden)
+        event.type, event.container_id, event.at_ns, event.name, event.image, masked_fields=frozenset(hidden)
     )
 
 
@@ -99,9 +99,9 @@ def running(
     limit: int | None = None,
     labels: Mapping[str, str] | None = None,
     restarts: int = 0,
-) -> Snapshot:
+) -> Inspection:
     """How an engine shows it while it runs."""
-    return Snapshot(
+    return Inspection(
         container,
         container[0],
         IMAGE,
@@ -123,9 +123,9 @@ def exited(  # noqa: PLR0913  # each names a fact
     oom_killed: bool = False,
     start_error: bool = False,
     restarts: int = 0,
-) -> Snapshot:
+) -> Inspection:
     """How an engine shows it after its end, or, with ``start_error``, after a failed try to start it anew."""
-    return Snapshot(
+    return Inspection(
         container,
         container[0],
         IMAGE,
@@ -141,14 +141,14 @@ def exited(  # noqa: PLR0913  # each names a fact
     )
 
 
-def created(container: str = A) -> Snapshot:
+def created(container: str = A) -> Inspection:
     """How an engine shows it before its first start."""
-    return Snapshot(container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=0)
+    return Inspection(container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=0)
 
 
-def unstartable(code: int, container: str = A) -> Snapshot:
+def unstartable(code: int, container: str = A) -> Inspection:
     """How an engine shows it when its first start has failed."""
-    return Snapshot(
+    return Inspection(
         container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=code, start_error=True
     )
 
@@ -159,15 +159,18 @@ class Telling:
     def __init__(  # noqa: PLR0913  # each names a fact
         self,
         *,
-        kernel_counts: bool = False,
+        has_kernel_counter: bool = False,
         joins_late: bool = False,
         memory_seconds: int = 0,
-        past: Mapping[str, Remembered] | None = None,
+        past: Mapping[str, ContainerHistory] | None = None,
         runs: Iterable[Job] = (),
         cursor: Cursor | None = None,
     ) -> None:
-        rules = Rules(
-            HOST, kernel_counts=kernel_counts, joins_late=joins_late, memory_ns=memory_seconds * SECOND
+        rules = TrackerConfig(
+            HOST,
+            has_kernel_counter=has_kernel_counter,
+            joins_late=joins_late,
+            memory_ns=memory_seconds * SECOND,
         )
         self.now = 0.0
         self._begun: dict[str, Job] = {}
@@ -189,23 +192,23 @@ class Telling:
             self.tracker.due(self.now)
         return self
 
-    def answer(self, snapshot: Snapshot | None, container: str = A, *, asked: float = 10**6) -> Self:
+    def answer(self, inspection: Inspection | None, container: str = A, *, asked: float = 10**6) -> Self:
         """An answer comes, asked for at some moment; if not said, after all that was told."""
-        self.tracker.inspected(container, snapshot, at(asked))
+        self.tracker.inspected(container, inspection, at(asked))
         self.tracker.due(self.now)
         return self
 
     def listed(
         self,
-        *snapshots: Snapshot,
+        *snapshots: Inspection,
         as_of: float,
-        elsewhere: str = "",
-        lapse: Lapse = Lapse.NONE,
-        of_all: bool = False,
+        unlisted_ids: str = "",
+        event_gap: EventGap = EventGap.NONE,
+        events_complete: bool = False,
     ) -> Self:
         """A list of all containers comes, made after ``as_of``; of those ``elsewhere`` it says nothing."""
-        known = frozenset(elsewhere.split())
-        self.tracker.listed(Listed(snapshots, at(as_of), known, lapse, of_all), self.now)
+        known = frozenset(unlisted_ids.split())
+        self.tracker.listed(ContainerList(snapshots, at(as_of), known, event_gap, events_complete), self.now)
         self.tracker.due(self.now)
         return self
 

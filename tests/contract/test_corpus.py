@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.classify import classify
 from exporter.model import Exit
-from exporter.reasons import builtin
+from exporter.verdict.catalog import builtin
+from exporter.verdict.classify import classify
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.replaying import replay
 from tests.corpus.cases import Case, End, load, names

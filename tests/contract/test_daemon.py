@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.engines import elsewhere, event, exited, identity, of_each_api, running
+from tests.contract.engines import event, exited, identity, of_each_api, running, unlisted_ids
 from tests.integration.faces import samples
 from tests.lab.exporter import ExporterProcess, clean_environment
 from tests.lab.wait import wait_until
@@ -448,7 +448,7 @@ def test_a_context_that_does_not_exist_is_said(tmp_path: Path, monkeypatch: pyte
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[ScriptedEngine]:
     """A second engine, on another host."""
-    with elsewhere(ScriptedEngine(tmp_path, name="other.sock")) as second:
+    with unlisted_ids(ScriptedEngine(tmp_path, name="other.sock")) as second:
         second.info["Name"] = "other-host"
         yield second
 

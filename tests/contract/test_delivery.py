@@ -18,17 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from exporter.model import Signal, Trace
-from exporter.settings import Traces
+from exporter.config.settings import Traces
+from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.model import TelemetrySignal, Trace
+from exporter.otlp import outbox_worker
+from exporter.otlp.client import Accepted, Answer
+from exporter.otlp.config import OtelConfig
+from exporter.otlp.encoding import Request
+from exporter.otlp.endpoint import OtlpEndpoint
+from exporter.otlp.factory import deliveries
+from exporter.otlp.outbox_worker import MAX_SUSPECTS, SUSPECT_AFTER, Patience
 from exporter.store import Store
-from exporter.telemetry.ledger import Changes, Ledger
-from exporter.tracing import delivery
-from exporter.tracing.collector import Accepted, Answer
-from exporter.tracing.delivery import MAX_SUSPECTS, SUSPECT_AFTER, Patience
-from exporter.tracing.dispatch import deliveries
-from exporter.tracing.environment import Exporting
-from exporter.tracing.otlp import Request
-from exporter.tracing.target import Target
 from tests.contract.delivering import (
     BRIEF,
     PATIENCE_SECONDS,
@@ -181,10 +181,10 @@ def test_what_is_settled_is_left_to_no_other_to_save_who_could_undo_it(
 ) -> None:
     with Delivering(tmp_path, receiver) as delivering:
         delivering.start()
-        assert delivering.ledger.values(Changes()) == {}
+        assert delivering.ledger.values(MetricUpdate()) == {}
         delivering.posts(range(3))
         assert delivering.come_to(Sums(exported=3))
-        assert delivering.ledger.values(Changes()) == {}
+        assert delivering.ledger.values(MetricUpdate()) == {}
 
 
 def test_where_it_delivers_to_is_said_without_secrets(tmp_path: Path, receiver: Receiver) -> None:
@@ -198,23 +198,23 @@ def test_where_it_delivers_to_is_said_without_secrets(tmp_path: Path, receiver: 
 def test_each_signal_is_delivered_whatever_becomes_of_the_other(tmp_path: Path) -> None:
     with Receiver() as bad, Receiver() as good, ExitStack() as stack:
         bad.otherwise(status(503))
-        exporting = Exporting(
+        exporting = OtelConfig(
             {
-                Signal.TRACES: Target(f"{bad.url}/v1/traces"),
-                Signal.LOGS: Target(f"{good.url}/v1/logs"),
+                TelemetrySignal.TRACES: OtlpEndpoint(f"{bad.url}/v1/traces"),
+                TelemetrySignal.LOGS: OtlpEndpoint(f"{good.url}/v1/logs"),
             }
         )
-        with Delivering(tmp_path, good, signal=Signal.LOGS) as logs:
+        with Delivering(tmp_path, good, signal=TelemetrySignal.LOGS) as logs:
             logs.posts(range(3))
-            logs.signal = Signal.TRACES
+            logs.signal = TelemetrySignal.TRACES
             logs.posts(range(3))
             for each in deliveries(Traces(), exporting, logs.store, logs.ledger):
                 each.start()
                 stack.callback(each.stop, PATIENCE_SECONDS)
             bad.wait_for_requests(1)
-            logs.signal = Signal.LOGS
+            logs.signal = TelemetrySignal.LOGS
             assert logs.come_to(Sums(exported=3))
-            logs.signal = Signal.TRACES
+            logs.signal = TelemetrySignal.TRACES
             assert logs.sums() == Sums(pending=3)
             stack.close()
         assert {record.span_id for record in good.records} == set(span_ids(range(3)))
@@ -282,7 +282,7 @@ def test_a_collector_that_asks_for_it_is_left_alone_for_that_long(tmp_path: Path
 def test_no_collector_can_ask_to_be_left_alone_for_ever(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MAX_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(outbox_worker, "MAX_RETRY_SECONDS", 0.05)
     receiver.replies(status(503, retry_after=10**9))
     with Delivering(tmp_path, receiver) as delivering:
         delivering.posts([1]).start()
@@ -347,7 +347,7 @@ def test_what_was_set_aside_is_tried_again_after_a_restart_and_not_counted_as_re
     for runs in range(1, 4):
         asked = len(receiver.requests)
         with Delivering(tmp_path, receiver) as delivering:
-            assert delivering.store.outbox.count(Signal.TRACES) == int(runs > 1)
+            assert delivering.store.outbox.count(TelemetrySignal.TRACES) == int(runs > 1)
             delivering.posts(range(10 * runs, 10 * runs + 4)).posts([3] * (runs == 1)).start()
             assert delivering.come_to(Sums(exported=4 * runs, rejected=1))
         assert len(receiver.requests) > asked + 1
@@ -590,7 +590,7 @@ def test_of_too_many_the_oldest_are_given_up_and_counted(tmp_path: Path, receive
 def test_the_bounds_hold_while_the_collector_is_away(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(outbox_worker, "_GIVE_UP_SECONDS", 0)
     receiver.otherwise(status(503))
     few = replace(LONG, letters=10)
     with Delivering(tmp_path, receiver, few) as delivering:
@@ -637,7 +637,7 @@ def test_without_an_age_nothing_is_too_old(tmp_path: Path, receiver: Receiver) -
 def test_what_is_set_aside_takes_room_and_is_not_counted_again_when_it_is_forgotten(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(outbox_worker, "_GIVE_UP_SECONDS", 0)
     refusing(receiver, status(400), 0, 1)
     with Delivering(tmp_path, receiver, replace(BRIEF, letters=3)) as delivering:
         delivering.posts(range(3)).start()
@@ -645,14 +645,14 @@ def test_what_is_set_aside_takes_room_and_is_not_counted_again_when_it_is_forgot
         receiver.otherwise(status(503))
         delivering.posts([3, 4])
         overdue = delivering.store.outbox.overdue
-        assert wait_until(lambda: len(overdue(Signal.TRACES, 0, 0, 9)) == 3, PATIENCE_SECONDS)
+        assert wait_until(lambda: len(overdue(TelemetrySignal.TRACES, 0, 0, 9)) == 3, PATIENCE_SECONDS)
         assert delivering.sums() == Sums(pending=2, exported=1, rejected=2)
 
 
 def test_many_more_than_can_be_given_up_at_once_are_given_up(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_GIVEN_UP_AT_ONCE", 7)
+    monkeypatch.setattr(outbox_worker, "_GIVEN_UP_AT_ONCE", 7)
     with capture_logs() as said, Delivering(tmp_path, receiver, replace(BRIEF, letters=4)) as delivering:
         delivering.posts(range(22)).start()
         assert delivering.come_to(Sums(exported=4, given_up=18))
@@ -663,7 +663,7 @@ def test_no_request_is_larger_than_a_collector_takes_but_for_a_single_one_that_i
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most, framing = 20_000, 500
-    monkeypatch.setattr(delivery, "MAX_BYTES", most)
+    monkeypatch.setattr(outbox_worker, "MAX_BYTES", most)
     ends = [failed(number, log_tail="x" * 3000) for number in range(40)]
     ends[20] = failed(20, log_tail="x" * 50_000)
     with Delivering(tmp_path, receiver) as delivering:
@@ -681,7 +681,7 @@ def test_ends_of_logs_go_in_requests_that_every_collector_takes(tmp_path: Path, 
         delivering.posts_ends(failed(number, log_tail="x" * 64_000) for number in range(60)).start()
         assert delivering.come_to(Sums(exported=60))
     assert ids(receiver.spans) == span_ids(range(60))
-    assert max(request.size for request in receiver.requests) <= delivery.MAX_BYTES + 64_000
+    assert max(request.size for request in receiver.requests) <= outbox_worker.MAX_BYTES + 64_000
 
 
 # --- a store that refuses
@@ -697,7 +697,7 @@ def test_what_was_taken_and_could_not_be_recorded_is_recorded_later_and_not_sent
             delivering.start()
             receiver.wait_for_requests(1)
             assert wait_until(lambda: bool(tell(said, "warning")), PATIENCE_SECONDS)
-            assert delivering.store.outbox.count(Signal.TRACES) == 5
+            assert delivering.store.outbox.count(TelemetrySignal.TRACES) == 5
         assert delivering.come_to(Sums(exported=5))
     assert ids(receiver.spans) == span_ids(range(5))
     assert tell(said, "warning") == [
@@ -744,7 +744,7 @@ def test_what_was_refused_and_could_not_be_recorded_is_set_aside_later_and_count
 def test_what_could_not_be_given_up_is_later(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "_GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(outbox_worker, "_GIVE_UP_SECONDS", 0)
     with capture_logs() as said, Delivering(tmp_path, receiver, replace(BRIEF, letters=2)) as delivering:
         delivering.posts(range(5))
         with trigger(delivering.path, "BEFORE DELETE ON outbox", "ABORT"):
@@ -825,12 +825,14 @@ def test_stopping_ends_a_pause(tmp_path: Path, receiver: Receiver) -> None:
 
 
 def test_of_what_was_left_by_others_settings_a_delivery_is_made(tmp_path: Path, receiver: Receiver) -> None:
-    with Delivering(tmp_path, receiver, signal=Signal.LOGS) as before:
+    with Delivering(tmp_path, receiver, signal=TelemetrySignal.LOGS) as before:
         before.posts(range(2))
-    exporting = Exporting({signal: Target(f"{receiver.url}/v1/{signal}") for signal in Signal})
+    exporting = OtelConfig(
+        {signal: OtlpEndpoint(f"{receiver.url}/v1/{signal}") for signal in TelemetrySignal}
+    )
     with closing(Store(f"sqlite:///{before.path}")) as store:
-        made = deliveries(Traces(), exporting, store, Ledger({}))
-    assert [each.signal for each in made] == [Signal.TRACES, Signal.LOGS]
+        made = deliveries(Traces(), exporting, store, MetricState({}))
+    assert [each.signal for each in made] == [TelemetrySignal.TRACES, TelemetrySignal.LOGS]
 
 
 # --- whatever it answers

@@ -7,8 +7,8 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.engines.docker import Address, DockerEngine
-from exporter.engines.docker_images import Repositories
+from exporter.sources.docker.api.adapter import Address, DockerEngine
+from exporter.sources.docker.api.images import Repositories
 from exporter.workload import UNNAMED, workload_of
 from tests.contract.engines import Table, identity, running
 from tests.scripted.engine import ScriptedEngine

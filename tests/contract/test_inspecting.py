@@ -8,36 +8,38 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.engines.port import Engine, EngineError, Event, Happening, LogEnd, Snapshot
 from exporter.log_tail import LogTail
-from exporter.watch.inspecting import Curiosity, Inspector
-from exporter.watch.messages import Inspected, Logged
+from exporter.sources.docker.engine import Engine, EngineError, Event, EventType, Inspection, RawLogTail
+from exporter.sources.docker.messages import Inspected, LogCollected
+from exporter.sources.docker.watch.inspections import Inspector, InspectPolicy
 
 ID = "a" * 64
-DIED = Event(Happening.DIE, ID, at_ns=7, code=3)
-SNAPSHOT = Snapshot(ID, "name", "image", {}, running=False, created_ns=1)
+DIED = Event(EventType.DIE, ID, at_ns=7, code=3)
+SNAPSHOT = Inspection(ID, "name", "image", {}, running=False, created_ns=1)
 
 
 class AskedEngine:
     """An engine that notes what it is asked, and answers or fails as it is told."""
 
-    def __init__(self, log: LogEnd | Exception | None, snapshot: Snapshot | Exception | None = None) -> None:
-        self.log, self.snapshot = log, snapshot
+    def __init__(
+        self, log: RawLogTail | Exception | None, inspection: Inspection | Exception | None = None
+    ) -> None:
+        self.log, self.inspection = log, inspection
         self.asked: list[tuple[object, ...]] = []
 
-    def log_end(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> LogEnd | None:
+    def log_end(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
         """Tell the log."""
         self.asked.append((container_id, lines, since_ns, until_ns))
         if isinstance(self.log, Exception):
             raise self.log
         return self.log
 
-    def inspect(self, container_id: str) -> Snapshot | None:
+    def inspect(self, container_id: str) -> Inspection | None:
         """Tell how it stands."""
         self.asked.append((container_id,))
-        if isinstance(self.snapshot, Exception):
-            raise self.snapshot
-        return self.snapshot
+        if isinstance(self.inspection, Exception):
+            raise self.inspection
+        return self.inspection
 
 
 def inspector(engine: AskedEngine, tail: LogTail | None = LogTail(2, 100)) -> Inspector:  # noqa: B008  # frozen
@@ -46,28 +48,28 @@ def inspector(engine: AskedEngine, tail: LogTail | None = LogTail(2, 100)) -> In
 
 
 def test_the_end_of_the_log_of_one_run_is_asked_for_and_what_is_wanted_of_it_kept() -> None:
-    engine = AskedEngine(LogEnd("1\n2\n3\n", is_whole=True))
-    assert inspector(engine).log_of(DIED, 5) == Logged(ID, 7, "2\n3")
+    engine = AskedEngine(RawLogTail("1\n2\n3\n", is_whole=True))
+    assert inspector(engine).log_of(DIED, 5) == LogCollected(ID, 7, "2\n3")
     assert engine.asked == [(ID, 2, 5, 7)]
 
 
 def test_of_a_log_that_is_not_whole_the_first_line_is_not_kept() -> None:
-    engine = AskedEngine(LogEnd("ord=hunter2\n2", is_whole=False))
+    engine = AskedEngine(RawLogTail("ord=hunter2\n2", is_whole=False))
     assert inspector(engine).log_of(DIED, 5).log_tail == "2"
 
 
 @pytest.mark.parametrize("log", [None, EngineError("gone"), ZeroDivisionError("a bug")])
 def test_where_no_log_is_to_be_had_that_is_the_answer(log: Exception | None) -> None:
     with capture_logs():
-        assert inspector(AskedEngine(log)).log_of(DIED, 5) == Logged(ID, 7, None)
+        assert inspector(AskedEngine(log)).log_of(DIED, 5) == LogCollected(ID, 7, None)
 
 
-@pytest.mark.parametrize("snapshot", [SNAPSHOT, None, EngineError("gone"), ZeroDivisionError("a bug")])
-def test_how_it_stands_is_asked_without_the_log(snapshot: Snapshot | Exception | None) -> None:
-    engine = AskedEngine(None, snapshot)
+@pytest.mark.parametrize("inspection", [SNAPSHOT, None, EngineError("gone"), ZeroDivisionError("a bug")])
+def test_how_it_stands_is_asked_without_the_log(inspection: Inspection | Exception | None) -> None:
+    engine = AskedEngine(None, inspection)
     with capture_logs():
         found = inspector(engine).about(DIED)
-    assert found == Inspected(ID, snapshot if isinstance(snapshot, Snapshot) else None, 7)
+    assert found == Inspected(ID, inspection if isinstance(inspection, Inspection) else None, 7)
     assert engine.asked == [(ID,)]
 
 
@@ -78,7 +80,7 @@ def test_how_it_stands_is_asked_without_the_log(snapshot: Snapshot | Exception |
         (replace(DIED, code=None), LogTail(2, 100), True),
         (DIED, None, False),
         (replace(DIED, code=0), LogTail(2, 100), False),
-        (Event(Happening.START, ID, at_ns=7), LogTail(2, 100), False),
+        (Event(EventType.START, ID, at_ns=7), LogTail(2, 100), False),
     ],
     ids=["failed", "of an unknown code", "nobody asked for logs", "did not fail", "has not ended"],
 )
@@ -87,9 +89,9 @@ def test_the_log_is_read_of_what_may_have_failed(event: Event, tail: LogTail | N
 
 
 def test_a_run_after_another_begins_where_that_ended_and_what_is_gone_is_forgotten() -> None:
-    curiosity = Curiosity()
+    curiosity = InspectPolicy()
     ends = [replace(DIED, at_ns=at_ns) for at_ns in (10, 20)]
     assert [curiosity.ended_before(event) for event in ends] == [0, 10]
     assert curiosity.ended_before(replace(DIED, container_id="b" * 64)) == 0
-    curiosity.wants(Event(Happening.DESTROY, ID, at_ns=30), 0)
+    curiosity.wants(Event(EventType.DESTROY, ID, at_ns=30), 0)
     assert curiosity.ended_before(replace(DIED, at_ns=40)) == 0

@@ -12,19 +12,25 @@ import pytest
 import structlog
 from starlette.requests import Request
 
-from exporter import pipeline
-from exporter.engines.port import Event, Happening, KernelReport, Lapse, Listed
-from exporter.model import Cursor, JobRecord, Signal, Trace
-from exporter.pipeline import Tracing
-from exporter.settings import Jobs
-from exporter.telemetry import catalogue as metrics
-from exporter.telemetry.collector import registry
-from exporter.telemetry.ledger import Exemplar, Key
-from exporter.tracing.identity import trace_of
-from exporter.tracing.sampling import Choice, Sampler
-from exporter.track.records import job_key
-from exporter.watch import Content, Disconnected, Inspected, Logged, Seen
-from exporter.web.operations import Daemon, Operations
+from exporter.config.settings import Jobs
+from exporter.metrics import definitions as metrics
+from exporter.metrics.collector import registry
+from exporter.metrics.state import Exemplar, Key
+from exporter.model import Cursor, JobRecord, TelemetrySignal, Trace
+from exporter.otlp.sampler import Sampler, TraceSelector
+from exporter.otlp.trace_context import trace_of
+from exporter.pipeline import loop
+from exporter.pipeline.loop import Tracing
+from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, KernelReport
+from exporter.sources.docker.messages import (
+    Disconnected,
+    EventReceived,
+    Inspected,
+    LogCollected,
+    WatchMessage,
+)
+from exporter.sources.docker.track.run import job_key
+from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity
 from tests.contract.piping import ADDRESS, CONNECTED, FULL, PATIENCE_SECONDS, Piping
@@ -56,8 +62,8 @@ OTHER_ADDRESS = "unix:///other.sock"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried again at once."""
-    monkeypatch.setattr(pipeline, "RETRY_SECONDS", 0.001)
-    monkeypatch.setattr(pipeline, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(loop, "IDLE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -115,7 +121,7 @@ def test_a_job_runs_until_it_has_ended(piping: Piping) -> None:
 
 
 def test_a_renamed_job_is_still_one(piping: Piping) -> None:
-    renamed = Event(Happening.RENAME, A, at(0.5), "new", "job:1")
+    renamed = Event(EventType.RENAME, A, at(0.5), "new", "job:1")
     piping.sees(start(0), renamed)
     assert wait_until(
         lambda: (
@@ -150,7 +156,7 @@ def test_after_a_restart_counters_go_on_and_what_ran_runs(tmp_path: Path) -> Non
             {COMPLETED: 1, OOM_KILLED: 0},
             {JOB[:2]: 1},
         )
-        after.says(CONNECTED, Listed((running(1.997),), at(10))).sees(die(11, 0))
+        after.says(CONNECTED, ContainerList((running(1.997),), at(10))).sees(die(11, 0))
         assert after.ended(2)
     assert (after.series(metrics.EXITS), after.series(metrics.JOBS_RUNNING)) == (
         {COMPLETED: 2, OOM_KILLED: 0},
@@ -208,7 +214,7 @@ def test_an_exit_is_not_judged_before_the_store_has_told_what_is_on_record(pipin
 def test_the_store_is_well_again_once_it_answers(piping: Piping) -> None:
     piping.store.refuses_questions = True
     # Of a container that was made before we came; there is nothing to commit about it.
-    piping.sees(Event(Happening.RENAME, A, at(0), "new", "job:1"))
+    piping.sees(Event(EventType.RENAME, A, at(0), "new", "job:1"))
     assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
     piping.store.refuses_questions = False
     assert piping.is_ready()
@@ -282,7 +288,7 @@ def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
 
     crashes: list[str] = []
     piping.pipeline.on_crash(lambda: crashes.append("crashed"))
-    operations = Operations(
+    operations = AdminRoutes(
         Daemon(
             registry(piping.ledger), piping.health, piping.words, lambda: None, lambda: piping.pipeline.alive
         ),
@@ -290,7 +296,7 @@ def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
     )
     request = Request({"type": "http"})
     assert operations.healthy(request).status_code == HTTPStatus.OK
-    monkeypatch.setattr(pipeline, "classify", classify)
+    monkeypatch.setattr(loop, "classify", classify)
     piping.sees(start(0))
     assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
     with pytest.raises(ProblemError) as problem:
@@ -308,7 +314,7 @@ def test_a_pipeline_that_a_bug_has_ended_is_not_drained(
     def classify(*_: object, **__: object) -> None:
         raise BugError
 
-    monkeypatch.setattr(pipeline, "classify", classify)
+    monkeypatch.setattr(loop, "classify", classify)
     piping.sees(die(1, 0))
     assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
     assert not piping.pipeline.stop(PATIENCE_SECONDS)
@@ -322,7 +328,7 @@ def test_an_engine_is_ready_when_it_was_listed(tmp_path: Path) -> None:
         piping.says(CONNECTED)
         listing = {ADDRESS: "the engine's containers are being listed"}
         assert wait_until(lambda: piping.health.causes() == listing, PATIENCE_SECONDS)
-        piping.says(Listed((), at(0)))
+        piping.says(ContainerList((), at(0)))
         assert piping.is_ready()
 
 
@@ -330,7 +336,7 @@ def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path
     causes: list[dict[str, str]] = []
     with Piping(tmp_path) as piping:
         piping.store.before_commit = lambda: causes.append(piping.health.causes())
-        piping.says(CONNECTED, Listed((exited(0, 1, 3),), at(10)))
+        piping.says(CONNECTED, ContainerList((exited(0, 1, 3),), at(10)))
         assert piping.ended(1)
         assert piping.is_ready()
     assert causes[0] == {ADDRESS: "the engine's containers are being listed"}
@@ -342,7 +348,7 @@ def test_that_a_host_has_lost_nothing_is_said_once_what_its_engines_list_tells_i
     said = []
     with Piping(tmp_path) as piping:
         piping.store.before_commit = lambda: said.append(piping.series(metrics.EXITS_UNOBSERVED))
-        piping.says(CONNECTED, Listed((exited(0, 1, 3),), at(10)))
+        piping.says(CONNECTED, ContainerList((exited(0, 1, 3),), at(10)))
         assert piping.ended(1)
         assert piping.is_ready()
         assert (said[0], piping.series(metrics.EXITS_UNOBSERVED)) == ({}, {(HOST,): 0})
@@ -354,7 +360,7 @@ def test_an_engine_that_goes_and_comes_back_is_a_reconnect(piping: Piping) -> No
     assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
     none, one = {(ADDRESS,): 0}, {(ADDRESS,): 1.0}
     assert piping.series(metrics.ENGINE_UP) == none
-    piping.says(Disconnected("no such socket"), CONNECTED, Listed((), at(0)))
+    piping.says(Disconnected("no such socket"), CONNECTED, ContainerList((), at(0)))
     assert piping.is_ready()
     assert (
         piping.series(metrics.ENGINE_UP),
@@ -363,10 +369,10 @@ def test_an_engine_that_goes_and_comes_back_is_a_reconnect(piping: Piping) -> No
     ) == (one, {}, one)
 
 
-@pytest.mark.parametrize("lapse", [Lapse.OVERRUN, Lapse.RESTARTED])
-def test_what_an_engine_has_forgotten_is_a_gap(piping: Piping, lapse: Lapse) -> None:
-    piping.says(Disconnected("the event stream ended"), replace(CONNECTED, lapse=lapse))
-    piping.says(Listed((), at(0), lapse=lapse))
+@pytest.mark.parametrize("event_gap", [EventGap.OVERRUN, EventGap.RESTARTED])
+def test_what_an_engine_has_forgotten_is_a_gap(piping: Piping, event_gap: EventGap) -> None:
+    piping.says(Disconnected("the event stream ended"), replace(CONNECTED, event_gap=event_gap))
+    piping.says(ContainerList((), at(0), event_gap=event_gap))
     assert wait_until(lambda: piping.series(metrics.EVENT_GAPS) == {(ADDRESS,): 1}, PATIENCE_SECONDS)
 
 
@@ -386,17 +392,17 @@ def test_an_engine_that_had_told_all_ends_before_its_restart_leaves_no_gap(
     until_its_end: bool,  # noqa: FBT001  # a case of the table
     gaps: dict[tuple[str, ...], float],
 ) -> None:
-    piping.says(*(Seen(each, inspecting=False) for each in told))
+    piping.says(*(EventReceived(each, inspecting=False) for each in told))
     piping.says(Disconnected("the event stream ended"))
-    piping.says(replace(CONNECTED, lapse=Lapse.RESTARTED, until_its_end=until_its_end))
-    piping.says(Listed((), at(9), lapse=Lapse.RESTARTED))
+    piping.says(replace(CONNECTED, event_gap=EventGap.RESTARTED, until_its_end=until_its_end))
+    piping.says(ContainerList((), at(9), event_gap=EventGap.RESTARTED))
     assert piping.idle()
     assert piping.series(metrics.EVENT_GAPS) == gaps
 
 
 def test_a_list_that_comes_after_its_engine_went_does_not_make_it_ready(piping: Piping) -> None:
     away = {ADDRESS: "the event stream ended"}
-    piping.says(Disconnected("the event stream ended"), Listed((), at(0)), Listed((), at(0)))
+    piping.says(Disconnected("the event stream ended"), ContainerList((), at(0)), ContainerList((), at(0)))
     assert piping.idle()
     assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
     assert piping.health.causes() == away
@@ -407,9 +413,9 @@ def test_an_engine_under_two_addresses_is_watched_once_and_that_is_said(piping: 
     cause = f"is the same engine as {ADDRESS}; name it once"
     with structlog.testing.capture_logs() as said:
         for address in (ADDRESS, OTHER_ADDRESS, OTHER_ADDRESS):
-            piping.says(known, Listed((), at(-100)), address=address)
+            piping.says(known, ContainerList((), at(-100)), address=address)
             events = (start(0), die(1, 5))
-            piping.says(*(Seen(event, inspecting=False) for event in events), address=address)
+            piping.says(*(EventReceived(event, inspecting=False) for event in events), address=address)
         assert wait_until(lambda: piping.health.causes() == {OTHER_ADDRESS: cause}, PATIENCE_SECONDS)
         assert piping.ended(1)
         assert piping.idle()
@@ -446,7 +452,7 @@ def test_where_reading_goes_on_is_on_record_with_what_was_read(piping: Piping) -
 def test_rows_are_given_up_when_too_many_wait_and_none_is_lost_to_the_counters(
     piping: Piping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.pipeline.MAX_PENDING", 10)
+    monkeypatch.setattr("exporter.pipeline.loop.MAX_PENDING", 10)
     piping.sees(start(0)).store.refuses_commits = True
     for number in range(30):
         piping.sees(start(number), die(number + 0.5, 3))
@@ -463,7 +469,7 @@ def test_rows_are_given_up_when_too_many_wait_and_none_is_lost_to_the_counters(
 
 
 def test_every_event_is_counted_by_its_kind(piping: Piping) -> None:
-    piping.sees(create(-1), start(0), die(1, 0), Event(Happening.MALFORMED), Event(Happening.OTHER))
+    piping.sees(create(-1), start(0), die(1, 0), Event(EventType.MALFORMED), Event(EventType.OTHER))
     assert piping.ended(1)
     kinds = ("create", "start", "die", "malformed", "other")
     expected = {(ADDRESS, kind): 1.0 for kind in kinds}
@@ -471,7 +477,7 @@ def test_every_event_is_counted_by_its_kind(piping: Piping) -> None:
 
 
 def test_what_was_found_afterwards_and_what_is_lost_is_counted(piping: Piping) -> None:
-    piping.sees(start(0, B), destroy(1, B)).says(Listed((exited(0, 1, 3),), at(10)))
+    piping.sees(start(0, B), destroy(1, B)).says(ContainerList((exited(0, 1, 3),), at(10)))
     assert piping.ended(2)
     assert wait_until(lambda: bool(piping.series(metrics.EXITS_RECOVERED)), PATIENCE_SECONDS)
     assert (piping.series(metrics.EXITS_RECOVERED), piping.series(metrics.EXITS_UNOBSERVED)) == (
@@ -484,15 +490,17 @@ def test_what_was_found_afterwards_and_what_is_lost_is_counted(piping: Piping) -
 def test_an_oom_kill_that_one_engine_explains_is_no_end_of_another_on_the_same_host(
     tmp_path: Path, host: str, reason: str
 ) -> None:
-    counts = replace(CONNECTED, kernel_counts=True)
+    counts = replace(CONNECTED, has_kernel_counter=True)
     kill = KernelReport(1, at(0.95))
     with Piping(tmp_path) as piping:
-        piping.says(counts, Listed((), at(-100)))
+        piping.says(counts, ContainerList((), at(-100)))
         other = replace(counts, info=replace(counts.info, host=host))
-        piping.says(other, Listed((), at(-100)), address=OTHER_ADDRESS)
+        piping.says(other, ContainerList((), at(-100)), address=OTHER_ADDRESS)
         piping.sees(start(0)).says(kill).sees(oom(0.96), die(1, 137))
         events = (start(0, B), die(1.1, 137, B))
-        piping.says(kill, *(Seen(event, inspecting=False) for event in events), address=OTHER_ADDRESS)
+        piping.says(
+            kill, *(EventReceived(event, inspecting=False) for event in events), address=OTHER_ADDRESS
+        )
         assert piping.ended(2)
         reasons = {
             record.job.container_id: record.ended and record.ended.verdict.reason
@@ -505,8 +513,10 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
     piping.sees(start(0))
     assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}, PATIENCE_SECONDS)
     later = replace(CONNECTED)
-    piping.says(later, Listed((), at(10)), Seen(start(11, B), inspecting=False), address=OTHER_ADDRESS)
-    piping.says(Seen(die(12, 0, B), inspecting=False), address=OTHER_ADDRESS)
+    piping.says(
+        later, ContainerList((), at(10)), EventReceived(start(11, B), inspecting=False), address=OTHER_ADDRESS
+    )
+    piping.says(EventReceived(die(12, 0, B), inspecting=False), address=OTHER_ADDRESS)
     assert wait_until(lambda: len(piping.store.records()) == 2, PATIENCE_SECONDS)
     assert piping.ended(1)
     piping.sees(die(20, 0))
@@ -519,8 +529,8 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
 # --- what a collector is to be told
 
 
-TRACED = frozenset({Signal.TRACES})
-CHOICE = Choice(Jobs.FAILED, Sampler())
+TRACED = frozenset({TelemetrySignal.TRACES})
+CHOICE = TraceSelector(Jobs.FAILED, Sampler())
 LAUNCHER = Trace("1" * 32, "2" * 16)
 TRACEPARENT = f"00-{LAUNCHER.trace_id}-{LAUNCHER.span_id}-01"
 
@@ -530,19 +540,19 @@ def job_id(container: str, started: float = 0) -> str:
     return f"{container[:12]}-{job_key(HOST, container, at(started))}"
 
 
-def letters(piping: Piping, signal: Signal = Signal.TRACES) -> list[str]:
+def letters(piping: Piping, signal: TelemetrySignal = TelemetrySignal.TRACES) -> list[str]:
     """The ids of the jobs that wait in the outbox."""
     found = piping.store.outbox.waiting(signal, 1000)
     return [letter.record.job.id for letter in found if letter.record]
 
 
-def launched(container: str, traceparent: str, code: int) -> tuple[Content, ...]:
+def launched(container: str, traceparent: str, code: int) -> tuple[WatchMessage, ...]:
     """A run of a container with such a label, whole."""
     labels = {"traceparent": traceparent}
     return (
-        Seen(start(0, container), inspecting=True),
+        EventReceived(start(0, container), inspecting=True),
         Inspected(container, running(0, container, labels=labels)),
-        Seen(die(1, code, container), inspecting=False),
+        EventReceived(die(1, code, container), inspecting=False),
     )
 
 
@@ -557,7 +567,7 @@ def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_other
             lambda: piping.series(metrics.OTLP_PENDING_JOBS) == {("traces",): 1}, PATIENCE_SECONDS
         )
         (batch,) = [batch for batch in piping.store.batches if batch.letters]
-        assert list(batch.letters) == [(job_id(A), Signal.TRACES)]
+        assert list(batch.letters) == [(job_id(A), TelemetrySignal.TRACES)]
         assert job_id(A) in [judged.exit.job.id for judged in batch.ended]
         assert batch.values[metrics.EXITS.name, ERROR] == 1
         assert letters(piping) == [job_id(A)]
@@ -565,11 +575,11 @@ def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_other
 
 
 def test_of_every_signal_that_is_sent_a_failed_job_is_posted(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, frozenset(Signal))) as piping:
+    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, frozenset(TelemetrySignal))) as piping:
         piping.connects().sees(start(0), start(0, B), die(1, 1), die(1, 1, B))
         assert piping.ended(2)
         both = [job_id(A), job_id(B)]
-        assert (letters(piping), letters(piping, Signal.LOGS)) == (both, both)
+        assert (letters(piping), letters(piping, TelemetrySignal.LOGS)) == (both, both)
         pending = {("traces",): 2, ("logs",): 2}
         assert wait_until(lambda: piping.series(metrics.OTLP_PENDING_JOBS) == pending, PATIENCE_SECONDS)
 
@@ -657,7 +667,7 @@ def test_without_tracing_nothing_is_posted_and_no_job_has_a_span(piping: Piping)
     assert wait_until(lambda: piping.ledger.value(metrics.EXITS, ERROR) == 3, PATIENCE_SECONDS)
     assert [list(batch.letters) for batch in piping.store.batches] == [[]] * len(piping.store.batches)
     assert [record.ended and record.ended.trace for record in piping.store.records()] == [None] * 3
-    assert [piping.store.outbox.count(signal) for signal in Signal] == [0, 0]
+    assert [piping.store.outbox.count(signal) for signal in TelemetrySignal] == [0, 0]
     assert piping.ledger.exemplars() == {}
     assert (piping.series(metrics.OTLP_PENDING_JOBS), piping.series(metrics.TRACEPARENTS_IGNORED)) == ({}, {})
 
@@ -676,7 +686,7 @@ def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
 def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.pipeline.MAX_PENDING", 10)
+    monkeypatch.setattr("exporter.pipeline.loop.MAX_PENDING", 10)
     with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
         piping.connects().sees(start(0)).store.refuses_commits = True
         for number in range(30):
@@ -699,17 +709,17 @@ def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
 def test_only_what_failed_keeps_the_end_of_its_log(piping: Piping) -> None:
     for container_id, code, events in ((A, 3, ()), (B, 137, (kill(0.5, 9, B),))):
         piping.sees(start(0, container_id), *events)
-        piping.says(Seen(die(1, code, container_id), inspecting=False, logging=True))
-        piping.says(Logged(container_id, at(1), "why"))
+        piping.says(EventReceived(die(1, code, container_id), inspecting=False, logging=True))
+        piping.says(LogCollected(container_id, at(1), "why"))
     assert piping.ended(2)
     tails = {record.job.container_id: record.ended and record.ended.exit.log_tail for record in whole(piping)}
     assert tails == {A: "why", B: None}
 
 
 def test_a_log_that_does_not_come_is_waited_for_no_longer_than_an_answer(piping: Piping) -> None:
-    piping.sees(start(0)).says(Seen(die(1, 3), inspecting=False, logging=True))
+    piping.sees(start(0)).says(EventReceived(die(1, 3), inspecting=False, logging=True))
     assert piping.ended(1)
-    piping.says(Logged(A, at(1), "too late"))
+    piping.says(LogCollected(A, at(1), "too late"))
     assert piping.idle()
     assert [record.ended and record.ended.exit.log_tail for record in whole(piping)] == [None]
 
@@ -757,7 +767,7 @@ def test_a_job_whose_image_is_known_by_its_id_at_first_runs_and_ends_under_its_r
 ) -> None:
     by_id = [replace(event, image="sha256:" + "ab" * 32) for event in (start(0), die(1, 0))]
     answer = replace(running(0), image=by_id[0].image, repository="acme/train")
-    piping.says(Seen(by_id[0], inspecting=True)).answers(A, answer)
+    piping.says(EventReceived(by_id[0], inspecting=True)).answers(A, answer)
     runs_now = {(HOST, "acme/train"): 1}
     assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == runs_now, PATIENCE_SECONDS)
     piping.sees(by_id[1])
@@ -773,7 +783,7 @@ def test_a_job_that_was_announced_under_its_images_id_does_not_run_on_there(pipi
     unnamed = (HOST, "unnamed")
     assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {unnamed: 1}, PATIENCE_SECONDS)
     answer = replace(exited(0, 1, 255), image=by_id[0].image, repository="acme/train")
-    piping.says(Seen(by_id[1], inspecting=True)).answers(A, answer)
+    piping.says(EventReceived(by_id[1], inspecting=True)).answers(A, answer)
     assert piping.ended(1)
     runs_now = {unnamed: 0, (HOST, "acme/train"): 0}
     assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == runs_now, PATIENCE_SECONDS)
@@ -786,7 +796,7 @@ def test_a_job_by_id_that_runs_through_a_restart_keeps_its_workload_with_labels_
     by_id = [replace(event, image="sha256:" + "ab" * 32, labels=labels) for event in (start(0), die(1, 0))]
     answer = replace(running(0, labels=labels), image=by_id[0].image, repository="acme/train")
     with Piping(tmp_path) as piping:
-        piping.connects().says(Seen(by_id[0], inspecting=True)).answers(A, answer)
+        piping.connects().says(EventReceived(by_id[0], inspecting=True)).answers(A, answer)
         assert wait_until(lambda: bool(piping.store.records()), PATIENCE_SECONDS)
     with Piping(tmp_path) as again:
         again.says(CONNECTED).sees(by_id[1])
@@ -798,7 +808,7 @@ def test_hosts_made_from_one_image_keep_the_jobs_of_equal_containers_apart(tmp_p
     twin = replace(CONNECTED, info=replace(CONNECTED.info, host="twin"))
     with Piping(tmp_path) as piping:
         for connected, address in ((CONNECTED, ADDRESS), (twin, OTHER_ADDRESS)):
-            piping.says(connected, Listed((exited(0, 1, 3),), at(10)), address=address)
+            piping.says(connected, ContainerList((exited(0, 1, 3),), at(10)), address=address)
         assert piping.ended(2)
         records = piping.store.records()
     assert {record.job.container_id for record in records} == {A}

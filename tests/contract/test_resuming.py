@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from exporter.engines.docker_messages import event as parsed
-from exporter.engines.port import Lapse, Listed
 from exporter.model import Cursor
-from exporter.watch import Connected, Disconnected, Patience, Read, Seen, Watch
+from exporter.sources.docker.api.parse import event as parsed
+from exporter.sources.docker.engine import ContainerList, EventGap
+from exporter.sources.docker.messages import CaughtUp, Connected, Disconnected, EventReceived
+from exporter.sources.docker.watch.watcher import EngineWatcher, Patience
 from tests.contract.engines import LONG_AGO, event, identity, moment
 from tests.contract.watching import Watching
 from tests.lab.wait import wait_until
@@ -40,15 +41,15 @@ def _clock(engine: ScriptedEngine) -> None:
 def watching(engine: ScriptedEngine) -> Iterator[Watching]:
     """A watch that has listed the engine once."""
     with Watching(engine) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         yield watching
 
 
-def seen(watching: Watching) -> Seen:
+def seen(watching: Watching) -> EventReceived:
     """The next event that it says."""
     while True:
         (said,) = watching.hears(1)
-        if isinstance(said, Seen):
+        if isinstance(said, EventReceived):
             return said
 
 
@@ -75,7 +76,7 @@ def test_who_has_watched_is_told_again_from_a_second_before_the_last_event_on(en
     with Watching(engine, cursor=Cursor(moment(1), LONG_AGO - SECOND)) as watching:
         told = [seen(watching), seen(watching)]
     assert since(engine) == [f"{LONG_AGO // SECOND}.{0:09d}"]
-    assert [(each.event.happening, each.replayed) for each in told] == [("start", True), ("die", True)]
+    assert [(each.event.type, each.replayed) for each in told] == [("start", True), ("die", True)]
 
 
 def test_nothing_is_asked_for_from_before_the_first_watch_of_an_engine(engine: ScriptedEngine) -> None:
@@ -95,7 +96,7 @@ def test_what_happened_while_a_stream_was_cut_is_told_by_the_next(
     engine.lose(event("die", 1002, exitCode="3"))
     watching.pauses.over()
     told = [seen(watching), seen(watching)]
-    assert [each.event.happening for each in told] == ["start", "die"]
+    assert [each.event.type for each in told] == ["start", "die"]
 
 
 # --- the engine's memory
@@ -104,8 +105,10 @@ def test_what_happened_while_a_stream_was_cut_is_told_by_the_next(
 def test_an_engine_that_remembers_the_last_event_has_forgotten_nothing(engine: ScriptedEngine) -> None:
     engine.emit(event("start", 1))
     with Watching(engine, cursor=KNOWN) as watching:
-        heard = watching.hears_until(Listed)
-    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.NONE] * 2
+        heard = watching.hears_until(ContainerList)
+    assert [each.event_gap for each in heard if isinstance(each, (Connected, ContainerList))] == [
+        EventGap.NONE
+    ] * 2
 
 
 def test_an_engine_whose_memory_has_been_overrun_is_a_lapse(engine: ScriptedEngine) -> None:
@@ -113,31 +116,39 @@ def test_an_engine_whose_memory_has_been_overrun_is_a_lapse(engine: ScriptedEngi
     for number in range(RING):
         engine.emit(event("exec_create: true", 2 + number / 1000))
     with Watching(engine, cursor=KNOWN) as watching:
-        heard = watching.hears_until(Listed)
-    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.OVERRUN] * 2
+        heard = watching.hears_until(ContainerList)
+    assert [each.event_gap for each in heard if isinstance(each, (Connected, ContainerList))] == [
+        EventGap.OVERRUN
+    ] * 2
 
 
 def test_where_no_event_was_known_a_full_memory_that_begins_later_is_a_lapse(engine: ScriptedEngine) -> None:
     for number in range(RING):
         engine.emit(event("start", 2 + number / 1000, number))
-    with Watching(engine, cursor=Cursor(0, LONG_AGO, read_ns=moment(1))) as watching:
-        heard = watching.hears_until(Listed)
-    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.OVERRUN] * 2
+    with Watching(engine, cursor=Cursor(0, LONG_AGO, read_until_ns=moment(1))) as watching:
+        heard = watching.hears_until(ContainerList)
+    assert [each.event_gap for each in heard if isinstance(each, (Connected, ContainerList))] == [
+        EventGap.OVERRUN
+    ] * 2
 
 
 def test_a_memory_overrun_by_other_things_after_all_was_read_is_no_lapse(engine: ScriptedEngine) -> None:
     for number in range(RING):
         engine.emit(event("exec_create: true", 2 + number))
-    with Watching(engine, cursor=Cursor(moment(1), LONG_AGO, read_ns=moment(2))) as watching:
-        heard = watching.hears_until(Listed)
-    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.NONE] * 2
+    with Watching(engine, cursor=Cursor(moment(1), LONG_AGO, read_until_ns=moment(2))) as watching:
+        heard = watching.hears_until(ContainerList)
+    assert [each.event_gap for each in heard if isinstance(each, (Connected, ContainerList))] == [
+        EventGap.NONE
+    ] * 2
 
 
 def test_an_engine_that_was_started_anew_is_a_lapse_of_its_own(engine: ScriptedEngine) -> None:
     engine.emit(event("start", 2))
     with Watching(engine, cursor=KNOWN) as watching:
-        heard = watching.hears_until(Listed)
-    assert [each.lapse for each in heard if isinstance(each, (Connected, Listed))] == [Lapse.RESTARTED] * 2
+        heard = watching.hears_until(ContainerList)
+    assert [each.event_gap for each in heard if isinstance(each, (Connected, ContainerList))] == [
+        EventGap.RESTARTED
+    ] * 2
 
 
 def test_a_lapse_is_said_with_the_next_list_however_many_connections_that_takes(
@@ -148,15 +159,15 @@ def test_a_lapse_is_said_with_the_next_list_however_many_connections_that_takes(
     with Watching(engine, cursor=KNOWN) as watching:
         watching.hears_until(Disconnected)
         watching.pauses.over()
-        assert [each.lapse for each in watching.hears_until(Listed) if isinstance(each, Listed)] == [
-            Lapse.RESTARTED
-        ]
+        assert [
+            each.event_gap for each in watching.hears_until(ContainerList) if isinstance(each, ContainerList)
+        ] == [EventGap.RESTARTED]
         engine.cut()
         watching.hears_until(Disconnected)
         watching.pauses.over()
-        assert [each.lapse for each in watching.hears_until(Listed) if isinstance(each, Listed)] == [
-            Lapse.NONE
-        ]
+        assert [
+            each.event_gap for each in watching.hears_until(ContainerList) if isinstance(each, ContainerList)
+        ] == [EventGap.NONE]
 
 
 def test_whether_a_stream_was_read_until_its_engine_closed_it_is_said_with_the_next(
@@ -166,14 +177,14 @@ def test_whether_a_stream_was_read_until_its_engine_closed_it_is_said_with_the_n
     with Watching(engine, patience=patience) as watching:
         # By itself it opens a new one after a while; what the old one would have told, nobody has read.
         for _ in range(2):
-            first, *_ = (each for each in watching.hears_until(Listed) if isinstance(each, Connected))
+            first, *_ = (each for each in watching.hears_until(ContainerList) if isinstance(each, Connected))
             assert not first.until_its_end
     with Watching(engine) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.cut()
         watching.hears_until(Disconnected)
         watching.pauses.over()
-        (again,) = (each for each in watching.hears_until(Listed) if isinstance(each, Connected))
+        (again,) = (each for each in watching.hears_until(ContainerList) if isinstance(each, Connected))
         assert again.until_its_end
 
 
@@ -192,10 +203,13 @@ def test_a_list_is_not_said_before_what_the_engine_had_told_by_then(engine: Scri
         assert wait_until(lambda: len(engine.requests) > asked, 10)
         assert watching.says_no_more()
         engine.resume()
-        heard = watching.hears_until(Listed)
-    assert [type(each) for each in heard if isinstance(each, (Seen, Listed))] == [Seen, Listed]
-    (listed,) = (each for each in heard if isinstance(each, Listed))
-    assert listed.elsewhere == {identity(1)}
+        heard = watching.hears_until(ContainerList)
+    assert [type(each) for each in heard if isinstance(each, (EventReceived, ContainerList))] == [
+        EventReceived,
+        ContainerList,
+    ]
+    (listed,) = (each for each in heard if isinstance(each, ContainerList))
+    assert listed.unlisted_ids == {identity(1)}
 
 
 def test_a_list_is_not_said_before_what_is_told_again(
@@ -204,13 +218,13 @@ def test_a_list_is_not_said_before_what_is_told_again(
     """An exit that only the list has told of would count, and once more when its events come."""
     engine.emit(event("die", 500, exitCode="3"))
     engine.delay("/containers/json", math.inf)
-    may_read, tell = Event(), Watch._tell
+    may_read, tell = Event(), EngineWatcher._tell
 
-    def tell_later(watch: Watch, *words: Any) -> None:
+    def tell_later(watch: EngineWatcher, *words: Any) -> None:
         may_read.wait(10)
         tell(watch, *words)
 
-    monkeypatch.setattr(Watch, "_tell", tell_later)
+    monkeypatch.setattr(EngineWatcher, "_tell", tell_later)
     with Watching(engine, cursor=KNOWN) as watching:
         watching.hears_until(Connected)
         engine.wait_for_requests("/containers/json", 1)
@@ -219,8 +233,11 @@ def test_a_list_is_not_said_before_what_is_told_again(
         assert wait_until(lambda: len(engine.requests) > asked, 10)
         assert watching.says_no_more()
         may_read.set()
-        heard = watching.hears_until(Listed)
-    assert [type(each) for each in heard if isinstance(each, (Seen, Listed))] == [Seen, Listed]
+        heard = watching.hears_until(ContainerList)
+    assert [type(each) for each in heard if isinstance(each, (EventReceived, ContainerList))] == [
+        EventReceived,
+        ContainerList,
+    ]
 
 
 def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: ScriptedEngine) -> None:
@@ -235,7 +252,7 @@ def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: Scrip
         assert disconnected == Disconnected("the stream lacks events that the engine remembers")
         watching.pauses.over()
         assert seen(watching).event == parsed(encoded(event("die", 1_000, exitCode="3")))
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
 
 
 # --- streams that hang
@@ -243,18 +260,18 @@ def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: Scrip
 
 def test_a_stream_over_a_dead_link_is_found_out_by_asking(engine: ScriptedEngine) -> None:
     with Watching(engine, patience=Patience(confirm=SOON)) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.fail_next("/events", HANG_UP)
         assert isinstance(watching.hears_until(Disconnected)[-1], Disconnected)
         watching.pauses.over()
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
 
 
 def test_a_stream_that_lacks_what_the_engine_has_told_is_found_out_and_nothing_is_lost(
     engine: ScriptedEngine,
 ) -> None:
     with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.lose(event("start", 1_000))
         assert watching.hears_until(Disconnected)[-1] == Disconnected(
             "the stream lacks events that the engine remembers"
@@ -265,22 +282,22 @@ def test_a_stream_that_lacks_what_the_engine_has_told_is_found_out_and_nothing_i
 
 def test_a_silent_stream_of_an_engine_that_answers_is_left_alone(engine: ScriptedEngine) -> None:
     with Watching(engine, patience=Patience(confirm=SOON)) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         heard = watching.hears(3)
-    assert ({type(each) for each in heard}, len(since(engine))) == ({Read}, 1)
+    assert ({type(each) for each in heard}, len(since(engine))) == ({CaughtUp}, 1)
 
 
 def test_events_that_were_dropped_in_the_middle_are_asked_for_again(engine: ScriptedEngine) -> None:
     with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         for _ in range(2):
-            watching.hears_until(Read)
+            watching.hears_until(CaughtUp)
         engine.lose(event("start", 1_000.001))
         engine.emit(event("die", 1_000.002, 2, exitCode="3"))
         heard = watching.hears_until(Disconnected)
         watching.pauses.over()
-        heard += watching.hears_until(Listed)
-    told = {each.event.at_ns for each in heard if isinstance(each, Seen)}
+        heard += watching.hears_until(ContainerList)
+    told = {each.event.at_ns for each in heard if isinstance(each, EventReceived)}
     assert told == {moment(1_000.001), moment(1_000.002)}
 
 
@@ -288,10 +305,10 @@ def test_after_a_standstill_what_an_engine_may_have_dropped_is_asked_for_again(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
-        watching.hears_until(Listed)
-        watching.hears_until(Read)
+        watching.hears_until(ContainerList)
+        watching.hears_until(CaughtUp)
         # From now on, any tick is one that comes too late.
-        monkeypatch.setattr("exporter.watch.connection.STANDSTILL_SECONDS", 0.0)
+        monkeypatch.setattr("exporter.sources.docker.watch.stream.STANDSTILL_SECONDS", 0.0)
         engine.lose(event("start", 1_000.001))
         engine.emit(event("die", 1_001, 2, exitCode="3"))
         told: set[int] = set()
@@ -307,19 +324,19 @@ def test_networks_that_come_and_go_do_not_hold_up_a_list(engine: ScriptedEngine)
         engine.wait_for_requests("/containers/json", 1)
         engine.lose({"Type": "network", "Action": "create", "Actor": {"ID": "0" * 64}, "timeNano": NOW})
         engine.delay("/containers/json", 0)
-        assert watching.hears_until(Listed)
+        assert watching.hears_until(ContainerList)
 
 
 def test_a_stream_that_a_proxy_has_forgotten_is_replaced_in_time_and_nothing_is_lost(
     engine: ScriptedEngine,
 ) -> None:
     with Watching(engine, patience=Patience(confirm=SOON, stream=4 * SOON)) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.pause()
         engine.emit(event("start", 1001))
-        heard = watching.hears_until(Seen)
+        heard = watching.hears_until(EventReceived)
     assert (heard[-1], [each for each in heard if isinstance(each, Disconnected)]) == (
-        Seen(parsed(encoded(event("start", 1001))), inspecting=True),
+        EventReceived(parsed(encoded(event("start", 1001))), inspecting=True),
         [],
     )
 
@@ -330,15 +347,15 @@ def test_a_stream_that_a_proxy_has_forgotten_is_replaced_in_time_and_nothing_is_
 def test_where_too_much_waits_reading_stops_and_goes_on_later(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.watch.watcher.MAX_INBOX", 20)
+    monkeypatch.setattr("exporter.sources.docker.watch.watcher.MAX_INBOX", 20)
     with Watching(engine) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         for number in range(30):
             engine.emit(event("rename", 1001 + number))
         assert wait_until(lambda: watching.inbox.qsize() > 20, 10)
         heard = watching.hears_until(Disconnected)
         assert heard[-1] == Disconnected("more events than can be judged; they are asked for again later")
         watching.pauses.over()
-        told = {each.event.at_ns for each in heard if isinstance(each, Seen)}
+        told = {each.event.at_ns for each in heard if isinstance(each, EventReceived)}
         while len(told) < 30:
             told.add(seen(watching).event.at_ns)

@@ -9,20 +9,19 @@ from signal import SIGSEGV
 import pytest
 from hypothesis import given, settings
 
-from exporter.engines.port import (
-    Crash,
+from exporter.model import ContainerHistory, Cursor, Exit, Job, MemoryLimit
+from exporter.sources.docker.engine import (
+    ContainerList,
     Event,
-    ForkRejected,
-    Happening,
-    KernelOomKill,
+    EventGap,
+    EventType,
+    Inspection,
     KernelReport,
-    Lapse,
-    Listed,
-    Shadowed,
-    Snapshot,
+    MaskedField,
 )
-from exporter.model import Cursor, Exit, Job, MemoryLimit, Remembered
-from exporter.track import Rules, Tracker
+from exporter.sources.docker.track.run import TrackerConfig
+from exporter.sources.docker.track.tracker import Tracker
+from exporter.verdict.facts import Crash, ForkRejected, KernelOomKill
 from tests.contract.histories import (
     History,
     Outage,
@@ -67,8 +66,8 @@ REPORTED = "The engine reported an OOM kill"
 COUNTED = "The kernel counted an OOM kill that no other container accounts for."
 FLAGGED = "The engine's OOMKilled flag is set."
 KILLED = "The kernel killed process 4711 (python) for memory"
-RAN_BEFORE = {A: Remembered(attempts=1, last_end_ns=at(1))}
-RUNS = {A: Remembered(attempts=1, last_end_ns=None)}
+RAN_BEFORE = {A: ContainerHistory(attempts=1, last_end_ns=at(1))}
+RUNS = {A: ContainerHistory(attempts=1, last_end_ns=None)}
 LIMIT = 64 << 20
 LIMITED = job(0, limit=LIMIT, created=True)
 
@@ -165,7 +164,7 @@ def test_attempts_go_on_from_those_on_record() -> None:
 
 
 def test_a_malformed_and_a_foreign_event_change_nothing() -> None:
-    telling = Telling().events(start(0), Event(Happening.MALFORMED), Event(Happening.OTHER), die(1, 0))
+    telling = Telling().events(start(0), Event(EventType.MALFORMED), Event(EventType.OTHER), die(1, 0))
     assert telling.came() == [job(0), ended(job(0), 0, 1)]
 
 
@@ -227,12 +226,14 @@ def test_a_success_that_had_a_memory_limit_waits_for_a_late_oom_report() -> None
 
 
 def test_a_success_that_had_a_memory_limit_is_not_delayed_where_the_kernel_is_silent() -> None:
-    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT)).events(die(1, 0))
+    telling = (
+        Telling(has_kernel_counter=True).asking(start(0)).answer(running(0, limit=LIMIT)).events(die(1, 0))
+    )
     assert telling.came() == [LIMITED, ended(LIMITED, 0, 1)]
 
 
 def test_an_end_that_the_kernels_silence_explains_is_not_delayed() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), die(1, 137))
+    telling = Telling(has_kernel_counter=True).events(start(0), die(1, 137))
     assert telling.came() == [job(0), ended(job(0), 137, 1)]
 
 
@@ -334,13 +335,13 @@ def test_an_answer_about_the_run_before_says_nothing_of_the_run_that_waits() -> 
 
 
 def test_a_move_of_the_kernels_counter_that_nobody_explains_is_the_ends() -> None:
-    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.95, counted=1).events(die(1, 137))
+    telling = Telling(has_kernel_counter=True).events(start(0)).kernel(0.95, counted=1).events(die(1, 137))
     assert telling.came() == [job(0)]
     assert telling.passes(1).came() == [ended(job(0), 137, 1, COUNTED, oom_killed=True, oom_kills=1)]
 
 
 def test_a_move_of_the_kernels_counter_that_came_with_the_end_is_the_ends() -> None:
-    telling = Telling(kernel_counts=True).events(start(0)).kernel(1.001, counted=1).events(die(1, 1))
+    telling = Telling(has_kernel_counter=True).events(start(0)).kernel(1.001, counted=1).events(die(1, 1))
     assert telling.passes(1).came() == [
         job(0),
         ended(job(0), 1, 1, COUNTED, oom_killed=True, oom_kills=1),
@@ -348,7 +349,7 @@ def test_a_move_of_the_kernels_counter_that_came_with_the_end_is_the_ends() -> N
 
 
 def test_a_move_of_the_kernels_counter_after_the_end_is_another_ones() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B), start(0, C))
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B), start(0, C))
     telling.events(oom(0.1, C)).kernel(0.1, counted=1).events(die(0.2, 137))
     telling.kernel(0.699, counted=1).events(die(0.7, 137, B)).passes(1)
     claims = {exited.job.container_id: exited.oom_kills for exited in telling.ends()}
@@ -356,13 +357,13 @@ def test_a_move_of_the_kernels_counter_after_the_end_is_another_ones() -> None:
 
 
 def test_a_success_that_had_a_memory_limit_survived_the_kill_that_nobody_else_explains() -> None:
-    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling = Telling(has_kernel_counter=True).asking(start(0)).answer(running(0, limit=LIMIT))
     telling.kernel(0.95, counted=1).events(die(1, 0)).passes(1)
     assert telling.came() == [LIMITED, ended(LIMITED, 0, 1, COUNTED, oom_killed=True, oom_kills=1)]
 
 
 def test_a_kill_that_was_counted_before_the_engine_told_of_the_start_is_this_runs() -> None:
-    telling = Telling(kernel_counts=True).events(attempt(-0.4)).kernel(-0.003, counted=1)
+    telling = Telling(has_kernel_counter=True).events(attempt(-0.4)).kernel(-0.003, counted=1)
     telling.events(start(0), die(0.05, 137)).passes(1)
     assert [exited.oom_kills for exited in telling.ends()] == [1]
 
@@ -371,26 +372,28 @@ def test_a_kill_that_was_counted_before_the_engine_told_of_the_start_is_this_run
 def test_a_kill_that_was_counted_long_before_the_start_or_the_try_is_another_ones(
     killed: float, tried: float
 ) -> None:
-    telling = Telling(kernel_counts=True).events(attempt(tried)).kernel(killed, counted=1).events(start(0))
+    telling = (
+        Telling(has_kernel_counter=True).events(attempt(tried)).kernel(killed, counted=1).events(start(0))
+    )
     assert [exited.oom_kills for exited in telling.events(die(0.05, 137)).ends()] == [0]
 
 
 def test_each_of_two_ends_claims_the_kernels_move_that_is_nearer_to_it() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(die(1, 137)).kernel(1.8, counted=1).events(die(1.85, 137, B)).passes(1)
     (first, second) = telling.ends()
     assert [kill.at_ns for kill in (*first.job.oom_kills, *second.job.oom_kills)] == [at(0.95), at(1.8)]
 
 
 def test_an_event_that_is_ahead_of_its_count_takes_no_kill_from_one_that_has_lost_its_event() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(die(1, 137)).passes(0.8).events(oom(1.8, B)).kernel(1.81, counted=1).passes(1)
     assert [exited.oom_kills for exited in telling.ends()] == [1]
 
 
 def test_the_likeliest_of_three_ends_chooses_first() -> None:
     """The kill that is nearest to the failure is the one that the two before it leave."""
-    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling = Telling(has_kernel_counter=True).asking(start(0)).answer(running(0, limit=LIMIT))
     telling.asking(start(0, B)).answer(running(0, B, limit=LIMIT), B).events(start(0, C))
     telling.kernel(0.5, counted=1).kernel(0.9, counted=1)
     telling.events(die(1, 1, C), die(1, 0), die(1, 137, B)).passes(1)
@@ -399,7 +402,7 @@ def test_the_likeliest_of_three_ends_chooses_first() -> None:
 
 
 def test_a_run_whose_beginning_was_not_seen_claims_no_kill_from_before_its_start() -> None:
-    telling = Telling(kernel_counts=True).listed(running(2), as_of=3).kernel(1.9, counted=1)
+    telling = Telling(has_kernel_counter=True).listed(running(2), as_of=3).kernel(1.9, counted=1)
     assert [exited.oom_kills for exited in telling.events(die(3.5, 137)).passes(1).ends()] == [0]
 
 
@@ -415,7 +418,7 @@ def test_of_two_ends_the_likelier_one_claims_the_kernels_move(
     limited_claims: bool,
     limited_first: bool,
 ) -> None:
-    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling = Telling(has_kernel_counter=True).asking(start(0)).answer(running(0, limit=LIMIT))
     telling.events(start(0, B)).kernel(0.95, counted=1)
     ends = [die(1, limited), die(1, other, B)]
     telling.events(*ends if limited_first else reversed(ends)).passes(1)
@@ -424,7 +427,7 @@ def test_of_two_ends_the_likelier_one_claims_the_kernels_move(
 
 
 def test_of_two_ends_the_one_with_137_claims_the_kernels_move() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(die(1, 1), die(1.05, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
@@ -435,7 +438,7 @@ def test_of_two_ends_the_one_with_137_claims_the_kernels_move() -> None:
 
 
 def test_of_two_ends_that_share_two_kernel_moves_each_claims_one() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=2)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.95, counted=2)
     telling.events(die(1, 1), die(1.05, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
@@ -446,7 +449,7 @@ def test_of_two_ends_that_share_two_kernel_moves_each_claims_one() -> None:
 
 
 def test_a_move_of_the_kernels_counter_is_attributed_once() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(die(1, 137), die(1.05, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
@@ -457,7 +460,7 @@ def test_a_move_of_the_kernels_counter_is_attributed_once() -> None:
 
 
 def test_an_older_kernel_move_does_not_let_a_newer_one_be_attributed_twice() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
     telling.kernel(15, counted=1).events(die(15.1, 137), die(15.2, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
@@ -469,7 +472,7 @@ def test_an_older_kernel_move_does_not_let_a_newer_one_be_attributed_twice() -> 
 
 @pytest.mark.parametrize("event_first", [False, True])
 def test_a_kernel_move_that_another_containers_event_explains_is_nobody_elses(*, event_first: bool) -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B))
     if event_first:
         telling.events(oom(0.94)).kernel(0.95, counted=1)
     else:
@@ -479,7 +482,9 @@ def test_a_kernel_move_that_another_containers_event_explains_is_nobody_elses(*,
 
 
 def test_an_event_that_is_ahead_of_its_move_explains_that_one_alone() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B), oom(0.94)).kernel(0.95, counted=1)
+    telling = (
+        Telling(has_kernel_counter=True).events(start(0), start(0, B), oom(0.94)).kernel(0.95, counted=1)
+    )
     telling.kernel(1.2, counted=1).events(die(1.3, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
@@ -489,7 +494,7 @@ def test_an_event_that_is_ahead_of_its_move_explains_that_one_alone() -> None:
 
 
 def test_an_event_does_not_explain_a_kernel_move_long_after_it() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B), oom(0.94)).kernel(9.9, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B), oom(0.94)).kernel(9.9, counted=1)
     telling.events(die(10, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
@@ -499,13 +504,13 @@ def test_an_event_does_not_explain_a_kernel_move_long_after_it() -> None:
 
 
 def test_an_event_explains_the_kernel_move_nearest_to_it_and_not_an_older_one() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.5, counted=1)
     telling.kernel(15, counted=1).events(oom(15.01), die(16, 137, B)).passes(1)
     assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 16)]
 
 
 def test_an_event_that_is_late_for_its_own_run_still_explains_the_kernels_move() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(kill(0.98, 9), die(1, 137), oom(1.01), die(1.1, 137, B)).passes(1)
     note = "The engine was asked to send SIGKILL 0.020 s before the end."
     assert telling.came() == [
@@ -517,7 +522,7 @@ def test_an_event_that_is_late_for_its_own_run_still_explains_the_kernels_move()
 
 
 def test_the_engines_flag_explains_the_kernels_move() -> None:
-    telling = Telling(kernel_counts=True).events(start(0, B)).kernel(0.95, counted=1).asking(die(1, 137))
+    telling = Telling(has_kernel_counter=True).events(start(0, B)).kernel(0.95, counted=1).asking(die(1, 137))
     telling.answer(exited(0, 1, 137, oom_killed=True)).events(die(1.1, 137, B)).passes(1)
     assert telling.came() == [
         job(0, B),
@@ -527,17 +532,17 @@ def test_the_engines_flag_explains_the_kernels_move() -> None:
 
 
 def test_a_kernel_move_long_before_the_end_does_not_explain_it() -> None:
-    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.5, counted=1).events(die(20, 137))
+    telling = Telling(has_kernel_counter=True).events(start(0)).kernel(0.5, counted=1).events(die(20, 137))
     assert telling.came() == [job(0), ended(job(0), 137, 20)]
 
 
 def test_a_kernel_move_before_the_beginning_does_not_explain_the_end() -> None:
-    telling = Telling(kernel_counts=True).kernel(5, counted=1).events(start(10), die(14, 2))
+    telling = Telling(has_kernel_counter=True).kernel(5, counted=1).events(start(10), die(14, 2))
     assert telling.came() == [job(10), ended(job(10), 2, 14)]
 
 
 def test_a_line_of_the_kernels_log_names_the_container() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B))
     telling.kernel(0.95, counted=1, logged=(B,)).events(die(1, 137), die(1, 137, B)).passes(1)
     note = f"{KILLED} 0.050 s before the end; its own limit was reached."
     assert telling.came() == [
@@ -564,12 +569,12 @@ def test_a_line_of_the_kernels_log_ends_the_wait_for_a_report() -> None:
 
 
 def test_a_line_of_the_kernels_log_that_names_a_stranger_explains_its_move() -> None:
-    telling = Telling(kernel_counts=True).events(start(0)).kernel(0.95, counted=1, logged=(C,))
+    telling = Telling(has_kernel_counter=True).events(start(0)).kernel(0.95, counted=1, logged=(C,))
     assert telling.events(die(1, 137)).passes(1).came() == [job(0), ended(job(0), 137, 1)]
 
 
 def test_a_kill_within_a_container_of_its_own_engine_is_of_whose_limit_the_line_names() -> None:
-    telling = Telling(kernel_counts=True).events(start(0))
+    telling = Telling(has_kernel_counter=True).events(start(0))
     victim = replace(VICTIM, limit=MemoryLimit.PARENT, cgroup=f"/docker/{A}")
     telling.tracker.kernel(KernelReport(1, at(0.95), (KernelOomKill(at(0.95), C, victim),)))
     (ended_run,) = telling.events(die(1, 137)).ends()
@@ -580,7 +585,7 @@ def test_a_kill_within_a_container_of_its_own_engine_is_of_whose_limit_the_line_
 
 @pytest.mark.parametrize("event_first", [False, True])
 def test_the_log_line_and_the_event_of_one_kill_count_once(*, event_first: bool) -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B))
     if event_first:
         telling.events(oom(0.94)).kernel(0.95, counted=1, logged=(A,))
     else:
@@ -596,7 +601,7 @@ def test_the_log_line_and_the_event_of_one_kill_count_once(*, event_first: bool)
 
 
 def test_a_line_of_the_log_that_is_read_before_the_start_is_told_counts() -> None:
-    telling = Telling(kernel_counts=True).events(create(0))
+    telling = Telling(has_kernel_counter=True).events(create(0))
     telling.tracker.kernel(KernelReport(0, at(1), (ForkRejected(at(0.95), A),)))
     telling.events(start(1), die(2, 3))
     (ended_run,) = telling.ends()
@@ -606,7 +611,7 @@ def test_a_line_of_the_log_that_is_read_before_the_start_is_told_counts() -> Non
 
 
 def test_a_crash_that_the_logs_clock_puts_just_after_the_end_is_of_it() -> None:
-    telling = Telling(kernel_counts=True).events(start(0))
+    telling = Telling(has_kernel_counter=True).events(start(0))
     crash = Crash(at(1.003), "seg", 4711, SIGSEGV, "segfault at address 0x0, reading", None)
     telling.tracker.kernel(KernelReport(0, at(1.01), (crash,)))
     (ended_run,) = telling.events(die(1, 139)).ends()
@@ -621,7 +626,7 @@ def test_a_crash_that_the_logs_clock_puts_just_after_the_end_is_of_it() -> None:
 def test_a_crash_of_a_child_is_evidence_near_an_end_and_longer_where_its_code_is_handed_on(
     code: int, before: float, *, is_shown: bool
 ) -> None:
-    telling = Telling(kernel_counts=True).events(start(0))
+    telling = Telling(has_kernel_counter=True).events(start(0))
     crash = Crash(at(20 - before), "seg", 4711, SIGSEGV, "segfault at address 0x0, reading", None)
     telling.tracker.kernel(KernelReport(0, at(20), (crash,)))
     (ended_run,) = telling.events(die(20, code)).ends()
@@ -636,16 +641,16 @@ def test_what_was_unhealthy_before_it_was_watched_is_ended_for_that() -> None:
 
 def test_that_events_were_missed_while_a_job_ran_is_said() -> None:
     telling = Telling().events(start(0))
-    telling.tracker.resumed(Cursor(at(5), BEGINNING), Lapse.OVERRUN)
+    telling.tracker.resumed(Cursor(at(5), BEGINNING), EventGap.OVERRUN)
     telling.events(die(9, 1)).passes(2)
     (ended_run,) = (each for each in telling.tracker.take() if isinstance(each, Exit))
     missed = "Events were missed while it ran: requests to stop it and OOM kills may be missing."
     assert missed in ended_run.evidence.not_known
 
 
-@pytest.mark.parametrize("kernel_counts", [False, True])
-def test_what_may_not_be_killed_for_memory_is_given_no_kill_of_another(*, kernel_counts: bool) -> None:
-    telling = Telling(kernel_counts=kernel_counts).asking(start(0))
+@pytest.mark.parametrize("has_kernel_counter", [False, True])
+def test_what_may_not_be_killed_for_memory_is_given_no_kill_of_another(*, has_kernel_counter: bool) -> None:
+    telling = Telling(has_kernel_counter=has_kernel_counter).asking(start(0))
     telling.answer(replace(running(0, limit=LIMIT), oom_kill_disabled=True))
     telling.kernel(0.95, counted=1).events(oom(0.94)).passes(20)
     telling.events(kill(24.9, 9)).asking(die(25, 137))
@@ -655,25 +660,25 @@ def test_what_may_not_be_killed_for_memory_is_given_no_kill_of_another(*, kernel
 
 
 def test_a_line_of_the_log_that_is_ahead_of_its_count_is_explained_all_the_same() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B))
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B))
     telling.kernel(0.9, logged=(A,)).kernel(0.95, counted=1).events(die(1, 137, B)).passes(1)
     assert telling.came() == [job(0), job(0, B), ended(job(0, B), 137, 1)]
 
 
 def test_a_success_has_not_survived_what_was_killed_long_before_its_end() -> None:
-    telling = Telling(kernel_counts=True).asking(start(0)).answer(running(0, limit=LIMIT))
+    telling = Telling(has_kernel_counter=True).asking(start(0)).answer(running(0, limit=LIMIT))
     telling.kernel(0.95, counted=1).events(die(2, 0))
     assert telling.came() == [LIMITED, ended(LIMITED, 0, 2)]
 
 
 def test_an_end_does_not_wait_for_a_kill_that_was_accounted_for_long_before() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B), oom(1, B)).kernel(1, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B), oom(1, B)).kernel(1, counted=1)
     telling.passes(1)
     assert telling.events(die(2.1, 137)).came() == [job(0), job(0, B), ended(job(0), 137, 2.1)]
 
 
 def test_success_without_a_memory_limit_claims_no_kernel_move() -> None:
-    telling = Telling(kernel_counts=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
+    telling = Telling(has_kernel_counter=True).events(start(0), start(0, B)).kernel(0.95, counted=1)
     telling.events(die(1, 0), die(1.1, 137, B)).passes(1)
     assert telling.came() == [
         job(0),
@@ -757,13 +762,13 @@ def test_the_removal_of_a_container_that_never_started_is_no_exit() -> None:
 
 
 def test_a_running_job_that_is_renamed_is_told_anew() -> None:
-    renamed = replace(told(Happening.RENAME, 1), name="new")
+    renamed = replace(told(EventType.RENAME, 1), name="new")
     telling = Telling().events(start(0), renamed, replace(die(2, 0), name="new"))
     assert telling.came() == [job(0), job(0, named="new"), ended(job(0, named="new"), 0, 2)]
 
 
 def test_a_job_that_is_renamed_before_it_is_told_is_told_once() -> None:
-    renamed = replace(told(Happening.RENAME, 1), name="new")
+    renamed = replace(told(EventType.RENAME, 1), name="new")
     answer = replace(running(0), name="new")
     assert Telling().asking(start(0)).events(renamed).answer(answer).came() == [
         job(0, named="new", created=True)
@@ -771,7 +776,7 @@ def test_a_job_that_is_renamed_before_it_is_told_is_told_once() -> None:
 
 
 def test_a_container_without_a_name_is_called_by_its_short_id() -> None:
-    telling = Telling().events(Event(Happening.START, A, at(0)))
+    telling = Telling().events(Event(EventType.START, A, at(0)))
     assert telling.came() == [job(0, named="aaaaaaaaaaaa", image="", workload="unnamed")]
 
 
@@ -809,13 +814,13 @@ def test_a_signal_without_a_name_keeps_its_number() -> None:
 
 
 def test_a_code_that_a_label_hides_is_taken_from_the_answer() -> None:
-    telling = Telling().events(hiding(start(0), Shadowed.CODE)).asking(die(1, 0))
+    telling = Telling().events(hiding(start(0), MaskedField.CODE)).asking(die(1, 0))
     assert telling.came() == [job(0)]
     assert telling.answer(exited(0, 1, 77)).passes(1).came() == [ended(job(0, created=True), 77, 1)]
 
 
 def test_a_code_that_a_label_hides_and_nobody_answers_for_is_unknown() -> None:
-    telling = Telling().events(hiding(start(0), Shadowed.CODE)).asking(die(1, 0)).answer(None).passes(1)
+    telling = Telling().events(hiding(start(0), MaskedField.CODE)).asking(die(1, 0)).answer(None).passes(1)
     assert telling.came() == [job(0), ended(job(0), None, 1)]
 
 
@@ -830,7 +835,7 @@ def test_a_code_that_a_label_may_hide_since_the_job_ran_before_us_is_taken_from_
 
 
 def test_a_signal_that_a_label_hides_is_a_request_to_end() -> None:
-    telling = Telling().events(hiding(start(0), Shadowed.SIGNAL), kill(0.5, 1), die(1, 137))
+    telling = Telling().events(hiding(start(0), MaskedField.SIGNAL), kill(0.5, 1), die(1, 137))
     note = "The engine was asked to send a signal 0.500 s before the end."
     assert telling.came() == [job(0), ended(job(0), 137, 1, note, asked_to_stop=True)]
 
@@ -1024,17 +1029,17 @@ def test_the_attempts_of_a_container_that_restarted_before_the_first_start_are_c
 @pytest.mark.parametrize(
     "past",
     [
-        pytest.param(Remembered(1, at(1)), id="from its event"),
-        pytest.param(Remembered(1, at(0.95)), id="from a list"),
+        pytest.param(ContainerHistory(1, at(1)), id="from its event"),
+        pytest.param(ContainerHistory(1, at(0.95)), id="from a list"),
     ],
 )
-def test_an_exit_on_record_is_not_counted_again(past: Remembered) -> None:
+def test_an_exit_on_record_is_not_counted_again(past: ContainerHistory) -> None:
     telling = Telling(past={A: past}).listed(exited(-0.003, 0.95, 3), as_of=5).passes(2)
     assert telling.came() == []
 
 
 def test_a_failed_start_on_record_is_not_counted_again() -> None:
-    telling = Telling(past={A: Remembered(1, at(0.5))}).listed(unstartable(127), as_of=5).passes(2)
+    telling = Telling(past={A: ContainerHistory(1, at(0.5))}).listed(unstartable(127), as_of=5).passes(2)
     assert telling.came() == []
 
 
@@ -1091,7 +1096,7 @@ def test_a_job_that_vanished_keeps_its_workload() -> None:
 
 
 def test_a_job_that_began_while_the_list_was_made_is_not_missed_in_it() -> None:
-    telling = Telling().events(start(5.5)).listed(as_of=5, elsewhere=A).events(die(6, 0))
+    telling = Telling().events(start(5.5)).listed(as_of=5, unlisted_ids=A).events(die(6, 0))
     assert telling.came() == [job(5.5), ended(job(5.5), 0, 6)]
 
 
@@ -1180,7 +1185,7 @@ ON_RECORD = pytest.mark.parametrize(
 )
 BEFORE, AFTER = running(0), exited(0, 1.99, 137, oom_killed=True)
 LISTS = pytest.mark.parametrize(
-    ("snapshot", "place"),
+    ("inspection", "place"),
     [
         pytest.param(BEFORE, 0, id="made before the end, told first"),
         pytest.param(BEFORE, 1, id="made before the end, told in between"),
@@ -1193,32 +1198,34 @@ LISTS = pytest.mark.parametrize(
 @ON_RECORD
 @LISTS
 def test_a_list_and_the_events_of_an_end_by_request_give_the_same_exit_in_any_order(
-    snapshot: Snapshot, place: int, *, on_record: bool
+    inspection: Inspection, place: int, *, on_record: bool
 ) -> None:
     events = (kill(1.9, 9), die(2, 137))
     telling = known(on_record=on_record).events(*events[:place])
-    telling.listed(replace(snapshot, oom_killed=False), as_of=1).events(*events[place:]).passes(2)
+    telling.listed(replace(inspection, oom_killed=False), as_of=1).events(*events[place:]).passes(2)
     assert facts(telling) == [(1, 137, True, False)]
 
 
 @ON_RECORD
 @LISTS
 def test_a_list_and_the_events_of_an_oom_kill_give_the_same_exit_in_any_order(
-    snapshot: Snapshot, place: int, *, on_record: bool
+    inspection: Inspection, place: int, *, on_record: bool
 ) -> None:
     events = (oom(1.9), die(2, 137))
     telling = known(on_record=on_record).events(*events[:place])
-    telling.listed(snapshot, as_of=1).events(*events[place:]).passes(2)
+    telling.listed(inspection, as_of=1).events(*events[place:]).passes(2)
     assert facts(telling) == [(1, 137, False, True)]
 
 
-@pytest.mark.parametrize("snapshot", [BEFORE, AFTER])
-def test_an_end_on_record_before_does_not_hide_one_that_is_told_before_its_list(snapshot: Snapshot) -> None:
-    run_anew = replace(snapshot, started_ns=at(1.5))
+@pytest.mark.parametrize("inspection", [BEFORE, AFTER])
+def test_an_end_on_record_before_does_not_hide_one_that_is_told_before_its_list(
+    inspection: Inspection,
+) -> None:
+    run_anew = replace(inspection, started_ns=at(1.5))
     telling = Telling(past=RAN_BEFORE).asking(die(2, 137)).listed(run_anew, as_of=1.7)
     telling.answer(None).passes(2)
     assert (facts(telling), telling.passes(60).listed(as_of=50).passes(2).came()) == (
-        [(2, 137, False, snapshot.oom_killed)],
+        [(2, 137, False, inspection.oom_killed)],
         [],
     )
 
@@ -1255,7 +1262,7 @@ def test_a_list_that_shows_the_run_before_does_not_end_the_one_that_has_begun_si
 
 
 def test_a_label_does_not_hide_the_code_that_a_list_has_told() -> None:
-    telling = Telling().events(hiding(start(0), Shadowed.CODE)).asking(die(1, 0))
+    telling = Telling().events(hiding(start(0), MaskedField.CODE)).asking(die(1, 0))
     telling.listed(exited(-0.003, 0.99, 77), as_of=-1).answer(None).passes(2)
     assert telling.came() == [job(0), ended(job(0, started=-0.003, created=True), 77, 0.99)]
 
@@ -1267,10 +1274,10 @@ def test_a_doubtful_255_does_not_replace_the_code_that_a_list_has_told() -> None
 
 
 def test_what_ended_before_records_were_deleted_is_left_alone_though_they_are_kept_longer_now() -> None:
-    rules = Rules("host", memory_ns=1_000 * SECOND, pruned_ns=at(5))
+    rules = TrackerConfig("host", memory_ns=1_000 * SECOND, pruned_before_ns=at(5))
     tracker = Tracker(rules, lambda _: None)
     tracker.resumed(Cursor(0, at(0)))
-    tracker.listed(Listed((exited(0, 4, 3), exited(0, 6, 4, B)), at(10)), 0)
+    tracker.listed(ContainerList((exited(0, 4, 3), exited(0, 6, 4, B)), at(10)), 0)
     tracker.due(1)
     assert [each.code for each in tracker.take() if isinstance(each, Exit)] == [4]
 
@@ -1283,17 +1290,19 @@ def test_a_second_start_right_after_an_end_that_was_waited_for_is_a_run_of_its_o
 
 def test_of_a_job_lost_with_its_host_that_is_said() -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
-    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.RESTARTED)
-    telling.listed(exited(-0.003, 8, 255), as_of=9, lapse=Lapse.RESTARTED, of_all=True).passes(1)
+    telling.tracker.resumed(Cursor(0, at(-100)), EventGap.RESTARTED)
+    telling.listed(
+        exited(-0.003, 8, 255), as_of=9, event_gap=EventGap.RESTARTED, events_complete=True
+    ).passes(1)
     (end,) = telling.ends()
     assert (end.code, end.evidence.instance_lost, end.recovered) == (255, True, True)
 
 
-@pytest.mark.parametrize("lapse", [Lapse.NONE, Lapse.OVERRUN])
-def test_a_255_whose_event_may_have_been_forgotten_is_the_jobs_own(lapse: Lapse) -> None:
+@pytest.mark.parametrize("event_gap", [EventGap.NONE, EventGap.OVERRUN])
+def test_a_255_whose_event_may_have_been_forgotten_is_the_jobs_own(event_gap: EventGap) -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
-    telling.tracker.resumed(Cursor(at(0), at(-100)), lapse)
-    (end,) = telling.listed(exited(-0.003, 8, 255), as_of=9, lapse=lapse).passes(1).ends()
+    telling.tracker.resumed(Cursor(at(0), at(-100)), event_gap)
+    (end,) = telling.listed(exited(-0.003, 8, 255), as_of=9, event_gap=event_gap).passes(1).ends()
     assert (end.code, end.evidence.instance_lost) == (255, False)
 
 
@@ -1304,10 +1313,10 @@ def test_a_255_whose_event_may_have_been_forgotten_is_the_jobs_own(lapse: Lapse)
 def test_restarts_that_nobody_saw_are_as_many_as_the_engine_counts(
     known: int | None, shown: int, unknown: int
 ) -> None:
-    past = {A: Remembered(1, at(1), known)}
+    past = {A: ContainerHistory(1, at(1), known)}
     telling = Telling(past=past, cursor=Cursor(at(1), at(-100)))
-    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
-    telling.listed(exited(5, 6, 3, restarts=shown), as_of=9, lapse=Lapse.OVERRUN).passes(1)
+    telling.tracker.resumed(Cursor(0, at(-100)), EventGap.OVERRUN)
+    telling.listed(exited(5, 6, 3, restarts=shown), as_of=9, event_gap=EventGap.OVERRUN).passes(1)
     ends = telling.ends()
     assert [each.code for each in ends] == [None] * unknown + [3]
     assert [each.job.attempt for each in ends] == list(range(2, 3 + unknown))
@@ -1316,9 +1325,9 @@ def test_restarts_that_nobody_saw_are_as_many_as_the_engine_counts(
 
 @pytest.mark.parametrize(("shown", "restarts"), [(running(4.9), 0), (exited(1, 2, 3, restarts=7), None)])
 def test_an_answer_that_comes_before_its_start_is_told_counts_the_restarts_if_it_shows_that_run(
-    shown: Snapshot, restarts: int | None
+    shown: Inspection, restarts: int | None
 ) -> None:
-    telling = Telling(past={A: Remembered(1, at(2))}, cursor=Cursor(at(2), at(-100)))
+    telling = Telling(past={A: ContainerHistory(1, at(2))}, cursor=Cursor(at(2), at(-100)))
     telling.asking(attempt(4)).answer(shown, asked=4).events(start(5))
     (begun,) = telling.tracker.take()
     assert isinstance(begun, Job)
@@ -1350,23 +1359,23 @@ def test_a_run_that_only_a_list_knows_is_one_however_often_its_container_was_res
         telling.asking(attempt(10)).answer(newest, asked=10).events(start(11))
     else:
         telling.asking(start(11)).answer(newest, asked=11)
-    telling.listed(exited(5, 6, 1, restarts=500), as_of=9, elsewhere=A).passes(5)
+    telling.listed(exited(5, 6, 1, restarts=500), as_of=9, unlisted_ids=A).passes(5)
     assert [end.code for end in telling.ends()] == [1]
 
 
 def test_a_run_on_record_counts_for_the_one_before_it_of_which_the_end_is_not_on_record() -> None:
     # The second run has ended on record with the engine's count 1, the first has not.
-    past = {A: Remembered(2, at(4), 1)}
+    past = {A: ContainerHistory(2, at(4), 1)}
     telling = Telling(past=past, runs=[replace(job(1), restarts=0)], cursor=Cursor(at(2), at(-100)))
-    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
-    telling.listed(exited(5, 6, 3, restarts=2), as_of=9, lapse=Lapse.OVERRUN).passes(1)
+    telling.tracker.resumed(Cursor(0, at(-100)), EventGap.OVERRUN)
+    telling.listed(exited(5, 6, 3, restarts=2), as_of=9, event_gap=EventGap.OVERRUN).passes(1)
     assert [(end.job.attempt, end.code) for end in telling.ends()] == [(1, None), (3, 3)]
 
 
 def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
-    telling.tracker.resumed(Cursor(0, at(-100)), Lapse.OVERRUN)
-    telling.listed(exited(-0.003, 4, 126, start_error=True), as_of=9, lapse=Lapse.OVERRUN).passes(1)
+    telling.tracker.resumed(Cursor(0, at(-100)), EventGap.OVERRUN)
+    telling.listed(exited(-0.003, 4, 126, start_error=True), as_of=9, event_gap=EventGap.OVERRUN).passes(1)
     failed, run = sorted(telling.ends(), key=lambda each: each.evidence.never_started, reverse=True)
     assert [(run.code, run.job.attempt), (failed.code, failed.job.attempt)] == [(None, 1), (126, 2)]
 
@@ -1374,9 +1383,9 @@ def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
 def test_after_a_lapse_the_cursor_stands_still_until_a_list_has_told_what_is_missing() -> None:
     before, now = Cursor(at(1), at(-100)), Cursor(at(7), at(-100))
     telling = Telling(cursor=before)
-    telling.tracker.resumed(now, Lapse.OVERRUN)
+    telling.tracker.resumed(now, EventGap.OVERRUN)
     assert telling.events(start(8)).tracker.cursor == before
-    listed = telling.listed(running(7.997), as_of=9, lapse=Lapse.OVERRUN)
+    listed = telling.listed(running(7.997), as_of=9, event_gap=EventGap.OVERRUN)
     assert listed.tracker.cursor == Cursor(at(8), at(-100), at(9))
 
 

@@ -14,23 +14,22 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import structlog
 
-from exporter.engines.docker import DockerEngine
-from exporter.engines.docker_messages import event as parsed
-from exporter.engines.docker_messages import snapshot
-from exporter.engines.kernel import KernelWitness
-from exporter.engines.port import EngineInfo, Event, Happening, KernelReport, Listed
 from exporter.model import Cursor
-from exporter.watch import (
+from exporter.sources.docker.api.adapter import DockerEngine
+from exporter.sources.docker.api.parse import event as parsed
+from exporter.sources.docker.api.parse import inspection
+from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, EventType, KernelReport
+from exporter.sources.docker.kernel.reader import KernelOomReader
+from exporter.sources.docker.messages import (
+    CaughtUp,
     Connected,
     Disconnected,
+    EventReceived,
     Inspected,
-    Patience,
-    Read,
-    Seen,
     StartFailed,
-    inspecting,
-    watcher,
 )
+from exporter.sources.docker.watch import watcher
+from exporter.sources.docker.watch.watcher import Patience
 from tests.contract.engines import (
     LONG_AGO,
     Table,
@@ -55,10 +54,10 @@ ASKED_AT = "2026-11-23T21:00:00.5Z"
 ASKED_NS = 1_795_467_600_500_000_000
 CONNECTED = Connected(
     EngineInfo("scripted-host", "20.10.24+dfsg1", "of another host", 25_276_502_016, ASKED_NS, "ABCD:EFGH"),
-    kernel_counts=False,
+    has_kernel_counter=False,
     cursor=Cursor(0, ASKED_NS, ASKED_NS),
 )
-LISTED = Listed((), ASKED_NS, of_all=True)
+LISTED = ContainerList((), ASKED_NS, events_complete=True)
 FIRST = (CONNECTED, LISTED)
 ENDED = Disconnected("the event stream ended")
 
@@ -77,14 +76,14 @@ def watching(engine: ScriptedEngine) -> Iterator[Watching]:
         yield begun
 
 
-def seen(told: Table, *, inspecting: bool = False) -> Seen:
+def seen(told: Table, *, inspecting: bool = False) -> EventReceived:
     """What the watch says of an event."""
-    return Seen(parsed(encoded(told)), inspecting)
+    return EventReceived(parsed(encoded(told)), inspecting)
 
 
 def inspected(answer: Table, number: int = 1) -> Inspected:
     """What the watch says of an answer."""
-    return Inspected(identity(number), snapshot(answer))
+    return Inspected(identity(number), inspection(answer))
 
 
 def paths(engine: ScriptedEngine) -> list[str]:
@@ -135,9 +134,9 @@ def test_a_list_has_all_containers_as_they_stand(engine: ScriptedEngine) -> None
         engine.set_container(answer)
     with Watching(engine) as watching:
         connected, listed = watching.hears(2)
-    assert (connected, isinstance(listed, Listed) and {*map(repr, listed.snapshots)}) == (
+    assert (connected, isinstance(listed, ContainerList) and {*map(repr, listed.snapshots)}) == (
         CONNECTED,
-        {repr(snapshot(answer)) for answer in answers},
+        {repr(inspection(answer)) for answer in answers},
     )
 
 
@@ -158,7 +157,7 @@ def test_only_gets_are_ever_sent(engine: ScriptedEngine, watching: Watching) -> 
     watching.hears(4)
     engine.cut()
     watching.pauses.over()
-    watching.hears_until(Listed)
+    watching.hears_until(ContainerList)
     assert {method for method, _ in engine.requests} == {"GET"}
 
 
@@ -167,15 +166,15 @@ def test_an_engine_on_this_host_has_its_kernel_as_a_witness(engine: ScriptedEngi
     with Watching(engine) as watching:
         (connected,) = watching.hears(1)
     assert isinstance(connected, Connected)
-    assert (connected.kernel_counts, connected.kernel_logs) == (True, os.access("/dev/kmsg", os.R_OK))
+    assert (connected.has_kernel_counter, connected.has_kernel_log) == (True, os.access("/dev/kmsg", os.R_OK))
 
 
 def test_a_kernel_that_cannot_be_asked_is_said(engine: ScriptedEngine, tmp_path: Path) -> None:
     this_host(engine)
-    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
         (connected,) = watching.hears(1)
     assert isinstance(connected, Connected)
-    assert (connected.kernel_counts, connected.kernel_logs) == (False, False)
+    assert (connected.has_kernel_counter, connected.has_kernel_log) == (False, False)
 
 
 def test_what_the_kernel_kills_while_the_engine_is_away_is_said(
@@ -184,7 +183,7 @@ def test_what_the_kernel_kills_while_the_engine_is_away_is_said(
     this_host(engine)
     vmstat = tmp_path / "vmstat"
     vmstat.write_text("oom_kill 5\n")
-    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
         watching.hears(2)
         engine.cut()
         watching.hears(1)
@@ -201,14 +200,14 @@ def test_the_kernel_is_no_witness_any_more_of_an_engine_that_is_on_another_host(
 ) -> None:
     this_host(engine)
     (tmp_path / "vmstat").write_text("oom_kill 5\n")
-    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
         watching.hears(2)
         engine.cut()
         engine.info["KernelVersion"] = "of another host"
         watching.pauses.over()
         _, connected, _ = watching.hears(3)
     assert isinstance(connected, Connected)
-    assert not connected.kernel_counts
+    assert not connected.has_kernel_counter
 
 
 def test_what_the_kernel_killed_is_said_before_the_end_that_it_may_explain(
@@ -217,7 +216,7 @@ def test_what_the_kernel_killed_is_said_before_the_end_that_it_may_explain(
     this_host(engine)
     vmstat = tmp_path / "vmstat"
     vmstat.write_text("oom_kill 5\n")
-    with Watching(engine, lambda: KernelWitness(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
         watching.hears(2)
         vmstat.write_text("oom_kill 7\n")
         die = event("die", 2, exitCode="137")
@@ -341,7 +340,7 @@ def test_after_a_connection_the_pauses_are_short_again(
     engine.fail_next("/info", 500, times=2)
     with Watching(engine) as watching:
         pauses = [watching.pauses.over() for _ in range(2)]
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.cut()
         pauses.append(watching.pauses.over())
     assert pauses == [0.5, 1.0, 0.5]
@@ -357,7 +356,7 @@ def test_a_refusal_is_a_disconnect_that_names_it(engine: ScriptedEngine, path: s
     refused = Disconnected(f"{path}: HTTP {status}: scripted failure")
     with Watching(engine) as watching:
         watching.pauses.over()
-        heard = watching.hears_until(Listed)
+        heard = watching.hears_until(ContainerList)
     opened = [CONNECTED] if path == "/containers/json" else []
     assert heard == [*opened, refused, *FIRST]
 
@@ -384,7 +383,7 @@ def test_lists_that_are_refused_again_and_again_are_tried_after_ever_longer_paus
     engine.fail_next("/containers/json", 403, times=4)
     with Watching(engine) as watching:
         pauses = [watching.pauses.over() for _ in range(4)]
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
     assert pauses == [0.5, 1.0, 2.0, 4.0]
 
 
@@ -393,7 +392,7 @@ def test_an_engine_that_hangs_up_without_an_answer_is_asked_anew(engine: Scripte
     engine.fail_next(path, HANG_UP)
     with Watching(engine) as watching:
         watching.pauses.over()
-        heard = watching.hears_until(Listed)
+        heard = watching.hears_until(ContainerList)
     assert [each for each in heard if isinstance(each, Disconnected)][1:] == []
     assert heard[-2:] == list(FIRST)
 
@@ -441,8 +440,8 @@ def test_a_container_that_cannot_be_inspected_does_not_keep_the_others_from_bein
     engine.fail_next(f"/containers/{identity(1)}/json", 500, times=1000)
     with Watching(engine) as watching:
         connected, listed = watching.hears(2)
-    assert isinstance(listed, Listed)
-    assert (connected, listed.snapshots) == (CONNECTED, (snapshot(running(1, 2)),))
+    assert isinstance(listed, ContainerList)
+    assert (connected, listed.snapshots) == (CONNECTED, (inspection(running(1, 2)),))
 
 
 # --- events
@@ -486,7 +485,7 @@ def test_a_line_that_cannot_be_read_is_malformed_and_the_next_one_is_read(
     # As last words, since what is emitted must pass the filters that were asked for.
     engine.cut(last_words=b"\n".join([line, encoded(event("create", 1)), b""]))
     assert watching.hears(3) == [
-        Seen(Event(Happening.MALFORMED), inspecting=False),
+        EventReceived(Event(EventType.MALFORMED), inspecting=False),
         seen(event("create", 1)),
         ENDED,
     ]
@@ -495,7 +494,7 @@ def test_a_line_that_cannot_be_read_is_malformed_and_the_next_one_is_read(
 def test_a_line_that_is_too_long_is_a_disconnect(
     engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.engines.docker.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("exporter.sources.docker.api.adapter.MAX_LINE_BYTES", 1000)
     engine.cut(last_words=b"x" * 2000)
     watching.pauses.over()
     assert watching.hears(3) == [
@@ -506,7 +505,7 @@ def test_a_line_that_is_too_long_is_a_disconnect(
 
 def test_a_network_without_a_container_is_none_of_ours(engine: ScriptedEngine, watching: Watching) -> None:
     engine.emit({"Type": "network", "Action": "connect", "Actor": {"ID": "a"}, "timeNano": LONG_AGO})
-    assert watching.hears(1) == [Seen(Event(Happening.OTHER), inspecting=False)]
+    assert watching.hears(1) == [EventReceived(Event(EventType.OTHER), inspecting=False)]
 
 
 # --- bugs
@@ -536,7 +535,7 @@ def test_a_bug_while_connecting_is_a_disconnect_and_no_silence(
 def test_a_bug_while_reading_is_a_disconnect_and_no_silence(
     engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.engines.docker_messages.event", fail)
+    monkeypatch.setattr("exporter.sources.docker.api.parse.event", fail)
     engine.emit(event("create", 1))
     assert [type(each) for each in watching.hears(1)] == [Disconnected]
 
@@ -719,7 +718,7 @@ def test_answers_that_are_late_delay_neither_reading_nor_each_other(
 def test_what_only_adorns_is_no_longer_asked_for_when_too_many_answers_are_outstanding(
     engine: ScriptedEngine, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspecting, "MAX_BACKLOG", 2)
+    monkeypatch.setattr("exporter.sources.docker.watch.inspections.MAX_BACKLOG", 2)
     engine.delay("/containers/", math.inf)
     for number in range(watcher.WORKERS):
         engine.emit(event("start", 1, number))
@@ -794,9 +793,9 @@ def test_times_are_read_to_the_nanosecond(engine: ScriptedEngine, watching: Watc
     engine.set_container(container(1, Running=True, StartedAt=format_rfc3339(exact)))
     engine.emit({**event("start", 1), "timeNano": exact})
     told, answer = watching.sorted_answers(2)
-    assert isinstance(told, Seen)
+    assert isinstance(told, EventReceived)
     assert isinstance(answer, Inspected)
-    assert (told.event.at_ns, answer.snapshot and answer.snapshot.started_ns) == (exact, exact)
+    assert (told.event.at_ns, answer.inspection and answer.inspection.started_ns) == (exact, exact)
 
 
 # --- starts that fail without an event
@@ -810,20 +809,20 @@ def test_a_start_that_fails_without_an_event_is_found_by_asking_and_told_once(en
     failed = container(1, ExitCode=128, Error=PORT_TAKEN)
     engine.set_container(failed)
     with Watching(engine, patience=AT_ONCE) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.emit(event("create", 1))
         told = watching.hears_until(StartFailed)[-1]
         more = watching.hears(3)
-    assert told == StartFailed(snapshot(failed))
-    assert {type(each) for each in more} == {Read}
+    assert told == StartFailed(inspection(failed))
+    assert {type(each) for each in more} == {CaughtUp}
 
 
 def test_a_container_that_waits_to_be_started_is_no_failed_start(engine: ScriptedEngine) -> None:
     engine.set_container(container(1))
     with Watching(engine, patience=AT_ONCE) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.emit(event("create", 1))
-        assert isinstance(watching.hears(1)[0], (Seen, Read))
+        assert isinstance(watching.hears(1)[0], (EventReceived, CaughtUp))
         assert wait_until(lambda: len(inspections(engine)) > 2, PATIENCE_SECONDS)
         engine.emit(event("start", 2))
         heard = watching.hears_until(Inspected)
@@ -833,7 +832,7 @@ def test_a_container_that_waits_to_be_started_is_no_failed_start(engine: Scripte
 def test_of_a_failed_start_of_which_an_event_tells_nobody_else_tells(engine: ScriptedEngine) -> None:
     engine.set_container(container(1, ExitCode=127, Error="no such file"))
     with Watching(engine, patience=AT_ONCE) as watching:
-        watching.hears_until(Listed)
+        watching.hears_until(ContainerList)
         engine.emit(event("create", 1))
         engine.emit(network_event("disconnect", 2))
         heard = watching.hears_until(Inspected) + watching.hears(3)

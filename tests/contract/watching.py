@@ -8,10 +8,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from exporter.engines.docker import Address, DockerEngine
-from exporter.engines.kernel import KernelWitness
 from exporter.model import Cursor
-from exporter.watch import Content, Inbox, Inspected, Patience, Watch
+from exporter.sources.docker.api.adapter import Address, DockerEngine
+from exporter.sources.docker.kernel.reader import KernelOomReader
+from exporter.sources.docker.messages import Inbox, Inspected, WatchMessage
+from exporter.sources.docker.watch.watcher import EngineWatcher, Patience
 from tests.scripted.engine import ScriptedEngine
 
 PATIENCE_SECONDS = 10.0
@@ -49,14 +50,14 @@ class Watching:
     def __init__(
         self,
         engine: ScriptedEngine,
-        witness: Callable[[], KernelWitness] = KernelWitness,
+        source: Callable[[], KernelOomReader] = KernelOomReader,
         *,
         cursor: Cursor | None = None,
         patience: Patience = Patience(),  # noqa: B008  # frozen
     ) -> None:
         self.inbox: Inbox = queue.SimpleQueue()
         docker = DockerEngine(Address(engine.url))
-        self.watch = Watch(docker, self.inbox, witness, cursor=cursor, patience=patience)
+        self.watch = EngineWatcher(docker, self.inbox, source, cursor=cursor, patience=patience)
         self.pauses = self.watch._stopping = Pauses()
 
     def __enter__(self) -> Self:
@@ -79,18 +80,18 @@ class Watching:
         self.watch._thread.join(PATIENCE_SECONDS)
         return not self.watch._thread.is_alive()
 
-    def hears(self, count: int) -> list[Content]:
+    def hears(self, count: int) -> list[WatchMessage]:
         """The next so many things that it says."""
         return [self.inbox.get(timeout=PATIENCE_SECONDS).content for _ in range(count)]
 
-    def hears_until(self, kind: type[Content]) -> list[Content]:
+    def hears_until(self, kind: type[WatchMessage]) -> list[WatchMessage]:
         """What it says, up to the first thing of a kind."""
         heard = self.hears(1)
         while not isinstance(heard[-1], kind):
             heard += self.hears(1)
         return heard
 
-    def sorted_answers(self, count: int) -> list[Content]:
+    def sorted_answers(self, count: int) -> list[WatchMessage]:
         """The next so many things that it says, answers at the end: they come from other threads."""
         return sorted(self.hears(count), key=lambda content: isinstance(content, Inspected))
 

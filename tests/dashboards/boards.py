@@ -17,7 +17,7 @@ Panel = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Target:
+class OtlpEndpoint:
     """One query of one panel."""
 
     board: str
@@ -46,10 +46,10 @@ def panels(board: Board) -> Iterator[Panel]:
     return (panel for panel in board["panels"] if panel["type"] != "row")
 
 
-def targets(names: Sequence[str] = FILES) -> list[Target]:
+def targets(names: Sequence[str] = FILES) -> list[OtlpEndpoint]:
     """Give every query of every panel."""
     return [
-        Target(name, panel, query)
+        OtlpEndpoint(name, panel, query)
         for name in names
         for panel in panels(load(name))
         for query in panel["targets"]

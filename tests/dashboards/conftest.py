@@ -8,8 +8,8 @@ from http.server import ThreadingHTTPServer
 import pytest
 from prometheus_client import MetricsHandler
 
-from exporter.telemetry.collector import registry
-from exporter.telemetry.ledger import Ledger
+from exporter.metrics.collector import registry
+from exporter.metrics.state import MetricState
 from tests.dashboards import scenario
 from tests.dashboards.prometheus import Prometheus, running
 from tests.lab.collector import LOOPBACK
@@ -26,7 +26,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 
 @contextmanager
-def served(ledger: Ledger) -> Iterator[str]:
+def served(ledger: MetricState) -> Iterator[str]:
     """Serve a ledger as an exporter does, exemplars and all; give the address."""
     server = ThreadingHTTPServer((LOOPBACK, 0), MetricsHandler.factory(registry(ledger)))
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 
 from prometheus_client.core import Sample
 
-from exporter import reasons
-from exporter.engines.port import Happening
+from exporter.metrics import definitions
+from exporter.metrics.collector import registry
+from exporter.metrics.job_metrics import JobMetrics
+from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import Evidence, Job, Workload
-from exporter.telemetry import catalogue
-from exporter.telemetry.accounts import Accounts
-from exporter.telemetry.collector import registry
-from exporter.telemetry.ledger import Changes, Ledger
-from exporter.tracing.identity import trace_of
+from exporter.otlp.trace_context import trace_of
+from exporter.sources.docker.engine import EventType
+from exporter.verdict import catalog
 from tests.dashboards.boards import SCRAPE_SECONDS
+from tests.metrics.scene import foreseen
 from tests.store.samples import OOM, SECOND_NS, STOPPED, ended, job
-from tests.telemetry.scene import foreseen
 
 START = 1_767_571_200
 """2026-01-05T00:00:00Z, where blocks of Prometheus begin, so that the past is one block."""
@@ -46,7 +46,7 @@ RUNNING = 2
 NIGHT_CODE = "3"
 """A code that nobody foresaw: its series begins at 1, and a plain increase does not see it."""
 
-Deed = Callable[[Accounts, Changes], object]
+Deed = Callable[[JobMetrics, MetricUpdate], object]
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Exporter:
         traced = replace(judged, trace=trace_of(began)) if judged.verdict.status.value == "failed" else judged
         counted: list[Job] = []
 
-        def begin(accounts: Accounts, changes: Changes) -> None:
+        def begin(accounts: JobMetrics, changes: MetricUpdate) -> None:
             counted.append(accounts.begun(began, foreseen(began), changes))
 
         self.deeds.append((at, begin))
@@ -83,33 +83,33 @@ class Exporter:
             (round(minute * MINUTE), lambda a, changes: a.begun(begun, foreseen(begun), changes))
         )
 
-    def says(self, minute: float, *what: tuple[str, catalogue.Metric, tuple[str, ...], float]) -> None:
+    def says(self, minute: float, *what: tuple[str, definitions.Metric, tuple[str, ...], float]) -> None:
         """Have it say something of itself: a verb of `Changes`, a metric, labels, a figure."""
 
-        def deed(_: Accounts, changes: Changes) -> None:
+        def deed(_: JobMetrics, changes: MetricUpdate) -> None:
             for verb, metric, labels, figure in what:
                 getattr(changes, verb)(metric, labels, figure)
 
         self.deeds.append((round(minute * MINUTE), deed))
 
-    def history(self) -> Iterator[tuple[int, Ledger]]:
+    def history(self) -> Iterator[tuple[int, MetricState]]:
         """Give its ledger at each scrape; it is the same one, going on."""
-        ledger, accounts = Ledger({}), Accounts(self.max_workloads, reasons.builtin().knows)
+        ledger, accounts = MetricState({}), JobMetrics(self.max_workloads, catalog.builtin().knows)
         todo = sorted(self.deeds, key=lambda deed: deed[0])
         for second in range(0, END - START + 1, SCRAPE_SECONDS):
-            changes = Changes()
+            changes = MetricUpdate()
             while todo and todo[0][0] <= second:
                 todo.pop(0)[1](accounts, changes)
             self._goes_on(changes)
             ledger.publish(changes)
             yield START + second, ledger
 
-    def _goes_on(self, changes: Changes) -> None:
-        for happening, count in ((Happening.DIE, 1), (Happening.START, 1), (Happening.OTHER, 20)):
-            changes.add(catalogue.ENGINE_EVENTS, (self.engine, happening.value), count)
+    def _goes_on(self, changes: MetricUpdate) -> None:
+        for event_type, count in ((EventType.DIE, 1), (EventType.START, 1), (EventType.OTHER, 20)):
+            changes.add(definitions.ENGINE_EVENTS, (self.engine, event_type.value), count)
         for seconds in (0.001, 0.002, 0.02):
-            changes.observe(catalogue.STORE_COMMIT_DURATION, (), seconds)
-        changes.add(catalogue.OTLP_JOBS_EXPORTED, ("traces",), 1)
+            changes.observe(definitions.STORE_COMMIT_DURATION, (), seconds)
+        changes.add(definitions.OTLP_JOBS_EXPORTED, ("traces",), 1)
 
 
 def exporters() -> list[Exporter]:
@@ -136,7 +136,7 @@ def _first() -> Exporter:
     exporter.begins(job("c", workload=SHOP), 20)
     restarts = ("node-1", SHOP.name, SHOP.image)
     for moment in SHOP_RESTARTED:
-        exporter.says(moment, ("add", catalogue.RESTARTS, restarts, 1))
+        exporter.says(moment, ("add", definitions.RESTARTS, restarts, 1))
     # Another engine, named to an exporter that is scraped already: what it still knew of is not news.
     for number in range(5):
         exporter.runs(job(f"{number}", instance="node-4", workload=OLD), 55, 0, 1, recovered=True)
@@ -155,19 +155,23 @@ def _second() -> Exporter:
     exporter.runs(job("e", instance="node-2", workload=EXTRA), 66, 2, 1)
     exporter.begins(job("f", instance="node-2", workload=IMPORT), 25)
     engine = (exporter.engine,)
-    exporter.says(45, ("set", catalogue.ENGINE_UP, engine, 0), ("add", catalogue.STORE_ERRORS, (), 2))
-    exporter.says(45, ("set", catalogue.EXITS_PENDING, (), 5), ("add", catalogue.JOB_RECORDS_DROPPED, (), 1))
-    exporter.says(48, ("set", catalogue.ENGINE_UP, engine, 1), ("set", catalogue.EXITS_PENDING, (), 0))
+    exporter.says(45, ("set", definitions.ENGINE_UP, engine, 0), ("add", definitions.STORE_ERRORS, (), 2))
     exporter.says(
-        48, ("add", catalogue.ENGINE_RECONNECTS, engine, 1), ("add", catalogue.EVENT_GAPS, engine, 1)
+        45, ("set", definitions.EXITS_PENDING, (), 5), ("add", definitions.JOB_RECORDS_DROPPED, (), 1)
+    )
+    exporter.says(48, ("set", definitions.ENGINE_UP, engine, 1), ("set", definitions.EXITS_PENDING, (), 0))
+    exporter.says(
+        48, ("add", definitions.ENGINE_RECONNECTS, engine, 1), ("add", definitions.EVENT_GAPS, engine, 1)
     )
     exporter.says(
         62,
-        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
-        ("set", catalogue.OTLP_PENDING_JOBS, TRACES, 3),
+        ("set", definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
+        ("set", definitions.OTLP_PENDING_JOBS, TRACES, 3),
     )
     exporter.says(
-        63, ("add", catalogue.OTLP_JOBS_REJECTED, TRACES, 1), ("add", catalogue.OTLP_JOBS_DROPPED, TRACES, 2)
+        63,
+        ("add", definitions.OTLP_JOBS_REJECTED, TRACES, 1),
+        ("add", definitions.OTLP_JOBS_DROPPED, TRACES, 2),
     )
     return exporter
 
@@ -187,28 +191,32 @@ def introduced(exporter: Exporter, host: str = "node-1") -> None:
     listed(exporter, host, 0)
     exporter.says(
         0,
-        ("set", catalogue.BUILD_INFO, ("0.1.0", "3.11.7"), 1),
-        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1),
-        ("set", catalogue.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), START),
-        ("set", catalogue.EXITS_PENDING, (), 0),
-        ("set", catalogue.ENGINE_UP, engine, 1),
-        ("set", catalogue.OTLP_PENDING_JOBS, TRACES, 0),
+        ("set", definitions.BUILD_INFO, ("0.1.0", "3.11.7"), 1),
+        ("set", definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1),
+        ("set", definitions.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), START),
+        ("set", definitions.EXITS_PENDING, (), 0),
+        ("set", definitions.ENGINE_UP, engine, 1),
+        ("set", definitions.OTLP_PENDING_JOBS, TRACES, 0),
         *(("add", metric, (), 0.0) for metric in _OF_THE_STORE),
-        *(("add", metric, engine, 0.0) for metric in (catalogue.ENGINE_RECONNECTS, catalogue.EVENT_GAPS)),
+        *(("add", metric, engine, 0.0) for metric in (definitions.ENGINE_RECONNECTS, definitions.EVENT_GAPS)),
         *(
             ("add", metric, TRACES, 0.0)
-            for metric in (catalogue.OTLP_JOBS_REJECTED, catalogue.OTLP_JOBS_DROPPED)
+            for metric in (definitions.OTLP_JOBS_REJECTED, definitions.OTLP_JOBS_DROPPED)
         ),
     )
 
 
 def listed(exporter: Exporter, host: str, minute: float) -> None:
     """Have it count what a host's engine still knew of."""
-    metrics = (catalogue.EXITS_RECOVERED, catalogue.EXITS_UNOBSERVED)
+    metrics = (definitions.EXITS_RECOVERED, definitions.EXITS_UNOBSERVED)
     exporter.says(minute, *(("add", metric, (host,), 0.0) for metric in metrics))
 
 
-_OF_THE_STORE = (catalogue.STORE_ERRORS, catalogue.JOBS_OVER_WORKLOAD_LIMIT, catalogue.JOB_RECORDS_DROPPED)
+_OF_THE_STORE = (
+    definitions.STORE_ERRORS,
+    definitions.JOBS_OVER_WORKLOAD_LIMIT,
+    definitions.JOB_RECORDS_DROPPED,
+)
 
 
 def past() -> str:
@@ -239,7 +247,7 @@ def _alerts() -> Iterator[str]:
             yield f"ALERTS{{{labels}}} 1 {second}"
 
 
-def now() -> list[Ledger]:
+def now() -> list[MetricState]:
     """Give the ledgers as they are in the end."""
     return [[ledger for _, ledger in exporter.history()][-1] for exporter in exporters()]
 

@@ -24,8 +24,8 @@ from promql_parser import (
     VectorSelector,
 )
 
-from exporter.telemetry import catalogue
-from exporter.telemetry.catalogue import Kind, Metric
+from exporter.metrics import definitions
+from exporter.metrics.definitions import Metric, MetricType
 
 TARGET_LABELS = {"job", "instance"}
 _PARTS = ("_bucket", "_count", "_sum")
@@ -67,14 +67,14 @@ class Selected:
     def metric(self) -> Metric | None:
         """Find it in the catalogue; a histogram has its parts' names only."""
         part = next((part for part in _PARTS if self.name.endswith(part)), "")
-        found = catalogue.BY_NAME.get(self.name.removesuffix(part))
-        is_whole = found is None or (found.kind is Kind.HISTOGRAM) == bool(part)
+        found = definitions.BY_NAME.get(self.name.removesuffix(part))
+        is_whole = found is None or (found.kind is MetricType.HISTOGRAM) == bool(part)
         return found if is_whole else None
 
     @property
     def is_counter(self) -> bool:
         """Whether its values only grow."""
-        return self.metric is not None and self.metric.kind is not Kind.GAUGE
+        return self.metric is not None and self.metric.kind is not MetricType.GAUGE
 
     @property
     def labels(self) -> set[str]:

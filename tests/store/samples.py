@@ -7,9 +7,9 @@ is shown is always 0: no text of a test depends on when it runs.
 from dataclasses import replace
 from typing import Any
 
-from exporter import classify, reasons
-from exporter.model import Evidence, Exit, Job, JobRecord, JudgedExit, Workload
+from exporter.model import ClassifiedExit, Evidence, Exit, Job, JobRecord, Workload
 from exporter.store import JobFilter
+from exporter.verdict import catalog, classify
 
 SECOND_NS = 10**9
 BEGAN_NS = 4_102_444_800 * SECOND_NS
@@ -45,14 +45,14 @@ def job(digit: str = "a", **changes: Any) -> Job:
     return replace(plain, **changes)
 
 
-def ended(begun: Job, code: int | None, evidence: Evidence = Evidence(), **changes: Any) -> JudgedExit:  # noqa: B008  # frozen
+def ended(begun: Job, code: int | None, evidence: Evidence = Evidence(), **changes: Any) -> ClassifiedExit:  # noqa: B008  # frozen
     """Give the end of a job ninety seconds after it began, with some fields changed, and its verdict."""
     plain = Exit(begun, code, begun.began_ns + 90 * SECOND_NS, evidence)
     exit_ = replace(plain, **changes)
-    return JudgedExit(exit_, classify.classify(code, evidence, reasons.builtin(), begun.workload))
+    return ClassifiedExit(exit_, classify.classify(code, evidence, catalog.builtin(), begun.workload))
 
 
-def shown(judged: JudgedExit) -> JobRecord:
+def shown(judged: ClassifiedExit) -> JobRecord:
     """Give an end as it comes back: of its evidence, what is shown is on record."""
     told, started_ns = judged.exit.evidence, judged.exit.job.started_ns
     evidence = Evidence(
@@ -64,4 +64,4 @@ def shown(judged: JudgedExit) -> JobRecord:
         not_known=told.not_known,
     )
     kept = replace(judged.exit, evidence=evidence, recovered=False)
-    return JobRecord(kept.job, JudgedExit(kept, judged.verdict, judged.trace))
+    return JobRecord(kept.job, ClassifiedExit(kept, judged.verdict, judged.trace))

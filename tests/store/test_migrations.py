@@ -14,24 +14,24 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from exporter.metrics.definitions import CATALOGUE
 from exporter.model import (
+    ClassifiedExit,
+    ContainerHistory,
     Evidence,
     Exit,
     JobRecord,
-    JudgedExit,
-    Kill,
+    KillRequest,
     OomKill,
+    OomSource,
     Recovery,
-    Remembered,
-    Signal,
     Status,
+    TelemetrySignal,
     Termination,
     Trace,
     Verdict,
-    Witness,
 )
 from exporter.store import Store, database, schema
-from exporter.telemetry.catalogue import CATALOGUE
 from tests.store.files import opened, url
 from tests.store.samples import ANY, BEGAN_NS, SECOND_NS, job
 
@@ -224,15 +224,17 @@ def test_nothing_that_the_version_before_has_recorded_is_lost_or_named_anew(data
     move(database, command.upgrade, "0002")
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript(OF_0002)
-    began = job("b", attempt=12, restarts=11, kills=(Kill(10, 7),), oom_kills=(OomKill(Witness.EVENT, 8),))
+    began = job(
+        "b", attempt=12, restarts=11, kills=(KillRequest(10, 7),), oom_kills=(OomKill(OomSource.EVENT, 8),)
+    )
     ran = job(
         "a",
         restarts=0,
         traceparent="given",
-        kills=(Kill(15, 5), Kill(None, 6)),
-        oom_kills=(OomKill(Witness.EVENT, 8), OomKill(Witness.FLAG, None)),
+        kills=(KillRequest(15, 5), KillRequest(None, 6)),
+        oom_kills=(OomKill(OomSource.EVENT, 8), OomKill(OomSource.FLAG, None)),
     )
-    killed = JudgedExit(
+    killed = ClassifiedExit(
         Exit(
             ran,
             137,
@@ -262,7 +264,7 @@ def test_nothing_that_the_version_before_has_recorded_is_lost_or_named_anew(data
         ] == [(each.restarts, each.kills, each.oom_kills) for each in (began, ran)]
         assert len(store.jobs(ANY, 10)) == 2
         told = frozenset({BEGAN_NS, BEGAN_NS + 9, 5, 6, 8})
-        assert store.remembered("a" * 64) == Remembered(1, BEGAN_NS + 9, 0, told)
-        assert (store.values(), store.pruned_ns) == ({("container_exits_total", ("a",)): 3}, 4)
+        assert store.remembered("a" * 64) == ContainerHistory(1, BEGAN_NS + 9, 0, told)
+        assert (store.values(), store.pruned_before_ns) == ({("container_exits_total", ("a",)): 3}, 4)
         assert store.cursors()["unix:///var/run/docker.sock"].event_ns == 9
-        assert (store.outbox.count(Signal.TRACES), store.instance_id) == (1, "an-exporter")
+        assert (store.outbox.count(TelemetrySignal.TRACES), store.instance_id) == (1, "an-exporter")

@@ -10,24 +10,24 @@ from uuid import UUID
 
 import pytest
 
-from exporter.model import JudgedExit, Signal, Trace
-from exporter.retention import Retention
-from exporter.store import Batch, JobFilter, Key, Letter, Settlement, Store, StoreError
-from exporter.store.outbox import Overdue
+from exporter.model import ClassifiedExit, TelemetrySignal, Trace
+from exporter.store import Batch, JobFilter, Key, OutboxEntry, OutboxUpdate, Store, StoreError
+from exporter.store.outbox import ExpiredEntry
+from exporter.store.retention import Retention
 from tests.store.files import opened, trigger
 from tests.store.samples import ANY, BEGAN_NS, ended, job, shown
 
-TRACES, LOGS = Signal.TRACES, Signal.LOGS
+TRACES, LOGS = TelemetrySignal.TRACES, TelemetrySignal.LOGS
 SERIES: dict[Key, float] = {("exit_exporter_otlp_jobs_exported_total", ("traces",)): 7}
 LATER: dict[Key, float] = {("exit_exporter_otlp_jobs_exported_total", ("traces",)): 8}
 
 
-def failed(digit: str = "a") -> JudgedExit:
+def failed(digit: str = "a") -> ClassifiedExit:
     """Give the end of a failed job with its trace."""
     return replace(ended(job(digit), 1), trace=Trace(digit * 32, digit * 16))
 
 
-def posting(digits: str, *signals: Signal) -> Batch:
+def posting(digits: str, *signals: TelemetrySignal) -> Batch:
     """Give a batch of such ends, of which a collector is to be told."""
     ends = [failed(digit) for digit in digits]
     return Batch(
@@ -37,12 +37,12 @@ def posting(digits: str, *signals: Signal) -> Batch:
     )
 
 
-def letter(number: int, digit: str, *, was_refused: bool = False) -> Letter:
+def letter(number: int, digit: str, *, was_refused: bool = False) -> OutboxEntry:
     """Give the letter about such an end."""
-    return Letter(number, shown(failed(digit)), was_refused)
+    return OutboxEntry(number, shown(failed(digit)), was_refused)
 
 
-def waiting(store: Store, signal: Signal = TRACES) -> str:
+def waiting(store: Store, signal: TelemetrySignal = TRACES) -> str:
     """Tell of which jobs letters wait, by their digits."""
     letters = store.outbox.waiting(signal, 100)
     assert store.outbox.count(signal) == len(letters)
@@ -114,7 +114,7 @@ def test_each_signal_waits_for_itself(store: Store) -> None:
     store.commit(posting("ab", LOGS, TRACES))
     store.commit(posting("c", LOGS))
     assert (waiting(store, TRACES), waiting(store, LOGS)) == ("ab", "abc")
-    store.outbox.settle(Settlement([each.number for each in store.outbox.waiting(LOGS, 2)]))
+    store.outbox.settle(OutboxUpdate([each.number for each in store.outbox.waiting(LOGS, 2)]))
     assert (waiting(store, TRACES), waiting(store, LOGS)) == ("ab", "c")
 
 
@@ -130,7 +130,7 @@ def test_what_has_waited_longest_comes_first_whenever_its_job_began(store: Store
 
 def test_what_is_posted_when_the_newest_has_gone_still_comes_last(store: Store) -> None:
     store.commit(posting("abc"))
-    store.outbox.settle(Settlement([3]))
+    store.outbox.settle(OutboxUpdate([3]))
     store.commit(posting("d"))
     assert waiting(store) == "abd"
 
@@ -138,7 +138,7 @@ def test_what_is_posted_when_the_newest_has_gone_still_comes_last(store: Store) 
 def test_of_a_job_that_is_gone_the_letter_has_no_record(store: Store, database: Path) -> None:
     store.commit(posting("ab"))
     change(database, "DELETE FROM jobs WHERE name = 'gentle-stingray-a'")
-    assert store.outbox.waiting(TRACES, 10) == [Letter(1, None, was_refused=False), letter(2, "b")]
+    assert store.outbox.waiting(TRACES, 10) == [OutboxEntry(1, None, was_refused=False), letter(2, "b")]
 
 
 # Settling
@@ -146,27 +146,27 @@ def test_of_a_job_that_is_gone_the_letter_has_no_record(store: Store, database: 
 
 def test_what_is_gone_is_forgotten_and_its_job_is_not(store: Store) -> None:
     store.commit(posting("abc"))
-    store.outbox.settle(Settlement([1, 3], values=LATER))
+    store.outbox.settle(OutboxUpdate([1, 3], values=LATER))
     assert (waiting(store), store.values(), len(store.jobs(ANY, 10))) == ("b", LATER, 3)
 
 
 def test_what_is_settled_twice_is_settled(store: Store) -> None:
     store.commit(posting("ab"))
     for _ in range(2):
-        store.outbox.settle(Settlement([1], values=LATER))
+        store.outbox.settle(OutboxUpdate([1], values=LATER))
     assert (waiting(store), store.values()) == ("b", LATER)
 
 
 def test_what_is_gone_can_be_posted_again(store: Store) -> None:
     store.commit(posting("a"))
-    store.outbox.settle(Settlement([1]))
+    store.outbox.settle(OutboxUpdate([1]))
     store.commit(posting("a"))
     assert waiting(store) == "a"
 
 
 def test_what_is_set_aside_waits_no_more_until_it_is_reopened_and_was_refused_then(store: Store) -> None:
     store.commit(posting("abc"))
-    store.outbox.settle(Settlement(refused={2: "HTTP 400: no"}, values=LATER))
+    store.outbox.settle(OutboxUpdate(refused={2: "HTTP 400: no"}, values=LATER))
     assert (waiting(store), store.values()) == ("ac", LATER)
     store.outbox.reopen()
     assert store.outbox.waiting(TRACES, 10) == [
@@ -180,7 +180,7 @@ def test_what_is_set_aside_waits_no_more_until_it_is_reopened_and_was_refused_th
 
 def test_why_it_was_set_aside_is_on_record(store: Store, database: Path) -> None:
     store.commit(posting("ab"))
-    store.outbox.settle(Settlement(refused={1: "HTTP 400: 'no'; DROP TABLE outbox"}))
+    store.outbox.settle(OutboxUpdate(refused={1: "HTTP 400: 'no'; DROP TABLE outbox"}))
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT job_id, aside, refused FROM outbox ORDER BY number").fetchall()
     assert rows == [("aaaaaaaaaaaa-1", 1, "HTTP 400: 'no'; DROP TABLE outbox"), ("bbbbbbbbbbbb-1", 0, None)]
@@ -188,7 +188,7 @@ def test_why_it_was_set_aside_is_on_record(store: Store, database: Path) -> None
 
 def test_what_is_set_aside_is_not_posted_again(store: Store) -> None:
     store.commit(posting("ab"))
-    store.outbox.settle(Settlement(refused={1: "no"}))
+    store.outbox.settle(OutboxUpdate(refused={1: "no"}))
     store.commit(posting("a"))
     assert waiting(store) == "b"
 
@@ -196,7 +196,7 @@ def test_what_is_set_aside_is_not_posted_again(store: Store) -> None:
 def test_what_is_set_aside_stays_so_through_reopening_the_store(database: Path) -> None:
     with opened(database) as store:
         store.commit(posting("ab"))
-        store.outbox.settle(Settlement(refused={1: "no"}))
+        store.outbox.settle(OutboxUpdate(refused={1: "no"}))
     with opened(database) as store:
         assert waiting(store) == "b"
 
@@ -213,7 +213,7 @@ def test_a_settlement_that_fails_changes_neither_letters_nor_counters(
     store: Store, database: Path, when: str
 ) -> None:
     store.commit(posting("abc"))
-    settlement = Settlement([1, 2], {3: "no"}, LATER)
+    settlement = OutboxUpdate([1, 2], {3: "no"}, LATER)
     with trigger(database, when, "ABORT"):
         with pytest.raises(StoreError) as caught:
             store.outbox.settle(settlement)
@@ -239,7 +239,7 @@ def test_posting_and_settling_at_once_lose_and_double_nothing(store: Store) -> N
             over = posted.is_set()
             letters = store.outbox.waiting(TRACES, 7)
             settled.extend(each.record.job.id for each in letters if each.record)
-            store.outbox.settle(Settlement([each.number for each in letters]))
+            store.outbox.settle(OutboxUpdate([each.number for each in letters]))
             over = over and not letters
 
     threads = [threading.Thread(target=work) for work in (post, settle)]
@@ -254,7 +254,7 @@ def test_posting_and_settling_at_once_lose_and_double_nothing(store: Store) -> N
 # Overdue
 
 
-def numbers(overdue: Iterable[Overdue]) -> list[int]:
+def numbers(overdue: Iterable[ExpiredEntry]) -> list[int]:
     """Give the numbers of letters that all wait."""
     found = list(overdue)
     assert all(each.waits for each in found)
@@ -287,8 +287,11 @@ def test_of_age_and_number_the_one_that_finds_more_counts_and_no_more_are_told_t
 
 def test_what_is_set_aside_counts_among_those_kept_and_is_overdue_without_waiting(store: Store) -> None:
     store.commit(posting("abc"))
-    store.outbox.settle(Settlement(refused={1: "no", 3: "no"}))
-    assert store.outbox.overdue(TRACES, 0, 1, 10) == [Overdue(1, waits=False), Overdue(2, waits=True)]
+    store.outbox.settle(OutboxUpdate(refused={1: "no", 3: "no"}))
+    assert store.outbox.overdue(TRACES, 0, 1, 10) == [
+        ExpiredEntry(1, waits=False),
+        ExpiredEntry(2, waits=True),
+    ]
 
 
 def test_of_one_signal_the_others_letters_are_not_overdue(store: Store) -> None:
@@ -303,17 +306,17 @@ def test_of_one_signal_the_others_letters_are_not_overdue(store: Store) -> None:
 def test_retention_keeps_the_jobs_of_which_a_collector_is_still_to_be_told(store: Store) -> None:
     store.commit(posting("abc"))
     store.commit(Batch(ended=[failed("d")]))
-    store.outbox.settle(Settlement([1], {2: "no"}))
+    store.outbox.settle(OutboxUpdate([1], {2: "no"}))
     assert store.prune(2**62) == 2
     assert store.jobs(ANY, 10) == [letter(3, "c").record, letter(2, "b").record]
-    store.outbox.settle(Settlement([2, 3]))
+    store.outbox.settle(OutboxUpdate([2, 3]))
     assert store.prune(2**62) == 2
     assert store.jobs(ANY, 10) == []
 
 
 def test_a_job_that_is_kept_for_the_collector_is_pruned_by_its_own_age_afterwards(store: Store) -> None:
     store.commit(posting("a"))
-    store.outbox.settle(Settlement([1]))
+    store.outbox.settle(OutboxUpdate([1]))
     assert store.prune(BEGAN_NS) == 0
     assert len(store.jobs(ANY, 10)) == 1
 
@@ -339,8 +342,8 @@ def test_the_exporter_has_an_id_that_stays_through_reopening_and_is_its_own(tmp_
     "write",
     [
         lambda store: store.commit(posting("b")),
-        lambda store: store.outbox.settle(Settlement([1], values=LATER)),
-        lambda store: store.outbox.settle(Settlement()),
+        lambda store: store.outbox.settle(OutboxUpdate([1], values=LATER)),
+        lambda store: store.outbox.settle(OutboxUpdate()),
         lambda store: store.outbox.reopen(),
         lambda store: store.prune(2**62),
         lambda store: store.instance_id,
@@ -361,11 +364,11 @@ def test_what_nobody_delivers_any_more_is_forgotten_when_it_is_too_old_and_its_j
     store: Store,
 ) -> None:
     store.commit(posting("ab"))
-    assert store.outbox.expire(0, frozenset(Signal)) == 0
+    assert store.outbox.expire(0, frozenset(TelemetrySignal)) == 0
     # Of a signal that is delivered, its delivery does that, and counts it.
-    Retention(store, 1.0, 1e-9, frozenset({Signal.LOGS})).prune()
+    Retention(store, 1.0, 1e-9, frozenset({TelemetrySignal.LOGS})).prune()
     assert waiting(store) == "ab"
-    assert Retention(store, 1.0, 1e-9, frozenset(Signal)).prune() == 0
+    assert Retention(store, 1.0, 1e-9, frozenset(TelemetrySignal)).prune() == 0
     assert waiting(store) == ""
     # They end in the year 2100.
     assert store.prune(2**62) == 2
@@ -373,7 +376,7 @@ def test_what_nobody_delivers_any_more_is_forgotten_when_it_is_too_old_and_its_j
 
 def test_without_an_age_nothing_in_the_outbox_is_too_old(store: Store) -> None:
     store.commit(posting("ab"))
-    Retention(store, 1.0, 0.0, frozenset(Signal)).prune()
+    Retention(store, 1.0, 0.0, frozenset(TelemetrySignal)).prune()
     assert waiting(store) == "ab"
 
 

@@ -16,21 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model import (
+    ClassifiedExit,
+    ContainerHistory,
     Evidence,
     Exit,
     Job,
     JobRecord,
-    JudgedExit,
     MemoryLimit,
     OomKill,
+    OomSource,
     OomVictim,
     Recovery,
-    Remembered,
     Status,
     Termination,
     Trace,
     Verdict,
-    Witness,
     Workload,
 )
 from exporter.store import Batch, JobFilter, Key, Store, StoreError
@@ -69,7 +69,7 @@ VICTIMS = st.builds(
     st.none() | TIMES,
     st.none() | st.tuples(TEXTS, TIMES),
 )
-OOM_KILLS = st.builds(OomKill, st.sampled_from(Witness), st.none() | TIMES, st.none() | VICTIMS)
+OOM_KILLS = st.builds(OomKill, st.sampled_from(OomSource), st.none() | TIMES, st.none() | VICTIMS)
 JOBS = st.builds(
     Job,
     container_id=st.text("0123456789abcdef", min_size=64, max_size=64),
@@ -90,7 +90,7 @@ JOBS = st.builds(
 )
 TRACES = st.builds(Trace, TEXTS.filter(bool), TEXTS, st.none() | TEXTS)
 ENDS = st.builds(
-    JudgedExit,
+    ClassifiedExit,
     st.builds(
         Exit,
         JOBS,
@@ -143,7 +143,7 @@ def test_jobs_and_series_of_a_batch_are_on_record_together(store: Store) -> None
 @given(ENDS)
 @settings(max_examples=50, deadline=None)
 def test_whatever_a_job_holds_comes_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, judged: JudgedExit
+    tmp_path_factory: pytest.TempPathFactory, judged: ClassifiedExit
 ) -> None:
     with opened(tmp_path_factory.getbasetemp() / "whatever" / "exits.db") as store:
         store.commit(Batch(begun=[judged.exit.job]))
@@ -440,11 +440,15 @@ def test_of_a_container_its_attempts_and_last_end_are_remembered(store: Store) -
     first, second = job("a"), job("a", attempt=2, began_ns=BEGAN_NS + 1)
     assert store.remembered("a" * 64) is None
     store.commit(Batch(begun=[first, job("b", attempt=7)]))
-    assert store.remembered("a" * 64) == Remembered(1, None, told_ns=frozenset({first.began_ns}))
+    assert store.remembered("a" * 64) == ContainerHistory(
+        1, None, recorded_event_times=frozenset({first.began_ns})
+    )
     end = ended(first, 1)
     store.commit(Batch(begun=[second], ended=[end]))
     told = {first.began_ns, end.exit.finished_ns, second.began_ns}
-    assert store.remembered("a" * 64) == Remembered(2, end.exit.finished_ns, told_ns=frozenset(told))
+    assert store.remembered("a" * 64) == ContainerHistory(
+        2, end.exit.finished_ns, recorded_event_times=frozenset(told)
+    )
     assert store.remembered("a" * 12) is None
 
 
@@ -454,7 +458,7 @@ def test_an_end_that_was_told_late_is_remembered_by_its_own_time_and_by_its_even
     remembered = store.remembered("a" * 64)
     assert remembered is not None
     assert remembered.last_end_ns == late.exit.finished_ns
-    assert late.exit.event_ns in remembered.told_ns
+    assert late.exit.event_ns in remembered.recorded_event_times
 
 
 def test_that_the_latest_start_failed_is_remembered_until_one_succeeds(store: Store) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.causes import innermost, said
+from exporter.errors import root_cause, said
 
 Raising = Callable[[], object]
 
@@ -97,23 +97,23 @@ def deep() -> None:
     ],
 )
 def test_the_innermost_error_is_what_it_comes_from(raising: Raising, root: str) -> None:
-    assert repr(innermost(caught(raising))) == root
+    assert repr(root_cause(caught(raising))) == root
 
 
 def test_no_deeper_than_what_says_enough() -> None:
     error = caught(from_cause)
-    assert innermost(error, lambda one: isinstance(one, KeyError)) is error
-    assert repr(innermost(error, lambda one: isinstance(one, ValueError))) == "ValueError('root')"
-    assert repr(innermost(error, lambda _: False)) == "ValueError('root')"
+    assert root_cause(error, lambda one: isinstance(one, KeyError)) is error
+    assert repr(root_cause(error, lambda one: isinstance(one, ValueError))) == "ValueError('root')"
+    assert repr(root_cause(error, lambda _: False)) == "ValueError('root')"
 
 
 def test_errors_that_come_from_each_other_have_an_end() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
-    assert innermost(first) is second
+    assert root_cause(first) is second
     itself = ValueError("itself")
     itself.__cause__ = itself
-    assert innermost(itself) is itself
+    assert root_cause(itself) is itself
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.classify import Explanation, classify, error_text, explain
 from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
-from exporter.reasons import Catalogue, CodeWords, Meaning, builtin
+from exporter.verdict.catalog import CodeWords, Reason, ReasonCatalog, builtin
+from exporter.verdict.classify import Explanation, classify, error_text, explain
 from tests.unit.expected_words import (
     PLAIN_WORDS,
     plain_word,
@@ -353,8 +353,8 @@ def test_the_error_text_names_status_termination_code_and_reason() -> None:
 
 
 def test_the_word_and_the_recovery_come_from_the_catalogue_and_the_workload_that_are_handed_in() -> None:
-    corrupt = Meaning(meaning="The checkpoint cannot be read.", recovery=Recovery.RETRY_LATER)
-    words = Catalogue(
+    corrupt = Reason(meaning="The checkpoint cannot be read.", recovery=Recovery.RETRY_LATER)
+    words = ReasonCatalog(
         {"CheckpointCorrupt": corrupt, **builtin().meanings},
         builtin().codes,
         {"train": {42: CodeWords(reason="CheckpointCorrupt")}},
@@ -476,5 +476,7 @@ def test_an_explanation_is_a_verdict_with_what_it_means_and_why_it_may_be(code: 
 
 
 def test_a_workload_has_its_codes_explained_in_its_own_words() -> None:
-    words = Catalogue(builtin().meanings, builtin().codes, {"train": {42: CodeWords(reason="TimedOut")}}, {})
+    words = ReasonCatalog(
+        builtin().meanings, builtin().codes, {"train": {42: CodeWords(reason="TimedOut")}}, {}
+    )
     assert explain(42, words, Workload("train", ""))[0].verdict.reason == "TimedOut"

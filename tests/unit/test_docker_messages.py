@@ -10,19 +10,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.engines import docker_messages
-from exporter.engines.docker_messages import nanoseconds, signal_number
-from exporter.engines.port import EngineInfo, Event, Happening, Shadowed, Snapshot
-from exporter.engines.text import clean
 from exporter.labels import KEPT
+from exporter.sources.docker.api import parse
+from exporter.sources.docker.api.parse import nanoseconds, signal_number
+from exporter.sources.docker.engine import EngineInfo, Event, EventType, Inspection, MaskedField
+from exporter.text import clean
 from tests.scripted import recording
 from tests.scripted.times import format_rfc3339, parse_rfc3339
 
 ID = "de579c0c2b75b70f60fde40bcadcd2ce18fd3f2b804f05f1bee26e7773290d92"
 AT = 1_795_469_024_051_598_677
 NETWORK = "0cadbb58da2c"
-MALFORMED = Event(Happening.MALFORMED)
-OTHER = Event(Happening.OTHER)
+MALFORMED = Event(EventType.MALFORMED)
+OTHER = Event(EventType.OTHER)
 
 
 def message(action: str, /, **attributes: object) -> dict[str, Any]:
@@ -39,11 +39,11 @@ def message(action: str, /, **attributes: object) -> dict[str, Any]:
 
 
 def read(of: object) -> Event:
-    return docker_messages.event(json.dumps(of).encode())
+    return parse.event(json.dumps(of).encode())
 
 
-def seen(happening: Happening, /, **facts: Any) -> Event:
-    return Event(happening, ID, AT, "gentle-stingray-1", "acme/train:v1", **facts)
+def seen(event_type: EventType, /, **facts: Any) -> Event:
+    return Event(event_type, ID, AT, "gentle-stingray-1", "acme/train:v1", **facts)
 
 
 # What was recorded
@@ -51,12 +51,12 @@ def seen(happening: Happening, /, **facts: Any) -> Event:
 
 def told(event: Event) -> str:
     """Write down what an event says beside whose it is and when it was."""
-    word = event.happening.value
-    if event.happening is Happening.DIE:
+    word = event.type.value
+    if event.type is EventType.DIE:
         word += f"={event.code}"
-    if event.happening is Happening.KILL:
+    if event.type is EventType.KILL:
         word += f"={event.signal}"
-    return word + "".join(f"!{shadowed.value}" for shadowed in sorted(event.shadowed))
+    return word + "".join(f"!{masked_fields.value}" for masked_fields in sorted(event.masked_fields))
 
 
 RECORDED_EVENTS = {
@@ -105,7 +105,7 @@ def test_a_recorded_event_keeps_name_and_image() -> None:
     created, *_ = recording.load("oom_killed").events
     attributes = created["Actor"]["Attributes"]
     assert read(created) == Event(
-        happening=Happening.CREATE,
+        type=EventType.CREATE,
         container_id=created["Actor"]["ID"],
         at_ns=created["timeNano"],
         name=attributes["name"],
@@ -140,9 +140,9 @@ RECORDED_ENDS = {
 @pytest.mark.parametrize("name", RECORDED_ENDS)
 def test_the_last_recorded_inspect_tells_how_it_ended(name: str) -> None:
     answers = [inspect.answer for inspect in recording.load(name).inspects if inspect.answer is not None]
-    snapshot = docker_messages.snapshot(answers[-1])
-    flags = " ".join(flag for flag in ("oom_killed", "start_error") if getattr(snapshot, flag))
-    assert (snapshot.running, snapshot.code, flags) == (False, *RECORDED_ENDS[name])
+    inspection = parse.inspection(answers[-1])
+    flags = " ".join(flag for flag in ("oom_killed", "start_error") if getattr(inspection, flag))
+    assert (inspection.running, inspection.code, flags) == (False, *RECORDED_ENDS[name])
 
 
 @pytest.mark.parametrize("name", recording.names())
@@ -150,19 +150,19 @@ def test_every_recorded_inspect_is_read_and_its_times_go_forwards(name: str) -> 
     recorded = recording.load(name)
     for inspect in recorded.inspects:
         if inspect.answer is not None:
-            snapshot = docker_messages.snapshot(inspect.answer)
-            times = [snapshot.created_ns, snapshot.started_ns, snapshot.finished_ns]
+            inspection = parse.inspection(inspect.answer)
+            times = [inspection.created_ns, inspection.started_ns, inspection.finished_ns]
             known = [at_ns for at_ns in times if at_ns is not None]
-            assert snapshot.container_id == recorded.container_id
+            assert inspection.container_id == recorded.container_id
             assert known == sorted(known)
-            assert snapshot.running == (snapshot.code is None)
+            assert inspection.running == (inspection.code is None)
 
 
 def test_a_recorded_inspect_is_read_whole() -> None:
     recorded = recording.load("oom_killed")
     answer = next(inspect.answer for inspect in recorded.inspects if inspect.after == "die")
     assert answer is not None
-    assert docker_messages.snapshot(answer) == Snapshot(
+    assert parse.inspection(answer) == Inspection(
         container_id=recorded.container_id,
         name=recorded.name,
         image=answer["Config"]["Image"],
@@ -185,19 +185,19 @@ def test_a_container_that_waits_for_its_restart_does_not_run_although_the_engine
         inspect.answer for inspect in recording.load("restart_on_failure").inspects if inspect.after == "die"
     )
     assert answer is not None
-    snapshot = docker_messages.snapshot(answer)
+    inspection = parse.inspection(answer)
     assert answer["State"]["Running"] is True
-    assert (snapshot.running, snapshot.code, snapshot.restarts) == (False, 1, 0)
-    assert snapshot.finished_ns is not None
+    assert (inspection.running, inspection.code, inspection.restarts) == (False, 1, 0)
+    assert inspection.finished_ns is not None
 
 
 def test_a_container_that_runs_again_tells_nothing_of_its_end_before() -> None:
     inspects = recording.load("restart_on_failure").inspects
     answer = [inspect.answer for inspect in inspects if inspect.after == "start"][1]
     assert answer is not None
-    snapshot = docker_messages.snapshot(answer)
+    inspection = parse.inspection(answer)
     assert answer["State"]["FinishedAt"] != "0001-01-01T00:00:00Z"
-    assert (snapshot.running, snapshot.code, snapshot.finished_ns) == (True, None, None)
+    assert (inspection.running, inspection.code, inspection.finished_ns) == (True, None, None)
 
 
 # Events
@@ -206,24 +206,24 @@ def test_a_container_that_runs_again_tells_nothing_of_its_end_before() -> None:
 @pytest.mark.parametrize(
     ("raw", "event"),
     [
-        (message("create"), seen(Happening.CREATE)),
-        (message("start"), seen(Happening.START)),
-        (message("oom"), seen(Happening.OOM)),
-        (message("kill", signal="15"), seen(Happening.KILL, signal=15)),
-        (message("kill", signal="SIGHUP"), seen(Happening.KILL, signal=1)),
-        (message("kill"), seen(Happening.KILL)),
-        (message("die", exitCode="0"), seen(Happening.DIE, code=0)),
-        (message("die", exitCode="137", execDuration="3"), seen(Happening.DIE, code=137)),
-        (message("die"), seen(Happening.DIE)),
-        (message("die", exitCode="soon"), seen(Happening.DIE)),
-        (message("rename", oldName="/other"), seen(Happening.RENAME)),
-        (message("destroy"), seen(Happening.DESTROY)),
+        (message("create"), seen(EventType.CREATE)),
+        (message("start"), seen(EventType.START)),
+        (message("oom"), seen(EventType.OOM)),
+        (message("kill", signal="15"), seen(EventType.KILL, signal=15)),
+        (message("kill", signal="SIGHUP"), seen(EventType.KILL, signal=1)),
+        (message("kill"), seen(EventType.KILL)),
+        (message("die", exitCode="0"), seen(EventType.DIE, code=0)),
+        (message("die", exitCode="137", execDuration="3"), seen(EventType.DIE, code=137)),
+        (message("die"), seen(EventType.DIE)),
+        (message("die", exitCode="soon"), seen(EventType.DIE)),
+        (message("rename", oldName="/other"), seen(EventType.RENAME)),
+        (message("destroy"), seen(EventType.DESTROY)),
         (message("exec_start: sh -c 'echo secret'"), OTHER),
         (message("exec_die", exitCode="1"), OTHER),
-        (message("health_status: unhealthy"), seen(Happening.HEALTH, healthy=False)),
-        (message("health_status: healthy"), seen(Happening.HEALTH, healthy=True)),
-        (message("stop"), seen(Happening.STOP)),
-        (message("update"), seen(Happening.UPDATE)),
+        (message("health_status: unhealthy"), seen(EventType.HEALTH, healthy=False)),
+        (message("health_status: healthy"), seen(EventType.HEALTH, healthy=True)),
+        (message("stop"), seen(EventType.STOP)),
+        (message("update"), seen(EventType.UPDATE)),
         (message("attach"), OTHER),
         ({"Type": "image", "Action": "pull", "Actor": {"ID": "busybox:1"}, "timeNano": AT}, OTHER),
         ({"Type": "daemon", "Action": "reload"}, OTHER),
@@ -238,11 +238,11 @@ def test_an_event_is_one_of_those_that_matter_or_other(raw: dict[str, Any], even
 @pytest.mark.parametrize(
     ("action", "attributes", "event"),
     [
-        ("connect", {"container": ID}, Event(Happening.START_ATTEMPT, ID, AT, network=NETWORK)),
+        ("connect", {"container": ID}, Event(EventType.START_ATTEMPT, ID, AT, network=NETWORK)),
         (
             "disconnect",
             {"container": ID},
-            Event(Happening.START_ATTEMPT_OVER, ID, AT, network=NETWORK),
+            Event(EventType.START_ATTEMPT_OVER, ID, AT, network=NETWORK),
         ),
         ("disconnect", {"container": ""}, OTHER),
         ("disconnect", {}, OTHER),
@@ -279,32 +279,32 @@ def test_what_newer_engines_no_longer_send_is_not_needed() -> None:
     ],
 )
 def test_a_code_is_32_bits_unsigned_or_unknown(text: object, code: int | None) -> None:
-    assert read(message("die", exitCode=text)) == seen(Happening.DIE, code=code)
+    assert read(message("die", exitCode=text)) == seen(EventType.DIE, code=code)
 
 
 @pytest.mark.parametrize(
-    ("raw", "shadowed"),
+    ("raw", "masked_fields"),
     [
-        (message("create", exitCode="0"), {Shadowed.CODE}),
-        (message("start", exitCode=""), {Shadowed.CODE}),
-        (message("kill", exitCode="0", signal="9"), {Shadowed.CODE}),
-        (message("start", signal="HUP"), {Shadowed.SIGNAL}),
-        (message("die", exitCode="1", signal="HUP"), {Shadowed.SIGNAL}),
-        (message("oom", exitCode="0", signal="1"), {Shadowed.CODE, Shadowed.SIGNAL}),
+        (message("create", exitCode="0"), {MaskedField.CODE}),
+        (message("start", exitCode=""), {MaskedField.CODE}),
+        (message("kill", exitCode="0", signal="9"), {MaskedField.CODE}),
+        (message("start", signal="HUP"), {MaskedField.SIGNAL}),
+        (message("die", exitCode="1", signal="HUP"), {MaskedField.SIGNAL}),
+        (message("oom", exitCode="0", signal="1"), {MaskedField.CODE, MaskedField.SIGNAL}),
         (message("die", exitCode="0"), set()),
         (message("kill", signal="9"), set()),
         (message("start", exitcode="0", Signal="9"), set()),
     ],
 )
 def test_a_label_that_hides_a_fact_shows_where_that_fact_does_not_belong(
-    raw: dict[str, Any], shadowed: set[Shadowed]
+    raw: dict[str, Any], masked_fields: set[MaskedField]
 ) -> None:
-    assert read(raw).shadowed == shadowed
+    assert read(raw).masked_fields == masked_fields
 
 
 @pytest.mark.parametrize("signal", ["²", "9" * 5000, "-9", "", "SIG", "KABOOM", None, [], {}])
 def test_a_kill_whose_signal_a_label_hides_is_still_a_kill(signal: object) -> None:
-    assert read(message("kill", signal=signal)) == seen(Happening.KILL)
+    assert read(message("kill", signal=signal)) == seen(EventType.KILL)
 
 
 # Podman
@@ -316,18 +316,18 @@ def test_a_kill_whose_signal_a_label_hides_is_still_a_kill(signal: object) -> No
     ids=" ".join,
 )
 def test_podmans_death_is_a_death(attributes: dict[str, str]) -> None:
-    assert read(message("died", **attributes)) == seen(Happening.DIE, code=137)
-    assert read(message("die", **attributes)) == seen(Happening.DIE, code=137)
+    assert read(message("died", **attributes)) == seen(EventType.DIE, code=137)
+    assert read(message("die", **attributes)) == seen(EventType.DIE, code=137)
 
 
 def test_podmans_removal_is_a_removal() -> None:
-    assert read(message("remove", podId="")) == seen(Happening.DESTROY)
+    assert read(message("remove", podId="")) == seen(EventType.DESTROY)
 
 
 @pytest.mark.parametrize("action", ["create", "start", "kill", "remove"])
 def test_podmans_own_zero_in_every_event_is_no_label(action: str) -> None:
     """Podman up to 4 writes containerExitCode into each event, over a label if there is one."""
-    assert read(message(action, containerExitCode="0", podId="")).shadowed == frozenset()
+    assert read(message(action, containerExitCode="0", podId="")).masked_fields == frozenset()
 
 
 def test_a_label_named_like_podmans_attribute_hides_no_code_of_docker() -> None:
@@ -365,12 +365,12 @@ def test_a_label_named_like_podmans_attribute_hides_no_code_of_docker() -> None:
 )
 def test_a_label_is_cleaned_at_the_door(value: str, kept: str) -> None:
     label = {"exit-exporter.workload": value}
-    assert read(message("start", **label)) == seen(Happening.START, labels={"exit-exporter.workload": kept})
+    assert read(message("start", **label)) == seen(EventType.START, labels={"exit-exporter.workload": kept})
 
 
 def test_names_are_cleaned_too() -> None:
     assert read(message("start", name="a\x00b", image="\ud800" + "y" * 600)) == Event(
-        Happening.START, ID, AT, "a\ufffdb", "\ufffd" + "y" * 511
+        EventType.START, ID, AT, "a\ufffdb", "\ufffd" + "y" * 511
     )
 
 
@@ -383,14 +383,14 @@ def test_only_the_labels_that_name_a_workload_are_kept() -> None:
         "com.docker.compose.oneoff": "True",
     }
     raw = message("start", **kept, maintainer="me", **{"org.acme.secret": "hush"})
-    assert read(raw) == seen(Happening.START, labels=kept)
+    assert read(raw) == seen(EventType.START, labels=kept)
 
 
 def test_labels_that_a_setting_names_are_kept_too_and_cleaned() -> None:
     labels, kept = {"com.example.job": "a\x00b", "org.acme.secret": "hush"}, [*KEPT, "com.example.job"]
-    found = docker_messages.event(json.dumps(message("start", **labels)).encode(), kept)
+    found = parse.event(json.dumps(message("start", **labels)).encode(), kept)
     assert found.labels == {"com.example.job": "a\ufffdb"}
-    assert docker_messages.snapshot(inspect({}, {"Labels": labels}), kept).labels == found.labels
+    assert parse.inspection(inspect({}, {"Labels": labels}), kept).labels == found.labels
 
 
 @given(st.text(st.characters(codec=None)))
@@ -417,7 +417,7 @@ MESSAGES = st.fixed_dictionaries(
     {},
     optional={
         "Type": st.sampled_from(["container", "network"]) | JSON,
-        "Action": st.sampled_from(docker_messages.ACTIONS) | JSON,
+        "Action": st.sampled_from(parse.ACTIONS) | JSON,
         "Actor": st.fixed_dictionaries(
             {}, optional={"ID": st.just(ID) | JSON, "Attributes": ATTRIBUTES | JSON}
         )
@@ -431,7 +431,7 @@ def bear(event: Event) -> None:
     """Hold what the rest of the project relies on, whatever was sent."""
     texts = [event.container_id, event.name, event.image, *event.labels.values()]
     assert texts == [clean(text) for text in texts]
-    assert bool(event.container_id) == (event.happening not in (Happening.MALFORMED, Happening.OTHER))
+    assert bool(event.container_id) == (event.type not in (EventType.MALFORMED, EventType.OTHER))
     assert -(2**63) <= event.at_ns < 2**63
     assert event.code is None or 0 <= event.code < 2**32
     assert event.signal is None or event.signal >= 0
@@ -439,7 +439,7 @@ def bear(event: Event) -> None:
 
 @given(st.binary())
 def test_arbitrary_bytes_are_malformed(line: bytes) -> None:
-    assert docker_messages.event(line) in (MALFORMED, OTHER)
+    assert parse.event(line) in (MALFORMED, OTHER)
 
 
 @given(JSON)
@@ -485,7 +485,7 @@ def test_no_message_however_twisted_raises_or_breaks_what_others_rely_on(raw: ob
     ids=lambda line: repr(line[:40]),
 )
 def test_what_cannot_be_read_is_malformed(line: bytes) -> None:
-    assert docker_messages.event(line) == MALFORMED
+    assert parse.event(line) == MALFORMED
 
 
 # Inspects
@@ -571,7 +571,7 @@ def policy(name: str, most: int) -> dict[str, Any]:
 def test_restarts_are_those_before_the_run_that_is_shown_at_least(
     state: Mapping[str, Any], host: Mapping[str, Any], restarts: int
 ) -> None:
-    assert docker_messages.snapshot(inspect(state, {}, HostConfig=host)).restarts == restarts
+    assert parse.inspection(inspect(state, {}, HostConfig=host)).restarts == restarts
 
 
 @pytest.mark.parametrize(
@@ -661,7 +661,7 @@ def test_restarts_are_those_before_the_run_that_is_shown_at_least(
     ],
 )
 def test_an_inspect_tells_how_a_container_stands(answer: dict[str, Any], changed: dict[str, Any]) -> None:
-    assert docker_messages.snapshot(answer) == Snapshot(**{**SNAPSHOT, **changed})
+    assert parse.inspection(answer) == Inspection(**{**SNAPSHOT, **changed})
 
 
 ANSWERS = st.builds(
@@ -691,18 +691,18 @@ ANSWERS = st.builds(
 @example(INSPECT | {"Config": {"Labels": ["exitCode"]}})
 def test_an_inspect_is_read_or_refused_by_one_of_three_errors(answer: dict[str, Any]) -> None:
     try:
-        snapshot = docker_messages.snapshot(answer)
+        inspection = parse.inspection(answer)
     except (KeyError, TypeError, ValueError):
         return
-    texts = [snapshot.name, snapshot.image, *snapshot.labels.values()]
+    texts = [inspection.name, inspection.image, *inspection.labels.values()]
     assert texts == [clean(text) for text in texts]
-    assert snapshot.code is None or 0 <= snapshot.code < 2**32
+    assert inspection.code is None or 0 <= inspection.code < 2**32
     numbers = (
-        snapshot.created_ns,
-        snapshot.started_ns,
-        snapshot.finished_ns,
-        snapshot.memory_limit_bytes,
-        snapshot.restarts,
+        inspection.created_ns,
+        inspection.started_ns,
+        inspection.finished_ns,
+        inspection.memory_limit_bytes,
+        inspection.restarts,
     )
     assert [number for number in numbers if number is not None and not -(2**63) <= number < 2**63] == []
 
@@ -719,7 +719,7 @@ def test_an_engine_tells_who_it_is() -> None:
         "MemTotal": 16_777_216_000,
         "SystemTime": "2026-11-23T21:23:43.928569666Z",
     }
-    assert docker_messages.info(answer) == EngineInfo(
+    assert parse.info(answer) == EngineInfo(
         host="alpha\ufffd",
         version="20.10.24+dfsg1",
         kernel="6.18.44",
@@ -730,7 +730,7 @@ def test_an_engine_tells_who_it_is() -> None:
 
 
 def test_an_engine_that_tells_little_is_still_one() -> None:
-    assert docker_messages.info({"SystemTime": "2026-11-23T21:23:43Z"}) == EngineInfo(
+    assert parse.info({"SystemTime": "2026-11-23T21:23:43Z"}) == EngineInfo(
         host="unknown",
         version="unknown",
         kernel="",
@@ -746,7 +746,7 @@ def test_an_engine_that_tells_little_is_still_one() -> None:
 )
 def test_engines_since_28_join_networks_late(version: str, *, late: bool) -> None:
     answer = {"SystemTime": "2026-11-23T21:23:43Z", "ServerVersion": version}
-    assert docker_messages.info(answer).joins_late is late
+    assert parse.info(answer).joins_late is late
 
 
 @given(
@@ -758,7 +758,7 @@ def test_engines_since_28_join_networks_late(version: str, *, late: bool) -> Non
 @example({"SystemTime": 5})
 def test_who_an_engine_is_can_be_read_or_is_refused_by_one_of_three_errors(answer: dict[str, Any]) -> None:
     try:
-        found = docker_messages.info(answer)
+        found = parse.info(answer)
     except (KeyError, TypeError, ValueError):
         return
     assert [found.host, found.version, found.kernel] == [
@@ -864,17 +864,17 @@ def frames(*pieces: tuple[int, bytes]) -> bytes:
     ],
 )
 def test_a_log_is_read_out_of_its_frames_or_as_it_is(body: bytes, text: str) -> None:
-    assert docker_messages.log_end(body, 100).text == text
+    assert parse.log_end(body, 100).text == text
 
 
 @given(st.binary())
 def test_no_log_however_twisted_raises(body: bytes) -> None:
-    assert isinstance(docker_messages.log_end(body, 1).text, str)
+    assert isinstance(parse.log_end(body, 1).text, str)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.text().map(str.encode))))
 def test_what_was_put_into_frames_comes_out(pieces: list[tuple[int, bytes]]) -> None:
-    assert docker_messages.log_end(frames(*pieces), 1).text == b"".join(text for _, text in pieces).decode()
+    assert parse.log_end(frames(*pieces), 1).text == b"".join(text for _, text in pieces).decode()
 
 
 @pytest.mark.parametrize(
@@ -892,4 +892,4 @@ def test_what_was_put_into_frames_comes_out(pieces: list[tuple[int, bytes]]) -> 
 def test_a_log_is_whole_where_there_are_fewer_pieces_than_were_asked_for(
     body: bytes, asked: int, *, is_whole: bool
 ) -> None:
-    assert docker_messages.log_end(body, asked).is_whole is is_whole
+    assert parse.log_end(body, asked).is_whole is is_whole

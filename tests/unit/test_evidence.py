@@ -9,19 +9,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter import reasons
-from exporter.classify import classify
-from exporter.engines.port import Crash, ForkRejected, GpuFault, KernelFact, SeccompKill
-from exporter.evidence import (
-    RunRecord,
+from exporter.model import Evidence, KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
+from exporter.verdict import catalog
+from exporter.verdict.classify import classify
+from exporter.verdict.evidence import (
+    assess,
     explaining_requests,
     is_terminating,
     oom_count,
     signal_name,
     waits_for_stop,
-    weigh,
 )
-from exporter.model import Evidence, Kill, MemoryLimit, OomKill, OomVictim, Witness
+from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, RunFacts, SeccompKill
 
 SECOND = 10**9
 HOUR = 3600
@@ -33,28 +32,28 @@ SURVIVED = "A process of it was killed for memory earlier; what failed in the en
 
 
 def run(
-    kills: Sequence[Kill] = (),
+    kills: Sequence[KillRequest] = (),
     oom_kills: Sequence[OomKill] = (),
     *,
     code: int | None = 137,
     stop_signal: int = SIGTERM,
     **known: Any,
-) -> RunRecord:
-    return RunRecord(code, END, kills, oom_kills, stop_signal, WINDOW, **known)
+) -> RunFacts:
+    return RunFacts(code, END, kills, oom_kills, stop_signal, WINDOW, **known)
 
 
-def verdict(record: RunRecord) -> str:
+def verdict(record: RunFacts) -> str:
     """Status and reason of an end."""
-    judged = classify(record.code, weigh(record), reasons.builtin())
+    judged = classify(record.code, assess(record), catalog.builtin())
     return f"{judged.status} {judged.reason}"
 
 
-def asked(number: int | None, seconds_before: float) -> Kill:
-    return Kill(number, END - round(seconds_before * SECOND))
+def asked(number: int | None, seconds_before: float) -> KillRequest:
+    return KillRequest(number, END - round(seconds_before * SECOND))
 
 
-def oom(seconds_before: float | None, witness: Witness = Witness.EVENT) -> OomKill:
-    return OomKill(witness, None if seconds_before is None else END - round(seconds_before * SECOND))
+def oom(seconds_before: float | None, source: OomSource = OomSource.EVENT) -> OomKill:
+    return OomKill(source, None if seconds_before is None else END - round(seconds_before * SECOND))
 
 
 @pytest.mark.parametrize(
@@ -152,12 +151,12 @@ def oom(seconds_before: float | None, witness: Witness = Witness.EVENT) -> OomKi
             id="a stop by the stop signal of a container",
         ),
         pytest.param(
-            run([], [oom(None, Witness.FLAG)]),
+            run([], [oom(None, OomSource.FLAG)]),
             Evidence(oom_killed=True, notes=("The engine's OOMKilled flag is set.",)),
             id="the flag alone",
         ),
         pytest.param(
-            run([asked(SIGKILL, 1)], [oom(None, Witness.FLAG)]),
+            run([asked(SIGKILL, 1)], [oom(None, OomSource.FLAG)]),
             Evidence(
                 asked_to_stop=True,
                 causes=(SURVIVED,),
@@ -169,7 +168,7 @@ def oom(seconds_before: float | None, witness: Witness = Witness.EVENT) -> OomKi
             id="the flag, which says not when, and a request",
         ),
         pytest.param(
-            run([], [oom(0, Witness.COUNTER)]),
+            run([], [oom(0, OomSource.COUNTER)]),
             Evidence(
                 oom_killed=True,
                 notes=("The kernel counted an OOM kill that no other container accounts for.",),
@@ -177,7 +176,7 @@ def oom(seconds_before: float | None, witness: Witness = Witness.EVENT) -> OomKi
             id="the kernel's counter",
         ),
         pytest.param(
-            run([], [oom(1), oom(0, Witness.LOG), oom(0, Witness.LOG), oom(None, Witness.FLAG)]),
+            run([], [oom(1), oom(0, OomSource.LOG), oom(0, OomSource.LOG), oom(None, OomSource.FLAG)]),
             Evidence(
                 oom_killed=True,
                 notes=(
@@ -192,14 +191,14 @@ def oom(seconds_before: float | None, witness: Witness = Witness.EVENT) -> OomKi
     ],
 )
 def test_what_was_seen_is_boiled_down_to_what_a_verdict_turns_on(
-    record: RunRecord, evidence: Evidence
+    record: RunFacts, evidence: Evidence
 ) -> None:
-    assert weigh(record) == evidence
+    assert assess(record) == evidence
 
 
 def test_only_the_last_twenty_facts_are_told() -> None:
     kills = [asked(SIGHUP, seconds) for seconds in range(25, 0, -1)]
-    assert weigh(run(kills)).notes == tuple(
+    assert assess(run(kills)).notes == tuple(
         f"The engine was asked to send SIGHUP {seconds}.000 s before the end." for seconds in range(20, 0, -1)
     )
 
@@ -207,12 +206,12 @@ def test_only_the_last_twenty_facts_are_told() -> None:
 SIGNALS = st.one_of(st.none(), st.sampled_from([1, 2, 3, 9, 10, 15, 28, 37]))
 MOMENTS = st.integers(END - 30 * SECOND, END + 2 * SECOND)
 RECORDS = st.builds(
-    RunRecord,
+    RunFacts,
     code=st.none() | st.integers(0, 255),
     ended_ns=st.just(END),
-    kills=st.lists(st.builds(Kill, SIGNALS, MOMENTS), max_size=4),
+    kills=st.lists(st.builds(KillRequest, SIGNALS, MOMENTS), max_size=4),
     oom_kills=st.lists(
-        st.builds(OomKill, st.sampled_from(Witness), MOMENTS) | st.just(OomKill(Witness.FLAG, None)),
+        st.builds(OomKill, st.sampled_from(OomSource), MOMENTS) | st.just(OomKill(OomSource.FLAG, None)),
         max_size=4,
     ),
     stop_signal=st.sampled_from([2, 9, 15, 28, 37]),
@@ -227,13 +226,13 @@ RECORDS = st.builds(
 @example(run([], [oom(11)]))
 @example(run([], [oom(11)], code=1))
 def test_memory_ended_it_if_an_oom_kill_explains_it_and_nobody_asked_for_the_end_since(
-    record: RunRecord,
+    record: RunFacts,
 ) -> None:
     requests = [kill.at_ns for kill in explaining_requests(record)]
     moments = [kill.at_ns for kill in record.oom_kills if kill.at_ns is not None]
     if moments:
         named = any(
-            kill.witness in (Witness.EVENT, Witness.LOG) and kill.at_ns is not None
+            kill.source in (OomSource.EVENT, OomSource.LOG) and kill.at_ns is not None
             for kill in record.oom_kills
         )
         since = [at_ns for at_ns in requests if at_ns > max(moments)]
@@ -241,7 +240,7 @@ def test_memory_ended_it_if_an_oom_kill_explains_it_and_nobody_asked_for_the_end
     else:
         brief = record.started_ns is not None and record.started_ns >= END - WINDOW
         killed = bool(record.oom_kills) and not requests and (record.code in (None, 137) or brief)
-    found = weigh(record)
+    found = assess(record)
     assert (found.oom_killed, found.asked_to_stop) == (killed, bool(requests))
     assert (found.never_started, found.instance_lost) == (False, False)
 
@@ -317,7 +316,7 @@ def test_memory_ended_it_if_an_oom_kill_explains_it_and_nobody_asked_for_the_end
     ],
 )
 def test_a_request_explains_an_end_within_its_window_and_if_it_can_have_made_the_code(
-    record: RunRecord, shown: str
+    record: RunFacts, shown: str
 ) -> None:
     assert verdict(record) == shown
 
@@ -332,12 +331,12 @@ def test_a_request_explains_an_end_within_its_window_and_if_it_can_have_made_the
         (run([], code=5), False),
     ],
 )
-def test_the_stop_command_is_waited_for_only_where_it_would_matter(record: RunRecord, *, waits: bool) -> None:
+def test_the_stop_command_is_waited_for_only_where_it_would_matter(record: RunFacts, *, waits: bool) -> None:
     assert waits_for_stop(record) is waits
 
 
 def test_that_the_stop_command_saw_the_end_is_evidence() -> None:
-    assert weigh(run([asked(SIGTERM, HOUR)], code=5, was_stopped=True)).notes == (
+    assert assess(run([asked(SIGTERM, HOUR)], code=5, was_stopped=True)).notes == (
         "The engine was asked to send SIGTERM 3600.000 s before the end.",
         "The engine's stop command saw it end.",
     )
@@ -358,14 +357,14 @@ def test_that_the_stop_command_saw_the_end_is_evidence() -> None:
     ],
 )
 def test_it_was_ended_for_its_health_if_it_was_unhealthy_when_it_was_asked_to_stop(
-    kills: list[Kill], unhealthy_ns: int | None, shown: str
+    kills: list[KillRequest], unhealthy_ns: int | None, shown: str
 ) -> None:
     assert verdict(run(kills, code=143, unhealthy_ns=unhealthy_ns)) == shown
 
 
 def test_an_unhealthy_end_says_what_the_check_said_and_what_looks_the_same() -> None:
     record = run([asked(SIGTERM, 3)], code=143, unhealthy_ns=END - 5 * SECOND, health_output="{refused}")
-    assert weigh(record).notes[-1] == (
+    assert assess(record).notes[-1] == (
         "It was unhealthy when it was asked to stop (a stop by hand of an unhealthy container looks the "
         "same); the last check that failed said: {refused}"
     )
@@ -373,7 +372,7 @@ def test_an_unhealthy_end_says_what_the_check_said_and_what_looks_the_same() -> 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_that_all_containers_of_an_engine_were_stopped_together_is_evidence(count: int) -> None:
-    notes = weigh(run([asked(SIGTERM, 3)], stopped_together=count)).notes[1:]
+    notes = assess(run([asked(SIGTERM, 3)], stopped_together=count)).notes[1:]
     told = (
         "All 3 containers that ran on this engine were asked to stop at the same time, as when an engine is "
         "told to stop."
@@ -389,7 +388,7 @@ def victim(limit: MemoryLimit | None = MemoryLimit.OWN, pid: int = PID, **told: 
 
 
 def logged(seconds_before: float, of: OomVictim) -> OomKill:
-    return replace(oom(seconds_before, Witness.LOG), victim=of)
+    return replace(oom(seconds_before, OomSource.LOG), victim=of)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +396,9 @@ def logged(seconds_before: float, of: OomVictim) -> OomKill:
     [
         pytest.param(run([], [oom(HOUR)]), "failed OOMKilled", id="the event, and 137"),
         pytest.param(run([], [oom(HOUR)], code=1), "failed Error", id="the event, and a code of its own"),
-        pytest.param(run([], [oom(HOUR, Witness.COUNTER)]), "failed SIGKILL", id="the counter names nobody"),
+        pytest.param(
+            run([], [oom(HOUR, OomSource.COUNTER)]), "failed SIGKILL", id="the counter names nobody"
+        ),
         pytest.param(
             run([asked(SIGKILL, 1)], [oom(HOUR)]), "terminated Killed", id="the event, and a kill by hand"
         ),
@@ -422,7 +423,7 @@ def logged(seconds_before: float, of: OomVictim) -> OomKill:
         ),
     ],
 )
-def test_a_witness_that_names_who_was_killed_holds_long_after(record: RunRecord, shown: str) -> None:
+def test_a_witness_that_names_who_was_killed_holds_long_after(record: RunFacts, shown: str) -> None:
     assert verdict(record) == shown
 
 
@@ -475,9 +476,9 @@ HOST = f"{ELSEWHERE}, or give it a limit of its own"
     ],
 )
 def test_whose_limit_was_reached_is_told_with_what_to_do(
-    record: RunRecord, limit: MemoryLimit | None, causes: tuple[str, ...]
+    record: RunFacts, limit: MemoryLimit | None, causes: tuple[str, ...]
 ) -> None:
-    found = weigh(record)
+    found = assess(record)
     assert (found.limit, found.causes) == (limit, causes)
 
 
@@ -498,7 +499,7 @@ def test_whose_limit_was_reached_is_told_with_what_to_do(
 )
 def test_what_the_kernels_log_says_of_a_kill_is_evidence(of: OomVictim, note: str) -> None:
     told = "The kernel killed process 4711" + note.format("1.000 s before the end")
-    assert weigh(run([], [logged(1, of)])).notes == (told,)
+    assert assess(run([], [logged(1, of)])).notes == (told,)
 
 
 # Other lines of the kernel's log
@@ -588,7 +589,7 @@ CRASH = "general {protection} fault"
 def test_other_lines_of_the_kernels_log_are_evidence_and_causes_where_they_name_the_process(
     fact: KernelFact, known: dict[str, Any], note: str, causes: tuple[str, ...]
 ) -> None:
-    found = weigh(run(facts=[fact], pid=PID, **known))
+    found = assess(run(facts=[fact], pid=PID, **known))
     assert (found.notes, found.causes) == ((note.format("1.000 s before the end"),), causes)
 
 
@@ -601,7 +602,7 @@ def test_other_lines_of_the_kernels_log_are_evidence_and_causes_where_they_name_
     ],
 )
 def test_whose_process_it_was_is_not_known_either_where_process_1_is_not(fact: KernelFact) -> None:
-    (note,) = weigh(run(facts=[fact], code=139)).notes
+    (note,) = assess(run(facts=[fact], code=139)).notes
     assert note.endswith("; whose process that was is not known.")
 
 
@@ -627,7 +628,7 @@ def test_whose_process_it_was_is_not_known_either_where_process_1_is_not(fact: K
 def test_only_a_terminating_signal_or_the_containers_stop_signal_asks_for_the_end(
     number: int | None, stop_signal: int, *, asks: bool
 ) -> None:
-    assert is_terminating(Kill(number, 2), stop_signal) is asks
+    assert is_terminating(KillRequest(number, 2), stop_signal) is asks
 
 
 @pytest.mark.parametrize(
@@ -636,18 +637,18 @@ def test_only_a_terminating_signal_or_the_containers_stop_signal_asks_for_the_en
         ([], 0),
         ([oom(1)], 1),
         ([oom(1), oom(2), oom(3)], 3),
-        ([oom(1), OomKill(Witness.LOG, END, OomVictim(None, "", "python3", 4711))], 2),
+        ([oom(1), OomKill(OomSource.LOG, END, OomVictim(None, "", "python3", 4711))], 2),
         (
             [
-                oom(None, Witness.FLAG),
+                oom(None, OomSource.FLAG),
                 oom(1),
-                OomKill(Witness.LOG, END, OomVictim(None, "", "python3", 4711)),
+                OomKill(OomSource.LOG, END, OomVictim(None, "", "python3", 4711)),
             ],
             2,
         ),
-        ([oom(None, Witness.FLAG)], 1),
-        ([oom(1), oom(1, Witness.LOG), oom(1, Witness.COUNTER), oom(None, Witness.FLAG)], 1),
-        ([oom(1), oom(1, Witness.LOG), oom(2, Witness.LOG)], 2),
+        ([oom(None, OomSource.FLAG)], 1),
+        ([oom(1), oom(1, OomSource.LOG), oom(1, OomSource.COUNTER), oom(None, OomSource.FLAG)], 1),
+        ([oom(1), oom(1, OomSource.LOG), oom(2, OomSource.LOG)], 2),
     ],
 )
 def test_a_kill_that_several_witnesses_tell_of_is_counted_once(oom_kills: list[OomKill], count: int) -> None:

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.engines import kernel
-from exporter.engines.kernel import KernelWitness, is_ours
-from exporter.engines.port import EngineInfo, KernelOomKill, KernelReport
+from exporter.sources.docker.engine import EngineInfo, KernelReport
+from exporter.sources.docker.kernel import reader
+from exporter.sources.docker.kernel.reader import KernelOomReader, is_this_host
+from exporter.verdict.facts import KernelOomKill
 
 NOW = 1_795_469_024_000_000_000
 UPTIME = 1_000_000_000
@@ -53,7 +54,7 @@ RESULT = (
 
 @pytest.fixture(autouse=True)
 def _still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "time", SimpleNamespace(time_ns=lambda: NOW, monotonic_ns=lambda: UPTIME))
+    monkeypatch.setattr(reader, "time", SimpleNamespace(time_ns=lambda: NOW, monotonic_ns=lambda: UPTIME))
 
 
 @pytest.fixture
@@ -76,9 +77,9 @@ def kmsg(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def witness(proc: Path, kmsg: Path) -> Iterator[KernelWitness]:
+def source(proc: Path, kmsg: Path) -> Iterator[KernelOomReader]:
     """A witness with counter and log."""
-    with closing(KernelWitness(proc, kmsg)) as opened:
+    with closing(KernelOomReader(proc, kmsg)) as opened:
         yield opened
 
 
@@ -103,7 +104,7 @@ def engine(**changed: object) -> EngineInfo:
 
 
 def test_an_engine_with_this_kernel_and_this_memory_is_on_this_machine(proc: Path) -> None:
-    assert is_ours(engine(), proc)
+    assert is_this_host(engine(), proc)
 
 
 @pytest.mark.parametrize(
@@ -113,35 +114,35 @@ def test_an_engine_with_this_kernel_and_this_memory_is_on_this_machine(proc: Pat
 def test_an_engine_in_a_virtual_machine_is_not_on_this_machine(
     proc: Path, changed: dict[str, object]
 ) -> None:
-    assert not is_ours(engine(**changed), proc)
+    assert not is_this_host(engine(**changed), proc)
 
 
 @pytest.mark.parametrize("missing", ["meminfo", "sys/kernel/osrelease"])
 def test_what_proc_does_not_tell_is_not_taken_for_granted(proc: Path, missing: str) -> None:
     (proc / missing).unlink()
-    assert not is_ours(engine(), proc)
+    assert not is_this_host(engine(), proc)
 
 
 def test_a_meminfo_without_a_total_proves_nothing(proc: Path) -> None:
     (proc / "meminfo").write_text("MemFree: 1234 kB\n")
-    assert not is_ours(engine(memory_bytes=0), proc)
+    assert not is_this_host(engine(memory_bytes=0), proc)
 
 
 def test_the_real_proc_is_read_where_no_other_is_named() -> None:
-    assert not is_ours(engine(kernel="a kernel that nobody runs"))
+    assert not is_this_host(engine(kernel="a kernel that nobody runs"))
 
 
-def test_what_was_killed_before_the_first_question_is_not_told(witness: KernelWitness) -> None:
-    assert witness.ask() is None
+def test_what_was_killed_before_the_first_question_is_not_told(source: KernelOomReader) -> None:
+    assert source.ask() is None
 
 
 def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Path, tmp_path: Path) -> None:
-    witness = KernelWitness(proc, tmp_path / "no kmsg")
+    source = KernelOomReader(proc, tmp_path / "no kmsg")
     count(proc, 5)
-    assert witness.ask() == KernelReport(counted=2, at_ns=NOW)
-    assert witness.ask() is None
+    assert source.ask() == KernelReport(counted=2, at_ns=NOW)
+    assert source.ask() is None
     count(proc, 6)
-    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -151,35 +152,35 @@ def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Pa
 )
 def test_a_kernel_that_does_not_count_is_no_witness(proc: Path, tmp_path: Path, vmstat: str) -> None:
     (proc / "vmstat").write_text(vmstat)
-    witness = KernelWitness(proc, tmp_path / "no kmsg")
-    assert (witness.can_count, witness.ask()) == (False, None)
+    source = KernelOomReader(proc, tmp_path / "no kmsg")
+    assert (source.has_counter, source.ask()) == (False, None)
 
 
 def test_a_machine_without_proc_is_no_witness(tmp_path: Path) -> None:
-    witness = KernelWitness(tmp_path / "no proc", tmp_path / "no kmsg")
-    assert (witness.can_count, witness.ask()) == (False, None)
+    source = KernelOomReader(tmp_path / "no proc", tmp_path / "no kmsg")
+    assert (source.has_counter, source.ask()) == (False, None)
 
 
 def test_a_kernel_that_counts_can_tell_that_nothing_was_killed(proc: Path, tmp_path: Path) -> None:
-    witness = KernelWitness(proc, tmp_path / "no kmsg")
-    assert (witness.can_count, witness.ask()) == (True, None)
+    source = KernelOomReader(proc, tmp_path / "no kmsg")
+    assert (source.has_counter, source.ask()) == (True, None)
 
 
 def test_a_witness_says_whether_it_can_read_the_log(
-    witness: KernelWitness, proc: Path, tmp_path: Path
+    source: KernelOomReader, proc: Path, tmp_path: Path
 ) -> None:
-    assert (witness.can_read_log, KernelWitness(proc, tmp_path / "no kmsg").can_read_log) == (True, False)
+    assert (source.can_read_log, KernelOomReader(proc, tmp_path / "no kmsg").can_read_log) == (True, False)
 
 
 def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_path: Path) -> None:
     (proc / "vmstat").write_text("")
-    witness = KernelWitness(proc, tmp_path / "no kmsg")
+    source = KernelOomReader(proc, tmp_path / "no kmsg")
     count(proc, 7)
-    assert witness.ask() is None
+    assert source.ask() is None
     count(proc, 2)
-    assert witness.ask() is None
+    assert source.ask() is None
     count(proc, 3)
-    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -188,22 +189,22 @@ def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_pat
     ids=["cgroup v1", "cgroup v2", "no limit", "the limit of another"],
 )
 def test_the_log_names_the_container_of_the_process_that_was_killed(
-    witness: KernelWitness, kmsg: Path, record: str
+    source: KernelOomReader, kmsg: Path, record: str
 ) -> None:
     log(kmsg, record.format(id=ONE, other=TWO))
-    assert named(witness.ask()) == (0, [ONE])
-    assert witness.ask() is None
+    assert named(source.ask()) == (0, [ONE])
+    assert source.ask() is None
 
 
 @pytest.mark.parametrize("record", [OUTSIDE, RESULT], ids=["a process of the host", "the last line alone"])
-def test_a_kill_in_no_container_is_told_too(witness: KernelWitness, kmsg: Path, record: str) -> None:
+def test_a_kill_in_no_container_is_told_too(source: KernelOomReader, kmsg: Path, record: str) -> None:
     log(kmsg, record)
-    assert named(witness.ask()) == (0, [None])
+    assert named(source.ask()) == (0, [None])
 
 
-def test_other_records_of_the_log_are_not_told(witness: KernelWitness, kmsg: Path) -> None:
+def test_other_records_of_the_log_are_not_told(source: KernelOomReader, kmsg: Path) -> None:
     log(kmsg, UNRELATED.format(id=ONE))
-    assert witness.ask() is None
+    assert source.ask() is None
 
 
 @pytest.mark.parametrize(
@@ -231,49 +232,49 @@ def test_a_line_has_its_own_time_however_far_the_logs_clock_has_drifted(  # noqa
         "time_ns": lambda: NOW + round(now * 10**9),
         "monotonic_ns": lambda: 10_000 * 10**9 + round(now * 10**9),
     }
-    monkeypatch.setattr(kernel, "time", SimpleNamespace(**clock))
-    with closing(KernelWitness(proc, kmsg)) as witness:
+    monkeypatch.setattr(reader, "time", SimpleNamespace(**clock))
+    with closing(KernelOomReader(proc, kmsg)) as source:
         now = asked
-        assert witness.ask() is None
+        assert source.ask() is None
         microseconds = 10_000 * 10**6 + round(written * 10**6)
         log(kmsg, CGROUP_V1.replace("88211", str(microseconds)).format(id=ONE))
         now = asked_again
-        report = witness.ask()
+        report = source.ask()
     assert report is not None
     assert [fact.at_ns - NOW for fact in report.facts] == [round(told * 10**9)]
 
 
-def test_counter_and_log_are_told_together(witness: KernelWitness, proc: Path, kmsg: Path) -> None:
+def test_counter_and_log_are_told_together(source: KernelOomReader, proc: Path, kmsg: Path) -> None:
     count(proc, 4)
     log(kmsg, CGROUP_V2.format(id=TWO))
-    assert named(witness.ask()) == (1, [TWO])
+    assert named(source.ask()) == (1, [TWO])
 
 
 def test_a_closed_witness_still_counts_and_can_be_closed_again(
-    witness: KernelWitness, proc: Path, kmsg: Path
+    source: KernelOomReader, proc: Path, kmsg: Path
 ) -> None:
-    witness.close()
-    witness.close()
+    source.close()
+    source.close()
     log(kmsg, CGROUP_V1.format(id=ONE))
     count(proc, 4)
-    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
 
 
 def test_a_log_that_cannot_be_read_is_given_up_and_the_counter_stays(proc: Path, tmp_path: Path) -> None:
     (tmp_path / "a directory").mkdir()
     before = open_files()
-    witness = KernelWitness(proc, tmp_path / "a directory")
+    source = KernelOomReader(proc, tmp_path / "a directory")
     count(proc, 4)
-    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
     assert open_files() == before
 
 
 def test_a_log_without_an_end_to_go_to_is_not_held_open(proc: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     before = open_files()
-    witness = KernelWitness(proc, tmp_path / "fifo")
+    source = KernelOomReader(proc, tmp_path / "fifo")
     assert open_files() == before
-    assert witness.ask() is None
+    assert source.ask() is None
 
 
 def open_files() -> list[str]:
@@ -292,48 +293,48 @@ def script_reads(monkeypatch: pytest.MonkeyPatch, answers: Iterable[str | OSErro
             raise answer
         return answer.encode()
 
-    monkeypatch.setattr(kernel, "os", SimpleNamespace(**{**vars(os), "read": read}))
+    monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
     return sizes
 
 
 def test_every_record_up_to_the_end_of_the_log_is_read(
-    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = script_reads(
         monkeypatch, [CGROUP_V1.format(id=ONE), RESULT, CGROUP_V2.format(id=TWO), CGROUP_V1.format(id=ONE)]
     )
-    assert named(witness.ask()) == (0, [ONE, TWO, ONE])
+    assert named(source.ask()) == (0, [ONE, TWO, ONE])
     assert sizes == [8192] * 5
 
 
 def test_a_reader_that_the_kernels_ring_has_overtaken_goes_on_with_what_is_left(
-    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overtaken = BrokenPipeError(errno.EPIPE, "overwritten")
     script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), overtaken, CGROUP_V1.format(id=TWO)])
-    assert named(witness.ask()) == (0, [ONE, TWO])
+    assert named(source.ask()) == (0, [ONE, TWO])
 
 
 def test_a_log_that_floods_holds_a_question_up_for_ten_thousand_records_at_most(
-    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = script_reads(monkeypatch, (UNRELATED for _ in range(20_000)))
-    assert witness.ask() is None
+    assert source.ask() is None
     assert len(sizes) == 10_000
 
 
 def test_a_log_that_is_taken_away_is_read_no_more(
-    witness: KernelWitness, monkeypatch: pytest.MonkeyPatch
+    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = OSError(errno.ENODEV, "gone")
     sizes = script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), gone, CGROUP_V1.format(id=TWO)])
-    assert named(witness.ask()) == (0, [ONE])
-    assert witness.ask() is None
+    assert named(source.ask()) == (0, [ONE])
+    assert source.ask() is None
     assert len(sizes) == 2
 
 
 def test_the_counter_is_read_before_the_log(
-    witness: KernelWitness, proc: Path, monkeypatch: pytest.MonkeyPatch
+    source: KernelOomReader, proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill between the two readings must be in the log's answer, never in the counter's alone."""
 
@@ -341,6 +342,6 @@ def test_the_counter_is_read_before_the_log(
         count(proc, 4)
         raise BlockingIOError(errno.EAGAIN, "no record yet")
 
-    monkeypatch.setattr(kernel, "os", SimpleNamespace(**{**vars(os), "read": read}))
-    assert witness.ask() is None
-    assert witness.ask() == KernelReport(counted=1, at_ns=NOW)
+    monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
+    assert source.ask() is None
+    assert source.ask() == KernelReport(counted=1, at_ns=NOW)

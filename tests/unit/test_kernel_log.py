@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.engines.kernel_log import KernelLog
-from exporter.engines.port import Crash, ForkRejected, GpuFault, KernelFact, KernelOomKill, SeccompKill
 from exporter.model import MemoryLimit, OomVictim
+from exporter.sources.docker.kernel.log import KernelLog
+from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, KernelOomKill, SeccompKill
 
 RECORDED = Path(__file__).parent / "kmsg"
 PAGE = 4096

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from exporter.track.oom_matching import CERTAIN, Claim, OomMatcher
+from exporter.sources.docker.track.oom_matcher import CERTAIN, Claim, OomMatcher
 
 SECOND = 10**9
 NOW = 1_000 * SECOND

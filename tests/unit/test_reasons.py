@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import reasons
-from exporter.documents import DocumentError
+from exporter.config.yaml_document import DocumentError
 from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
-from exporter.reasons import MOMENT_NS, Meaning, Reading, builtin
+from exporter.verdict import catalog
+from exporter.verdict.catalog import MOMENT_NS, ExitContext, Reason, builtin
 from tests.unit.corpus import DIRECTORY, BadFile, bad_files
 from tests.unit.expected_words import (
     PLAIN_WORDS,
@@ -68,9 +68,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "catalogue.yaml"
 
 
-def taken(path: Path, text: str) -> reasons.Catalogue:
+def taken(path: Path, text: str) -> catalog.ReasonCatalog:
     path.write_text(text, encoding="utf-8")
-    return reasons.load(path)
+    return catalog.load(path)
 
 
 # The project's own catalogue
@@ -126,34 +126,36 @@ def test_no_two_words_differ_only_in_case() -> None:
 
 def test_the_shipped_file_is_good_as_a_users_own_but_for_the_code_that_nobody_may_rename() -> None:
     with pytest.raises(DocumentError) as refused:
-        reasons.load(reasons.BUILTIN)
-    lines = reasons.BUILTIN.read_text(encoding="utf-8").splitlines()
+        catalog.load(catalog.BUILTIN)
+    lines = catalog.BUILTIN.read_text(encoding="utf-8").splitlines()
     line = lines.index("  0: {reason: Completed}") + 1
     assert refused.value.problems == [
-        f"{reasons.BUILTIN}:{line}: codes.0: code 0 is always Completed and cannot be renamed"
+        f"{catalog.BUILTIN}:{line}: codes.0: code 0 is always Completed and cannot be renamed"
     ]
 
 
-@given(st.none() | st.integers(0, 2**32 - 1) | st.sampled_from(sorted(PLAIN_WORDS)), st.sampled_from(Reading))
-def test_every_code_has_a_described_word_in_every_reading(code: int | None, reading: Reading) -> None:
+@given(
+    st.none() | st.integers(0, 2**32 - 1) | st.sampled_from(sorted(PLAIN_WORDS)), st.sampled_from(ExitContext)
+)
+def test_every_code_has_a_described_word_in_every_reading(code: int | None, reading: ExitContext) -> None:
     known = -1 if code is None else code
     word = {
-        Reading.PLAIN: plain_word(known),
-        Reading.AT_ONCE: plain_word(known),
-        Reading.RAN: ran_word(known),
-        Reading.REQUESTED: requested_word(known),
-        Reading.START_FAILED: start_failure_word(code),
-        Reading.OUT_OF_MEMORY: "OOMKilled",
-        Reading.UNHEALTHY: "Unhealthy",
-        Reading.INSTANCE_LOST: "HostLost",
-        Reading.UNOBSERVED: "Unknown",
+        ExitContext.PLAIN: plain_word(known),
+        ExitContext.AT_ONCE: plain_word(known),
+        ExitContext.RAN: ran_word(known),
+        ExitContext.REQUESTED: requested_word(known),
+        ExitContext.START_FAILED: start_failure_word(code),
+        ExitContext.OUT_OF_MEMORY: "OOMKilled",
+        ExitContext.UNHEALTHY: "Unhealthy",
+        ExitContext.INSTANCE_LOST: "HostLost",
+        ExitContext.UNOBSERVED: "Unknown",
     }[reading]
     assert builtin().reason(code, reading, NOBODY) == word
     assert word in builtin().meanings
 
 
 def test_a_word_that_was_known_once_still_has_an_answer() -> None:
-    assert builtin().meaning("CheckpointCorrupt") == Meaning(
+    assert builtin().meaning("CheckpointCorrupt") == Reason(
         meaning="A word that the catalogue of today does not contain.", causes=(), recovery=Recovery.NONE
     )
 
@@ -290,13 +292,13 @@ def test_the_workloads_word_comes_before_the_images_before_the_users_before_ours
     path: Path, layers: str, word: str
 ) -> None:
     catalogue = taken(path, FOUR + "".join(LAYERS[layer] for layer in layers.split()))
-    assert catalogue.reason(42, Reading.PLAIN, Workload("train", "acme/train")) == word
+    assert catalogue.reason(42, ExitContext.PLAIN, Workload("train", "acme/train")) == word
 
 
 def test_what_a_layer_does_not_name_the_next_one_does(path: Path) -> None:
     catalogue = taken(path, FOUR + "".join(LAYERS.values()))
     words = [
-        catalogue.reason(code, Reading.PLAIN, Workload("train", "acme/train"))
+        catalogue.reason(code, ExitContext.PLAIN, Workload("train", "acme/train"))
         for code in (1, 2, 3, 139, 134, 4)
     ]
     assert words == ["OfTheWorkload", "OfTheImage", "Global", "Global", "Aborted", "Error"]
@@ -305,7 +307,7 @@ def test_what_a_layer_does_not_name_the_next_one_does(path: Path) -> None:
 def test_the_words_of_one_workload_or_image_are_nobody_elses(path: Path) -> None:
     catalogue = taken(path, FOUR + "".join(LAYERS.values()))
     assert [
-        catalogue.reason(42, Reading.PLAIN, workload)
+        catalogue.reason(42, ExitContext.PLAIN, workload)
         for workload in (
             Workload("eval", "acme/train"),
             Workload("train", "acme/eval"),
@@ -338,7 +340,7 @@ def test_workloads_and_images_are_named_by_globs(
 ) -> None:
     catalogue = taken(path, f'{FOUR}{section}:\n  "{pattern}": {{42: OfTheWorkload}}\n')
     workload = Workload(name, "") if section == "workloads" else Workload("", name)
-    assert (catalogue.reason(42, Reading.PLAIN, workload) == "OfTheWorkload") is fits
+    assert (catalogue.reason(42, ExitContext.PLAIN, workload) == "OfTheWorkload") is fits
 
 
 def test_of_several_globs_that_fit_the_first_in_the_file_that_names_the_code_wins(path: Path) -> None:
@@ -347,7 +349,7 @@ def test_of_several_globs_that_fit_the_first_in_the_file_that_names_the_code_win
         f"{FOUR}workloads:\n  train-*: {{42: Global}}\n  train-2: {{42: OfTheImage, 43: OfTheImage}}\n"
         "  '*': {43: Global, 44: Global}\n",
     )
-    words = [catalogue.reason(code, Reading.PLAIN, Workload("train-2", "")) for code in (42, 43, 44)]
+    words = [catalogue.reason(code, ExitContext.PLAIN, Workload("train-2", "")) for code in (42, 43, 44)]
     assert words == ["Global", "OfTheImage", "Global"]
 
 
@@ -356,13 +358,16 @@ def test_a_code_of_a_users_own_may_have_another_word_where_a_stop_was_requested(
     assert [
         catalogue.reason(code, reading, NOBODY)
         for code in (42, 43)
-        for reading in (Reading.PLAIN, Reading.REQUESTED)
+        for reading in (ExitContext.PLAIN, ExitContext.REQUESTED)
     ] == ["Global", "OfTheImage", "Global", "Global"]
 
 
 def test_a_users_word_for_127_holds_however_long_it_ran_unless_there_is_one_for_that(path: Path) -> None:
     catalogue = taken(path, FOUR + "codes:\n  127: Global\n  126: {reason: Global, ran: OfTheImage}\n")
-    assert [catalogue.reason(code, Reading.RAN, NOBODY) for code in (127, 126)] == ["Global", "OfTheImage"]
+    assert [catalogue.reason(code, ExitContext.RAN, NOBODY) for code in (127, 126)] == [
+        "Global",
+        "OfTheImage",
+    ]
 
 
 def test_what_evidence_shows_is_not_renamed_by_a_users_code(path: Path) -> None:
@@ -370,10 +375,10 @@ def test_what_evidence_shows_is_not_renamed_by_a_users_code(path: Path) -> None:
     assert [
         catalogue.reason(code, reading, NOBODY)
         for code, reading in [
-            (127, Reading.START_FAILED),
-            (137, Reading.OUT_OF_MEMORY),
-            (255, Reading.INSTANCE_LOST),
-            (None, Reading.UNOBSERVED),
+            (127, ExitContext.START_FAILED),
+            (137, ExitContext.OUT_OF_MEMORY),
+            (255, ExitContext.INSTANCE_LOST),
+            (None, ExitContext.UNOBSERVED),
         ]
     ] == ["CommandNotFound", "OOMKilled", "HostLost", "Unknown"]
 
@@ -386,7 +391,7 @@ def test_a_users_word_has_the_users_meaning_and_ours_stay(path: Path) -> None:
     )
     assert catalogue.meanings == {
         **builtin().meanings,
-        "CheckpointCorrupt": Meaning(
+        "CheckpointCorrupt": Reason(
             meaning="The checkpoint cannot be read.",
             causes=("A full disk", "A killed writer"),
             recovery=Recovery.RETRY_LATER,
@@ -396,7 +401,7 @@ def test_a_users_word_has_the_users_meaning_and_ours_stay(path: Path) -> None:
 
 def test_a_user_may_describe_one_of_our_words_anew(path: Path) -> None:
     catalogue = taken(path, "reasons:\n  Error: {meaning: Ask the owner., recovery: none}\n")
-    assert catalogue.meaning("Error") == Meaning(meaning="Ask the owner.", recovery=Recovery.NONE)
+    assert catalogue.meaning("Error") == Reason(meaning="Ask the owner.", recovery=Recovery.NONE)
 
 
 @pytest.mark.parametrize(
@@ -407,12 +412,15 @@ def test_an_empty_catalogue_changes_nothing(path: Path, text: str) -> None:
 
 
 def test_without_a_file_the_catalogue_is_ours() -> None:
-    assert reasons.load(None) is builtin()
+    assert catalog.load(None) is builtin()
 
 
 def test_the_widest_codes_may_be_named(path: Path) -> None:
     catalogue = taken(path, "codes: {1: Misuse, 4294967295: Misuse}\n")
-    assert [catalogue.reason(code, Reading.PLAIN, NOBODY) for code in (1, 2**32 - 1)] == ["Misuse", "Misuse"]
+    assert [catalogue.reason(code, ExitContext.PLAIN, NOBODY) for code in (1, 2**32 - 1)] == [
+        "Misuse",
+        "Misuse",
+    ]
 
 
 # What is refused
@@ -424,7 +432,7 @@ def test_a_bad_catalogue_is_refused_whole_with_file_line_and_cause(
 ) -> None:
     monkeypatch.chdir(DIRECTORY)
     with pytest.raises(DocumentError) as refused:
-        reasons.load(bad.path)
+        catalog.load(bad.path)
     assert refused.value.problems == bad.problems
 
 
@@ -433,7 +441,7 @@ def test_a_long_list_of_causes_or_a_long_meaning_is_refused(path: Path) -> None:
         f"reasons:\n  CheckpointCorrupt:\n    meaning: {'x' * 2001}\n    causes: [{', '.join('x' * 21)}]\n"
     )
     with pytest.raises(DocumentError) as refused:
-        reasons.load(path)
+        catalog.load(path)
     place = "reasons.CheckpointCorrupt"
     assert refused.value.problems == [
         f"{path}:3: {place}.meaning: String should have at most 2000 characters",

@@ -5,16 +5,16 @@ import queue
 import pytest
 import structlog
 
-from exporter.engines.kernel import KernelWitness
-from exporter.engines.port import KernelReport
-from exporter.watch import sampling
-from exporter.watch.sampling import KernelPoller
+from exporter.sources.docker.engine import KernelReport
+from exporter.sources.docker.kernel import poller
+from exporter.sources.docker.kernel.poller import KernelPoller
+from exporter.sources.docker.kernel.reader import KernelOomReader
 
 SECOND = 10**9
 NOW = 1_000 * SECOND
 
 
-class Kernel(KernelWitness):
+class Kernel(KernelOomReader):
     """One that has killed something each time it is asked."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Kernel(KernelWitness):
         pass
 
 
-class Broken(KernelWitness):
+class Broken(KernelOomReader):
     """One that has a bug, until it is mended."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(sampling, "time", clock)
+    monkeypatch.setattr(poller, "time", clock)
     return clock
 
 
@@ -86,7 +86,7 @@ def test_the_kernel_is_asked_also_when_the_clock_was_set_back(clock: Clock) -> N
 
 
 def test_a_bug_in_the_witness_is_said_once_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "KERNEL_SECONDS", 0.001)
+    monkeypatch.setattr(poller, "KERNEL_SECONDS", 0.001)
     broken, told = Broken(), queue.SimpleQueue[KernelReport]()
     asking = KernelPoller(lambda: broken, told.put)
     with structlog.testing.capture_logs() as said:
@@ -103,10 +103,10 @@ def test_a_bug_in_the_witness_is_said_once_and_ends_nothing(monkeypatch: pytest.
 
 
 def test_a_poller_that_is_closed_can_be_opened_again(clock: Clock) -> None:
-    made: list[KernelWitness] = []
+    made: list[KernelOomReader] = []
     told: list[KernelReport] = []
 
-    def make() -> KernelWitness:
+    def make() -> KernelOomReader:
         made.append(Kernel())
         return made[-1]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import settings
-from exporter.settings import Option, Settings, SettingsError
+from exporter.config import settings
+from exporter.config.settings import Option, Settings, SettingsError
 from tests.unit.corpus import DIRECTORY, BadFile, bad_files
 
 

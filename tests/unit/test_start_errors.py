@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.reasons import builtin
-from exporter.start_errors import kind_of
+from exporter.verdict.catalog import builtin
+from exporter.verdict.start_errors import kind_of
 
 # Of Debian's 20.10 with runc 1.1 as it said them; the others after engines' sources and public reports.
 TEXTS = Path(__file__).with_name("start_errors.txt")

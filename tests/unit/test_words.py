@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.documents import DocumentError
+from exporter.config.yaml_document import DocumentError
 from exporter.model import Workload
-from exporter.reasons import Reading, builtin
-from exporter.words import Words
+from exporter.verdict.catalog import ExitContext, builtin
+from exporter.verdict.reloadable import ReloadableCatalog
 
 GOOD = """
 reasons:
@@ -26,8 +26,8 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def word(words: Words, code: int) -> str:
-    return words.catalogue.reason(code, Reading.PLAIN, Workload("", ""))
+def word(words: ReloadableCatalog, code: int) -> str:
+    return words.catalogue.reason(code, ExitContext.PLAIN, Workload("", ""))
 
 
 def refusal(path: Path) -> str:
@@ -38,29 +38,29 @@ def refusal(path: Path) -> str:
 
 
 def test_the_catalogue_is_taken_at_the_start(path: Path) -> None:
-    assert word(Words(path), 42) == "CheckpointCorrupt"
+    assert word(ReloadableCatalog(path), 42) == "CheckpointCorrupt"
 
 
 def test_nobody_starts_on_a_bad_catalogue(path: Path) -> None:
     path.write_text(BAD)
     with pytest.raises(DocumentError) as refused:
-        Words(path)
+        ReloadableCatalog(path)
     assert refused.value.problems == [refusal(path)]
 
 
 def test_a_changed_file_counts_only_once_it_is_asked_for(path: Path) -> None:
-    words = Words(path)
+    words = ReloadableCatalog(path)
     path.write_text(GOOD + "workloads: {train: {42: Error}}\nimages: {}\n")
     before = words.catalogue
     assert words.catalogue is before
     with capture_logs() as said:
         words.reload()
-    assert words.catalogue.reason(42, Reading.PLAIN, Workload("train", "")) == "Error"
+    assert words.catalogue.reason(42, ExitContext.PLAIN, Workload("train", "")) == "Error"
     assert said == [{"event": "catalogue taken", "log_level": "info", "file": str(path)}]
 
 
 def test_a_bad_file_is_refused_whole_and_the_one_before_stays(path: Path) -> None:
-    words = Words(path)
+    words = ReloadableCatalog(path)
     before = words.catalogue
     path.write_text(BAD)
     with capture_logs() as said, pytest.raises(DocumentError) as refused:
@@ -78,7 +78,7 @@ def test_a_bad_file_is_refused_whole_and_the_one_before_stays(path: Path) -> Non
 
 
 def test_a_file_that_has_gone_leaves_the_catalogue_as_it_was(path: Path) -> None:
-    words = Words(path)
+    words = ReloadableCatalog(path)
     path.unlink()
     with pytest.raises(DocumentError) as refused:
         words.reload()
@@ -87,7 +87,7 @@ def test_a_file_that_has_gone_leaves_the_catalogue_as_it_was(path: Path) -> None
 
 
 def test_after_a_refusal_a_good_file_is_taken_again(path: Path) -> None:
-    words = Words(path)
+    words = ReloadableCatalog(path)
     path.write_text(BAD)
     with pytest.raises(DocumentError, match=r"described nowhere"):
         words.reload()
@@ -97,7 +97,7 @@ def test_after_a_refusal_a_good_file_is_taken_again(path: Path) -> None:
 
 
 def test_without_a_file_a_reload_takes_ours_again() -> None:
-    words = Words(None)
+    words = ReloadableCatalog(None)
     with capture_logs() as said:
         words.reload()
     assert words.catalogue is builtin()

@@ -10,15 +10,15 @@ from typing import Self
 import requests
 
 from exporter import app
-from exporter.health import Health
+from exporter.metrics.collector import registry
+from exporter.metrics.state import MetricState
+from exporter.pipeline.readiness import Readiness
 from exporter.store import Store
-from exporter.telemetry.collector import registry
-from exporter.telemetry.ledger import Ledger
+from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.api import Api
-from exporter.web.operations import Daemon, Operations
 from exporter.web.server import listen, make_server
 from exporter.web.site import site
-from exporter.words import Words
 
 PATIENCE_SECONDS = 30
 
@@ -32,9 +32,9 @@ class Served:
         self.catalogue_file.touch()
         self.database = directory / "exits.db"
         self.store = Store(f"sqlite:///{self.database}")
-        self.ledger = Ledger({})
-        self.health = Health()
-        self.words = Words(self.catalogue_file)
+        self.ledger = MetricState({})
+        self.health = Readiness()
+        self.words = ReloadableCatalog(self.catalogue_file)
         self.alive = True
         self.url = ""
         self._http = requests.Session()
@@ -53,7 +53,7 @@ class Served:
         )
         listener = listen("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.server = make_server(site(Api(self.store, self.words), Operations(daemon, telemetry_path)))
+        self.server = make_server(site(Api(self.store, self.words), AdminRoutes(daemon, telemetry_path)))
         thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
         try:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import reasons
-from exporter.model import MemoryLimit, OomKill, OomVictim, Witness, Workload
+from exporter.model import MemoryLimit, OomKill, OomSource, OomVictim, Workload
 from exporter.store import Batch
+from exporter.verdict import catalog
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.web.answers import good, problem, said
 from tests.web.served import Served
@@ -113,11 +113,11 @@ def fill(served: Served) -> None:
         started_ns=BEGAN_NS + 1,
         created_ns=None,
         memory_limit_bytes=None,
-        oom_kills=(OomKill(Witness.EVENT, BEGAN_NS + 9),),
+        oom_kills=(OomKill(OomSource.EVENT, BEGAN_NS + 9),),
         notes=("The engine reported an OOM kill.",),
     )
     victim = OomVictim(MemoryLimit.PARENT, "/s", "python", 4711, 300 << 20, ("java", 3 << 30))
-    kills = (OomKill(Witness.EVENT, BEGAN_NS + 9), OomKill(Witness.LOG, BEGAN_NS + 9, victim))
+    kills = (OomKill(OomSource.EVENT, BEGAN_NS + 9), OomKill(OomSource.LOG, BEGAN_NS + 9, victim))
     why = replace(
         OOM,
         limit=MemoryLimit.PARENT,
@@ -146,7 +146,7 @@ def test_jobs_are_told_whole_the_newest_first(served: Served) -> None:
 
 
 def test_an_oom_kill_of_which_the_log_does_not_say_whose_limit_it_was_is_told_without(served: Served) -> None:
-    kill = OomKill(Witness.LOG, BEGAN_NS + 9, OomVictim(None, "", "python", 4711))
+    kill = OomKill(OomSource.LOG, BEGAN_NS + 9, OomVictim(None, "", "python", 4711))
     served.store.commit(Batch(begun=[job("a", oom_kills=(kill,))]))
     (told,) = served.ask("/api/v1/jobs/aaaa").json()["oom_processes"]
     assert (told["process"], told["limit"], told["cgroup"]) == ("python", None, "")
@@ -363,7 +363,7 @@ def test_since_before_all_time_is_since_ever(served: Served, since: str) -> None
 
 
 def test_the_whole_catalogue_is_told(served: Served) -> None:
-    words = reasons.builtin()
+    words = catalog.builtin()
     plain: dict[str, list[int]] = {}
     for code, word in sorted(words.codes.items()):
         for each in (word.reason, word.requested):
@@ -383,7 +383,7 @@ def test_the_whole_catalogue_is_told(served: Served) -> None:
 
 
 def test_a_code_is_told_in_each_of_its_readings(served: Served) -> None:
-    meanings = reasons.builtin().meanings
+    meanings = catalog.builtin().meanings
     failed, stopped = ("failed", "CONTAINER_EXITED_WITH_ERROR"), ("terminated", "TERMINATED_BY_USER")
     readings = [
         ("SIGKILL", *failed, "nothing more is known", "retry", "JOB_FAILED"),

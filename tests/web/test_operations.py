@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from exporter import __version__, reasons
-from exporter.telemetry import catalogue
-from exporter.telemetry.ledger import Changes
-from tests.telemetry import scene
+from exporter import __version__
+from exporter.metrics import definitions
+from exporter.metrics.state import MetricUpdate
+from exporter.verdict import catalog
+from tests.metrics import scene
 from tests.web.answers import good, problem, said
 from tests.web.served import Served
 
-GOLDEN = Path(__file__).parents[1] / "telemetry" / "golden"
+GOLDEN = Path(__file__).parents[1] / "metrics" / "golden"
 TEXT = (GOLDEN / "exposition.txt").read_text(encoding="utf-8")
 OPENMETRICS = (GOLDEN / "exposition.openmetrics.txt").read_text(encoding="utf-8")
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0"
@@ -90,7 +91,7 @@ def test_one_name_or_several_can_be_asked_for(scraped: Served) -> None:
 
 
 def test_asking_for_the_head_alone_tells_what_would_come(scraped: Served) -> None:
-    asked = catalogue.EXITS.name
+    asked = definitions.EXITS.name
     with scraped.running():
         head, whole = (scraped.ask(f"/metrics?name[]={asked}", method) for method in ("HEAD", "GET"))
     headers = [{**answer.headers, "date": ""} for answer in (head, whole)]
@@ -105,8 +106,8 @@ def test_the_metrics_are_where_the_settings_want_them(tmp_path: Path) -> None:
 
 
 def test_a_scrape_shows_what_was_published_since_the_one_before(served: Served) -> None:
-    changes = Changes()
-    changes.add(catalogue.STORE_ERRORS)
+    changes = MetricUpdate()
+    changes.add(definitions.STORE_ERRORS)
     seen = []
     for _ in range(3):
         served.ledger.publish(changes)
@@ -184,7 +185,7 @@ workloads:
 def test_a_reload_takes_the_file_and_the_metrics_say_so(served: Served) -> None:
     assert plain_reason(served, 42) == "Error"
     served.catalogue_file.write_text(GOOD_FILE, encoding="utf-8")
-    known = reasons.builtin()
+    known = catalog.builtin()
     assert said(served.ask("/-/reload", "POST")) == good(
         {"codes": len(known.codes) + 1, "reasons": len(known.meanings) + 1}
     )

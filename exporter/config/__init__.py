@@ -1,0 +1,1 @@
+"""Settings, YAML files with line numbers, durations, logging."""

@@ -1,0 +1,45 @@
+"""What the daemon says of itself: one line an event, on standard error, as logfmt or JSON."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import Processor
+
+from exporter.config.settings import Log, LogFormat
+
+_RENDERERS: dict[LogFormat, Processor] = {
+    LogFormat.LOGFMT: structlog.processors.LogfmtRenderer(
+        key_order=["ts", "level", "msg"], bool_as_flag=False
+    ),
+    LogFormat.JSON: structlog.processors.JSONRenderer(),
+}
+
+
+def set_up(settings: Log) -> None:
+    """From now on, say what the settings ask for."""
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("msg"),
+            _plain,
+            _RENDERERS[settings.format],
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _plain(_logger: object, _method: str, event: Any) -> Any:
+    """Logfmt knows no lists, and a line must stay one line."""
+    for key, value in event.items():
+        if isinstance(value, (list, tuple)):
+            event[key] = "; ".join(str(item) for item in value)
+    return event

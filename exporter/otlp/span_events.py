@@ -1,0 +1,92 @@
+"""What has happened in a job, in the order of its time: the events of its span, or log records. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from exporter.model import ClassifiedExit, OomKill, OomSource, OomVictim, Status
+from exporter.verdict.evidence import deduplicate, signal_name
+
+Value = str | int | tuple[str, ...]
+
+
+class Severity(IntEnum):
+    """How bad it is, as OpenTelemetry numbers it."""
+
+    INFO = 9
+    WARN = 13
+    ERROR = 17
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEvent:
+    """One thing that happened; ``name`` is of a closed set, ``text`` for people."""
+
+    name: str
+    at_ns: int
+    attributes: Mapping[str, Value]
+    text: str
+    severity: Severity = Severity.INFO
+
+
+def span_events(judged: ClassifiedExit) -> list[SpanEvent]:
+    """All of them, each at its own time; the end comes last of those at one time."""
+    ends = [*_start(judged), _exit(judged)]
+    return sorted([*ends, *_oom_kills(judged), *_kills(judged)], key=lambda one: (one.at_ns, one is ends[-1]))
+
+
+def _start(judged: ClassifiedExit) -> Iterator[SpanEvent]:
+    started_ns = judged.exit.job.started_ns
+    if started_ns is not None:
+        yield SpanEvent("container.start", started_ns, {}, "The container was started")
+
+
+def _oom_kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
+    for kill in deduplicate(judged.exit.job.oom_kills):
+        attributes: dict[str, Value] = {"exit_exporter.witness": kill.source.name.lower()}
+        attributes |= dict(_victim(kill.victim)) if kill.victim else {}
+        at_ns = _killed_ns(kill, judged.exit.finished_ns)
+        yield SpanEvent("container.oom", at_ns, attributes, kill.source.value, Severity.WARN)
+
+
+def _victim(victim: OomVictim) -> Iterator[tuple[str, Value]]:
+    yield "process.pid", victim.pid
+    yield "exit_exporter.oom.process", victim.process
+    if victim.limit is not None:
+        yield "exit_exporter.oom.limit", victim.limit.value
+        yield "exit_exporter.oom.cgroup", victim.cgroup
+    if victim.rss_bytes is not None:
+        yield "exit_exporter.oom.rss_bytes", victim.rss_bytes
+    if victim.largest is not None:
+        process, rss_bytes = victim.largest
+        yield "exit_exporter.oom.largest.process", process
+        yield "exit_exporter.oom.largest.rss_bytes", rss_bytes
+
+
+def _killed_ns(kill: OomKill, finished_ns: int) -> int:
+    """When it happened; of one that others than the engine tell of, the end at the latest."""
+    if kill.source is OomSource.EVENT and kill.at_ns is not None:
+        return kill.at_ns
+    return finished_ns if kill.at_ns is None else min(kill.at_ns, finished_ns)
+
+
+def _kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
+    for kill in judged.exit.job.kills:
+        name = signal_name(kill.signal)
+        signal: dict[str, Value] = {"exit_exporter.signal.name": name}
+        if kill.signal is not None:
+            signal["exit_exporter.signal.number"] = kill.signal
+        yield SpanEvent("container.kill", kill.at_ns, signal, f"The engine was asked to send {name}")
+
+
+def _exit(judged: ClassifiedExit) -> SpanEvent:
+    ended, verdict = judged.exit, judged.verdict
+    attributes: dict[str, Value] = {"exit_exporter.reason": verdict.reason}
+    if ended.code is not None:
+        attributes["process.exit.code"] = ended.code
+    severity = Severity.ERROR if verdict.status is Status.FAILED else Severity.INFO
+    return SpanEvent(
+        "container.exit", ended.finished_ns, attributes, verdict.error or verdict.reason, severity
+    )

@@ -1,0 +1,1 @@
+"""The one thread through which every exit goes."""

@@ -1,0 +1,1 @@
+"""Where exits come from; each kind of source is a folder."""

@@ -1,0 +1,1 @@
+"""Docker-compatible engines as a source of exits."""

@@ -1,0 +1,1 @@
+"""From the events of one engine to jobs that began or ended."""

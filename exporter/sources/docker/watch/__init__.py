@@ -1,0 +1,1 @@
+"""Reading one engine: its events, its list of containers, and inspections of them."""

@@ -1,0 +1,1 @@
+"""From a code and its evidence to a verdict, by the catalog of reasons. Pure."""

@@ -1,0 +1,30 @@
+"""Jobs that are spans, and requests with them."""
+
+from dataclasses import replace
+
+from exporter.model import ClassifiedExit, TelemetrySignal, Trace
+from exporter.otlp.config import Limits
+from exporter.otlp.encoding import Form, LogRecords, Request, Spans
+from tests.store.samples import OOM, ended, job
+
+PARENT_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT_SPAN = "00f067aa0ba902b7"
+TRACEPARENT = f"00-{PARENT_TRACE}-{PARENT_SPAN}-01"
+NO_LIMITS = Limits()
+
+
+def traced(judged: ClassifiedExit, trace: Trace | None = None) -> ClassifiedExit:
+    """Give the end of a job with ids that are the digit of its container."""
+    digit = judged.exit.job.container_id[0]
+    return replace(judged, trace=trace or Trace(digit * 32, digit * 16))
+
+
+def request(
+    signal: TelemetrySignal = TelemetrySignal.TRACES, digits: str = "a", name: str = "gentle-stingray"
+) -> Request:
+    """Give a request with an OOM-killed job for each digit."""
+    of: Form = (Spans if signal is TelemetrySignal.TRACES else LogRecords)(
+        {"service.name": "test"}, NO_LIMITS
+    )
+    jobs = [traced(ended(job(digit, name=name), 137, OOM)) for digit in digits]
+    return of.request([item for judged in jobs for item in of.items(judged)])
