@@ -1,20 +1,20 @@
-# Two stages on one base: the first has pip and the sources, the second only what runs.
-# Plain instructions, so that every builder, also the classic one, understands them.
+# Two stages on one base: the first has pip and the sources, the second only the installed exporter.
+# Only instructions that every builder supports, also the classic one.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
-# Without a network: a directory `wheels` in the context, PIP_NO_INDEX=1 and
+# To build without a network: a directory `wheels` in the context, PIP_NO_INDEX=1 and
 # PIP_FIND_LINKS=/src/wheels. pip reads both from the environment.
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md ./
-# The pattern, because COPY refuses a directory that is not there, but not a pattern
-# without a match beside a file that is.
+# A pattern, because COPY fails on a missing directory, but not on a pattern without a match
+# beside a file that exists.
 COPY LICENSE wheel[s] ./wheels/
 COPY LICENSE ./
 COPY exporter ./exporter
-# pip goes at last: what runs has no use for it.
+# Remove pip at the end: the exporter does not need it.
 RUN python -m venv /opt/exit-exporter \
  && /opt/exit-exporter/bin/pip install --no-cache-dir --constraint constraints.txt '.[grpc,ssh]' \
  && /opt/exit-exporter/bin/pip uninstall --yes pip setuptools
@@ -24,7 +24,7 @@ LABEL org.opencontainers.image.title="exit-exporter" \
       org.opencontainers.image.description="Why did my container exit? Exit codes and reasons of container jobs." \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/exit-exporter /opt/exit-exporter
-# A number, so that no base needs useradd, and Kubernetes can tell that it is not root.
+# A number, so that the base image needs no useradd, and Kubernetes can see that it is not root.
 RUN mkdir -p /var/lib/exit-exporter && chown 10137:10137 /var/lib/exit-exporter
 ENV PATH=/opt/exit-exporter/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
@@ -33,7 +33,7 @@ ENV PATH=/opt/exit-exporter/bin:/usr/local/bin:/usr/bin:/bin \
 USER 10137:10137
 VOLUME /var/lib/exit-exporter
 EXPOSE 10137
-# The port is the setting's; a proxy of the environment must not be asked for 127.0.0.1.
+# The port comes from the setting. A proxy in the environment must not be used for 127.0.0.1.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["python", "-c", "import os, urllib.request as r; port = os.environ['EXIT_EXPORTER_WEB_LISTEN_ADDRESS'].rpartition(':')[2]; r.build_opener(r.ProxyHandler({})).open(f'http://127.0.0.1:{port}/-/healthy', timeout=4)"]
 ENTRYPOINT ["exit-exporter"]
 CMD ["serve"]

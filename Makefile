@@ -1,4 +1,4 @@
-# Every command of the project. A fresh machine needs python3 (3.11 or newer) and make.
+# All commands of the project. A fresh machine needs python3 (3.11 or newer) and make.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -6,14 +6,14 @@ STAMP  := $(VENV)/.installed
 
 .PHONY: help install check check-generated test test-pythons demo bench docs alerts dashboards clean
 help:
-	@echo 'make demo    see it work: a real engine, real jobs, real reasons (DEMO_SECONDS=20 ends by itself)'
-	@echo 'make test    everything that is promised, on real parts'
-	@echo 'make test-pythons   unit and contract tests on each supported Python that this machine has'
-	@echo 'make check   style, types, import direction'
-	@echo 'make docs    the pages and pictures that are made from the code'
-	@echo 'make alerts  the rules for Prometheus, from their thresholds'
-	@echo 'make dashboards   the dashboards, from their generator'
-	@echo 'make bench   speed and memory, as ratios within one run'
+	@echo 'make demo    a real engine, real containers, and why each one ended (DEMO_SECONDS=20 sets how long)'
+	@echo 'make test    all tests, on real engines'
+	@echo 'make test-pythons   unit and contract tests on each supported Python that is installed'
+	@echo 'make check   style, types, import layers, generated files'
+	@echo 'make docs    write the pages and pictures that come from the code'
+	@echo 'make alerts  write the rules for Prometheus from their thresholds'
+	@echo 'make dashboards   write the dashboards'
+	@echo 'make bench   measure speed and memory, as ratios within one run'
 
 install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
