@@ -33,7 +33,7 @@ NAMES = [rule["alert"] for rule in ALERTING]
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 # Whoever wants a workload watched writes it; with none in the thresholds, no rule does.
 OPTED_IN = "workload:container_success_deadline:seconds"
-SECTIONS = ["What it means", "What to look at first", "How to mend it", "How to silence it"]
+SECTIONS = ["What it means", "What to look at first", "How to fix it", "How to silence it"]
 
 
 def promtool(*arguments: str | Path) -> str:
@@ -234,7 +234,7 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTING, ids=NAMES)
-def test_every_runbook_says_what_it_is_what_to_look_at_how_to_mend_and_how_to_silence(
+def test_every_runbook_has_the_same_sections(
     rule: dict[str, Any],
 ) -> None:
     text = (RUNBOOKS / f"{rule['alert']}.md").read_text(encoding="utf-8")
