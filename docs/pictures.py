@@ -27,6 +27,7 @@ from exporter.verdict.classify import classify
 from exporter.web.views import job_view
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.replaying import replay
+from tests.contract.telling import exits
 from tests.corpus.cases import load
 
 HERE = Path(__file__).parent / "images"
@@ -107,7 +108,7 @@ def _answer(shown: Shown) -> tables.Job:
 def _last_exit(recording: str) -> Exit:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
         told = replay(load(recording), CannedKernel(Path(directory), patch))
-    return [each for each in told if isinstance(each, Exit)][-1]
+    return exits(told)[-1]
 
 
 def _renamed(found: Exit, shown: Shown) -> Exit:

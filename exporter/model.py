@@ -228,7 +228,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A job that has ended, with its evidence and before anyone has judged it.
+    """A job that has ended, with its evidence and not yet classified.
 
     ``code`` is None where it is not known. ``finished_ns`` is the engine's ``State.FinishedAt``, or the time
     of its event where that was all there was; ``event_ns`` is the time of that event, None where there was

@@ -25,7 +25,6 @@ from exporter.model import (
     ContainerHistory,
     Cursor,
     Evidence,
-    Exit,
     Job,
     Status,
     TelemetrySignal,
@@ -49,7 +48,8 @@ from exporter.sources.docker.messages import (
 from exporter.sources.docker.track.run import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.store import Batch, Store, StoreError
-from exporter.verdict.classify import classify
+from exporter.verdict.classify import classify, classify_exit
+from exporter.verdict.facts import EndedRun
 from exporter.verdict.reloadable import ReloadableCatalog
 
 log = structlog.get_logger(__name__)
@@ -376,27 +376,19 @@ class Pipeline:
 
     # Judging and recording
 
-    def _judge(self, outcome: Job | Exit) -> None:
+    def _judge(self, outcome: Job | EndedRun) -> None:
         if isinstance(outcome, Job):
             self._pending.begun[outcome.id] = outcome
         else:
-            verdict = self._verdict(outcome)
-            trace = self._judging.tracing.trace(outcome.job, verdict)
+            judging = self._judging
+            found = classify_exit(outcome, judging.words.catalogue, assume_oom=judging.assume_oom)
+            trace = judging.tracing.trace(outcome.job, found.verdict)
             if trace is not None and outcome.job.traceparent and trace.parent_span_id is None:
                 log.info("traceparent ignored", job=outcome.job.id, traceparent=outcome.job.traceparent)
             # What did not fail keeps its log to itself; while the store is away, there is no room for logs.
-            has_log = verdict.status is Status.FAILED and len(self._pending.ended) < MAX_PENDING_LOGS
-            kept = outcome if has_log else replace(outcome, log_tail=None)
-            self._pending.ended.append(ClassifiedExit(kept, verdict, trace))
-
-    def _verdict(self, ended: Exit) -> Verdict:
-        return classify(
-            ended.code,
-            ended.evidence,
-            self._judging.words.catalogue,
-            ended.job.workload,
-            assume_oom=self._judging.assume_oom,
-        )
+            has_log = found.verdict.status is Status.FAILED and len(self._pending.ended) < MAX_PENDING_LOGS
+            kept = found.exit if has_log else replace(found.exit, log_tail=None)
+            self._pending.ended.append(ClassifiedExit(kept, found.verdict, trace))
 
     def _record(self) -> None:
         """One transaction for jobs and series, and only then is any of it visible."""

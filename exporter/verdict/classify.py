@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
+from exporter.model import (
+    ClassifiedExit,
+    Evidence,
+    MemoryLimit,
+    Recovery,
+    Status,
+    Termination,
+    Verdict,
+    Workload,
+)
 from exporter.verdict.catalog import MOMENT_NS, NO_WORKLOAD, ExitContext, ReasonCatalog
+from exporter.verdict.evidence import assess_exit
+from exporter.verdict.facts import EndedRun
 from exporter.verdict.start_errors import kind_of
 
 OOM_CODE = 137
@@ -25,6 +36,13 @@ class Explanation:
     verdict: Verdict
     sentence: str
     causes: tuple[str, ...]
+
+
+def classify_exit(ended: EndedRun, catalogue: ReasonCatalog, *, assume_oom: bool = False) -> ClassifiedExit:
+    """Reduce the facts of an ended run to evidence, and classify it."""
+    assessed = assess_exit(ended)
+    verdict = classify(assessed.code, assessed.evidence, catalogue, ended.job.workload, assume_oom=assume_oom)
+    return ClassifiedExit(assessed, verdict)
 
 
 def classify(

@@ -8,12 +8,16 @@ A request to stop explains an end only if it came shortly before and can have ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from signal import Signals
 
-from exporter.model import Evidence, KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
+from exporter.model import Evidence, Exit, KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
 from exporter.verdict.facts import (
     SECOND_NS,
+    CountedRun,
     Crash,
+    EndedRun,
+    FailedStart,
     ForkRejected,
     GpuFault,
     KernelFact,
@@ -78,8 +82,33 @@ def waits_for_stop(record: RunFacts) -> bool:
     return asked and not record.was_stopped and not explaining_requests(record)
 
 
-def assess(record: RunFacts) -> Evidence:
-    """What the verdict turns on, and the sentences that show why."""
+def assess_exit(ended: EndedRun) -> Exit:
+    """Return the exit with the evidence that its facts are reduced to."""
+    facts = ended.facts
+    return Exit(
+        ended.job,
+        facts.code,
+        facts.ended_ns,
+        replace(assess(facts), not_known=ended.not_known),
+        oom_count(facts.oom_kills),
+        ended.recovered,
+        ended.log_tail,
+        ended.event_ns,
+    )
+
+
+def assess(facts: RunFacts | FailedStart | CountedRun) -> Evidence:
+    """Return what the verdict depends on, and the sentences that show why."""
+    match facts:
+        case RunFacts():
+            return _assess_run(facts)
+        case FailedStart():
+            return _assess_failed_start(facts)
+        case CountedRun():
+            return Evidence(notes=("Known only from the engine's count of restarts.",))
+
+
+def _assess_run(record: RunFacts) -> Evidence:
     requests, oom_killed = explaining_requests(record), _killed_for_memory(record)
     unhealthy = bool(requests) and _was_unhealthy(record, requests)
     limit = _limit_reached(record)
@@ -95,8 +124,8 @@ def assess(record: RunFacts) -> Evidence:
     )
 
 
-def assess_failed_start(error: str, at_ns: int, oom_kills: Sequence[OomKill]) -> Evidence:
-    """What is known of a start that has failed: the engine's words, and who was killed for memory in it."""
+def _assess_failed_start(start: FailedStart) -> Evidence:
+    error, at_ns, oom_kills = start.error, start.ended_ns, start.oom_kills
     record = RunFacts(
         None, at_ns, kills=(), oom_kills=oom_kills, stop_signal=Signals.SIGTERM, oom_window_ns=0
     )

@@ -1,11 +1,11 @@
-"""What a source knows of a run that has ended: the facts that evidence is made of."""
+"""Facts that a source knows about a run that has ended. Evidence is made of them in ``verdict.evidence``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.model import KillRequest, OomKill, OomVictim
+from exporter.model import Job, KillRequest, OomKill, OomVictim
 
 SECOND_NS = 10**9
 
@@ -115,3 +115,44 @@ class RunFacts:
     def ran_ns(self) -> int | None:
         """How long it ran, if that is known."""
         return None if self.started_ns is None else max(0, self.ended_ns - self.started_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedStart:
+    """A start that failed: nothing ran.
+
+    ``error`` is the engine's own text, empty where there is none. ``code`` is the code that the engine
+    reports for the failed start, None where it reports none.
+    """
+
+    code: int | None
+    ended_ns: int
+    error: str
+    oom_kills: Sequence[OomKill] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRun:
+    """A run of which nothing is known except that the engine counted a restart after it."""
+
+    ended_ns: int
+    code: None = None
+    oom_kills: Sequence[OomKill] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A job that has ended, as its source reports it: with facts, and not yet classified.
+
+    ``facts.ended_ns`` is the engine's ``State.FinishedAt``, or the time of its event where that is all there
+    is. ``event_ns`` is the time of that event, None where there was none. ``recovered``: the end was not seen
+    when it happened and was found afterwards. ``log_tail`` is the end of its log, None where it was not read.
+    ``not_known`` are sentences about what the source could not find out.
+    """
+
+    job: Job
+    facts: RunFacts | FailedStart | CountedRun
+    recovered: bool = False
+    log_tail: str | None = None
+    event_ns: int | None = None
+    not_known: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from exporter.sources.docker.engine import ContainerList, Event, EventGap, Event
 from exporter.sources.docker.watch.inspections import InspectPolicy
 from exporter.verdict.catalog import builtin
 from exporter.verdict.classify import classify
-from tests.contract.telling import BEGINNING, IMAGE, Telling
+from tests.contract.telling import BEGINNING, IMAGE, Telling, assessed
 
 STEP_NS = 50_000_000
 # The engine takes its times for the inspection a little before the event's.
@@ -338,7 +338,7 @@ def tell_with_an_outage(history: History, outage: Outage) -> list[Exit]:
     # It has been there since before the first of them was made.
     before = Telling().listed(as_of=-50)
     Reader(before, history, timeline).read(range(killed))
-    recorded, cursor = before.tracker.take(), before.tracker.cursor
+    recorded, cursor = assessed(before.tracker.take()), before.tracker.cursor
     past, left = on_record(recorded)
     assert cursor is not None
     after = Telling(past=past, runs=left, cursor=cursor)

@@ -11,7 +11,7 @@ from exporter.model import Cursor, Exit
 from exporter.sources.docker.engine import Event, EventType, Inspection, KernelReport
 from exporter.sources.docker.track.run import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
-from tests.contract.telling import BEGINNING, HOST, SECOND, at, attempt, die, oom, running, start
+from tests.contract.telling import BEGINNING, HOST, SECOND, at, attempt, die, exits, oom, running, start
 
 LIMIT = 64 << 20
 SLOTS = 8
@@ -86,9 +86,9 @@ class LossyHost:
                 counted += kills
             _tell(tracker, seconds, word)
             tracker.due(seconds)
-            yield from _ends(tracker)
+            yield from exits(tracker.take())
         tracker.due(10 * SECONDS)
-        yield from _ends(tracker)
+        yield from exits(tracker.take())
 
     def _job(self, tried: float) -> float:
         """One job; returns when it ended."""
@@ -135,7 +135,3 @@ def _tell(tracker: Tracker, seconds: float, word: Word) -> None:
         tracker.inspected(word.container_id, word, at(seconds))
     elif word is not None:
         tracker.event(word, seconds, inspecting=word.type is EventType.START)
-
-
-def _ends(tracker: Tracker) -> Iterator[Exit]:
-    return (each for each in tracker.take() if isinstance(each, Exit))

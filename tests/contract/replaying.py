@@ -7,12 +7,13 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from exporter.log_tail import LogTail
-from exporter.model import Cursor, Exit, Job
+from exporter.model import Cursor, Job
 from exporter.sources.docker.api import parse as messages
 from exporter.sources.docker.engine import ContainerList, Event, EventGap
 from exporter.sources.docker.track.run import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.sources.docker.watch.inspections import InspectPolicy
+from exporter.verdict.facts import EndedRun
 from tests.contract.canned_kernel import CannedKernel
 from tests.corpus.cases import Case, Table
 from tests.scripted.times import SECOND
@@ -25,7 +26,7 @@ LOG_TAIL = LogTail(lines=20, max_bytes=4096)
 Place: TypeAlias = tuple[int, Table]
 
 
-def replay(case: Case, kernel: CannedKernel) -> list[Job | Exit]:
+def replay(case: Case, kernel: CannedKernel) -> list[Job | EndedRun]:
     """All that began or ended in a case, from a start of the exporter right before it to long after it."""
     told = Replay(case, kernel)
     told.begin()

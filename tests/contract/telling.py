@@ -22,7 +22,8 @@ from exporter.sources.docker.engine import (
 )
 from exporter.sources.docker.track.run import TrackerConfig, job_key
 from exporter.sources.docker.track.tracker import Tracker
-from exporter.verdict.facts import KernelOomKill
+from exporter.verdict.evidence import assess_exit
+from exporter.verdict.facts import EndedRun, KernelOomKill
 
 SECOND = 10**9
 BEGINNING = 1_700_000_000 * SECOND
@@ -228,7 +229,7 @@ class Telling:
     def came(self) -> list[Job | Exit]:
         """What began or ended; a job that is told again, for what has happened in it, only once."""
         came: list[Job | Exit] = []
-        for each in map(essence, self.tracker.take()):
+        for each in map(essence, assessed(self.tracker.take())):
             if isinstance(each, Exit) or self._begun.get(each.id) != each:
                 came.append(each)
             if isinstance(each, Job):
@@ -237,10 +238,20 @@ class Telling:
 
     def ends(self) -> list[Exit]:
         """What ended."""
-        return [each for each in map(essence, self.tracker.take()) if isinstance(each, Exit)]
+        return [each for each in map(essence, assessed(self.tracker.take())) if isinstance(each, Exit)]
 
 
 # --- what should come of it
+
+
+def assessed(outcomes: Iterable[Job | EndedRun]) -> list[Job | Exit]:
+    """What a tracker has handed over, with the facts of each end reduced to evidence."""
+    return [assess_exit(each) if isinstance(each, EndedRun) else each for each in outcomes]
+
+
+def exits(outcomes: Iterable[Job | EndedRun]) -> list[Exit]:
+    """The ends among them."""
+    return [each for each in assessed(outcomes) if isinstance(each, Exit)]
 
 
 def essence(each: Job | Exit) -> Job | Exit:

@@ -13,6 +13,7 @@ from exporter.verdict.catalog import builtin
 from exporter.verdict.classify import classify
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.replaying import replay
+from tests.contract.telling import exits
 from tests.corpus.cases import Case, End, load, names
 from tests.scripted.times import SECOND
 
@@ -28,8 +29,8 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CannedKernel:
 @pytest.mark.parametrize("name", names())
 def test_a_way_to_die_is_judged_as_it_truly_was(kernel: CannedKernel, name: str) -> None:
     case = load(name)
-    exits = [each for each in replay(case, kernel) if isinstance(each, Exit)]
-    assert facts(judged(case, exits)) == facts(case.truth), "\n".join(map(str, exits))
+    found = exits(replay(case, kernel))
+    assert facts(judged(case, found)) == facts(case.truth), "\n".join(map(str, found))
 
 
 def facts(ends: Mapping[str, Sequence[End]]) -> dict[str, object]:

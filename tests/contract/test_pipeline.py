@@ -314,7 +314,7 @@ def test_a_pipeline_that_a_bug_has_ended_is_not_drained(
     def classify(*_: object, **__: object) -> None:
         raise BugError
 
-    monkeypatch.setattr(loop, "classify", classify)
+    monkeypatch.setattr(loop, "classify_exit", classify)
     piping.sees(die(1, 0))
     assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
     assert not piping.pipeline.stop(PATIENCE_SECONDS)

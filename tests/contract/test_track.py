@@ -9,7 +9,7 @@ from signal import SIGSEGV
 import pytest
 from hypothesis import given, settings
 
-from exporter.model import ContainerHistory, Cursor, Exit, Job, MemoryLimit
+from exporter.model import ContainerHistory, Cursor, Job, MemoryLimit
 from exporter.sources.docker.engine import (
     ContainerList,
     Event,
@@ -50,6 +50,7 @@ from tests.contract.telling import (
     die,
     ended,
     exited,
+    exits,
     hiding,
     job,
     kill,
@@ -643,7 +644,7 @@ def test_that_events_were_missed_while_a_job_ran_is_said() -> None:
     telling = Telling().events(start(0))
     telling.tracker.resumed(Cursor(at(5), BEGINNING), EventGap.OVERRUN)
     telling.events(die(9, 1)).passes(2)
-    (ended_run,) = (each for each in telling.tracker.take() if isinstance(each, Exit))
+    (ended_run,) = exits(telling.tracker.take())
     missed = "Events were missed while it ran: requests to stop it and OOM kills may be missing."
     assert missed in ended_run.evidence.not_known
 
@@ -1279,7 +1280,7 @@ def test_what_ended_before_records_were_deleted_is_left_alone_though_they_are_ke
     tracker.resumed(Cursor(0, at(0)))
     tracker.listed(ContainerList((exited(0, 4, 3), exited(0, 6, 4, B)), at(10)), 0)
     tracker.due(1)
-    assert [each.code for each in tracker.take() if isinstance(each, Exit)] == [4]
+    assert [each.code for each in exits(tracker.take())] == [4]
 
 
 def test_a_second_start_right_after_an_end_that_was_waited_for_is_a_run_of_its_own() -> None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from exporter.model import Evidence, Exit, OomKill, OomSource
+from exporter.model import OomKill, OomSource
 from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.track.oom_matcher import CERTAIN, Claim, OomMatcher, nearest_to
 from exporter.sources.docker.track.run import Run, TrackerConfig
 from exporter.verdict.evidence import (
     SIGKILL_CODE,
     SIGNAL_BASE,
-    assess,
     explaining_requests,
-    oom_count,
     waits_for_stop,
 )
-from exporter.verdict.facts import SECOND_NS, Crash, GpuFault, KernelFact, RunFacts, SeccompKill
+from exporter.verdict.facts import SECOND_NS, Crash, EndedRun, GpuFault, KernelFact, RunFacts, SeccompKill
 
 _MAX_KEPT = 1_000
 _MAX_FACTS = 20
@@ -76,7 +73,7 @@ class PendingExits:
         """The run that waits here whose process 1 this was."""
         return next((run for run in self._runs if pid and run.pid == pid), None)
 
-    def leave(self, now: float) -> list[Exit]:
+    def leave(self, now: float) -> list[EndedRun]:
         """The exits of all runs that need not wait any longer."""
         due = [run for run in self._runs if self._due(run) <= now]
         # The likeliest is judged first: who is left has nobody's claims to think through.
@@ -205,23 +202,21 @@ class PendingExits:
 
     # Judging
 
-    def _finished(self, run: Run) -> Exit:
+    def _finished(self, run: Run) -> EndedRun:
         self._runs.remove(run)
         run.container.pending_runs.remove(run)
         last = run.container.last_finished_run
         if last is None or last.began_ns < run.began_ns:
             run.container.last_finished_run = run
         self._take_kernels_word(run)
-        evidence = assess(self._record(run))
-        return Exit(
+        facts = self._record(run)
+        return EndedRun(
             run.job(self._rules),
-            run.code,
-            run.ended_ns,
-            replace(evidence, not_known=tuple(self._not_known(run, evidence))),
-            oom_count(run.oom_kills),
+            facts,
             recovered=run.replayed or not run.seen_ending,
             log_tail=run.log_tail,
             event_ns=run.died_ns,
+            not_known=tuple(self._not_known(run, facts)),
         )
 
     def _record(self, run: Run) -> RunFacts:
@@ -229,8 +224,8 @@ class PendingExits:
         return RunFacts(
             run.code,
             run.ended_ns,
-            run.kills,
-            run.oom_kills,
+            tuple(run.kills),
+            tuple(run.oom_kills),
             container.stop_signal,
             rules.oom_window_ns,
             run.started_ns,
@@ -250,7 +245,7 @@ class PendingExits:
             hung=run.hung_ns is not None,
         )
 
-    def _not_known(self, run: Run, evidence: Evidence) -> Iterator[str]:
+    def _not_known(self, run: Run, facts: RunFacts) -> Iterator[str]:
         """What could not be known of its end, where that may matter."""
         if not run.seen_ending:
             yield "Its end was not seen: requests to stop it and OOM kills just before it may be missing."
@@ -264,7 +259,8 @@ class PendingExits:
             yield "Which of several containers at a limit that they share was hit by an OOM kill then."
         if not run.code:
             return
-        if not run.oom_kills and not evidence.asked_to_stop and not self._rules.has_kernel_counter:
+        was_asked = bool(explaining_requests(facts))
+        if not run.oom_kills and not was_asked and not self._rules.has_kernel_counter:
             yield "Whether the kernel killed it for memory and no event told: the kernel could not be asked."
         if any(kill.victim is None for kill in run.oom_kills) and not self._rules.has_kernel_log:
             yield "Which process was killed, and at whose limit: the kernel's log could not be read."

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from exporter.model import Cursor, Evidence, Exit, Job, KillRequest, MemoryLimit, OomKill, OomSource
+from exporter.model import Cursor, Job, KillRequest, MemoryLimit, OomKill, OomSource
 from exporter.sources.docker.engine import (
     ContainerList,
     Event,
@@ -31,8 +31,17 @@ from exporter.sources.docker.track.checkpoint import Checkpoint
 from exporter.sources.docker.track.containers import Containers, LoadHistory
 from exporter.sources.docker.track.pending_exits import PendingExits
 from exporter.sources.docker.track.run import Container, Run, StartAttempt, TrackerConfig, job_key
-from exporter.verdict.evidence import assess_failed_start, is_terminating, oom_count
-from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelOomKill, SeccompKill
+from exporter.verdict.evidence import is_terminating
+from exporter.verdict.facts import (
+    CountedRun,
+    Crash,
+    EndedRun,
+    FailedStart,
+    ForkRejected,
+    GpuFault,
+    KernelOomKill,
+    SeccompKill,
+)
 
 _MAX_KILLS_KEPT = 1_000
 # Docker's word for a container that was there when the engine went down, and not when it came back.
@@ -43,7 +52,6 @@ _START_CODES = frozenset({126, 127, 128})
 # Requests to end within this time of each other are one act, such as an engine that is told to stop.
 _TOGETHER_NS = 10**9
 _RECENT_STOPS = 1_000
-_COUNTED_ONLY = Evidence(notes=("Known only from the engine's count of restarts.",))
 
 
 class Tracker:
@@ -64,13 +72,13 @@ class Tracker:
         self._containers = Containers(load_history)
         self._progress = Checkpoint(cursor)
         self._waiting = PendingExits(rules)
-        self._out: list[Job | Exit] = []
+        self._out: list[Job | EndedRun] = []
         self._stops: deque[tuple[str, int]] = deque(maxlen=_RECENT_STOPS)
         for job in sorted(running, key=lambda job: job.attempt):
             self._restore(job)
 
-    def take(self) -> list[Job | Exit]:
-        """What has begun (Job) or ended (Exit) since the last call, in the order of finding out."""
+    def take(self) -> list[Job | EndedRun]:
+        """What has begun (Job) or ended (EndedRun) since the last call, in the order of finding out."""
         out, self._out = self._out, []
         return out
 
@@ -469,16 +477,13 @@ class Tracker:
         container.failed_start_ns = at_ns
         code, error = (None, "") if answer is None else (_start_code(answer), answer.error)
         not_known = () if seen else ("When it failed to start: the engine's list does not say.",)
-        evidence = replace(assess_failed_start(error, at_ns, run.oom_kills), not_known=not_known)
         self._out.append(
-            Exit(
+            EndedRun(
                 run.job(self._rules),
-                code,
-                at_ns,
-                evidence,
-                oom_kills=oom_count(run.oom_kills),
+                FailedStart(code, at_ns, error, tuple(run.oom_kills)),
                 recovered=not seen,
                 event_ns=at_ns if seen else None,
+                not_known=not_known,
             )
         )
 
@@ -743,7 +748,7 @@ class Tracker:
             job = missed.job(self._rules)
             container.run = None
             container.last_end_ns = ended_ns
-            self._out.append(Exit(job, None, ended_ns, _COUNTED_ONLY, recovered=True))
+            self._out.append(EndedRun(job, CountedRun(ended_ns), recovered=True))
         run = self._begin(container, started_ns, started_ns)
         run.confirmed, run.restarts = True, inspection.restarts
         self._take_strays(run, started_ns, now)
