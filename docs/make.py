@@ -1,9 +1,9 @@
-"""Write the pages that are made from the code; ``--check`` only says which are out of date."""
+"""Write the pages that are generated from the code; ``--check`` only lists those that are out of date."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -18,31 +18,54 @@ _HELP = ["-h", "--help"]
 HERE = Path(__file__).parent
 
 
+METRICS_INTRO = """\
+Counters and histograms survive a restart of the exporter; gauges only where this page says so.
+`host` is the host that a job ran on; the API calls it `instance`, which is the scrape target in Prometheus.
+`image` has no tag and no digest. Container ids and names are never labels.
+
+The series of a workload end only when it gives up its slot under `--workload.limit`
+([which workload does](decisions/workload-slots.md)). `increase()` still returns what it saw of them
+while its window covers that time. If the workload comes back, its series start at 0, which `increase()`
+takes as a counter reset. So nothing is counted twice, and what was counted as `Other` stays there.\
+"""
+STANDARD_METRICS_INTRO = "About the exporter's own process, as in every exporter:"
+STANDARD_METRICS_NOTE = """\
+The `process_` metrics are read from `/proc` during the scrape, which needs neither disk nor network.
+If that fails, or there is no `/proc`, they are missing, and the scrape succeeds with all other metrics.\
+"""
+SETTINGS_INTRO = """\
+Flags override variables, and variables override the file of `--config.file`. The file is YAML:
+`--storage.url` is `url` under `storage`. Unknown settings are refused; `exit-exporter check FILE`
+checks a file.\
+"""
+ATTRIBUTES_INTRO = """\
+An attribute without a value is left out. No attribute contains environment variables or command lines.\
+"""
+
+
 def metrics_page() -> str:
-    """Every metric with its type, labels and meaning."""
-    return "\n".join(["# Metrics", "", *_made_from("exporter/metrics/definitions.py"), *_metrics(), ""])
+    """Return the page of metrics, with type, labels and meaning."""
+    return _page("Metrics", "exporter/metrics/definitions.py", _metrics())
 
 
 def settings_page() -> str:
-    """Every setting with its flag, its variable, its default."""
-    return "\n".join(["# Settings", "", *_made_from("exporter/config/settings.py"), *_settings(), ""])
+    """Return the page of settings, with flag, variable and default."""
+    return _page("Settings", "exporter/config/settings.py", _settings())
 
 
 def commands_page() -> str:
-    """The help of every command."""
-    return "\n".join(["# Commands", "", *_made_from("exporter/cli/"), *_commands()])
+    """Return the page of commands, with their help texts."""
+    return _page("Commands", "exporter/cli/", _commands())
 
 
 def reasons_page() -> str:
-    """Every code and every reason."""
-    return "\n".join(["# Codes and reasons", "", *_made_from("exporter/reasons.yaml"), *_reasons(), ""])
+    """Return the page of codes and reasons."""
+    return _page("Codes and reasons", "exporter/verdict/reasons.yaml", _reasons())
 
 
 def attributes_page() -> str:
-    """Every attribute of a job's span."""
-    return "\n".join(
-        ["# Attributes of a span", "", *_made_from("exporter/otlp/attributes.py"), *_attributes(), ""]
-    )
+    """Return the page of span attributes."""
+    return _page("Span attributes", "exporter/otlp/attributes.py", _attributes())
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -55,7 +78,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def stale() -> list[str]:
-    """The pages that are not what the code makes."""
+    """Return the names of the pages that differ from what the code generates."""
     return [
         name
         for name, page in PAGES.items()
@@ -64,7 +87,7 @@ def stale() -> list[str]:
 
 
 def main() -> int:
-    """Write, or check; the exit code."""
+    """Write the pages, or check them; return the exit code."""
     old = stale()
     if "--check" in sys.argv[1:]:
         for name in old:
@@ -76,20 +99,13 @@ def main() -> int:
     return 0
 
 
-def _made_from(source: str) -> list[str]:
-    return [f"Made from `{source}` by `make docs`; do not edit.", ""]
+def _page(title: str, source: str, lines: Iterable[str]) -> str:
+    made_from = f"Generated from `{source}` by `make docs`; do not edit."
+    return "\n".join([f"# {title}", "", made_from, "", *lines]).rstrip("\n") + "\n"
 
 
 def _metrics() -> Iterator[str]:
-    yield "Counters and histograms survive a restart of the exporter, and so do gauges where it is said."
-    yield "`host` is the name of the instance that a job ran on (Prometheus keeps `instance` for itself);"
-    yield "`image` is without tag or digest. No container's id or name is ever a label."
-    yield ""
-    yield "A workload's series end when it gives up its place under `--workload.limit` to another, and at"
-    yield "no other time ([who gives way](decisions/workload-slots.md)). What `increase()` saw of them it"
-    yield "tells for as long as its window reaches back. If the workload comes back, they begin at 0, which"
-    yield "is to `increase()` a counter that was set back: nothing is told twice, and what was counted as"
-    yield "`Other` stays there."
+    yield METRICS_INTRO
     for metric in CATALOGUE:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
         yield ""
@@ -104,30 +120,26 @@ def _metrics() -> Iterator[str]:
     yield ""
     yield "## Standard metrics"
     yield ""
-    yield "Of the exporter's own process, as in every exporter:"
+    yield STANDARD_METRICS_INTRO
     yield ""
     yield from (f"- `{name}`" for name in STANDARD)
     yield ""
-    yield "The `process_` ones are read from `/proc` during the scrape: memory of the kernel, no disk and no"
-    yield "network. Where that fails, or there is no `/proc`, they are missing; the scrape succeeds with all"
-    yield "other metrics."
+    yield STANDARD_METRICS_NOTE
 
 
 def _settings() -> Iterator[str]:
-    yield "Flags win over variables, variables over the file that `--config.file` names. The file is YAML:"
-    yield "`--storage.url` is `url` under `storage`. Unknown settings are refused; `exit-exporter check FILE`"
-    yield "says whether a file is good."
+    yield SETTINGS_INTRO
     yield ""
     yield "| Flag | Variable | Default | Meaning |"
     yield "|---|---|---|---|"
     for option in settings.options():
         default = f"`{option.default}`" if option.default else ""
-        repeat = " With commas in the variable." if option.repeatable else ""
+        repeat = " In the variable, separate them with commas." if option.repeatable else ""
         yield f"| `{option.flag}` | `{option.variable}` | {default} | {option.help}{repeat} |"
 
 
 def _attributes() -> Iterator[str]:
-    yield "One that has no value for a job is left out. None ever holds an environment or a command line."
+    yield ATTRIBUTES_INTRO
     yield ""
     yield "| Attribute | Meaning |"
     yield "|---|---|"
@@ -154,7 +166,7 @@ def _reasons() -> Iterator[str]:
     for code, words in sorted(catalogue.codes.items()):
         codes.setdefault(words.reason, []).append(str(code))
         if words.requested:
-            codes.setdefault(words.requested, []).append(f"{code} where a stop was requested")
+            codes.setdefault(words.requested, []).append(f"{code} after a stop request")
     yield "| Reason | Codes | Meaning | Recovery |"
     yield "|---|---|---|---|"
     for word, meaning in catalogue.meanings.items():

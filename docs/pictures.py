@@ -1,7 +1,7 @@
-"""Draw the README's pictures from recordings of the corpus; ``--check`` only says which are out of date.
+"""Draw the README's pictures from recordings of the corpus; ``--check`` only lists outdated ones.
 
-A picture shows what the command prints: a recording goes through the tracker, the verdict, the API's view and
-the command line's table. The names of the jobs and the times at which they ended are the picture's own.
+A picture shows what the command prints: a recording passes through the tracker, the verdict, the API's view
+and the command line's table. Only the names of the jobs and the times of their exits are made up.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ HOST = "build-7"
 NOW_NS = 1_795_860_600 * 10**9
 MINUTE_NS = 60 * 10**9
 _WIDTH = 104
-# The picture must not make its reader's browser ask another site for a font.
+# Without these, a reader's browser would load a font from another site.
 _FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A recording, and what its container is called in the pictures."""
+class Sample:
+    """Recording of one exit, and the name and time that it has in the pictures."""
 
     name: str
     workload: str
@@ -50,30 +50,30 @@ class Shown:
     recording: str
 
 
-TRAINING = Shown("train-bert", "night/train", "trainer:2.4", 2, "made-up/own_limit_cgroup_v2")
-SHOWN = (
+TRAINING = Sample("train-bert", "night/train", "trainer:2.4", 2, "made-up/own_limit_cgroup_v2")
+SAMPLES = (
     TRAINING,
-    Shown("resize-7", "shop/resize", "resize:1.9", 4, "docker-20.10/docker_kill"),
-    Shown("etl-orders", "etl/orders", "etl:3.1", 9, "docker-20.10/kill_from_outside"),
-    Shown("web-2", "shop/web", "web:5.0", 12, "made-up/unhealthy_then_killed_by_swarm_29"),
-    Shown("web-1", "shop/web", "web:5.0", 13, "docker-20.10/docker_stop_obeyed"),
-    Shown("migrate", "shop/db", "migrate:1.0", 21, "docker-20.10/command_not_found"),
-    Shown("thumbnail", "shop/resize", "resize:1.9", 34, "docker-20.10/segfault"),
-    Shown("report", "night/report", "report:0.8", 47, "docker-20.10/completed"),
+    Sample("resize-7", "shop/resize", "resize:1.9", 4, "docker-20.10/docker_kill"),
+    Sample("etl-orders", "etl/orders", "etl:3.1", 9, "docker-20.10/kill_from_outside"),
+    Sample("web-2", "shop/web", "web:5.0", 12, "made-up/unhealthy_then_killed_by_swarm_29"),
+    Sample("web-1", "shop/web", "web:5.0", 13, "docker-20.10/docker_stop_obeyed"),
+    Sample("migrate", "shop/db", "migrate:1.0", 21, "docker-20.10/command_not_found"),
+    Sample("thumbnail", "shop/resize", "resize:1.9", 34, "docker-20.10/segfault"),
+    Sample("report", "night/report", "report:0.8", 47, "docker-20.10/completed"),
 )
 
 
 def ps_picture() -> str:
-    """Return the table of all jobs."""
-    jobs = [_answer(each) for each in SHOWN]
-    return _drawn("exit-exporter ps", lambda: tables.jobs_table(jobs, verbose=False))
+    """Return the picture of `ps`, with all samples."""
+    jobs = [_api_job(each) for each in SAMPLES]
+    return _draw("exit-exporter ps", lambda: tables.jobs_table(jobs, verbose=False))
 
 
 def show_picture() -> str:
-    """Return the sheet of the first one."""
-    # What the command prints, without a server to ask.
+    """Return the picture of `show`, with the first sample."""
+    # The command itself would ask a server.
     sheet = show._sheet  # noqa: SLF001
-    return _drawn(f"exit-exporter show {TRAINING.name}", lambda: sheet(_answer(TRAINING)))
+    return _draw(f"exit-exporter show {TRAINING.name}", lambda: sheet(_api_job(TRAINING)))
 
 
 PICTURES: dict[str, Callable[[], str]] = {"ps.svg": ps_picture, "show.svg": show_picture}
@@ -97,9 +97,9 @@ def _on_disk(name: str) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _answer(shown: Shown) -> tables.Job:
-    """Return what the API answers about the last exit of a recording, moved to the picture's time."""
-    found = _renamed(_last_exit(shown.recording), shown)
+def _api_job(sample: Sample) -> tables.Job:
+    """Return the last exit of a recording as the API returns it, moved to the time of the picture."""
+    found = _renamed(_last_exit(sample.recording), sample)
     verdict = classify(found.code, found.evidence, builtin(), found.job.workload)
     record = JobRecord(found.job, ClassifiedExit(found, verdict))
     return job_view(record, builtin()).model_dump(mode="json")
@@ -107,18 +107,18 @@ def _answer(shown: Shown) -> tables.Job:
 
 def _last_exit(recording: str) -> Exit:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
-        told = replay(load(recording), CannedKernel(Path(directory), patch))
-    return exits(told)[-1]
+        reported = replay(load(recording), CannedKernel(Path(directory), patch))
+    return exits(reported)[-1]
 
 
-def _renamed(found: Exit, shown: Shown) -> Exit:
-    finished_ns = NOW_NS - shown.minutes_ago * MINUTE_NS
+def _renamed(found: Exit, sample: Sample) -> Exit:
+    finished_ns = NOW_NS - sample.minutes_ago * MINUTE_NS
     later_ns = finished_ns - found.finished_ns
     job = replace(
         found.job,
-        name=shown.name,
-        workload=Workload(shown.workload, shown.image.partition(":")[0]),
-        image=shown.image,
+        name=sample.name,
+        workload=Workload(sample.workload, sample.image.partition(":")[0]),
+        image=sample.image,
         instance=HOST,
         created_ns=_moved(found.job.created_ns, later_ns),
         started_ns=_moved(found.job.started_ns, later_ns),
@@ -131,14 +131,14 @@ def _moved(at_ns: int | None, by_ns: int) -> int | None:
 
 
 class _Clock(datetime):
-    """A clock that stands still, so that a picture does not change from day to day."""
+    """Clock that stands still, so that a picture does not change from day to day."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
         return datetime.fromtimestamp(NOW_NS // 10**9, tz or UTC)
 
 
-def _drawn(command: str, output: Callable[[], RenderableType]) -> str:
+def _draw(command: str, output: Callable[[], RenderableType]) -> str:
     console = Console(
         record=True,
         width=_WIDTH,
@@ -148,7 +148,7 @@ def _drawn(command: str, output: Callable[[], RenderableType]) -> str:
         highlight=False,
     )
     with mock.patch.object(tables, "datetime", _Clock):
-        # The empty line at the end is the picture's lower margin.
+        # The empty line at the end is the lower margin of the picture.
         console.print(Group(Text(f"$ {command}", "bold"), output(), ""))
     return _FONTS.sub("", console.export_svg(title=command))
 
