@@ -261,7 +261,7 @@ class Pipeline:
         if address not in self._trackers:
             self._hosts[address] = connected.info.host
             self._trackers[address] = self._tracker(address, connected)
-        elif connected.until_its_end and self._trackers[address].is_idle:
+        elif connected.read_to_end and self._trackers[address].is_idle:
             self._unharmed.add(address)
         else:
             self._unharmed.discard(address)
@@ -278,7 +278,7 @@ class Pipeline:
             self._judging.rules(connected.info.host, connected.has_kernel_counter),
             engine=address,
             identity=connected.info.identity,
-            joins_late=connected.info.joins_late,
+            late_network_connect=connected.info.late_network_connect,
             has_kernel_log=connected.has_kernel_log,
             kernel_since_ns=connected.info.time_ns,
         )
@@ -336,12 +336,12 @@ class Pipeline:
                     now,
                     inspecting=content.inspecting,
                     replayed=content.replayed,
-                    logging=content.logging,
+                    logging=content.reading_log,
                 )
                 if content.event.type is EventType.OOM:
                     self._tell_others(address, content.event, now)
             case Inspected():
-                tracker.inspected(content.container_id, content.inspection, content.asked_ns)
+                tracker.inspected(content.container_id, content.inspection, content.event_ns)
             case StartFailed():
                 tracker.start_failed(content.inspection)
             case LogCollected():

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.sources.docker.kernel import reader
-from exporter.sources.docker.kernel.reader import KernelOomReader
+from exporter.sources.docker.kernel.reader import KernelReader
 
 
 class CannedKernel:
@@ -35,10 +35,10 @@ class CannedKernel:
         monkeypatch.setattr(reader, "time", SimpleNamespace(**{**vars(time), **clock}))
         monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": self._read}))
 
-    def boot(self, at_ns: int) -> KernelOomReader:
+    def boot(self, at_ns: int) -> KernelReader:
         """A witness that is there since the host was booted."""
         self._now_ns = self._booted_ns = at_ns
-        return KernelOomReader(self._proc, self._log)
+        return KernelReader(self._proc, self._log)
 
     def says(self, records: Iterable[str], kills: int, at_ns: int) -> None:
         """What it has logged and counted until then."""

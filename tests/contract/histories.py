@@ -185,11 +185,11 @@ def moves(container: int, life: Life) -> Iterator[Move]:
     for each in life.starts:
         yield Move(EventType.START_ATTEMPT, standing, busy=True)
         if isinstance(each, Failed):
-            standing = replace(standing, code=each.code, start_error=True)
+            standing = replace(standing, code=each.code, start_failed=True)
             yield Move(EventType.START_ATTEMPT_OVER, standing)
             continue
         standing = replace(
-            standing, running=True, started_ns=1, code=None, start_error=False, oom_killed=False
+            standing, running=True, started_ns=1, code=None, start_failed=False, oom_killed=False
         )
         yield Move(EventType.START, standing)
         for step in each.within:

@@ -48,7 +48,10 @@ class Replay:
     def __init__(self, case: Case, kernel: CannedKernel) -> None:
         self.tracker = Tracker(
             TrackerConfig(
-                "host", has_kernel_counter=case.is_counted, has_kernel_log=case.is_counted, joins_late=True
+                "host",
+                has_kernel_counter=case.is_counted,
+                has_kernel_log=case.is_counted,
+                late_network_connect=True,
             ),
             lambda _: None,
         )

@@ -122,10 +122,10 @@ def exited(  # noqa: PLR0913  # each names a fact
     container: str = A,
     *,
     oom_killed: bool = False,
-    start_error: bool = False,
+    start_failed: bool = False,
     restarts: int = 0,
 ) -> Inspection:
-    """How an engine shows it after its end, or, with ``start_error``, after a failed try to start it anew."""
+    """How an engine shows it after its end, or, with ``start_failed``, after a failed start after it."""
     return Inspection(
         container,
         container[0],
@@ -137,7 +137,7 @@ def exited(  # noqa: PLR0913  # each names a fact
         finished_ns=at(finished),
         code=code,
         oom_killed=oom_killed,
-        start_error=start_error,
+        start_failed=start_failed,
         restarts=restarts,
     )
 
@@ -150,7 +150,7 @@ def created(container: str = A) -> Inspection:
 def unstartable(code: int, container: str = A) -> Inspection:
     """How an engine shows it when its first start has failed."""
     return Inspection(
-        container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=code, start_error=True
+        container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=code, start_failed=True
     )
 
 
@@ -161,7 +161,7 @@ class Telling:
         self,
         *,
         has_kernel_counter: bool = False,
-        joins_late: bool = False,
+        late_network_connect: bool = False,
         memory_seconds: int = 0,
         past: Mapping[str, ContainerHistory] | None = None,
         runs: Iterable[Job] = (),
@@ -170,7 +170,7 @@ class Telling:
         rules = TrackerConfig(
             HOST,
             has_kernel_counter=has_kernel_counter,
-            joins_late=joins_late,
+            late_network_connect=late_network_connect,
             memory_ns=memory_seconds * SECOND,
         )
         self.now = 0.0

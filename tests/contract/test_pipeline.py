@@ -377,7 +377,7 @@ def test_what_an_engine_has_forgotten_is_a_gap(piping: Piping, event_gap: EventG
 
 
 @pytest.mark.parametrize(
-    ("told", "until_its_end", "gaps"),
+    ("told", "read_to_end", "gaps"),
     [
         ([start(0), die(1, 143)], True, {}),
         ([start(0), die(1, 143)], False, {(ADDRESS,): 1}),
@@ -389,12 +389,12 @@ def test_what_an_engine_has_forgotten_is_a_gap(piping: Piping, event_gap: EventG
 def test_an_engine_that_had_told_all_ends_before_its_restart_leaves_no_gap(
     piping: Piping,
     told: list[Event],
-    until_its_end: bool,  # noqa: FBT001  # a case of the table
+    read_to_end: bool,  # noqa: FBT001  # a case of the table
     gaps: dict[tuple[str, ...], float],
 ) -> None:
     piping.says(*(EventReceived(each, inspecting=False) for each in told))
     piping.says(Disconnected("the event stream ended"))
-    piping.says(replace(CONNECTED, event_gap=EventGap.RESTARTED, until_its_end=until_its_end))
+    piping.says(replace(CONNECTED, event_gap=EventGap.RESTARTED, read_to_end=read_to_end))
     piping.says(ContainerList((), at(9), event_gap=EventGap.RESTARTED))
     assert piping.idle()
     assert piping.series(metrics.EVENT_GAPS) == gaps
@@ -709,7 +709,7 @@ def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
 def test_only_what_failed_keeps_the_end_of_its_log(piping: Piping) -> None:
     for container_id, code, events in ((A, 3, ()), (B, 137, (kill(0.5, 9, B),))):
         piping.sees(start(0, container_id), *events)
-        piping.says(EventReceived(die(1, code, container_id), inspecting=False, logging=True))
+        piping.says(EventReceived(die(1, code, container_id), inspecting=False, reading_log=True))
         piping.says(LogCollected(container_id, at(1), "why"))
     assert piping.ended(2)
     tails = {record.job.container_id: record.ended and record.ended.exit.log_tail for record in whole(piping)}
@@ -717,7 +717,7 @@ def test_only_what_failed_keeps_the_end_of_its_log(piping: Piping) -> None:
 
 
 def test_a_log_that_does_not_come_is_waited_for_no_longer_than_an_answer(piping: Piping) -> None:
-    piping.sees(start(0)).says(EventReceived(die(1, 3), inspecting=False, logging=True))
+    piping.sees(start(0)).says(EventReceived(die(1, 3), inspecting=False, reading_log=True))
     assert piping.ended(1)
     piping.says(LogCollected(A, at(1), "too late"))
     assert piping.idle()

@@ -13,7 +13,7 @@ from exporter.model import Cursor
 from exporter.sources.docker.api.parse import event as parsed
 from exporter.sources.docker.engine import ContainerList, EventGap
 from exporter.sources.docker.messages import CaughtUp, Connected, Disconnected, EventReceived
-from exporter.sources.docker.watch.watcher import EngineWatcher, Patience
+from exporter.sources.docker.watch.watcher import EngineWatcher, WatchTimeouts
 from tests.contract.engines import LONG_AGO, event, identity, moment
 from tests.contract.watching import Watching
 from tests.lab.wait import wait_until
@@ -173,19 +173,19 @@ def test_a_lapse_is_said_with_the_next_list_however_many_connections_that_takes(
 def test_whether_a_stream_was_read_until_its_engine_closed_it_is_said_with_the_next(
     engine: ScriptedEngine,
 ) -> None:
-    patience = Patience(confirm=NEVER, stream=SOON)
+    patience = WatchTimeouts(confirm=NEVER, stream=SOON)
     with Watching(engine, patience=patience) as watching:
         # By itself it opens a new one after a while; what the old one would have told, nobody has read.
         for _ in range(2):
             first, *_ = (each for each in watching.hears_until(ContainerList) if isinstance(each, Connected))
-            assert not first.until_its_end
+            assert not first.read_to_end
     with Watching(engine) as watching:
         watching.hears_until(ContainerList)
         engine.cut()
         watching.hears_until(Disconnected)
         watching.pauses.over()
         (again,) = (each for each in watching.hears_until(ContainerList) if isinstance(each, Connected))
-        assert again.until_its_end
+        assert again.read_to_end
 
 
 # --- a list comes after the events before it
@@ -242,7 +242,7 @@ def test_a_list_is_not_said_before_what_is_told_again(
 
 def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: ScriptedEngine) -> None:
     engine.delay("/containers/json", math.inf)
-    patience = Patience(catch_up=SOON)
+    patience = WatchTimeouts(catch_up=SOON)
     with Watching(engine, patience=patience) as watching:
         watching.hears_until(Connected)
         engine.wait_for_requests("/containers/json", 1)
@@ -259,7 +259,7 @@ def test_a_stream_that_lacks_what_the_engine_remembers_is_replaced(engine: Scrip
 
 
 def test_a_stream_over_a_dead_link_is_found_out_by_asking(engine: ScriptedEngine) -> None:
-    with Watching(engine, patience=Patience(confirm=SOON)) as watching:
+    with Watching(engine, patience=WatchTimeouts(confirm=SOON)) as watching:
         watching.hears_until(ContainerList)
         engine.fail_next("/events", HANG_UP)
         assert isinstance(watching.hears_until(Disconnected)[-1], Disconnected)
@@ -270,7 +270,7 @@ def test_a_stream_over_a_dead_link_is_found_out_by_asking(engine: ScriptedEngine
 def test_a_stream_that_lacks_what_the_engine_has_told_is_found_out_and_nothing_is_lost(
     engine: ScriptedEngine,
 ) -> None:
-    with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
+    with Watching(engine, patience=WatchTimeouts(confirm=SOON, catch_up=SOON)) as watching:
         watching.hears_until(ContainerList)
         engine.lose(event("start", 1_000))
         assert watching.hears_until(Disconnected)[-1] == Disconnected(
@@ -281,14 +281,14 @@ def test_a_stream_that_lacks_what_the_engine_has_told_is_found_out_and_nothing_i
 
 
 def test_a_silent_stream_of_an_engine_that_answers_is_left_alone(engine: ScriptedEngine) -> None:
-    with Watching(engine, patience=Patience(confirm=SOON)) as watching:
+    with Watching(engine, patience=WatchTimeouts(confirm=SOON)) as watching:
         watching.hears_until(ContainerList)
         heard = watching.hears(3)
     assert ({type(each) for each in heard}, len(since(engine))) == ({CaughtUp}, 1)
 
 
 def test_events_that_were_dropped_in_the_middle_are_asked_for_again(engine: ScriptedEngine) -> None:
-    with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
+    with Watching(engine, patience=WatchTimeouts(confirm=SOON, catch_up=SOON)) as watching:
         watching.hears_until(ContainerList)
         for _ in range(2):
             watching.hears_until(CaughtUp)
@@ -304,7 +304,7 @@ def test_events_that_were_dropped_in_the_middle_are_asked_for_again(engine: Scri
 def test_after_a_standstill_what_an_engine_may_have_dropped_is_asked_for_again(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Watching(engine, patience=Patience(confirm=SOON, catch_up=SOON)) as watching:
+    with Watching(engine, patience=WatchTimeouts(confirm=SOON, catch_up=SOON)) as watching:
         watching.hears_until(ContainerList)
         watching.hears_until(CaughtUp)
         # From now on, any tick is one that comes too late.
@@ -330,7 +330,7 @@ def test_networks_that_come_and_go_do_not_hold_up_a_list(engine: ScriptedEngine)
 def test_a_stream_that_a_proxy_has_forgotten_is_replaced_in_time_and_nothing_is_lost(
     engine: ScriptedEngine,
 ) -> None:
-    with Watching(engine, patience=Patience(confirm=SOON, stream=4 * SOON)) as watching:
+    with Watching(engine, patience=WatchTimeouts(confirm=SOON, stream=4 * SOON)) as watching:
         watching.hears_until(ContainerList)
         engine.pause()
         engine.emit(event("start", 1001))

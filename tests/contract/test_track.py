@@ -929,7 +929,7 @@ def test_a_start_that_is_tried_again_before_the_answers_come_does_not_hide_the_f
 
 def test_a_failed_restart_of_a_container_that_had_run_is_an_attempt_of_its_own() -> None:
     telling = Telling().events(start(0), die(1, 0))
-    refused = exited(0, 1, 127, start_error=True)
+    refused = exited(0, 1, 127, start_failed=True)
     failed_start(telling, 2).answer(refused).answer(refused)
     assert telling.came() == [
         job(0),
@@ -958,14 +958,14 @@ def test_a_start_that_failed_without_an_event_counts_once_whoever_tells_of_it() 
 
 
 def test_what_dies_and_was_never_started_is_the_start_that_failed() -> None:
-    telling = Telling(joins_late=True).events(create(-1)).asking(over(0.5)).asking(die(0.55, 137))
+    telling = Telling(late_network_connect=True).events(create(-1)).asking(over(0.5)).asking(die(0.55, 137))
     telling.answer(unstartable(128)).answer(unstartable(128)).passes(2)
     failed = job(0.5, never_started=True, created=True)
     assert telling.came() == [not_started(failed, 128, 0.5)]
 
 
 def test_a_network_that_is_left_before_the_end_of_an_unseen_run_is_no_failed_start() -> None:
-    telling = Telling(joins_late=True).asking(over(0.9)).asking(die(1, 3))
+    telling = Telling(late_network_connect=True).asking(over(0.9)).asking(die(1, 3))
     telling.answer(exited(0, 1, 3)).answer(exited(0, 1, 3)).passes(2)
     assert telling.came() == [ended(job(0, created=True), 3, 1)]
 
@@ -1376,7 +1376,7 @@ def test_a_run_on_record_counts_for_the_one_before_it_of_which_the_end_is_not_on
 def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
     telling = Telling(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
     telling.tracker.resumed(Cursor(0, at(-100)), EventGap.OVERRUN)
-    telling.listed(exited(-0.003, 4, 126, start_error=True), as_of=9, event_gap=EventGap.OVERRUN).passes(1)
+    telling.listed(exited(-0.003, 4, 126, start_failed=True), as_of=9, event_gap=EventGap.OVERRUN).passes(1)
     failed, run = sorted(telling.ends(), key=lambda each: each.evidence.never_started, reverse=True)
     assert [(run.code, run.job.attempt), (failed.code, failed.job.attempt)] == [(None, 1), (126, 2)]
 

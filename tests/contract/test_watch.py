@@ -19,7 +19,7 @@ from exporter.sources.docker.api.adapter import DockerEngine
 from exporter.sources.docker.api.parse import event as parsed
 from exporter.sources.docker.api.parse import inspection
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, EventType, KernelReport
-from exporter.sources.docker.kernel.reader import KernelOomReader
+from exporter.sources.docker.kernel.reader import KernelReader
 from exporter.sources.docker.messages import (
     CaughtUp,
     Connected,
@@ -29,7 +29,7 @@ from exporter.sources.docker.messages import (
     StartFailed,
 )
 from exporter.sources.docker.watch import watcher
-from exporter.sources.docker.watch.watcher import Patience
+from exporter.sources.docker.watch.watcher import WatchTimeouts
 from tests.contract.engines import (
     LONG_AGO,
     Table,
@@ -134,7 +134,7 @@ def test_a_list_has_all_containers_as_they_stand(engine: ScriptedEngine) -> None
         engine.set_container(answer)
     with Watching(engine) as watching:
         connected, listed = watching.hears(2)
-    assert (connected, isinstance(listed, ContainerList) and {*map(repr, listed.snapshots)}) == (
+    assert (connected, isinstance(listed, ContainerList) and {*map(repr, listed.containers)}) == (
         CONNECTED,
         {repr(inspection(answer)) for answer in answers},
     )
@@ -171,7 +171,7 @@ def test_an_engine_on_this_host_has_its_kernel_as_a_witness(engine: ScriptedEngi
 
 def test_a_kernel_that_cannot_be_asked_is_said(engine: ScriptedEngine, tmp_path: Path) -> None:
     this_host(engine)
-    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelReader(tmp_path, tmp_path / "kmsg")) as watching:
         (connected,) = watching.hears(1)
     assert isinstance(connected, Connected)
     assert (connected.has_kernel_counter, connected.has_kernel_log) == (False, False)
@@ -183,14 +183,14 @@ def test_what_the_kernel_kills_while_the_engine_is_away_is_said(
     this_host(engine)
     vmstat = tmp_path / "vmstat"
     vmstat.write_text("oom_kill 5\n")
-    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelReader(tmp_path, tmp_path / "kmsg")) as watching:
         watching.hears(2)
         engine.cut()
         watching.hears(1)
         vmstat.write_text("oom_kill 7\n")
         (report,) = watching.hears(1)
         assert isinstance(report, KernelReport)
-        assert report.counted == 2
+        assert report.oom_kills == 2
         watching.pauses.over()
         watching.hears(2)
 
@@ -200,7 +200,7 @@ def test_the_kernel_is_no_witness_any_more_of_an_engine_that_is_on_another_host(
 ) -> None:
     this_host(engine)
     (tmp_path / "vmstat").write_text("oom_kill 5\n")
-    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelReader(tmp_path, tmp_path / "kmsg")) as watching:
         watching.hears(2)
         engine.cut()
         engine.info["KernelVersion"] = "of another host"
@@ -216,13 +216,13 @@ def test_what_the_kernel_killed_is_said_before_the_end_that_it_may_explain(
     this_host(engine)
     vmstat = tmp_path / "vmstat"
     vmstat.write_text("oom_kill 5\n")
-    with Watching(engine, lambda: KernelOomReader(tmp_path, tmp_path / "kmsg")) as watching:
+    with Watching(engine, lambda: KernelReader(tmp_path, tmp_path / "kmsg")) as watching:
         watching.hears(2)
         vmstat.write_text("oom_kill 7\n")
         die = event("die", 2, exitCode="137")
         engine.emit(die)
         kills, told = watching.hears(2)
-    assert (isinstance(kills, KernelReport) and (kills.counted, kills.facts), told) == (
+    assert (isinstance(kills, KernelReport) and (kills.oom_kills, kills.facts), told) == (
         (2, ()),
         seen(die, inspecting=True),
     )
@@ -441,7 +441,7 @@ def test_a_container_that_cannot_be_inspected_does_not_keep_the_others_from_bein
     with Watching(engine) as watching:
         connected, listed = watching.hears(2)
     assert isinstance(listed, ContainerList)
-    assert (connected, listed.snapshots) == (CONNECTED, (inspection(running(1, 2)),))
+    assert (connected, listed.containers) == (CONNECTED, (inspection(running(1, 2)),))
 
 
 # --- events
@@ -801,7 +801,7 @@ def test_times_are_read_to_the_nanosecond(engine: ScriptedEngine, watching: Watc
 # --- starts that fail without an event
 
 
-AT_ONCE = Patience(confirm=0.02, unstarted=0)
+AT_ONCE = WatchTimeouts(confirm=0.02, unstarted=0)
 PORT_TAKEN = "failed to bind host port 0.0.0.0:80/tcp: address already in use"
 
 

@@ -10,9 +10,9 @@ from typing import Self
 
 from exporter.model import Cursor
 from exporter.sources.docker.api.adapter import Address, DockerEngine
-from exporter.sources.docker.kernel.reader import KernelOomReader
+from exporter.sources.docker.kernel.reader import KernelReader
 from exporter.sources.docker.messages import Inbox, Inspected, WatchMessage
-from exporter.sources.docker.watch.watcher import EngineWatcher, Patience
+from exporter.sources.docker.watch.watcher import EngineWatcher, WatchTimeouts
 from tests.scripted.engine import ScriptedEngine
 
 PATIENCE_SECONDS = 10.0
@@ -50,10 +50,10 @@ class Watching:
     def __init__(
         self,
         engine: ScriptedEngine,
-        source: Callable[[], KernelOomReader] = KernelOomReader,
+        source: Callable[[], KernelReader] = KernelReader,
         *,
         cursor: Cursor | None = None,
-        patience: Patience = Patience(),  # noqa: B008  # frozen
+        patience: WatchTimeouts = WatchTimeouts(),  # noqa: B008  # frozen
     ) -> None:
         self.inbox: Inbox = queue.SimpleQueue()
         docker = DockerEngine(Address(engine.url))

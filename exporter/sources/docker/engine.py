@@ -77,7 +77,7 @@ class Inspection:
     """How one container stood when the engine was asked.
 
     ``code`` and ``finished_ns`` speak of the end of the run that started at ``started_ns``; while it runs,
-    ``previous_finished_ns`` is the end of the run before. ``start_error`` says that its last start failed
+    ``previous_finished_ns`` is the end of the run before. ``start_failed`` says that its last start failed
     since, and ``error`` is the engine's text about that (empty where it has none); ``code`` is then the
     failed start's. ``restarts`` counts those that the engine made by itself since the latest start by hand
     and before this run, at least. ``stop_signal`` is the signal by which it wants to be stopped,
@@ -98,7 +98,7 @@ class Inspection:
     previous_finished_ns: int | None = None
     code: int | None = None
     oom_killed: bool = False
-    start_error: bool = False
+    start_failed: bool = False
     error: str = ""
     memory_limit_bytes: int | None = None
     cgroup_parent: str = ""
@@ -130,7 +130,7 @@ class ContainerList:
     that none of them tells was before that.
     """
 
-    snapshots: tuple[Inspection, ...]
+    containers: tuple[Inspection, ...]
     as_of_ns: int
     unlisted_ids: frozenset[str] = frozenset()
     event_gap: EventGap = EventGap.NONE
@@ -141,11 +141,11 @@ class ContainerList:
 class KernelReport:
     """What a local kernel says since it was last asked.
 
-    ``counted`` is by how much its counter of OOM kills has moved, ``facts`` what its log says, in the log's
+    ``oom_kills`` is by how much its counter of OOM kills has moved, ``facts`` what its log says, in the log's
     order. Either may know what the other does not. The facts' times are those of their lines.
     """
 
-    counted: int
+    oom_kills: int
     at_ns: int
     facts: tuple[KernelFact, ...] = ()
 
@@ -162,9 +162,9 @@ class RawLogTail:
 class EngineInfo:
     """Who the engine is: its host's name, and what tells whether that host is the one we run on.
 
-    ``time_ns`` is the engine's own clock when it was asked, ``id`` what it calls itself. ``joins_late``: it
-    joins a container's networks only once its process is there, so that no event tells of the try to start
-    one that fails.
+    ``time_ns`` is the engine's own clock when it was asked, ``id`` what it calls itself.
+    ``late_network_connect``: it connects a container to its networks only once its process exists, so that
+    no event announces a start that then fails.
     """
 
     host: str
@@ -173,7 +173,7 @@ class EngineInfo:
     memory_bytes: int
     time_ns: int
     id: str = ""
-    joins_late: bool = False
+    late_network_connect: bool = False
 
     @property
     def identity(self) -> str:

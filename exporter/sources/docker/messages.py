@@ -26,7 +26,7 @@ class Connected:
 
     ``lapse`` is what it has forgotten of those since the cursor before. ``kernel_counts`` and ``kernel_logs``
     say that its kernel is this machine's, and that its counter of OOM kills and its log can be read.
-    ``until_its_end``: an engine of this machine that is another process now was read until the one before
+    ``read_to_end``: an engine of this machine that is another process now was read until the one before
     closed its stream, so that only what it had not ended by then is missing.
     """
 
@@ -35,7 +35,7 @@ class Connected:
     cursor: Cursor
     event_gap: EventGap = EventGap.NONE
     has_kernel_log: bool = False
-    until_its_end: bool = field(default=False, compare=False)
+    read_to_end: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class EventReceived:
-    """An event; ``inspecting`` promises an Inspected about its container, ``logging`` a Logged.
+    """An event; ``inspecting`` promises an Inspected about its container, ``reading_log`` a LogCollected.
 
     ``replayed``: it happened before its stream was opened.
     """
@@ -55,7 +55,7 @@ class EventReceived:
     event: Event
     inspecting: bool
     replayed: bool = False
-    logging: bool = False
+    reading_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Inspected:
 
     container_id: str
     inspection: Inspection | None
-    asked_ns: int = field(default=0, compare=False)
+    event_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def inspection(message: Mapping[str, Any], kept: Iterable[str] = KEPT) -> Inspec
         code=code,
         oom_killed=bool(state.get("OOMKilled")),
         # While --rm removes a container that could not start, its error is gone before its code.
-        start_error=bool(error) or bool(started is None and code),
+        start_failed=bool(error) or bool(started is None and code),
         error=error,
         memory_limit_bytes=_int64(host.get("Memory") or 0) or None,
         cgroup_parent=clean(host.get("CgroupParent") or ""),
@@ -189,11 +189,11 @@ def info(message: Mapping[str, Any]) -> EngineInfo:
         memory_bytes=_int64(message.get("MemTotal") or 0),
         time_ns=nanoseconds(message["SystemTime"]) or 0,
         id=clean(message.get("ID") or ""),
-        joins_late=_joins_late(str(message.get("ServerVersion") or "")),
+        late_network_connect=_late_network_connect(str(message.get("ServerVersion") or "")),
     )
 
 
-def _joins_late(version: str) -> bool:
+def _late_network_connect(version: str) -> bool:
     """Docker since 28.0; what has no number is a build of something newer."""
     major = version.partition(".")[0]
     return not major.isdecimal() or int(major) >= _FIRST_TO_JOIN_LATE

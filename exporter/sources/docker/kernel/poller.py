@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from exporter.sources.docker.engine import KernelReport
-from exporter.sources.docker.kernel.reader import KernelOomReader
+from exporter.sources.docker.kernel.reader import KernelReader
 
 log = structlog.get_logger(__name__)
 
@@ -24,12 +24,10 @@ class KernelPoller:
     nothing where that is done already.
     """
 
-    def __init__(
-        self, make_witness: Callable[[], KernelOomReader], say: Callable[[KernelReport], None]
-    ) -> None:
+    def __init__(self, make_witness: Callable[[], KernelReader], say: Callable[[KernelReport], None]) -> None:
         self._make_witness = make_witness
         self._say = say
-        self._witness: KernelOomReader | None = None
+        self._witness: KernelReader | None = None
         self._lock = threading.Lock()
         self._asked_ns = 0
         self._fails = False
@@ -89,7 +87,7 @@ class KernelPoller:
             if report is not None:
                 self._say(report)
 
-    def _report(self, source: KernelOomReader) -> KernelReport | None:
+    def _report(self, source: KernelReader) -> KernelReport | None:
         """What it has to say. A bug in it must end neither the polling nor the reading of events."""
         try:
             report = source.ask()

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.sources.docker.engine import EngineInfo, KernelReport
-from exporter.sources.docker.kernel.log import KernelLog
+from exporter.sources.docker.kernel.kmsg import KmsgParser
 
 _RECORD_BYTES = 8192
 _MAX_RECORDS = 10_000
@@ -34,7 +34,7 @@ def is_this_host(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
     return kernel == info.kernel and total is not None and int(total.group(1)) * 1024 == info.memory_bytes
 
 
-class KernelOomReader:
+class KernelReader:
     """Tells at each ``ask`` what the kernel has killed and logged since the last."""
 
     def __init__(self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> None:
@@ -42,7 +42,7 @@ class KernelOomReader:
         self._asked_ns = time.time_ns()
         self._counted = self._count()
         self._log = _open_at_end(kmsg)
-        self._reader = KernelLog(os.sysconf("SC_PAGE_SIZE"))
+        self._reader = KmsgParser(os.sysconf("SC_PAGE_SIZE"))
 
     @property
     def has_counter(self) -> bool:

@@ -84,7 +84,7 @@ class PendingExits:
 
     def counted(self, report: KernelReport) -> None:
         """The kernel's counter may have moved."""
-        self._kernel.counted(report.counted, report.at_ns)
+        self._kernel.counted(report.oom_kills, report.at_ns)
 
     def logged(self, container_id: str | None, at_ns: int) -> None:
         """The kernel's log tells of a kill of that container; None: of no container's process."""

@@ -34,7 +34,7 @@ class TrackerConfig:
     how long before an end an OOM kill still explains it, ``stop_window_ns`` a request to end.
     ``kernel_counts`` says that the kernel's counter is watched, so that its silence rules an OOM kill out,
     ``kernel_logs`` that its log is read; what was killed before ``kernel_since_ns``, it was not asked about.
-    ``joins_late`` is what the engine does, as ``EngineInfo`` has it. ``identity`` is what tells the engine
+    ``late_network_connect`` is as in ``EngineInfo``. ``identity`` is what tells the engine
     from others, whatever it is shown as. What a list shows to have ended more than ``memory_ns`` ago is left
     alone, since its record may have been deleted and it would count twice; 0 is no limit. The same holds for
     all before ``pruned_ns``.
@@ -50,7 +50,7 @@ class TrackerConfig:
     has_kernel_counter: bool = False
     has_kernel_log: bool = False
     kernel_since_ns: int = 0
-    joins_late: bool = False
+    late_network_connect: bool = False
     identity: str = ""
     memory_ns: int = 0
     pruned_before_ns: int = 0
@@ -222,7 +222,7 @@ class StartAttempt:
         """What an answer says, unless it was asked for before there was this try."""
         if asked_ns < self.began_ns:
             return
-        if inspection.start_error:
+        if inspection.start_failed:
             # While --rm removes it, a container loses the engine's text before it loses the code.
             if inspection.error or self.answer is None or not self.answer.error:
                 self.answer = inspection

@@ -26,7 +26,7 @@ from exporter.sources.docker.engine import (
     KernelReport,
     MaskedField,
 )
-from exporter.sources.docker.kernel.log import last_container
+from exporter.sources.docker.kernel.kmsg import last_container
 from exporter.sources.docker.track.checkpoint import Checkpoint
 from exporter.sources.docker.track.containers import Containers, LoadHistory
 from exporter.sources.docker.track.pending_exits import PendingExits
@@ -238,7 +238,7 @@ class Tracker:
             self._catch_up(container, None, now)
             self._release_attempt(container)
         present = set(listed.unlisted_ids)
-        for inspection in listed.snapshots:
+        for inspection in listed.containers:
             present.add(inspection.container_id)
             is_gone = self._containers.is_gone(inspection.container_id)
             if not is_gone and not self._too_old(inspection, listed.as_of_ns):
@@ -463,7 +463,7 @@ class Tracker:
             # There is no run that nobody has seen, and which this could be the end of.
             return attempt.answer is not None or attempt.early is None
         never_ran = attempt.answer is not None and attempt.answer.started_ns is None
-        return never_ran or (self._rules.joins_late and attempt.answer is not None)
+        return never_ran or (self._rules.late_network_connect and attempt.answer is not None)
 
     def _not_started(
         self, container: Container, answer: Inspection | None, at_ns: int, *, seen: bool = True
@@ -581,7 +581,7 @@ class Tracker:
 
     def _take_end(self, run: Run, inspection: Inspection) -> None:
         """An inspection after its end has the engine's own time, code and flag."""
-        if run.code_unreliable and inspection.code is not None and not inspection.start_error:
+        if run.code_unreliable and inspection.code is not None and not inspection.start_failed:
             run.code, run.code_unreliable = inspection.code, False
         run.finish(inspection.finished_ns)
         if inspection.oom_killed and self._flag_counts(run):
@@ -725,7 +725,7 @@ class Tracker:
 
     def _end_found(self, container: Container, inspection: Inspection, now: float) -> None:
         """An end that a list has told of; a start that failed since has put its own code in place."""
-        overwritten = inspection.start_error and inspection.code in _START_CODES
+        overwritten = inspection.start_failed and inspection.code in _START_CODES
         code = None if overwritten else inspection.code
         began_ns = container.run.began_ns if container.run else 0
         self._end(container, code, inspection.finished_ns or began_ns, now, seen=False)
@@ -733,7 +733,7 @@ class Tracker:
 
     def _found_failed_start(self, container: Container, inspection: Inspection, as_of_ns: int) -> None:
         """A start that has failed after the last run, of which no event has told."""
-        if not inspection.start_error or inspection.running or container.failed_start_ns is not None:
+        if not inspection.start_failed or inspection.running or container.failed_start_ns is not None:
             return
         is_open = container.attempt is not None or container.run is not None
         if not is_open and not container.has_run_since(inspection):
@@ -775,7 +775,7 @@ class Tracker:
 
     def _found_unstarted(self, container: Container, inspection: Inspection) -> None:
         known = (container.last_end_ns, container.attempt, container.run)
-        if inspection.start_error and known == (None, None, None):
+        if inspection.start_failed and known == (None, None, None):
             self._not_started(container, inspection, inspection.created_ns, seen=False)
 
 

@@ -22,7 +22,7 @@ from exporter.sources.docker.engine import (
     EventType,
 )
 from exporter.sources.docker.kernel.poller import KernelPoller
-from exporter.sources.docker.kernel.reader import KernelOomReader, is_this_host
+from exporter.sources.docker.kernel.reader import KernelReader, is_this_host
 from exporter.sources.docker.messages import (
     CaughtUp,
     Connected,
@@ -52,7 +52,7 @@ _KERNEL_MAY_KNOW = (EventType.OOM, EventType.DIE, EventType.START_ATTEMPT_OVER)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class WatchTimeouts:
     """How long things may last, in seconds.
 
     Every ``confirm`` what an engine remembers is held against what was read of it, and a ``stream`` is
@@ -78,10 +78,10 @@ class EngineWatcher:
         self,
         engine: Engine,
         inbox: Inbox,
-        source: Callable[[], KernelOomReader] = KernelOomReader,
+        source: Callable[[], KernelReader] = KernelReader,
         *,
         cursor: Cursor | None = None,
-        patience: Patience = Patience(),  # frozen
+        patience: WatchTimeouts = WatchTimeouts(),  # frozen
         log_tail: LogTail | None = None,
     ) -> None:
         self._engine = engine
@@ -165,7 +165,7 @@ class EngineWatcher:
         info = self._engine.info()
         self._listen_to_kernel(info)
         # One restart after another that is not listed yet: what came between them, nobody can tell.
-        until_its_end = self._read_to_end and self._lapse is EventGap.NONE
+        read_to_end = self._read_to_end and self._lapse is EventGap.NONE
         # The stream before the list: what happens between the two is then told by the stream.
         connection = self._connection = self._connect(info)
         self._cursor = connection.cursor
@@ -175,7 +175,7 @@ class EngineWatcher:
             return
         try:
             kernel = self._kernel
-            known = (kernel.counts, connection.cursor, self._lapse, kernel.logs, until_its_end)
+            known = (kernel.counts, connection.cursor, self._lapse, kernel.logs, read_to_end)
             self._say(Connected(info, *known))
             kernel.start()
             log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
@@ -283,14 +283,14 @@ class EngineWatcher:
         """Say that a start has failed, if an inspection shows it and no event tells of it."""
         try:
             inspection = self._engine.inspect(container_id)
-            if inspection is not None and inspection.start_error:
+            if inspection is not None and inspection.start_failed:
                 self._await_told(connection, inspection.created_ns)
         except EngineError as error:
             log.debug("no answer about a container", container=container_id[:12], cause=str(error))
             return
         if inspection is None:
             connection.unstarted.forget(container_id)
-        elif inspection.start_error and container_id in connection.unstarted and not connection.ended:
+        elif inspection.start_failed and container_id in connection.unstarted and not connection.ended:
             connection.unstarted.forget(container_id)
             self._say(StartFailed(inspection))
 

@@ -104,7 +104,7 @@ class _Largest:
         return _Largest(self.columns, frozenset((row["pid"], row["tgid"])), pages, _words(process))
 
 
-class KernelLog:
+class KmsgParser:
     """Reads the records of a log in their order; ``page_bytes`` is the size of a page of memory.
 
     An OOM kill takes several lines: a table of processes, the line that names the control group, and that

@@ -8,13 +8,13 @@ import structlog
 from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.kernel import poller
 from exporter.sources.docker.kernel.poller import KernelPoller
-from exporter.sources.docker.kernel.reader import KernelOomReader
+from exporter.sources.docker.kernel.reader import KernelReader
 
 SECOND = 10**9
 NOW = 1_000 * SECOND
 
 
-class Kernel(KernelOomReader):
+class Kernel(KernelReader):
     """One that has killed something each time it is asked."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Kernel(KernelOomReader):
         pass
 
 
-class Broken(KernelOomReader):
+class Broken(KernelReader):
     """One that has a bug, until it is mended."""
 
     def __init__(self) -> None:
@@ -103,10 +103,10 @@ def test_a_bug_in_the_witness_is_said_once_and_ends_nothing(monkeypatch: pytest.
 
 
 def test_a_poller_that_is_closed_can_be_opened_again(clock: Clock) -> None:
-    made: list[KernelOomReader] = []
+    made: list[KernelReader] = []
     told: list[KernelReport] = []
 
-    def make() -> KernelOomReader:
+    def make() -> KernelReader:
         made.append(Kernel())
         return made[-1]
 

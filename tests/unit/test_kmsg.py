@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model import MemoryLimit, OomVictim
-from exporter.sources.docker.kernel.log import KernelLog
+from exporter.sources.docker.kernel.kmsg import KmsgParser
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, KernelOomKill, SeccompKill
 
 RECORDED = Path(__file__).parent / "kmsg"
@@ -25,9 +25,9 @@ CROWDED = "79fc84ec1067302329a79e8a553c4948abdd9a42cd9d2e060e6e34858996f5ba"
 HEADER = "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
 
 
-def said(records: Iterable[bytes], log: KernelLog | None = None) -> list[KernelFact]:
+def said(records: Iterable[bytes], log: KmsgParser | None = None) -> list[KernelFact]:
     """What these records say; their times are the microseconds of the log's clock."""
-    return list((log or KernelLog(PAGE)).facts(records, lambda microseconds: microseconds))
+    return list((log or KmsgParser(PAGE)).facts(records, lambda microseconds: microseconds))
 
 
 def record(text: str, at: int = 7, flag: str = "-") -> bytes:
@@ -201,7 +201,7 @@ def test_a_table_is_of_the_kill_after_it_only() -> None:
 
 
 def test_a_kill_whose_last_line_comes_later_is_told_at_once_and_once() -> None:
-    log = KernelLog(PAGE)
+    log = KmsgParser(PAGE)
     told = KernelOomKill(7, ONE, OomVictim(MemoryLimit.HOST, "/", "python", 42))
     assert (said([record(kill())], log), said([record(killed())], log)) == ([told], [])
 

@@ -16,7 +16,7 @@ import pytest
 
 from exporter.sources.docker.engine import EngineInfo, KernelReport
 from exporter.sources.docker.kernel import reader
-from exporter.sources.docker.kernel.reader import KernelOomReader, is_this_host
+from exporter.sources.docker.kernel.reader import KernelReader, is_this_host
 from exporter.verdict.facts import KernelOomKill
 
 NOW = 1_795_469_024_000_000_000
@@ -77,9 +77,9 @@ def kmsg(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def source(proc: Path, kmsg: Path) -> Iterator[KernelOomReader]:
+def source(proc: Path, kmsg: Path) -> Iterator[KernelReader]:
     """A witness with counter and log."""
-    with closing(KernelOomReader(proc, kmsg)) as opened:
+    with closing(KernelReader(proc, kmsg)) as opened:
         yield opened
 
 
@@ -95,7 +95,7 @@ def log(kmsg: Path, record: str) -> None:
 def named(report: KernelReport | None) -> tuple[int, list[str | None]]:
     """How many kills were counted, and the containers that the log names."""
     assert report is not None
-    return report.counted, [fact.container_id for fact in report.facts if isinstance(fact, KernelOomKill)]
+    return report.oom_kills, [fact.container_id for fact in report.facts if isinstance(fact, KernelOomKill)]
 
 
 def engine(**changed: object) -> EngineInfo:
@@ -132,17 +132,17 @@ def test_the_real_proc_is_read_where_no_other_is_named() -> None:
     assert not is_this_host(engine(kernel="a kernel that nobody runs"))
 
 
-def test_what_was_killed_before_the_first_question_is_not_told(source: KernelOomReader) -> None:
+def test_what_was_killed_before_the_first_question_is_not_told(source: KernelReader) -> None:
     assert source.ask() is None
 
 
 def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Path, tmp_path: Path) -> None:
-    source = KernelOomReader(proc, tmp_path / "no kmsg")
+    source = KernelReader(proc, tmp_path / "no kmsg")
     count(proc, 5)
-    assert source.ask() == KernelReport(counted=2, at_ns=NOW)
+    assert source.ask() == KernelReport(oom_kills=2, at_ns=NOW)
     assert source.ask() is None
     count(proc, 6)
-    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -152,35 +152,33 @@ def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Pa
 )
 def test_a_kernel_that_does_not_count_is_no_witness(proc: Path, tmp_path: Path, vmstat: str) -> None:
     (proc / "vmstat").write_text(vmstat)
-    source = KernelOomReader(proc, tmp_path / "no kmsg")
+    source = KernelReader(proc, tmp_path / "no kmsg")
     assert (source.has_counter, source.ask()) == (False, None)
 
 
 def test_a_machine_without_proc_is_no_witness(tmp_path: Path) -> None:
-    source = KernelOomReader(tmp_path / "no proc", tmp_path / "no kmsg")
+    source = KernelReader(tmp_path / "no proc", tmp_path / "no kmsg")
     assert (source.has_counter, source.ask()) == (False, None)
 
 
 def test_a_kernel_that_counts_can_tell_that_nothing_was_killed(proc: Path, tmp_path: Path) -> None:
-    source = KernelOomReader(proc, tmp_path / "no kmsg")
+    source = KernelReader(proc, tmp_path / "no kmsg")
     assert (source.has_counter, source.ask()) == (True, None)
 
 
-def test_a_witness_says_whether_it_can_read_the_log(
-    source: KernelOomReader, proc: Path, tmp_path: Path
-) -> None:
-    assert (source.can_read_log, KernelOomReader(proc, tmp_path / "no kmsg").can_read_log) == (True, False)
+def test_a_witness_says_whether_it_can_read_the_log(source: KernelReader, proc: Path, tmp_path: Path) -> None:
+    assert (source.can_read_log, KernelReader(proc, tmp_path / "no kmsg").can_read_log) == (True, False)
 
 
 def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_path: Path) -> None:
     (proc / "vmstat").write_text("")
-    source = KernelOomReader(proc, tmp_path / "no kmsg")
+    source = KernelReader(proc, tmp_path / "no kmsg")
     count(proc, 7)
     assert source.ask() is None
     count(proc, 2)
     assert source.ask() is None
     count(proc, 3)
-    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +187,7 @@ def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_pat
     ids=["cgroup v1", "cgroup v2", "no limit", "the limit of another"],
 )
 def test_the_log_names_the_container_of_the_process_that_was_killed(
-    source: KernelOomReader, kmsg: Path, record: str
+    source: KernelReader, kmsg: Path, record: str
 ) -> None:
     log(kmsg, record.format(id=ONE, other=TWO))
     assert named(source.ask()) == (0, [ONE])
@@ -197,12 +195,12 @@ def test_the_log_names_the_container_of_the_process_that_was_killed(
 
 
 @pytest.mark.parametrize("record", [OUTSIDE, RESULT], ids=["a process of the host", "the last line alone"])
-def test_a_kill_in_no_container_is_told_too(source: KernelOomReader, kmsg: Path, record: str) -> None:
+def test_a_kill_in_no_container_is_told_too(source: KernelReader, kmsg: Path, record: str) -> None:
     log(kmsg, record)
     assert named(source.ask()) == (0, [None])
 
 
-def test_other_records_of_the_log_are_not_told(source: KernelOomReader, kmsg: Path) -> None:
+def test_other_records_of_the_log_are_not_told(source: KernelReader, kmsg: Path) -> None:
     log(kmsg, UNRELATED.format(id=ONE))
     assert source.ask() is None
 
@@ -233,7 +231,7 @@ def test_a_line_has_its_own_time_however_far_the_logs_clock_has_drifted(  # noqa
         "monotonic_ns": lambda: 10_000 * 10**9 + round(now * 10**9),
     }
     monkeypatch.setattr(reader, "time", SimpleNamespace(**clock))
-    with closing(KernelOomReader(proc, kmsg)) as source:
+    with closing(KernelReader(proc, kmsg)) as source:
         now = asked
         assert source.ask() is None
         microseconds = 10_000 * 10**6 + round(written * 10**6)
@@ -244,35 +242,35 @@ def test_a_line_has_its_own_time_however_far_the_logs_clock_has_drifted(  # noqa
     assert [fact.at_ns - NOW for fact in report.facts] == [round(told * 10**9)]
 
 
-def test_counter_and_log_are_told_together(source: KernelOomReader, proc: Path, kmsg: Path) -> None:
+def test_counter_and_log_are_told_together(source: KernelReader, proc: Path, kmsg: Path) -> None:
     count(proc, 4)
     log(kmsg, CGROUP_V2.format(id=TWO))
     assert named(source.ask()) == (1, [TWO])
 
 
 def test_a_closed_witness_still_counts_and_can_be_closed_again(
-    source: KernelOomReader, proc: Path, kmsg: Path
+    source: KernelReader, proc: Path, kmsg: Path
 ) -> None:
     source.close()
     source.close()
     log(kmsg, CGROUP_V1.format(id=ONE))
     count(proc, 4)
-    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 def test_a_log_that_cannot_be_read_is_given_up_and_the_counter_stays(proc: Path, tmp_path: Path) -> None:
     (tmp_path / "a directory").mkdir()
     before = open_files()
-    source = KernelOomReader(proc, tmp_path / "a directory")
+    source = KernelReader(proc, tmp_path / "a directory")
     count(proc, 4)
-    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
     assert open_files() == before
 
 
 def test_a_log_without_an_end_to_go_to_is_not_held_open(proc: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     before = open_files()
-    source = KernelOomReader(proc, tmp_path / "fifo")
+    source = KernelReader(proc, tmp_path / "fifo")
     assert open_files() == before
     assert source.ask() is None
 
@@ -298,7 +296,7 @@ def script_reads(monkeypatch: pytest.MonkeyPatch, answers: Iterable[str | OSErro
 
 
 def test_every_record_up_to_the_end_of_the_log_is_read(
-    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
+    source: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = script_reads(
         monkeypatch, [CGROUP_V1.format(id=ONE), RESULT, CGROUP_V2.format(id=TWO), CGROUP_V1.format(id=ONE)]
@@ -308,7 +306,7 @@ def test_every_record_up_to_the_end_of_the_log_is_read(
 
 
 def test_a_reader_that_the_kernels_ring_has_overtaken_goes_on_with_what_is_left(
-    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
+    source: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overtaken = BrokenPipeError(errno.EPIPE, "overwritten")
     script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), overtaken, CGROUP_V1.format(id=TWO)])
@@ -316,7 +314,7 @@ def test_a_reader_that_the_kernels_ring_has_overtaken_goes_on_with_what_is_left(
 
 
 def test_a_log_that_floods_holds_a_question_up_for_ten_thousand_records_at_most(
-    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
+    source: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = script_reads(monkeypatch, (UNRELATED for _ in range(20_000)))
     assert source.ask() is None
@@ -324,7 +322,7 @@ def test_a_log_that_floods_holds_a_question_up_for_ten_thousand_records_at_most(
 
 
 def test_a_log_that_is_taken_away_is_read_no_more(
-    source: KernelOomReader, monkeypatch: pytest.MonkeyPatch
+    source: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = OSError(errno.ENODEV, "gone")
     sizes = script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), gone, CGROUP_V1.format(id=TWO)])
@@ -334,7 +332,7 @@ def test_a_log_that_is_taken_away_is_read_no_more(
 
 
 def test_the_counter_is_read_before_the_log(
-    source: KernelOomReader, proc: Path, monkeypatch: pytest.MonkeyPatch
+    source: KernelReader, proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill between the two readings must be in the log's answer, never in the counter's alone."""
 
@@ -344,4 +342,4 @@ def test_the_counter_is_read_before_the_log(
 
     monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
     assert source.ask() is None
-    assert source.ask() == KernelReport(counted=1, at_ns=NOW)
+    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)

@@ -114,9 +114,9 @@ def test_a_recorded_event_keeps_name_and_image() -> None:
 
 
 RECORDED_ENDS = {
-    "command_not_executable": (126, "start_error"),
-    "command_not_found": (127, "start_error"),
-    "command_not_found_removed": (127, "start_error"),
+    "command_not_executable": (126, "start_failed"),
+    "command_not_found": (127, "start_failed"),
+    "command_not_found_removed": (127, "start_failed"),
     "completed": (0, ""),
     "completed_removed": (0, ""),
     "docker_kill": (137, ""),
@@ -141,7 +141,7 @@ RECORDED_ENDS = {
 def test_the_last_recorded_inspect_tells_how_it_ended(name: str) -> None:
     answers = [inspect.answer for inspect in recording.load(name).inspects if inspect.answer is not None]
     inspection = parse.inspection(answers[-1])
-    flags = " ".join(flag for flag in ("oom_killed", "start_error") if getattr(inspection, flag))
+    flags = " ".join(flag for flag in ("oom_killed", "start_failed") if getattr(inspection, flag))
     assert (inspection.running, inspection.code, flags) == (False, *RECORDED_ENDS[name])
 
 
@@ -173,7 +173,7 @@ def test_a_recorded_inspect_is_read_whole() -> None:
         finished_ns=parse_rfc3339(answer["State"]["FinishedAt"]),
         code=137,
         oom_killed=True,
-        start_error=False,
+        start_failed=False,
         memory_limit_bytes=16 << 20,
         restarts=0,
         stop_signal=15,
@@ -523,7 +523,7 @@ SNAPSHOT: dict[str, Any] = {
     "finished_ns": 1_795_469_025_000_000_000,
     "code": 1,
     "oom_killed": False,
-    "start_error": False,
+    "start_failed": False,
     "memory_limit_bytes": 1 << 30,
     "restarts": 2,
     "stop_signal": 3,
@@ -600,7 +600,7 @@ def test_restarts_are_those_before_the_run_that_is_shown_at_least(
             {
                 "started_ns": None,
                 "finished_ns": None,
-                "start_error": True,
+                "start_failed": True,
                 "error": "no such file\ufffd",
                 "code": 127,
             },
@@ -608,7 +608,7 @@ def test_restarts_are_those_before_the_run_that_is_shown_at_least(
         ),
         pytest.param(
             inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 127}, {}),
-            {"started_ns": None, "finished_ns": None, "start_error": True, "code": 127},
+            {"started_ns": None, "finished_ns": None, "start_failed": True, "code": 127},
             id="never started and on its way out",
         ),
         pytest.param(
@@ -629,7 +629,7 @@ def test_restarts_are_those_before_the_run_that_is_shown_at_least(
             {
                 "started_ns": None,
                 "finished_ns": None,
-                "start_error": True,
+                "start_failed": True,
                 "error": f"exec: {'x' * 993} … {'x' * 989}: no such",
                 "code": 127,
             },
@@ -736,7 +736,7 @@ def test_an_engine_that_tells_little_is_still_one() -> None:
         kernel="",
         memory_bytes=0,
         time_ns=1_795_469_023_000_000_000,
-        joins_late=True,
+        late_network_connect=True,
     )
 
 
@@ -746,7 +746,7 @@ def test_an_engine_that_tells_little_is_still_one() -> None:
 )
 def test_engines_since_28_join_networks_late(version: str, *, late: bool) -> None:
     answer = {"SystemTime": "2026-11-23T21:23:43Z", "ServerVersion": version}
-    assert parse.info(answer).joins_late is late
+    assert parse.info(answer).late_network_connect is late
 
 
 @given(
