@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import socket
 import threading
@@ -14,13 +13,12 @@ from typing import Protocol
 
 import structlog
 
-from exporter import __version__
 from exporter.config.settings import Settings, Tail
 from exporter.config.yaml_document import DocumentError
 from exporter.log_tail import LogTail, redactor
-from exporter.metrics import definitions as metrics
+from exporter.metrics import exporter_metrics
 from exporter.metrics.collector import registry
-from exporter.metrics.job_metrics import JobMetrics, note_order
+from exporter.metrics.job_metrics import JobMetrics, note_order, order_since_ns
 from exporter.metrics.state import Key, MetricState, MetricUpdate
 from exporter.model import TelemetrySignal
 from exporter.otlp.config import read
@@ -146,11 +144,11 @@ def run(app: App) -> int:
 def reload(words: ReloadableCatalog, ledger: MetricState) -> None:
     """Take the catalogue file anew and say in the metrics how it went. Raises DocumentError."""
     changes = MetricUpdate()
+    exporter_metrics.set_reload_failed(changes)
     try:
         words.reload()
-        changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), time.time())
+        exporter_metrics.set_reload_succeeded(changes)
     finally:
-        changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESSFUL, (), float(bool(changes.set_to)))
         ledger.publish(changes)
 
 
@@ -165,7 +163,7 @@ def _accounts(
         words.knows,
         kept,
         idle_ns=int(settings.storage.retention * 10**9),
-        since_ns=int(ledger.value(metrics.WORKLOAD_ORDER, (order,)) * 10**9),
+        since_ns=order_since_ns(ledger, order),
     )
 
 
@@ -220,7 +218,7 @@ def _say_what_waits(store: Store, ledger: MetricState) -> None:
     for kind in TelemetrySignal:
         waiting = store.outbox.count(kind)
         if waiting:
-            changes.set(metrics.OTLP_PENDING_JOBS, (kind,), waiting)
+            exporter_metrics.set_otlp_pending(changes, kind, waiting)
             log.warning(
                 "jobs wait to be sent, and traces are turned off or have no endpoint",
                 signal=kind.value,
@@ -232,16 +230,9 @@ def _say_what_waits(store: Store, ledger: MetricState) -> None:
 def _introduce(app: App) -> None:
     """The series that are there from the first scrape on."""
     changes = MetricUpdate()
-    changes.set(metrics.BUILD_INFO, (__version__, platform.python_version()), 1)
-    changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1)
-    changes.set(metrics.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), time.time())
-    changes.set(metrics.EXITS_PENDING, (), 0)
-    for metric in (metrics.STORE_ERRORS, metrics.JOBS_OVER_WORKLOAD_LIMIT, metrics.JOB_RECORDS_DROPPED):
-        changes.add(metric, (), 0)
+    exporter_metrics.create_series(changes)
     for watch in app.watches:
-        changes.set(metrics.ENGINE_UP, (watch.address,), 0)
-        for metric in (metrics.ENGINE_RECONNECTS, metrics.EVENT_GAPS):
-            changes.add(metric, (watch.address,), 0)
+        exporter_metrics.create_engine_series(changes, watch.address)
     app.ledger.publish(changes)
 
 
@@ -289,6 +280,5 @@ def _stop(app: App) -> int:
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_delivering(app.deliveries)
     app.store.close()
-    pending = sum(app.ledger.value(metrics.OTLP_PENDING_JOBS, (kind,)) for kind in TelemetrySignal)
-    log.info("stopped", drained=drained, otlp_pending_jobs=int(pending))
+    log.info("stopped", drained=drained, otlp_pending_jobs=exporter_metrics.otlp_pending(app.ledger))
     return 0 if drained else 1

@@ -5,6 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.metrics.labels import (
+    BuildLabels,
+    EngineLabels,
+    EventLabels,
+    ExitLabels,
+    HostLabels,
+    ImageLabels,
+    OrderLabels,
+    SignalLabels,
+    StatusLabels,
+    WorkloadLabels,
+)
+
 
 class MetricType(StrEnum):
     """The types of Prometheus."""
@@ -25,9 +38,6 @@ class Metric:
     kept: bool = False
     buckets: tuple[float, ...] = ()
 
-
-# With what the labels of all metrics begin that are counted by workload.
-BY_WORKLOAD = ("host", "workload")
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _RUN_BUCKETS = (
@@ -52,44 +62,46 @@ EXITS = Metric(
     "container_exits_total",
     MetricType.COUNTER,
     "Jobs that ended, by exit code and reason.",
-    ("host", "workload", "image", "status", "code", "reason"),
+    ExitLabels._fields,
     kept=True,
 )
 OOM_KILLS = Metric(
     "container_oom_kills_total",
     MetricType.COUNTER,
     "Processes in jobs that the kernel killed for memory, whether their job survived it or not.",
-    ("host", "workload", "image"),
+    ImageLabels._fields,
     kept=True,
 )
 RESTARTS = Metric(
     "container_restarts_total",
     MetricType.COUNTER,
     "Runs that the engine's restart policy began; each counts when it has ended.",
-    ("host", "workload", "image"),
+    ImageLabels._fields,
     kept=True,
 )
 RUN_DURATION = Metric(
     "container_run_duration_seconds",
     MetricType.HISTOGRAM,
     "How long jobs ran that ended; jobs that never started are not in it.",
-    ("host", "workload", "status"),
+    StatusLabels._fields,
     kept=True,
     buckets=_RUN_BUCKETS,
 )
-JOBS_RUNNING = Metric("container_jobs_running", MetricType.GAUGE, "Jobs that run now.", ("host", "workload"))
+JOBS_RUNNING = Metric(
+    "container_jobs_running", MetricType.GAUGE, "Jobs that run now.", WorkloadLabels._fields
+)
 MEMORY_LIMIT = Metric(
     "container_memory_limit_bytes",
     MetricType.GAUGE,
     "Memory limit of the workload's job that last began or ended, in bytes; 0 where it has none.",
-    ("host", "workload"),
+    WorkloadLabels._fields,
     kept=True,
 )
 LAST_EXIT = Metric(
     "container_last_exit_timestamp_seconds",
     MetricType.GAUGE,
     "When the last job ended with this status, in seconds since 1970.",
-    ("host", "workload", "status"),
+    StatusLabels._fields,
     kept=True,
 )
 
@@ -97,47 +109,47 @@ BUILD_INFO = Metric(
     "exit_exporter_build_info",
     MetricType.GAUGE,
     "1; the labels say what is running.",
-    ("version", "python_version"),
+    BuildLabels._fields,
 )
 ENGINE_UP = Metric(
     "exit_exporter_engine_up",
     MetricType.GAUGE,
     "1 while the engine is being watched, 0 otherwise.",
-    ("engine",),
+    EngineLabels._fields,
 )
 ENGINE_EVENTS = Metric(
     "exit_exporter_engine_events_total",
     MetricType.COUNTER,
     "Events read from the engine; 'other' are not about exits, 'malformed' could not be read.",
-    ("engine", "event"),
+    EventLabels._fields,
     kept=True,
 )
 ENGINE_RECONNECTS = Metric(
     "exit_exporter_engine_reconnects_total",
     MetricType.COUNTER,
     "Connections to the engine after the first of this process.",
-    ("engine",),
+    EngineLabels._fields,
     kept=True,
 )
 EVENT_GAPS = Metric(
     "exit_exporter_event_gaps_total",
     MetricType.COUNTER,
     "Times of which the engine had forgotten events before they were read, so that exits may be missing.",
-    ("engine",),
+    EngineLabels._fields,
     kept=True,
 )
 EXITS_RECOVERED = Metric(
     "exit_exporter_exits_recovered_total",
     MetricType.COUNTER,
     "Exits that were not seen happening, and were found afterwards.",
-    ("host",),
+    HostLabels._fields,
     kept=True,
 )
 EXITS_UNOBSERVED = Metric(
     "exit_exporter_exits_unobserved_total",
     MetricType.COUNTER,
     "Exits that were not seen happening, and whose code is gone.",
-    ("host",),
+    HostLabels._fields,
     kept=True,
 )
 STORE_ERRORS = Metric(
@@ -165,27 +177,27 @@ OTLP_PENDING_JOBS = Metric(
     "exit_exporter_otlp_pending_jobs",
     MetricType.GAUGE,
     "Jobs whose span (signal 'traces') or log records (signal 'logs') wait to be exported over OTLP.",
-    ("signal",),
+    SignalLabels._fields,
 )
 OTLP_JOBS_EXPORTED = Metric(
     "exit_exporter_otlp_jobs_exported_total",
     MetricType.COUNTER,
     "Jobs whose span or log records the collector has accepted.",
-    ("signal",),
+    SignalLabels._fields,
     kept=True,
 )
 OTLP_JOBS_REJECTED = Metric(
     "exit_exporter_otlp_jobs_rejected_total",
     MetricType.COUNTER,
     "Jobs whose span or log records the collector rejected; the log says which and why.",
-    ("signal",),
+    SignalLabels._fields,
     kept=True,
 )
 OTLP_JOBS_DROPPED = Metric(
     "exit_exporter_otlp_jobs_dropped_total",
     MetricType.COUNTER,
     "Jobs whose span or log records were dropped unsent: they waited for too long, or too many waited.",
-    ("signal",),
+    SignalLabels._fields,
     kept=True,
 )
 TRACEPARENTS_IGNORED = Metric(
@@ -204,7 +216,7 @@ WORKLOAD_ORDER = Metric(
     "exit_exporter_workload_order_timestamp_seconds",
     MetricType.GAUGE,
     "Since when workloads are named in this order, in seconds since 1970; 0 where there was none before it.",
-    ("order",),
+    OrderLabels._fields,
     kept=True,
 )
 CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(

@@ -6,7 +6,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from exporter.metrics import definitions
-from exporter.metrics.state import Exemplar, Key, MetricUpdate
+from exporter.metrics.labels import (
+    ExitLabels,
+    HostLabels,
+    ImageLabels,
+    OrderLabels,
+    StatusLabels,
+    WorkloadLabels,
+)
+from exporter.metrics.state import Exemplar, Key, MetricState, MetricUpdate
 from exporter.metrics.workload_slots import OTHER, Slots
 from exporter.model import ClassifiedExit, Job, Status, Verdict, Workload
 from exporter.verdict.evidence import oom_count
@@ -43,7 +51,8 @@ class JobMetrics:
         """
         for name, labels in keys:
             if name == definitions.EXITS.name:
-                changes.add(definitions.JOBS_RUNNING, labels[:2], 0)
+                counted = ExitLabels(*labels)
+                changes.add(definitions.JOBS_RUNNING, WorkloadLabels(counted.host, counted.workload), 0)
         # Whoever has a slot comes first, lest it looks as if it had no job.
         ordered = sorted(running, key=lambda job: job.workload not in self._slots)
         return [self._resumed(job, changes) for job in ordered]
@@ -59,55 +68,53 @@ class JobMetrics:
         Gives the job with the workload that it is counted under, for as long as it runs.
         """
         workload = self._slots.begun(job)
-        labels = self._runs(job, workload, changes)
+        self._runs(job, workload, changes)
         for code, verdict in foreseeable:
-            changes.add(definitions.EXITS, (*labels, *self._outcome(code, verdict)), 0)
+            changes.add(definitions.EXITS, self._exit_labels(job, workload, code, verdict), 0)
         return replace(job, workload=workload)
 
-    def _runs(self, job: Job, workload: Workload, changes: MetricUpdate) -> tuple[str, str, str]:
-        labels = _labels(job, workload)
-        changes.add(definitions.JOBS_RUNNING, labels[:2])
-        changes.add(definitions.RESTARTS, labels, 0)
-        changes.add(definitions.OOM_KILLS, labels, oom_count(job.oom_kills))
-        self._limit(job, labels, changes)
-        return labels
+    def _runs(self, job: Job, workload: Workload, changes: MetricUpdate) -> None:
+        by_image = _image_labels(job, workload)
+        changes.add(definitions.JOBS_RUNNING, _workload_labels(job, workload))
+        changes.add(definitions.RESTARTS, by_image, 0)
+        changes.add(definitions.OOM_KILLS, by_image, oom_count(job.oom_kills))
+        _set_memory_limit(job, workload, changes)
 
     def went_on(self, job: Job, before: Job, changes: MetricUpdate) -> None:
         """Something has happened in a job that runs."""
         more = oom_count(job.oom_kills) - oom_count(before.oom_kills)
-        labels = _labels(job, self._slots.of(job.workload, job.began_ns))
-        changes.add(definitions.OOM_KILLS, labels, max(0, more))
+        workload = self._slots.of(job.workload, job.began_ns)
+        changes.add(definitions.OOM_KILLS, _image_labels(job, workload), max(0, more))
 
     def ended(self, judged: ClassifiedExit, changes: MetricUpdate, before: Job | None) -> None:
         """A job ended; ``before`` is how it was counted while it ran, if it was."""
-        ended, status = judged.exit, judged.verdict.status
-        labels = _labels(ended.job, self._slots.of(ended.job.workload, ended.finished_ns))
-        host, workload, _image = labels
-        if workload == OTHER.name != ended.job.workload.name:
+        ended, job = judged.exit, judged.exit.job
+        workload = self._slots.of(job.workload, ended.finished_ns)
+        if workload.name == OTHER.name and job.workload.name != OTHER.name:
             changes.add(definitions.JOBS_OVER_WORKLOAD_LIMIT)
-        changes.add(definitions.JOBS_RUNNING, (host, workload), 0)
+        changes.add(definitions.JOBS_RUNNING, _workload_labels(job, workload), 0)
         if before is not None:
             self._slots.over(before)
-            changes.add(definitions.JOBS_RUNNING, (before.instance, before.workload.name), -1)
-        # Only now, since now is said once of each run, whatever is restarted meanwhile.
-        changes.add(definitions.RESTARTS, labels, int(bool(ended.job.restarts)))
-        series = (*labels, *self._outcome(ended.code, judged.verdict))
-        changes.add(definitions.EXITS, series)
-        changes.set_exemplar(definitions.EXITS, series, _exemplar(judged, 1))
-        if _is_ignored(judged):
-            changes.add(definitions.TRACEPARENTS_IGNORED)
+            changes.add(definitions.JOBS_RUNNING, _workload_labels(before, before.workload), -1)
+        by_image = _image_labels(job, workload)
+        # Once for each run, at its end: until then the engine's number may still rise.
+        changes.add(definitions.RESTARTS, by_image, int(bool(job.restarts)))
         counted = 0 if before is None else oom_count(before.oom_kills)
-        changes.add(definitions.OOM_KILLS, labels, max(0, ended.oom_kills - counted))
-        self._limit(ended.job, labels, changes)
-        changes.set_max(definitions.LAST_EXIT, (host, workload, status.value), ended.finished_ns / 10**9)
-        if ended.job.started_ns is not None and status is not Status.UNKNOWN:
-            seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
-            duration = (host, workload, status.value)
-            changes.observe(definitions.RUN_DURATION, duration, seconds, _exemplar(judged, seconds))
-        if status is Status.UNKNOWN:
-            changes.add(definitions.EXITS_UNOBSERVED, (host,))
+        changes.add(definitions.OOM_KILLS, by_image, max(0, ended.oom_kills - counted))
+        _set_memory_limit(job, workload, changes)
+        self._count_exit(judged, workload, changes)
+        _time_exit(judged, workload, changes)
+        if _has_invalid_traceparent(judged):
+            changes.add(definitions.TRACEPARENTS_IGNORED)
+        if judged.verdict.status is Status.UNKNOWN:
+            changes.add(definitions.EXITS_UNOBSERVED, HostLabels(job.instance))
         elif ended.recovered:
-            changes.add(definitions.EXITS_RECOVERED, (host,))
+            changes.add(definitions.EXITS_RECOVERED, HostLabels(job.instance))
+
+    def _count_exit(self, judged: ClassifiedExit, workload: Workload, changes: MetricUpdate) -> None:
+        labels = self._exit_labels(judged.exit.job, workload, judged.exit.code, judged.verdict)
+        changes.add(definitions.EXITS, labels)
+        changes.set_exemplar(definitions.EXITS, labels, _exemplar(judged, 1))
 
     @property
     def gives_up(self) -> bool:
@@ -123,15 +130,15 @@ class JobMetrics:
         """What ``give_up`` has ended is ended on record too."""
         self._slots.settled()
 
-    def _limit(self, job: Job, labels: tuple[str, str, str], changes: MetricUpdate) -> None:
-        """Say what memory the workload may take, unless nobody has asked the engine about this job."""
-        host, workload, _image = labels
-        # What is folded together has no limit in common.
-        if job.created_ns is not None and workload != OTHER.name:
-            changes.set(definitions.MEMORY_LIMIT, (host, workload), job.memory_limit_bytes or 0)
-
-    def _outcome(self, code: int | None, verdict: Verdict) -> tuple[str, str, str]:
-        return (verdict.status.value, self._code_label(code), verdict.reason)
+    def _exit_labels(self, job: Job, workload: Workload, code: int | None, verdict: Verdict) -> ExitLabels:
+        return ExitLabels(
+            job.instance,
+            workload.name,
+            workload.image,
+            verdict.status.value,
+            self._code_label(code),
+            verdict.reason,
+        )
 
     def _code_label(self, code: int | None) -> str:
         if code is None:
@@ -144,15 +151,41 @@ def note_order(order: str, kept: Iterable[Key], now: float, changes: MetricUpdat
 
     0 where nothing is noted yet: what an older version has counted is taken to be named so.
     """
-    known = {labels[0] for name, labels in kept if name == definitions.WORKLOAD_ORDER.name}
-    if order in known:
+    known = {OrderLabels(*labels) for name, labels in kept if name == definitions.WORKLOAD_ORDER.name}
+    if OrderLabels(order) in known:
         return
-    changes.set(definitions.WORKLOAD_ORDER, (order,), now if known else 0)
-    changes.end((definitions.WORKLOAD_ORDER.name, (other,)) for other in known)
+    changes.set(definitions.WORKLOAD_ORDER, OrderLabels(order), now if known else 0)
+    changes.end((definitions.WORKLOAD_ORDER.name, labels) for labels in known)
 
 
-def _labels(job: Job, workload: Workload) -> tuple[str, str, str]:
-    return (job.instance, workload.name, workload.image)
+def order_since_ns(state: MetricState, order: str) -> int:
+    """Return since when workloads are named in this order, in nanoseconds since 1970."""
+    return int(state.value(definitions.WORKLOAD_ORDER, OrderLabels(order)) * 10**9)
+
+
+def _workload_labels(job: Job, workload: Workload) -> WorkloadLabels:
+    return WorkloadLabels(job.instance, workload.name)
+
+
+def _image_labels(job: Job, workload: Workload) -> ImageLabels:
+    return ImageLabels(job.instance, workload.name, workload.image)
+
+
+def _set_memory_limit(job: Job, workload: Workload, changes: MetricUpdate) -> None:
+    """Set the workload's memory limit, unless this job has not been inspected."""
+    # Jobs that are folded together have no limit in common.
+    if job.created_ns is not None and workload.name != OTHER.name:
+        changes.set(definitions.MEMORY_LIMIT, _workload_labels(job, workload), job.memory_limit_bytes or 0)
+
+
+def _time_exit(judged: ClassifiedExit, workload: Workload, changes: MetricUpdate) -> None:
+    """Record when the job ended and how long it ran."""
+    ended, status = judged.exit, judged.verdict.status
+    labels = StatusLabels(ended.job.instance, workload.name, status.value)
+    changes.set_max(definitions.LAST_EXIT, labels, ended.finished_ns / 10**9)
+    if ended.job.started_ns is not None and status is not Status.UNKNOWN:
+        seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
+        changes.observe(definitions.RUN_DURATION, labels, seconds, _exemplar(judged, seconds))
 
 
 def _used(kept: Mapping[Key, float]) -> dict[Workload, int]:
@@ -160,26 +193,29 @@ def _used(kept: Mapping[Key, float]) -> dict[Workload, int]:
     last_ns: dict[str, int] = {}
     for (name, labels), value in kept.items():
         if name == definitions.LAST_EXIT.name:
-            last_ns[labels[1]] = max(last_ns.get(labels[1], 0), int(value * 10**9))
-    workloads = {Workload(labels[1], labels[2]) for name, labels in kept if name == definitions.EXITS.name}
-    return {workload: last_ns.get(workload.name, 0) for workload in workloads}
+            workload = StatusLabels(*labels).workload
+            last_ns[workload] = max(last_ns.get(workload, 0), int(value * 10**9))
+    counted = {ExitLabels(*labels) for name, labels in kept if name == definitions.EXITS.name}
+    return {Workload(exits.workload, exits.image): last_ns.get(exits.workload, 0) for exits in counted}
 
 
 def _is_of(key: Key, gone: Collection[Workload], names: Collection[str]) -> bool:
     """Whether a series is of these alone: one without an image is also of others with one of ``names``."""
-    metric, labels = definitions.BY_NAME[key[0]], key[1]
-    if metric.labels[:2] != definitions.BY_WORKLOAD:
+    metric, values = key
+    # Bucket indexes of a histogram follow the labels.
+    labels = dict(zip(definitions.BY_NAME[metric].labels, values, strict=False))
+    workload, image = labels.get("workload"), labels.get("image")
+    if workload is None:
         return False
-    if metric.labels[:3] == (*definitions.BY_WORKLOAD, "image"):
-        return Workload(labels[1], labels[2]) in gone
-    return labels[1] not in names and any(labels[1] == workload.name for workload in gone)
+    if image is not None:
+        return Workload(workload, image) in gone
+    return workload not in names and any(workload == each.name for each in gone)
 
 
 def _exemplar(judged: ClassifiedExit, value: float) -> Exemplar | None:
     return None if judged.trace is None else Exemplar(judged.trace, value, judged.exit.finished_ns)
 
 
-def _is_ignored(judged: ClassifiedExit) -> bool:
-    """Whether a label names a parent, and nobody can tell which."""
+def _has_invalid_traceparent(judged: ClassifiedExit) -> bool:
     trace = judged.trace
     return trace is not None and bool(judged.exit.job.traceparent) and trace.parent_span_id is None

@@ -10,14 +10,14 @@ import math
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
 from google.protobuf.message import Message
 
-from exporter.metrics import definitions as metrics
-from exporter.metrics.definitions import Metric
+from exporter.metrics import exporter_metrics
+from exporter.metrics.exporter_metrics import OtlpJobCounts
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import TelemetrySignal
 from exporter.otlp.client import Accepted, Answer, Collector, Refused, Unavailable
@@ -89,7 +89,7 @@ class OutboxWorker:
         self._refused = 0
         self._suspects: list[int] = []
         self._waits_for_suspect = False
-        self._owed: tuple[OutboxUpdate, Mapping[Metric, int], int] | None = None
+        self._owed: tuple[OutboxUpdate, OtlpJobCounts, int] | None = None
         self._troubles: set[str] = set()
         self._posted = threading.Event()
         self._stopping = threading.Event()
@@ -104,9 +104,7 @@ class OutboxWorker:
     def start(self) -> None:
         """Begin, with what was left from before. Raises StoreError."""
         changes = MetricUpdate()
-        changes.set(metrics.OTLP_PENDING_JOBS, (self.signal,), self._outbox.count(self.signal))
-        for metric in (metrics.OTLP_JOBS_EXPORTED, metrics.OTLP_JOBS_REJECTED, metrics.OTLP_JOBS_DROPPED):
-            changes.add(metric, (self.signal,), 0)
+        exporter_metrics.create_otlp_series(changes, self.signal, self._outbox.count(self.signal))
         # As if saved: were they left for the pipeline to save, it could undo what is settled meanwhile.
         self._ledger.publish_saved(changes, self._ledger.outcome(changes))
         log.info("delivering", signal=self.signal.value, to=self._collector.address)
@@ -189,7 +187,7 @@ class OutboxWorker:
         load, size = _Load(), 0
         for letter in letters:
             if letter.record is None or letter.record.ended is None:
-                self._record(OutboxUpdate([letter.number]), {metrics.OTLP_JOBS_DROPPED: 1}, 1)
+                self._record(OutboxUpdate([letter.number]), OtlpJobCounts(dropped=1), 1)
                 continue
             try:
                 items = self._form.items(letter.record.ended)
@@ -221,10 +219,7 @@ class OutboxWorker:
     def _accepted(self, load: _Load, answer: Accepted) -> None:
         rejected = min(answer.rejected, len(load.letters))
         settlement = OutboxUpdate(load.numbers)
-        counts = {
-            metrics.OTLP_JOBS_EXPORTED: len(load.letters) - rejected,
-            metrics.OTLP_JOBS_REJECTED: rejected,
-        }
+        counts = OtlpJobCounts(exported=len(load.letters) - rejected, rejected=rejected)
         self._record(settlement, counts, len(load.letters))
         if rejected or answer.message:
             # Which ones it does not say, and by the protocol they must not be sent again.
@@ -274,7 +269,7 @@ class OutboxWorker:
             "refused, set aside until the next start", signal=self.signal.value, job=job_id, cause=cause
         )
         settlement = OutboxUpdate(refused={letter.number: cause})
-        self._record(settlement, {metrics.OTLP_JOBS_REJECTED: int(not letter.was_refused)}, 1)
+        self._record(settlement, OtlpJobCounts(rejected=int(not letter.was_refused)), 1)
 
     def _give_up(self) -> None:
         """Forget what has waited for too long, or is too much."""
@@ -288,18 +283,17 @@ class OutboxWorker:
         while overdue := self._outbox.overdue(self.signal, before_ns, most, _GIVEN_UP_AT_ONCE):
             waiting = sum(letter.waits for letter in overdue)
             numbers = [letter.number for letter in overdue]
-            self._record(OutboxUpdate(numbers), {metrics.OTLP_JOBS_DROPPED: waiting}, waiting)
+            self._record(OutboxUpdate(numbers), OtlpJobCounts(dropped=waiting), waiting)
             level = log.warning if waiting else log.debug
             level("given up: too old or too many", signal=self.signal.value, count=waiting)
 
-    def _record(self, settlement: OutboxUpdate, counts: Mapping[Metric, int], done: int) -> None:
+    def _record(self, settlement: OutboxUpdate, counts: OtlpJobCounts, done: int) -> None:
         """What has become of letters, and its counters, together; so many that waited are ``done``."""
         self._owed = (settlement, counts, done)
         changes = MetricUpdate()
-        for metric, count in counts.items():
-            changes.add(metric, (self.signal,), count)
+        exporter_metrics.count_otlp_jobs(changes, self.signal, counts)
         values = self._ledger.outcome(changes)
         self._outbox.settle(replace(settlement, values=values))
-        changes.add(metrics.OTLP_PENDING_JOBS, (self.signal,), -done)
+        exporter_metrics.add_otlp_pending(changes, self.signal, -done)
         self._ledger.publish_saved(changes, values)
         self._owed = None

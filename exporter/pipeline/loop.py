@@ -17,7 +17,8 @@ from typing import TypeVar
 
 import structlog
 
-from exporter.metrics import definitions as metrics
+from exporter.metrics import exporter_metrics
+from exporter.metrics.exporter_metrics import OtlpJobCounts
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import (
@@ -209,11 +210,10 @@ class Pipeline:
             address = self._listed.pop()
             # Only now, since rules and dashboards take these for the sign that what the host's engine still
             # knew of is counted: whatever of that host is counted for the first time from here on is news.
-            changes, host = MetricUpdate(), self._trackers[address].instance
-            for metric in (metrics.EXITS_UNOBSERVED, metrics.EXITS_RECOVERED):
-                changes.add(metric, (host,), 0)
+            changes = MetricUpdate()
+            exporter_metrics.create_backfill_series(changes, self._trackers[address].instance)
             self._ledger.publish(changes)
-            if self._ledger.value(metrics.ENGINE_UP, (address,)):
+            if exporter_metrics.is_engine_up(self._ledger, address):
                 self._health.well(address)
 
     def _gather(self, patience: float) -> list[Message]:
@@ -252,9 +252,10 @@ class Pipeline:
             self._complain(address, f"is the same engine as {twin}; name it once")
             return
         changes = MetricUpdate()
-        was_away = address in self._trackers and not self._ledger.value(metrics.ENGINE_UP, (address,))
-        changes.set(metrics.ENGINE_UP, (address,), 1)
-        changes.add(metrics.ENGINE_RECONNECTS, (address,), int(was_away))
+        was_away = address in self._trackers and not exporter_metrics.is_engine_up(self._ledger, address)
+        exporter_metrics.set_engine_up(changes, address, up=True)
+        if was_away:
+            exporter_metrics.count_engine_reconnect(changes, address)
         self._ledger.publish(changes)
         if was_away or address not in self._trackers:
             self._health.trouble(address, "the engine's containers are being listed")
@@ -322,7 +323,7 @@ class Pipeline:
 
     def _disconnected(self, address: str, disconnected: Disconnected) -> None:
         changes = MetricUpdate()
-        changes.set(metrics.ENGINE_UP, (address,), 0)
+        exporter_metrics.set_engine_up(changes, address, up=False)
         self._ledger.publish(changes)
         self._health.trouble(address, disconnected.cause)
 
@@ -359,7 +360,7 @@ class Pipeline:
         if listed.event_gap is not EventGap.NONE and not unharmed:
             log.warning("events were missed", engine=address, event_gap=listed.event_gap.value)
             changes = MetricUpdate()
-            changes.add(metrics.EVENT_GAPS, (address,))
+            exporter_metrics.count_event_gap(changes, address)
             self._ledger.publish(changes)
         self._listed.add(address)
 
@@ -371,7 +372,7 @@ class Pipeline:
 
     def _count_event(self, address: str, seen: EventReceived) -> None:
         changes = MetricUpdate()
-        changes.add(metrics.ENGINE_EVENTS, (address, seen.event.type.value))
+        exporter_metrics.count_engine_event(changes, address, seen.event.type.value)
         self._ledger.publish(changes)
 
     # Judging and recording
@@ -418,8 +419,8 @@ class Pipeline:
             self._count_posted(letters, -1)
             self._refused(error)
             return
-        changes.observe(metrics.STORE_COMMIT_DURATION, (), time.perf_counter() - begun)
-        changes.set(metrics.EXITS_PENDING, (), 0)
+        exporter_metrics.observe_store_commit(changes, time.perf_counter() - begun)
+        exporter_metrics.set_exits_pending(changes, 0)
         self._ledger.publish_saved(changes, values)
         self._accounts.gave_up()
         self._running, self._pending = running, _Pending()
@@ -438,7 +439,7 @@ class Pipeline:
     def _count_posted(self, letters: Iterable[tuple[str, TelemetrySignal]], amount: int) -> None:
         posted = MetricUpdate()
         for _, signal in letters:
-            posted.add(metrics.OTLP_PENDING_JOBS, (signal,), amount)
+            exporter_metrics.add_otlp_pending(posted, signal, amount)
         self._ledger.publish(posted)
 
     def _moved_cursors(self) -> dict[str, Cursor]:
@@ -462,8 +463,8 @@ class Pipeline:
             untraced = replace(judged, trace=None)
             self._accounts.ended(untraced, pending.counted, self._running.pop(job_id, None))
         for _, signal in self._letters(given_up):
-            pending.counted.add(metrics.OTLP_JOBS_DROPPED, (signal,))
-        pending.counted.add(metrics.JOB_RECORDS_DROPPED, (), len(given_up))
+            exporter_metrics.count_otlp_jobs(pending.counted, signal, OtlpJobCounts(dropped=1))
+        exporter_metrics.count_job_records_dropped(pending.counted, len(given_up))
         pending.ended = pending.ended[len(given_up) :]
         log.warning("store away for long, rows of the oldest exits given up", exits=len(given_up))
 
@@ -471,8 +472,8 @@ class Pipeline:
         if len(self._pending.ended) > MAX_PENDING:
             self._bound()
         failed = MetricUpdate()
-        failed.add(metrics.STORE_ERRORS)
-        failed.set(metrics.EXITS_PENDING, (), len(self._pending.ended))
+        exporter_metrics.count_store_error(failed)
+        exporter_metrics.set_exits_pending(failed, len(self._pending.ended))
         self._ledger.publish(failed)
         self._health.trouble(STORE, str(error))
         self._record_at = self._cursors_at = time.monotonic() + RETRY_SECONDS
