@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -14,34 +13,31 @@ from tests.lab.wait import wait_until
 
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 30.0
-PATIENCE_SECONDS = 10.0
+STOP_SECONDS = 10.0
 CONNECT_SECONDS = 1.0
 SETTINGS_PREFIX = "ROTEL_"
 
 
 class Collector:
-    """A running collector; as a context manager it answers on entry and is ended on exit.
+    """Collector process; as a context manager it accepts requests on entry and is stopped on exit.
 
-    It takes OTLP over HTTP and over gRPC, and forwards traces and logs by OTLP/HTTP in gzip to a receiver.
-    What it is sent arrives unchanged in every field. It accepts before it forwards: what its receiver
-    refuses, its client never hears of. It tries again while the receiver refuses connections or replies
-    408, 429 or 500 to 504; anything else, a reset connection too, it drops.
+    It accepts OTLP over HTTP and over gRPC, and forwards traces and logs unchanged over OTLP/HTTP with gzip to
+    a receiver. It accepts a request before it forwards it, so its client does not see the receiver's errors.
+    It retries while the receiver refuses connections or replies 408, 429 or 500 to 504. After any other error,
+    also a reset connection, it drops the request.
     """
 
-    def __init__(
-        self, directory: Path, receiver_url: str | None = None, *, arguments: Sequence[str] = ()
-    ) -> None:
-        """Choose where its log lies and what it forwards to: a URL without a path, or None for nowhere."""
+    def __init__(self, directory: Path, receiver_url: str | None = None) -> None:
+        """Set the directory of its log and the receiver: a URL without a path, or None to forward nothing."""
         self._directory = directory
         self._program = program()
         self._exporter = blackhole() if receiver_url is None else forwarding(receiver_url)
-        self._arguments = tuple(arguments)
         self._held = [held_port(0), held_port(0)]
         self._http_port, self._grpc_port = (held.getsockname()[1] for held in self._held)
         self._process: LoggedProcess | None = None
 
     def __enter__(self) -> Self:
-        """Start it and wait until it answers."""
+        """Start it and wait until both ports accept connections."""
         try:
             self.start()
         except BaseException:
@@ -52,56 +48,60 @@ class Collector:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it for good."""
+        """Stop it."""
         self.close()
 
     @property
     def http_url(self) -> str:
-        """Where it takes OTLP/HTTP, without a path; the same from start to start."""
+        """URL for OTLP/HTTP, without a path; it does not change between starts."""
         return f"http://{LOOPBACK}:{self._http_port}"
 
     @property
     def grpc_url(self) -> str:
-        """Where it takes OTLP/gRPC; the same from start to start."""
+        """URL for OTLP/gRPC; it does not change between starts."""
         return f"http://{LOOPBACK}:{self._grpc_port}"
 
     @property
     def log_path(self) -> Path:
-        """Its log, through all its starts."""
+        """Path of its log, which continues from start to start."""
         return self._directory / "collector.log"
 
     @property
     def process(self) -> LoggedProcess:
-        """The process, the last one after an end."""
+        """Running process, or the last one if it is stopped."""
         if self._process is None:
             raise LabError("the collector is not started")
         return self._process
 
     def start(self) -> None:
-        """Start it and wait until both ports answer; raise `LabError` with its log if they do not."""
-        self._give_ports()
+        """Start it and wait until both ports accept connections; otherwise raise `LabError` with its log."""
+        self._release_ports()
         self._process = LoggedProcess(self._command(), self.log_path, environment=clean_environment())
-        wait_until(lambda: self._answers() or not self.process.alive, READY_SECONDS)
-        if not self.process.alive or not self._answers():
-            state = "does not answer" if self.process.alive else f"ended with {self.process.returncode}"
+        wait_until(lambda: self._accepts() or not self.process.alive, READY_SECONDS)
+        if not self.process.alive or not self._accepts():
+            state = (
+                "does not accept connections"
+                if self.process.alive
+                else f"ended with {self.process.returncode}"
+            )
             raise LabError(f"the collector {state}; its log ends with:\n{self.process.log_tail()}")
 
     def stop(self) -> None:
-        """Have it forward what it has, or try for three seconds, end it, and refuse connections."""
+        """Let it forward what it has for up to three seconds, stop it, and keep its ports without listening."""
         self.close()
         self._held = [held_port(self._http_port), held_port(self._grpc_port)]
 
     def kill(self) -> None:
-        """Kill it with SIGKILL, with what it has not forwarded."""
+        """Kill it with SIGKILL; what it has not forwarded is lost."""
         self.process.kill()
-        self._give_ports()
+        self._release_ports()
         self._held = [held_port(self._http_port), held_port(self._grpc_port)]
 
     def close(self) -> None:
-        """End it and give its ports away."""
-        self._give_ports()
+        """Stop it and release its ports."""
+        self._release_ports()
         if self._process is not None:
-            self._process.end(PATIENCE_SECONDS)
+            self._process.end(STOP_SECONDS)
 
     def _command(self) -> list[str | Path]:
         command: list[str | Path] = [self._program, "start"]
@@ -109,23 +109,23 @@ class Collector:
         command += ["--log-file", self._directory / "collector-daemon.log"]
         command += ["--otlp-http-endpoint", self.http_url.removeprefix("http://")]
         command += ["--otlp-grpc-endpoint", self.grpc_url.removeprefix("http://")]
-        return [*command, *self._exporter, *self._arguments]
+        return [*command, *self._exporter]
 
-    def _answers(self) -> bool:
+    def _accepts(self) -> bool:
         return listens(self._http_port) and listens(self._grpc_port)
 
-    def _give_ports(self) -> None:
+    def _release_ports(self) -> None:
         for held in self._held:
             held.close()
 
 
 def blackhole() -> list[str]:
-    """Give the arguments for a collector that forwards nothing."""
+    """Return the arguments for a collector that forwards nothing."""
     return ["--exporter", "blackhole"]
 
 
 def forwarding(receiver_url: str) -> list[str]:
-    """Give the arguments for a collector that forwards soon, and soon again what was refused."""
+    """Return the arguments for a collector that forwards and retries within a second."""
     return [
         *("--exporter", "otlp", "--otlp-exporter-protocol", "http"),
         *("--otlp-exporter-endpoint", receiver_url),
@@ -136,7 +136,7 @@ def forwarding(receiver_url: str) -> list[str]:
 
 
 def program() -> Path:
-    """Return the collector's program, or raise `LabError` if it is not installed."""
+    """Return the path of the collector's program; raise `LabError` if it is not installed."""
     package = find_spec("rotel")
     for place in (package and package.submodule_search_locations) or ():
         return Path(place) / "rotel-agent"
@@ -144,7 +144,7 @@ def program() -> Path:
 
 
 def listens(port: int) -> bool:
-    """Return whether a port of the loopback takes a connection."""
+    """Return whether a port of the loopback accepts a connection."""
     try:
         with socket.create_connection((LOOPBACK, port), CONNECT_SECONDS):
             return True
@@ -153,7 +153,7 @@ def listens(port: int) -> bool:
 
 
 def held_port(port: int) -> socket.socket:
-    """Bind a port, 0 for any that is free: without listening it refuses, and nobody else is given it."""
+    """Bind a port without listening, 0 for any free one. It refuses connections and stays reserved."""
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind((LOOPBACK, port))
@@ -161,5 +161,5 @@ def held_port(port: int) -> socket.socket:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without settings of the collector: the arguments alone shall count."""
+    """Return the environment without settings of the collector, so that only the arguments apply."""
     return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIX)}
