@@ -21,10 +21,10 @@ SETTINGS_PREFIX = "ROTEL_"
 class Collector:
     """Collector process; as a context manager it accepts requests on entry and is stopped on exit.
 
-    It accepts OTLP over HTTP and over gRPC, and forwards traces and logs unchanged over OTLP/HTTP with gzip to
-    a receiver. It accepts a request before it forwards it, so its client does not see the receiver's errors.
-    It retries while the receiver refuses connections or replies 408, 429 or 500 to 504. After any other error,
-    also a reset connection, it drops the request.
+    It accepts OTLP over HTTP and over gRPC, and forwards traces and logs unchanged over OTLP/HTTP with gzip
+    to a receiver. It accepts a request before it forwards it, so its client does not see errors of the
+    receiver. It retries while the receiver refuses connections or replies 408, 429 or 500 to 504. After any
+    other error, also a reset connection, it drops the request.
     """
 
     def __init__(self, directory: Path, receiver_url: str | None = None) -> None:
@@ -79,15 +79,12 @@ class Collector:
         self._process = LoggedProcess(self._command(), self.log_path, environment=clean_environment())
         wait_until(lambda: self._accepts() or not self.process.alive, READY_SECONDS)
         if not self.process.alive or not self._accepts():
-            state = (
-                "does not accept connections"
-                if self.process.alive
-                else f"ended with {self.process.returncode}"
-            )
+            alive, code = self.process.alive, self.process.returncode
+            state = "accepts no connections" if alive else f"ended with {code}"
             raise LabError(f"the collector {state}; its log ends with:\n{self.process.log_tail()}")
 
     def stop(self) -> None:
-        """Let it forward what it has for up to three seconds, stop it, and keep its ports without listening."""
+        """Let it forward what it has, for up to three seconds; stop it; keep its ports reserved."""
         self.close()
         self._held = [held_port(self._http_port), held_port(self._grpc_port)]
 

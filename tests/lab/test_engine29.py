@@ -1,4 +1,4 @@
-"""The newest engine is built once, whole or not at all; where it cannot be, that is said."""
+"""The build of Engine 29: once, completely or not at all, and with a message if it is impossible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ mkdir -p "$GOBIN" && echo built > "$GOBIN/${name%@*}"
 
 @pytest.fixture(autouse=True)
 def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without Go and with an empty cache, which has all else that a build needs."""
+    """Set up a machine without Go and with an empty cache, but with everything else that a build needs."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(engine29, "USUAL_GO", "/nowhere")
@@ -34,7 +34,7 @@ def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a Go that stands in for the real one writes down what it was asked to build."""
+    """Install a fake `go`; return the file in which it lists the programs that it builds."""
     go, log = tmp_path / "bin" / "go", tmp_path / "built"
     go.parent.mkdir()
     go.write_text(GO)
@@ -44,7 +44,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return log
 
 
-def test_however_many_want_it_it_is_built_once(built: Path) -> None:
+def test_parallel_callers_build_the_engine_once(built: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         folders = set(pool.map(lambda _: engine_29(), range(3)))
     names = [program.name for program in RECIPE]
@@ -52,7 +52,9 @@ def test_however_many_want_it_it_is_built_once(built: Path) -> None:
     assert built.read_text().split() == names
 
 
-def test_half_an_engine_is_none(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_leaves_no_engine(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GO_FAILS_AT", "dockerd")
     with pytest.raises(LabError, match="dockerd cannot be built:\ncannot compile"):
         engine_29()
@@ -62,7 +64,7 @@ def test_half_an_engine_is_none(built: Path, tmp_path: Path, monkeypatch: pytest
     assert (engine_29() / "dockerd").is_file()
 
 
-def test_without_go_there_is_one_engine_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_go_the_test_report_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FAIL_ON_SKIP", raising=False)
     why = "there is no `go` on PATH: install it"
     assert why in (why_no_engine_29() or "")
@@ -72,14 +74,14 @@ def test_without_go_there_is_one_engine_and_that_is_said(monkeypatch: pytest.Mon
         engine_29()
 
 
-def test_without_go_a_change_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_go_a_run_without_skips_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAIL_ON_SKIP", "1")
     with pytest.raises(pytest.UsageError, match="Tested on one engine alone"):
         conftest.pytest_configure()
 
 
 @pytest.mark.usefixtures("built")
-def test_what_was_built_needs_no_go_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_built_engine_needs_no_go(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = engine_29()
     monkeypatch.setenv("PATH", "/nowhere")
     assert (why_no_engine_29(), engine_29()) == (None, folder)
