@@ -27,7 +27,7 @@ from exporter.verdict.classify import classify
 from exporter.web.views import job_view
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.replaying import replay
-from tests.contract.telling import exits
+from tests.contract.tracker_driver import exits
 from tests.corpus.cases import load
 
 HERE = Path(__file__).parent / "images"

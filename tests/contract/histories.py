@@ -22,7 +22,7 @@ from exporter.sources.docker.engine import ContainerList, Event, EventGap, Event
 from exporter.sources.docker.watch.inspections import InspectPolicy
 from exporter.verdict.catalog import builtin
 from exporter.verdict.classify import classify
-from tests.contract.telling import BEGINNING, IMAGE, Telling, assessed
+from tests.contract.tracker_driver import BEGINNING, IMAGE, TrackerDriver, assessed
 
 STEP_NS = 50_000_000
 # The engine takes its times for the inspection a little before the event's.
@@ -252,7 +252,7 @@ class Timeline:
             own.pop()
         return self.standing_at(container, own[-1]) if own else None
 
-    def told_again(self, cursor: Cursor, back: int, remembered: int) -> tuple[int, EventGap]:
+    def replayed_from(self, cursor: Cursor, back: int, remembered: int) -> tuple[int, EventGap]:
         """The first step that is told again since an event, a little overlapping, and what is lacking."""
         oldest = max(0, back - remembered)
         times = [step.event.at_ns for step in self.steps[oldest:back]]
@@ -321,14 +321,14 @@ def dated(move: Move, started_ns: int, now_ns: int) -> Inspection | None:
 # --- how it is told
 
 
-def tell(history: History) -> Telling:
+def replay(history: History) -> TrackerDriver:
     """Tell a tracker of it, as the watch would, until nothing is left to wait for."""
-    telling, timeline = Telling(), Timeline(history)
-    Reader(telling, history, timeline).read(range(len(timeline)))
-    return telling.passes(LONG_SECONDS)
+    driver, timeline = TrackerDriver(), Timeline(history)
+    Replayer(driver, history, timeline).read(range(len(timeline)))
+    return driver.wait(LONG_SECONDS)
 
 
-def tell_with_an_outage(history: History, outage: Outage) -> list[Exit]:
+def replay_with_outage(history: History, outage: Outage) -> list[Exit]:
     """The same to two trackers: one that is killed, and one that begins later with what is on record.
 
     The engine tells the second one again what it remembers since the last event on record.
@@ -336,18 +336,18 @@ def tell_with_an_outage(history: History, outage: Outage) -> list[Exit]:
     timeline = Timeline(history)
     killed, back = outage.within(timeline)
     # It has been there since before the first of them was made.
-    before = Telling().listed(as_of=-50)
-    Reader(before, history, timeline).read(range(killed))
+    before = TrackerDriver().listed(as_of=-50)
+    Replayer(before, history, timeline).read(range(killed))
     recorded, cursor = assessed(before.tracker.take()), before.tracker.cursor
     past, left = on_record(recorded)
     assert cursor is not None
-    after = Telling(past=past, runs=left, cursor=cursor)
-    first, event_gap = timeline.told_again(cursor, back, outage.remembered)
+    after = TrackerDriver(past=past, runs=left, cursor=cursor)
+    first, event_gap = timeline.replayed_from(cursor, back, outage.remembered)
     after.tracker.resumed(cursor, event_gap)
     listing = history.listing or Listing(0, (0,), 0)
     again = replace(history, listing=replace(listing, begun=back, arrives=back + listing.arrives))
-    Reader(after, again, timeline, back, event_gap).read(range(first, len(timeline)))
-    return [each for each in recorded if isinstance(each, Exit)] + after.passes(LONG_SECONDS).ends()
+    Replayer(after, again, timeline, back, event_gap).read(range(first, len(timeline)))
+    return [each for each in recorded if isinstance(each, Exit)] + after.wait(LONG_SECONDS).exits()
 
 
 def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, ContainerHistory], list[Job]]:
@@ -372,22 +372,22 @@ def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, ContainerHistory], 
     return past, [each for key, each in jobs.items() if key not in ends]
 
 
-class Reader:
+class Replayer:
     """What a watch does with a history: hands on its events, asks about some, and lists once."""
 
     def __init__(
         self,
-        telling: Telling,
+        driver: TrackerDriver,
         history: History,
         timeline: Timeline,
         back: int = 0,
         event_gap: EventGap = EventGap.NONE,
     ) -> None:
-        self._back, self._lapse = back, event_gap
-        self._telling = telling
+        self._back, self._event_gap = back, event_gap
+        self._driver = driver
         self._history = history
         self._timeline = timeline
-        self._curiosity = InspectPolicy()
+        self._policy = InspectPolicy()
         self._inspections = count()
         self._arriving: dict[int, list[tuple[Event, Inspection | None]]] = {}
 
@@ -400,17 +400,17 @@ class Reader:
             self._hear(self._arriving.pop(place, []))
             listing = self._history.listing
             if listing is not None and place == listing.heard(self._timeline):
-                hear_list(self._telling, self._timeline, self._history, self._lapse)
+                _deliver_list(self._driver, self._timeline, self._history, self._event_gap)
             late = (late - {step.container}) | (set() if step.move.settled else {step.container})
-            self._telling.passes(0.001)
+            self._driver.wait(0.001)
             if place in self._history.pauses and not late:
-                self._telling.passes(LONG_SECONDS)
+                self._driver.wait(LONG_SECONDS)
         for answers in self._arriving.values():
             self._hear(answers)
 
     def _see(self, place: int, step: Step, *, replayed: bool) -> None:
-        inspecting = self._curiosity.wants(step.event, 0)
-        self._telling.tracker.event(step.event, self._telling.now, inspecting=inspecting, replayed=replayed)
+        inspecting = self._policy.wants(step.event, 0)
+        self._driver.tracker.event(step.event, self._driver.now, inspecting=inspecting, replayed=replayed)
         if inspecting:
             self._ask(place, step)
 
@@ -428,11 +428,11 @@ class Reader:
 
     def _hear(self, answers: Sequence[tuple[Event, Inspection | None]]) -> None:
         for asked, answer in answers:
-            self._telling.tracker.inspected(asked.container_id, answer, asked.at_ns)
-            self._telling.tracker.due(self._telling.now)
+            self._driver.tracker.inspected(asked.container_id, answer, asked.at_ns)
+            self._driver.tracker.due(self._driver.now)
 
 
-def hear_list(telling: Telling, timeline: Timeline, history: History, event_gap: EventGap) -> None:
+def _deliver_list(driver: TrackerDriver, timeline: Timeline, history: History, event_gap: EventGap) -> None:
     """Hand over a list that was made while the events were being read; it may be behind them, never ahead."""
     listing = history.listing
     if listing is None:
@@ -444,20 +444,20 @@ def hear_list(telling: Telling, timeline: Timeline, history: History, event_gap:
         for container in range(len(history.lives))
     ]
     touched = {timeline.steps[place].event.container_id for place in range(begun, read + 1)}
-    telling.tracker.listed(
+    driver.tracker.listed(
         ContainerList(
             tuple(standing for standing in standings if standing is not None),
             BEGINNING + begun * STEP_NS,
             frozenset(touched),
             event_gap,
         ),
-        telling.now,
+        driver.now,
     )
 
 
-def found(telling: Telling) -> Counter[Fact]:
+def found(driver: TrackerDriver) -> Counter[Fact]:
     """What the tracker made of it."""
-    return Counter(fact(each) for each in telling.ends())
+    return Counter(fact(each) for each in driver.exits())
 
 
 def fact(end: Exit) -> Fact:

@@ -11,7 +11,18 @@ from exporter.model import Cursor, Exit
 from exporter.sources.docker.engine import Event, EventType, Inspection, KernelReport
 from exporter.sources.docker.track.run import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
-from tests.contract.telling import BEGINNING, HOST, SECOND, at, attempt, die, exits, oom, running, start
+from tests.contract.tracker_driver import (
+    BEGINNING,
+    HOST,
+    SECOND,
+    at,
+    die,
+    exits,
+    oom,
+    running,
+    start,
+    start_attempt,
+)
 
 LIMIT = 64 << 20
 SLOTS = 8
@@ -46,7 +57,7 @@ _SHARES = {
 
 
 @dataclass(frozen=True)
-class Manners:
+class EventFaults:
     """How many OOM events an engine loses, tells after the end, and tells before the kill is counted."""
 
     lost: float
@@ -54,18 +65,18 @@ class Manners:
     ahead: float
 
 
-Word = Event | Inspection | None
+Observation = Event | Inspection | None
 
 
 class LossyHost:
     """A host for ten minutes; ``fates`` says what truly became of each container."""
 
-    def __init__(self, seed: int, manners: Manners) -> None:
+    def __init__(self, seed: int, faults: EventFaults) -> None:
         """Let it all happen."""
         self._dice = random.Random(seed)  # noqa: S311  # not a secret
-        self._manners = manners
+        self._faults = faults
         self._kills: list[float] = []
-        self._words: list[tuple[float, Word]] = []
+        self._words: list[tuple[float, Observation]] = []
         self.fates: dict[str, Fate] = {}
         for _ in range(SLOTS):
             seconds = self._dice.uniform(0, 1)
@@ -102,7 +113,7 @@ class LossyHost:
             + dice.choice([dice.uniform(0.01, 0.1), dice.expovariate(1), dice.expovariate(0.2)])
         )
         limit = LIMIT if limited else None
-        self._words += [(tried, attempt(tried, container)), (started, start(started, container))]
+        self._words += [(tried, start_attempt(tried, container)), (started, start(started, container))]
         self._words.append((started + 0.01, running(started, container, limit=limit)))
         self._words.append((ended, die(ended, code, container)))
         if is_hit:
@@ -111,17 +122,17 @@ class LossyHost:
 
     def _hit(self, container: str, started: float, ended: float) -> None:
         """Kill a process of it, mostly right before its end, and tell of it in one way or another."""
-        dice, manners = self._dice, self._manners
+        dice, faults = self._dice, self._faults
         killed = ended - dice.uniform(0.002, 0.08)
         if self.fates[container] is not Fate.STARVES and dice.random() < 1 / 3:
             killed = dice.uniform(started, ended)
         self._kills = sorted([*self._kills, killed])
         chance = dice.random()
-        if chance < manners.lost:
+        if chance < faults.lost:
             return
-        if chance < manners.lost + manners.late:
+        if chance < faults.lost + faults.late:
             told = ended + dice.uniform(0.001, 0.3)
-        elif chance < manners.lost + manners.late + manners.ahead:
+        elif chance < faults.lost + faults.late + faults.ahead:
             told = killed - dice.uniform(0, 0.02)
         else:
             told = killed + dice.uniform(0.0001, 0.005)
@@ -130,7 +141,7 @@ class LossyHost:
         self._words.append((told, oom(told, container)))
 
 
-def _tell(tracker: Tracker, seconds: float, word: Word) -> None:
+def _tell(tracker: Tracker, seconds: float, word: Observation) -> None:
     if isinstance(word, Inspection):
         tracker.inspected(word.container_id, word, at(seconds))
     elif word is not None:

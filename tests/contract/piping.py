@@ -19,7 +19,7 @@ from exporter.sources.docker.messages import Connected, EventReceived, Inbox, In
 from exporter.sources.docker.track.run import TrackerConfig
 from exporter.store import Batch, JobFilter, Store, StoreError
 from exporter.verdict.reloadable import ReloadableCatalog
-from tests.contract.telling import HOST, at
+from tests.contract.tracker_driver import HOST, at
 from tests.lab.wait import wait_until
 
 ADDRESS = "unix:///engine.sock"

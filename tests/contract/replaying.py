@@ -57,11 +57,11 @@ class Replay:
         )
         self._case = case
         self._kernel = kernel
-        self._witness = kernel.boot(case.booted_ns)
-        self._curiosity = InspectPolicy()
+        self._kernel_reader = kernel.boot(case.booted_ns)
+        self._policy = InspectPolicy()
         self._begun_ns = _time_of(case.lines[0]) - SECOND
         self._now_ns = self._latest_ns = self._resumed_ns = self._begun_ns
-        self._lapse = EventGap.NONE
+        self._event_gap = EventGap.NONE
         self._logged_ns: dict[str, int] = {}
 
     @property
@@ -95,7 +95,7 @@ class Replay:
     def _event(self, place: int, line: Table) -> None:
         """An event; whether it is inspected is decided as the watch decides it."""
         event = messages.event(encoded(line["event"]))
-        inspecting, logging = self._curiosity.wants(event, 0), self._has_log(place, event)
+        inspecting, logging = self._policy.wants(event, 0), self._has_log(place, event)
         self._latest_ns = event.at_ns or self._latest_ns
         self.tracker.event(
             event,
@@ -125,23 +125,23 @@ class Replay:
         records = [line["kmsg"] for line in lines if "kmsg" in line]
         counted = sum(line.get("counted", 0) for line in lines)
         self._kernel.says(records, counted, lines[0]["at_ns"])
-        said = self._witness.ask()
+        said = self._kernel_reader.ask()
         if said is not None:
             self.tracker.kernel(said)
 
     def _connected(self, _place: int, line: Table) -> None:
         """The exporter is back: what happened up to now is told again, and what is not, a list knows."""
-        self._curiosity, self._resumed_ns = InspectPolicy(), line["connected"]
-        self._lapse = EventGap(line.get("lapse", "none"))
+        self._policy, self._resumed_ns = InspectPolicy(), line["connected"]
+        self._event_gap = EventGap(line.get("lapse", "none"))
         cursor = Cursor(self._latest_ns, self._begun_ns, self._latest_ns)
-        self.tracker.resumed(cursor, self._lapse)
+        self.tracker.resumed(cursor, self._event_gap)
 
     def _list(self, _place: int, line: Table) -> None:
         snapshots = tuple(messages.inspection(answer) for answer in line["list"])
         events_complete = bool(line.get("of_all", False))
         self.tracker.listed(
             ContainerList(
-                snapshots, line["as_of_ns"], event_gap=self._lapse, events_complete=events_complete
+                snapshots, line["as_of_ns"], event_gap=self._event_gap, events_complete=events_complete
             ),
             self._now,
         )

@@ -13,7 +13,7 @@ from exporter.verdict.catalog import builtin
 from exporter.verdict.classify import classify
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.replaying import replay
-from tests.contract.telling import exits
+from tests.contract.tracker_driver import exits
 from tests.corpus.cases import Case, End, load, names
 from tests.scripted.times import SECOND
 

@@ -5,18 +5,18 @@ from fractions import Fraction
 
 import pytest
 
-from tests.contract.lossy_hosts import Fate, LossyHost, Manners
+from tests.contract.lossy_hosts import EventFaults, Fate, LossyHost
 
 SEEDS = range(10)
-HONEST = Manners(lost=0, late=0, ahead=0.2)
-LOSSY = Manners(lost=0.05, late=0.03, ahead=0.2)
+COMPLETE = EventFaults(lost=0, late=0, ahead=0.2)
+LOSSY = EventFaults(lost=0.05, late=0.03, ahead=0.2)
 
 
-def tally(manners: Manners) -> dict[Fate, Counter[tuple[int, bool]]]:
+def tally(faults: EventFaults) -> dict[Fate, Counter[tuple[int, bool]]]:
     """For each fate, how often how many OOM kills were told, and whether they were said to be the cause."""
     told: dict[Fate, Counter[tuple[int, bool]]] = {fate: Counter() for fate in Fate}
     for seed in SEEDS:
-        host = LossyHost(seed, manners)
+        host = LossyHost(seed, faults)
         exits = list(host.told())
         assert Counter(exited.job.container_id for exited in exits) == Counter(host.fates.keys())
         for exited in exits:
@@ -26,7 +26,7 @@ def tally(manners: Manners) -> dict[Fate, Counter[tuple[int, bool]]]:
 
 
 def test_where_no_event_is_lost_every_kill_is_told_of_its_own_job() -> None:
-    for fate, told in tally(HONEST).items():
+    for fate, told in tally(COMPLETE).items():
         assert {kills for kills, _ in told} == {int(fate.value[2])}, fate
 
 

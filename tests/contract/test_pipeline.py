@@ -34,7 +34,7 @@ from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity
 from tests.contract.piping import ADDRESS, CONNECTED, FULL, PATIENCE_SECONDS, Piping
-from tests.contract.telling import (
+from tests.contract.tracker_driver import (
     HOST,
     A,
     B,

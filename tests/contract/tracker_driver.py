@@ -1,7 +1,7 @@
-"""Telling a tracker what an engine tells, on a clock that is moved by hand; and what should come of it.
+"""Driver of a tracker on a clock moved by hand, builders of its input, and of the output expected.
 
-Moments are seconds since a beginning long ago on the engine's clock. The tracker's own clock starts
-at 0 and stands still unless a test says ``passes``.
+Times are seconds since ``BEGINNING`` on the engine's clock. The tracker's own clock starts at 0 and moves
+only when a test calls ``wait``.
 """
 
 from __future__ import annotations
@@ -34,63 +34,66 @@ VICTIM = OomVictim(MemoryLimit.OWN, "/docker/one", "python", 4711)
 
 
 def at(seconds: float) -> int:
-    """The moment on the engine's clock, in nanoseconds."""
+    """Return a time on the engine's clock, in nanoseconds."""
     return BEGINNING + round(seconds * SECOND)
 
 
-# --- what an engine tells
+# --- events
 
 
-def told(event_type: EventType, seconds: float, container: str = A) -> Event:
-    """An event that says nothing but what happened."""
+def event(event_type: EventType, seconds: float, container: str = A) -> Event:
+    """Return an event without details of its type."""
     return Event(event_type, container, at(seconds), container[0], IMAGE)
 
 
 def create(seconds: float, container: str = A) -> Event:
-    """It is made."""
-    return told(EventType.CREATE, seconds, container)
+    """Return the event of a created container."""
+    return event(EventType.CREATE, seconds, container)
 
 
-def attempt(seconds: float, container: str = A) -> Event:
-    """Its start is tried: an event of its network, which knows neither name nor image."""
+def start_attempt(seconds: float, container: str = A) -> Event:
+    """Return the event of a network that was joined; it has neither name nor image."""
     return Event(EventType.START_ATTEMPT, container, at(seconds))
 
 
-def over(seconds: float, container: str = A) -> Event:
-    """It leaves its network again."""
+def start_attempt_over(seconds: float, container: str = A) -> Event:
+    """Return the event of a network that was left."""
     return Event(EventType.START_ATTEMPT_OVER, container, at(seconds))
 
 
 def start(seconds: float, container: str = A) -> Event:
-    """It starts."""
-    return told(EventType.START, seconds, container)
+    """Return the event of a start."""
+    return event(EventType.START, seconds, container)
 
 
 def oom(seconds: float, container: str = A) -> Event:
-    """A process of it is killed for memory."""
-    return told(EventType.OOM, seconds, container)
+    """Return the event of an OOM kill."""
+    return event(EventType.OOM, seconds, container)
 
 
 def destroy(seconds: float, container: str = A) -> Event:
-    """It is removed."""
-    return told(EventType.DESTROY, seconds, container)
+    """Return the event of a removal."""
+    return event(EventType.DESTROY, seconds, container)
 
 
 def kill(seconds: float, signal: int | None, container: str = A) -> Event:
-    """The engine is asked to send it a signal."""
+    """Return the event of a kill request."""
     return Event(EventType.KILL, container, at(seconds), container[0], IMAGE, signal=signal)
 
 
 def die(seconds: float, code: int | None, container: str = A) -> Event:
-    """It ends."""
+    """Return the event of an end."""
     return Event(EventType.DIE, container, at(seconds), container[0], IMAGE, code=code)
 
 
-def hiding(event: Event, *hidden: MaskedField) -> Event:
-    """The same of a container with a label that hides such facts in its other events."""
+def masking(event: Event, *hidden: MaskedField) -> Event:
+    """Return the same event of a container with a label that masks these fields in other events."""
     return Event(
         event.type, event.container_id, event.at_ns, event.name, event.image, masked_fields=frozenset(hidden)
     )
+
+
+# --- inspections
 
 
 def running(
@@ -101,7 +104,7 @@ def running(
     labels: Mapping[str, str] | None = None,
     restarts: int = 0,
 ) -> Inspection:
-    """How an engine shows it while it runs."""
+    """Return the inspection of a running container."""
     return Inspection(
         container,
         container[0],
@@ -125,7 +128,7 @@ def exited(  # noqa: PLR0913  # each names a fact
     start_failed: bool = False,
     restarts: int = 0,
 ) -> Inspection:
-    """How an engine shows it after its end, or, with ``start_failed``, after a failed start after it."""
+    """Return the inspection of an exited container; ``start_failed``: a later start has failed."""
     return Inspection(
         container,
         container[0],
@@ -143,19 +146,19 @@ def exited(  # noqa: PLR0913  # each names a fact
 
 
 def created(container: str = A) -> Inspection:
-    """How an engine shows it before its first start."""
+    """Return the inspection of a container that was never started."""
     return Inspection(container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=0)
 
 
-def unstartable(code: int, container: str = A) -> Inspection:
-    """How an engine shows it when its first start has failed."""
+def refused(code: int, container: str = A) -> Inspection:
+    """Return the inspection of a container whose first start has failed."""
     return Inspection(
         container, container[0], IMAGE, {}, running=False, created_ns=at(-1), code=code, start_failed=True
     )
 
 
-class Telling:
-    """A tracker that is told, and due after each word; ``came`` is what came of it since last asked."""
+class TrackerDriver:
+    """Tracker whose due exits are released after each call; ``emitted`` returns what it emitted since."""
 
     def __init__(  # noqa: PLR0913  # each names a fact
         self,
@@ -180,21 +183,21 @@ class Telling:
             self.tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
 
     def events(self, *events: Event) -> Self:
-        """Events about whose containers nobody asks."""
+        """Pass events for which no inspection is requested."""
         for event in events:
             self.tracker.event(event, self.now)
             self.tracker.due(self.now)
         return self
 
-    def asking(self, *events: Event) -> Self:
-        """Events about whose containers the engine is asked."""
+    def inspecting(self, *events: Event) -> Self:
+        """Pass events, each with an inspection requested."""
         for event in events:
             self.tracker.event(event, self.now, inspecting=True)
             self.tracker.due(self.now)
         return self
 
-    def answer(self, inspection: Inspection | None, container: str = A, *, asked: float = 10**6) -> Self:
-        """An answer comes, asked for at some moment; if not said, after all that was told."""
+    def inspected(self, inspection: Inspection | None, container: str = A, *, asked: float = 10**6) -> Self:
+        """Pass a requested inspection; ``asked`` is when it was requested, by default after all events."""
         self.tracker.inspected(container, inspection, at(asked))
         self.tracker.due(self.now)
         return self
@@ -207,55 +210,55 @@ class Telling:
         event_gap: EventGap = EventGap.NONE,
         events_complete: bool = False,
     ) -> Self:
-        """A list of all containers comes, made after ``as_of``; of those ``elsewhere`` it says nothing."""
+        """Pass a list of all containers, made after ``as_of``; ``unlisted_ids`` exist but are not in it."""
         known = frozenset(unlisted_ids.split())
         self.tracker.listed(ContainerList(snapshots, at(as_of), known, event_gap, events_complete), self.now)
         self.tracker.due(self.now)
         return self
 
     def kernel(self, seconds: float, *, counted: int = 0, logged: tuple[str, ...] = ()) -> Self:
-        """The kernel is asked, and has killed."""
+        """Pass a report of the kernel: counted kills, and the containers of logged ones."""
         kills = (KernelOomKill(at(seconds), container_id, VICTIM) for container_id in logged)
         self.tracker.kernel(KernelReport(counted, at(seconds), tuple(kills)))
         self.tracker.due(self.now)
         return self
 
-    def passes(self, seconds: float) -> Self:
-        """Time goes by."""
+    def wait(self, seconds: float) -> Self:
+        """Move the clock."""
         self.now += seconds
         self.tracker.due(self.now)
         return self
 
-    def came(self) -> list[Job | Exit]:
-        """What began or ended; a job that is told again, for what has happened in it, only once."""
-        came: list[Job | Exit] = []
-        for each in map(essence, assessed(self.tracker.take())):
+    def emitted(self) -> list[Job | Exit]:
+        """Return jobs and exits emitted since the last call; of a job's updates, only real changes."""
+        emitted: list[Job | Exit] = []
+        for each in map(comparable, assessed(self.tracker.take())):
             if isinstance(each, Exit) or self._begun.get(each.id) != each:
-                came.append(each)
+                emitted.append(each)
             if isinstance(each, Job):
                 self._begun[each.id] = each
-        return came
+        return emitted
 
-    def ends(self) -> list[Exit]:
-        """What ended."""
-        return [each for each in map(essence, assessed(self.tracker.take())) if isinstance(each, Exit)]
+    def exits(self) -> list[Exit]:
+        """Return the exits emitted since the last call."""
+        return [each for each in map(comparable, assessed(self.tracker.take())) if isinstance(each, Exit)]
 
 
-# --- what should come of it
+# --- expected output
 
 
 def assessed(outcomes: Iterable[Job | EndedRun]) -> list[Job | Exit]:
-    """What a tracker has handed over, with the facts of each end reduced to evidence."""
+    """Return a tracker's output with the facts of each end reduced to evidence."""
     return [assess_exit(each) if isinstance(each, EndedRun) else each for each in outcomes]
 
 
 def exits(outcomes: Iterable[Job | EndedRun]) -> list[Exit]:
-    """The ends among them."""
+    """Return the exits in a tracker's output."""
     return [each for each in assessed(outcomes) if isinstance(each, Exit)]
 
 
-def essence(each: Job | Exit) -> Job | Exit:
-    """An exit without what follows from the rest: what the corpus and the tests of evidence hold."""
+def comparable(each: Job | Exit) -> Job | Exit:
+    """Return an exit without derived evidence, which the corpus and the tests of evidence check."""
     if isinstance(each, Job):
         return each
     evidence = replace(each.evidence, limit=None, ran_ns=None, causes=(), not_known=())
@@ -275,7 +278,7 @@ def job(  # noqa: PLR0913  # each names a fact
     image: str = IMAGE,
     workload: str = "job",
 ) -> Job:
-    """A job; ``created`` says that an answer has told when its container was made."""
+    """Return a job; ``created``: an inspection has reported when its container was created."""
     started_ns = at(began if started is None else started)
     return Job(
         container_id=container,
@@ -302,12 +305,12 @@ def ended(  # noqa: PLR0913  # each names a fact
     oom_kills: int = 0,
     recovered: bool = False,
 ) -> Exit:
-    """The end of a job that had started."""
+    """Return the exit of a job that had started."""
     evidence = Evidence(oom_killed=oom_killed, asked_to_stop=asked_to_stop, notes=notes)
     return Exit(run, code, at(seconds), evidence, oom_kills, recovered)
 
 
 def not_started(run: Job, code: int | None, seconds: float, *, recovered: bool = False) -> Exit:
-    """The end of a job that the engine could not start."""
+    """Return the exit of a job that the engine could not start."""
     evidence = Evidence(never_started=True, notes=("The engine could not start it.",))
     return Exit(run, code, at(seconds), evidence, recovered=recovered)
