@@ -10,7 +10,7 @@ import click
 
 from exporter import cli
 from exporter.config import settings
-from exporter.metrics.definitions import CATALOGUE, STANDARD, MetricType
+from exporter.metrics.definitions import METRICS, STANDARD_METRICS, MetricType
 from exporter.otlp.attributes import ATTRIBUTES
 from exporter.verdict import catalog
 
@@ -106,15 +106,15 @@ def _page(title: str, source: str, lines: Iterable[str]) -> str:
 
 def _metrics() -> Iterator[str]:
     yield METRICS_INTRO
-    for metric in CATALOGUE:
+    for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
         yield ""
         yield f"## `{metric.name}`"
         yield ""
         yield f"{metric.help}"
         yield ""
-        survives = " Survives a restart." if metric.kept and metric.kind is MetricType.GAUGE else ""
-        yield f"Type: {metric.kind}. Labels: {labels}.{survives}"
+        survives = " Survives a restart." if metric.persistent and metric.type is MetricType.GAUGE else ""
+        yield f"Type: {metric.type}. Labels: {labels}.{survives}"
         if metric.buckets:
             yield f"Upper bounds of its buckets, in seconds: {', '.join(f'{b:g}' for b in metric.buckets)}."
     yield ""
@@ -122,7 +122,7 @@ def _metrics() -> Iterator[str]:
     yield ""
     yield STANDARD_METRICS_INTRO
     yield ""
-    yield from (f"- `{name}`" for name in STANDARD)
+    yield from (f"- `{name}`" for name in STANDARD_METRICS)
     yield ""
     yield STANDARD_METRICS_NOTE
 

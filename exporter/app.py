@@ -18,7 +18,7 @@ from exporter.config.yaml_document import DocumentError
 from exporter.log_tail import LogTail, redactor
 from exporter.metrics import exporter_metrics
 from exporter.metrics.collector import registry
-from exporter.metrics.job_metrics import JobMetrics, note_order, order_since_ns
+from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
 from exporter.metrics.state import Key, MetricState, MetricUpdate
 from exporter.model import TelemetrySignal
 from exporter.otlp.config import read
@@ -149,21 +149,21 @@ def reload(words: ReloadableCatalog, ledger: MetricState) -> None:
         words.reload()
         exporter_metrics.set_reload_succeeded(changes)
     finally:
-        ledger.publish(changes)
+        ledger.apply(changes)
 
 
 def _accounts(
     settings: Settings, words: ReloadableCatalog, kept: Mapping[Key, float], ledger: MetricState
 ) -> JobMetrics:
     order, changes = ",".join(settings.workload.order), MetricUpdate()
-    note_order(order, kept, time.time(), changes)
-    ledger.publish(changes)
+    record_workload_order(order, kept, time.time(), changes)
+    ledger.apply(changes)
     return JobMetrics(
         settings.workload.limit,
         words.knows,
         kept,
         idle_ns=int(settings.storage.retention * 10**9),
-        since_ns=order_since_ns(ledger, order),
+        since_ns=workload_order_since_ns(ledger, order),
     )
 
 
@@ -224,7 +224,7 @@ def _say_what_waits(store: Store, ledger: MetricState) -> None:
                 signal=kind.value,
                 jobs=waiting,
             )
-    ledger.publish(changes)
+    ledger.apply(changes)
 
 
 def _introduce(app: App) -> None:
@@ -233,7 +233,7 @@ def _introduce(app: App) -> None:
     exporter_metrics.create_series(changes)
     for watch in app.watches:
         exporter_metrics.create_engine_series(changes, watch.address)
-    app.ledger.publish(changes)
+    app.ledger.apply(changes)
 
 
 def _handle_signals(app: App) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as Shown
 
-from exporter.metrics.definitions import CATALOGUE, Metric, MetricType
+from exporter.metrics.definitions import METRICS, Metric, MetricType
 from exporter.metrics.state import SUM, Exemplar, Key, MetricState
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ Exemplars = Mapping[tuple[str, ...], Exemplar]
 Value = TypeVar("Value")
 
 
-class LedgerCollector(Collector):
+class MetricCollector(Collector):
     """Every metric of the catalogue, in its order, with the series that the ledger has."""
 
     def __init__(self, ledger: MetricState) -> None:
@@ -32,12 +32,12 @@ class LedgerCollector(Collector):
     def collect(self) -> Iterator[Family]:
         """All families with their samples."""
         series, exemplars = _by_name(self._ledger.snapshot()), _by_name(self._ledger.exemplars())
-        for metric in CATALOGUE:
+        for metric in METRICS:
             yield _family(metric, series.get(metric.name, {}), exemplars.get(metric.name, {}))
 
     def describe(self) -> Iterable[Family]:
         """All families, empty: without this, ``?name[]=`` would answer nothing."""
-        return [_family(metric, {}, {}) for metric in CATALOGUE]
+        return [_family(metric, {}, {}) for metric in METRICS]
 
 
 class SafeProcessCollector(Collector):
@@ -71,7 +71,7 @@ def registry(ledger: MetricState, proc: str = "/proc") -> CollectorRegistry:
     """Return a registry of its own with the ledger and the standard metrics in it."""
     # Collectors that do not describe themselves are asked once: without it, ``?name[]=`` would not find them.
     own = CollectorRegistry(auto_describe=True)
-    own.register(LedgerCollector(ledger))
+    own.register(MetricCollector(ledger))
     own.register(SafeProcessCollector(proc))
     PlatformCollector(registry=own)
     return own
@@ -85,7 +85,7 @@ def _by_name(values: Mapping[Key, Value]) -> dict[str, dict[tuple[str, ...], Val
 
 
 def _family(metric: Metric, series: Series, exemplars: Exemplars) -> Family:
-    return _FAMILIES[metric.kind](metric, series, exemplars)
+    return _FAMILIES[metric.type](metric, series, exemplars)
 
 
 def _counter(metric: Metric, series: Series, exemplars: Exemplars) -> Family:

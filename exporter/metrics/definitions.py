@@ -32,10 +32,10 @@ class Metric:
     """One metric. ``kept`` ones survive a restart of the exporter; ``buckets`` are upper bounds."""
 
     name: str
-    kind: MetricType
+    type: MetricType
     help: str
     labels: tuple[str, ...] = ()
-    kept: bool = False
+    persistent: bool = False
     buckets: tuple[float, ...] = ()
 
 
@@ -63,28 +63,28 @@ EXITS = Metric(
     MetricType.COUNTER,
     "Jobs that ended, by exit code and reason.",
     ExitLabels._fields,
-    kept=True,
+    persistent=True,
 )
 OOM_KILLS = Metric(
     "container_oom_kills_total",
     MetricType.COUNTER,
     "Processes in jobs that the kernel killed for memory, whether their job survived it or not.",
     ImageLabels._fields,
-    kept=True,
+    persistent=True,
 )
 RESTARTS = Metric(
     "container_restarts_total",
     MetricType.COUNTER,
     "Runs that the engine's restart policy began; each counts when it has ended.",
     ImageLabels._fields,
-    kept=True,
+    persistent=True,
 )
 RUN_DURATION = Metric(
     "container_run_duration_seconds",
     MetricType.HISTOGRAM,
     "How long jobs ran that ended; jobs that never started are not in it.",
     StatusLabels._fields,
-    kept=True,
+    persistent=True,
     buckets=_RUN_BUCKETS,
 )
 JOBS_RUNNING = Metric(
@@ -95,14 +95,14 @@ MEMORY_LIMIT = Metric(
     MetricType.GAUGE,
     "Memory limit of the workload's job that last began or ended, in bytes; 0 where it has none.",
     WorkloadLabels._fields,
-    kept=True,
+    persistent=True,
 )
 LAST_EXIT = Metric(
     "container_last_exit_timestamp_seconds",
     MetricType.GAUGE,
     "When the last job ended with this status, in seconds since 1970.",
     StatusLabels._fields,
-    kept=True,
+    persistent=True,
 )
 
 BUILD_INFO = Metric(
@@ -122,44 +122,47 @@ ENGINE_EVENTS = Metric(
     MetricType.COUNTER,
     "Events read from the engine; 'other' are not about exits, 'malformed' could not be read.",
     EventLabels._fields,
-    kept=True,
+    persistent=True,
 )
 ENGINE_RECONNECTS = Metric(
     "exit_exporter_engine_reconnects_total",
     MetricType.COUNTER,
     "Connections to the engine after the first of this process.",
     EngineLabels._fields,
-    kept=True,
+    persistent=True,
 )
 EVENT_GAPS = Metric(
     "exit_exporter_event_gaps_total",
     MetricType.COUNTER,
     "Times of which the engine had forgotten events before they were read, so that exits may be missing.",
     EngineLabels._fields,
-    kept=True,
+    persistent=True,
 )
 EXITS_RECOVERED = Metric(
     "exit_exporter_exits_recovered_total",
     MetricType.COUNTER,
     "Exits that were not seen happening, and were found afterwards.",
     HostLabels._fields,
-    kept=True,
+    persistent=True,
 )
 EXITS_UNOBSERVED = Metric(
     "exit_exporter_exits_unobserved_total",
     MetricType.COUNTER,
     "Exits that were not seen happening, and whose code is gone.",
     HostLabels._fields,
-    kept=True,
+    persistent=True,
 )
 STORE_ERRORS = Metric(
-    "exit_exporter_store_errors_total", MetricType.COUNTER, "Transactions that the store refused.", kept=True
+    "exit_exporter_store_errors_total",
+    MetricType.COUNTER,
+    "Transactions that the store refused.",
+    persistent=True,
 )
 STORE_COMMIT_DURATION = Metric(
     "exit_exporter_store_commit_duration_seconds",
     MetricType.HISTOGRAM,
     "Duration of commits to the store, in seconds.",
-    kept=True,
+    persistent=True,
     buckets=_COMMIT_BUCKETS,
 )
 EXITS_PENDING = Metric(
@@ -171,7 +174,7 @@ JOB_RECORDS_DROPPED = Metric(
     "exit_exporter_job_records_dropped_total",
     MetricType.COUNTER,
     "Ended jobs that were counted, but not recorded, because the store was unavailable for too long.",
-    kept=True,
+    persistent=True,
 )
 OTLP_PENDING_JOBS = Metric(
     "exit_exporter_otlp_pending_jobs",
@@ -184,40 +187,40 @@ OTLP_JOBS_EXPORTED = Metric(
     MetricType.COUNTER,
     "Jobs whose span or log records the collector has accepted.",
     SignalLabels._fields,
-    kept=True,
+    persistent=True,
 )
 OTLP_JOBS_REJECTED = Metric(
     "exit_exporter_otlp_jobs_rejected_total",
     MetricType.COUNTER,
     "Jobs whose span or log records the collector rejected; the log says which and why.",
     SignalLabels._fields,
-    kept=True,
+    persistent=True,
 )
 OTLP_JOBS_DROPPED = Metric(
     "exit_exporter_otlp_jobs_dropped_total",
     MetricType.COUNTER,
     "Jobs whose span or log records were dropped unsent: they waited for too long, or too many waited.",
     SignalLabels._fields,
-    kept=True,
+    persistent=True,
 )
 TRACEPARENTS_IGNORED = Metric(
     "exit_exporter_traceparents_ignored_total",
     MetricType.COUNTER,
     "Traced jobs whose traceparent label is not one, so that their trace is their own.",
-    kept=True,
+    persistent=True,
 )
 JOBS_OVER_WORKLOAD_LIMIT = Metric(
     "exit_exporter_jobs_over_workload_limit_total",
     MetricType.COUNTER,
     "Jobs counted under workload 'Other' because of the workload limit.",
-    kept=True,
+    persistent=True,
 )
 WORKLOAD_ORDER = Metric(
     "exit_exporter_workload_order_timestamp_seconds",
     MetricType.GAUGE,
     "Since when workloads are named in this order, in seconds since 1970; 0 where there was none before it.",
     OrderLabels._fields,
-    kept=True,
+    persistent=True,
 )
 CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(
     "exit_exporter_config_last_reload_successful",
@@ -230,7 +233,7 @@ CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP = Metric(
     "When the catalogue file was last loaded successfully, in seconds since 1970.",
 )
 
-CATALOGUE: tuple[Metric, ...] = (
+METRICS: tuple[Metric, ...] = (
     EXITS,
     OOM_KILLS,
     RESTARTS,
@@ -260,7 +263,7 @@ CATALOGUE: tuple[Metric, ...] = (
     CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP,
 )
 # What prometheus-client adds of the process, under the names that it has in every exporter.
-STANDARD = (
+STANDARD_METRICS = (
     "process_virtual_memory_bytes",
     "process_resident_memory_bytes",
     "process_start_time_seconds",
@@ -270,4 +273,4 @@ STANDARD = (
     "python_info",
 )
 
-BY_NAME = {metric.name: metric for metric in CATALOGUE}
+BY_NAME = {metric.name: metric for metric in METRICS}

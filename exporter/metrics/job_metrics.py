@@ -15,7 +15,7 @@ from exporter.metrics.labels import (
     WorkloadLabels,
 )
 from exporter.metrics.state import Exemplar, Key, MetricState, MetricUpdate
-from exporter.metrics.workload_slots import OTHER, Slots
+from exporter.metrics.workload_slots import OTHER, WorkloadSlots
 from exporter.model import ClassifiedExit, Job, Status, Verdict, Workload
 from exporter.verdict.evidence import oom_count
 
@@ -42,7 +42,7 @@ class JobMetrics:
         since_ns: int = 0,
     ) -> None:
         self._is_known = is_known
-        self._slots = Slots(max_workloads, _used(kept or {}), idle_ns=idle_ns, since_ns=since_ns)
+        self._slots = WorkloadSlots(max_workloads, _used(kept or {}), idle_ns=idle_ns, since_ns=since_ns)
 
     def resume(self, keys: Iterable[Key], running: Iterable[Job], changes: MetricUpdate) -> list[Job]:
         """After a restart: a workload of which something was counted has jobs running again, if only 0.
@@ -62,7 +62,7 @@ class JobMetrics:
         self._runs(replace(job, oom_kills=()), workload, changes)
         return replace(job, workload=workload)
 
-    def begun(self, job: Job, foreseeable: Iterable[tuple[int, Verdict]], changes: MetricUpdate) -> Job:
+    def on_start(self, job: Job, foreseeable: Iterable[tuple[int, Verdict]], changes: MetricUpdate) -> Job:
         """A job began: it runs, and the ends that are likeliest get their series, at 0.
 
         Gives the job with the workload that it is counted under, for as long as it runs.
@@ -80,13 +80,13 @@ class JobMetrics:
         changes.add(definitions.OOM_KILLS, by_image, oom_count(job.oom_kills))
         _set_memory_limit(job, workload, changes)
 
-    def went_on(self, job: Job, before: Job, changes: MetricUpdate) -> None:
+    def on_update(self, job: Job, before: Job, changes: MetricUpdate) -> None:
         """Something has happened in a job that runs."""
         more = oom_count(job.oom_kills) - oom_count(before.oom_kills)
         workload = self._slots.of(job.workload, job.began_ns)
         changes.add(definitions.OOM_KILLS, _image_labels(job, workload), max(0, more))
 
-    def ended(self, judged: ClassifiedExit, changes: MetricUpdate, before: Job | None) -> None:
+    def on_exit(self, judged: ClassifiedExit, changes: MetricUpdate, before: Job | None) -> None:
         """A job ended; ``before`` is how it was counted while it ran, if it was."""
         ended, job = judged.exit, judged.exit.job
         workload = self._slots.of(job.workload, ended.finished_ns)
@@ -117,16 +117,16 @@ class JobMetrics:
         changes.set_exemplar(definitions.EXITS, labels, _exemplar(judged, 1))
 
     @property
-    def gives_up(self) -> bool:
+    def has_released_slots(self) -> bool:
         """Whether there are series to be ended, by ``give_up``."""
         return bool(self._slots.given_up)
 
-    def give_up(self, keys: Collection[Key], changes: MetricUpdate) -> None:
+    def remove_released_series(self, keys: Collection[Key], changes: MetricUpdate) -> None:
         """End those series, of ``keys`` and of ``changes``, whose workloads have given up their slots."""
         gone, names = self._slots.given_up, self._slots.names
         changes.end(key for key in (*keys, *changes.keys) if _is_of(key, gone, names))
 
-    def gave_up(self) -> None:
+    def confirm_released_slots(self) -> None:
         """What ``give_up`` has ended is ended on record too."""
         self._slots.settled()
 
@@ -146,7 +146,7 @@ class JobMetrics:
         return str(code) if code <= LAST_LINUX_CODE or self._is_known(code) else OTHER_CODE
 
 
-def note_order(order: str, kept: Iterable[Key], now: float, changes: MetricUpdate) -> None:
+def record_workload_order(order: str, kept: Iterable[Key], now: float, changes: MetricUpdate) -> None:
     """Note since when workloads are named in this order: from now on, if they were named in another before.
 
     0 where nothing is noted yet: what an older version has counted is taken to be named so.
@@ -158,7 +158,7 @@ def note_order(order: str, kept: Iterable[Key], now: float, changes: MetricUpdat
     changes.end((definitions.WORKLOAD_ORDER.name, labels) for labels in known)
 
 
-def order_since_ns(state: MetricState, order: str) -> int:
+def workload_order_since_ns(state: MetricState, order: str) -> int:
     """Return since when workloads are named in this order, in nanoseconds since 1970."""
     return int(state.value(definitions.WORKLOAD_ORDER, OrderLabels(order)) * 10**9)
 

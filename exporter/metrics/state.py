@@ -84,7 +84,7 @@ class MetricUpdate:
         copy.exemplars, copy.gone = dict(self.exemplars), set(self.gone)
         return copy
 
-    def outcome(self, values: Mapping[Key, float]) -> dict[Key, float | None]:
+    def result(self, values: Mapping[Key, float]) -> dict[Key, float | None]:
         """What the series that these changes touch become, if they are ``values`` now; None: they end."""
         added = {key: values.get(key, 0) + amount for key, amount in self.added.items()}
         raised = {key: max(value, values.get(key, value)) for key, value in self.raised_to.items()}
@@ -115,31 +115,31 @@ class MetricState:
         with self._lock:
             return self._values.get((metric.name, labels), 0)
 
-    def publish(self, changes: MetricUpdate) -> None:
+    def apply(self, changes: MetricUpdate) -> None:
         """Make changes visible, in one stroke."""
         with self._lock:
             self._apply(changes)
 
-    def publish_saved(self, changes: MetricUpdate, saved: Mapping[Key, float | None]) -> None:
+    def apply_committed(self, changes: MetricUpdate, saved: Mapping[Key, float | None]) -> None:
         """Make changes visible that ``saved``, from ``values``, has made durable."""
         with self._lock:
             self._apply(changes)
             self._unsaved -= {key for key, value in saved.items() if self._values.get(key) == value}
 
-    def values(self, changes: MetricUpdate) -> dict[Key, float | None]:
+    def values_to_store(self, changes: MetricUpdate) -> dict[Key, float | None]:
         """What to store so that ``changes`` and all that is not stored yet are durable; None: an end."""
         with self._lock:
             values = {key: self._values.get(key) for key in self._unsaved}
-            values |= changes.outcome(self._values)
-        return {key: value for key, value in values.items() if BY_NAME[key[0]].kept}
+            values |= changes.result(self._values)
+        return {key: value for key, value in values.items() if BY_NAME[key[0]].persistent}
 
-    def outcome(self, changes: MetricUpdate) -> dict[Key, float | None]:
+    def preview(self, changes: MetricUpdate) -> dict[Key, float | None]:
         """What ``changes`` alone would make of their series."""
         with self._lock:
-            return changes.outcome(self._values)
+            return changes.result(self._values)
 
     def _apply(self, changes: MetricUpdate) -> None:
-        outcome = changes.outcome(self._values)
+        outcome = changes.result(self._values)
         self._exemplars.update(changes.exemplars)
         for key, value in outcome.items():
             if value is None:
@@ -147,4 +147,4 @@ class MetricState:
                 self._exemplars.pop(key, None)
             else:
                 self._values[key] = value
-        self._unsaved.update(key for key in outcome if BY_NAME[key[0]].kept)
+        self._unsaved.update(key for key in outcome if BY_NAME[key[0]].persistent)

@@ -23,7 +23,7 @@ class _Slot:
     running: set[str] = field(default_factory=set)
 
 
-class Slots:
+class WorkloadSlots:
     """The workloads that have a slot; ``used`` are those that have series, with the end of their last job.
 
     Where all slots are taken, a workload without a job that runs gives way, the one that has had none for

@@ -106,7 +106,7 @@ class OutboxWorker:
         changes = MetricUpdate()
         exporter_metrics.create_otlp_series(changes, self.signal, self._outbox.count(self.signal))
         # As if saved: were they left for the pipeline to save, it could undo what is settled meanwhile.
-        self._ledger.publish_saved(changes, self._ledger.outcome(changes))
+        self._ledger.apply_committed(changes, self._ledger.preview(changes))
         log.info("delivering", signal=self.signal.value, to=self._collector.address)
         self._thread.start()
 
@@ -292,8 +292,8 @@ class OutboxWorker:
         self._owed = (settlement, counts, done)
         changes = MetricUpdate()
         exporter_metrics.count_otlp_jobs(changes, self.signal, counts)
-        values = self._ledger.outcome(changes)
+        values = self._ledger.preview(changes)
         self._outbox.settle(replace(settlement, values=values))
         exporter_metrics.add_otlp_pending(changes, self.signal, -done)
-        self._ledger.publish_saved(changes, values)
+        self._ledger.apply_committed(changes, values)
         self._owed = None

@@ -158,7 +158,7 @@ class Pipeline:
         self._cursors.update(self._store.cursors())
         ran = self._accounts.resume(self._ledger.snapshot(), self._store.running(), changes)
         self._running = {job.id: job for job in ran}
-        self._ledger.publish(changes)
+        self._ledger.apply(changes)
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
@@ -212,7 +212,7 @@ class Pipeline:
             # knew of is counted: whatever of that host is counted for the first time from here on is news.
             changes = MetricUpdate()
             exporter_metrics.create_backfill_series(changes, self._trackers[address].instance)
-            self._ledger.publish(changes)
+            self._ledger.apply(changes)
             if exporter_metrics.is_engine_up(self._ledger, address):
                 self._health.well(address)
 
@@ -256,7 +256,7 @@ class Pipeline:
         exporter_metrics.set_engine_up(changes, address, up=True)
         if was_away:
             exporter_metrics.count_engine_reconnect(changes, address)
-        self._ledger.publish(changes)
+        self._ledger.apply(changes)
         if was_away or address not in self._trackers:
             self._health.trouble(address, "the engine's containers are being listed")
         if address not in self._trackers:
@@ -324,7 +324,7 @@ class Pipeline:
     def _disconnected(self, address: str, disconnected: Disconnected) -> None:
         changes = MetricUpdate()
         exporter_metrics.set_engine_up(changes, address, up=False)
-        self._ledger.publish(changes)
+        self._ledger.apply(changes)
         self._health.trouble(address, disconnected.cause)
 
     def _track(self, address: str, content: WatchMessage) -> None:
@@ -361,7 +361,7 @@ class Pipeline:
             log.warning("events were missed", engine=address, event_gap=listed.event_gap.value)
             changes = MetricUpdate()
             exporter_metrics.count_event_gap(changes, address)
-            self._ledger.publish(changes)
+            self._ledger.apply(changes)
         self._listed.add(address)
 
     def _tell_others(self, address: str, oom: Event, now: float) -> None:
@@ -373,7 +373,7 @@ class Pipeline:
     def _count_event(self, address: str, seen: EventReceived) -> None:
         changes = MetricUpdate()
         exporter_metrics.count_engine_event(changes, address, seen.event.type.value)
-        self._ledger.publish(changes)
+        self._ledger.apply(changes)
 
     # Judging and recording
 
@@ -400,18 +400,18 @@ class Pipeline:
         for job in pending.begun.values():
             before = running.get(job.id)
             if before is None:
-                before = self._accounts.begun(job, self._foreseen(job), changes)
+                before = self._accounts.on_start(job, self._foreseen(job), changes)
             else:
-                self._accounts.went_on(job, before, changes)
+                self._accounts.on_update(job, before, changes)
             running[job.id] = replace(before, oom_kills=job.oom_kills)
         for judged in pending.ended:
-            self._accounts.ended(judged, changes, running.pop(judged.exit.job.id, None))
-        if self._accounts.gives_up:
-            self._accounts.give_up(self._ledger.snapshot(), changes)
+            self._accounts.on_exit(judged, changes, running.pop(judged.exit.job.id, None))
+        if self._accounts.has_released_slots:
+            self._accounts.remove_released_series(self._ledger.snapshot(), changes)
         letters = self._letters(pending.ended)
         # At once, since what is on record may be delivered before this thread goes on.
         self._count_posted(letters, 1)
-        values = self._ledger.values(changes)
+        values = self._ledger.values_to_store(changes)
         begun = time.perf_counter()
         try:
             self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values, cursors, letters))
@@ -421,8 +421,8 @@ class Pipeline:
             return
         exporter_metrics.observe_store_commit(changes, time.perf_counter() - begun)
         exporter_metrics.set_exits_pending(changes, 0)
-        self._ledger.publish_saved(changes, values)
-        self._accounts.gave_up()
+        self._ledger.apply_committed(changes, values)
+        self._accounts.confirm_released_slots()
         self._running, self._pending = running, _Pending()
         self._cursors |= cursors
         self._record_at = time.monotonic() + COMMIT_SECONDS
@@ -440,7 +440,7 @@ class Pipeline:
         posted = MetricUpdate()
         for _, signal in letters:
             exporter_metrics.add_otlp_pending(posted, signal, amount)
-        self._ledger.publish(posted)
+        self._ledger.apply(posted)
 
     def _moved_cursors(self) -> dict[str, Cursor]:
         """Up to where each engine is on record with this batch, where that is news."""
@@ -458,10 +458,10 @@ class Pipeline:
             job_id = judged.exit.job.id
             begun = pending.begun.pop(job_id, None)
             if begun is not None and job_id not in self._running:
-                self._running[job_id] = self._accounts.begun(begun, self._foreseen(begun), pending.counted)
+                self._running[job_id] = self._accounts.on_start(begun, self._foreseen(begun), pending.counted)
             # Without a row there is nothing to make a span of.
             untraced = replace(judged, trace=None)
-            self._accounts.ended(untraced, pending.counted, self._running.pop(job_id, None))
+            self._accounts.on_exit(untraced, pending.counted, self._running.pop(job_id, None))
         for _, signal in self._letters(given_up):
             exporter_metrics.count_otlp_jobs(pending.counted, signal, OtlpJobCounts(dropped=1))
         exporter_metrics.count_job_records_dropped(pending.counted, len(given_up))
@@ -474,7 +474,7 @@ class Pipeline:
         failed = MetricUpdate()
         exporter_metrics.count_store_error(failed)
         exporter_metrics.set_exits_pending(failed, len(self._pending.ended))
-        self._ledger.publish(failed)
+        self._ledger.apply(failed)
         self._health.trouble(STORE, str(error))
         self._record_at = self._cursors_at = time.monotonic() + RETRY_SECONDS
         log.warning(

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from alerts import make
 from alerts.thresholds import FILE, Thresholds, load
-from exporter.metrics.definitions import BY_NAME, CATALOGUE, MetricType
+from exporter.metrics.definitions import BY_NAME, METRICS, MetricType
 from exporter.model import Status
 from exporter.verdict import catalog
 from tests.lab.install import program
@@ -299,10 +299,10 @@ def test_every_metric_exists_and_is_read_as_what_it_is(part: Selected) -> None:
     if part.name in {*RECORDED, OPTED_IN, "up"}:
         return
     metric = BY_NAME[part.name]
-    assert metric.kind is not MetricType.HISTOGRAM
+    assert metric.type is not MetricType.HISTOGRAM
     # A counter's value says nothing by itself: its last in a window is held against its last before it, or
     # its first.
-    assert metric.kind is MetricType.GAUGE or part.function in {"last_over_time", "min_over_time"}
+    assert metric.type is MetricType.GAUGE or part.function in {"last_over_time", "min_over_time"}
     assert {matcher.label for matcher in part.matchers} <= set(metric.labels)
 
 
@@ -328,7 +328,7 @@ def _of_reason(part: Selected, reason: str) -> bool:
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.get("alert") or rule["record"] for rule in RULES])
 def test_every_label_exists_that_is_grouped_by(rule: dict[str, Any]) -> None:
-    labels = {label for metric in CATALOGUE for label in metric.labels}
+    labels = {label for metric in METRICS for label in metric.labels}
     assert grouping_labels(parse(rule["expr"])) <= labels | TARGET_LABELS
 
 

@@ -122,7 +122,7 @@ class Delivering:
         self.store.commit(Batch(ended=ended, letters=[(each.exit.job.id, self.signal) for each in ended]))
         changes = MetricUpdate()
         changes.add(metrics.OTLP_PENDING_JOBS, (self.signal,), len(ended))
-        self.ledger.publish(changes)
+        self.ledger.apply(changes)
         self.delivery.posted()
         return self
 

@@ -181,10 +181,10 @@ def test_what_is_settled_is_left_to_no_other_to_save_who_could_undo_it(
 ) -> None:
     with Delivering(tmp_path, receiver) as delivering:
         delivering.start()
-        assert delivering.ledger.values(MetricUpdate()) == {}
+        assert delivering.ledger.values_to_store(MetricUpdate()) == {}
         delivering.posts(range(3))
         assert delivering.come_to(Sums(exported=3))
-        assert delivering.ledger.values(MetricUpdate()) == {}
+        assert delivering.ledger.values_to_store(MetricUpdate()) == {}
 
 
 def test_where_it_delivers_to_is_said_without_secrets(tmp_path: Path, receiver: Receiver) -> None:

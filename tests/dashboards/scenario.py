@@ -72,15 +72,17 @@ class Exporter:
         counted: list[Job] = []
 
         def begin(accounts: JobMetrics, changes: MetricUpdate) -> None:
-            counted.append(accounts.begun(began, foreseen(began), changes))
+            counted.append(accounts.on_start(began, foreseen(began), changes))
 
         self.deeds.append((at, begin))
-        self.deeds.append((finished, lambda accounts, changes: accounts.ended(traced, changes, counted[-1])))
+        self.deeds.append(
+            (finished, lambda accounts, changes: accounts.on_exit(traced, changes, counted[-1]))
+        )
 
     def begins(self, begun: Job, minute: float) -> None:
         """Have a job begin that still runs at the end."""
         self.deeds.append(
-            (round(minute * MINUTE), lambda a, changes: a.begun(begun, foreseen(begun), changes))
+            (round(minute * MINUTE), lambda a, changes: a.on_start(begun, foreseen(begun), changes))
         )
 
     def says(self, minute: float, *what: tuple[str, definitions.Metric, tuple[str, ...], float]) -> None:
@@ -101,7 +103,7 @@ class Exporter:
             while todo and todo[0][0] <= second:
                 todo.pop(0)[1](accounts, changes)
             self._goes_on(changes)
-            ledger.publish(changes)
+            ledger.apply(changes)
             yield START + second, ledger
 
     def _goes_on(self, changes: MetricUpdate) -> None:

@@ -68,13 +68,13 @@ class Selected:
         """Find it in the catalogue; a histogram has its parts' names only."""
         part = next((part for part in _PARTS if self.name.endswith(part)), "")
         found = definitions.BY_NAME.get(self.name.removesuffix(part))
-        is_whole = found is None or (found.kind is MetricType.HISTOGRAM) == bool(part)
+        is_whole = found is None or (found.type is MetricType.HISTOGRAM) == bool(part)
         return found if is_whole else None
 
     @property
     def is_counter(self) -> bool:
         """Whether its values only grow."""
-        return self.metric is not None and self.metric.kind is not MetricType.GAUGE
+        return self.metric is not None and self.metric.type is not MetricType.GAUGE
 
     @property
     def labels(self) -> set[str]:

@@ -47,12 +47,12 @@ def ledger() -> MetricState:
     accounts, changes = JobMetrics(MAX_WORKLOADS, catalog.builtin().knows), MetricUpdate()
     begun = [exits()[0].exit.job, job("b", instance="node-2")]
     for each in begun:
-        accounts.begun(each, foreseen(each), changes)
+        accounts.on_start(each, foreseen(each), changes)
     for judged in exits():
-        accounts.ended(judged, changes, begun[0] if judged.exit.job == begun[0] else None)
+        accounts.on_exit(judged, changes, begun[0] if judged.exit.job == begun[0] else None)
     tell_of_itself(changes)
     filled = MetricState({})
-    filled.publish(changes)
+    filled.apply(changes)
     return filled
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exporter.metrics import definitions
-from exporter.metrics.job_metrics import JobMetrics, note_order
+from exporter.metrics.job_metrics import JobMetrics, record_workload_order
 from exporter.metrics.state import Key, MetricState, MetricUpdate
 from exporter.model import Evidence, Job, OomKill, OomSource, Workload
 from exporter.verdict import catalog
@@ -41,7 +41,7 @@ def duration(status: str) -> dict[Key, float]:
 def effect(changes: MetricUpdate) -> dict[Key, float]:
     """Give what changes make of nothing."""
     ledger = MetricState({})
-    ledger.publish(changes)
+    ledger.apply(changes)
     return ledger.snapshot()
 
 
@@ -64,7 +64,7 @@ def last(status: str) -> Key:
 
 def test_a_job_that_begins_runs_and_its_likeliest_ends_have_a_series_at_0() -> None:
     changes = MetricUpdate()
-    accounts().begun(job(), foreseen(job()), changes)
+    accounts().on_start(job(), foreseen(job()), changes)
     assert effect(changes) == {
         RUNNING: 1,
         OOM_KILLS: 0,
@@ -78,8 +78,8 @@ def test_a_job_that_begins_runs_and_its_likeliest_ends_have_a_series_at_0() -> N
 def test_a_beginning_takes_nothing_from_what_was_counted() -> None:
     ledger = MetricState({exits("failed", "137", "OOMKilled"): 5, OOM_KILLS: 6})
     changes = MetricUpdate()
-    accounts().begun(job(), foreseen(job()), changes)
-    ledger.publish(changes)
+    accounts().on_start(job(), foreseen(job()), changes)
+    ledger.apply(changes)
     assert ledger.snapshot() == {
         RUNNING: 1,
         OOM_KILLS: 6,
@@ -92,7 +92,7 @@ def test_a_beginning_takes_nothing_from_what_was_counted() -> None:
 
 def test_an_end_counts_the_exit_its_oom_kills_its_duration_and_its_time() -> None:
     changes = MetricUpdate()
-    accounts().ended(ended(job(), 137, OOM, oom_kills=2), changes, job())
+    accounts().on_exit(ended(job(), 137, OOM, oom_kills=2), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("failed", "137", "OOMKilled"): 1,
@@ -110,17 +110,17 @@ def test_oom_kills_of_a_job_count_when_they_are_told_and_not_again_at_its_end() 
     once, twice = replace(job(), oom_kills=(first,)), replace(job(), oom_kills=(first, second))
     for begun, now, more in ((before, once, 1), (once, twice, 1), (twice, twice, 0)):
         changes = MetricUpdate()
-        accounts().went_on(now, begun, changes)
+        accounts().on_update(now, begun, changes)
         assert effect(changes) == {OOM_KILLS: more}
     changes = MetricUpdate()
-    accounts().ended(ended(job(), 1, oom_kills=3), changes, twice)
+    accounts().on_exit(ended(job(), 1, oom_kills=3), changes, twice)
     assert effect(changes)[OOM_KILLS] == 1
 
 
 def test_a_job_runs_no_more_where_it_was_counted_as_running() -> None:
     renamed = replace(job(), workload=Workload("other-name", job().workload.image))
     changes = MetricUpdate()
-    accounts().ended(ended(renamed, 0), changes, job())
+    accounts().on_exit(ended(renamed, 0), changes, job())
     effects = effect(changes)
     assert effects[RUNNING] == -1
     assert effects[RUNNING[0], (HOST, "other-name")] == 0
@@ -132,7 +132,7 @@ def test_a_code_is_a_label_as_soon_as_the_catalogue_knows_it() -> None:
     labels = []
     for _ in range(2):
         changes = MetricUpdate()
-        books.ended(ended(job(), 5000), changes, None)
+        books.on_exit(ended(job(), 5000), changes, None)
         labels += [key[1][4] for key in effect(changes) if key[0] == definitions.EXITS.name]
         known.add(5000)
     assert labels == ["other", "5000"]
@@ -140,7 +140,7 @@ def test_a_code_is_a_label_as_soon_as_the_catalogue_knows_it() -> None:
 
 def test_an_end_without_oom_kills_makes_their_series_exist() -> None:
     changes = MetricUpdate()
-    accounts().ended(ended(job(), 143, STOPPED), changes, job())
+    accounts().on_exit(ended(job(), 143, STOPPED), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("terminated", "143", "Terminated"): 1,
@@ -154,7 +154,7 @@ def test_an_end_without_oom_kills_makes_their_series_exist() -> None:
 
 def test_a_job_that_never_started_has_no_duration_and_ran_never() -> None:
     changes = MetricUpdate()
-    accounts().ended(ended(job(started_ns=None), 127, NOT_STARTED), changes, None)
+    accounts().on_exit(ended(job(started_ns=None), 127, NOT_STARTED), changes, None)
     assert effect(changes) == {
         RUNNING: 0,
         exits("failed", "127", "CommandNotFound"): 1,
@@ -167,7 +167,7 @@ def test_a_job_that_never_started_has_no_duration_and_ran_never() -> None:
 
 def test_an_exit_that_nobody_saw_has_no_duration_and_counts_as_unobserved() -> None:
     changes = MetricUpdate()
-    accounts().ended(ended(job(), None, recovered=True), changes, job())
+    accounts().on_exit(ended(job(), None, recovered=True), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("unknown", "unknown", "Unknown"): 1,
@@ -181,7 +181,7 @@ def test_an_exit_that_nobody_saw_has_no_duration_and_counts_as_unobserved() -> N
 
 def test_an_exit_that_was_found_afterwards_counts_as_recovered_too() -> None:
     changes = MetricUpdate()
-    accounts().ended(ended(job(), 1, recovered=True), changes, job())
+    accounts().on_exit(ended(job(), 1, recovered=True), changes, job())
     assert effect(changes) == {
         RUNNING: -1,
         exits("failed", "1", "Error"): 1,
@@ -196,7 +196,7 @@ def test_an_exit_that_was_found_afterwards_counts_as_recovered_too() -> None:
 
 def test_an_end_before_its_beginning_lasted_0() -> None:
     changes = MetricUpdate()
-    accounts().ended(ended(job(), 0, finished_ns=BEGAN_NS - 1), changes, job())
+    accounts().on_exit(ended(job(), 0, finished_ns=BEGAN_NS - 1), changes, job())
     name = definitions.RUN_DURATION.name
     assert {key: value for key, value in effect(changes).items() if key[0] == name} == {
         (name, (HOST, NAME, "done", "0")): 1,
@@ -209,8 +209,8 @@ def test_an_older_exit_that_is_found_later_does_not_set_the_last_one_back() -> N
     for digit, finished in (("a", 90), ("b", 30)):
         changes = MetricUpdate()
         end = ended(job(digit), 1, finished_ns=BEGAN_NS + finished * SECOND_NS)
-        books.ended(end, changes, end.exit.job)
-        ledger.publish_saved(changes, ledger.values(changes))
+        books.on_exit(end, changes, end.exit.job)
+        ledger.apply_committed(changes, ledger.values_to_store(changes))
     assert ledger.value(definitions.LAST_EXIT, (HOST, NAME, "failed")) == ENDED_AT
 
 
@@ -218,19 +218,19 @@ def test_an_older_exit_in_the_same_batch_does_not_set_the_last_one_back() -> Non
     ledger, books, changes = MetricState({}), accounts(), MetricUpdate()
     for digit, finished in (("a", 90), ("b", 30)):
         end = ended(job(digit), 1, finished_ns=BEGAN_NS + finished * SECOND_NS)
-        books.ended(end, changes, end.exit.job)
-    ledger.publish(changes)
+        books.on_exit(end, changes, end.exit.job)
+    ledger.apply(changes)
     assert ledger.value(definitions.LAST_EXIT, (HOST, NAME, "failed")) == ENDED_AT
 
 
 def begins(books: JobMetrics, job: Job, changes: MetricUpdate) -> None:
     """Have a job begin."""
-    books.begun(job, (), changes)
+    books.on_start(job, (), changes)
 
 
 def ends(books: JobMetrics, job: Job, changes: MetricUpdate) -> None:
     """Have a job end of which nobody had heard."""
-    books.ended(ended(job, 1), changes, None)
+    books.on_exit(ended(job, 1), changes, None)
 
 
 @pytest.mark.parametrize("happens", [begins, ends])
@@ -251,7 +251,7 @@ def test_the_memory_limit_is_that_of_the_job_that_was_heard_of_last(
     ledger, changes, books = MetricState({}), MetricUpdate(), accounts(1)
     begins(books, job(), changes)
     happens(books, job("b", **changed), changes)
-    ledger.publish(changes)
+    ledger.apply(changes)
     assert {key: value for key, value in ledger.snapshot().items() if key[0] == LIMIT[0]} == {LIMIT: limit}
 
 
@@ -272,7 +272,7 @@ def test_the_memory_limit_is_that_of_the_job_that_was_heard_of_last(
 )
 def test_codes_that_no_linux_has_and_no_catalogue_knows_share_one_label(code: int | None, label: str) -> None:
     changes = MetricUpdate()
-    accounts().ended(ended(job(), code), changes, job())
+    accounts().on_exit(ended(job(), code), changes, job())
     assert {labels[4] for name, labels in effect(changes) if name == definitions.EXITS.name} == {label}
 
 
@@ -284,7 +284,7 @@ def of(name: str, image: str = "img", digit: str = "a") -> Job:
 def end(books: JobMetrics, begun: Job) -> MetricUpdate:
     """Give what the end of a job does of which nobody had heard."""
     changes = MetricUpdate()
-    books.ended(ended(begun, 1), changes, None)
+    books.on_exit(ended(begun, 1), changes, None)
     return changes
 
 
@@ -332,10 +332,10 @@ def test_workloads_that_have_series_keep_them_after_a_restart_whatever_the_limit
 
 def test_a_folded_job_runs_and_ends_under_the_same_label() -> None:
     books, ledger, changes = accounts(limit=1), MetricState({}), MetricUpdate()
-    books.begun(of("x"), (), changes)
-    counted = books.begun(of("y"), (), changes)
-    books.ended(ended(of("y"), 0), changes, counted)
-    ledger.publish(changes)
+    books.on_start(of("x"), (), changes)
+    counted = books.on_start(of("y"), (), changes)
+    books.on_exit(ended(of("y"), 0), changes, counted)
+    ledger.apply(changes)
     running = {labels: value for (name, labels), value in ledger.snapshot().items() if name == RUNNING[0]}
     assert running == {(HOST, "x"): 1, (HOST, "Other"): 0}
 
@@ -344,29 +344,29 @@ def test_after_a_restart_every_workload_that_was_counted_has_jobs_running_if_onl
     ledger = MetricState({exits("failed", "1", "Error"): 3, OOM_KILLS: 0})
     changes = MetricUpdate()
     assert accounts().resume(ledger.snapshot(), (), changes) == []
-    ledger.publish(changes)
+    ledger.apply(changes)
     assert ledger.snapshot() == {exits("failed", "1", "Error"): 3, OOM_KILLS: 0, RUNNING: 0}
 
 
 def test_a_job_that_survived_an_oom_kill_counts_the_kill_and_is_done() -> None:
     changes = MetricUpdate()
     survivor = ended(job(), 0, Evidence(oom_killed=True), oom_kills=1)
-    accounts().ended(survivor, changes, survivor.exit.job)
+    accounts().on_exit(survivor, changes, survivor.exit.job)
     assert effect(changes)[OOM_KILLS] == 1
     assert effect(changes)[exits("done", "0", "Completed")] == 1
 
 
 def test_a_run_that_the_engine_began_anew_counts_once_when_it_ends() -> None:
     changes, books, again = MetricUpdate(), accounts(), replace(job(), restarts=3)
-    counted = books.begun(again, (), changes)
+    counted = books.on_start(again, (), changes)
     assert effect(changes)[RESTARTS] == 0
-    books.ended(ended(again, 1), changes, counted)
+    books.on_exit(ended(again, 1), changes, counted)
     by_hand = replace(job("b"), restarts=0)
-    books.ended(ended(by_hand, 1), changes, None)
+    books.on_exit(ended(by_hand, 1), changes, None)
     assert effect(changes)[RESTARTS] == 1
 
 
-# Slots
+# WorkloadSlots
 
 
 DAY = 86_400
@@ -374,7 +374,7 @@ NAMED = Workload("night/train", "img")
 IMAGE_ONLY = Workload("busybox", "busybox")
 
 
-class Slots:
+class WorkloadSlots:
     """Books with a limit of workloads, in a database that may refuse; moments are days."""
 
     def __init__(self, limit: int, *, idle_days: int = 30) -> None:
@@ -393,13 +393,13 @@ class Slots:
         began_ns = BEGAN_NS + day * DAY * SECOND_NS
         begun = job(workload=workload, began_ns=began_ns, started_ns=began_ns)
         changes = MetricUpdate()
-        counted = self.books.begun(begun, (), changes)
+        counted = self.books.on_start(begun, (), changes)
         if to_its_end:
-            self.books.ended(ended(begun, 1), changes, counted)
-        self.books.give_up(self.ledger.snapshot(), changes)
+            self.books.on_exit(ended(begun, 1), changes, counted)
+        self.books.remove_released_series(self.ledger.snapshot(), changes)
         if taken:
-            self.ledger.publish_saved(changes, self.ledger.values(changes))
-            self.books.gave_up()
+            self.ledger.apply_committed(changes, self.ledger.values_to_store(changes))
+            self.books.confirm_released_slots()
         return {
             labels[1]
             for (name, labels) in self.ledger.snapshot()
@@ -408,7 +408,7 @@ class Slots:
 
 
 def test_who_has_had_no_job_for_longest_and_for_the_retention_gives_up_its_slot_and_all_its_series() -> None:
-    slots = Slots(2)
+    slots = WorkloadSlots(2)
     slots.runs(of("old").workload, 0)
     slots.runs(of("older").workload, 1)
     slots.runs(of("old").workload, 2)
@@ -417,26 +417,26 @@ def test_who_has_had_no_job_for_longest_and_for_the_retention_gives_up_its_slot_
 
 
 def test_who_has_a_job_that_runs_keeps_its_slot_however_long() -> None:
-    slots = Slots(1)
+    slots = WorkloadSlots(1)
     slots.runs(of("long").workload, 0, to_its_end=False)
     assert slots.runs(of("new").workload, 400) == {"long", "Other"}
 
 
 def test_where_jobs_are_kept_for_ever_no_slot_is_given_up_for_its_age() -> None:
-    slots = Slots(1, idle_days=0)
+    slots = WorkloadSlots(1, idle_days=0)
     slots.runs(NAMED, 0)
     assert slots.runs(of("new").workload, 4_000) == {NAMED.name, "Other"}
 
 
 def test_a_workload_with_a_name_of_its_own_comes_before_one_that_is_named_by_its_image() -> None:
-    slots = Slots(1)
+    slots = WorkloadSlots(1)
     slots.runs(IMAGE_ONLY, 0)
     assert slots.runs(NAMED, 1) == {NAMED.name}
     assert slots.runs(IMAGE_ONLY, 2) == {NAMED.name, "Other"}
 
 
 def test_workloads_that_were_named_in_another_order_give_way_to_those_of_this_one() -> None:
-    slots = Slots(1)
+    slots = WorkloadSlots(1)
     slots.runs(NAMED, 1)
     slots.restarts(2)
     assert slots.runs(of("new").workload, 3) == {"new"}
@@ -444,7 +444,7 @@ def test_workloads_that_were_named_in_another_order_give_way_to_those_of_this_on
 
 
 def test_a_workload_of_another_order_that_is_met_in_this_one_stays() -> None:
-    slots = Slots(2)
+    slots = WorkloadSlots(2)
     slots.runs(NAMED, 0)
     slots.runs(of("old").workload, 1)
     slots.restarts(2)
@@ -454,18 +454,18 @@ def test_a_workload_of_another_order_that_is_met_in_this_one_stays() -> None:
 
 
 def test_a_job_that_ran_through_a_change_of_order_holds_a_slot_as_long_as_it_runs() -> None:
-    slots, changes = Slots(1), MetricUpdate()
+    slots, changes = WorkloadSlots(1), MetricUpdate()
     slots.runs(NAMED, 0)
     runs = job("b", workload=NAMED)
     slots.restarts(2, runs)
     assert slots.runs(of("new").workload, 3) == {NAMED.name, "Other"}
-    slots.books.ended(ended(replace(runs, workload=IMAGE_ONLY), 0), changes, runs)
-    slots.ledger.publish(changes)
+    slots.books.on_exit(ended(replace(runs, workload=IMAGE_ONLY), 0), changes, runs)
+    slots.ledger.apply(changes)
     assert "new" in slots.runs(of("new").workload, 4)
 
 
 def test_series_that_end_while_the_store_refuses_end_with_the_next_batch_that_it_takes() -> None:
-    slots = Slots(2)
+    slots = WorkloadSlots(2)
     slots.runs(NAMED, 0)
     slots.runs(of("second").workload, 1)
     assert slots.runs(of("new").workload, 40, taken=False) == {NAMED.name, "second"}
@@ -474,7 +474,7 @@ def test_series_that_end_while_the_store_refuses_end_with_the_next_batch_that_it
 
 
 def test_series_that_are_of_another_image_too_stay() -> None:
-    slots = Slots(2)
+    slots = WorkloadSlots(2)
     slots.runs(Workload("x", "one"), 0)
     slots.runs(Workload("x", "two"), 20)
     slots.runs(of("new").workload, 31)
@@ -484,14 +484,14 @@ def test_series_that_are_of_another_image_too_stay() -> None:
 
 
 def test_a_job_that_began_as_other_ends_as_other_though_there_is_a_slot_by_then() -> None:
-    slots, changes = Slots(1), MetricUpdate()
+    slots, changes = WorkloadSlots(1), MetricUpdate()
     slots.runs(NAMED, 0)
-    counted = slots.books.begun(of("late"), (), changes)
-    slots.ledger.publish(changes)
+    counted = slots.books.on_start(of("late"), (), changes)
+    slots.ledger.apply(changes)
     slots.runs(of("late").workload, 31)
     changes = MetricUpdate()
-    slots.books.ended(ended(of("late"), 0), changes, counted)
-    slots.ledger.publish(changes)
+    slots.books.on_exit(ended(of("late"), 0), changes, counted)
+    slots.ledger.apply(changes)
     running = {
         labels[1]: value for (name, labels), value in slots.ledger.snapshot().items() if name == RUNNING[0]
     }
@@ -510,7 +510,7 @@ def test_since_when_an_order_holds_is_noted_once_and_anew_with_another() -> None
     ledger, seen = MetricState({}), []
     for order, now in (("label", 5.0), ("label", 6.0), ("swarm,label", 7.0), ("label", 8.0)):
         changes = MetricUpdate()
-        note_order(order, ledger.snapshot(), now, changes)
-        ledger.publish_saved(changes, ledger.values(changes))
+        record_workload_order(order, ledger.snapshot(), now, changes)
+        ledger.apply_committed(changes, ledger.values_to_store(changes))
         seen.append({labels[0]: value for (_, labels), value in ledger.snapshot().items()})
     assert seen == [{"label": 0}, {"label": 0}, {"swarm,label": 7.0}, {"label": 8.0}]

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.metrics import definitions
 from exporter.metrics.collector import registry
-from exporter.metrics.definitions import CATALOGUE, STANDARD
+from exporter.metrics.definitions import METRICS, STANDARD_METRICS
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import Key, MetricState, MetricUpdate
 from exporter.model import Workload
@@ -93,11 +93,8 @@ def test_a_strict_parser_finds_every_series_of_the_ledger(accept: str) -> None:
         if not metric.buckets:
             assert found.pop((name, tuple(sorted(zip(metric.labels, values, strict=True))))) == value
     assert {name for name, _ in found} == {
-        f"{metric.name}_{part}"
-        for metric in CATALOGUE
-        if metric.buckets
-        for part in ("bucket", "count", "sum")
-    } | {*STANDARD}
+        f"{metric.name}_{part}" for metric in METRICS if metric.buckets for part in ("bucket", "count", "sum")
+    } | {*STANDARD_METRICS}
 
 
 def test_there_are_the_metrics_of_the_design_with_its_labels_and_no_others() -> None:
@@ -106,7 +103,7 @@ def test_there_are_the_metrics_of_the_design_with_its_labels_and_no_others() -> 
         for family in parse_text(exposed(registry(ledger())))
         if family.name.startswith(("container_", "exit_exporter_"))
     }
-    kinds = {metric.name: metric.kind.value for metric in CATALOGUE}
+    kinds = {metric.name: metric.type.value for metric in METRICS}
     assert shown == {
         # The parser takes the ending off a counter's name.
         name.removesuffix("_total"): (kinds[name], labels)
@@ -117,15 +114,15 @@ def test_there_are_the_metrics_of_the_design_with_its_labels_and_no_others() -> 
 def test_before_the_first_job_every_metric_is_described() -> None:
     text = exposed(registry(MetricState({})))
     described = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
-    assert described == [*DESIGNED, *STANDARD]
-    assert [line for line in comparable(text).splitlines() if not line.startswith("#")] == [*STANDARD]
+    assert described == [*DESIGNED, *STANDARD_METRICS]
+    assert [line for line in comparable(text).splitlines() if not line.startswith("#")] == [*STANDARD_METRICS]
 
 
 def test_the_process_has_the_metrics_that_every_exporter_has_of_itself() -> None:
     families = registry(MetricState({})).collect()
     kinds = {sample.name: family.type for family in families for sample in family.samples}
     assert kinds == OF_THE_PROCESS
-    assert [*OF_THE_PROCESS] == [*STANDARD]
+    assert [*OF_THE_PROCESS] == [*STANDARD_METRICS]
 
 
 @pytest.mark.parametrize("name", ["process_resident_memory_bytes", "python_info"])
@@ -167,9 +164,9 @@ def test_a_proc_that_reads_otherwise_costs_the_metrics_of_the_process_alone(
 
 
 def test_every_metric_says_what_it_is_in_a_sentence() -> None:
-    helps = [metric.help for metric in CATALOGUE]
+    helps = [metric.help for metric in METRICS]
     assert [text for text in helps if not (text.endswith(".") and text[0].upper() == text[0])] == []
-    assert len(set(helps)) == len(CATALOGUE)
+    assert len(set(helps)) == len(METRICS)
 
 
 def test_buckets_are_cumulative_and_exact() -> None:
@@ -177,7 +174,7 @@ def test_buckets_are_cumulative_and_exact() -> None:
     for seconds in (0.001, 0.0010001, 0.5, 5, 5.5):
         changes.observe(definitions.STORE_COMMIT_DURATION, (), seconds)
     full = MetricState({})
-    full.publish(changes)
+    full.apply(changes)
     name = "exit_exporter_store_commit_duration_seconds"
     parts = [f"{name}_{part}" for part in ("bucket", "count", "sum")]
     assert exposed(registry(full), names=parts) == (
@@ -205,7 +202,7 @@ def test_a_histogram_that_was_kept_goes_on_where_it_was() -> None:
     kept: dict[Key, float] = {(name, (*labels, "0")): 3, (name, (*labels, "sum")): 0.25}
     again, changes = MetricState(kept), MetricUpdate()
     changes.observe(definitions.RUN_DURATION, labels, 0.05)
-    again.publish(changes)
+    again.apply(changes)
     shown = {
         sample.labels.get("le", sample.name.rpartition("_")[2]): sample.value
         for family in registry(again).collect()
@@ -241,9 +238,9 @@ def test_no_series_knows_of_which_container_it_was() -> None:
     def counted(others: bool) -> dict[Key, float]:  # noqa: FBT001 - which of the two
         accounts, changes = JobMetrics(10, catalog.builtin().knows), MetricUpdate()
         for judged in exits():
-            accounts.ended(without_names(judged) if others else judged, changes, None)
+            accounts.on_exit(without_names(judged) if others else judged, changes, None)
         all_counted = MetricState({})
-        all_counted.publish(changes)
+        all_counted.apply(changes)
         return all_counted.snapshot()
 
     assert counted(others=True) == counted(others=False)
@@ -257,8 +254,8 @@ LABELS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 def test_whatever_a_label_holds_it_comes_back_as_it_was(accept: str, names: list[str]) -> None:
     accounts, changes, hostile = JobMetrics(10, catalog.builtin().knows), MetricUpdate(), MetricState({})
     for name in names:
-        accounts.ended(ended(job(workload=Workload(name, name)), 1), changes, None)
-    hostile.publish(changes)
+        accounts.on_exit(ended(job(workload=Workload(name, name)), 1), changes, None)
+    hostile.apply(changes)
     found = [
         sample.labels["workload"]
         for family in PARSERS[accept](exposed(registry(hostile), accept))
@@ -273,6 +270,6 @@ def test_every_registry_is_its_own() -> None:
     changes = MetricUpdate()
     changes.add(definitions.STORE_ERRORS)
     one, other = registry(first), registry(second)
-    first.publish(changes)
+    first.apply(changes)
     assert one.get_sample_value("exit_exporter_store_errors_total") == 1
     assert other.get_sample_value("exit_exporter_store_errors_total") is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics import definitions
-from exporter.metrics.definitions import CATALOGUE, Metric, MetricType
+from exporter.metrics.definitions import METRICS, Metric, MetricType
 from exporter.metrics.state import Key, MetricState, MetricUpdate
 
 EXITS: Key = (definitions.EXITS.name, ("node-1", "shop/worker", "img", "failed", "1", "Error"))
@@ -37,40 +37,40 @@ def saved(stored: Mapping[Key, float], values: Mapping[Key, float | None]) -> di
 
 def kept(values: Mapping[Key, float]) -> dict[Key, float]:
     """Give those series that survive a restart."""
-    return {key: value for key, value in values.items() if definitions.BY_NAME[key[0]].kept}
+    return {key: value for key, value in values.items() if definitions.BY_NAME[key[0]].persistent}
 
 
 def test_nothing_is_visible_before_it_is_published() -> None:
     ledger, made = MetricState({EXITS: 4}), changes({EXITS: 2, RUNNING: 1}, {LAST: 7})
-    assert ledger.values(made) == {EXITS: 6, LAST: 7}
+    assert ledger.values_to_store(made) == {EXITS: 6, LAST: 7}
     assert ledger.snapshot() == {EXITS: 4}
-    ledger.publish(made)
+    ledger.apply(made)
     assert ledger.snapshot() == {EXITS: 6, RUNNING: 1, LAST: 7}
 
 
 def test_asking_what_to_store_changes_nothing_however_often_a_store_refuses() -> None:
     ledger, made = MetricState({EXITS: 4}), changes({EXITS: 2})
-    assert [ledger.values(made) for _ in range(3)] == [{EXITS: 6}] * 3
+    assert [ledger.values_to_store(made) for _ in range(3)] == [{EXITS: 6}] * 3
 
 
 def test_what_is_published_at_once_is_stored_with_the_next_batch_and_only_once() -> None:
     ledger = MetricState({})
-    ledger.publish(changes({ERRORS: 1}))
+    ledger.apply(changes({ERRORS: 1}))
     assert ledger.snapshot() == {ERRORS: 1}
     batch = changes({EXITS: 1})
-    saved = ledger.values(batch)
+    saved = ledger.values_to_store(batch)
     assert saved == {ERRORS: 1, EXITS: 1}
-    ledger.publish_saved(batch, saved)
-    assert ledger.values(MetricUpdate()) == {}
+    ledger.apply_committed(batch, saved)
+    assert ledger.values_to_store(MetricUpdate()) == {}
 
 
 def test_what_moved_while_it_was_being_saved_is_saved_again() -> None:
     ledger = MetricState({})
-    ledger.publish(changes({ERRORS: 1}))
-    saved = ledger.values(MetricUpdate())
-    ledger.publish(changes({ERRORS: 1}))
-    ledger.publish_saved(MetricUpdate(), saved)
-    assert ledger.values(MetricUpdate()) == {ERRORS: 2}
+    ledger.apply(changes({ERRORS: 1}))
+    saved = ledger.values_to_store(MetricUpdate())
+    ledger.apply(changes({ERRORS: 1}))
+    ledger.apply_committed(MetricUpdate(), saved)
+    assert ledger.values_to_store(MetricUpdate()) == {ERRORS: 2}
 
 
 def test_a_series_that_a_newer_version_stored_is_left_out_not_shown() -> None:
@@ -80,9 +80,9 @@ def test_a_series_that_a_newer_version_stored_is_left_out_not_shown() -> None:
 
 def test_a_series_of_nothing_exists_with_0() -> None:
     ledger = MetricState({})
-    ledger.publish(changes({EXITS: 0}))
+    ledger.apply(changes({EXITS: 0}))
     assert ledger.snapshot() == {EXITS: 0}
-    assert ledger.values(MetricUpdate()) == {EXITS: 0}
+    assert ledger.values_to_store(MetricUpdate()) == {EXITS: 0}
 
 
 def test_one_value_is_told_and_0_where_there_is_none() -> None:
@@ -94,17 +94,17 @@ def test_one_value_is_told_and_0_where_there_is_none() -> None:
 def test_a_series_that_ends_is_gone_whatever_else_happens_to_it_and_can_begin_anew() -> None:
     ledger, made = MetricState({EXITS: 4, LAST: 7}), changes({EXITS: 2})
     made.end([EXITS])
-    assert ledger.values(made) == {EXITS: None}
-    ledger.publish(made)
-    assert (ledger.snapshot(), ledger.values(MetricUpdate())) == ({LAST: 7}, {EXITS: None})
-    ledger.publish(changes({EXITS: 1}))
-    assert (ledger.snapshot(), ledger.values(MetricUpdate())) == ({EXITS: 1, LAST: 7}, {EXITS: 1})
+    assert ledger.values_to_store(made) == {EXITS: None}
+    ledger.apply(made)
+    assert (ledger.snapshot(), ledger.values_to_store(MetricUpdate())) == ({LAST: 7}, {EXITS: None})
+    ledger.apply(changes({EXITS: 1}))
+    assert (ledger.snapshot(), ledger.values_to_store(MetricUpdate())) == ({EXITS: 1, LAST: 7}, {EXITS: 1})
 
 
 def test_a_snapshot_stays_as_it_is() -> None:
     ledger = MetricState({EXITS: 4})
     snapshot = ledger.snapshot()
-    ledger.publish(changes({EXITS: 1}))
+    ledger.apply(changes({EXITS: 1}))
     assert snapshot == {EXITS: 4}
     snapshot.clear()
     assert ledger.snapshot() == {EXITS: 5}
@@ -114,8 +114,8 @@ def test_of_two_values_set_in_one_batch_the_later_stands() -> None:
     made = changes(set_to={UP: 1})
     made.set(definitions.ENGINE_UP, UP[1], 0)
     ledger = MetricState({})
-    ledger.publish(changes(set_to={UP: 1}))
-    ledger.publish(made)
+    ledger.apply(changes(set_to={UP: 1}))
+    ledger.apply(made)
     assert ledger.snapshot() == {UP: 0}
 
 
@@ -137,7 +137,7 @@ def test_an_observation_counts_in_the_first_bucket_that_holds_it_bound_included(
 ) -> None:
     ledger, made, name = MetricState({}), MetricUpdate(), definitions.RUN_DURATION.name
     made.observe(definitions.RUN_DURATION, ("h", "w", "done"), value)
-    ledger.publish(made)
+    ledger.apply(made)
     assert ledger.snapshot() == {
         (name, ("h", "w", "done", bucket)): 1,
         (name, ("h", "w", "done", "sum")): value,
@@ -145,9 +145,9 @@ def test_an_observation_counts_in_the_first_bucket_that_holds_it_bound_included(
 
 
 def test_every_counter_and_histogram_survives_a_restart_and_of_gauges_what_jobs_have_left() -> None:
-    counting = {metric.name for metric in CATALOGUE if metric.kind is not MetricType.GAUGE}
+    counting = {metric.name for metric in METRICS if metric.type is not MetricType.GAUGE}
     left = {definitions.LAST_EXIT.name, definitions.MEMORY_LIMIT.name, definitions.WORKLOAD_ORDER.name}
-    assert {metric.name for metric in CATALOGUE if metric.kept} == counting | left
+    assert {metric.name for metric in METRICS if metric.persistent} == counting | left
 
 
 def test_threads_that_publish_at_once_lose_nothing() -> None:
@@ -156,7 +156,7 @@ def test_threads_that_publish_at_once_lose_nothing() -> None:
     def publish() -> None:
         start.wait()
         for _ in range(500):
-            ledger.publish(changes({EXITS: 1, ERRORS: 2}))
+            ledger.apply(changes({EXITS: 1, ERRORS: 2}))
 
     threads = [threading.Thread(target=publish) for _ in range(8)]
     for thread in threads:
@@ -172,13 +172,13 @@ def keys_of(metrics: Iterable[Metric]) -> st.SearchStrategy[Key]:
     return st.sampled_from(series)
 
 
-COUNTERS = [metric for metric in CATALOGUE if metric.kind is MetricType.COUNTER]
-GAUGES = [metric for metric in CATALOGUE if metric.kind is MetricType.GAUGE]
+COUNTERS = [metric for metric in METRICS if metric.type is MetricType.COUNTER]
+GAUGES = [metric for metric in METRICS if metric.type is MetricType.GAUGE]
 STEPS = st.tuples(
     st.sampled_from(["at once", "stored", "refused"]),
     st.dictionaries(keys_of(COUNTERS), st.integers(0, 3), max_size=3),
     st.dictionaries(keys_of(GAUGES), st.integers(0, 9), max_size=2),
-    st.sets(keys_of(CATALOGUE), max_size=2),
+    st.sets(keys_of(METRICS), max_size=2),
 )
 
 
@@ -191,13 +191,13 @@ def test_after_a_crash_at_any_moment_all_that_was_stored_and_nothing_else_is_kno
         made = changes(added, set_to)
         made.end(gone)
         if how == "at once":
-            ledger.publish(made)
+            ledger.apply(made)
             continue
-        values = ledger.values(made)
+        values = ledger.values_to_store(made)
         if how == "stored":
             stored = saved(stored, values)
-            ledger.publish_saved(made, values)
+            ledger.apply_committed(made, values)
             as_stored = kept(ledger.snapshot())
         assert stored == as_stored
     assert MetricState(stored).snapshot() == as_stored
-    assert saved(stored, ledger.values(MetricUpdate())) == kept(ledger.snapshot())
+    assert saved(stored, ledger.values_to_store(MetricUpdate())) == kept(ledger.snapshot())

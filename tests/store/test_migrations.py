@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from exporter.metrics.definitions import CATALOGUE
+from exporter.metrics.definitions import METRICS
 from exporter.model import (
     ClassifiedExit,
     ContainerHistory,
@@ -177,7 +177,9 @@ def test_what_a_version_before_counted_goes_on_under_the_names_of_today(database
             ("exit_exporter_otlp_jobs_dropped_total", ("logs",)): 6,
             ("exit_exporter_jobs_over_workload_limit_total", ()): 7,
         }
-        assert {name for name, _ in store.values()} <= {metric.name for metric in CATALOGUE if metric.kept}
+        assert {name for name, _ in store.values()} <= {
+            metric.name for metric in METRICS if metric.persistent
+        }
     move(database, command.downgrade, "0003")
     assert contents(database) == before
 

@@ -110,7 +110,7 @@ def test_a_scrape_shows_what_was_published_since_the_one_before(served: Served) 
     changes.add(definitions.STORE_ERRORS)
     seen = []
     for _ in range(3):
-        served.ledger.publish(changes)
+        served.ledger.apply(changes)
         seen.append(served.ask("/metrics?name[]=exit_exporter_store_errors_total").text.split()[-1])
     assert seen == ["1.0", "2.0", "3.0"]
 
