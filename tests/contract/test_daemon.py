@@ -1,4 +1,4 @@
-"""The daemon as its users run it, on engines that do what a test tells them."""
+"""The daemon as a process, against scripted engines."""
 
 from __future__ import annotations
 
@@ -23,106 +23,106 @@ from tests.lab.exporter import ExporterProcess, clean_environment
 from tests.lab.wait import wait_until
 from tests.scripted.engine import ScriptedEngine
 
-PATIENCE_SECONDS = 20.0
-# The containers of these tests ended long ago.
+TIMEOUT_SECONDS = 20.0
+# The containers of these tests ended longer ago than the default retention.
 KEEP = ("--storage.retention", "0")
 JOB = ("scripted-host", "job", "job")
-WORDS = """
+CATALOGUE = """
 reasons:
   CheckpointCorrupt: {meaning: A checkpoint cannot be read.}
 codes:
   42: CheckpointCorrupt
 """
-BAD_WORDS = "codes:\n  42: Undescribed\n"
+BAD_CATALOGUE = "codes:\n  42: Undescribed\n"
 
 
 @pytest.fixture
 def exporter(engine: ScriptedEngine, tmp_path: Path) -> Iterator[ExporterProcess]:
-    """A daemon that is ready."""
+    """Start a daemon and wait until it is ready."""
     with ExporterProcess(engine.url, tmp_path, arguments=KEEP) as ready:
         yield ready
 
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Path:
-    """A catalogue file without words of its own."""
+    """Create an empty catalogue file."""
     path = tmp_path / "catalogue.yaml"
     path.write_text("")
     return path
 
 
 def exits(exporter: ExporterProcess) -> dict[tuple[str, ...], float]:
-    """The exits counted, those that happened, by host, status, code and reason."""
+    """Return the counted exits by host, status, code and reason, without zeros."""
     names = ("host", "status", "code", "reason")
     tables = {labels: value for labels, value in samples(exporter, "container_exits_total").items() if value}
     return {tuple(dict(labels)[name] for name in names): value for labels, value in tables.items()}
 
 
 def value(exporter: ExporterProcess, name: str, **labels: str) -> float | None:
-    """One sample, None where it does not exist."""
+    """Return one sample, None if it does not exist."""
     return samples(exporter, name).get(tuple(sorted(labels.items())))
 
 
 def has_exits(exporter: ExporterProcess, count: int) -> bool:
-    """Whether so many exits are counted, or are soon."""
-    return wait_until(lambda: sum(exits(exporter).values()) == count, PATIENCE_SECONDS)
+    """Wait until so many exits are counted; return whether they are."""
+    return wait_until(lambda: sum(exits(exporter).values()) == count, TIMEOUT_SECONDS)
 
 
 def run_job(engine: ScriptedEngine, number: int, code: int) -> None:
-    """Let a job run to its end."""
+    """Run a job from start to exit."""
     engine.set_container(exited(1, 2, code, number))
     engine.emit(event("start", 1, number))
     engine.emit(event("die", 2, number, exitCode=str(code)))
 
 
 def start_job(engine: ScriptedEngine, number: int) -> None:
-    """Let a job begin."""
+    """Start a job."""
     engine.set_container(running(0.999, number))
     engine.emit(event("start", 1, number))
 
 
 def end_job(engine: ScriptedEngine, number: int, code: int) -> None:
-    """Let it end, and leave its container."""
+    """End a job; its container stays."""
     engine.set_container(exited(0.999, 2, code, number))
     engine.emit(event("die", 2.001, number, exitCode=str(code)))
 
 
 def runs(exporter: ExporterProcess, count: int) -> bool:
-    """Whether so many jobs run on record, or do so soon."""
-    return wait_until(lambda: len(exporter.jobs(status="running")) == count, PATIENCE_SECONDS)
+    """Wait until so many running jobs are recorded; return whether they are."""
+    return wait_until(lambda: len(exporter.jobs(status="running")) == count, TIMEOUT_SECONDS)
 
 
 def is_ready(exporter: ExporterProcess) -> bool:
-    """Whether it says that it is ready."""
+    """Return whether it reports that it is ready."""
     return exporter.get("/-/ready").ok
 
 
 def log_of(exporter: ExporterProcess) -> str:
-    """What it has said."""
+    """Return its log."""
     return exporter.log_path.read_text()
 
 
-# --- an engine that is not there
+# --- without an engine
 
 
 @pytest.fixture
 def waiting(absent: ScriptedEngine, tmp_path: Path) -> Iterator[ExporterProcess]:
-    """A daemon whose engine is not there, and that has found so."""
+    """Start a daemon without an engine and wait until it has noticed that."""
     exporter = ExporterProcess(absent.url, tmp_path, arguments=KEEP)
     exporter.start()
     try:
-        assert wait_until(lambda: "engine not reachable" in log_of(exporter), PATIENCE_SECONDS)
+        assert wait_until(lambda: "engine not reachable" in log_of(exporter), TIMEOUT_SECONDS)
         yield exporter
     finally:
         exporter.stop()
 
 
-def test_without_its_engine_the_daemon_is_not_ready_and_names_the_cause(
+def test_without_its_engine_it_is_not_ready_and_gives_the_cause(
     absent: ScriptedEngine, waiting: ExporterProcess
 ) -> None:
     answer = waiting.get("/-/ready")
     cause = f"{absent.url}: no such socket; is the engine running?"
-    # The engine's address may stand before the cause once more.
+    # The cause may begin with the engine's address a second time.
     problem = {**answer.json(), "detail": answer.json()["detail"].replace(f"{absent.url}: {cause}", cause)}
     problem["errors"] = [each.replace(f"{absent.url}: {cause}", cause) for each in problem["errors"]]
     assert (answer.status_code, answer.headers["content-type"], problem) == (
@@ -138,7 +138,7 @@ def test_without_its_engine_the_daemon_is_not_ready_and_names_the_cause(
     )
 
 
-def test_without_its_engine_the_daemon_is_healthy_and_can_be_scraped(
+def test_without_its_engine_it_is_healthy_and_can_be_scraped(
     absent: ScriptedEngine, waiting: ExporterProcess
 ) -> None:
     up = value(waiting, "exit_exporter_engine_up", engine=absent.url)
@@ -146,52 +146,46 @@ def test_without_its_engine_the_daemon_is_healthy_and_can_be_scraped(
     assert (up, healthy.status_code, healthy.json()["status"]) == (0, HTTPStatus.OK, "healthy")
 
 
-def test_the_daemon_becomes_ready_when_its_engine_appears(
-    absent: ScriptedEngine, waiting: ExporterProcess
-) -> None:
+def test_it_becomes_ready_when_its_engine_appears(absent: ScriptedEngine, waiting: ExporterProcess) -> None:
     absent.start()
-    assert wait_until(lambda: is_ready(waiting), PATIENCE_SECONDS)
+    assert wait_until(lambda: is_ready(waiting), TIMEOUT_SECONDS)
     assert (
         value(waiting, "exit_exporter_engine_up", engine=absent.url),
         waiting.get("/-/ready").json()["status"],
     ) == (1, "ready")
 
 
-def test_the_series_of_unobserved_exits_begins_when_the_hosts_engine_was_listed_once(
+def test_unobserved_exits_are_a_series_once_the_engine_was_listed(
     absent: ScriptedEngine, waiting: ExporterProcess
 ) -> None:
     name, host = "exit_exporter_exits_unobserved_total", "scripted-host"
     before = value(waiting, name, host=host)
     absent.set_container(exited(0, 1, 137))
     absent.start()
-    assert wait_until(lambda: is_ready(waiting), PATIENCE_SECONDS)
+    assert wait_until(lambda: is_ready(waiting), TIMEOUT_SECONDS)
     assert (before, value(waiting, name, host=host), sum(exits(waiting).values())) == (None, 0, 1)
 
 
-def test_an_engine_that_goes_away_is_said_and_found_again(
-    engine: ScriptedEngine, exporter: ExporterProcess
-) -> None:
+def test_a_lost_engine_is_reported_and_found_again(engine: ScriptedEngine, exporter: ExporterProcess) -> None:
     run_job(engine, 2, 0)
     assert has_exits(exporter, 1)
     engine.stop()
-    assert wait_until(lambda: not is_ready(exporter), PATIENCE_SECONDS)
+    assert wait_until(lambda: not is_ready(exporter), TIMEOUT_SECONDS)
     run_job(engine, 1, 0)
     engine.start()
-    assert wait_until(lambda: is_ready(exporter), PATIENCE_SECONDS)
+    assert wait_until(lambda: is_ready(exporter), TIMEOUT_SECONDS)
     assert has_exits(exporter, 2)
     assert (
         exits(exporter),
         value(exporter, "exit_exporter_event_gaps_total", engine=engine.url),
         value(exporter, "exit_exporter_engine_reconnects_total", engine=engine.url),
         value(exporter, "exit_exporter_exits_recovered_total", host="scripted-host"),
-        # It had told the end of all that it had started: there is no gap.
+        # The engine had reported the exit of everything that it had started, so there is no gap.
     ) == ({("scripted-host", "done", "0", "Completed"): 2}, 0, 1, 1)
 
 
 @of_each_api
-def test_when_the_daemon_is_ready_what_ended_before_is_counted(
-    engine: ScriptedEngine, tmp_path: Path
-) -> None:
+def test_earlier_exits_are_counted_before_it_is_ready(engine: ScriptedEngine, tmp_path: Path) -> None:
     for number, code in enumerate((0, 1, 137)):
         engine.set_container(exited(1, 2, code, number))
     with ExporterProcess(engine.url, tmp_path, arguments=KEEP) as exporter:
@@ -203,17 +197,17 @@ def test_when_the_daemon_is_ready_what_ended_before_is_counted(
     }
 
 
-# --- ending
+# --- shutdown
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_end_drains_and_ends_with_0(
+def test_a_signal_drains_and_ends_with_0(
     engine: ScriptedEngine, exporter: ExporterProcess, number: signal.Signals
 ) -> None:
     run_job(engine, 1, 0)
     assert has_exits(exporter, 1)
     exporter.process.send(number)
-    assert wait_until(lambda: not exporter.process.alive, PATIENCE_SECONDS)
+    assert wait_until(lambda: not exporter.process.alive, TIMEOUT_SECONDS)
     last = log_of(exporter).splitlines()[-1].partition(" ")[2]
     assert (exporter.process.returncode, last) == (
         0,
@@ -221,9 +215,7 @@ def test_a_signal_to_end_drains_and_ends_with_0(
     )
 
 
-def test_what_still_waits_when_the_daemon_is_ended_is_on_record(
-    engine: ScriptedEngine, tmp_path: Path
-) -> None:
+def test_exits_that_wait_are_recorded_at_the_end(engine: ScriptedEngine, tmp_path: Path) -> None:
     waits = (*KEEP, "--exits.oom-wait", "1h")
     with ExporterProcess(engine.url, tmp_path, arguments=waits) as exporter:
         run_job(engine, 1, 1)
@@ -231,7 +223,7 @@ def test_what_still_waits_when_the_daemon_is_ended_is_on_record(
         engine.remove_container(identity(1))
         read = {"engine": engine.url, "event": "destroy"}
         assert wait_until(
-            lambda: value(exporter, "exit_exporter_engine_events_total", **read) == 1, PATIENCE_SECONDS
+            lambda: value(exporter, "exit_exporter_engine_events_total", **read) == 1, TIMEOUT_SECONDS
         )
         assert exporter.stop() == 0
         exporter.start()
@@ -243,64 +235,64 @@ def test_a_second_signal_ends_at_once(
     engine: ScriptedEngine, exporter: ExporterProcess, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "exit-exporter.db", isolation_level=None)) as other:
-        # Somebody else writes: the daemon's own commit waits, and with it the end.
+        # Another writer holds the lock, so the daemon's commit and its shutdown wait.
         other.execute("BEGIN IMMEDIATE")
         run_job(engine, 1, 0)
         exporter.process.send(signal.SIGTERM)
-        assert wait_until(lambda: "msg=stopping" in log_of(exporter), PATIENCE_SECONDS)
+        assert wait_until(lambda: "msg=stopping" in log_of(exporter), TIMEOUT_SECONDS)
         exporter.process.send(signal.SIGTERM)
-        assert wait_until(lambda: not exporter.process.alive, PATIENCE_SECONDS)
+        assert wait_until(lambda: not exporter.process.alive, TIMEOUT_SECONDS)
     assert (exporter.process.returncode, "msg=stopped" in log_of(exporter)) == (1, False)
 
 
-# --- words
+# --- catalogue
 
 
-def meaning_of_42(exporter: ExporterProcess) -> str:
-    """What 42 is called."""
+def reason_of_42(exporter: ExporterProcess) -> str:
+    """Return the reason of code 42."""
     return str(exporter.get("/api/v1/reasons/42").json()["readings"][0]["reason"])
 
 
-def taken(exporter: ExporterProcess) -> float | None:
-    """Whether the catalogue was taken at the last try."""
+def reload_succeeded(exporter: ExporterProcess) -> float | None:
+    """Return whether the last reload of the catalogue succeeded: 1 or 0."""
     return value(exporter, "exit_exporter_config_last_reload_successful")
 
 
 @pytest.fixture
-def worded(engine: ScriptedEngine, tmp_path: Path, catalogue: Path) -> Iterator[ExporterProcess]:
-    """A daemon with a catalogue file."""
+def configured(engine: ScriptedEngine, tmp_path: Path, catalogue: Path) -> Iterator[ExporterProcess]:
+    """Start a daemon with a catalogue file."""
     arguments = (*KEEP, "--catalogue.file", str(catalogue))
     with ExporterProcess(engine.url, tmp_path, arguments=arguments) as ready:
         yield ready
 
 
-def test_a_hangup_takes_a_good_catalogue_and_refuses_a_bad_one(
-    engine: ScriptedEngine, worded: ExporterProcess, catalogue: Path
+def test_sighup_loads_a_valid_catalogue_and_refuses_a_bad_one(
+    engine: ScriptedEngine, configured: ExporterProcess, catalogue: Path
 ) -> None:
-    assert meaning_of_42(worded) == "Error"
-    catalogue.write_text(WORDS)
-    worded.reload()
-    assert wait_until(lambda: meaning_of_42(worded) == "CheckpointCorrupt", PATIENCE_SECONDS)
+    assert reason_of_42(configured) == "Error"
+    catalogue.write_text(CATALOGUE)
+    configured.reload()
+    assert wait_until(lambda: reason_of_42(configured) == "CheckpointCorrupt", TIMEOUT_SECONDS)
     run_job(engine, 1, 42)
-    assert has_exits(worded, 1)
-    catalogue.write_text(BAD_WORDS)
-    worded.reload()
-    assert wait_until(lambda: taken(worded) == 0, PATIENCE_SECONDS)
-    assert (meaning_of_42(worded), exits(worded)) == (
+    assert has_exits(configured, 1)
+    catalogue.write_text(BAD_CATALOGUE)
+    configured.reload()
+    assert wait_until(lambda: reload_succeeded(configured) == 0, TIMEOUT_SECONDS)
+    assert (reason_of_42(configured), exits(configured)) == (
         "CheckpointCorrupt",
         {("scripted-host", "failed", "42", "CheckpointCorrupt"): 1},
     )
     catalogue.write_text("")
-    worded.reload()
-    assert wait_until(lambda: taken(worded) == 1, PATIENCE_SECONDS)
-    assert meaning_of_42(worded) == "Error"
+    configured.reload()
+    assert wait_until(lambda: reload_succeeded(configured) == 1, TIMEOUT_SECONDS)
+    assert reason_of_42(configured) == "Error"
 
 
-def test_a_reload_over_http_takes_a_good_catalogue(worded: ExporterProcess, catalogue: Path) -> None:
-    before = requests.post(f"{worded.url}/-/reload", timeout=10).json()
-    catalogue.write_text(WORDS)
-    answer = requests.post(f"{worded.url}/-/reload", timeout=10)
-    assert (answer.status_code, answer.json(), meaning_of_42(worded), taken(worded)) == (
+def test_an_http_reload_loads_a_valid_catalogue(configured: ExporterProcess, catalogue: Path) -> None:
+    before = requests.post(f"{configured.url}/-/reload", timeout=10).json()
+    catalogue.write_text(CATALOGUE)
+    answer = requests.post(f"{configured.url}/-/reload", timeout=10)
+    assert (answer.status_code, answer.json(), reason_of_42(configured), reload_succeeded(configured)) == (
         HTTPStatus.OK,
         {"codes": before["codes"] + 1, "reasons": before["reasons"] + 1},
         "CheckpointCorrupt",
@@ -308,12 +300,12 @@ def test_a_reload_over_http_takes_a_good_catalogue(worded: ExporterProcess, cata
     )
 
 
-def test_a_reload_over_http_refuses_a_bad_catalogue_with_file_line_and_cause(
-    worded: ExporterProcess, catalogue: Path
+def test_an_http_reload_refuses_a_bad_catalogue_with_line_and_cause(
+    configured: ExporterProcess, catalogue: Path
 ) -> None:
-    catalogue.write_text(BAD_WORDS)
-    answer = requests.post(f"{worded.url}/-/reload", timeout=10)
-    assert (answer.status_code, answer.json(), meaning_of_42(worded), taken(worded)) == (
+    catalogue.write_text(BAD_CATALOGUE)
+    answer = requests.post(f"{configured.url}/-/reload", timeout=10)
+    assert (answer.status_code, answer.json(), reason_of_42(configured), reload_succeeded(configured)) == (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         {
             "type": "about:blank",
@@ -332,11 +324,11 @@ def test_a_reload_over_http_refuses_a_bad_catalogue_with_file_line_and_cause(
     )
 
 
-# --- what it does not start with
+# --- refused starts
 
 
 def refusal(*arguments: str | Path) -> tuple[int, str, str]:
-    """The exit code and what was said of a daemon that does not start."""
+    """Return exit code, output and errors of a daemon that does not start."""
     done = subprocess.run(
         [sys.executable, "-m", "exporter", "serve", *map(str, arguments)],
         check=False,
@@ -349,13 +341,13 @@ def refusal(*arguments: str | Path) -> tuple[int, str, str]:
 
 
 def database(path: Path) -> tuple[str, str]:
-    """The flag that names a database."""
+    """Return the flag for a database file."""
     return ("--storage.url", f"sqlite:///{path}")
 
 
-def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken_by_another:
-        address = f"127.0.0.1:{taken_by_another.getsockname()[1]}"
+def test_a_taken_port_is_reported(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other_listener:
+        address = f"127.0.0.1:{other_listener.getsockname()[1]}"
         assert refusal("--web.listen-address", address, *database(tmp_path / "exits.db")) == (
             1,
             "",
@@ -363,7 +355,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         )
 
 
-def test_a_file_that_is_no_database_is_said_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "exits.db"
     path.write_text("my diary\n" * 1000)
     assert refusal("--web.listen-address", "127.0.0.1:0", *database(path)) == (
@@ -377,15 +369,15 @@ def test_a_file_that_is_no_database_is_said_and_left_as_it_is(tmp_path: Path) ->
     assert path.read_text() == "my diary\n" * 1000
 
 
-def test_a_directory_that_cannot_be_made_for_the_database_is_said(tmp_path: Path) -> None:
+def test_a_database_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "exits.db"
-    code, out, said = refusal("--web.listen-address", "127.0.0.1:0", *database(path))
-    assert (code, out, said.startswith(f"Error: {path.parent}: "), said.count("\n")) == (1, "", True, 1)
+    code, out, errors = refusal("--web.listen-address", "127.0.0.1:0", *database(path))
+    assert (code, out, errors.startswith(f"Error: {path.parent}: "), errors.count("\n")) == (1, "", True, 1)
 
 
-def test_a_bad_catalogue_is_said_with_every_problem(tmp_path: Path, catalogue: Path) -> None:
-    catalogue.write_text(BAD_WORDS + "  0: Fine\n")
+def test_every_problem_of_a_bad_catalogue_is_reported(tmp_path: Path, catalogue: Path) -> None:
+    catalogue.write_text(BAD_CATALOGUE + "  0: Fine\n")
     assert refusal("--catalogue.file", catalogue, *database(tmp_path / "exits.db")) == (
         1,
         "",
@@ -399,7 +391,7 @@ def test_a_bad_catalogue_is_said_with_every_problem(tmp_path: Path, catalogue: P
     )
 
 
-def test_a_bad_setting_is_said_by_its_flag() -> None:
+def test_a_bad_setting_is_reported_with_its_flag() -> None:
     assert refusal("--exits.oom-wait", "soon", "--web.listen-address", "here") == (
         1,
         "",
@@ -410,7 +402,7 @@ def test_a_bad_setting_is_said_by_its_flag() -> None:
     )
 
 
-def test_a_bad_setting_of_the_environment_is_said_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_variable_is_reported_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {**os.environ, "EXIT_EXPORTER_EXITS_OOM_WAIT": "soon"}
     monkeypatch.setattr("tests.contract.test_daemon.clean_environment", lambda: environment)
     assert refusal() == (
@@ -420,7 +412,7 @@ def test_a_bad_setting_of_the_environment_is_said_by_its_variable(monkeypatch: p
     )
 
 
-def test_a_bad_setting_of_the_file_is_said_by_its_line(tmp_path: Path) -> None:
+def test_a_bad_setting_in_the_file_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("exits:\n  oom-wait: 1s\n  patience: 5s\n")
     assert refusal("--config.file", path) == (
@@ -430,10 +422,10 @@ def test_a_bad_setting_of_the_file_is_said_by_its_line(tmp_path: Path) -> None:
     )
 
 
-def test_a_context_that_does_not_exist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_context_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    code, out, said = refusal("--docker.host", "context:nowhere", *database(tmp_path / "exits.db"))
-    assert (code, out, "nowhere" in said, said.startswith("Error: "), said.count("\n")) == (
+    code, out, errors = refusal("--docker.host", "context:nowhere", *database(tmp_path / "exits.db"))
+    assert (code, out, "nowhere" in errors, errors.startswith("Error: "), errors.count("\n")) == (
         1,
         "",
         True,
@@ -447,7 +439,7 @@ def test_a_context_that_does_not_exist_is_said(tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[ScriptedEngine]:
-    """A second engine, on another host."""
+    """Start a second engine, on another host."""
     with unlisted_ids(ScriptedEngine(tmp_path, name="other.sock")) as second:
         second.info["Name"] = "other-host"
         yield second
@@ -471,13 +463,13 @@ def test_two_engines_are_watched_by_one_daemon(
         )
 
 
-def test_the_daemon_is_ready_only_while_every_engine_is_there(
+def test_it_is_ready_only_while_every_engine_answers(
     engine: ScriptedEngine, other: ScriptedEngine, tmp_path: Path
 ) -> None:
     arguments = (*KEEP, "--docker.host", other.url)
     with ExporterProcess(engine.url, tmp_path, arguments=arguments) as exporter:
         other.stop()
-        assert wait_until(lambda: not is_ready(exporter), PATIENCE_SECONDS)
+        assert wait_until(lambda: not is_ready(exporter), TIMEOUT_SECONDS)
         (cause,) = exporter.get("/-/ready").json()["errors"]
         run_job(engine, 1, 0)
         assert has_exits(exporter, 1)
@@ -488,7 +480,7 @@ def test_the_daemon_is_ready_only_while_every_engine_is_there(
         ) == (True, 1, 0)
 
 
-def test_two_engines_on_one_host_keep_their_running_jobs_through_a_restart(
+def test_two_engines_on_one_host_keep_their_jobs_after_a_restart(
     engine: ScriptedEngine, other: ScriptedEngine, tmp_path: Path
 ) -> None:
     other.info["Name"] = engine.info["Name"]
@@ -502,17 +494,17 @@ def test_two_engines_on_one_host_keep_their_running_jobs_through_a_restart(
         exporter.await_ready()
         end_job(engine, 1, 0)
         end_job(other, 2, 0)
-        assert wait_until(lambda: not exporter.jobs(status="running"), PATIENCE_SECONDS)
+        assert wait_until(lambda: not exporter.jobs(status="running"), TIMEOUT_SECONDS)
         assert exits(exporter) == {("scripted-host", "done", "0", "Completed"): 2}
 
 
-def test_an_engine_that_is_named_twice_counts_once(engine: ScriptedEngine, tmp_path: Path) -> None:
+def test_an_engine_that_is_configured_twice_counts_once(engine: ScriptedEngine, tmp_path: Path) -> None:
     arguments = (*KEEP, "--docker.host", engine.url)
     exporter = ExporterProcess(engine.url, tmp_path, arguments=arguments)
     exporter.start()
     try:
-        # Refusing to start with it is as good as watching it once.
-        wait_until(lambda: not exporter.process.alive or "msg=watching" in log_of(exporter), PATIENCE_SECONDS)
+        # Refusing to start would be as good as watching it once.
+        wait_until(lambda: not exporter.process.alive or "msg=watching" in log_of(exporter), TIMEOUT_SECONDS)
         if exporter.process.alive:
             exporter.await_ready()
             run_job(engine, 1, 0)
@@ -524,14 +516,12 @@ def test_an_engine_that_is_named_twice_counts_once(engine: ScriptedEngine, tmp_p
         exporter.stop()
 
 
-# --- containers about which the engine does not answer
+# --- containers without an inspection
 
 
-def test_a_container_that_cannot_be_inspected_for_a_list_is_not_taken_for_lost(
-    engine: ScriptedEngine, tmp_path: Path
-) -> None:
-    unhurried = (*KEEP, "--exits.oom-wait", "0")
-    with ExporterProcess(engine.url, tmp_path, arguments=unhurried) as exporter:
+def test_a_container_without_inspection_in_a_list_is_not_lost(engine: ScriptedEngine, tmp_path: Path) -> None:
+    no_wait = (*KEEP, "--exits.oom-wait", "0")
+    with ExporterProcess(engine.url, tmp_path, arguments=no_wait) as exporter:
         start_job(engine, 1)
         assert runs(exporter, 1)
         exporter.kill()
@@ -543,11 +533,11 @@ def test_a_container_that_cannot_be_inspected_for_a_list_is_not_taken_for_lost(
         assert exits(exporter) == {("scripted-host", "failed", "3", "Error"): 1}
 
 
-# --- killed
+# --- kills of the daemon
 
 
 @of_each_api
-def test_what_happens_around_a_kill_is_counted_once(
+def test_exits_around_a_kill_of_the_daemon_are_counted_once(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
     run_job(engine, 1, 0)
@@ -575,9 +565,7 @@ def test_what_happens_around_a_kill_is_counted_once(
         assert (exits(exporter), len(exporter.jobs()), exporter.jobs(status="running")) == (expected, 4, [])
 
 
-def test_an_exit_that_was_read_and_not_recorded_before_a_kill_is_counted_once(
-    engine: ScriptedEngine, tmp_path: Path
-) -> None:
+def test_an_exit_that_a_kill_kept_from_the_record_counts_once(engine: ScriptedEngine, tmp_path: Path) -> None:
     waits = (*KEEP, "--exits.oom-wait", "1h")
     with ExporterProcess(engine.url, tmp_path, arguments=waits) as waiting:
         start_job(engine, 1)
@@ -585,20 +573,20 @@ def test_an_exit_that_was_read_and_not_recorded_before_a_kill_is_counted_once(
         end_job(engine, 1, 1)
         read = {"engine": engine.url, "event": "die"}
         assert wait_until(
-            lambda: value(waiting, "exit_exporter_engine_events_total", **read) == 1, PATIENCE_SECONDS
+            lambda: value(waiting, "exit_exporter_engine_events_total", **read) == 1, TIMEOUT_SECONDS
         )
         waiting.kill()
         assert exits_after_restart(engine, tmp_path) == {("scripted-host", "failed", "1", "Error"): 1}
 
 
 def exits_after_restart(engine: ScriptedEngine, directory: Path) -> dict[tuple[str, ...], Any]:
-    """What a new daemon over the same store counts."""
+    """Return the exits that a new daemon on the same store counts."""
     with ExporterProcess(engine.url, directory, arguments=KEEP) as exporter:
         assert has_exits(exporter, 1)
         return exits(exporter)
 
 
-def test_a_restart_with_another_order_counts_workloads_anew(engine: ScriptedEngine, tmp_path: Path) -> None:
+def test_a_restart_with_another_order_names_workloads_by_it(engine: ScriptedEngine, tmp_path: Path) -> None:
     def run_labelled(number: int) -> None:
         answer = exited(number, number + 0.5, 1, number)
         labels = {"com.example.job": f"resize-{number}"}
@@ -616,4 +604,4 @@ def test_a_restart_with_another_order_counts_workloads_anew(engine: ScriptedEngi
         assert workloads(exporter) == {"resize-1"}
     with ExporterProcess(engine.url, tmp_path, arguments=(*one, "image")) as exporter:
         run_labelled(2)
-        assert wait_until(lambda: workloads(exporter) == {"job"}, PATIENCE_SECONDS)
+        assert wait_until(lambda: workloads(exporter) == {"job"}, TIMEOUT_SECONDS)
