@@ -172,13 +172,13 @@ def _judging(
 ) -> Judging:
     def rules(host: str, has_kernel_counter: bool) -> TrackerConfig:  # noqa: FBT001  # a fact, handed through
         return TrackerConfig(
-            instance=settings.instance.name or host,
+            host=settings.instance.name or host,
             workload_order=settings.workload.order,
             oom_seconds=settings.exits.oom_wait,
             oom_window_ns=int(settings.exits.oom_window * 10**9),
             stop_window_ns=int(settings.exits.stop_window * 10**9),
             has_kernel_counter=has_kernel_counter,
-            memory_ns=int(settings.storage.retention * 10**9),
+            retention_ns=int(settings.storage.retention * 10**9),
             pruned_before_ns=pruned_before_ns,
         )
 

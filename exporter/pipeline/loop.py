@@ -196,8 +196,8 @@ class Pipeline:
             self._receive(message.address, message.content)
         now = time.monotonic()
         for tracker in self._trackers.values():
-            tracker.due(now if until is None else until)
-            for outcome in tracker.take():
+            tracker.release_due(now if until is None else until)
+            for outcome in tracker.drain():
                 self._judge(outcome)
         if now >= (self._record_at if self._pending else self._cursors_at):
             self._record()
@@ -211,7 +211,7 @@ class Pipeline:
             # Only now, since rules and dashboards take these for the sign that what the host's engine still
             # knew of is counted: whatever of that host is counted for the first time from here on is news.
             changes = MetricUpdate()
-            exporter_metrics.create_backfill_series(changes, self._trackers[address].instance)
+            exporter_metrics.create_backfill_series(changes, self._trackers[address].host)
             self._ledger.apply(changes)
             if exporter_metrics.is_engine_up(self._ledger, address):
                 self._health.well(address)
@@ -284,9 +284,9 @@ class Pipeline:
             kernel_since_ns=connected.info.time_ns,
         )
         for other, tracker in self._trackers.items():
-            if tracker.instance == rules.instance:
-                log.warning("engines have one host name", engine=address, other=other, host=rules.instance)
-        running = [job for job in self._ran() if self._is_of(job, address, rules.instance)]
+            if tracker.host == rules.host:
+                log.warning("engines have one host name", engine=address, other=other, host=rules.host)
+        running = [job for job in self._ran() if self._is_of(job, address, rules.host)]
         return Tracker(rules, partial(self._remembered, address), running, self._cursors.get(address))
 
     def _ran(self) -> list[Job]:
@@ -346,11 +346,11 @@ class Pipeline:
             case StartFailed():
                 tracker.start_failed(content.inspection)
             case LogCollected():
-                tracker.logged(content.container_id, content.ended_ns, content.log_tail)
+                tracker.log_collected(content.container_id, content.ended_ns, content.log_tail)
             case KernelReport():
-                tracker.kernel(content)
+                tracker.kernel_reported(content)
             case CaughtUp():
-                tracker.read(content.until_ns)
+                tracker.caught_up(content.until_ns)
             case ContainerList():
                 tracker.listed(content, now)
                 self._note_listed(address, content)
@@ -368,7 +368,7 @@ class Pipeline:
         """Engines of one host share its kernel: what it has counted is one's kill or another's."""
         for other, tracker in self._trackers.items():
             if other != address and self._hosts[other] == self._hosts[address]:
-                tracker.oom_elsewhere(oom.container_id, oom.at_ns, now)
+                tracker.oom_on_other_engine(oom.container_id, oom.at_ns, now)
 
     def _count_event(self, address: str, seen: EventReceived) -> None:
         changes = MetricUpdate()

@@ -338,7 +338,7 @@ def replay_with_outage(history: History, outage: Outage) -> list[Exit]:
     # It has been there since before the first of them was made.
     before = TrackerDriver().listed(as_of=-50)
     Replayer(before, history, timeline).read(range(killed))
-    recorded, cursor = assessed(before.tracker.take()), before.tracker.cursor
+    recorded, cursor = assessed(before.tracker.drain()), before.tracker.cursor
     past, left = on_record(recorded)
     assert cursor is not None
     after = TrackerDriver(past=past, runs=left, cursor=cursor)
@@ -429,7 +429,7 @@ class Replayer:
     def _hear(self, answers: Sequence[tuple[Event, Inspection | None]]) -> None:
         for asked, answer in answers:
             self._driver.tracker.inspected(asked.container_id, answer, asked.at_ns)
-            self._driver.tracker.due(self._driver.now)
+            self._driver.tracker.release_due(self._driver.now)
 
 
 def _deliver_list(driver: TrackerDriver, timeline: Timeline, history: History, event_gap: EventGap) -> None:

@@ -93,13 +93,13 @@ class LossyHost:
             if word is None or (isinstance(word, Event) and word.type in _ASKED_AT):
                 kills = sum(kill <= seconds for kill in self._kills[counted : counted + 100])
                 if kills:
-                    tracker.kernel(KernelReport(kills, at(seconds)))
+                    tracker.kernel_reported(KernelReport(kills, at(seconds)))
                 counted += kills
             _tell(tracker, seconds, word)
-            tracker.due(seconds)
-            yield from exits(tracker.take())
-        tracker.due(10 * SECONDS)
-        yield from exits(tracker.take())
+            tracker.release_due(seconds)
+            yield from exits(tracker.drain())
+        tracker.release_due(10 * SECONDS)
+        yield from exits(tracker.drain())
 
     def _job(self, tried: float) -> float:
         """One job; returns when it ended."""

@@ -33,7 +33,7 @@ def replay(case: Case, kernel: CannedKernel) -> list[Job | EndedRun]:
     for _, lines in groupby(enumerate(case.lines), key=_moment):
         told.lines(list(lines))
     told.end()
-    return told.tracker.take()
+    return told.tracker.drain()
 
 
 def _moment(place: Place) -> object:
@@ -82,15 +82,15 @@ class Replay:
         else:
             (kind,) = first.keys() & _KINDS.keys()
             _KINDS[kind](self, place, first)
-        self.tracker.due(self._now)
+        self.tracker.release_due(self._now)
 
     def end(self) -> None:
         """Nothing more comes."""
-        self.tracker.due(self._now + PATIENCE_SECONDS)
+        self.tracker.release_due(self._now + PATIENCE_SECONDS)
 
     def _goes_on(self, at_ns: int) -> None:
         self._now_ns = max(self._now_ns, at_ns)
-        self.tracker.due(self._now)
+        self.tracker.release_due(self._now)
 
     def _event(self, place: int, line: Table) -> None:
         """An event; whether it is inspected is decided as the watch decides it."""
@@ -119,7 +119,7 @@ class Replay:
 
     def _log(self, _place: int, line: Table) -> None:
         container_id = self._case.id_of(line["of"])
-        self.tracker.logged(container_id, self._logged_ns.pop(container_id), LOG_TAIL.of(line["log"]))
+        self.tracker.log_collected(container_id, self._logged_ns.pop(container_id), LOG_TAIL.of(line["log"]))
 
     def _ask_kernel(self, lines: list[Table]) -> None:
         records = [line["kmsg"] for line in lines if "kmsg" in line]
@@ -127,7 +127,7 @@ class Replay:
         self._kernel.says(records, counted, lines[0]["at_ns"])
         said = self._kernel_reader.ask()
         if said is not None:
-            self.tracker.kernel(said)
+            self.tracker.kernel_reported(said)
 
     def _connected(self, _place: int, line: Table) -> None:
         """The exporter is back: what happened up to now is told again, and what is not, a list knows."""

@@ -595,7 +595,7 @@ def test_a_line_of_the_kernels_log_that_names_a_stranger_explains_its_move() -> 
 def test_a_kill_within_a_container_of_its_own_engine_is_of_whose_limit_the_line_names() -> None:
     driver = TrackerDriver(has_kernel_counter=True).events(start(0))
     victim = replace(VICTIM, limit=MemoryLimit.PARENT, cgroup=f"/docker/{A}")
-    driver.tracker.kernel(KernelReport(1, at(0.95), (KernelOomKill(at(0.95), C, victim),)))
+    driver.tracker.kernel_reported(KernelReport(1, at(0.95), (KernelOomKill(at(0.95), C, victim),)))
     (ended_run,) = driver.events(die(1, 137)).exits()
     (kill_seen,) = ended_run.job.oom_kills
     assert ended_run.evidence.oom_killed
@@ -621,7 +621,7 @@ def test_the_log_line_and_the_event_of_one_kill_count_once(*, event_first: bool)
 
 def test_a_line_of_the_log_that_is_read_before_the_start_is_told_counts() -> None:
     driver = TrackerDriver(has_kernel_counter=True).events(create(0))
-    driver.tracker.kernel(KernelReport(0, at(1), (ForkRejected(at(0.95), A),)))
+    driver.tracker.kernel_reported(KernelReport(0, at(1), (ForkRejected(at(0.95), A),)))
     driver.events(start(1), die(2, 3))
     (ended_run,) = driver.exits()
     assert ended_run.evidence.notes == (
@@ -632,7 +632,7 @@ def test_a_line_of_the_log_that_is_read_before_the_start_is_told_counts() -> Non
 def test_a_crash_that_the_logs_clock_puts_just_after_the_end_is_of_it() -> None:
     driver = TrackerDriver(has_kernel_counter=True).events(start(0))
     crash = Crash(at(1.003), "seg", 4711, SIGSEGV, "segfault at address 0x0, reading", None)
-    driver.tracker.kernel(KernelReport(0, at(1.01), (crash,)))
+    driver.tracker.kernel_reported(KernelReport(0, at(1.01), (crash,)))
     (ended_run,) = driver.events(die(1, 139)).exits()
     (note,) = ended_run.evidence.notes
     assert note == (
@@ -647,7 +647,7 @@ def test_a_crash_of_a_child_is_evidence_near_an_end_and_longer_where_its_code_is
 ) -> None:
     driver = TrackerDriver(has_kernel_counter=True).events(start(0))
     crash = Crash(at(20 - before), "seg", 4711, SIGSEGV, "segfault at address 0x0, reading", None)
-    driver.tracker.kernel(KernelReport(0, at(20), (crash,)))
+    driver.tracker.kernel_reported(KernelReport(0, at(20), (crash,)))
     (ended_run,) = driver.events(die(20, code)).exits()
     assert bool(ended_run.evidence.notes) == is_shown
 
@@ -663,7 +663,7 @@ def test_that_events_were_missed_while_a_job_ran_is_said() -> None:
     driver = TrackerDriver().events(start(0))
     driver.tracker.resumed(Cursor(at(5), BEGINNING), EventGap.OVERRUN)
     driver.events(die(9, 1)).wait(2)
-    (ended_run,) = exits(driver.tracker.take())
+    (ended_run,) = exits(driver.tracker.drain())
     missed = "Events were missed while it ran: requests to stop it and OOM kills may be missing."
     assert missed in ended_run.evidence.not_known
 
@@ -1011,9 +1011,8 @@ def test_what_dies_and_was_never_started_is_the_start_that_failed() -> None:
 
 
 def test_a_network_that_is_left_before_the_end_of_an_unseen_run_is_no_failed_start() -> None:
-    driver = (
-        TrackerDriver(late_network_connect=True).inspecting(start_attempt_over(0.9)).inspecting(die(1, 3))
-    )
+    driver = TrackerDriver(late_network_connect=True).inspecting(start_attempt_over(0.9))
+    driver.inspecting(die(1, 3))
     driver.inspected(exited(0, 1, 3)).inspected(exited(0, 1, 3)).wait(2)
     assert driver.emitted() == [ended(job(0, created=True), 3, 1)]
 
@@ -1122,9 +1121,8 @@ def test_an_end_before_its_beginning_by_the_engines_times_is_told_by_one_list_al
 
 
 def test_a_network_that_fails_a_start_is_told_where_networks_are_joined_first() -> None:
-    driver = (
-        TrackerDriver().events(create(0)).inspecting(start_attempt_over(1)).inspected(refused(128)).wait(2)
-    )
+    driver = TrackerDriver().events(create(0)).inspecting(start_attempt_over(1)).inspected(refused(128))
+    driver.wait(2)
     assert [(each.job.attempt, each.code, each.evidence.never_started) for each in driver.exits()] == [
         (1, 128, True)
     ]
@@ -1346,12 +1344,12 @@ def test_a_doubtful_255_does_not_replace_the_code_that_a_list_has_told() -> None
 
 
 def test_what_ended_before_records_were_deleted_is_left_alone_though_they_are_kept_longer_now() -> None:
-    rules = TrackerConfig("host", memory_ns=1_000 * SECOND, pruned_before_ns=at(5))
+    rules = TrackerConfig("host", retention_ns=1_000 * SECOND, pruned_before_ns=at(5))
     tracker = Tracker(rules, lambda _: None)
     tracker.resumed(Cursor(0, at(0)))
     tracker.listed(ContainerList((exited(0, 4, 3), exited(0, 6, 4, B)), at(10)), 0)
-    tracker.due(1)
-    assert [each.code for each in exits(tracker.take())] == [4]
+    tracker.release_due(1)
+    assert [each.code for each in exits(tracker.drain())] == [4]
 
 
 def test_a_second_start_right_after_an_end_that_was_waited_for_is_a_run_of_its_own() -> None:
@@ -1399,7 +1397,7 @@ def test_an_answer_that_comes_before_its_start_is_told_counts_the_restarts_if_it
 ) -> None:
     driver = TrackerDriver(past={A: ContainerHistory(1, at(2))}, cursor=Cursor(at(2), at(-100)))
     driver.inspecting(start_attempt(4)).inspected(shown, asked=4).events(start(5))
-    (begun,) = driver.tracker.take()
+    (begun,) = driver.tracker.drain()
     assert isinstance(begun, Job)
     assert (begun.attempt, begun.restarts) == (2, restarts)
 
@@ -1409,7 +1407,7 @@ def test_an_answer_that_comes_before_its_start_is_told_is_not_of_the_run_before(
     # The first run still waits for a late report of an OOM kill when the second has left.
     driver.events(create(0.5), start(1), die(2, 1), start(3), die(4, 0))
     driver.inspecting(start_attempt(5)).inspected(exited(2.9, 4, 0, restarts=1), asked=5).events(start(6))
-    (third,) = [each for each in driver.tracker.take() if isinstance(each, Job) and each.attempt == 3]
+    (third,) = [each for each in driver.tracker.drain() if isinstance(each, Job) and each.attempt == 3]
     assert third.restarts is None
 
 
@@ -1467,7 +1465,7 @@ def test_the_cursor_waits_for_what_is_not_settled_yet() -> None:
 
 def test_that_nothing_more_was_told_moves_the_time_until_which_all_was_read() -> None:
     driver = TrackerDriver().listed(as_of=-1).events(start(1))
-    driver.tracker.read(at(500))
+    driver.tracker.caught_up(at(500))
     assert driver.tracker.cursor == Cursor(at(1), BEGINNING - 100 * SECOND, at(500))
 
 

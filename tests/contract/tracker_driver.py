@@ -174,7 +174,7 @@ class TrackerDriver:
             HOST,
             has_kernel_counter=has_kernel_counter,
             late_network_connect=late_network_connect,
-            memory_ns=memory_seconds * SECOND,
+            retention_ns=memory_seconds * SECOND,
         )
         self.now = 0.0
         self._begun: dict[str, Job] = {}
@@ -186,20 +186,20 @@ class TrackerDriver:
         """Pass events for which no inspection is requested."""
         for event in events:
             self.tracker.event(event, self.now)
-            self.tracker.due(self.now)
+            self.tracker.release_due(self.now)
         return self
 
     def inspecting(self, *events: Event) -> Self:
         """Pass events, each with an inspection requested."""
         for event in events:
             self.tracker.event(event, self.now, inspecting=True)
-            self.tracker.due(self.now)
+            self.tracker.release_due(self.now)
         return self
 
     def inspected(self, inspection: Inspection | None, container: str = A, *, asked: float = 10**6) -> Self:
         """Pass a requested inspection; ``asked`` is when it was requested, by default after all events."""
         self.tracker.inspected(container, inspection, at(asked))
-        self.tracker.due(self.now)
+        self.tracker.release_due(self.now)
         return self
 
     def listed(
@@ -213,26 +213,26 @@ class TrackerDriver:
         """Pass a list of all containers, made after ``as_of``; ``unlisted_ids`` exist but are not in it."""
         known = frozenset(unlisted_ids.split())
         self.tracker.listed(ContainerList(snapshots, at(as_of), known, event_gap, events_complete), self.now)
-        self.tracker.due(self.now)
+        self.tracker.release_due(self.now)
         return self
 
     def kernel(self, seconds: float, *, counted: int = 0, logged: tuple[str, ...] = ()) -> Self:
         """Pass a report of the kernel: counted kills, and the containers of logged ones."""
         kills = (KernelOomKill(at(seconds), container_id, VICTIM) for container_id in logged)
-        self.tracker.kernel(KernelReport(counted, at(seconds), tuple(kills)))
-        self.tracker.due(self.now)
+        self.tracker.kernel_reported(KernelReport(counted, at(seconds), tuple(kills)))
+        self.tracker.release_due(self.now)
         return self
 
     def wait(self, seconds: float) -> Self:
         """Move the clock."""
         self.now += seconds
-        self.tracker.due(self.now)
+        self.tracker.release_due(self.now)
         return self
 
     def emitted(self) -> list[Job | Exit]:
         """Return jobs and exits emitted since the last call; of a job's updates, only real changes."""
         emitted: list[Job | Exit] = []
-        for each in map(comparable, assessed(self.tracker.take())):
+        for each in map(comparable, assessed(self.tracker.drain())):
             if isinstance(each, Exit) or self._begun.get(each.id) != each:
                 emitted.append(each)
             if isinstance(each, Job):
@@ -241,7 +241,7 @@ class TrackerDriver:
 
     def exits(self) -> list[Exit]:
         """Return the exits emitted since the last call."""
-        return [each for each in map(comparable, assessed(self.tracker.take())) if isinstance(each, Exit)]
+        return [each for each in map(comparable, assessed(self.tracker.drain())) if isinstance(each, Exit)]
 
 
 # --- expected output

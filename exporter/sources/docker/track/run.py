@@ -40,7 +40,7 @@ class TrackerConfig:
     all before ``pruned_ns``.
     """
 
-    instance: str
+    host: str
     engine: str = ""
     workload_order: tuple[str, ...] = DEFAULT_ORDER
     oom_seconds: float = 1.0
@@ -52,7 +52,7 @@ class TrackerConfig:
     kernel_since_ns: int = 0
     late_network_connect: bool = False
     identity: str = ""
-    memory_ns: int = 0
+    retention_ns: int = 0
     pruned_before_ns: int = 0
 
 
@@ -355,7 +355,7 @@ class Run:
             container_id=container.id,
             attempt=self.attempt,
             name=container.name or container.id[:12],
-            instance=rules.instance,
+            instance=rules.host,
             workload=container.workload
             or workload_of(
                 container.labels, container.image, rules.workload_order, known_as=container.repository

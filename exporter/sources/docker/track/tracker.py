@@ -55,7 +55,7 @@ _RECENT_STOPS = 1_000
 
 
 class Tracker:
-    """Puts the events of one engine together into jobs; ``take`` hands over what came of it.
+    """Puts the events of one engine together into jobs; ``drain`` hands over what came of it.
 
     ``running`` are the jobs that ran when they were last heard of, ``cursor`` is where everything was on
     record; None where nothing of this engine is.
@@ -77,19 +77,19 @@ class Tracker:
         for job in sorted(running, key=lambda job: job.attempt):
             self._restore(job)
 
-    def take(self) -> list[Job | EndedRun]:
+    def drain(self) -> list[Job | EndedRun]:
         """What has begun (Job) or ended (EndedRun) since the last call, in the order of finding out."""
         out, self._out = self._out, []
         return out
 
     @property
-    def instance(self) -> str:
+    def host(self) -> str:
         """The host that its engine runs on."""
-        return self._rules.instance
+        return self._rules.host
 
     @property
     def next_due(self) -> float | None:
-        """When ``due`` must be called at the latest; None while nothing waits."""
+        """When ``release_due`` must be called at the latest; None while nothing waits."""
         return self._waiting.next_due
 
     @property
@@ -102,7 +102,7 @@ class Tracker:
         """Whether nothing is known that may run, or may be starting, and of which the end was not told."""
         return not any(container.is_open for container in self._containers)
 
-    def due(self, now: float) -> None:
+    def release_due(self, now: float) -> None:
         """Let go of what has waited long enough; to be called after whatever was told."""
         for run, oom_kill in self._waiting.decided(now):
             self._decide_oom(run, oom_kill)
@@ -201,7 +201,7 @@ class Tracker:
             container.attempt = None
             self._progress.settles(container.id)
 
-    def logged(self, container_id: str, ended_ns: int, log_tail: str | None) -> None:
+    def log_collected(self, container_id: str, ended_ns: int, log_tail: str | None) -> None:
         """The end of the log of the run that ended then; None where there is none."""
         container = self._containers.get(container_id)
         for run in container.pending_runs if container else ():
@@ -249,15 +249,15 @@ class Tracker:
             self._forget(container)
         self._progress.listed(listed.as_of_ns)
 
-    def read(self, until_ns: int) -> None:
+    def caught_up(self, until_ns: int) -> None:
         """All that was told up to then has come here."""
         self._progress.read(until_ns)
 
-    def oom_elsewhere(self, container_id: str, at_ns: int, now: float) -> None:
+    def oom_on_other_engine(self, container_id: str, at_ns: int, now: float) -> None:
         """A container of another engine on the same host had a kill, as that one tells."""
         self._waiting.reported_elsewhere(container_id, at_ns, now)
 
-    def kernel(self, report: KernelReport) -> None:
+    def kernel_reported(self, report: KernelReport) -> None:
         """What the kernel says of its OOM kills, and of processes that it has refused or ended otherwise."""
         self._waiting.counted(report)
         for fact in report.facts:
@@ -678,7 +678,7 @@ class Tracker:
         known = self._containers.get(inspection.container_id)
         if inspection.running or ended_ns is None or (known is not None and known.run is not None):
             return False
-        kept_ns = as_of_ns - self._rules.memory_ns if self._rules.memory_ns else 0
+        kept_ns = as_of_ns - self._rules.retention_ns if self._rules.retention_ns else 0
         return ended_ns < max(kept_ns, self._rules.pruned_before_ns)
 
     def _found(self, inspection: Inspection, listed: ContainerList, now: float) -> None:
@@ -771,7 +771,7 @@ class Tracker:
 
     def _may_be_pruned(self, inspection: Inspection) -> bool:
         newest_ns = max(inspection.started_ns or 0, inspection.finished_ns or 0)
-        return bool(self._rules.memory_ns) and inspection.created_ns < newest_ns - self._rules.memory_ns
+        return bool(self._rules.retention_ns) and inspection.created_ns < newest_ns - self._rules.retention_ns
 
     def _found_unstarted(self, container: Container, inspection: Inspection) -> None:
         known = (container.last_end_ns, container.attempt, container.run)
