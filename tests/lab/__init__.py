@@ -1,6 +1,6 @@
 """The lab: a private Docker Engine, images made without a registry, and real jobs.
 
-Tests, the demo and the benchmarks take their real parts from here.
+The tests, the demo and the benchmarks use these real parts.
 """
 
 from tests.lab.engine import PrivateEngine

@@ -9,22 +9,22 @@ from tests.lab.server import Server
 
 
 class AlertmanagerProcess(Server):
-    """A running Alertmanager, alone."""
+    """Alertmanager process without a cluster."""
 
     name = "alertmanager"
 
     def __init__(self, directory: Path, settings: Path) -> None:
-        """Choose where its data and its log lie, and the file of its settings."""
+        """Set the directory of its data and log, and its configuration file."""
         super().__init__(directory)
         self._settings = settings
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Return the alerts that it has, with who inhibits them."""
+        """Return its alerts, each with the alerts that inhibit it."""
         alerts: list[dict[str, Any]] = self.json("/api/v2/alerts")
         return alerts
 
     def tell(self, *alerts: Mapping[str, str]) -> None:
-        """Have alerts with these labels fire."""
+        """Send firing alerts with these labels."""
         self._posted("/api/v2/alerts", [{"labels": labels} for labels in alerts])
 
     def _command(self) -> list[str | Path]:
@@ -33,6 +33,6 @@ class AlertmanagerProcess(Server):
             f"--config.file={self._settings}",
             f"--storage.path={self._directory / 'alertmanager-data'}",
             f"--web.listen-address={self.address}",
-            # No cluster: nothing of it listens beyond the loopback.
+            # No cluster: nothing listens beyond the loopback.
             "--cluster.listen-address=",
         ]

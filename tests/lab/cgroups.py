@@ -1,4 +1,4 @@
-"""The control groups of a private engine: mounted where a bare machine has none, removed after."""
+"""Control groups of a private engine: mount them if the machine has none, remove them afterwards."""
 
 import os
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ NAMED = "name="
 
 
 def mount_missing_cgroups() -> list[Path]:
-    """Mount the kernel's control groups where no init system did; return what was mounted.
+    """Mount the kernel's control groups if no init system did; return the mount points.
 
     containerd reports no out-of-memory kill unless it finds every v1 hierarchy that its processes
     are in: also those that somebody mounted elsewhere once, which the kernel keeps from then on.
@@ -47,7 +47,7 @@ def cgroup_processes(name: str) -> set[int]:
 
 
 def make_limited(name: str, memory_bytes: int) -> None:
-    """Make the control group `name`, whose processes may have so much memory together."""
+    """Create the control group `name` with this memory limit for all its processes together."""
     if not _v1_has_memory():
         _enable_memory_above(ROOT / name)
     directory = (ROOT / "memory" if _v1_has_memory() else ROOT) / name
@@ -57,7 +57,7 @@ def make_limited(name: str, memory_bytes: int) -> None:
 
 
 def oom_kills(name: str) -> int:
-    """Return how many processes of the control group `name` the kernel has killed for memory."""
+    """Return the number of OOM kills in the control group `name`."""
     directory = (ROOT / "memory" if _v1_has_memory() else ROOT) / name
     events = "memory.oom_control" if _v1_has_memory() else "memory.events"
     table = [line.split() for line in (directory / events).read_text().splitlines()]
@@ -65,7 +65,7 @@ def oom_kills(name: str) -> int:
 
 
 def thaw(name: str) -> None:
-    """Let paused containers run on: a frozen process does not even take a SIGKILL (with v1)."""
+    """Resume paused containers: with v1 a frozen process does not even react to SIGKILL."""
     for directory in cgroup_directories(name):
         for file in directory.rglob("freezer.state"):
             file.write_text("THAWED")
@@ -74,10 +74,10 @@ def thaw(name: str) -> None:
 
 
 def remove_cgroup(name: str) -> None:
-    """Remove the control group `name` and those below it; they must be empty of processes."""
+    """Remove the control group `name` and those below it; they must contain no process."""
     for directory in cgroup_directories(name):
         for path, _, _ in os.walk(directory, topdown=False):
-            # One that still empties itself stays for the next call.
+            # A group whose processes still end is left for the next call.
             _try_rmdir(Path(path))
 
 
@@ -92,7 +92,7 @@ def _read_pids(file: Path) -> list[int]:
     try:
         return [int(line) for line in file.read_text().split()]
     except OSError:
-        # It ended between the listing and the reading.
+        # The process ended between listing and reading.
         return []
 
 
@@ -106,7 +106,7 @@ def _mount_all() -> list[Path]:
 
 
 def _enable_memory_above(directory: Path) -> None:
-    """Have v2 limit the memory of what is below each directory above this one."""
+    """Enable the memory controller of v2 in every parent of this directory."""
     for above in reversed(directory.relative_to(ROOT).parents):
         (ROOT / above).mkdir(exist_ok=True)
         (ROOT / above / "cgroup.subtree_control").write_text("+memory")

@@ -1,6 +1,6 @@
 """The demo: a real engine, real jobs, and why each of them ended. `python -m tests.lab.demo`.
 
-It runs until Ctrl-C, or for DEMO_SECONDS after the table, and leaves nothing behind.
+It runs until Ctrl-C, or for DEMO_SECONDS after the table, and removes what it created.
 """
 
 import math
@@ -31,7 +31,7 @@ EXPECTED_ERRORS = (LabError, DockerException, RequestException, OSError, subproc
 
 
 def main() -> int:
-    """Show it and return the exit code: 0 when it ended by Ctrl-C, SIGTERM, a hangup or DEMO_SECONDS."""
+    """Run the demo; return 0 if Ctrl-C, SIGTERM, a hangup or DEMO_SECONDS ended it, otherwise 1."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_ctrl_c)
     stack = ExitStack()
@@ -48,11 +48,11 @@ def main() -> int:
 
 
 def say(text: str) -> None:
-    """Tell the user what happens."""
+    """Print a progress message."""
     try:
         print(f"demo: {text}", flush=True)
     except OSError:
-        # The terminal is gone; what was started still has to end.
+        # The terminal is gone, but everything that was started still has to be stopped.
         return
 
 
@@ -61,7 +61,7 @@ def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
 
 
 def _clean_up(stack: ExitStack) -> None:
-    # An impatient second Ctrl-C would leave behind what it interrupts; each step is bounded.
+    # A second Ctrl-C would interrupt the cleanup; each step has a time limit.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     stack.close()
@@ -73,7 +73,7 @@ def _show(stack: ExitStack) -> None:
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exit-demo-")))
     exporter = ExporterProcess(engine.url, directory, port=free_port(DEFAULT_PORT))
     stack.enter_context(exporter)
-    say(f"exit-exporter watches, {exporter.url}")
+    say(f"exit-exporter is running at {exporter.url}")
     names = _run_jobs(stack, engine)
     _await_ends(exporter, names)
     _print_table(exporter)
@@ -92,9 +92,9 @@ def _seconds() -> float | None:
 def _run_jobs(stack: ExitStack, engine: DemoEngine) -> list[str]:
     """Run all jobs at the same time; return the names of their containers."""
     number = _free_number(engine.client)
-    say(f"{len(DEMO_JOBS)} jobs run, each ends in its own way")
+    say(f"{len(DEMO_JOBS)} jobs are running; each ends in a different way")
     run = secrets.token_hex(8)
-    # Before the first is created: a Ctrl-C may come between that and our hearing of it.
+    # Before the first container is created: a Ctrl-C may come before its creation is confirmed.
     stack.callback(_remove_containers, engine.client, run)
     containers = [job.create(engine.client, f"{job.name}-{number}", run) for job in DEMO_JOBS]
     with ThreadPoolExecutor(len(DEMO_JOBS)) as pool:
@@ -103,7 +103,7 @@ def _run_jobs(stack: ExitStack, engine: DemoEngine) -> list[str]:
 
 
 def _free_number(client: docker.DockerClient) -> int:
-    """Return the first number that makes all names new: the engine may be the user's."""
+    """Return the first number with which all names are unused: the engine may be the user's."""
     taken = {name for container in client.api.containers(all=True) for name in container["Names"] or ()}
     number = 1
     while any(f"/{job.name}-{number}" in taken for job in DEMO_JOBS):
@@ -135,7 +135,7 @@ def _not_ended(exporter: ExporterProcess, names: list[str]) -> list[str]:
 
 
 def _print_table(exporter: ExporterProcess) -> None:
-    # With this terminal as its own, it has the terminal's width and colours.
+    # It inherits the terminal, and with it its width and colours.
     say("exit-exporter ps -v")
     command = [sys.executable, "-m", "exporter", "ps", "-v", "--url", exporter.url]
     subprocess.run(command, check=True, env=clean_environment())
@@ -149,7 +149,7 @@ def _print_addresses(exporter: ExporterProcess, seconds: float | None) -> None:
 
 
 def _hold(exporter: ExporterProcess, seconds: float | None) -> None:
-    """Wait for the given time, or for ever; raise `LabError` if the exporter ends meanwhile."""
+    """Wait for the given time, or for ever; raise `LabError` if the exporter ends during it."""
     if wait_until(lambda: not exporter.process.alive, math.inf if seconds is None else seconds):
         raise LabError(f"exit-exporter has ended:\n{exporter.process.log_tail()}")
 

@@ -1,4 +1,4 @@
-"""The engine of the demo: the user's where there is one, else a private one."""
+"""The engine of the demo: the user's if there is one, otherwise a private one."""
 
 import os
 import platform
@@ -25,14 +25,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class DemoEngine:
-    """An engine that has the images of the lab, with a client of it."""
+    """Engine that has the images of the lab, and a client for it."""
 
     url: str
     client: docker.DockerClient
 
 
 def find_engine(stack: ExitStack, say: Say) -> DemoEngine:
-    """Return an engine with the images; what was made for it goes when `stack` is closed.
+    """Return an engine with the images; closing `stack` removes what was created for it.
 
     The user's is the first that answers and takes the images, of DOCKER_HOST, the usual
     socket, and the current docker context.
@@ -57,7 +57,7 @@ def _candidates() -> Iterator[str]:
 
 
 def _nobody_listens(url: str) -> bool:
-    # Asked before the SDK is, which would leave its own socket open.
+    # Checked here, because the SDK would leave its own socket open.
     return url.startswith(UNIX) and not ping(Path(url.removeprefix(UNIX)))
 
 
@@ -77,14 +77,14 @@ def _try_engine(url: str, stack: ExitStack, say: Say) -> DemoEngine | None:
     """Return the engine at `url` with the images, or None after saying why not."""
     if _nobody_listens(url):
         if url == os.environ.get("DOCKER_HOST"):
-            say(f"{url} of DOCKER_HOST does not answer")
+            say(f"DOCKER_HOST {url} does not answer")
         return None
     with ExitStack() as attempt:
         try:
             client = _connect(url)
             attempt.callback(client.close)
             if client.info()["Architecture"] != platform.machine():
-                say(f"{url} has another architecture than this machine's Python")
+                say(f"{url} runs on another architecture than this machine's Python")
                 return None
             _import_for_now(client, attempt)
         except (DockerException, RequestException, OSError) as error:
@@ -96,12 +96,12 @@ def _try_engine(url: str, stack: ExitStack, say: Say) -> DemoEngine | None:
 
 
 def _connect(url: str) -> docker.DockerClient:
-    # The environment may also name certificates, which belong to DOCKER_HOST alone.
+    # The environment may also name certificates, which apply only to DOCKER_HOST.
     if url == os.environ.get("DOCKER_HOST"):
         client = docker.from_env(timeout=ANSWER_SECONDS)
     else:
         client = docker.DockerClient(base_url=url, timeout=ANSWER_SECONDS)
-    # Long enough for any request once it is known to answer.
+    # Long enough for any request, once the engine has answered.
     client.api.timeout = 60
     return client
 

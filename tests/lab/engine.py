@@ -41,7 +41,7 @@ SOCKET_PATH_LIMIT = 100
 
 SHIM_SOCKETS = Path("/run/containerd/s")
 SHARED_DIRECTORIES = (Path("/run/docker"), Path("/run/docker/plugins"), SHIM_SOCKETS.parent, SHIM_SOCKETS)
-"""What engine and shims create outside of their own directories, with no setting against it."""
+"""What the engine and its shims create outside their own directories; no setting prevents it."""
 
 LAST_RELEASE_WITH_TRUST_KEY = 23
 
@@ -50,7 +50,7 @@ NOT_NEEDED = ("io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.
 
 
 class PrivateEngine:
-    """A Docker Engine of one's own: `dockerd` and its `containerd` in a fresh directory.
+    """Private Docker Engine: `dockerd` and its `containerd` in a new directory.
 
     As a context manager it is started on entry; on exit nothing of it is left: no process,
     no mount, no directory, no control group. Needs root, and the programs that
@@ -70,7 +70,7 @@ class PrivateEngine:
         programs: Path | None = None,
         own_network: bool = False,
     ) -> None:
-        """Choose what to start; nothing is started or created yet."""
+        """Set the options; nothing is started or created yet."""
         self._own_network = own_network
         self._programs = programs
         self._hosts = tuple(hosts)
@@ -90,19 +90,19 @@ class PrivateEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it and remove all of it."""
+        """Stop it and remove everything that belongs to it."""
         self.stop()
 
     @property
     def root(self) -> Path:
-        """Its directory, which goes with it."""
+        """Its directory, which is removed with it."""
         if self._root is None:
             raise LabError("this private engine is not started")
         return self._root
 
     @property
     def socket_path(self) -> Path:
-        """The unix socket it listens on."""
+        """Unix socket on which it listens."""
         return self.root / "docker.sock"
 
     @property
@@ -112,19 +112,19 @@ class PrivateEngine:
 
     @property
     def pid(self) -> int:
-        """The process id of `dockerd`, of the last one after an end."""
+        """Process id of `dockerd`, or of the last one if it is stopped."""
         if self._engine is None:
             raise LabError("this private engine is not started")
         return self._engine.pid
 
     @property
     def log_path(self) -> Path:
-        """The log of `dockerd`, through all its starts."""
+        """Log of `dockerd`, which continues from start to start."""
         return self.root / "dockerd.log"
 
     @property
     def cgroup(self) -> str:
-        """The name of the control group above all its containers (Docker's own is `docker`)."""
+        """Name of the control group above all its containers (`docker` by default in Docker)."""
         return self.root.name
 
     def client(self) -> docker.DockerClient:
@@ -134,7 +134,7 @@ class PrivateEngine:
         return client
 
     def start(self) -> None:
-        """Start it and return when it answers; after `kill()` or `end()`, over the same data.
+        """Start it and return when it answers; after `kill()` or `end()`, with the same data.
 
         Containers that survived a `kill()` are ended by the engine's start, which takes ten
         seconds if they ignore SIGTERM, unless `--live-restore` is among `extra_args`.
@@ -159,7 +159,7 @@ class PrivateEngine:
             self._engine.kill()
 
     def crash(self) -> None:
-        """Kill the engine and all its containers at once, as a host that goes down; `start()` goes on."""
+        """Kill the engine and all its containers at once, like a lost host; `start()` restarts it."""
         if self._engine is None or self._containerd is None:
             return
         self._engine.kill()
@@ -170,12 +170,12 @@ class PrivateEngine:
         unmount_below(self.root / "data")
 
     def end(self) -> None:
-        """End `dockerd` with SIGTERM, as a host's shutdown would: it stops its containers, then itself."""
+        """Stop `dockerd` with SIGTERM, like a shutdown of the host: it stops its containers, then itself."""
         if self._engine is not None:
             self._engine.end(PATIENCE_SECONDS)
 
     def stop(self) -> None:
-        """End everything it started and remove everything it made; once more does nothing."""
+        """Stop everything it started and remove everything it created; a second call does nothing."""
         if self._root is None:
             return
         self._kill_containers()
@@ -225,10 +225,10 @@ class PrivateEngine:
         return self.root / "containerd.sock"
 
     def _start_containerd(self) -> None:
-        """Start a containerd, because dockerd would use the system's wherever one runs."""
+        """Start a containerd, because dockerd would use the system's if one runs."""
         if self._containerd is not None and self._containerd.alive:
             return
-        # One that was killed leaves its sockets, at which 2.x gives up.
+        # A killed containerd leaves its sockets, and 2.x does not start with them.
         for socket_path in (self._containerd_socket, Path(f"{self._containerd_socket}.ttrpc")):
             socket_path.unlink(missing_ok=True)
         command: list[str | Path] = [self._program("containerd"), "--config", self.root / "containerd.toml"]
@@ -238,7 +238,7 @@ class PrivateEngine:
     def _start_engine(self) -> None:
         if self._engine is not None and self._engine.alive:
             return
-        # After a SIGKILL it names a process id that another process may have by now.
+        # After a SIGKILL the file has a process id that another process may use by now.
         (self.root / "dockerd.pid").unlink(missing_ok=True)
         self._engine = self._run([*self._wrapper(), *self._command()], self.log_path)
         _await(self._engine, self._answers, "dockerd")
@@ -247,12 +247,12 @@ class PrivateEngine:
         return program(name, self._programs)
 
     def _run(self, command: Sequence[str | Path], log_path: Path) -> LoggedProcess:
-        # Debian keeps iptables, and dockerd itself, where a plain user's PATH does not look.
+        # Debian has iptables and dockerd in a directory that is not in a normal user's PATH.
         environment = os.environ | {"PATH": system_path(self._programs)}
         return LoggedProcess(command, log_path, cwd=self.root, environment=environment)
 
     def _wrapper(self) -> Sequence[str]:
-        """What becomes `dockerd`: it keeps the process id."""
+        """Return the command that becomes `dockerd`, with the same process id."""
         up = f'{program("busybox")} ip link set lo up && exec "$@"'
         return ("unshare", "--net", "sh", "-c", up, "sh") if self._own_network else ()
 
@@ -265,16 +265,16 @@ class PrivateEngine:
             "--containerd": self._containerd_socket,
             "--cgroup-parent": f"/{self.cgroup}",
         }
-        words: list[str | Path] = [self._program("dockerd")]
-        words += [word for flag in flags.items() for word in flag]
+        command: list[str | Path] = [self._program("dockerd")]
+        command += [part for flag in flags.items() for part in flag]
         # systemd's driver would ask the host's systemd for a slice per container.
-        words += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
+        command += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
         # The host's network stays as it is: no bridge, no rule, no kernel setting.
-        words += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
-        words += ["--ip-forward=false", "--ip-masq=false"]
+        command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+        command += ["--ip-forward=false", "--ip-masq=false"]
         for host in (self.url, *self._hosts):
-            words += ["--host", host]
-        return [*words, *self._extra_args]
+            command += ["--host", host]
+        return [*command, *self._extra_args]
 
     def _answers(self) -> bool:
         return ping(self.socket_path)
@@ -289,7 +289,7 @@ class PrivateEngine:
                 for container in client.containers.list(sparse=True, ignore_removed=True):
                     _kill_container(client, str(container.id))
         except (DockerException, RequestException):
-            # It hangs or is ending; what remains is found by its control group.
+            # It hangs or is stopping; the rest is found through its control group.
             return
 
     def _close_clients(self) -> None:
@@ -297,7 +297,7 @@ class PrivateEngine:
             self._clients.pop().close()
 
     def _remove_leftovers(self, root: Path) -> None:
-        # Shims first: one that sees its container end would try to call the engine.
+        # Shims first: a shim whose container ends would call the engine.
         kill_all(engine_processes(root))
         thaw(self.cgroup)
         kill_all(cgroup_processes(self.cgroup))
@@ -354,12 +354,12 @@ def _kill_container(client: docker.DockerClient, container_id: str) -> None:
     try:
         client.api.kill(container_id)
     except DockerException:
-        # It ended between the listing and the kill.
+        # The process ended between listing and kill.
         return
 
 
 def _remove_shim_sockets(state: Path) -> None:
-    """Remove the sockets of killed shims: they lie in a directory shared by all of the host."""
+    """Remove the sockets of killed shims, which lie in a directory that the whole host shares."""
     for address in shim_addresses(state):
         path = Path(address.removeprefix("unix://"))
         if path.parent == SHIM_SOCKETS:
@@ -367,7 +367,7 @@ def _remove_shim_sockets(state: Path) -> None:
 
 
 def shim_addresses(state: Path) -> Iterator[str]:
-    """Yield where the shims listen that a containerd with this state directory knows of."""
+    """Yield the addresses of the shims of a containerd with this state directory."""
     yield from (file.read_text().strip() for file in state.glob("*/*/*/address"))
     # Since containerd 2.0.
     yield from (json.loads(file.read_text())["address"] for file in state.glob("*/*/*/bootstrap.json"))
@@ -377,5 +377,5 @@ def _remove_if_empty(path: Path) -> None:
     try:
         path.rmdir()
     except OSError:
-        # Never there, or another engine uses it by now.
+        # It does not exist, or another engine uses it.
         return

@@ -1,4 +1,4 @@
-"""Docker Engine 29, which no package of Debian has: built with Go, once, into the user's cache."""
+"""Docker Engine 29, which Debian does not package: built once with Go into the user's cache."""
 
 import fcntl
 import hashlib
@@ -17,12 +17,12 @@ from tests.lab.install import ensure_to_build
 from tests.lab.process import system_path, tail
 
 USUAL_GO = "/usr/local/go/bin"
-"""Where Go's own archive is unpacked to, which nobody need have on PATH."""
+"""Usual directory of Go's own archive, which may not be on PATH."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoProgram:
-    """A program of a module of Go: what is installed, and how."""
+    """Program of a Go module: what to install, and how."""
 
     package: str
     version: str
@@ -32,12 +32,12 @@ class GoProgram:
 
     @property
     def name(self) -> str:
-        """What the program is called."""
+        """Name of the program."""
         return self.package.rsplit("/", 1)[-1]
 
     @property
     def arguments(self) -> Sequence[str]:
-        """What `go install` is told."""
+        """Arguments for `go install`."""
         flags = f"-s -w {self.variables}".strip()
         return ("-ldflags", flags, "-tags", self.tags, f"{self.package}@{self.version}")
 
@@ -49,7 +49,7 @@ RECIPE = (
         tags="no_btrfs no_devmapper no_zfs no_cri",
     ),
     GoProgram("github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "v2.4.2"),
-    # Without seccomp a container would be refused: dockerd's default profile asks for it.
+    # dockerd's default profile needs seccomp; without it every container would be refused.
     GoProgram("github.com/opencontainers/runc", "v1.5.3", tags="seccomp", cgo=True),
     GoProgram(
         "github.com/moby/moby/v2/cmd/dockerd",
@@ -58,11 +58,11 @@ RECIPE = (
     ),
     GoProgram("github.com/moby/moby/v2/cmd/docker-proxy", "v2.0.0-beta.24"),
 )
-"""What a Docker Engine 29 consists of. The versions fit together; another one gives another folder."""
+"""Programs of a Docker Engine 29, in versions that fit together. Another version gives another folder."""
 
 
 def engine_29() -> Path:
-    """Return the folder of an engine's programs for `PrivateEngine`, built where there is none yet.
+    """Return the folder with the engine's programs for `PrivateEngine`; build it if there is none.
 
     A build takes some minutes; whoever comes meanwhile waits for it. Raises `LabError` with what to do
     where it cannot be built.
@@ -77,12 +77,12 @@ def engine_29() -> Path:
 
 
 def is_built() -> bool:
-    """Return whether it is in the cache already."""
+    """Return whether the cache contains it."""
     return _folder().is_dir()
 
 
 def why_no_engine_29() -> str | None:
-    """Return why this machine cannot have an Engine 29, with what to do about it; None where it can."""
+    """Return why this machine cannot run an Engine 29 and what to do about it; None if it can."""
     if is_built() or _go() is not None:
         return None
     return "Docker Engine 29 is built with Go, and there is no `go` on PATH: install it (https://go.dev/doc/install)"
@@ -101,14 +101,14 @@ def _go() -> str | None:
 
 @contextmanager
 def _alone(lock: Path) -> Generator[None]:
-    """Keep other processes waiting that want the same; the kernel gives the lock of a dead one back."""
+    """Hold a lock against other builds; the kernel releases the lock of a process that dies."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _build(folder: Path) -> None:
-    """Build into a directory beside, so that a folder of this name is always a whole one."""
+    """Build into another directory first, so that a folder of this name is always complete."""
     go = _go()
     if go is None:
         raise LabError(why_no_engine_29())

@@ -2,4 +2,4 @@
 
 
 class LabError(RuntimeError):
-    """A part of the lab could not be had; the message says which, why, and what to do."""
+    """A part of the lab is not available; the message says which, why, and what to do."""

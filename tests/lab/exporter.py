@@ -1,4 +1,4 @@
-"""The exporter as its users start it: a process of its own, asked over HTTP."""
+"""The exporter as a process of its own, used over HTTP."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ SETTINGS_PREFIXES = ("EXIT_EXPORTER_", "OTEL_")
 
 
 class ExporterProcess(Server):
-    """A running `exit-exporter serve`."""
+    """Process of `exit-exporter serve`."""
 
     name = "exit-exporter"
 
@@ -28,7 +28,7 @@ class ExporterProcess(Server):
         environment: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
     ) -> None:
-        """Choose what to watch and where its store and log lie; port 0 is any that is free.
+        """Set the engine and the directory of its store and log; port 0 means any free port.
 
         `environment` has variables beside those of this process; `wrapper` is a command that becomes the
         one that is appended to it.
@@ -41,19 +41,19 @@ class ExporterProcess(Server):
 
     @property
     def storage_url(self) -> str:
-        """Its store."""
+        """URL of its database."""
         return f"sqlite:///{self._directory / 'exit-exporter.db'}"
 
     def kill(self) -> None:
-        """Kill it with SIGKILL, as a crash would."""
+        """Kill it with SIGKILL, like a crash."""
         self.process.kill()
 
     def reload(self) -> None:
-        """Have it read its catalogue again (SIGHUP)."""
+        """Let it reload its catalogue (SIGHUP)."""
         self.process.send(signal.SIGHUP)
 
     def jobs(self, **parameters: str | int) -> list[dict[str, Any]]:
-        """Return the jobs of the API, of all its pages, newest first."""
+        """Return the jobs from all pages of the API, newest first."""
         jobs: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -72,5 +72,5 @@ class ExporterProcess(Server):
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without settings of the exporter: the arguments alone shall count."""
+    """Return the environment without settings of the exporter, so that only the arguments apply."""
     return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS_PREFIXES)}

@@ -1,4 +1,4 @@
-"""Images without a registry: from the machine's busybox, from the running Python, from its programs."""
+"""Images without a registry: made from this machine's busybox, Python and other programs."""
 
 import io
 import json
@@ -28,7 +28,7 @@ GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 NOT_IN_IMAGE = frozenset(
     {"__pycache__", "dist-packages", "idlelib", "site-packages", "test", "tests", "tkinter", "turtledemo"}
 )
-"""Parts of an installation that no job needs; with site-packages it can be a gigabyte."""
+"""Parts of a Python installation that no job needs; site-packages can have a gigabyte."""
 
 NOT_IN_IMAGE_PATTERNS = ("config-*", "_test*.so", "_tkinter*.so")
 
@@ -44,7 +44,7 @@ PLATFORM_LIBRARIES = (
     "libstdc++.so.6",
     "libutil.so.1",
 )
-"""What binary wheels (manylinux) and name lookups take for granted, beside what the interpreter needs."""
+"""Libraries that binary wheels (manylinux) and name lookups need, beside those of the interpreter."""
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -75,9 +75,9 @@ def import_python(client: docker.DockerClient) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A program that is installed here, for an image: with its libraries, at its own path.
+    """Program of this machine for an image, with its libraries and at the same path.
 
-    It is run with the words of `command`, which whoever runs the image may replace. The directories
+    The image runs it with the arguments `command`, which a container can replace. The directories
     `beside` it go along, and everybody may write in the directories `data`.
     """
 
@@ -114,13 +114,13 @@ def has_image(client: docker.DockerClient, name: str) -> bool:
 
 @contextmanager
 def _new_layer() -> Generator["_Layer"]:
-    # An unnamed file: a Python with its libraries is too much to hold in memory.
+    # An unnamed file: a Python with its libraries is too large for memory.
     with tempfile.TemporaryFile() as file, tarfile.open(fileobj=file, mode="w") as tar:
         yield _Layer(file, tar)
 
 
 class _Layer:
-    """A tar file under construction, with root's files that everybody may read."""
+    """Tar file under construction; its files belong to root and are readable for everybody."""
 
     def __init__(self, file: IO[bytes], tar: tarfile.TarFile) -> None:
         self._file = file
@@ -159,7 +159,7 @@ class _Layer:
                     self.file(target, entry)
 
     def send(self, client: docker.DockerClient, name: str, changes: Sequence[str]) -> None:
-        """Import all that was added as the image `name`."""
+        """Import everything that was added as the image `name`."""
         self._tar.close()
         self._file.seek(0)
         repository, _, tag = name.partition(":")
@@ -224,7 +224,7 @@ def _add_python(layer: _Layer) -> None:
 
 
 class _Home:
-    """Where the running Python lives here, and where it shall live in an image.
+    """Directory of the running Python, here and in an image.
 
     A distribution's Python stays in /usr, any other moves to /usr/local, as it might be in a
     home that only its owner may enter.
@@ -242,14 +242,14 @@ class _Home:
         return PurePosixPath(path)
 
     def leave_forwarding(self, layer: _Layer) -> None:
-        """Let the old path lead to the new one: it is compiled in, also as a library's place."""
+        """Link the old path to the new one: it is compiled in, also as the path of a library."""
         for home in (self.source, self.source.resolve()):
             if PurePosixPath(home) != self.target:
                 layer.link(PurePosixPath(home), self.target)
 
 
 def _add_wheels_of_ensurepip(layer: _Layer) -> None:
-    # Debian keeps pip's wheel outside of the standard library.
+    # Debian has pip's wheel outside the standard library.
     if directory := sysconfig.get_config_var("WHEEL_PKG_DIR"):
         for wheel in Path(directory).glob("*.whl"):
             layer.file(wheel, wheel)

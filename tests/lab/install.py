@@ -1,4 +1,4 @@
-"""Getting the programs the lab needs: of an engine, of Prometheus, of `compose.yaml`."""
+"""Installing the programs that the lab needs: engine, Prometheus, `compose.yaml`."""
 
 import os
 import shutil
@@ -24,41 +24,41 @@ PROMETHEUS_PACKAGES: Mapping[str, str] = {
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
 }
-"""The same of what rules are tested with. Elsewhere the third is called `alertmanager`."""
+"""The same for the tests of rules. On other systems the third is called `alertmanager`."""
 
 COMPOSE_PACKAGES: Mapping[str, str] = {"docker-compose": "docker-compose", "haproxy": "haproxy"}
-"""The same of what brings up `compose.yaml`, and of what filters the engine's API there."""
+"""The same for running `compose.yaml`, and for the filter of the engine's API there."""
 
 BUILD_PACKAGES: Mapping[str, str] = {"gcc": "build-essential", "pkg-config": "pkg-config"}
-"""The same of what builds an engine's runtime, beside Go."""
+"""The same for building an engine's runtime, beside Go."""
 
 BUILD_LIBRARIES: Mapping[str, str] = {"libseccomp": "libseccomp-dev"}
-"""The Debian package of each library that the runtime is linked with, by its name for pkg-config."""
+"""Debian package of each library that the runtime is linked with, by its pkg-config name."""
 
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 POLICY = "#!/bin/sh\nexit 101\n"
 
 
 def ensure_dockerd() -> None:
-    """Have every program of `PACKAGES` on this machine, installing them on Debian as root.
+    """Ensure that every program of `PACKAGES` exists; install missing ones on Debian as root.
 
-    Raises `LabError` with what to do where that is not possible.
+    Raises `LabError` with what to do if that is not possible.
     """
     _ensure(PACKAGES, ", or set DOCKER_HOST")
 
 
 def ensure_prometheus() -> None:
-    """Have every program of `PROMETHEUS_PACKAGES` in the same way; no service of theirs is started."""
+    """Ensure every program of `PROMETHEUS_PACKAGES` in the same way, without starting services."""
     _ensure(PROMETHEUS_PACKAGES)
 
 
 def ensure_compose() -> None:
-    """Have every program of `COMPOSE_PACKAGES` in the same way; no service of theirs is started."""
+    """Ensure every program of `COMPOSE_PACKAGES` in the same way, without starting services."""
     _ensure(COMPOSE_PACKAGES)
 
 
 def ensure_to_build() -> None:
-    """Have every program of `BUILD_PACKAGES` in the same way, and every library of `BUILD_LIBRARIES`."""
+    """Ensure every program of `BUILD_PACKAGES` and library of `BUILD_LIBRARIES` in the same way."""
     _ensure(BUILD_PACKAGES)
     missing = [package for name, package in BUILD_LIBRARIES.items() if not _can_link(name)]
     if missing:
@@ -68,7 +68,7 @@ def ensure_to_build() -> None:
 def program(name: str, folder: Path | None = None) -> str:
     """Return the path of a program that is installed here; raise `LabError` where it is missing.
 
-    One in `folder`, where it is given, comes before any other.
+    A program in `folder` comes before any other.
     """
     path = shutil.which(name, path=system_path(folder))
     if path is None:
@@ -119,7 +119,7 @@ def _usable(name: str) -> bool:
 
 def is_static(path: str) -> bool:
     """Return whether the program at `path` needs no shared library."""
-    # ldd answers static programs with an error, or (static-pie) with these words.
+    # ldd answers static programs with an error, or (static-pie) with this text.
     answer = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
     return answer.returncode != 0 or "statically linked" in answer.stdout
 
@@ -160,9 +160,9 @@ def _apt_get(*arguments: str) -> None:
 
 
 def _run_to_end(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a command that must not be cut short: a Ctrl-C takes effect after it.
+    """Run a command that must not be interrupted: a Ctrl-C takes effect after it.
 
-    A package manager that is killed half way leaves a machine that needs repair.
+    A package manager that is killed leaves a machine that needs repair.
     """
     interrupted = False
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Real jobs that end in every ordinary way, as data: an image, a command, and what is done to it."""
+"""Real jobs that end in every usual way, as data: an image, a command, and an action."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ READY = "ready"
 READY_SECONDS = 30.0
 MEBIBYTE = 1 << 20
 LABEL = "exit-exporter.lab"
-"""The label of every container of the lab: what else is on an engine is not the lab's to remove."""
+"""Label of every container of the lab, which must not remove other containers of an engine."""
 
 
 def kill(container: Container) -> None:
@@ -24,15 +24,15 @@ def kill(container: Container) -> None:
 
 
 def stop(container: Container) -> None:
-    """Do what `docker stop` does, with the usual patience."""
+    """Do what `docker stop` does, with its default timeout."""
     container.stop()
 
 
 @dataclass(frozen=True, slots=True)
 class LabJob:
-    """One job: how to run it, and how it ends.
+    """Job of the lab: how to run it, and how it ends.
 
-    `then` is done to it as soon as it has written a line `ready`; `starts` is false for one
+    `then` is called when it has written a line `ready`; `starts` is false for one
     that the engine cannot start.
     """
 
@@ -56,7 +56,7 @@ class LabJob:
         )
 
     def start(self, container: Container) -> None:
-        """Start it and do to it what is to be done; its end is not awaited."""
+        """Start it and call its action, without waiting for its exit."""
         try:
             container.start()
         except APIError:
@@ -74,11 +74,11 @@ def await_ready(container: Container) -> None:
 
 
 UNTIL_TOLD = f"trap 'exit 143' TERM; echo {READY}; sleep 600 & wait"
-"""Obeys `docker stop`. The wait is what a trap can interrupt; a foreground sleep is not."""
+"""Exits at `docker stop`. A trap can interrupt `wait`, but not a sleep in the foreground."""
 
 
 def dies_of(signal_name: str) -> tuple[str, ...]:
-    """Return a command for `BUSYBOX` that ends as if its program had died of a signal (`SEGV`).
+    """Return a command for `BUSYBOX` that ends as if a signal (`SEGV`) had killed it.
 
     It takes a child: the kernel spares the first process of a container from signals of its
     own, so that `kill -SEGV $$` there does nothing.
@@ -95,6 +95,6 @@ DEMO_JOBS = (
     LabJob("stubborn-badger", BUSYBOX, ("sh", "-c", UNTIL_TOLD), 137, then=kill),
     LabJob("polite-puffin", BUSYBOX, ("sh", "-c", UNTIL_TOLD), 143, then=stop),
     LabJob("lost-lemur", BUSYBOX, ("trian", "--epochs", "3"), 127, starts=False),
-    # Unlike a signal sent, a real fault ends also a container's first process.
+    # Unlike a signal that is sent, a real fault also ends a container's first process.
     LabJob("clumsy-crane", PYTHON, ("python", "-c", "import ctypes; ctypes.string_at(0)"), 139),
 )

@@ -1,4 +1,4 @@
-"""The kinds of Docker Engine that are tested on: Debian's, and the newest."""
+"""The Docker Engines that tests use: Debian's, and the newest."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ DEBIANS = "docker-20.10"
 NEWEST = "docker-29"
 KINDS = (DEBIANS, NEWEST)
 AT_HAND = (DEBIANS,) if why_no_engine_29() else KINDS
-"""Those that this machine can have."""
+"""Engines that this machine can run."""
 
 
 def new_engine(kind: str, extra_args: Sequence[str] = (), *, own_network: bool = False) -> PrivateEngine:
-    """Return an engine of a kind, not started yet; its programs are got first, which may take minutes."""
-    # For the newest too: the images are made of Debian's busybox.
+    """Return an engine of a kind, not started; installing its programs may take minutes."""
+    # Also for the newest: the images use Debian's busybox.
     ensure_dockerd()
     programs = engine_29() if kind == NEWEST else None
     return PrivateEngine(extra_args=extra_args, programs=programs, own_network=own_network)

@@ -31,19 +31,19 @@ def mount(kind: str, point: Path, options: str = "defaults") -> None:
 
 
 def unmount(point: Path) -> None:
-    """Unmount `point` at once; who still uses it keeps it until done."""
+    """Unmount `point` at once; processes that use it keep it until they close it."""
     _run("umount", "--lazy", str(point))
 
 
 def unmount_below(directory: Path) -> None:
-    """Unmount all that is mounted on or below `directory`."""
+    """Unmount everything on or below `directory`."""
     for point in reversed(mount_points()):
         if point == directory or directory in point.parents:
             unmount(point)
 
 
 def _unescape(field: str) -> str:
-    # The kernel writes blanks and the like as \040.
+    # The kernel writes blanks as \040, and similar characters the same way.
     raw = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), os.fsencode(field))
     return os.fsdecode(raw)
 

@@ -1,4 +1,4 @@
-"""Processes of an engine that outlive it: shims, runtimes, and what runs in the containers."""
+"""Processes that outlive an engine: shims, runtimes, and those in containers."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.lab.wait import wait_until
 
 ENGINE_PROGRAMS = ("dockerd", "containerd", "runc", "docker-")
-"""How the engine's own programs begin; a client that names the same socket is not meant."""
+"""First parts of the engine's own program names, which excludes clients with the same socket."""
 
 PATIENCE_SECONDS = 10.0
 
@@ -51,7 +51,7 @@ def _kill(pid: int) -> None:
 
 
 def _runs(pid: int) -> bool:
-    # A zombie has ended; only its parent, perhaps a sluggish init, has not yet asked for the code.
+    # A zombie has ended; only its parent has not read its code yet.
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

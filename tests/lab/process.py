@@ -1,4 +1,4 @@
-"""One background process with a log file: started, watched, ended by its own pid."""
+"""One background process with a log file, which is stopped by its own pid."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ class LoggedProcess:
         self._popen.wait()
 
     def end(self, patience_seconds: float) -> int:
-        """End it with SIGTERM, after `patience_seconds` with SIGKILL; return its exit code."""
+        """Stop it with SIGTERM, after `patience_seconds` with SIGKILL; return its exit code."""
         # A stopped process would not see the SIGTERM.
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
@@ -81,6 +81,6 @@ def tail(text: str) -> str:
 
 
 def system_path(first: Path | None = None) -> str:
-    """Return a search path that also has the places of the administrator's programs, `first` before all."""
+    """Return a search path that contains the directories of system programs, and `first` before all."""
     usual = (os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin")
     return os.pathsep.join([str(first), *usual] if first else usual)

@@ -20,7 +20,7 @@ Sample = tuple[dict[str, str], float]
 
 
 class PrometheusProcess(Server):
-    """A running Prometheus.
+    """Prometheus process.
 
     It scrapes and evaluates every second. `targets` are addresses by the job that they belong to.
     """
@@ -36,30 +36,30 @@ class PrometheusProcess(Server):
         rule_files: Sequence[Path] = (),
         alertmanager: str | None = None,
     ) -> None:
-        """Choose what it scrapes, by which rules it judges, and whom it tells: an address, or nobody."""
+        """Set its targets, its rules, and the address of an Alertmanager, or none."""
         super().__init__(directory)
         self._targets = dict(targets)
         self._rule_files = tuple(rule_files)
         self._alertmanager = alertmanager
 
     def remember(self, openmetrics: str) -> None:
-        """Give it a past, before it is started: samples with their times, in the text of OpenMetrics."""
+        """Add a history before the start: samples with timestamps in OpenMetrics text."""
         made_past(openmetrics, self._directory)
 
     def ask(self, path: str, **parameters: str | int) -> Any:
-        """Return the data of an answer of its API; raise `LabError` with what it says is wrong."""
+        """Return the data of an API response; raise `LabError` with its error."""
         answer = self._asked(f"/api/v1/{path}", parameters, {}).json()
         if answer["status"] != "success":
             raise LabError(f"{path} of {parameters}: {answer.get('error')}")
         return answer["data"]
 
     def query(self, expression: str) -> list[Sample]:
-        """Return what an expression is now: labels and value."""
+        """Return the current result of an expression: labels and values."""
         found = self.ask("query", query=expression)["result"]
         return [(sample["metric"], float(sample["value"][1])) for sample in found]
 
     def value(self, expression: str) -> float | None:
-        """Return the value of an expression that has one, None where it has not."""
+        """Return the single value of an expression, None if there is none."""
         values = [value for _labels, value in self.query(expression)]
         return values[0] if len(values) == 1 else None
 
@@ -69,7 +69,7 @@ class PrometheusProcess(Server):
         return alerts
 
     def judged_since(self, moment: float) -> bool:
-        """Return whether every rule has been evaluated since a moment, in seconds since 1970."""
+        """Return whether every rule was evaluated after a time in seconds since 1970."""
         groups = self.ask("rules")["groups"]
         times = [datetime.fromisoformat(group["lastEvaluation"]).timestamp() for group in groups]
         return bool(times) and min(times) > moment
@@ -86,7 +86,7 @@ class PrometheusProcess(Server):
             f"--config.file={settings}",
             f"--storage.tsdb.path={self._directory / DATA}",
             f"--web.listen-address={self.address}",
-            # The past of a test may be older than what is kept by default.
+            # The history of a test may be older than the default retention.
             "--storage.tsdb.retention.time=100y",
             "--enable-feature=exemplar-storage",
         ]
@@ -101,8 +101,8 @@ class PrometheusProcess(Server):
             ],
         }
         if self._alertmanager is not None:
-            told = [{"static_configs": [{"targets": [self._alertmanager]}]}]
-            settings["alerting"] = {"alertmanagers": told}
+            managers = [{"static_configs": [{"targets": [self._alertmanager]}]}]
+            settings["alerting"] = {"alertmanagers": managers}
         return settings
 
 
@@ -140,7 +140,7 @@ def judge_past(directory: Path, rules: Sequence[Mapping[str, Any]], start: int, 
 
 
 def made_past(openmetrics: str, directory: Path) -> Path:
-    """Make data for a Prometheus from samples with their times; return where they lie."""
+    """Write Prometheus data from samples with timestamps; return its directory."""
     past, data = directory / "past.txt", directory / DATA
     past.write_text(openmetrics)
     _promtool(["create-blocks-from", "openmetrics"], [past, data])

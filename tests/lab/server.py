@@ -1,4 +1,4 @@
-"""A program that serves HTTP in a process of its own on this machine's loopback."""
+"""HTTP server in a process of its own on this machine's loopback."""
 
 import socket
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 20.0
 
 
 class Server(ABC):
-    """A running server; as a context manager it is ready on entry and ended on exit."""
+    """Server process; as a context manager it is ready on entry and stopped on exit."""
 
     name: ClassVar[str]
     """How it is called in messages, and its log in its directory."""
@@ -29,12 +29,12 @@ class Server(ABC):
     """How long an answer may take."""
 
     def __init__(self, directory: Path, port: int = 0) -> None:
-        """Choose where its data and its log lie; port 0 is any that is free."""
+        """Set the directory of its data and log; port 0 means any free port."""
         self._directory = directory
         self._port = port or free_port()
         self._process: LoggedProcess | None = None
         self._http = requests.Session()
-        # A proxy in the environment must not be asked for this machine's own address.
+        # A proxy in the environment must not be used for this machine's own address.
         self._http.trust_env = False
 
     def __enter__(self) -> Self:
@@ -55,53 +55,53 @@ class Server(ABC):
 
     @property
     def address(self) -> str:
-        """Where it is served: host and port."""
+        """Host and port on which it listens."""
         return f"{LOOPBACK}:{self._port}"
 
     @property
     def url(self) -> str:
-        """Where it is served."""
+        """Its URL."""
         return f"http://{self.address}"
 
     @property
     def log_path(self) -> Path:
-        """Its log, through all its starts."""
+        """Path of its log, which continues from start to start."""
         return self._directory / f"{self.name}.log"
 
     @property
     def process(self) -> LoggedProcess:
-        """The process, the last one after an end."""
+        """Running process, or the last one if it is stopped."""
         if self._process is None:
             raise LabError(f"{self.name} is not started")
         return self._process
 
     def start(self) -> None:
-        """Start it, without waiting; after an end, over the same data and at the same address."""
+        """Start it without waiting; after a stop, with the same data and address."""
         self._process = LoggedProcess(self._command(), self.log_path, environment=self._variables())
 
     def await_ready(self) -> None:
-        """Wait until `/-/ready` says so; raise `LabError` with what it said last and its log."""
+        """Wait until `/-/ready` succeeds; otherwise raise `LabError` with its last response and its log."""
         wait_until(lambda: self.ready() or not self.process.alive, READY_SECONDS)
         if not self.ready():
             raise LabError(f"{self.name} {self._state()}; its log ends with:\n{self.process.log_tail()}")
 
     def stop(self) -> int | None:
-        """End it with SIGTERM; return its exit code, or None if it was never started."""
+        """Stop it with SIGTERM; return its exit code, or None if it was never started."""
         self._http.close()
         return None if self._process is None else self._process.end(PATIENCE_SECONDS)
 
     def get(self, path: str, *, accept: str = "*/*", **parameters: str | int) -> requests.Response:
-        """Ask for a path, with query parameters."""
+        """Send a GET request for a path, with query parameters."""
         return self._asked(path, parameters, {"Accept": accept})
 
     def json(self, path: str, **parameters: str | int) -> Any:
-        """Return the document of an answer that says that all is well."""
+        """Return the JSON of a successful response."""
         answer = self._asked(path, parameters, {})
         answer.raise_for_status()
         return answer.json()
 
     def ready(self) -> bool:
-        """Return whether it says that it is ready."""
+        """Return whether it reports that it is ready."""
         try:
             return self.get("/-/ready").ok
         except RequestException:
@@ -112,7 +112,7 @@ class Server(ABC):
         """The program with its arguments."""
 
     def _variables(self) -> Mapping[str, str] | None:
-        """Its environment; None is that of this process."""
+        """Its environment; None means that of this process."""
         return None
 
     def _asked(

@@ -1,4 +1,4 @@
-"""The project's own image, built from a source tree; with wheels at hand, without a network."""
+"""The project's own image, built from a source tree; with wheels it needs no network."""
 
 import subprocess
 import sys
@@ -22,10 +22,10 @@ EXTRAS = ("grpc", "ssh")
 
 
 def build_wheels(directory: Path, source: Path = SOURCE) -> Path:
-    """Fill `directory` with wheels of all that the project needs to be built and to run.
+    """Download the wheels that the project needs to be built and to run into `directory`.
 
     They are those of `constraints.txt`, for the running Python, from wherever this machine's
-    pip takes them. Returns `directory`; raises `LabError` with what pip said.
+    pip takes them. Returns `directory`; raises `LabError` with pip's output.
     """
     command: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "--wheel-dir", directory]
     command += ["--constraint", source / "constraints.txt", *_requirements(source)]
