@@ -40,9 +40,14 @@ class ExporterProcess(Server):
         self._wrapper = tuple(wrapper)
 
     @property
+    def database(self) -> Path:
+        """File of its database."""
+        return self._directory / "exit-exporter.db"
+
+    @property
     def storage_url(self) -> str:
         """URL of its database."""
-        return f"sqlite:///{self._directory / 'exit-exporter.db'}"
+        return f"sqlite:///{self.database}"
 
     def kill(self) -> None:
         """Kill it with SIGKILL, like a crash."""

@@ -1,0 +1,1 @@
+"""What versions before left behind, which this one must go on with."""
