@@ -12,8 +12,8 @@ from exporter.config.settings import Log, LogLevel, Traces
 from exporter.metrics import definitions as metrics
 from exporter.metrics.state import MetricState
 from exporter.model import TelemetrySignal
-from exporter.otlp.config import read
-from exporter.otlp.factory import deliveries
+from exporter.otlp.config import read_config
+from exporter.otlp.factory import build_workers
 from exporter.store import Store
 
 GIVE_UP_SECONDS = 300.0
@@ -28,8 +28,8 @@ def main(words: list[str]) -> None:
     logging_setup.set_up(Log(level=LogLevel.WARNING))
     with closing(Store(f"sqlite:///{chosen.database}")) as store:
         ledger = MetricState(store.values())
-        exporting = read({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
-        (delivery,) = deliveries(Traces(), exporting, store, ledger)
+        exporting = read_config({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
+        (delivery,) = build_workers(Traces(), exporting, store, ledger)
         with timed() as sent:
             delivery.start()
             _await_none_pending(ledger)

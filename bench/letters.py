@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from exporter.model import ClassifiedExit, OomKill, OomSource, TelemetrySignal
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.trace_context import span_ids_for
 from exporter.store import Batch, Store
 from tests.store import samples
 
@@ -24,7 +24,7 @@ def failed_jobs(count: int) -> Iterator[ClassifiedExit]:
         container_id = hashlib.sha256(f"letter {number}".encode()).hexdigest()
         job = samples.job(container_id=container_id, name=f"worker-{number}", oom_kills=oom_kills)
         judged = samples.ended(job, 137, samples.OOM, oom_kills=1)
-        yield replace(judged, trace=trace_of(job))
+        yield replace(judged, trace=span_ids_for(job))
 
 
 def post(count: int, directory: Path) -> Path:

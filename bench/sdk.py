@@ -22,9 +22,9 @@ from bench.letters import failed_jobs
 from bench.sent import Sent, say, timed
 from exporter import __version__
 from exporter.model import ClassifiedExit
-from exporter.otlp.attributes import attributes
+from exporter.otlp.attributes import job_attributes
 from exporter.otlp.encoding import SPAN_NAME
-from exporter.otlp.span_events import SpanEvent, Value, span_events
+from exporter.otlp.span_events import AttributeValue, SpanEvent, span_events
 
 RESOURCE = Resource(
     {
@@ -40,7 +40,7 @@ class Known:
     """What a span shall say, in the words of the exporter's own."""
 
     judged: ClassifiedExit
-    attributes: Mapping[str, Value]
+    attributes: Mapping[str, AttributeValue]
     happened: Sequence[SpanEvent]
 
 
@@ -67,7 +67,7 @@ def main(words: list[str]) -> None:
     chosen = _arguments(words)
     # It says that its queue is full, which is what is asked here.
     logging.disable(logging.WARNING)
-    known = [Known(each, attributes(each), span_events(each)) for each in failed_jobs(chosen.spans)]
+    known = [Known(each, job_attributes(each), span_events(each)) for each in failed_jobs(chosen.spans)]
     exporter = Counting(OTLPSpanExporter(endpoint=f"{chosen.url}/v1/traces"))
     processor = BatchSpanProcessor(exporter, max_queue_size=chosen.queue)
     sent = (_hand_over if chosen.beforehand else _make)(known, processor)

@@ -11,7 +11,7 @@ import click
 from exporter import cli
 from exporter.config import settings
 from exporter.metrics.definitions import METRICS, STANDARD_METRICS, MetricType
-from exporter.otlp.attributes import ATTRIBUTES
+from exporter.otlp.attributes import JOB_ATTRIBUTES
 from exporter.verdict import catalog
 
 _HELP = ["-h", "--help"]
@@ -143,7 +143,7 @@ def _attributes() -> Iterator[str]:
     yield ""
     yield "| Attribute | Meaning |"
     yield "|---|---|"
-    for attribute in ATTRIBUTES:
+    for attribute in JOB_ATTRIBUTES:
         yield f"| `{attribute.name}` | {attribute.meaning} |"
 
 

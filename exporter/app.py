@@ -21,9 +21,9 @@ from exporter.metrics.collector import registry
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
 from exporter.metrics.state import Key, MetricState, MetricUpdate
 from exporter.model import TelemetrySignal
-from exporter.otlp.config import read
+from exporter.otlp.config import read_config
 from exporter.otlp.sampler import TraceSelector
-from exporter.otlp.variables import TracingError
+from exporter.otlp.variables import OtelConfigError
 from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
 from exporter.pipeline.readiness import Readiness
 from exporter.sources.docker.api.adapter import DockerEngine, resolve
@@ -61,7 +61,7 @@ class OutboxWorker(Protocol):
     def start(self) -> None:
         """Begin."""
 
-    def posted(self) -> None:
+    def notify(self) -> None:
         """There is something to deliver."""
 
     def stop(self, seconds: float) -> None:
@@ -99,7 +99,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         kept, cursors = store.values(), store.cursors()
         ledger, health, inbox = MetricState(kept), Readiness(), Inbox()
         traced, deliveries = _tracing(settings, environment, store, ledger)
-    except (DocumentError, EngineError, ListenError, StoreError, TracingError) as error:
+    except (DocumentError, EngineError, ListenError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
     tail = _log_tail(settings.tail)
     watches = tuple(
@@ -194,23 +194,23 @@ def _log_tail(settings: Tail) -> LogTail | None:
 def _tracing(
     settings: Settings, environment: Mapping[str, str], store: Store, ledger: MetricState
 ) -> tuple[Tracing, tuple[OutboxWorker, ...]]:
-    exporting = read(environment)
-    if not exporting.targets:
+    exporting = read_config(environment)
+    if not exporting.endpoints:
         log.info("no traces are sent: no endpoint, or turned off")
         _say_what_waits(store, ledger)
         return Tracing(), ()
     # OTLP's messages cost 6 MB: only who sends any bears them.
-    from exporter.otlp.factory import deliveries, wanted  # noqa: PLC0415
+    from exporter.otlp.factory import build_workers, enabled_signals  # noqa: PLC0415
 
-    posting = deliveries(settings.traces, exporting, store, ledger)
+    posting = build_workers(settings.traces, exporting, store, ledger)
 
     def posted() -> None:
         for delivery in posting:
-            delivery.posted()
+            delivery.notify()
 
     choice = TraceSelector(settings.traces.jobs, exporting.sampler)
-    signals = wanted(settings.traces, exporting)
-    return Tracing(choice.trace if signals else Tracing().trace, signals, posted), posting
+    signals = enabled_signals(settings.traces, exporting)
+    return Tracing(choice.select if signals else Tracing().trace, signals, posted), posting
 
 
 def _say_what_waits(store: Store, ledger: MetricState) -> None:

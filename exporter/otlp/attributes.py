@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exporter.model import ClassifiedExit, Status
-from exporter.otlp.span_events import Value
+from exporter.otlp.span_events import AttributeValue
 from exporter.workload import tag
 
 
@@ -21,7 +21,7 @@ class Attribute:
 
     name: str
     meaning: str
-    value: Callable[[ClassifiedExit], Value | None]
+    value: Callable[[ClassifiedExit], AttributeValue | None]
 
 
 def _tags(judged: ClassifiedExit) -> tuple[str, ...] | None:
@@ -34,7 +34,7 @@ def _oom_limit(judged: ClassifiedExit) -> str | None:
     return None if limit is None else limit.value
 
 
-ATTRIBUTES: tuple[Attribute, ...] = (
+JOB_ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("container.id", "The container's whole id.", lambda judged: judged.exit.job.container_id),
     Attribute("container.name", "The container's name.", lambda judged: judged.exit.job.name),
     Attribute(
@@ -121,7 +121,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 )
 
 
-def attributes(judged: ClassifiedExit) -> dict[str, Value]:
+def job_attributes(judged: ClassifiedExit) -> dict[str, AttributeValue]:
     """All that there are of this job."""
-    found = {attribute.name: attribute.value(judged) for attribute in ATTRIBUTES}
+    found = {attribute.name: attribute.value(judged) for attribute in JOB_ATTRIBUTES}
     return {name: value for name, value in found.items() if value is not None}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from exporter.otlp.encoding import Request
+from exporter.otlp.encoding import ExportRequest
 
 _MAX_SAID = 400
 
 
-def plain(text: str) -> str:
+def sanitize(text: str) -> str:
     """A collector's words, or of what answers in its place, fit for a log."""
     shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_SAID])
     return shown.strip()
@@ -25,36 +25,36 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class PermanentFailure:
     """Something in the request will never be taken."""
 
     cause: str
 
 
 @dataclass(frozen=True, slots=True)
-class Unavailable:
-    """It could not be told, or did not understand who told it; the request itself may be good.
+class RetryableFailure:
+    """The request was not accepted, and may be accepted later.
 
-    ``retry_seconds`` is how long it asks to be left alone; None where it does not say. ``overcome``: this
-    very request may be what it failed at, being too much or too strange.
+    ``retry_seconds`` is the pause that the collector asks for, None if it asks for none. ``request_suspect``:
+    the request itself may be the cause, because of its size or its content.
     """
 
     cause: str
     retry_seconds: float | None = None
-    overcome: bool = False
+    request_suspect: bool = False
 
 
-Answer = Accepted | Refused | Unavailable
+ExportResult = Accepted | PermanentFailure | RetryableFailure
 
 
-class Collector(Protocol):
+class OtlpClient(Protocol):
     """One way to one collector. A call waits for no longer than the target's seconds for what comes next."""
 
     @property
     def address(self) -> str:
         """Where it is, for people; without secrets."""
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: ExportRequest) -> ExportResult:
         """Tell it; whatever goes wrong is an answer too."""
 
     def close(self) -> None:

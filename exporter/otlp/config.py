@@ -20,7 +20,7 @@ _SAMPLER, _SAMPLER_ARG = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SpanLimits:
     """How much a span may have: events, and characters in a text (None: any)."""
 
     events: int = _DEFAULT_EVENTS
@@ -31,20 +31,20 @@ class Limits:
 class OtelConfig:
     """All that the variables ask for; a signal that has no target is not sent."""
 
-    targets: Mapping[TelemetrySignal, OtlpEndpoint] = field(default_factory=dict)
+    endpoints: Mapping[TelemetrySignal, OtlpEndpoint] = field(default_factory=dict)
     sampler: Sampler = field(default_factory=Sampler)
     resource: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
+    limits: SpanLimits = field(default_factory=SpanLimits)
 
 
-def read(environment: Mapping[str, str]) -> OtelConfig:
-    """What is asked for; no endpoint asks for nothing. Raises TracingError."""
+def read_config(environment: Mapping[str, str]) -> OtelConfig:
+    """What is asked for; no endpoint asks for nothing. Raises OtelConfigError."""
     variables = Variables(environment)
     if variables.is_true("OTEL_SDK_DISABLED"):
         return OtelConfig()
-    targets = {signal: target(signal, variables) for signal in TelemetrySignal}
+    endpoints = {signal: target(signal, variables) for signal in TelemetrySignal}
     return OtelConfig(
-        {signal: found for signal, found in targets.items() if found is not None},
+        {signal: found for signal, found in endpoints.items() if found is not None},
         _sampler(variables),
         _resource(variables),
         _limits(variables),
@@ -78,7 +78,7 @@ def _resource(variables: Variables) -> dict[str, str]:
     return {"service.name": SERVICE, **dict(given or ()), **({"service.name": service} if service else {})}
 
 
-def _limits(variables: Variables) -> Limits:
+def _limits(variables: Variables) -> SpanLimits:
     events = variables.count("OTEL_SPAN_EVENT_COUNT_LIMIT")
     longest = variables.count(variables.first(*_LENGTH_LIMITS))
-    return Limits(_DEFAULT_EVENTS if events is None else events, longest)
+    return SpanLimits(_DEFAULT_EVENTS if events is None else events, longest)

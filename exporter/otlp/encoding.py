@@ -21,19 +21,25 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
 from exporter import __version__
 from exporter.model import ClassifiedExit, TelemetrySignal, Trace
 from exporter.model import Status as JobStatus
-from exporter.otlp.attributes import attributes
-from exporter.otlp.config import Limits
-from exporter.otlp.span_events import SpanEvent, Value, span_events
+from exporter.otlp.attributes import job_attributes
+from exporter.otlp.config import SpanLimits
+from exporter.otlp.span_events import AttributeValue, SpanEvent, span_events
 
 SPAN_NAME = "container.run"
 _SAMPLED = 0x01
 _SCOPE = InstrumentationScope(name="exit-exporter", version=__version__)
 # Of its job, a log record bears these beside what has happened; the span bears all.
-_WHOSE = ("container.id", "container.name", "container.image.name", "host.name", "exit_exporter.workload")
+_LOG_ATTRIBUTES = (
+    "container.id",
+    "container.name",
+    "container.image.name",
+    "host.name",
+    "exit_exporter.workload",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExportRequest:
     """What a collector is sent: ``items`` spans or log records in one message."""
 
     signal: TelemetrySignal
@@ -42,14 +48,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class ExportResponse:
     """What a collector says: how many items it rejected for good, and a message for people."""
 
     rejected: int
     message: str
 
 
-class Form(Protocol):
+class Encoder(Protocol):
     """One signal's form of a job that has a trace."""
 
     signal: TelemetrySignal
@@ -57,16 +63,16 @@ class Form(Protocol):
     def items(self, judged: ClassifiedExit) -> Sequence[Message]:
         """What is to be sent of it."""
 
-    def request(self, items: Sequence[Message]) -> Request:
+    def request(self, items: Sequence[Message]) -> ExportRequest:
         """A request with what is to be sent of several."""
 
 
-class Spans:
+class SpanEncoder:
     """A job is one span. ``resource`` says who sends it; ``with_events``: what has happened is in it."""
 
     signal = TelemetrySignal.TRACES
 
-    def __init__(self, resource: Mapping[str, str], limits: Limits, *, with_events: bool = True) -> None:
+    def __init__(self, resource: Mapping[str, str], limits: SpanLimits, *, with_events: bool = True) -> None:
         self._resource = _resource(resource)
         self._limits = limits
         self._with_events = with_events
@@ -90,43 +96,45 @@ class Spans:
             dropped_events_count=len(events) - len(kept),
             status=_status(judged),
         )
-        _write(attributes(judged), span.attributes, self._limits.text)
+        _write(job_attributes(judged), span.attributes, self._limits.text)
         for happening in kept:
             event = span.events.add(name=happening.name, time_unix_nano=max(0, happening.at_ns))
             _write(happening.attributes, event.attributes, self._limits.text)
         return [span]
 
-    def request(self, items: Sequence[Message]) -> Request:
+    def request(self, items: Sequence[Message]) -> ExportRequest:
         """A request with these spans."""
         message = trace_service.ExportTraceServiceRequest()
         of_resource = message.resource_spans.add(resource=self._resource)
         of_resource.scope_spans.add(scope=_SCOPE).spans.extend(cast("Sequence[Span]", items))
-        return Request(self.signal, message, len(items))
+        return ExportRequest(self.signal, message, len(items))
 
 
-class LogRecords:
+class LogEncoder:
     """What has happened in a job is a log record each, which names the job's span."""
 
     signal = TelemetrySignal.LOGS
 
-    def __init__(self, resource: Mapping[str, str], limits: Limits) -> None:
+    def __init__(self, resource: Mapping[str, str], limits: SpanLimits) -> None:
         self._resource = _resource(resource)
         self._limits = limits
 
     def items(self, judged: ClassifiedExit) -> list[LogRecord]:
         """The log records, in the order of their time."""
-        known = attributes(judged)
-        whose = {name: known[name] for name in _WHOSE if name in known}
+        known = job_attributes(judged)
+        whose = {name: known[name] for name in _LOG_ATTRIBUTES if name in known}
         return [self._record(judged, happening, whose) for happening in span_events(judged)]
 
-    def request(self, items: Sequence[Message]) -> Request:
+    def request(self, items: Sequence[Message]) -> ExportRequest:
         """A request with these log records."""
         message = logs_service.ExportLogsServiceRequest()
         of_resource = message.resource_logs.add(resource=self._resource)
         of_resource.scope_logs.add(scope=_SCOPE).log_records.extend(cast("Sequence[LogRecord]", items))
-        return Request(self.signal, message, len(items))
+        return ExportRequest(self.signal, message, len(items))
 
-    def _record(self, judged: ClassifiedExit, happening: SpanEvent, whose: Mapping[str, Value]) -> LogRecord:
+    def _record(
+        self, judged: ClassifiedExit, happening: SpanEvent, whose: Mapping[str, AttributeValue]
+    ) -> LogRecord:
         trace = _trace(judged)
         record = LogRecord(
             time_unix_nano=max(0, happening.at_ns),
@@ -143,22 +151,22 @@ class LogRecords:
         return record
 
 
-def read(signal: TelemetrySignal, body: bytes) -> Response:
+def parse_response(signal: TelemetrySignal, body: bytes) -> ExportResponse:
     """A response in the protocol's own form. Raises DecodeError where it is none."""
     return _READERS[signal](body)
 
 
-def _read_traces(body: bytes) -> Response:
+def _read_traces(body: bytes) -> ExportResponse:
     partial = trace_service.ExportTraceServiceResponse.FromString(body).partial_success
-    return Response(partial.rejected_spans, partial.error_message)
+    return ExportResponse(partial.rejected_spans, partial.error_message)
 
 
-def _read_logs(body: bytes) -> Response:
+def _read_logs(body: bytes) -> ExportResponse:
     partial = logs_service.ExportLogsServiceResponse.FromString(body).partial_success
-    return Response(partial.rejected_log_records, partial.error_message)
+    return ExportResponse(partial.rejected_log_records, partial.error_message)
 
 
-_READERS: Mapping[TelemetrySignal, Callable[[bytes], Response]] = {
+_READERS: Mapping[TelemetrySignal, Callable[[bytes], ExportResponse]] = {
     TelemetrySignal.TRACES: _read_traces,
     TelemetrySignal.LOGS: _read_logs,
 }
@@ -203,14 +211,14 @@ class _KeyValues(Protocol):
         """One more."""
 
 
-def _write(values: Mapping[str, Value], into: _KeyValues, longest: int | None) -> None:
+def _write(values: Mapping[str, AttributeValue], into: _KeyValues, longest: int | None) -> None:
     """Write attributes down in place: made first and copied then, they cost half of what sending does."""
     for name, value in values.items():
         pair = into.add(key=name)
         _write_value(value, pair.value, longest)
 
 
-def _write_value(value: Value, into: AnyValue, longest: int | None) -> None:
+def _write_value(value: AttributeValue, into: AnyValue, longest: int | None) -> None:
     match value:
         case str():
             into.string_value = value[:longest]

@@ -12,7 +12,7 @@ from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.model import TelemetrySignal
-from exporter.otlp.variables import PAIRS, TracingError, Variables, number, pairs
+from exporter.otlp.variables import PAIRS, OtelConfigError, Variables, number, pairs
 
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _DEFAULT_MS = 10_000.0
@@ -27,7 +27,7 @@ _GRPC_NAME = re.compile(r"(dns:(//[^/\s]*/)?|ipv[46]:)?[^\s:/][^\s/]*|unix(-abst
 _USER = re.compile(r"//[^/@]*@")
 
 
-class Protocol(StrEnum):
+class OtlpProtocol(StrEnum):
     """How a collector is spoken to."""
 
     HTTP = "http/protobuf"
@@ -52,7 +52,7 @@ class OtlpEndpoint:
     """
 
     url: str = field(repr=False)
-    protocol: Protocol = Protocol.HTTP
+    protocol: OtlpProtocol = OtlpProtocol.HTTP
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     seconds: float = _DEFAULT_MS / 1000
     compression: Compression = Compression.NONE
@@ -62,7 +62,7 @@ class OtlpEndpoint:
 
 
 def target(signal: TelemetrySignal, variables: Variables) -> OtlpEndpoint | None:
-    """Where a signal goes; None where nowhere. Raises TracingError."""
+    """Where a signal goes; None where nowhere. Raises OtelConfigError."""
     return _Reader(signal, variables).target()
 
 
@@ -77,8 +77,10 @@ class _Reader:
         endpoint = self._get("ENDPOINT")
         if endpoint is None or self._is_off():
             return None
-        protocol = Protocol(self._variables.known(self._name("PROTOCOL"), Protocol) or Protocol.HTTP)
-        is_grpc = protocol is Protocol.GRPC
+        protocol = OtlpProtocol(
+            self._variables.known(self._name("PROTOCOL"), OtlpProtocol) or OtlpProtocol.HTTP
+        )
+        is_grpc = protocol is OtlpProtocol.GRPC
         url, secure = self._grpc(endpoint) if is_grpc else self._http(endpoint)
         return OtlpEndpoint(
             url,
@@ -136,37 +138,39 @@ class _Reader:
             return None
         return parts if parts.scheme in _HTTP_SCHEMES and parts.hostname else None
 
-    def _no_endpoint(self, endpoint: str, example: str) -> TracingError:
+    def _no_endpoint(self, endpoint: str, example: str) -> OtelConfigError:
         # What has these may have a secret.
         shown = "what it says" if set(endpoint) & set("@?=") else repr(endpoint)
-        return TracingError(f"{self._name('ENDPOINT')}: {shown} is no endpoint; for instance {example}")
+        return OtelConfigError(f"{self._name('ENDPOINT')}: {shown} is no endpoint; for instance {example}")
 
     def _headers(self, token: re.Pattern[str]) -> tuple[tuple[str, str], ...]:
         found = pairs(self._get("HEADERS") or "")
         named = [(name.lower(), value) for name, value in found or ()]
         if found is None or any(not token.fullmatch(name) or not _is_plain(value) for name, value in named):
             # Not shown: it is where tokens and passwords stand.
-            raise TracingError(f"{self._name('HEADERS')}: is not {PAIRS}")
+            raise OtelConfigError(f"{self._name('HEADERS')}: is not {PAIRS}")
         return tuple(named)
 
     def _seconds(self) -> float:
         text = self._get("TIMEOUT")
         milliseconds = _DEFAULT_MS if text is None else number(text)
         if milliseconds is None or not 0 < milliseconds <= _DAY_MS:
-            raise TracingError(f"{self._name('TIMEOUT')}: {text!r} is no time in milliseconds, such as 10000")
+            raise OtelConfigError(
+                f"{self._name('TIMEOUT')}: {text!r} is no time in milliseconds, such as 10000"
+            )
         return milliseconds / 1000
 
     def _client(self) -> tuple[str, str] | None:
         certificate, key = self._file("CLIENT_CERTIFICATE"), self._file("CLIENT_KEY")
         if (certificate is None) != (key is None):
             missing = self._name("CLIENT_KEY" if key is None else "CLIENT_CERTIFICATE")
-            raise TracingError(f"{missing}: is not set; a certificate and its key go together")
+            raise OtelConfigError(f"{missing}: is not set; a certificate and its key go together")
         return None if certificate is None or key is None else (certificate, key)
 
     def _file(self, ending: str) -> str | None:
         path = self._get(ending)
         if path is not None and not os.access(path, os.R_OK):
-            raise TracingError(f"{self._name(ending)}: cannot read {path}")
+            raise OtelConfigError(f"{self._name(ending)}: cannot read {path}")
         return path
 
 

@@ -1,4 +1,4 @@
-"""The tracing side put together: which signals are sent where, and what each says of a job."""
+"""Build the export workers: which signals are exported, where to, and in which form."""
 
 from __future__ import annotations
 
@@ -11,73 +11,79 @@ from exporter import __version__
 from exporter.config.settings import Events, Jobs, Traces
 from exporter.metrics.state import MetricState
 from exporter.model import TelemetrySignal
-from exporter.otlp.client import Collector
+from exporter.otlp.client import OtlpClient
 from exporter.otlp.config import OtelConfig
-from exporter.otlp.encoding import Form, LogRecords, Spans
-from exporter.otlp.endpoint import OtlpEndpoint, Protocol
+from exporter.otlp.encoding import Encoder, LogEncoder, SpanEncoder
+from exporter.otlp.endpoint import OtlpEndpoint, OtlpProtocol
 from exporter.otlp.http_client import OtlpHttpClient
-from exporter.otlp.outbox_worker import OutboxWorker, Patience
-from exporter.otlp.variables import TracingError
+from exporter.otlp.outbox_queue import OutboxQueue, QueueLimits
+from exporter.otlp.outbox_worker import OutboxWorker
+from exporter.otlp.variables import OtelConfigError
 from exporter.store import Store
 
 log = structlog.get_logger(__name__)
 
 
-def wanted(settings: Traces, exporting: OtelConfig) -> frozenset[TelemetrySignal]:
-    """The signals that are sent of every traced job from now on. Raises TracingError."""
-    if settings.jobs is Jobs.NONE or not exporting.targets:
+def enabled_signals(settings: Traces, config: OtelConfig) -> frozenset[TelemetrySignal]:
+    """Return the signals that are exported of each traced job. Raises OtelConfigError."""
+    if settings.jobs is Jobs.NONE or not config.endpoints:
         return frozenset()
     if settings.events is Events.SPANS:
-        if TelemetrySignal.TRACES not in exporting.targets:
-            log.warning("nothing is sent: only logs have an endpoint, and traces.events is spans")
-        return frozenset(exporting.targets) & {TelemetrySignal.TRACES}
-    if TelemetrySignal.LOGS not in exporting.targets:
-        raise TracingError(
+        if TelemetrySignal.TRACES not in config.endpoints:
+            log.warning("nothing is exported: only logs have an endpoint, and traces.events is spans")
+        return frozenset(config.endpoints) & {TelemetrySignal.TRACES}
+    if TelemetrySignal.LOGS not in config.endpoints:
+        raise OtelConfigError(
             f"traces.events is {settings.events}, and logs go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT or "
             "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and no OTEL_LOGS_EXPORTER=none"
         )
-    return frozenset(exporting.targets)
+    return frozenset(config.endpoints)
 
 
-def deliveries(
-    settings: Traces, exporting: OtelConfig, store: Store, ledger: MetricState
+def build_workers(
+    settings: Traces, config: OtelConfig, store: Store, state: MetricState
 ) -> tuple[OutboxWorker, ...]:
-    """One for each signal that is wanted or has been posted before. Raises TracingError and StoreError."""
+    """Return a worker for each signal that is enabled or has entries left from earlier runs.
+
+    Raises OtelConfigError and StoreError.
+    """
     store.outbox.reopen()
     left = {signal for signal in TelemetrySignal if store.outbox.count(signal)}
-    for signal in left - set(exporting.targets):
-        log.warning("what waits to be sent stays: no endpoint says where to", signal=signal.value)
-    patience = Patience(letters=settings.outbox_limit, age=settings.outbox_age)
+    for signal in left - set(config.endpoints):
+        log.warning("pending telemetry kept: no OTLP endpoint configured", signal=signal.value)
+    limits = QueueLimits(settings.outbox_limit, settings.outbox_age)
     return tuple(
         OutboxWorker(
-            _form(signal, settings, exporting, store), _collector(target), store.outbox, ledger, patience
+            _encoder(signal, settings, config, store),
+            _client(endpoint),
+            OutboxQueue(signal, store.outbox, state, limits),
         )
-        for signal, target in exporting.targets.items()
-        if signal in wanted(settings, exporting) | left
+        for signal, endpoint in config.endpoints.items()
+        if signal in enabled_signals(settings, config) | left
     )
 
 
-def _form(signal: TelemetrySignal, settings: Traces, exporting: OtelConfig, store: Store) -> Form:
+def _encoder(signal: TelemetrySignal, settings: Traces, config: OtelConfig, store: Store) -> Encoder:
     resource = {
         "service.version": __version__,
         "service.instance.id": store.instance_id,
-        **exporting.resource,
+        **config.resource,
     }
     if signal is TelemetrySignal.LOGS:
-        return LogRecords(resource, exporting.limits)
-    return Spans(resource, exporting.limits, with_events=settings.events is not Events.LOGS)
+        return LogEncoder(resource, config.limits)
+    return SpanEncoder(resource, config.limits, with_events=settings.events is not Events.LOGS)
 
 
-def _collector(target: OtlpEndpoint) -> Collector:
-    if target.protocol is Protocol.HTTP:
-        return OtlpHttpClient(target)
+def _client(endpoint: OtlpEndpoint) -> OtlpClient:
+    if endpoint.protocol is OtlpProtocol.HTTP:
+        return OtlpHttpClient(endpoint)
     if find_spec("grpc") is None:
-        raise TracingError(
+        raise OtelConfigError(
             "OTEL_EXPORTER_OTLP_PROTOCOL=grpc needs the extra: pip install 'exit-exporter[grpc]'"
         )
-    # Its own lines on standard error would stand between ours, in a form of their own.
+    # gRPC's own lines on standard error would mix with the exporter's log, in another format.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # It costs 13 MB: only who asks for it bears them.
+    # Imported only if used: it costs 13 MB.
     from exporter.otlp.grpc_client import OtlpGrpcClient  # noqa: PLC0415
 
-    return OtlpGrpcClient(target)
+    return OtlpGrpcClient(endpoint)

@@ -12,10 +12,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from exporter import __version__
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
-from exporter.otlp.client import Accepted, Answer, Refused, Unavailable, plain
-from exporter.otlp.encoding import Request
+from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, sanitize
+from exporter.otlp.encoding import ExportRequest
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
-from exporter.otlp.variables import TracingError
+from exporter.otlp.variables import OtelConfigError
 
 # What these find wrong is the request itself.
 _REQUEST_IS_BAD = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION})
@@ -51,7 +51,7 @@ class OtlpGrpcClient:
         """Its target, and whether what is sent is encrypted."""
         return f"{self._target.url} ({'with' if self._target.secure else 'without'} TLS)"
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: ExportRequest) -> ExportResult:
         """Call it."""
         try:
             answer = self._stubs[request.signal].Export(
@@ -61,22 +61,22 @@ class OtlpGrpcClient:
             return self._failed(error)
         except ValueError as error:
             # The channel has been closed.
-            return Unavailable(str(error))
-        response = encoding.read(request.signal, answer.SerializeToString())
-        return Accepted(max(0, response.rejected), plain(response.message))
+            return RetryableFailure(str(error))
+        response = encoding.parse_response(request.signal, answer.SerializeToString())
+        return Accepted(max(0, response.rejected), sanitize(response.message))
 
     def close(self) -> None:
         """End the channel, and whatever waits on it."""
         self._channel.close()
 
-    def _failed(self, error: grpc.RpcError) -> Answer:
-        code, details = error.code(), plain(str(error.details() or ""))
+    def _failed(self, error: grpc.RpcError) -> ExportResult:
+        code, details = error.code(), sanitize(str(error.details() or ""))
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Unavailable(f"no answer within {self._target.seconds:g} s", overcome=True)
+            return RetryableFailure(f"no answer within {self._target.seconds:g} s", request_suspect=True)
         cause = f"gRPC {code.name}: {details}"
         if code in _REQUEST_IS_BAD:
-            return Refused(cause)
-        return Unavailable(cause, overcome=code in _OVERCOME)
+            return PermanentFailure(cause)
+        return RetryableFailure(cause, request_suspect=code in _OVERCOME)
 
 
 def _credentials(target: OtlpEndpoint) -> grpc.ChannelCredentials:
@@ -88,4 +88,4 @@ def _bytes(path: str | None) -> bytes | None:
     try:
         return None if path is None else Path(path).read_bytes()
     except OSError as error:
-        raise TracingError(f"{path}: {error.strerror}") from error
+        raise OtelConfigError(f"{path}: {error.strerror}") from error

@@ -21,8 +21,8 @@ from exporter import __version__
 from exporter.errors import root_cause, said
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
-from exporter.otlp.client import Accepted, Answer, Refused, Unavailable, plain
-from exporter.otlp.encoding import Request, Response
+from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, sanitize
+from exporter.otlp.encoding import ExportRequest, ExportResponse
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
 
 PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html"
@@ -74,7 +74,7 @@ class OtlpHttpClient:
         parts = urlsplit(self._target.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: ExportRequest) -> ExportResult:
         """Post it."""
         body = _COMPRESS[self._target.compression](request.message.SerializeToString())
         deadline = time.monotonic() + self._target.seconds
@@ -96,15 +96,17 @@ class OtlpHttpClient:
         """Let go of the connections."""
         self._session.close()
 
-    def _failed(self, error: Exception) -> Unavailable:
+    def _failed(self, error: Exception) -> RetryableFailure:
         cause = root_cause(error)
         if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
             # Not to be connected to is no fault of the request.
-            overcome = not isinstance(error, requests.ConnectTimeout)
-            return Unavailable(f"no answer within {self._target.seconds:g} s", overcome=overcome)
+            request_suspect = not isinstance(error, requests.ConnectTimeout)
+            return RetryableFailure(
+                f"no answer within {self._target.seconds:g} s", request_suspect=request_suspect
+            )
         if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
-            return Unavailable("answers no HTTP; is it a port for gRPC, or for TLS?")
-        return Unavailable(plain(said(cause)))
+            return RetryableFailure("answers no HTTP; is it a port for gRPC, or for TLS?")
+        return RetryableFailure(sanitize(said(cause)))
 
 
 def _user(url: str) -> tuple[str, str] | None:
@@ -127,54 +129,56 @@ def _read(response: requests.Response, deadline: float) -> bytes:
     return body
 
 
-def _answer(signal: TelemetrySignal, response: requests.Response, body: bytes) -> Answer:
+def _answer(signal: TelemetrySignal, response: requests.Response, body: bytes) -> ExportResult:
     status = response.status_code
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return _accepted(signal, response, body)
     if status < HTTPStatus.BAD_REQUEST:
         location = response.headers.get("Location", "nowhere")
-        return Unavailable(f"HTTP {status}: redirects to {plain(location)}; make that the endpoint")
+        return RetryableFailure(f"HTTP {status}: redirects to {sanitize(location)}; make that the endpoint")
     cause = f"HTTP {status}: {_text(response, body)}{_HINTS.get(status, '')}"
     if status in _REQUEST_IS_BAD:
-        return Refused(cause)
-    return Unavailable(
+        return PermanentFailure(cause)
+    return RetryableFailure(
         cause,
         _retry_seconds(response.headers.get("Retry-After", "")),
-        overcome=status == HTTPStatus.INTERNAL_SERVER_ERROR,
+        request_suspect=status == HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 
 
-def _accepted(signal: TelemetrySignal, response: requests.Response, body: bytes) -> Answer:
+def _accepted(signal: TelemetrySignal, response: requests.Response, body: bytes) -> ExportResult:
     """What a 2xx is worth: a proxy's page that says welcome has taken nothing."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     try:
         if response.status_code == HTTPStatus.NO_CONTENT or (not body and kind != HTML):
             return Accepted()
         if kind == JSON:
-            return _weighed(_read_json(json.loads(body)))
+            return _to_accepted(_read_json(json.loads(body)))
         if kind in {PROTOBUF, "application/protobuf", ""}:
-            return _weighed(encoding.read(signal, body))
+            return _to_accepted(encoding.parse_response(signal, body))
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, DecodeError):
-        return Unavailable(f"HTTP {response.status_code} with an answer that is no OTLP; is it a collector?")
-    return Unavailable(f"HTTP {response.status_code} with {kind}, which is no OTLP; is it a collector?")
+        return RetryableFailure(
+            f"HTTP {response.status_code} with an answer that is no OTLP; is it a collector?"
+        )
+    return RetryableFailure(f"HTTP {response.status_code} with {kind}, which is no OTLP; is it a collector?")
 
 
-def _read_json(document: object) -> Response:
+def _read_json(document: object) -> ExportResponse:
     """The JSON form, which some collectors answer whatever they were asked in."""
     if not isinstance(document, dict):
         raise TypeError("not an object")
     partial = document.get("partialSuccess") or {}
     rejected = partial.get("rejectedSpans") or partial.get("rejectedLogRecords") or 0
-    return Response(int(rejected), str(partial.get("errorMessage") or ""))
+    return ExportResponse(int(rejected), str(partial.get("errorMessage") or ""))
 
 
-def _weighed(response: Response) -> Accepted:
-    return Accepted(max(0, response.rejected), plain(response.message))
+def _to_accepted(response: ExportResponse) -> Accepted:
+    return Accepted(max(0, response.rejected), sanitize(response.message))
 
 
 def _text(response: requests.Response, body: bytes) -> str:
     """What it says of itself; most say it in their own form, some in OTLP's."""
-    return plain(body[:_MAX_BYTES_SAID].decode(errors="replace")) or plain(str(response.reason))
+    return sanitize(body[:_MAX_BYTES_SAID].decode(errors="replace")) or sanitize(str(response.reason))
 
 
 def _retry_seconds(text: str) -> float | None:

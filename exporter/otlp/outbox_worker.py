@@ -1,7 +1,7 @@
-"""Delivery: what waits in the outbox is brought to a collector, the oldest first.
+"""Thread that exports the outbox of one signal over OTLP, the oldest entries first.
 
-A letter is forgotten when the collector has taken it, and not before: what a crash makes it be sent a second
-time is the same span. Nothing here is ever waited for by whoever counts.
+Delivery is at least once: an entry is deleted only when the collector has acknowledged it. Span ids are
+deterministic, so a span that is sent again after a crash is recognisable. The pipeline never waits for this.
 """
 
 from __future__ import annotations
@@ -11,289 +11,236 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 from google.protobuf.message import Message
 
-from exporter.metrics import exporter_metrics
-from exporter.metrics.exporter_metrics import OtlpJobCounts
-from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import TelemetrySignal
-from exporter.otlp.client import Accepted, Answer, Collector, Refused, Unavailable
-from exporter.otlp.encoding import Form
-from exporter.store import Outbox, OutboxEntry, OutboxUpdate, StoreError
+from exporter.otlp.client import Accepted, ExportResult, OtlpClient, PermanentFailure, RetryableFailure
+from exporter.otlp.encoding import Encoder
+from exporter.otlp.outbox_queue import OutboxQueue
+from exporter.store import OutboxEntry, StoreError
 
 log = structlog.get_logger(__name__)
 
-MAX_LETTERS = 512
-# gRPC takes four MiB at most, and the end of a log makes a span large.
+MAX_ENTRIES = 512
+# gRPC accepts four MiB at most, and a log tail makes a span large.
 MAX_BYTES = 1 << 20
 IDLE_SECONDS = 60.0
-# No collector may ask to be left alone for longer.
+# Longest pause that a collector may ask for.
 MAX_RETRY_SECONDS = 600.0
-# After so many failures in a row, any request may be what the collector fails at.
-PATIENT_FAILURES = 5
-# A letter that fails so often by itself may be what the collector fails at: others go before it then.
+# After this many failures in a row, any request may be the cause of the collector's failure.
+TOLERATED_FAILURES = 5
+# After this many failures alone, an entry may be the cause: others are sent before it.
 SUSPECT_AFTER = 3
 MAX_SUSPECTS = 16
-# So many refused one after the other are rather the collector's mistake: it goes on slowly then.
-MANY_REFUSED = 10
-_GIVE_UP_SECONDS = 1.0
-_GIVEN_UP_AT_ONCE = 5_000
+# After this many consecutive rejections, suspect the collector and slow down.
+MANY_REJECTIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long is waited for a collector: the ``first`` pause and the ``longest``, in seconds.
-
-    No more than ``letters`` are kept for it, and none for longer than ``age`` (0: for ever).
-    """
+class Backoff:
+    """Pauses after failures, in seconds: the first, doubled at each failure up to the longest."""
 
     first: float = 1.0
     longest: float = 60.0
-    letters: int = 100_000
-    age: float = 7 * 86400.0
 
 
 @dataclass(slots=True)
-class _Load:
-    """What goes out in one request."""
+class _Batch:
+    """Content of one request."""
 
-    letters: list[OutboxEntry] = field(default_factory=list)
+    entries: list[OutboxEntry] = field(default_factory=list)
     items: list[Message] = field(default_factory=list)
 
     @property
     def numbers(self) -> list[int]:
-        return [letter.number for letter in self.letters]
+        return [entry.number for entry in self.entries]
 
 
 class OutboxWorker:
-    """Delivers one signal until it is stopped."""
+    """Exports one signal until it is stopped."""
 
     def __init__(
-        self, form: Form, collector: Collector, outbox: Outbox, ledger: MetricState, patience: Patience
+        self, encoder: Encoder, client: OtlpClient, queue: OutboxQueue, backoff: Backoff = Backoff()
     ) -> None:
-        self._form = form
-        self._collector = collector
-        self._outbox = outbox
-        self._ledger = ledger
-        self._patience = patience
-        self._most = MAX_LETTERS
-        self._pause = patience.first
+        self._encoder = encoder
+        self._client = client
+        self._queue = queue
+        self._backoff = backoff
+        self._batch_size = MAX_ENTRIES
+        self._pause = backoff.first
         self._resume_at = 0.0
-        self._gave_up_at = 0.0
-        self._looked_away = False
         self._failures = 0
-        self._tries = 0
-        self._refused = 0
+        self._failures_alone = 0
+        self._rejections = 0
         self._suspects: list[int] = []
         self._waits_for_suspect = False
-        self._owed: tuple[OutboxUpdate, OtlpJobCounts, int] | None = None
-        self._troubles: set[str] = set()
-        self._posted = threading.Event()
+        self._logged_causes: set[str] = set()
+        self._wake = threading.Event()
         self._stopping = threading.Event()
-        # A daemon thread: a collector that does not answer must not hold up the end of the process.
-        self._thread = threading.Thread(target=self._run, name=f"deliver {self.signal}", daemon=True)
+        # A daemon thread: a collector that does not answer must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"export {self.signal}", daemon=True)
 
     @property
     def signal(self) -> TelemetrySignal:
-        """What is delivered."""
-        return self._form.signal
+        """Signal that is exported."""
+        return self._encoder.signal
 
     def start(self) -> None:
-        """Begin, with what was left from before. Raises StoreError."""
-        changes = MetricUpdate()
-        exporter_metrics.create_otlp_series(changes, self.signal, self._outbox.count(self.signal))
-        # As if saved: were they left for the pipeline to save, it could undo what is settled meanwhile.
-        self._ledger.apply_committed(changes, self._ledger.preview(changes))
-        log.info("delivering", signal=self.signal.value, to=self._collector.address)
+        """Start with the entries that are left from earlier runs. Raises StoreError."""
+        self._queue.open()
+        log.info("exporting", signal=self.signal.value, to=self._client.address)
         self._thread.start()
 
-    def posted(self) -> None:
-        """Something was put into the outbox."""
-        self._posted.set()
+    def notify(self) -> None:
+        """Wake the thread: there are new entries."""
+        self._wake.set()
 
     def stop(self, seconds: float) -> None:
-        """Deliver what can be within so many seconds; the rest waits for the next start."""
+        """Export what can be within this time; the rest waits for the next start."""
         self._stopping.set()
-        self._posted.set()
+        self._wake.set()
         self._thread.join(seconds)
-        self._collector.close()
+        self._client.close()
 
     def _run(self) -> None:
         while self._work() or not self._stopping.is_set():
             pass
 
     def _work(self) -> bool:
-        """Do what can be done now, else wait; whether there may be more at once."""
+        """Do what is due, else wait; return whether there may be more to do at once."""
         try:
-            if self._owed is not None:
-                # The collector has it: sent again, most would keep it twice.
-                self._record(*self._owed)
-            self._give_up()
+            self._queue.retry_unsaved()
+            self._queue.drop_expired()
             if time.monotonic() >= self._resume_at:
                 self._resume_at = 0.0
-                if self._deliver():
+                if self._export():
                     return True
         except StoreError as error:
-            self._wait_longer("outbox not at hand, trying again", str(error))
+            self._back_off("outbox unavailable, will retry", str(error))
         except Exception:
-            log.exception("a bug while delivering")
-            self._resume_at = time.monotonic() + self._patience.longest
+            log.exception("unexpected error in the export thread")
+            self._resume_at = time.monotonic() + self._backoff.longest
         if self._stopping.is_set():
             return False
-        if self._posted.wait(self._idle_seconds(time.monotonic())) and self._waits_for_suspect:
+        if self._wake.wait(self._idle_seconds(time.monotonic())) and self._waits_for_suspect:
             self._resume_at = 0.0
-        self._posted.clear()
-        # Posted and stopped at once, there is something to deliver still.
+        self._wake.clear()
+        # If the worker was notified and stopped at once, there is still something to export.
         return True
 
     def _idle_seconds(self, now: float) -> float:
-        """For how long there is nothing to do, unless something is posted."""
-        # What was posted right after the bounds were looked at may be beyond them.
-        look_again = self._gave_up_at + _GIVE_UP_SECONDS if self._looked_away else math.inf
+        """Return how long there is nothing to do unless the worker is notified."""
         resume_at = self._resume_at or math.inf
-        return max(0.0, min(now + IDLE_SECONDS, resume_at, look_again) - now)
+        return max(0.0, min(now + IDLE_SECONDS, resume_at, self._queue.next_check_at) - now)
 
-    def _deliver(self) -> bool:
-        """One request; whether there may be another at once."""
-        letters = self._next()
-        load = self._packed(letters)
-        if load.letters:
-            self._settle(load, self._sent(load))
-        return bool(letters) and time.monotonic() >= self._resume_at
+    def _export(self) -> bool:
+        """Send one request; return whether another may follow at once."""
+        entries = self._next_entries()
+        batch = self._build_batch(entries)
+        if batch.entries:
+            self._handle(batch, self._send(batch))
+        return bool(entries) and time.monotonic() >= self._resume_at
 
-    def _sent(self, load: _Load) -> Answer:
-        try:
-            return self._collector.send(self._form.request(load.items))
-        except Exception:
-            log.exception("a bug while sending")
-            return Unavailable("a bug of the exporter; its log has the details", overcome=True)
+    def _next_entries(self) -> list[OutboxEntry]:
+        """Return the oldest entries; suspects only if there are no others."""
+        if self._rejections >= MANY_REJECTIONS:
+            # If the newest is accepted, only those before are bad; if not, the collector accepts none.
+            return self._queue.newest()
+        entries = self._queue.oldest(self._batch_size + len(self._suspects))
+        present = {entry.number: entry for entry in entries}
+        self._suspects = [number for number in self._suspects if number in present]
+        others = [entry for entry in entries if entry.number not in self._suspects]
+        return (others or [present[number] for number in self._suspects])[: self._batch_size]
 
-    def _next(self) -> list[OutboxEntry]:
-        """The letters that have waited longest; the suspects only where there are no others, in turns."""
-        if self._refused >= MANY_REFUSED:
-            # If it takes the newest one, only those before are bad; if not, it takes none.
-            return self._outbox.waiting(self.signal, 1, newest=True)
-        letters = self._outbox.waiting(self.signal, self._most + len(self._suspects))
-        there = {letter.number: letter for letter in letters}
-        self._suspects = [number for number in self._suspects if number in there]
-        others = [letter for letter in letters if letter.number not in self._suspects]
-        return (others or [there[number] for number in self._suspects])[: self._most]
-
-    def _packed(self, letters: Sequence[OutboxEntry]) -> _Load:
-        """As many as fit; what cannot be written down is set aside, and what is gone forgotten."""
-        load, size = _Load(), 0
-        for letter in letters:
-            if letter.record is None or letter.record.ended is None:
-                self._record(OutboxUpdate([letter.number]), OtlpJobCounts(dropped=1), 1)
+    def _build_batch(self, entries: Sequence[OutboxEntry]) -> _Batch:
+        """Encode as many entries as fit; those that have no job or cannot be encoded leave the queue."""
+        batch, size = _Batch(), 0
+        for entry in entries:
+            if entry.record is None or entry.record.ended is None:
+                self._queue.drop(entry)
                 continue
             try:
-                items = self._form.items(letter.record.ended)
-            except Exception as error:  # noqa: BLE001  # whatever is wrong with this one, the others go on
-                self._set_aside(letter, f"cannot be encoded: {error!r}")
+                items = self._encoder.items(entry.record.ended)
+            except Exception as error:  # noqa: BLE001  # one bad entry must not block the others
+                self._queue.set_aside(entry, f"cannot be encoded: {error!r}")
                 continue
             size += sum(item.ByteSize() for item in items)
-            if load.letters and size > MAX_BYTES:
+            if batch.entries and size > MAX_BYTES:
                 break
-            load.letters.append(letter)
-            load.items.extend(items)
-        return load
+            batch.entries.append(entry)
+            batch.items.extend(items)
+        return batch
 
-    def _settle(self, load: _Load, answer: Answer) -> None:
-        match answer:
+    def _send(self, batch: _Batch) -> ExportResult:
+        try:
+            return self._client.send(self._encoder.request(batch.items))
+        except Exception:
+            log.exception("unexpected error while sending")
+            return RetryableFailure("a bug of the exporter; its log has the details", request_suspect=True)
+
+    # Results
+
+    def _handle(self, batch: _Batch, result: ExportResult) -> None:
+        match result:
             case Accepted():
-                self._accepted(load, answer)
-            case Refused() if len(load.letters) > 1:
-                # One of them is bad; the halves tell which.
-                self._most = len(load.letters) // 2
-            case Refused():
-                self._set_aside(load.letters[0], answer.cause)
-                self._refused += 1
-                if self._refused > MANY_REFUSED:
-                    self._wait_longer("everything is refused, going on slowly", answer.cause)
-            case Unavailable():
-                self._unavailable(load, answer)
+                self._on_accepted(batch, result)
+            case PermanentFailure() if len(batch.entries) > 1:
+                # One entry is bad; halving the batch finds it.
+                self._batch_size = len(batch.entries) // 2
+            case PermanentFailure():
+                self._queue.set_aside(batch.entries[0], result.cause)
+                self._rejections += 1
+                if self._rejections > MANY_REJECTIONS:
+                    self._back_off("collector rejects everything, slowing down", result.cause)
+            case RetryableFailure():
+                self._on_retryable_failure(batch, result)
 
-    def _accepted(self, load: _Load, answer: Accepted) -> None:
-        rejected = min(answer.rejected, len(load.letters))
-        settlement = OutboxUpdate(load.numbers)
-        counts = OtlpJobCounts(exported=len(load.letters) - rejected, rejected=rejected)
-        self._record(settlement, counts, len(load.letters))
-        if rejected or answer.message:
-            # Which ones it does not say, and by the protocol they must not be sent again.
-            log.warning("collector says", signal=self.signal.value, rejected=rejected, message=answer.message)
-        if self._troubles:
-            log.info("collector takes what waits", signal=self.signal.value)
-        self._suspects = [number for number in self._suspects if number not in load.numbers]
-        self._troubles.clear()
-        self._pause, self._resume_at = self._patience.first, 0.0
-        self._failures = self._tries = self._refused = 0
-        self._most = min(MAX_LETTERS, 2 * self._most)
+    def _on_accepted(self, batch: _Batch, result: Accepted) -> None:
+        rejected = min(result.rejected, len(batch.entries))
+        self._queue.acknowledge(batch.numbers, rejected)
+        if rejected or result.message:
+            # OTLP does not say which items, and they must not be sent again.
+            log.warning(
+                "collector accepted with a message",
+                signal=self.signal.value,
+                rejected=rejected,
+                message=result.message,
+            )
+        if self._logged_causes:
+            log.info("export works again", signal=self.signal.value)
+        self._suspects = [number for number in self._suspects if number not in batch.numbers]
+        self._logged_causes.clear()
+        self._pause, self._resume_at = self._backoff.first, 0.0
+        self._failures = self._failures_alone = self._rejections = 0
+        self._batch_size = min(MAX_ENTRIES, 2 * self._batch_size)
 
-    def _unavailable(self, load: _Load, answer: Unavailable) -> None:
+    def _on_retryable_failure(self, batch: _Batch, result: RetryableFailure) -> None:
         self._failures += 1
-        if answer.overcome or self._failures > PATIENT_FAILURES:
-            # Less the next time. Not at every failure: where most fail, requests would dwindle to nothing.
-            self._most = max(1, len(load.letters) // 2)
-        self._tries = self._tries + 1 if len(load.letters) == 1 else 0
-        # Others that come meanwhile need not wait for one that it always fails at.
-        self._waits_for_suspect = load.letters[0].number in self._suspects
-        if self._tries >= SUSPECT_AFTER:
-            self._suspect(load.letters[0].number)
-        self._wait_longer("not taken, trying again", answer.cause, answer.retry_seconds)
+        if result.request_suspect or self._failures > TOLERATED_FAILURES:
+            # Smaller next time. Not at every failure: if most fail, requests would shrink to nothing.
+            self._batch_size = max(1, len(batch.entries) // 2)
+        self._failures_alone = self._failures_alone + 1 if len(batch.entries) == 1 else 0
+        # New entries need not wait until an entry that always fails is tried again.
+        self._waits_for_suspect = batch.entries[0].number in self._suspects
+        if self._failures_alone >= SUSPECT_AFTER:
+            self._suspect(batch.entries[0].number)
+        self._back_off("export failed, will retry", result.cause, result.retry_seconds)
 
     def _suspect(self, number: int) -> None:
-        """Let others go before it; where there are many of them, it is not they that are wrong."""
+        """Send others before this entry; if many are suspects, the cause is not the entries."""
         others = [other for other in self._suspects if other != number]
         self._suspects = [*others, number] if len(others) < MAX_SUSPECTS else []
-        self._tries = 0
+        self._failures_alone = 0
 
-    def _wait_longer(self, what: str, cause: str, asked_seconds: float | None = None) -> None:
-        """Do nothing for a while, jittered so that many exporters do not come back at once."""
+    def _back_off(self, message: str, cause: str, requested_seconds: float | None = None) -> None:
+        """Pause, with jitter so that many exporters do not come back at the same moment."""
         pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311  # not a secret
-        self._pause = min(2 * self._pause, self._patience.longest)
-        self._resume_at = time.monotonic() + max(pause, min(asked_seconds or 0.0, MAX_RETRY_SECONDS))
-        # Said once for each cause, not at every try: a collector may be away for a night.
-        level = log.debug if cause in self._troubles else log.warning
-        level(what, signal=self.signal.value, collector=self._collector.address, cause=cause)
-        self._troubles.add(cause)
-
-    # Records
-
-    def _set_aside(self, letter: OutboxEntry, cause: str) -> None:
-        """What will never be taken is kept, and out of the way until the next start."""
-        job_id = letter.record.job.id if letter.record else "?"
-        log.warning(
-            "refused, set aside until the next start", signal=self.signal.value, job=job_id, cause=cause
-        )
-        settlement = OutboxUpdate(refused={letter.number: cause})
-        self._record(settlement, OtlpJobCounts(rejected=int(not letter.was_refused)), 1)
-
-    def _give_up(self) -> None:
-        """Forget what has waited for too long, or is too much."""
-        now = time.monotonic()
-        self._looked_away = now < self._gave_up_at + _GIVE_UP_SECONDS
-        if self._looked_away:
-            return
-        self._gave_up_at = now
-        age, most = self._patience.age, self._patience.letters
-        before_ns = time.time_ns() - int(age * 10**9) if age else 0
-        while overdue := self._outbox.overdue(self.signal, before_ns, most, _GIVEN_UP_AT_ONCE):
-            waiting = sum(letter.waits for letter in overdue)
-            numbers = [letter.number for letter in overdue]
-            self._record(OutboxUpdate(numbers), OtlpJobCounts(dropped=waiting), waiting)
-            level = log.warning if waiting else log.debug
-            level("given up: too old or too many", signal=self.signal.value, count=waiting)
-
-    def _record(self, settlement: OutboxUpdate, counts: OtlpJobCounts, done: int) -> None:
-        """What has become of letters, and its counters, together; so many that waited are ``done``."""
-        self._owed = (settlement, counts, done)
-        changes = MetricUpdate()
-        exporter_metrics.count_otlp_jobs(changes, self.signal, counts)
-        values = self._ledger.preview(changes)
-        self._outbox.settle(replace(settlement, values=values))
-        exporter_metrics.add_otlp_pending(changes, self.signal, -done)
-        self._ledger.apply_committed(changes, values)
-        self._owed = None
+        self._pause = min(2 * self._pause, self._backoff.longest)
+        self._resume_at = time.monotonic() + max(pause, min(requested_seconds or 0.0, MAX_RETRY_SECONDS))
+        # A warning once for each cause, not at every retry: a collector may be away for a night.
+        level = log.debug if cause in self._logged_causes else log.warning
+        level(message, signal=self.signal.value, collector=self._client.address, cause=cause)
+        self._logged_causes.add(cause)

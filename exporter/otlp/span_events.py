@@ -9,7 +9,7 @@ from enum import IntEnum
 from exporter.model import ClassifiedExit, OomKill, OomSource, OomVictim, Status
 from exporter.verdict.evidence import deduplicate, signal_name
 
-Value = str | int | tuple[str, ...]
+AttributeValue = str | int | tuple[str, ...]
 
 
 class Severity(IntEnum):
@@ -26,7 +26,7 @@ class SpanEvent:
 
     name: str
     at_ns: int
-    attributes: Mapping[str, Value]
+    attributes: Mapping[str, AttributeValue]
     text: str
     severity: Severity = Severity.INFO
 
@@ -45,13 +45,13 @@ def _start(judged: ClassifiedExit) -> Iterator[SpanEvent]:
 
 def _oom_kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
     for kill in deduplicate(judged.exit.job.oom_kills):
-        attributes: dict[str, Value] = {"exit_exporter.witness": kill.source.name.lower()}
+        attributes: dict[str, AttributeValue] = {"exit_exporter.witness": kill.source.name.lower()}
         attributes |= dict(_victim(kill.victim)) if kill.victim else {}
         at_ns = _killed_ns(kill, judged.exit.finished_ns)
         yield SpanEvent("container.oom", at_ns, attributes, kill.source.value, Severity.WARN)
 
 
-def _victim(victim: OomVictim) -> Iterator[tuple[str, Value]]:
+def _victim(victim: OomVictim) -> Iterator[tuple[str, AttributeValue]]:
     yield "process.pid", victim.pid
     yield "exit_exporter.oom.process", victim.process
     if victim.limit is not None:
@@ -75,7 +75,7 @@ def _killed_ns(kill: OomKill, finished_ns: int) -> int:
 def _kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
     for kill in judged.exit.job.kills:
         name = signal_name(kill.signal)
-        signal: dict[str, Value] = {"exit_exporter.signal.name": name}
+        signal: dict[str, AttributeValue] = {"exit_exporter.signal.name": name}
         if kill.signal is not None:
             signal["exit_exporter.signal.number"] = kill.signal
         yield SpanEvent("container.kill", kill.at_ns, signal, f"The engine was asked to send {name}")
@@ -83,7 +83,7 @@ def _kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
 
 def _exit(judged: ClassifiedExit) -> SpanEvent:
     ended, verdict = judged.exit, judged.verdict
-    attributes: dict[str, Value] = {"exit_exporter.reason": verdict.reason}
+    attributes: dict[str, AttributeValue] = {"exit_exporter.reason": verdict.reason}
     if ended.code is not None:
         attributes["process.exit.code"] = ended.code
     severity = Severity.ERROR if verdict.status is Status.FAILED else Severity.INFO

@@ -19,7 +19,7 @@ _TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
+class SpanContext:
     """The span that launched a job; ``sampled`` says that its own trace is recorded."""
 
     trace_id: str
@@ -27,7 +27,7 @@ class Parent:
     sampled: bool
 
 
-def parent_of(traceparent: str) -> Parent | None:
+def parse_traceparent(traceparent: str) -> SpanContext | None:
     """The span that a ``traceparent`` names; None where it is not one."""
     found = _TRACEPARENT.fullmatch(traceparent.strip())
     if found is None:
@@ -35,15 +35,15 @@ def parent_of(traceparent: str) -> Parent | None:
     version, trace_id, span_id, flags, more = found.groups()
     if (version == _VERSION_0 and more) or not int(trace_id, 16) or not int(span_id, 16):
         return None
-    return Parent(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
+    return SpanContext(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
 
 
-def trace_of(job: Job) -> Trace:
+def span_ids_for(job: Job) -> Trace:
     """The span of a job: in the trace that launched it, else in one of its own."""
     # Not of the attempt: those of a container are counted from 1 again once its old rows are deleted. Jobs
     # on record since before there was a key keep their ids.
     run = job.key or job.began_ns
     digest = hashlib.sha256(f"exit-exporter job {job.container_id} {run}".encode()).digest()
     own, span_id = digest[:_TRACE_BYTES].hex(), digest[_TRACE_BYTES:][:_SPAN_BYTES].hex()
-    parent = parent_of(job.traceparent)
+    parent = parse_traceparent(job.traceparent)
     return Trace(own, span_id) if parent is None else Trace(parent.trace_id, span_id, parent.span_id)

@@ -17,12 +17,12 @@ log = structlog.get_logger(__name__)
 PAIRS = "NAME=VALUE,NAME=VALUE with percent-encoding"
 
 
-class TracingError(Exception):
+class OtelConfigError(Exception):
     """What the variables ask for cannot be done; the text names the variable and what to do."""
 
 
 class Variables:
-    """All of them. Raises TracingError where one is no text in any language."""
+    """All of them. Raises OtelConfigError where one is no text in any language."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._texts = {
@@ -32,7 +32,7 @@ class Variables:
         }
         for name, value in self._texts.items():
             if any("\ud800" <= character <= "\udfff" for character in value):
-                raise TracingError(f"{name}: is not UTF-8")
+                raise OtelConfigError(f"{name}: is not UTF-8")
         self._said: set[tuple[str, str]] = set()
 
     def get(self, name: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Self
 from unittest.mock import patch
 
 from exporter.model import Evidence, MemoryLimit, OomKill, OomSource, OomVictim, Workload
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.trace_context import span_ids_for
 from exporter.store import Batch
 from exporter.verdict.evidence import assess
 from exporter.verdict.facts import RunFacts
@@ -48,7 +48,7 @@ def fill(served: Served) -> None:
         Batch(
             begun=[job("b", name="[bold]odd[/] :smile:", began_ns=BEGAN_NS + 5, memory_limit_bytes=None)],
             ended=[
-                replace(ended(hungry, 137, OOM, oom_kills=1, log_tail=TAIL), trace=trace_of(hungry)),
+                replace(ended(hungry, 137, OOM, oom_kills=1, log_tail=TAIL), trace=span_ids_for(hungry)),
                 ended(stopped, 143, STOPPED),
                 ended(job("d", name="mistyped", began_ns=BEGAN_NS + 3, started_ns=None), 127, NOT_STARTED),
                 ended(job("e", name="nightly", began_ns=BEGAN_NS + 2, workload=NIGHT), 0),

@@ -11,13 +11,14 @@ from typing import NamedTuple, Self
 from exporter.metrics import definitions as metrics
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import ClassifiedExit, TelemetrySignal
-from exporter.otlp.client import Collector
-from exporter.otlp.config import Limits
-from exporter.otlp.encoding import Form, LogRecords, Spans
+from exporter.otlp.client import OtlpClient
+from exporter.otlp.config import SpanLimits
+from exporter.otlp.encoding import Encoder, LogEncoder, SpanEncoder
 from exporter.otlp.endpoint import OtlpEndpoint
 from exporter.otlp.http_client import OtlpHttpClient
-from exporter.otlp.outbox_worker import OutboxWorker, Patience
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.outbox_queue import OutboxQueue, QueueLimits
+from exporter.otlp.outbox_worker import Backoff, OutboxWorker
+from exporter.otlp.trace_context import span_ids_for
 from exporter.store import Batch, Store
 from tests.contract.engines import identity
 from tests.lab.wait import wait_until
@@ -25,10 +26,11 @@ from tests.scripted.http_receiver import Receiver
 from tests.store import samples
 
 PATIENCE_SECONDS = 10.0
-BRIEF = Patience(first=0.01, longest=0.03)
-FORMS: dict[TelemetrySignal, Form] = {
-    TelemetrySignal.TRACES: Spans({}, Limits()),
-    TelemetrySignal.LOGS: LogRecords({}, Limits()),
+BRIEF = Backoff(first=0.01, longest=0.03)
+LIMITS = QueueLimits(entries=100_000, seconds=7 * 86400.0)
+FORMS: dict[TelemetrySignal, Encoder] = {
+    TelemetrySignal.TRACES: SpanEncoder({}, SpanLimits()),
+    TelemetrySignal.LOGS: LogEncoder({}, SpanLimits()),
 }
 
 
@@ -45,7 +47,7 @@ def failed(number: int, *, log_tail: str | None = None) -> ClassifiedExit:
     """The end of a job that failed, with its trace."""
     job = samples.job(container_id=identity(number), name=f"job-{number}")
     judged = samples.ended(job, 1, log_tail=log_tail)
-    return replace(judged, trace=trace_of(job))
+    return replace(judged, trace=span_ids_for(job))
 
 
 def job_id(number: int) -> str:
@@ -55,7 +57,7 @@ def job_id(number: int) -> str:
 
 def span_id(number: int) -> str:
     """The id of its span."""
-    return trace_of(failed(number).exit.job).span_id
+    return span_ids_for(failed(number).exit.job).span_id
 
 
 def span_ids(numbers: Iterable[int]) -> list[str]:
@@ -64,7 +66,9 @@ def span_ids(numbers: Iterable[int]) -> list[str]:
 
 
 def collector(
-    receiver: Receiver, seconds: float, signal: TelemetrySignal = TelemetrySignal.TRACES
+    receiver: Receiver,
+    seconds: float = PATIENCE_SECONDS,
+    signal: TelemetrySignal = TelemetrySignal.TRACES,
 ) -> OtlpHttpClient:
     """The way to a receiver."""
     return OtlpHttpClient(OtlpEndpoint(f"{receiver.url}/v1/{signal.value}", seconds=seconds))
@@ -79,10 +83,10 @@ class Delivering:
     def __init__(
         self,
         directory: Path,
-        to: Receiver | Collector,
-        patience: Patience = BRIEF,
+        to: Receiver | OtlpClient,
+        backoff: Backoff = BRIEF,
         *,
-        seconds: float = PATIENCE_SECONDS,
+        limits: QueueLimits = LIMITS,
         signal: TelemetrySignal = TelemetrySignal.TRACES,
     ) -> None:
         self.path = directory / "exits.db"
@@ -90,8 +94,9 @@ class Delivering:
         self.store = Store(f"sqlite:///{self.path}")
         self.store.outbox.reopen()
         self.ledger = MetricState(self.store.values())
-        self.collector = collector(to, seconds, signal) if isinstance(to, Receiver) else to
-        self.delivery = OutboxWorker(FORMS[signal], self.collector, self.store.outbox, self.ledger, patience)
+        self.collector = collector(to, signal=signal) if isinstance(to, Receiver) else to
+        queue = OutboxQueue(signal, self.store.outbox, self.ledger, limits)
+        self.delivery = OutboxWorker(FORMS[signal], self.collector, queue, backoff)
         self._runs = False
 
     def __enter__(self) -> Self:
@@ -123,7 +128,7 @@ class Delivering:
         changes = MetricUpdate()
         changes.add(metrics.OTLP_PENDING_JOBS, (self.signal,), len(ended))
         self.ledger.apply(changes)
-        self.delivery.posted()
+        self.delivery.notify()
         return self
 
     def sums(self) -> Sums:

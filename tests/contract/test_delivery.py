@@ -21,19 +21,21 @@ from structlog.testing import capture_logs
 from exporter.config.settings import Traces
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import TelemetrySignal, Trace
-from exporter.otlp import outbox_worker
-from exporter.otlp.client import Accepted, Answer
+from exporter.otlp import outbox_queue, outbox_worker
+from exporter.otlp.client import Accepted, ExportResult
 from exporter.otlp.config import OtelConfig
-from exporter.otlp.encoding import Request
+from exporter.otlp.encoding import ExportRequest
 from exporter.otlp.endpoint import OtlpEndpoint
-from exporter.otlp.factory import deliveries
-from exporter.otlp.outbox_worker import MAX_SUSPECTS, SUSPECT_AFTER, Patience
+from exporter.otlp.factory import build_workers
+from exporter.otlp.outbox_worker import MAX_SUSPECTS, SUSPECT_AFTER, Backoff
 from exporter.store import Store
 from tests.contract.delivering import (
     BRIEF,
+    LIMITS,
     PATIENCE_SECONDS,
     Delivering,
     Sums,
+    collector,
     failed,
     job_id,
     span_id,
@@ -57,7 +59,7 @@ from tests.scripted.http_replies import (
 from tests.scripted.received import ReceivedSpan
 from tests.store.files import trigger
 
-LONG = Patience(first=600, longest=600)
+LONG = Backoff(first=600, longest=600)
 SHORT_SECONDS = 0.1
 """How long a collector is waited for that does not answer."""
 SILENT = ("hangs", "drips")
@@ -107,7 +109,7 @@ def refusing(receiver: Receiver, reply: Reply, *numbers: int) -> None:
 def tell(entries: Iterable[Mapping[str, Any]], *levels: str) -> list[dict[str, Any]]:
     """Those log entries of such levels, without the first, which says where to."""
     return [
-        dict(entry) for entry in entries if entry["log_level"] in levels and entry["event"] != "delivering"
+        dict(entry) for entry in entries if entry["log_level"] in levels and entry["event"] != "exporting"
     ]
 
 
@@ -191,7 +193,7 @@ def test_where_it_delivers_to_is_said_without_secrets(tmp_path: Path, receiver: 
     with capture_logs() as said, Delivering(tmp_path, receiver) as delivering:
         delivering.start()
     assert said == [
-        {"event": "delivering", "signal": "traces", "to": f"{receiver.url}/v1/traces", "log_level": "info"}
+        {"event": "exporting", "signal": "traces", "to": f"{receiver.url}/v1/traces", "log_level": "info"}
     ]
 
 
@@ -208,7 +210,7 @@ def test_each_signal_is_delivered_whatever_becomes_of_the_other(tmp_path: Path) 
             logs.posts(range(3))
             logs.signal = TelemetrySignal.TRACES
             logs.posts(range(3))
-            for each in deliveries(Traces(), exporting, logs.store, logs.ledger):
+            for each in build_workers(Traces(), exporting, logs.store, logs.ledger):
                 each.start()
                 stack.callback(each.stop, PATIENCE_SECONDS)
             bad.wait_for_requests(1)
@@ -237,13 +239,13 @@ def test_a_collector_that_comes_back_is_brought_all_and_both_are_said_once(
     assert Counter(ids(receiver.spans)) == Counter(span_ids(range(50)))
     assert tell(said, "info", "warning") == [
         {
-            "event": "not taken, trying again",
+            "event": "export failed, will retry",
             "signal": "traces",
             "collector": f"{receiver.url}/v1/traces",
             "cause": "Connection refused",
             "log_level": "warning",
         },
-        {"event": "collector takes what waits", "signal": "traces", "log_level": "info"},
+        {"event": "export works again", "signal": "traces", "log_level": "info"},
     ]
 
 
@@ -252,7 +254,7 @@ def test_what_may_be_taken_later_is_tried_again_and_none_of_it_is_lost(
     tmp_path: Path, receiver: Receiver, fault: str
 ) -> None:
     receiver.replies(*[FAULTS[fault]] * 3)
-    with Delivering(tmp_path, receiver, seconds=seconds_for(fault)) as delivering:
+    with Delivering(tmp_path, collector(receiver, seconds_for(fault))) as delivering:
         delivering.posts(range(40)).start()
         assert delivering.come_to(Sums(exported=40))
     assert set(ids(receiver.spans)) == set(span_ids(range(40)))
@@ -330,7 +332,7 @@ def test_one_that_is_refused_is_set_aside_with_its_cause_and_stops_no_other(
     assert left == [(job_id(bad), 1, "HTTP 400: scripted failure")]
     assert tell(said, "debug", "info", "warning", "error") == [
         {
-            "event": "refused, set aside until the next start",
+            "event": "job rejected, set aside until the next start",
             "signal": "traces",
             "job": job_id(bad),
             "cause": "HTTP 400: scripted failure",
@@ -392,8 +394,8 @@ def test_a_collector_that_refuses_everything_is_asked_ever_more_slowly(
         # The newest one, too, was tried: it might have been taken.
         assert delivering.waiting() == [job_id(number) for number in range(10, 99)]
     assert [entry["event"] for entry in tell(said, "warning")] == [
-        *["refused, set aside until the next start"] * 11,
-        "everything is refused, going on slowly",
+        *["job rejected, set aside until the next start"] * 11,
+        "collector rejects everything, slowing down",
     ]
     receiver.otherwise(OK)
     with Delivering(tmp_path, receiver) as delivering:
@@ -423,7 +425,7 @@ def test_what_a_collector_takes_in_part_counts_so_and_is_not_sent_again(
     assert [request.spans for request in receiver.requests] == [10, 1]
     assert tell(said, "debug", "info", "warning") == [
         {
-            "event": "collector says",
+            "event": "collector accepted with a message",
             "signal": "traces",
             "rejected": 3,
             "message": "too old",
@@ -456,7 +458,7 @@ def test_one_at_which_a_collector_fails_stops_neither_the_others_nor_later_ones(
 ) -> None:
     refusing(receiver, FAULTS[fault], bad)
     others = [number for number in range(120) if number != bad]
-    with Delivering(tmp_path, receiver, seconds=seconds_for(fault)) as delivering:
+    with Delivering(tmp_path, collector(receiver, seconds_for(fault))) as delivering:
         delivering.posts(range(100)).start()
         assert delivering.come_to(Sums(pending=1, exported=99))
         delivering.posts(range(100, 120))
@@ -474,7 +476,7 @@ def test_one_at_which_a_collector_always_fails_keeps_no_other_waiting(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     refusing(receiver, status(500), 0)
-    slow = Patience(first=0.2, longest=600)
+    slow = Backoff(first=0.2, longest=600)
     with Delivering(tmp_path, receiver, slow) as delivering:
         delivering.posts([0]).start()
         assert wait_until(lambda: delivering.delivery._waits_for_suspect, PATIENCE_SECONDS)
@@ -519,7 +521,7 @@ def test_one_that_cannot_be_written_down_is_set_aside_and_stops_no_other(
     (aside,) = tell(said, "debug", "warning", "error")
     cause = str(aside.pop("cause"))
     assert aside == {
-        "event": "refused, set aside until the next start",
+        "event": "job rejected, set aside until the next start",
         "signal": "traces",
         "job": job_id(2),
         "log_level": "warning",
@@ -552,7 +554,7 @@ class Mistaken:
     def __init__(self, mistakes: int) -> None:
         self.left = mistakes
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: ExportRequest) -> ExportResult:
         """Fail as no collector should, or take it."""
         self.left -= 1
         if self.left >= 0:
@@ -567,7 +569,7 @@ def test_a_bug_is_logged_and_does_not_end_the_delivery(tmp_path: Path) -> None:
     with capture_logs() as said, Delivering(tmp_path, Mistaken(2)) as delivering:
         delivering.posts(range(3)).start()
         assert delivering.come_to(Sums(exported=3))
-    assert [entry["event"] for entry in tell(said, "error")] == ["a bug while sending"] * 2
+    assert [entry["event"] for entry in tell(said, "error")] == ["unexpected error while sending"] * 2
 
 
 # --- bounds
@@ -575,12 +577,12 @@ def test_a_bug_is_logged_and_does_not_end_the_delivery(tmp_path: Path) -> None:
 
 def given_up(said: Iterable[Mapping[str, Any]]) -> list[int]:
     """How many were given up each time, as the log tells."""
-    return [entry["count"] for entry in said if entry["event"] == "given up: too old or too many"]
+    return [entry["count"] for entry in said if entry["event"] == "jobs dropped unsent: too old or too many"]
 
 
 def test_of_too_many_the_oldest_are_given_up_and_counted(tmp_path: Path, receiver: Receiver) -> None:
-    few = replace(BRIEF, letters=10)
-    with capture_logs() as said, Delivering(tmp_path, receiver, few) as delivering:
+    few = replace(LIMITS, entries=10)
+    with capture_logs() as said, Delivering(tmp_path, receiver, limits=few) as delivering:
         delivering.posts(range(25)).start()
         assert delivering.come_to(Sums(exported=10, given_up=15))
     assert ids(receiver.spans) == span_ids(range(15, 25))
@@ -590,10 +592,10 @@ def test_of_too_many_the_oldest_are_given_up_and_counted(tmp_path: Path, receive
 def test_the_bounds_hold_while_the_collector_is_away(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_worker, "_GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(outbox_queue, "CHECK_SECONDS", 0)
     receiver.otherwise(status(503))
-    few = replace(LONG, letters=10)
-    with Delivering(tmp_path, receiver, few) as delivering:
+    few = replace(LIMITS, entries=10)
+    with Delivering(tmp_path, receiver, LONG, limits=few) as delivering:
         delivering.start()
         for number in range(5):
             delivering.posts(range(number * 6, number * 6 + 6))
@@ -605,7 +607,7 @@ def test_what_comes_right_after_the_bounds_were_looked_at_is_held_to_them_too(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     receiver.otherwise(status(503))
-    with Delivering(tmp_path, receiver, replace(LONG, letters=10)) as delivering:
+    with Delivering(tmp_path, receiver, LONG, limits=replace(LIMITS, entries=10)) as delivering:
         delivering.posts(range(10)).start()
         receiver.wait_for_requests(1)
         delivering.posts(range(10, 60))
@@ -614,7 +616,7 @@ def test_what_comes_right_after_the_bounds_were_looked_at_is_held_to_them_too(
 
 
 def test_what_has_waited_for_too_long_is_given_up_and_counted(tmp_path: Path, receiver: Receiver) -> None:
-    with Delivering(tmp_path, receiver, replace(BRIEF, age=3600)) as delivering:
+    with Delivering(tmp_path, receiver, BRIEF, limits=replace(LIMITS, seconds=3600)) as delivering:
         delivering.posts(range(8))
         with closing(sqlite3.connect(delivering.path)) as connection, connection:
             hours = "kept_ns - (3600 + ?) * 1000000000"
@@ -626,7 +628,7 @@ def test_what_has_waited_for_too_long_is_given_up_and_counted(tmp_path: Path, re
 
 
 def test_without_an_age_nothing_is_too_old(tmp_path: Path, receiver: Receiver) -> None:
-    with Delivering(tmp_path, receiver, replace(BRIEF, age=0)) as delivering:
+    with Delivering(tmp_path, receiver, BRIEF, limits=replace(LIMITS, seconds=0)) as delivering:
         delivering.posts(range(3))
         with closing(sqlite3.connect(delivering.path)) as connection, connection:
             connection.execute("UPDATE outbox SET kept_ns = 0")
@@ -637,9 +639,9 @@ def test_without_an_age_nothing_is_too_old(tmp_path: Path, receiver: Receiver) -
 def test_what_is_set_aside_takes_room_and_is_not_counted_again_when_it_is_forgotten(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_worker, "_GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(outbox_queue, "CHECK_SECONDS", 0)
     refusing(receiver, status(400), 0, 1)
-    with Delivering(tmp_path, receiver, replace(BRIEF, letters=3)) as delivering:
+    with Delivering(tmp_path, receiver, BRIEF, limits=replace(LIMITS, entries=3)) as delivering:
         delivering.posts(range(3)).start()
         assert delivering.come_to(Sums(exported=1, rejected=2))
         receiver.otherwise(status(503))
@@ -652,8 +654,11 @@ def test_what_is_set_aside_takes_room_and_is_not_counted_again_when_it_is_forgot
 def test_many_more_than_can_be_given_up_at_once_are_given_up(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_worker, "_GIVEN_UP_AT_ONCE", 7)
-    with capture_logs() as said, Delivering(tmp_path, receiver, replace(BRIEF, letters=4)) as delivering:
+    monkeypatch.setattr(outbox_queue, "MAX_DROPPED_AT_ONCE", 7)
+    with (
+        capture_logs() as said,
+        Delivering(tmp_path, receiver, BRIEF, limits=replace(LIMITS, entries=4)) as delivering,
+    ):
         delivering.posts(range(22)).start()
         assert delivering.come_to(Sums(exported=4, given_up=18))
     assert given_up(said) == [7, 7, 4]
@@ -702,7 +707,7 @@ def test_what_was_taken_and_could_not_be_recorded_is_recorded_later_and_not_sent
     assert ids(receiver.spans) == span_ids(range(5))
     assert tell(said, "warning") == [
         {
-            "event": "outbox not at hand, trying again",
+            "event": "outbox unavailable, will retry",
             "signal": "traces",
             "collector": f"{receiver.url}/v1/traces",
             "cause": f"{delivering.path}: not today",
@@ -744,8 +749,11 @@ def test_what_was_refused_and_could_not_be_recorded_is_set_aside_later_and_count
 def test_what_could_not_be_given_up_is_later(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_worker, "_GIVE_UP_SECONDS", 0)
-    with capture_logs() as said, Delivering(tmp_path, receiver, replace(BRIEF, letters=2)) as delivering:
+    monkeypatch.setattr(outbox_queue, "CHECK_SECONDS", 0)
+    with (
+        capture_logs() as said,
+        Delivering(tmp_path, receiver, BRIEF, limits=replace(LIMITS, entries=2)) as delivering,
+    ):
         delivering.posts(range(5))
         with trigger(delivering.path, "BEFORE DELETE ON outbox", "ABORT"):
             delivering.start()
@@ -831,7 +839,7 @@ def test_of_what_was_left_by_others_settings_a_delivery_is_made(tmp_path: Path, 
         {signal: OtlpEndpoint(f"{receiver.url}/v1/{signal}") for signal in TelemetrySignal}
     )
     with closing(Store(f"sqlite:///{before.path}")) as store:
-        made = deliveries(Traces(), exporting, store, MetricState({}))
+        made = build_workers(Traces(), exporting, store, MetricState({}))
     assert [each.signal for each in made] == [TelemetrySignal.TRACES, TelemetrySignal.LOGS]
 
 
@@ -853,7 +861,7 @@ def test_whatever_a_collector_answers_before_it_takes_all_every_span_arrives_and
         receiver.replies(*(replies[answer] for answer in answers))
         stack = ExitStack()
         with stack:
-            delivering = stack.enter_context(Delivering(Path(directory), receiver, seconds=SHORT_SECONDS))
+            delivering = stack.enter_context(Delivering(Path(directory), collector(receiver, SHORT_SECONDS)))
             delivering.posts(range(first)).start()
             for what in happens:
                 if what == "post":
@@ -862,7 +870,7 @@ def test_whatever_a_collector_answers_before_it_takes_all_every_span_arrives_and
                 else:
                     stack.close()
                     delivering = stack.enter_context(
-                        Delivering(Path(directory), receiver, seconds=SHORT_SECONDS)
+                        Delivering(Path(directory), collector(receiver, SHORT_SECONDS))
                     ).start()
             assert delivering.come_to(Sums(exported=posted))
         assert set(ids(receiver.spans)) == set(span_ids(range(posted)))

@@ -18,7 +18,7 @@ from exporter.metrics.collector import registry
 from exporter.metrics.state import Exemplar, Key
 from exporter.model import Cursor, JobRecord, TelemetrySignal, Trace
 from exporter.otlp.sampler import Sampler, TraceSelector
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.trace_context import span_ids_for
 from exporter.pipeline import loop
 from exporter.pipeline.loop import Tracing
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, KernelReport
@@ -530,7 +530,7 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
 
 
 TRACED = frozenset({TelemetrySignal.TRACES})
-CHOICE = TraceSelector(Jobs.FAILED, Sampler())
+SELECTOR = TraceSelector(Jobs.FAILED, Sampler())
 LAUNCHER = Trace("1" * 32, "2" * 16)
 TRACEPARENT = f"00-{LAUNCHER.trace_id}-{LAUNCHER.span_id}-01"
 
@@ -559,7 +559,7 @@ def launched(container: str, traceparent: str, code: int) -> tuple[WatchMessage,
 def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_others_are_not(
     tmp_path: Path,
 ) -> None:
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
         piping.connects().sees(start(0), start(0, B), start(0, C), die(1, 0, B), die(1, 1))
         piping.sees(kill(1, 15, C), die(1.5, 143, C))
         assert piping.ended(3)
@@ -575,7 +575,7 @@ def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_other
 
 
 def test_of_every_signal_that_is_sent_a_failed_job_is_posted(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, frozenset(TelemetrySignal))) as piping:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, frozenset(TelemetrySignal))) as piping:
         piping.connects().sees(start(0), start(0, B), die(1, 1), die(1, 1, B))
         assert piping.ended(2)
         both = [job_id(A), job_id(B)]
@@ -590,7 +590,7 @@ def test_what_was_posted_is_told_only_when_it_is_on_record_and_shown(tmp_path: P
     def posted() -> None:
         seen.append((letters(telling), telling.series(metrics.OTLP_PENDING_JOBS)))
 
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED, posted)) as telling:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED, posted)) as telling:
         telling.connects().sees(start(0), die(1, 0), start(2))
         assert telling.ended(1)
         assert seen == []
@@ -602,7 +602,7 @@ def test_what_was_posted_is_told_only_when_it_is_on_record_and_shown(tmp_path: P
 
 def test_what_the_store_refuses_is_not_posted_and_once_when_it_takes_it_again(tmp_path: Path) -> None:
     told: list[None] = []
-    tracing = Tracing(CHOICE.trace, TRACED, lambda: told.append(None))
+    tracing = Tracing(SELECTOR.select, TRACED, lambda: told.append(None))
     with Piping(tmp_path, tracing=tracing) as piping:
         piping.connects()
         assert piping.is_ready()
@@ -618,11 +618,11 @@ def test_what_the_store_refuses_is_not_posted_and_once_when_it_takes_it_again(tm
 
 
 def test_the_ids_of_a_failed_jobs_span_are_on_record_and_in_the_exemplars(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
         piping.connects().sees(start(0), die(1, 1)).says(*launched(B, TRACEPARENT, 0))
         assert piping.ended(2)
         traces = {record.job.id: record.ended and record.ended.trace for record in piping.store.records()}
-        trace = trace_of(job(0))
+        trace = span_ids_for(job(0))
         assert traces == {job_id(A): trace, job_id(B): None}
         duration = (*JOB[:2], "failed", str(bisect_left(metrics.RUN_DURATION.buckets, 1)))
         assert wait_until(lambda: bool(piping.ledger.exemplars()), PATIENCE_SECONDS)
@@ -633,11 +633,11 @@ def test_the_ids_of_a_failed_jobs_span_are_on_record_and_in_the_exemplars(tmp_pa
 
 
 def test_a_failed_job_is_a_span_in_the_trace_that_launched_it(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
         piping.connects().says(*launched(A, TRACEPARENT, 1))
         assert piping.ended(1)
         (record,) = piping.store.records()
-        own = trace_of(job(0)).span_id
+        own = span_ids_for(job(0)).span_id
         assert record.job.traceparent == TRACEPARENT
         assert record.ended is not None
         assert record.ended.trace == Trace(LAUNCHER.trace_id, own, LAUNCHER.span_id)
@@ -649,12 +649,12 @@ def test_a_failed_job_is_a_span_in_the_trace_that_launched_it(tmp_path: Path) ->
 def test_a_traceparent_that_is_none_is_counted_and_the_trace_is_the_jobs_own(
     tmp_path: Path, garbage: str
 ) -> None:
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
         piping.connects().says(*launched(A, garbage, 1), *launched(B, garbage, 0))
         piping.says(*launched(C, garbage, 2))
         assert piping.ended(3)
         traces = {record.job.id: record.ended and record.ended.trace for record in piping.store.records()}
-        own = {job_id(A): trace_of(job(0)), job_id(B): None, job_id(C): trace_of(job(0, C))}
+        own = {job_id(A): span_ids_for(job(0)), job_id(B): None, job_id(C): span_ids_for(job(0, C))}
         assert traces == own
         two = {(): 2.0}
         assert wait_until(lambda: piping.series(metrics.TRACEPARENTS_IGNORED) == two, PATIENCE_SECONDS)
@@ -673,7 +673,7 @@ def test_without_tracing_nothing_is_posted_and_no_job_has_a_span(piping: Piping)
 
 
 def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
         piping.connects()
         for number in range(300):
             container = identity(number)
@@ -687,7 +687,7 @@ def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.pipeline.loop.MAX_PENDING", 10)
-    with Piping(tmp_path, tracing=Tracing(CHOICE.trace, TRACED)) as piping:
+    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
         piping.connects().sees(start(0)).store.refuses_commits = True
         for number in range(30):
             piping.sees(start(number), die(number + 0.5, 3))

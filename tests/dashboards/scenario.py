@@ -14,7 +14,7 @@ from exporter.metrics.collector import registry
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import Evidence, Job, Workload
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
 from exporter.verdict import catalog
 from tests.dashboards.boards import SCRAPE_SECONDS
@@ -68,7 +68,9 @@ class Exporter:
         evidence = end.pop("evidence", Evidence())
         assert isinstance(evidence, Evidence)
         judged = ended(began, code, evidence, finished_ns=(START + finished) * SECOND_NS, **end)
-        traced = replace(judged, trace=trace_of(began)) if judged.verdict.status.value == "failed" else judged
+        traced = (
+            replace(judged, trace=span_ids_for(began)) if judged.verdict.status.value == "failed" else judged
+        )
         counted: list[Job] = []
 
         def begin(accounts: JobMetrics, changes: MetricUpdate) -> None:

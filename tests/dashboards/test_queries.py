@@ -10,7 +10,7 @@ import pytest
 
 from dashboards.figures import DIAMOND, SQUARE
 from exporter.model import Workload
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.trace_context import span_ids_for
 from tests.dashboards import scenario
 from tests.dashboards.boards import (
     FILES,
@@ -394,7 +394,7 @@ def test_an_exemplar_is_the_trace_of_a_job(prometheus: Prometheus, target: OtlpE
         return bool(found)
 
     assert wait_until(some, EXEMPLAR_SECONDS)
-    assert {len(exemplar["labels"]["trace_id"]) for exemplar in found} == {len(trace_of(job()).trace_id)}
+    assert {len(exemplar["labels"]["trace_id"]) for exemplar in found} == {len(span_ids_for(job()).trace_id)}
 
 
 def test_a_way_to_traces_is_where_jobs_are_looked_for_and_once_on_a_panel() -> None:

@@ -7,7 +7,7 @@ from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import ClassifiedExit, Evidence, Job, Verdict, Workload
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
 from exporter.text import clean
 from exporter.verdict import catalog, classify
@@ -31,7 +31,7 @@ def exits() -> list[ClassifiedExit]:
     """Give an end of each kind, the first with a span; the last two are of one workload too many."""
     launched = job("a", traceparent="no traceparent")
     return [
-        replace(ended(launched, 137, OOM, oom_kills=2), trace=trace_of(launched)),
+        replace(ended(launched, 137, OOM, oom_kills=2), trace=span_ids_for(launched)),
         ended(job("c", workload=NIGHT, restarts=1), 0),
         ended(job("d", workload=NIGHT, started_ns=None), 127, NOT_STARTED),
         ended(job("e", workload=NIGHT), None, recovered=True),

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from exporter.model import ClassifiedExit, TelemetrySignal, Trace
-from exporter.otlp.config import Limits
-from exporter.otlp.encoding import Form, LogRecords, Request, Spans
+from exporter.otlp.config import SpanLimits
+from exporter.otlp.encoding import Encoder, ExportRequest, LogEncoder, SpanEncoder
 from tests.store.samples import OOM, ended, job
 
 PARENT_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_SPAN = "00f067aa0ba902b7"
 TRACEPARENT = f"00-{PARENT_TRACE}-{PARENT_SPAN}-01"
-NO_LIMITS = Limits()
+NO_LIMITS = SpanLimits()
 
 
 def traced(judged: ClassifiedExit, trace: Trace | None = None) -> ClassifiedExit:
@@ -21,9 +21,9 @@ def traced(judged: ClassifiedExit, trace: Trace | None = None) -> ClassifiedExit
 
 def request(
     signal: TelemetrySignal = TelemetrySignal.TRACES, digits: str = "a", name: str = "gentle-stingray"
-) -> Request:
+) -> ExportRequest:
     """Give a request with an OOM-killed job for each digit."""
-    of: Form = (Spans if signal is TelemetrySignal.TRACES else LogRecords)(
+    of: Encoder = (SpanEncoder if signal is TelemetrySignal.TRACES else LogEncoder)(
         {"service.name": "test"}, NO_LIMITS
     )
     jobs = [traced(ended(job(digit, name=name), 137, OOM)) for digit in digits]

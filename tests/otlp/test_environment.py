@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import TelemetrySignal
-from exporter.otlp.config import Limits, OtelConfig, read
-from exporter.otlp.endpoint import Compression, OtlpEndpoint, Protocol
+from exporter.otlp.config import OtelConfig, SpanLimits, read_config
+from exporter.otlp.endpoint import Compression, OtlpEndpoint, OtlpProtocol
 from exporter.otlp.sampler import SAMPLERS, Sampler
-from exporter.otlp.variables import TracingError
+from exporter.otlp.variables import OtelConfigError
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
 ENDPOINT = f"{PREFIX}ENDPOINT"
@@ -57,7 +57,7 @@ VARIABLES = (
 def quiet(environment: Mapping[str, str]) -> OtelConfig:
     """Read what must not be warned of."""
     with structlog.testing.capture_logs() as logs:
-        found = read(environment)
+        found = read_config(environment)
     assert logs == []
     return found
 
@@ -70,13 +70,13 @@ def both(**changes: object) -> OtelConfig:
 
 def traces_target(environment: Mapping[str, str]) -> OtlpEndpoint:
     """Read, and give where the spans go."""
-    return quiet(environment).targets[TelemetrySignal.TRACES]
+    return quiet(environment).endpoints[TelemetrySignal.TRACES]
 
 
 def refusal(environment: Mapping[str, str]) -> str:
     """Read what must be refused, and give the text."""
-    with structlog.testing.capture_logs() as logs, pytest.raises(TracingError) as refused:
-        read(environment)
+    with structlog.testing.capture_logs() as logs, pytest.raises(OtelConfigError) as refused:
+        read_config(environment)
     assert logs == []
     return str(refused.value)
 
@@ -84,7 +84,7 @@ def refusal(environment: Mapping[str, str]) -> str:
 def warned(environment: Mapping[str, str]) -> tuple[OtelConfig, list[tuple[str, str, str]]]:
     """Read, and give the warnings, each said once: variable, value, what it should be."""
     with structlog.testing.capture_logs() as logs:
-        found = read(environment)
+        found = read_config(environment)
     assert {(entry["log_level"], entry["event"]) for entry in logs} <= {("warning", WARNING)}
     said = [(entry["variable"], entry["value"], entry["wanted"]) for entry in logs]
     return found, said
@@ -178,7 +178,7 @@ def test_an_endpoint_of_a_signals_own_is_taken_as_it_is(endpoint: str, url: str)
 
 def test_each_signal_may_go_elsewhere() -> None:
     found = quiet({**HERE, f"{PREFIX}LOGS_ENDPOINT": "https://logs/in"})
-    assert found.targets == {
+    assert found.endpoints == {
         TelemetrySignal.TRACES: OtlpEndpoint(URLS[TelemetrySignal.TRACES]),
         TelemetrySignal.LOGS: OtlpEndpoint("https://logs/in", secure=True),
     }
@@ -188,12 +188,12 @@ def test_each_signal_may_go_elsewhere() -> None:
 @pytest.mark.parametrize("signal", list(TelemetrySignal))
 def test_a_signal_whose_exporter_is_none_is_not_sent(signal: TelemetrySignal, exporters: str) -> None:
     found = quiet({**HERE, f"OTEL_{signal.name}_EXPORTER": exporters})
-    assert found.targets == {other: OtlpEndpoint(url) for other, url in URLS.items() if other is not signal}
+    assert found.endpoints == {other: OtlpEndpoint(url) for other, url in URLS.items() if other is not signal}
 
 
 def test_what_would_be_refused_does_no_harm_to_a_signal_that_is_not_sent() -> None:
     found = quiet({**HERE, "OTEL_LOGS_EXPORTER": "none", f"{PREFIX}LOGS_TIMEOUT": "soon"})
-    assert found.targets == {TelemetrySignal.TRACES: OtlpEndpoint(URLS[TelemetrySignal.TRACES])}
+    assert found.endpoints == {TelemetrySignal.TRACES: OtlpEndpoint(URLS[TelemetrySignal.TRACES])}
 
 
 # How
@@ -235,10 +235,10 @@ def test_what_a_signal_says_for_itself_stands_before_what_is_said_for_all(
 ) -> None:
     environment = {**HERE, f"{PREFIX}{ending}": general, f"{PREFIX}TRACES_{ending}": own}
     found = quiet(environment)
-    assert found.targets[TelemetrySignal.TRACES] == OtlpEndpoint(URLS[TelemetrySignal.TRACES], **change)  # type: ignore[arg-type]
+    assert found.endpoints[TelemetrySignal.TRACES] == OtlpEndpoint(URLS[TelemetrySignal.TRACES], **change)  # type: ignore[arg-type]
     assert (
-        found.targets[TelemetrySignal.LOGS]
-        == quiet({**HERE, f"{PREFIX}{ending}": general}).targets[TelemetrySignal.LOGS]
+        found.endpoints[TelemetrySignal.LOGS]
+        == quiet({**HERE, f"{PREFIX}{ending}": general}).endpoints[TelemetrySignal.LOGS]
     )
 
 
@@ -289,7 +289,7 @@ def test_certificates_are_files_each_by_its_own_variable(tmp_path: Path) -> None
             f"{PREFIX}LOGS_CLIENT_KEY": other,
         }
     )
-    assert found.targets == {
+    assert found.endpoints == {
         TelemetrySignal.TRACES: OtlpEndpoint(
             URLS[TelemetrySignal.TRACES], certificate=authority, client=(certificate, key)
         ),
@@ -326,7 +326,7 @@ def test_a_target_of_grpc_may_have_a_scheme_and_without_one_is_encrypted(
     endpoint: str, url: str, *, secure: bool
 ) -> None:
     found = quiet({ENDPOINT: endpoint, f"{PREFIX}PROTOCOL": "grpc"})
-    target = OtlpEndpoint(url, Protocol.GRPC, secure=secure)
+    target = OtlpEndpoint(url, OtlpProtocol.GRPC, secure=secure)
     assert found == OtelConfig(
         {TelemetrySignal.TRACES: target, TelemetrySignal.LOGS: target}, resource=RESOURCE
     )
@@ -360,8 +360,8 @@ def test_each_signal_may_have_its_own_protocol() -> None:
             f"{PREFIX}TRACES_INSECURE": "true",
         }
     )
-    assert found.targets == {
-        TelemetrySignal.TRACES: OtlpEndpoint("collector:4317", Protocol.GRPC),
+    assert found.endpoints == {
+        TelemetrySignal.TRACES: OtlpEndpoint("collector:4317", OtlpProtocol.GRPC),
         TelemetrySignal.LOGS: OtlpEndpoint(URLS[TelemetrySignal.LOGS]),
     }
 
@@ -380,7 +380,7 @@ def test_over_grpc_there_are_headers_compression_timeout_and_certificates_too(pe
         }
     ) == OtlpEndpoint(
         "collector:4317",
-        Protocol.GRPC,
+        OtlpProtocol.GRPC,
         (("x-tenant", "a"),),
         2.0,
         Compression.GZIP,
@@ -421,23 +421,23 @@ def test_the_resource_is_named_and_described_by_variables(
 @pytest.mark.parametrize(
     ("environment", "limits"),
     [
-        ({}, Limits(128, None)),
-        ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "7"}, Limits(7, None)),
-        ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "0"}, Limits(0, None)),
-        ({"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "50"}, Limits(128, 50)),
-        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "60"}, Limits(128, 60)),
+        ({}, SpanLimits(128, None)),
+        ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "7"}, SpanLimits(7, None)),
+        ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "0"}, SpanLimits(0, None)),
+        ({"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "50"}, SpanLimits(128, 50)),
+        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "60"}, SpanLimits(128, 60)),
         (
             {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "50", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "60"},
-            Limits(128, 50),
+            SpanLimits(128, 50),
         ),
         (
             {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "60"},
-            Limits(128, 60),
+            SpanLimits(128, 60),
         ),
     ],
 )
 def test_limits_are_whole_numbers_and_a_spans_own_stand_before_those_for_all(
-    environment: dict[str, str], limits: Limits
+    environment: dict[str, str], limits: SpanLimits
 ) -> None:
     assert quiet(environment) == OtelConfig(resource=RESOURCE, limits=limits)
 
@@ -452,11 +452,11 @@ def test_limits_are_whole_numbers_and_a_spans_own_stand_before_those_for_all(
         ({"OTEL_TRACES_SAMPLER": "traceidratio"}, Sampler(1.0)),
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, Sampler(0.25)),
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, Sampler(0.0)),
-        ({"OTEL_TRACES_SAMPLER": "parentbased_always_on"}, Sampler(parent_decides=True)),
-        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, Sampler(0.0, parent_decides=True)),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_on"}, Sampler(parent_based=True)),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, Sampler(0.0, parent_based=True)),
         (
             {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": " 0.1 "},
-            Sampler(0.1, parent_decides=True),
+            Sampler(0.1, parent_based=True),
         ),
     ],
 )
@@ -539,7 +539,7 @@ def test_a_password_in_an_endpoint_is_never_shown(protocol: str, user: str) -> N
         # It would only be a part of the name to gRPC.
         assert SECRET not in refusal(environment | {ENDPOINT: f"http://{user}collector:4317"})
     else:
-        assert SECRET not in repr(read({ENDPOINT: f"http://{user}collector:4318"}))
+        assert SECRET not in repr(read_config({ENDPOINT: f"http://{user}collector:4318"}))
 
 
 @pytest.mark.parametrize("name", ["x-bin", "x!y"])
@@ -550,7 +550,9 @@ def test_what_grpc_has_no_headers_of_is_refused(name: str) -> None:
 
 def test_spaces_around_a_header_are_not_of_it() -> None:
     environment = {ENDPOINT: "http://c", f"{PREFIX}HEADERS": "authorization=%20Bearer%20x%20"}
-    assert read(environment).targets[TelemetrySignal.TRACES].headers == (("authorization", "Bearer x"),)
+    assert read_config(environment).endpoints[TelemetrySignal.TRACES].headers == (
+        ("authorization", "Bearer x"),
+    )
 
 
 def test_an_endpoint_of_all_signals_has_no_query() -> None:
@@ -618,7 +620,7 @@ def test_a_ratio_that_is_none_is_warned_of_and_takes_all(argument: str) -> None:
     found, warnings = warned(
         {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": argument}
     )
-    assert found == OtelConfig(sampler=Sampler(1.0, parent_decides=True), resource=RESOURCE)
+    assert found == OtelConfig(sampler=Sampler(1.0, parent_based=True), resource=RESOURCE)
     assert warnings == [("OTEL_TRACES_SAMPLER_ARG", argument, "a number from 0 to 1")]
 
 
@@ -644,8 +646,8 @@ def test_a_value_of_a_header_is_in_no_representation_log_or_error(headers: str, 
     environment = {**HERE, f"{PREFIX}HEADERS": headers, f"{PREFIX}PROTOCOL": protocol}
     with structlog.testing.capture_logs() as logs:
         try:
-            said = repr(read(environment))
-        except TracingError as error:
+            said = repr(read_config(environment))
+        except OtelConfigError as error:
             said = "".join(traceback.format_exception(error)) + repr(error)
     assert SECRET not in said + repr(logs)
 
@@ -662,10 +664,10 @@ def test_any_texts_are_understood_or_refused_under_the_name_of_one_of_them(
 ) -> None:
     try:
         with structlog.testing.capture_logs() as logs:
-            found = read(environment)
-    except TracingError as error:
+            found = read_config(environment)
+    except OtelConfigError as error:
         assert str(error).partition(":")[0] in VARIABLES  # noqa: PT017  # understood or refused, nothing else
     else:
         assert {entry["variable"] for entry in logs} <= set(environment)
         assert found == OtelConfig() or "service.name" in found.resource
-        assert all(target.seconds > 0 for target in found.targets.values())
+        assert all(target.seconds > 0 for target in found.endpoints.values())

@@ -16,10 +16,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import add_Tr
 
 from exporter import __version__
 from exporter.model import TelemetrySignal
-from exporter.otlp.client import Accepted, Answer, Refused, Unavailable
-from exporter.otlp.endpoint import Compression, OtlpEndpoint, Protocol
+from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure
+from exporter.otlp.endpoint import Compression, OtlpEndpoint, OtlpProtocol
 from exporter.otlp.grpc_client import OtlpGrpcClient
-from exporter.otlp.variables import TracingError
+from exporter.otlp.variables import OtelConfigError
 from tests.lab.wait import wait_until
 from tests.otlp.samples import request
 from tests.otlp.tls import Keys, authority_of, pair
@@ -60,11 +60,11 @@ def target_of(receiver: GrpcReceiver) -> str:
 @contextmanager
 def collector(url: str, **changes: Any) -> Iterator[OtlpGrpcClient]:
     """Open a collector, and let go of it."""
-    with closing(OtlpGrpcClient(OtlpEndpoint(url, Protocol.GRPC, **changes))) as opened:
+    with closing(OtlpGrpcClient(OtlpEndpoint(url, OtlpProtocol.GRPC, **changes))) as opened:
         yield opened
 
 
-def answer(receiver: GrpcReceiver, reply: GrpcReply, **changes: Any) -> Answer:
+def answer(receiver: GrpcReceiver, reply: GrpcReply, **changes: Any) -> ExportResult:
     """Send a span to which is replied so."""
     receiver.replies(reply)
     with collector(target_of(receiver), **changes) as opened:
@@ -214,11 +214,11 @@ def test_a_response_means_that_it_was_accepted(
 
 def test_a_collector_that_is_closed_is_not_reached(receiver: GrpcReceiver) -> None:
     for sent in (False, True):
-        opened = OtlpGrpcClient(OtlpEndpoint(target_of(receiver), Protocol.GRPC))
+        opened = OtlpGrpcClient(OtlpEndpoint(target_of(receiver), OtlpProtocol.GRPC))
         if sent:
             assert opened.send(request()) == Accepted()
         opened.close()
-        assert opened.send(request()) == Unavailable("Cannot invoke RPC on closed channel!")
+        assert opened.send(request()) == RetryableFailure("Cannot invoke RPC on closed channel!")
 
 
 BAD = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}
@@ -229,13 +229,13 @@ OTHERS = [code for code in grpc.StatusCode if code not in BAD | LATENESS | {grpc
 
 @pytest.mark.parametrize("code", sorted(BAD, key=str), ids=str)
 def test_what_is_wrong_with_the_request_is_refused(receiver: GrpcReceiver, code: grpc.StatusCode) -> None:
-    assert answer(receiver, status(code)) == Refused(f"gRPC {code.name}: scripted failure")
+    assert answer(receiver, status(code)) == PermanentFailure(f"gRPC {code.name}: scripted failure")
 
 
 @pytest.mark.parametrize("code", OTHERS, ids=str)
 def test_what_is_wrong_elsewhere_is_tried_again(receiver: GrpcReceiver, code: grpc.StatusCode) -> None:
-    assert answer(receiver, status(code)) == Unavailable(
-        f"gRPC {code.name}: scripted failure", overcome=code in OVERCOME
+    assert answer(receiver, status(code)) == RetryableFailure(
+        f"gRPC {code.name}: scripted failure", request_suspect=code in OVERCOME
     )
 
 
@@ -250,12 +250,12 @@ def test_what_is_wrong_elsewhere_is_tried_again(receiver: GrpcReceiver, code: gr
 def test_what_a_collector_says_of_itself_is_told_in_short(
     receiver: GrpcReceiver, message: str, cause: str
 ) -> None:
-    assert answer(receiver, status(grpc.StatusCode.ABORTED, message)) == Unavailable(cause)
+    assert answer(receiver, status(grpc.StatusCode.ABORTED, message)) == RetryableFailure(cause)
 
 
 def test_a_response_that_fills_memory_is_not_read(receiver: GrpcReceiver) -> None:
     found = answer(receiver, partial(1, "x" * 5_000_000))
-    assert isinstance(found, Unavailable)
+    assert isinstance(found, RetryableFailure)
     assert found.cause.startswith("gRPC RESOURCE_EXHAUSTED: ")
 
 
@@ -264,13 +264,15 @@ def test_a_response_that_fills_memory_is_not_read(receiver: GrpcReceiver) -> Non
 
 def test_a_collector_that_hangs_is_not_waited_for(receiver: GrpcReceiver) -> None:
     began = time.monotonic()
-    assert answer(receiver, hang(), seconds=SOON) == Unavailable("no answer within 0.3 s", overcome=True)
+    assert answer(receiver, hang(), seconds=SOON) == RetryableFailure(
+        "no answer within 0.3 s", request_suspect=True
+    )
     assert SOON <= time.monotonic() - began < LATE
 
 
 def test_a_collector_that_says_that_it_was_too_slow_has_not_answered(receiver: GrpcReceiver) -> None:
-    assert answer(receiver, status(grpc.StatusCode.DEADLINE_EXCEEDED)) == Unavailable(
-        "no answer within 10 s", overcome=True
+    assert answer(receiver, status(grpc.StatusCode.DEADLINE_EXCEEDED)) == RetryableFailure(
+        "no answer within 10 s", request_suspect=True
     )
 
 
@@ -279,14 +281,14 @@ def test_a_host_that_accepts_and_says_nothing_is_not_waited_for() -> None:
         closing(socket.create_server((LOOPBACK, 0))) as mute,
         collector(f"{LOOPBACK}:{mute.getsockname()[1]}", seconds=SOON) as opened,
     ):
-        assert opened.send(request()) == Unavailable("no answer within 0.3 s", overcome=True)
+        assert opened.send(request()) == RetryableFailure("no answer within 0.3 s", request_suspect=True)
 
 
 def test_a_refused_connection_says_so(receiver: GrpcReceiver) -> None:
     receiver.stop()
     target = target_of(receiver)
     with collector(target, headers=(("authorization", SECRET),)) as opened:
-        assert opened.send(request()) == Unavailable(
+        assert opened.send(request()) == RetryableFailure(
             f"{CALL_FAILED}UNKNOWN: ipv4:{target}: Failed to connect to remote host: Connection refused"
         )
 
@@ -294,7 +296,7 @@ def test_a_refused_connection_says_so(receiver: GrpcReceiver) -> None:
 def test_a_host_that_nobody_knows_says_so() -> None:
     with collector("a..b:4317", headers=(("authorization", SECRET),)) as opened:
         found = opened.send(request())
-    assert isinstance(found, Unavailable)
+    assert isinstance(found, RetryableFailure)
     assert found.cause.startswith("gRPC UNAVAILABLE: ")
     assert "a..b:4317" in found.cause
     assert SECRET not in found.cause
@@ -302,14 +304,14 @@ def test_a_host_that_nobody_knows_says_so() -> None:
 
 def test_what_waits_ends_when_the_collector_is_let_go_of(receiver: GrpcReceiver) -> None:
     receiver.replies(hang())
-    found: list[Answer] = []
-    opened = OtlpGrpcClient(OtlpEndpoint(target_of(receiver), Protocol.GRPC, seconds=60.0))
+    found: list[ExportResult] = []
+    opened = OtlpGrpcClient(OtlpEndpoint(target_of(receiver), OtlpProtocol.GRPC, seconds=60.0))
     waiting = Thread(target=lambda: found.append(opened.send(request())))
     waiting.start()
     receiver.wait_for_requests(1)
     opened.close()
     waiting.join(LATE)
-    assert found == [Unavailable("gRPC CANCELLED: Channel closed!")]
+    assert found == [RetryableFailure("gRPC CANCELLED: Channel closed!")]
 
 
 # And again
@@ -337,7 +339,7 @@ def test_a_collector_that_comes_back_is_reached_again(receiver: GrpcReceiver) ->
     with collector(target_of(receiver)) as opened:
         assert opened.send(request()) == Accepted()
         receiver.stop()
-        assert isinstance(opened.send(request()), Unavailable)
+        assert isinstance(opened.send(request()), RetryableFailure)
         receiver.start()
         assert wait_until(lambda: opened.send(request(digits="b")) == Accepted(), AGAIN_SECONDS)
     assert [span.trace_id for span in receiver.spans] == ["a" * 32, "b" * 32]
@@ -407,7 +409,7 @@ def test_without_mutual_trust_nothing_is_sent(
     secured: GrpcReceiver, keys: Keys, changes: Callable[[Keys], dict[str, Any]], said: str
 ) -> None:
     found = answer(secured, OK, **{"secure": True, **changes(keys)})
-    assert isinstance(found, Unavailable)
+    assert isinstance(found, RetryableFailure)
     assert found.cause.startswith(CALL_FAILED)
     assert said in found.cause
     assert secured.requests == []
@@ -415,7 +417,7 @@ def test_without_mutual_trust_nothing_is_sent(
 
 def test_a_collector_without_tls_is_not_told_by_who_wants_it(receiver: GrpcReceiver) -> None:
     found = answer(receiver, OK, secure=True)
-    assert isinstance(found, Unavailable)
+    assert isinstance(found, RetryableFailure)
     assert found.cause.startswith(CALL_FAILED)
     assert NOT_TRUSTED in found.cause
     assert receiver.requests == []
@@ -430,6 +432,6 @@ def test_a_file_that_cannot_be_read_is_refused_before_anything_is_sent(
 ) -> None:
     wrong = str(tmp_path / path)
     for changes in ({"certificate": wrong}, {"client": (wrong, wrong)}):
-        with pytest.raises(TracingError) as refused, collector("collector:4317", secure=True, **changes):
+        with pytest.raises(OtelConfigError) as refused, collector("collector:4317", secure=True, **changes):
             pass
         assert str(refused.value) == f"{wrong}: {cause}"

@@ -24,7 +24,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from exporter import __version__
 from exporter.model import TelemetrySignal
 from exporter.otlp import http_client
-from exporter.otlp.client import Accepted, Answer, Refused, Unavailable
+from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
 from exporter.otlp.http_client import OtlpHttpClient
 from tests.otlp.samples import request
@@ -67,16 +67,16 @@ def collector(url: str, **changes: Any) -> Iterator[OtlpHttpClient]:
         yield opened
 
 
-def answer(receiver: Receiver, reply: Reply, **changes: Any) -> Answer:
+def answer(receiver: Receiver, reply: Reply, **changes: Any) -> ExportResult:
     """Send a span to which is replied so."""
     receiver.replies(reply)
     with collector(f"{receiver.url}/v1/traces", **changes) as opened:
         return opened.send(request())
 
 
-def plain(cause: Answer) -> str:
+def plain(cause: ExportResult) -> str:
     """Give a cause without the place in the source of OpenSSL's binding."""
-    assert isinstance(cause, Unavailable)
+    assert isinstance(cause, RetryableFailure)
     return re.sub(r" \(_ssl\.c:\d+\)", "", cause.cause)
 
 
@@ -273,7 +273,7 @@ def test_log_records_have_a_response_of_their_own(receiver: Receiver) -> None:
 def test_a_success_that_no_collector_would_tell_has_taken_nothing(
     receiver: Receiver, reply: Reply, cause: str
 ) -> None:
-    assert answer(receiver, reply) == Unavailable(cause)
+    assert answer(receiver, reply) == RetryableFailure(cause)
 
 
 HINTS = {
@@ -285,16 +285,16 @@ HINTS = {
 
 @pytest.mark.parametrize("code", [400, 413, 422])
 def test_what_is_wrong_with_the_request_is_refused(receiver: Receiver, code: int) -> None:
-    assert answer(receiver, status(code, retry_after=5)) == Refused(f"HTTP {code}: scripted failure")
+    assert answer(receiver, status(code, retry_after=5)) == PermanentFailure(f"HTTP {code}: scripted failure")
 
 
 @pytest.mark.parametrize(
     "code", [401, 402, 403, 404, 405, 408, 409, 411, 415, 429, 431, 500, 501, 502, 503, 504, 599]
 )
 def test_what_is_wrong_elsewhere_is_tried_again(receiver: Receiver, code: int) -> None:
-    assert answer(receiver, status(code)) == Unavailable(
+    assert answer(receiver, status(code)) == RetryableFailure(
         f"HTTP {code}: scripted failure{HINTS.get(code, '')}",
-        overcome=code == HTTPStatus.INTERNAL_SERVER_ERROR,
+        request_suspect=code == HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 
 
@@ -316,7 +316,7 @@ def test_what_a_collector_says_of_itself_is_told_in_one_short_line(
     receiver: Receiver, body: bytes, text: str
 ) -> None:
     reply = Reply(503, body=body, content_type="text/plain")
-    assert answer(receiver, reply) == Unavailable(f"HTTP 503: {text}")
+    assert answer(receiver, reply) == RetryableFailure(f"HTTP 503: {text}")
 
 
 def test_a_body_that_unpacks_to_very_much_fills_no_memory(receiver: Receiver) -> None:
@@ -327,7 +327,7 @@ def test_a_body_that_unpacks_to_very_much_fills_no_memory(receiver: Receiver) ->
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert found == Unavailable(f"HTTP 500: {'x' * 400}", overcome=True)
+    assert found == RetryableFailure(f"HTTP 500: {'x' * 400}", request_suspect=True)
     assert most < 10_000_000
 
 
@@ -370,7 +370,7 @@ def test_retry_after_is_seconds_or_a_date(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, code: int, retry_after: str, seconds: float | None
 ) -> None:
     monkeypatch.setattr(http_client, "datetime", Now)
-    assert answer(receiver, status(code, retry_after=retry_after)) == Unavailable(
+    assert answer(receiver, status(code, retry_after=retry_after)) == RetryableFailure(
         f"HTTP {code}: scripted failure", seconds
     )
 
@@ -379,7 +379,7 @@ def test_retry_after_is_seconds_or_a_date(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_retry_after_is_a_time_that_is_not_past_or_none(receiver: Receiver, text: str) -> None:
     found = answer(receiver, status(503, retry_after=text))
-    assert isinstance(found, Unavailable)
+    assert isinstance(found, RetryableFailure)
     assert found.cause == "HTTP 503: scripted failure"
     assert found.retry_seconds is None or found.retry_seconds >= 0
 
@@ -391,7 +391,7 @@ def test_any_retry_after_is_a_time_that_is_not_past_or_none(receiver: Receiver, 
 def test_a_redirect_is_told_and_not_followed(receiver: Receiver, code: int) -> None:
     with Receiver() as elsewhere:
         location = f"{elsewhere.url}/v1/traces"
-        assert answer(receiver, Reply(code, {"Location": location})) == Unavailable(
+        assert answer(receiver, Reply(code, {"Location": location})) == RetryableFailure(
             f"HTTP {code}: redirects to {location}; make that the endpoint"
         )
         assert (len(receiver.requests), elsewhere.requests) == (1, [])
@@ -406,7 +406,7 @@ def test_a_redirect_is_told_and_not_followed(receiver: Receiver, code: int) -> N
     ],
 )
 def test_a_redirect_may_lead_anywhere(receiver: Receiver, reply: Reply, cause: str) -> None:
-    assert answer(receiver, reply) == Unavailable(cause)
+    assert answer(receiver, reply) == RetryableFailure(cause)
 
 
 # No answer
@@ -415,7 +415,9 @@ def test_a_redirect_may_lead_anywhere(receiver: Receiver, reply: Reply, cause: s
 @pytest.mark.parametrize("reply", [hang(), slow_drip()], ids=["hangs", "drips"])
 def test_a_collector_that_does_not_come_to_an_end_is_not_waited_for(receiver: Receiver, reply: Reply) -> None:
     began = time.monotonic()
-    assert answer(receiver, reply, seconds=SOON) == Unavailable("no answer within 0.3 s", overcome=True)
+    assert answer(receiver, reply, seconds=SOON) == RetryableFailure(
+        "no answer within 0.3 s", request_suspect=True
+    )
     assert SOON <= time.monotonic() - began < LATE
     assert receiver.spans == []
 
@@ -427,7 +429,7 @@ def test_a_host_that_does_not_even_accept_is_not_waited_for() -> None:
             client.settimeout(0)
             client.connect_ex(full.getsockname())
         with collector(f"{HERE}:{full.getsockname()[1]}/", seconds=SOON) as opened:
-            assert opened.send(request()) == Unavailable("no answer within 0.3 s")
+            assert opened.send(request()) == RetryableFailure("no answer within 0.3 s")
         for client in waiting:
             client.close()
 
@@ -436,14 +438,14 @@ def test_a_host_that_does_not_even_accept_is_not_waited_for() -> None:
     ("reply", "kept"), [(reset(), 0), (reset_after_keeping(), 1)], ids=["before", "after keeping"]
 )
 def test_a_connection_that_is_reset_tells_nothing(receiver: Receiver, reply: Reply, kept: int) -> None:
-    assert answer(receiver, reply) == Unavailable("Connection reset by peer")
+    assert answer(receiver, reply) == RetryableFailure("Connection reset by peer")
     assert len(receiver.spans) == kept
 
 
 def test_a_refused_connection_says_so_and_nothing_of_the_url(receiver: Receiver) -> None:
     receiver.stop()
     with collector(f"{receiver.url.replace('//', f'//user:{SECRET}@')}/v1/traces") as opened:
-        assert opened.send(request()) == Unavailable("Connection refused")
+        assert opened.send(request()) == RetryableFailure("Connection refused")
 
 
 def test_a_host_that_nobody_knows_says_so_and_nothing_of_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,7 +454,7 @@ def test_a_host_that_nobody_knows_says_so_and_nothing_of_the_url(monkeypatch: py
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with collector(f"http://user:{SECRET}@collector.invalid:4318/v1/traces") as opened:
-        assert opened.send(request()) == Unavailable("Name or service not known")
+        assert opened.send(request()) == RetryableFailure("Name or service not known")
 
 
 @pytest.mark.parametrize(
@@ -464,7 +466,7 @@ def test_a_host_that_nobody_knows_says_so_and_nothing_of_the_url(monkeypatch: py
 )
 def test_a_host_that_can_be_none_says_so_and_nothing_of_the_url(host: str, cause: str) -> None:
     with collector(f"http://user:{SECRET}@{host}:4318/v1/traces") as opened:
-        assert opened.send(request()) == Unavailable(cause)
+        assert opened.send(request()) == RetryableFailure(cause)
 
 
 @contextmanager
@@ -490,18 +492,20 @@ def once(said: bytes) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        pytest.param(b"", Unavailable("Remote end closed connection without response"), id="nothing"),
+        pytest.param(b"", RetryableFailure("Remote end closed connection without response"), id="nothing"),
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", Accepted(), id="no length"),
         pytest.param(b"HTTP/1.0 200\r\n\r\n", Accepted(), id="an old version"),
-        pytest.param(b"HTTP/1.1 503\r\nContent-Length: 0\r\n\r\n", Unavailable("HTTP 503: "), id="no reason"),
+        pytest.param(
+            b"HTTP/1.1 503\r\nContent-Length: 0\r\n\r\n", RetryableFailure("HTTP 503: "), id="no reason"
+        ),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1234",
-            Unavailable("IncompleteRead(4 bytes read, 6 more expected)"),
+            RetryableFailure("IncompleteRead(4 bytes read, 6 more expected)"),
             id="half a body",
         ),
     ],
 )
-def test_whatever_is_said_is_an_answer(said: bytes, found: Answer) -> None:
+def test_whatever_is_said_is_an_answer(said: bytes, found: ExportResult) -> None:
     with once(said) as url, collector(url) as opened:
         assert opened.send(request()) == found
 
@@ -510,7 +514,7 @@ def test_whatever_is_said_is_an_answer(said: bytes, found: Answer) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_at_all_are_an_answer(said: bytes) -> None:
     with once(said) as url, collector(url, seconds=LATE) as opened:
-        assert isinstance(opened.send(request()), Accepted | Refused | Unavailable)
+        assert isinstance(opened.send(request()), Accepted | PermanentFailure | RetryableFailure)
 
 
 # And again
@@ -543,8 +547,8 @@ def test_a_collector_that_comes_back_is_reached_again(receiver: Receiver) -> Non
     with collector(f"{receiver.url}/v1/traces") as opened:
         assert opened.send(request()) == Accepted()
         receiver.stop()
-        assert isinstance(opened.send(request()), Unavailable)
-        assert opened.send(request()) == Unavailable("Connection refused")
+        assert isinstance(opened.send(request()), RetryableFailure)
+        assert opened.send(request()) == RetryableFailure("Connection refused")
         receiver.start()
         assert opened.send(request(digits="b")) == Accepted()
     assert [span.trace_id for span in receiver.spans] == ["a" * 32, "b" * 32]
@@ -644,7 +648,7 @@ def test_without_mutual_trust_nothing_is_sent(
 
 def test_a_file_that_has_gone_is_an_answer_too(secured: Receiver, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone.pem")
-    assert answer(secured, OK, secure=True, certificate=gone) == Unavailable(
+    assert answer(secured, OK, secure=True, certificate=gone) == RetryableFailure(
         f"Could not find a suitable TLS CA certificate bundle, invalid path: {gone}"
     )
 
@@ -656,4 +660,4 @@ def test_a_collector_without_tls_is_not_told_by_who_wants_it(receiver: Receiver)
 
 def test_a_collector_with_tls_does_not_understand_who_speaks_without(secured: Receiver) -> None:
     with collector(f"{secured.url.replace('https', 'http')}/v1/traces") as opened:
-        assert opened.send(request()) == Unavailable("Remote end closed connection without response")
+        assert opened.send(request()) == RetryableFailure("Remote end closed connection without response")

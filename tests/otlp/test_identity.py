@@ -8,13 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model import Job, KillRequest, Trace, Workload
-from exporter.otlp.trace_context import Parent, parent_of, trace_of
+from exporter.otlp.trace_context import SpanContext, parse_traceparent, span_ids_for
 from tests.otlp.samples import PARENT_SPAN, PARENT_TRACE, TRACEPARENT
 from tests.store.samples import BEGAN_NS, job
 from tests.store.test_records import JOBS
 
-SAMPLED = Parent(PARENT_TRACE, PARENT_SPAN, sampled=True)
-UNSAMPLED = Parent(PARENT_TRACE, PARENT_SPAN, sampled=False)
+SAMPLED = SpanContext(PARENT_TRACE, PARENT_SPAN, sampled=True)
+UNSAMPLED = SpanContext(PARENT_TRACE, PARENT_SPAN, sampled=False)
 IDS = f"{PARENT_TRACE}-{PARENT_SPAN}"
 LOWER_CASE = re.compile(r"[0-9a-f]+")
 HEX = st.text("0123456789abcdef", min_size=1, max_size=40)
@@ -37,16 +37,18 @@ HEX = st.text("0123456789abcdef", min_size=1, max_size=40)
         pytest.param(f"cc-{IDS}-01-{'x' * 100_000}", SAMPLED, id="a later version with very much more"),
         pytest.param(
             f"00-{'0' * 31}1-{'0' * 15}1-01",
-            Parent("0" * 31 + "1", "0" * 15 + "1", sampled=True),
+            SpanContext("0" * 31 + "1", "0" * 15 + "1", sampled=True),
             id="the smallest ids",
         ),
         pytest.param(
-            f"00-{'f' * 32}-{'f' * 16}-01", Parent("f" * 32, "f" * 16, sampled=True), id="the largest ids"
+            f"00-{'f' * 32}-{'f' * 16}-01",
+            SpanContext("f" * 32, "f" * 16, sampled=True),
+            id="the largest ids",
         ),
     ],
 )
-def test_a_traceparent_names_the_span_that_launched_a_job(traceparent: str, parent: Parent) -> None:
-    assert parent_of(traceparent) == parent
+def test_a_traceparent_names_the_span_that_launched_a_job(traceparent: str, parent: SpanContext) -> None:
+    assert parse_traceparent(traceparent) == parent
 
 
 @pytest.mark.parametrize(
@@ -89,13 +91,13 @@ def test_a_traceparent_names_the_span_that_launched_a_job(traceparent: str, pare
     ],
 )
 def test_what_is_no_traceparent_names_no_span(traceparent: str) -> None:
-    assert parent_of(traceparent) is None
+    assert parse_traceparent(traceparent) is None
 
 
 @given(st.text() | st.lists(HEX, min_size=3, max_size=6).map("-".join))
 @example(f"00-{IDS}-01")
 def test_any_text_names_a_span_with_good_ids_or_none(text: str) -> None:
-    parent = parent_of(text)
+    parent = parse_traceparent(text)
     if parent is not None:
         assert text.strip()[2:53] == f"-{parent.trace_id}-{parent.span_id}-"
         assert (len(parent.trace_id), len(parent.span_id)) == (32, 16)
@@ -105,7 +107,7 @@ def test_any_text_names_a_span_with_good_ids_or_none(text: str) -> None:
 
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255))
 def test_any_good_ids_and_flags_are_read_as_they_were_written(trace: int, span: int, flags: int) -> None:
-    assert parent_of(f"00-{trace:032x}-{span:016x}-{flags:02x}") == Parent(
+    assert parse_traceparent(f"00-{trace:032x}-{span:016x}-{flags:02x}") == SpanContext(
         f"{trace:032x}", f"{span:016x}", sampled=flags % 2 == 1
     )
 
@@ -114,28 +116,32 @@ def test_any_good_ids_and_flags_are_read_as_they_were_written(trace: int, span: 
 
 
 def test_the_ids_of_a_job_are_the_same_today_and_after_any_update() -> None:
-    assert trace_of(job()) == Trace("91f7e28e851589ac4b7b9b315041f565", "2a9149c5a8f41c12")
+    assert span_ids_for(job()) == Trace("91f7e28e851589ac4b7b9b315041f565", "2a9149c5a8f41c12")
 
 
 def test_the_ids_of_a_job_with_a_key_are_the_same_for_all_who_see_it_whenever_they_were_told() -> None:
     seen, found = job(key="r4d7"), job(key="r4d7", began_ns=BEGAN_NS + 5_000_000, attempt=2)
-    assert trace_of(seen) == trace_of(found) == Trace("364816533a0c18bcfaaae78b289e7733", "a8f58369fb26eb55")
-    assert trace_of(job(key="r4d8")) != trace_of(seen)
+    assert (
+        span_ids_for(seen)
+        == span_ids_for(found)
+        == Trace("364816533a0c18bcfaaae78b289e7733", "a8f58369fb26eb55")
+    )
+    assert span_ids_for(job(key="r4d8")) != span_ids_for(seen)
 
 
 def test_a_job_that_a_span_has_launched_is_in_its_trace_and_below_it() -> None:
-    alone = trace_of(job())
-    below = trace_of(job(traceparent=TRACEPARENT))
+    alone = span_ids_for(job())
+    below = span_ids_for(job(traceparent=TRACEPARENT))
     assert below == Trace(PARENT_TRACE, alone.span_id, PARENT_SPAN)
 
 
 @pytest.mark.parametrize("traceparent", ["garbage", f"ff-{IDS}-01", f"00-{'0' * 32}-{PARENT_SPAN}-01"])
 def test_a_job_whose_label_names_no_span_has_a_trace_of_its_own(traceparent: str) -> None:
-    assert trace_of(job(traceparent=traceparent)) == trace_of(job())
+    assert span_ids_for(job(traceparent=traceparent)) == span_ids_for(job())
 
 
 def test_a_job_that_an_unsampled_span_has_launched_is_in_its_trace_too() -> None:
-    assert trace_of(job(traceparent=f"00-{IDS}-00")) == trace_of(job(traceparent=TRACEPARENT))
+    assert span_ids_for(job(traceparent=f"00-{IDS}-00")) == span_ids_for(job(traceparent=TRACEPARENT))
 
 
 def test_what_is_learned_of_a_job_does_not_change_its_ids() -> None:
@@ -152,26 +158,26 @@ def test_what_is_learned_of_a_job_does_not_change_its_ids() -> None:
         restarts=3,
         kills=(KillRequest(9, 1),),
     )
-    assert trace_of(learned) == trace_of(job())
+    assert span_ids_for(learned) == span_ids_for(job())
 
 
 def test_every_run_of_every_container_has_ids_of_its_own() -> None:
     runs = [job(digit, began_ns=began_ns) for digit in "0123456789abcdef" for began_ns in range(1, 101)]
-    traces = [trace_of(run) for run in runs]
+    traces = [span_ids_for(run) for run in runs]
     assert len({trace.trace_id for trace in traces}) == len({trace.span_id for trace in traces}) == 1600
 
 
 def test_a_time_cannot_be_taken_for_the_end_of_an_id() -> None:
-    first = trace_of(job(container_id="a" * 12 + "1", began_ns=1))
-    assert first != trace_of(job(container_id="a" * 12, began_ns=11))
+    first = span_ids_for(job(container_id="a" * 12 + "1", began_ns=1))
+    assert first != span_ids_for(job(container_id="a" * 12, began_ns=11))
 
 
 def test_a_run_is_another_also_where_its_attempts_are_counted_from_1_again() -> None:
-    assert trace_of(job(began_ns=1)) != trace_of(job(began_ns=2))
+    assert span_ids_for(job(began_ns=1)) != span_ids_for(job(began_ns=2))
 
 
 def test_spans_below_one_parent_are_told_apart() -> None:
-    first, second = (trace_of(job(began_ns=at_ns, traceparent=TRACEPARENT)) for at_ns in (1, 2))
+    first, second = (span_ids_for(job(began_ns=at_ns, traceparent=TRACEPARENT)) for at_ns in (1, 2))
     assert (first.trace_id, first.parent_span_id) == (second.trace_id, second.parent_span_id)
     assert first.span_id != second.span_id
 
@@ -179,8 +185,8 @@ def test_spans_below_one_parent_are_told_apart() -> None:
 @given(JOBS, st.sampled_from(["", TRACEPARENT]))
 def test_the_ids_of_any_job_are_well_formed_and_always_the_same(some: Job, traceparent: str) -> None:
     labelled = replace(some, traceparent=traceparent or some.traceparent)
-    trace = trace_of(labelled)
-    assert trace == trace_of(replace(labelled))
+    trace = span_ids_for(labelled)
+    assert trace == span_ids_for(replace(labelled))
     assert (len(trace.trace_id), len(trace.span_id)) == (32, 16)
     assert LOWER_CASE.fullmatch(trace.trace_id + trace.span_id)
     assert int(trace.trace_id, 16) > 0 < int(trace.span_id, 16)

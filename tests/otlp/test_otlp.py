@@ -31,9 +31,9 @@ from exporter.model import (
     Trace,
 )
 from exporter.otlp import encoding
-from exporter.otlp.attributes import ATTRIBUTES
-from exporter.otlp.config import Limits
-from exporter.otlp.encoding import LogRecords, Response, Spans
+from exporter.otlp.attributes import JOB_ATTRIBUTES
+from exporter.otlp.config import SpanLimits
+from exporter.otlp.encoding import ExportResponse, LogEncoder, SpanEncoder
 from tests.otlp.samples import NO_LIMITS, PARENT_SPAN, PARENT_TRACE, request, traced
 from tests.scripted.received import ReceivedRecord, ReceivedSpan, logs, traces
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
@@ -50,17 +50,17 @@ LOG_TAIL = "allocating\nKilled\n"
 BELOW = Trace(PARENT_TRACE, "a" * 16, PARENT_SPAN)
 
 
-def span(judged: ClassifiedExit, limits: Limits = NO_LIMITS, *, with_events: bool = True) -> ReceivedSpan:
+def span(judged: ClassifiedExit, limits: SpanLimits = NO_LIMITS, *, with_events: bool = True) -> ReceivedSpan:
     """Give the one span of a job as a collector reads it."""
-    spans = Spans(RESOURCE, limits, with_events=with_events)
+    spans = SpanEncoder(RESOURCE, limits, with_events=with_events)
     sent = spans.request(spans.items(judged)).message.SerializeToString()
     [received] = traces(ExportTraceServiceRequest.FromString(sent)).spans
     return received
 
 
-def records(judged: ClassifiedExit, limits: Limits = NO_LIMITS) -> list[ReceivedRecord]:
+def records(judged: ClassifiedExit, limits: SpanLimits = NO_LIMITS) -> list[ReceivedRecord]:
     """Give the log records of a job as a collector reads them."""
-    of = LogRecords(RESOURCE, limits)
+    of = LogEncoder(RESOURCE, limits)
     sent = of.request(of.items(judged)).message.SerializeToString()
     return logs(ExportLogsServiceRequest.FromString(sent)).records
 
@@ -403,7 +403,7 @@ def test_an_image_without_a_tag_has_no_tags(image: str) -> None:
     assert "container.image.tags" not in span(traced(ended(job(image=image), 1))).attributes
 
 
-# Limits
+# SpanLimits
 
 
 @pytest.mark.parametrize(
@@ -421,7 +421,7 @@ def test_an_image_without_a_tag_has_no_tags(image: str) -> None:
 def test_of_too_many_events_the_first_and_the_latest_are_kept_and_the_others_counted(
     most: int, seconds: list[int]
 ) -> None:
-    received = span(told_often(9), Limits(events=most))
+    received = span(told_often(9), SpanLimits(events=most))
     assert [at_ns for _, at_ns, _ in received.events] == [BEGAN_NS + second * SECOND_NS for second in seconds]
     assert received.dropped_events == 11 - len(seconds)
 
@@ -438,7 +438,7 @@ def test_a_limit_cuts_every_text_to_so_many_characters_and_nothing_else(longest:
             return [cut(item) for item in value]
         return value[:longest] if isinstance(value, str) else value
 
-    assert span(killed_for_memory(name="größer" * 9), Limits(text=longest)) == replace(
+    assert span(killed_for_memory(name="größer" * 9), SpanLimits(text=longest)) == replace(
         OOM_SPAN,
         attributes={
             name: cut(value)
@@ -519,7 +519,7 @@ def test_the_record_of_an_end_says_what_is_wrong_and_only_a_failure_is_an_error(
 
 def test_the_severity_is_said_in_words_too_and_every_record_belongs_to_a_sampled_span() -> None:
     assert [
-        (item.severity_text, item.flags) for item in LogRecords({}, NO_LIMITS).items(killed_for_memory())
+        (item.severity_text, item.flags) for item in LogEncoder({}, NO_LIMITS).items(killed_for_memory())
     ] == [
         ("INFO", 1),
         ("INFO", 1),
@@ -529,7 +529,7 @@ def test_the_severity_is_said_in_words_too_and_every_record_belongs_to_a_sampled
 
 
 def test_texts_are_no_longer_in_log_records_and_there_is_one_for_each_thing_that_happened() -> None:
-    kept = records(killed_for_memory(), Limits(events=2, text=4))
+    kept = records(killed_for_memory(), SpanLimits(events=2, text=4))
     assert kept == [
         replace(
             whole,
@@ -564,10 +564,10 @@ def test_a_request_has_the_items_of_several_jobs_below_one_resource_and_scope(
     assert (scope.name, scope.version) == ("exit-exporter", __version__)
 
 
-@pytest.mark.parametrize("form", [Spans({}, NO_LIMITS), LogRecords({}, NO_LIMITS)])
-def test_of_a_job_without_a_trace_nothing_can_be_sent(form: Spans | LogRecords) -> None:
+@pytest.mark.parametrize("encoder", [SpanEncoder({}, NO_LIMITS), LogEncoder({}, NO_LIMITS)])
+def test_of_a_job_without_a_trace_nothing_can_be_sent(encoder: SpanEncoder | LogEncoder) -> None:
     with pytest.raises(ValueError, match=r"^no trace was made of aaaaaaaaaaaa-1$"):
-        form.items(ended(job(), 1))
+        encoder.items(ended(job(), 1))
 
 
 def test_a_response_says_how_many_were_rejected_and_why() -> None:
@@ -576,31 +576,31 @@ def test_a_response_says_how_many_were_rejected_and_why() -> None:
     spans.partial_success.error_message = "too old"
     of_logs.partial_success.rejected_log_records = 4
     assert [
-        encoding.read(TelemetrySignal.TRACES, spans.SerializeToString()),
-        encoding.read(TelemetrySignal.LOGS, of_logs.SerializeToString()),
-        encoding.read(TelemetrySignal.TRACES, b""),
-        encoding.read(TelemetrySignal.LOGS, b""),
-    ] == [Response(3, "too old"), Response(4, ""), Response(0, ""), Response(0, "")]
+        encoding.parse_response(TelemetrySignal.TRACES, spans.SerializeToString()),
+        encoding.parse_response(TelemetrySignal.LOGS, of_logs.SerializeToString()),
+        encoding.parse_response(TelemetrySignal.TRACES, b""),
+        encoding.parse_response(TelemetrySignal.LOGS, b""),
+    ] == [ExportResponse(3, "too old"), ExportResponse(4, ""), ExportResponse(0, ""), ExportResponse(0, "")]
 
 
 @pytest.mark.parametrize("signal", list(TelemetrySignal))
 def test_what_is_no_response_is_an_error(signal: TelemetrySignal) -> None:
     with pytest.raises(DecodeError):
-        encoding.read(signal, b"<!doctype html>")
+        encoding.parse_response(signal, b"<!doctype html>")
 
 
 # The table
 
 
 def test_no_span_has_an_attribute_that_is_not_in_the_table_and_its_names_are_different() -> None:
-    names = [attribute.name for attribute in ATTRIBUTES]
+    names = [attribute.name for attribute in JOB_ATTRIBUTES]
     of_all = killed_for_memory()
     of_all = replace(of_all, exit=replace(of_all.exit, evidence=replace(EXPLAINED, notes=OOM.notes)))
     assert [*span(of_all).attributes] == names == list(dict.fromkeys(names))
 
 
 def test_every_attribute_has_a_meaning_that_is_a_sentence() -> None:
-    wrong = {one.name: one.meaning for one in ATTRIBUTES if not one.meaning.endswith(".")}
+    wrong = {one.name: one.meaning for one in JOB_ATTRIBUTES if not one.meaning.endswith(".")}
     assert wrong == {}
 
 
@@ -630,8 +630,8 @@ def traced_ends(draw: st.DrawFn) -> ClassifiedExit:
     return replace(judged, exit=exit_, trace=draw(TRACES))
 
 
-@given(traced_ends(), st.builds(Limits, st.integers(0, 6), st.none() | st.integers(0, 9)))
-def test_any_job_with_a_trace_is_read_as_it_was_sent(judged: ClassifiedExit, limits: Limits) -> None:
+@given(traced_ends(), st.builds(SpanLimits, st.integers(0, 6), st.none() | st.integers(0, 9)))
+def test_any_job_with_a_trace_is_read_as_it_was_sent(judged: ClassifiedExit, limits: SpanLimits) -> None:
     received, trace, ended_job = span(judged, limits), judged.trace, judged.exit
     begun = ended_job.job
     started_ns = begun.began_ns if begun.started_ns is None else begun.started_ns
@@ -646,7 +646,7 @@ def test_any_job_with_a_trace_is_read_as_it_was_sent(judged: ClassifiedExit, lim
         max(0, started_ns),
         max(0, started_ns, ended_job.finished_ns),
     )
-    assert set(received.attributes) <= {attribute.name for attribute in ATTRIBUTES}
+    assert set(received.attributes) <= {attribute.name for attribute in JOB_ATTRIBUTES}
     assert received.attributes["container.name"] == begun.name[: limits.text]
     assert received.attributes.get("process.exit.code") == ended_job.code
     assert received.attributes.get("exit_exporter.memory_limit_bytes") == begun.memory_limit_bytes

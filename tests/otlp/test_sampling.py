@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from exporter.config.settings import Jobs
 from exporter.model import ClassifiedExit, Job, Status, Trace
 from exporter.otlp.sampler import SAMPLERS, Sampler, TraceSelector
-from exporter.otlp.trace_context import trace_of
+from exporter.otlp.trace_context import span_ids_for
 from tests.otlp.samples import PARENT_SPAN, PARENT_TRACE, TRACEPARENT
 from tests.store.samples import NOT_STARTED, OOM, STOPPED, ended, job
 
@@ -23,7 +23,7 @@ LOW, HIGH = "0" * 16, "f" * 16
 
 
 def asked(choice: TraceSelector, judged: ClassifiedExit) -> Trace | None:
-    return choice.trace(judged.exit.job, judged.verdict)
+    return choice.select(judged.exit.job, judged.verdict)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def asked(choice: TraceSelector, judged: ClassifiedExit) -> Trace | None:
 def test_the_setting_says_by_their_status_which_jobs_are_traced(jobs: Jobs, taken: set[Status]) -> None:
     traces = {status: asked(TraceSelector(jobs), judged) for status, judged in ENDS.items()}
     assert traces == {
-        status: trace_of(judged.exit.job) if status in taken else None for status, judged in ENDS.items()
+        status: span_ids_for(judged.exit.job) if status in taken else None for status, judged in ENDS.items()
     }
 
 
 def test_a_job_that_never_started_is_a_failed_one() -> None:
     judged = ended(job(started_ns=None), 127, NOT_STARTED)
-    assert asked(TraceSelector(Jobs.FAILED), judged) == trace_of(judged.exit.job)
+    assert asked(TraceSelector(Jobs.FAILED), judged) == span_ids_for(judged.exit.job)
 
 
 def test_every_status_in_which_a_job_can_end_is_in_these_tests() -> None:
@@ -83,7 +83,7 @@ def test_each_sampler_takes_what_its_name_says(
     name: str, argument: float, traceparent: str, *, taken: bool
 ) -> None:
     judged = ended(job(traceparent=traceparent), 1)
-    trace = trace_of(judged.exit.job)
+    trace = span_ids_for(judged.exit.job)
     assert asked(TraceSelector(Jobs.FAILED, SAMPLERS[name](argument)), judged) == (trace if taken else None)
 
 
@@ -101,7 +101,7 @@ def test_there_are_the_samplers_of_the_specification() -> None:
 def test_without_a_sampler_every_failed_job_is_traced_whatever_its_parent_decided() -> None:
     judged = ended(job(traceparent=UNSAMPLED), 1)
     assert asked(TraceSelector(Jobs.FAILED), judged) == Trace(
-        PARENT_TRACE, trace_of(judged.exit.job).span_id, PARENT_SPAN
+        PARENT_TRACE, span_ids_for(judged.exit.job).span_id, PARENT_SPAN
     )
 
 
@@ -119,18 +119,20 @@ def test_without_a_sampler_every_failed_job_is_traced_whatever_its_parent_decide
     ],
 )
 def test_a_ratio_looks_at_the_end_of_the_trace_id_alone(ratio: float, end: str, *, taken: bool) -> None:
-    takes = [Sampler(ratio).takes(job(), Trace(beginning + end, "1" * 16)) for beginning in (LOW, HIGH)]
+    takes = [
+        Sampler(ratio).should_sample(job(), Trace(beginning + end, "1" * 16)) for beginning in (LOW, HIGH)
+    ]
     assert takes == [taken, taken]
 
 
 def test_a_ratio_takes_about_so_many() -> None:
     sampler = Sampler(0.25)
     runs = [job(began_ns=began_ns) for began_ns in range(1, 4001)]
-    assert 900 < sum(sampler.takes(run, trace_of(run)) for run in runs) < 1100
+    assert 900 < sum(sampler.should_sample(run, span_ids_for(run)) for run in runs) < 1100
 
 
 @given(st.text("0123456789abcdef", min_size=32, max_size=32), st.floats(0, 1), st.floats(0, 1))
 def test_who_takes_more_takes_all_that_who_takes_less_does(trace_id: str, one: float, other: float) -> None:
     trace, less, more = Trace(trace_id, "1" * 16), Sampler(min(one, other)), Sampler(max(one, other))
     some: Job = job()
-    assert more.takes(some, trace) or not less.takes(some, trace)
+    assert more.should_sample(some, trace) or not less.should_sample(some, trace)
