@@ -20,7 +20,7 @@ from exporter.metrics import exporter_metrics
 from exporter.metrics.collector import registry
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
 from exporter.metrics.state import Key, MetricState, MetricUpdate
-from exporter.model import TelemetrySignal
+from exporter.model import SECOND_NS, TelemetrySignal
 from exporter.otlp.config import read_config
 from exporter.otlp.sampler import TraceSelector
 from exporter.otlp.variables import OtelConfigError
@@ -162,7 +162,7 @@ def _accounts(
         settings.workload.limit,
         words.knows,
         kept,
-        idle_ns=int(settings.storage.retention * 10**9),
+        idle_ns=int(settings.storage.retention * SECOND_NS),
         since_ns=workload_order_since_ns(ledger, order),
     )
 
@@ -175,10 +175,10 @@ def _judging(
             host=settings.instance.name or host,
             workload_order=settings.workload.order,
             oom_seconds=settings.exits.oom_wait,
-            oom_window_ns=int(settings.exits.oom_window * 10**9),
-            stop_window_ns=int(settings.exits.stop_window * 10**9),
+            oom_window_ns=int(settings.exits.oom_window * SECOND_NS),
+            stop_window_ns=int(settings.exits.stop_window * SECOND_NS),
             has_kernel_counter=has_kernel_counter,
-            retention_ns=int(settings.storage.retention * 10**9),
+            retention_ns=int(settings.storage.retention * SECOND_NS),
             pruned_before_ns=pruned_before_ns,
         )
 

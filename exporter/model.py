@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-# Events of different containers are not told quite in the order of their times.
-OVERLAP_NS = 10**9
+SECOND_NS = 10**9
+# Engines report events of different containers slightly out of order.
+OVERLAP_NS = SECOND_NS
 
 
 class Status(StrEnum):

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-MAX_CODE = 2**32 - 1
+from exporter.exit_codes import MAX_CODE, MAX_SIGNAL, SIGNAL_BASE
+
 RANGE = f"they go from 0 to {MAX_CODE}"
 # Of Linux on x86 and ARM, wherever the command itself runs: the first is 1.
 _SIGNAL_NAMES = """
@@ -16,8 +17,7 @@ HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT
 CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS
 """
 SIGNALS = tuple(f"SIG{name}" for name in _SIGNAL_NAMES.split())
-_FIRST_REAL_TIME, _LAST_SIGNAL = 34, 64
-_SIGNALLED = 128
+_FIRST_REAL_TIME = 34
 _LOWEST_OF_8_BITS, _LOWEST_OF_32_BITS = -(2**7), -(2**31)
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]+", re.ASCII)
 _NEGATIVE = re.compile(r"-[0-9]{1,20}", re.ASCII)
@@ -75,14 +75,14 @@ def asked(text: str) -> Asked | None:
     signal = _signal(text.upper())
     if signal is None:
         return None
-    code = _SIGNALLED + signal
+    code = SIGNAL_BASE + signal
     return Asked(code, f"{_name(signal)} is signal {signal}, {code} as a container's code.")
 
 
 def _negative(value: int) -> Asked | None:
     # -1 is what programs return, the others what wrappers are told of a child that a signal ended.
-    if -_LAST_SIGNAL <= value < -1:
-        code = _SIGNALLED - value
+    if -MAX_SIGNAL <= value < -1:
+        code = SIGNAL_BASE - value
         who = f"{value} is {_name(-value)} as wrappers such as Python's subprocess report it"
         return Asked(
             code, f"{who}: {code} as a container's code, or {value & 0xFF} of a wrapper that passes it on."
@@ -98,7 +98,7 @@ def _signal(name: str) -> int | None:
     real_time = _REAL_TIME.fullmatch(name)
     if real_time:
         signal = _FIRST_REAL_TIME + int(real_time[1] or 0)
-        return signal if signal <= _LAST_SIGNAL else None
+        return signal if signal <= MAX_SIGNAL else None
     whole = name if name.startswith("SIG") else f"SIG{name}"
     return SIGNALS.index(whole) + 1 if whole in SIGNALS else None
 

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.cli.client import Client, NoAnswerError, url_option
-from exporter.cli.codes import MAX_CODE, RANGE, SIGNALS, Asked, TakesNegativeNumbers, asked
+from exporter.cli.codes import RANGE, SIGNALS, Asked, TakesNegativeNumbers, asked
 from exporter.cli.tables import show
+from exporter.exit_codes import MAX_CODE
 from exporter.verdict import catalog, classify
 from exporter.web.views import code_view, reason_list
 

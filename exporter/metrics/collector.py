@@ -15,6 +15,7 @@ from prometheus_client.samples import Exemplar as Shown
 
 from exporter.metrics.definitions import METRICS, Metric, MetricType
 from exporter.metrics.state import SUM, Exemplar, Key, MetricState
+from exporter.model import SECOND_NS
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +123,7 @@ def _exemplar(exemplar: Exemplar | None) -> Shown | None:
     if exemplar is None:
         return None
     trace = {"trace_id": exemplar.trace.trace_id, "span_id": exemplar.trace.span_id}
-    return Shown(trace, exemplar.value, exemplar.at_ns / 10**9)
+    return Shown(trace, exemplar.value, exemplar.at_ns / SECOND_NS)
 
 
 _FAMILIES = {MetricType.COUNTER: _counter, MetricType.GAUGE: _gauge, MetricType.HISTOGRAM: _histogram}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
+from exporter.exit_codes import MAX_LINUX_CODE
 from exporter.metrics import definitions
 from exporter.metrics.labels import (
     ExitLabels,
@@ -16,12 +17,11 @@ from exporter.metrics.labels import (
 )
 from exporter.metrics.state import Exemplar, Key, MetricState, MetricUpdate
 from exporter.metrics.workload_slots import OTHER, WorkloadSlots
-from exporter.model import ClassifiedExit, Job, Status, Verdict, Workload
+from exporter.model import SECOND_NS, ClassifiedExit, Job, Status, Verdict, Workload
 from exporter.verdict.evidence import oom_count
 
 UNKNOWN_CODE = "unknown"
 # Linux has 256 codes, Windows four billion: beyond those of Linux, only known ones are a label.
-LAST_LINUX_CODE = 255
 OTHER_CODE = "other"
 
 
@@ -143,7 +143,7 @@ class JobMetrics:
     def _code_label(self, code: int | None) -> str:
         if code is None:
             return UNKNOWN_CODE
-        return str(code) if code <= LAST_LINUX_CODE or self._is_known(code) else OTHER_CODE
+        return str(code) if code <= MAX_LINUX_CODE or self._is_known(code) else OTHER_CODE
 
 
 def record_workload_order(order: str, kept: Iterable[Key], now: float, changes: MetricUpdate) -> None:
@@ -160,7 +160,7 @@ def record_workload_order(order: str, kept: Iterable[Key], now: float, changes: 
 
 def workload_order_since_ns(state: MetricState, order: str) -> int:
     """Return since when workloads are named in this order, in nanoseconds since 1970."""
-    return int(state.value(definitions.WORKLOAD_ORDER, OrderLabels(order)) * 10**9)
+    return int(state.value(definitions.WORKLOAD_ORDER, OrderLabels(order)) * SECOND_NS)
 
 
 def _workload_labels(job: Job, workload: Workload) -> WorkloadLabels:
@@ -182,9 +182,9 @@ def _time_exit(judged: ClassifiedExit, workload: Workload, changes: MetricUpdate
     """Record when the job ended and how long it ran."""
     ended, status = judged.exit, judged.verdict.status
     labels = StatusLabels(ended.job.instance, workload.name, status.value)
-    changes.set_max(definitions.LAST_EXIT, labels, ended.finished_ns / 10**9)
+    changes.set_max(definitions.LAST_EXIT, labels, ended.finished_ns / SECOND_NS)
     if ended.job.started_ns is not None and status is not Status.UNKNOWN:
-        seconds = max(0, ended.finished_ns - ended.job.started_ns) / 10**9
+        seconds = max(0, ended.finished_ns - ended.job.started_ns) / SECOND_NS
         changes.observe(definitions.RUN_DURATION, labels, seconds, _exemplar(judged, seconds))
 
 
@@ -194,7 +194,7 @@ def _used(kept: Mapping[Key, float]) -> dict[Workload, int]:
     for (name, labels), value in kept.items():
         if name == definitions.LAST_EXIT.name:
             workload = StatusLabels(*labels).workload
-            last_ns[workload] = max(last_ns.get(workload, 0), int(value * 10**9))
+            last_ns[workload] = max(last_ns.get(workload, 0), int(value * SECOND_NS))
     counted = {ExitLabels(*labels) for name, labels in kept if name == definitions.EXITS.name}
     return {Workload(exits.workload, exits.image): last_ns.get(exits.workload, 0) for exits in counted}
 

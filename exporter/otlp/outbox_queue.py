@@ -12,7 +12,7 @@ import structlog
 from exporter.metrics import exporter_metrics
 from exporter.metrics.exporter_metrics import OtlpJobCounts
 from exporter.metrics.state import MetricState, MetricUpdate
-from exporter.model import TelemetrySignal
+from exporter.model import SECOND_NS, TelemetrySignal
 from exporter.store import Outbox, OutboxEntry, OutboxUpdate
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ class OutboxQueue:
             return
         self._limits_checked_at = now
         age, most = self._limits.seconds, self._limits.entries
-        before_ns = time.time_ns() - int(age * 10**9) if age else 0
+        before_ns = time.time_ns() - int(age * SECOND_NS) if age else 0
         while expired := self._outbox.overdue(self.signal, before_ns, most, MAX_DROPPED_AT_ONCE):
             pending = sum(entry.waits for entry in expired)
             numbers = [entry.number for entry in expired]

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import structlog
 
+from exporter.exit_codes import SIGKILLED
 from exporter.metrics import exporter_metrics
 from exporter.metrics.exporter_metrics import OtlpJobCounts
 from exporter.metrics.job_metrics import JobMetrics
@@ -69,7 +70,7 @@ MAX_PENDING = 10_000
 MAX_PENDING_LOGS = 1_000
 STORE = "store"
 # Their series are made when a job begins, so that the first of them is an increase.
-_FORESEEABLE = ((0, Evidence()), (137, Evidence(oom_killed=True)))
+_FORESEEABLE = ((0, Evidence()), (SIGKILLED, Evidence(oom_killed=True)))
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import time
 
 import structlog
 
-from exporter.model import TelemetrySignal
+from exporter.model import SECOND_NS, TelemetrySignal
 from exporter.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
@@ -44,9 +44,9 @@ class Retention:
     def prune(self) -> int:
         """Delete what is too old now; how many jobs."""
         if self._outbox_seconds:
-            before_ns = time.time_ns() - int(self._outbox_seconds * 10**9)
+            before_ns = time.time_ns() - int(self._outbox_seconds * SECOND_NS)
             self._store.outbox.expire(before_ns, self._undelivered)
-        return self._store.prune(time.time_ns() - int(self._seconds * 10**9))
+        return self._store.prune(time.time_ns() - int(self._seconds * SECOND_NS))
 
     def _run(self) -> None:
         while not self._stopping.is_set():

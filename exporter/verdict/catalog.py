@@ -18,13 +18,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from exporter.config import yaml_document
-from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
+from exporter.exit_codes import MAX_CODE, NOT_EXECUTABLE, NOT_FOUND
+from exporter.model import SECOND_NS, Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
 from exporter.verdict import start_errors
 
 BUILTIN = Path(__file__).with_name("reasons.yaml")
-MAX_CODE = 2**32 - 1
 # A shell that does not find its command has ended by then, and so has a program that cannot run here.
-MOMENT_NS = 10**9
+AT_ONCE_NS = SECOND_NS
 NO_WORKLOAD = Workload(name="", image="")
 # The word of every code that has none of its own.
 FALLBACK = "Error"
@@ -95,7 +95,7 @@ class CodeWords(BaseModel):
         """The causes of an end after ``ran_ns``, None where that is not known."""
         if ran_ns is None:
             return self.causes
-        return (*(self.causes_at_once if ran_ns <= MOMENT_NS else self.causes_ran), *self.causes)
+        return (*(self.causes_at_once if ran_ns <= AT_ONCE_NS else self.causes_ran), *self.causes)
 
 
 def _spelled_out(value: object) -> object:
@@ -210,7 +210,10 @@ _FIXED = {
     ExitContext.INSTANCE_LOST: "HostLost",
     ExitContext.UNOBSERVED: "Unknown",
 }
-_START_FAILURES: Mapping[int | None, str] = {126: "CommandNotExecutable", 127: "CommandNotFound"}
+_START_FAILURES: Mapping[int | None, str] = {
+    NOT_EXECUTABLE: "CommandNotExecutable",
+    NOT_FOUND: "CommandNotFound",
+}
 _CANNOT_RUN = "ContainerCannotRun"
 FAILED_STARTS = tuple(dict.fromkeys((*start_errors.REASONS, *_START_FAILURES.values(), _CANNOT_RUN)))
 """Every reason that a start that failed may have."""

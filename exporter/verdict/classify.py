@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from exporter.exit_codes import SIGKILLED, SIGTERMED, START_FAILURES, UNKNOWN_STATUS
 from exporter.model import (
     ClassifiedExit,
     Evidence,
@@ -15,16 +16,13 @@ from exporter.model import (
     Verdict,
     Workload,
 )
-from exporter.verdict.catalog import MOMENT_NS, NO_WORKLOAD, ExitContext, ReasonCatalog
+from exporter.verdict.catalog import AT_ONCE_NS, NO_WORKLOAD, ExitContext, ReasonCatalog
 from exporter.verdict.evidence import assess_exit
 from exporter.verdict.facts import EndedRun
 from exporter.verdict.start_errors import kind_of
 
-OOM_CODE = 137
 # What a container that is told to stop mostly ends with.
-_STOP_CODES = frozenset({0, 137, 143})
-_START_FAILURE_CODES = frozenset({126, 127, 128})
-_LOST_CODE = 255
+_STOP_CODES = frozenset({0, SIGKILLED, SIGTERMED})
 _INIT_KILLED = "InitOutOfMemory"
 
 
@@ -119,7 +117,7 @@ def _lost(evidence: Evidence) -> tuple[Status, Termination, ExitContext]:
 
 def _witnessed(code: int, evidence: Evidence, *, assume_oom: bool) -> ExitContext | None:
     """What failed it beside its own doing; None where nothing shows such a thing."""
-    if code != 0 and (evidence.oom_killed or (assume_oom and code == OOM_CODE)):
+    if code != 0 and (evidence.oom_killed or (assume_oom and code == SIGKILLED)):
         return ExitContext.OUT_OF_MEMORY
     return ExitContext.UNHEALTHY if evidence.unhealthy else None
 
@@ -127,7 +125,7 @@ def _witnessed(code: int, evidence: Evidence, *, assume_oom: bool) -> ExitContex
 def _by_itself(code: int, ran_ns: int | None) -> tuple[Status, Termination, ExitContext]:
     if code == 0:
         return Status.DONE, Termination.DONE, ExitContext.PLAIN
-    reading = ExitContext.RAN if ran_ns is not None and ran_ns > MOMENT_NS else ExitContext.PLAIN
+    reading = ExitContext.RAN if ran_ns is not None and ran_ns > AT_ONCE_NS else ExitContext.PLAIN
     return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, reading
 
 
@@ -146,12 +144,12 @@ def _recovery(status: Status, recovery: Recovery, limit: MemoryLimit | None) -> 
 def _circumstances(code: int) -> Iterator[tuple[ExitContext, Evidence]]:
     yield ExitContext.PLAIN, Evidence()
     yield ExitContext.AT_ONCE, Evidence(ran_ns=0)
-    yield ExitContext.RAN, Evidence(ran_ns=MOMENT_NS + 1)
+    yield ExitContext.RAN, Evidence(ran_ns=AT_ONCE_NS + 1)
     yield ExitContext.OUT_OF_MEMORY, Evidence(oom_killed=True)
     if code in _STOP_CODES:
         yield ExitContext.UNHEALTHY, Evidence(unhealthy=True, asked_to_stop=True)
     yield ExitContext.REQUESTED, Evidence(asked_to_stop=True)
-    if code == _LOST_CODE:
+    if code == UNKNOWN_STATUS:
         yield ExitContext.INSTANCE_LOST, Evidence(instance_lost=True)
-    if code in _START_FAILURE_CODES:
+    if code in START_FAILURES:
         yield ExitContext.START_FAILED, Evidence(never_started=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from signal import Signals
 
-from exporter.model import Evidence, Exit, KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
+from exporter.exit_codes import MAX_SIGNAL, SIGKILLED, SIGNAL_BASE
+from exporter.model import SECOND_NS, Evidence, Exit, KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
 from exporter.verdict.facts import (
-    SECOND_NS,
     CountedRun,
     Crash,
     EndedRun,
@@ -25,10 +25,7 @@ from exporter.verdict.facts import (
     SeccompKill,
 )
 
-SIGKILL_CODE = 137
-SIGNAL_BASE = 128
 _MAX_NOTES = 20
-_MAX_SIGNAL = 64
 _REFUSED = "The engine could not start it"
 # SIGHUP asks daemons to reload, SIGUSR1 to do anything: only these ask for the end.
 TERMINATING = frozenset({Signals.SIGKILL, Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT})
@@ -171,7 +168,7 @@ def _can_have_made(kill: KillRequest, code: int | None) -> bool:
 
 def _is_of_a_signal(code: int | None) -> bool:
     """Whether a code says that a signal has ended the process."""
-    return code is not None and SIGNAL_BASE < code <= SIGNAL_BASE + _MAX_SIGNAL
+    return code is not None and SIGNAL_BASE < code <= SIGNAL_BASE + MAX_SIGNAL
 
 
 def _is_of_stop(kill: KillRequest, stop_signal: int) -> bool:
@@ -213,7 +210,7 @@ def _is_certain(kill: OomKill, record: RunFacts) -> bool:
     A witness that names the container was followed by 137: on a crowded host an engine tells of an end many
     seconds later, and who waits for a child hands its code on later. Of process 1, any code will do.
     """
-    if record.code == SIGKILL_CODE:
+    if record.code == SIGKILLED:
         return kill.source in {OomSource.EVENT, OomSource.LOG}
     return kill.victim is not None and record.pid is not None and kill.victim.pid == record.pid
 
@@ -222,7 +219,7 @@ def _flag_explains(record: RunFacts) -> bool:
     """Whether an OOM kill at some time of the run, nobody knows when, explains its end."""
     ran_ns = record.ran_ns
     was_short = ran_ns is not None and ran_ns <= record.oom_window_ns
-    return record.code in {None, SIGKILL_CODE} or was_short
+    return record.code in {None, SIGKILLED} or was_short
 
 
 def _limit_reached(record: RunFacts) -> MemoryLimit | None:

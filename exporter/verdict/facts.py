@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.model import Job, KillRequest, OomKill, OomVictim
-
-SECOND_NS = 10**9
+from exporter.model import SECOND_NS, Job, KillRequest, OomKill, OomVictim
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.config import duration
-from exporter.model import Status, Workload
+from exporter.exit_codes import MAX_CODE
+from exporter.model import SECOND_NS, Status, Workload
 from exporter.store import JobFilter, Store
-from exporter.verdict.catalog import MAX_CODE
 from exporter.verdict.classify import explain
 from exporter.verdict.reloadable import ReloadableCatalog
 from exporter.web import views
@@ -127,7 +127,9 @@ class Api:
             reason=None if query.reason is None else self._reason(query.reason),
             code=query.code,
             workload=query.workload,
-            since_ns=None if query.since is None else time.time_ns() - int(min(query.since, _EVER) * 10**9),
+            since_ns=None
+            if query.since is None
+            else time.time_ns() - int(min(query.since, _EVER) * SECOND_NS),
         )
         before = _position(query.cursor) if query.cursor else None
         found = self._store.jobs(wanted, query.limit + 1, before)

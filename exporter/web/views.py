@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from exporter.exit_codes import MAX_CODE
 from exporter.model import (
+    SECOND_NS,
     ClassifiedExit,
     Evidence,
     JobRecord,
@@ -18,7 +20,7 @@ from exporter.model import (
     Status,
     Termination,
 )
-from exporter.verdict.catalog import MAX_CODE, Reason, ReasonCatalog
+from exporter.verdict.catalog import Reason, ReasonCatalog
 from exporter.verdict.classify import Explanation
 from exporter.verdict.evidence import oom_count
 
@@ -234,7 +236,7 @@ def rfc3339(nanoseconds: int | None) -> str | None:
     """UTC, to the nanosecond."""
     if nanoseconds is None:
         return None
-    seconds, rest = divmod(nanoseconds, 10**9)
+    seconds, rest = divmod(nanoseconds, SECOND_NS)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
@@ -253,7 +255,7 @@ def _oom_process(kill: OomKill, victim: OomVictim) -> OomProcessView:
 def _duration(started_ns: int | None, finished_ns: int | None) -> float | None:
     if started_ns is None or finished_ns is None:
         return None
-    return max(0, finished_ns - started_ns) / 10**9
+    return max(0, finished_ns - started_ns) / SECOND_NS
 
 
 def _reason(word: str, meaning: Reason, codes: list[int]) -> ReasonView:

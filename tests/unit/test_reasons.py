@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.config.yaml_document import DocumentError
 from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
 from exporter.verdict import catalog
-from exporter.verdict.catalog import MOMENT_NS, ExitContext, Reason, builtin
+from exporter.verdict.catalog import AT_ONCE_NS, ExitContext, Reason, builtin
 from tests.unit.corpus import DIRECTORY, BadFile, bad_files
 from tests.unit.expected_words import (
     PLAIN_WORDS,
@@ -189,9 +189,9 @@ codes:
     ("ran_ns", "reason", "causes"),
     [
         (None, "Lost", "of the evidence, of the code, of both, of the reason"),
-        (MOMENT_NS, "Lost", "of the evidence, of the first second, of the code, of both, of the reason"),
+        (AT_ONCE_NS, "Lost", "of the evidence, of the first second, of the code, of both, of the reason"),
         (
-            MOMENT_NS + 1,
+            AT_ONCE_NS + 1,
             "Later",
             "of the evidence, of a longer run, of the code, of both, of the later reason",
         ),
@@ -216,7 +216,7 @@ def test_of_a_failed_start_no_cause_of_a_code_is_told() -> None:
     not_started = Verdict(
         Status.FAILED, Termination.CREATING_CONTAINER_ERROR, "CommandNotFound", Recovery.FIX_COMMAND, ""
     )
-    found = builtin().causes(127, Evidence(never_started=True, ran_ns=MOMENT_NS + 1), not_started)
+    found = builtin().causes(127, Evidence(never_started=True, ran_ns=AT_ONCE_NS + 1), not_started)
     assert found == builtin().meanings["CommandNotFound"].causes
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from exporter.labels import KEPT
+from exporter.model import SECOND_NS
 from exporter.sources.docker.engine import EngineInfo, Event, EventType, Inspection, MaskedField, RawLogTail
 from exporter.text import clean, clean_error
 
@@ -229,12 +230,12 @@ def nanoseconds(text: object) -> int | None:
     digits = re.match(r"\d*", rest).group() if dot else ""  # type: ignore[union-attr]
     zone = rest[len(digits) :] if dot else ""
     seconds = datetime.fromisoformat(whole + zone).timestamp()
-    return None if seconds <= 0 else _int64(int(seconds) * 10**9 + int(digits.ljust(9, "0")[:9]))
+    return None if seconds <= 0 else _int64(int(seconds) * SECOND_NS + int(digits.ljust(9, "0")[:9]))
 
 
 def seconds(at_ns: int) -> str:
     """Nanoseconds since 1970 as the engine's questions have them."""
-    return f"{at_ns // 10**9}.{at_ns % 10**9:09d}"
+    return f"{at_ns // SECOND_NS}.{at_ns % SECOND_NS:09d}"
 
 
 def signal_number(value: object) -> int | None:

@@ -17,9 +17,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from exporter.model import SECOND_NS
 from exporter.sources.docker.track.run import Run
 
-SECOND_NS = 10**9
 # An event and a line come just before the kill is counted, which is seen a quarter of a second later at most.
 _AHEAD_NS = SECOND_NS // 2
 # Events and lines of one moment: an engine may be this late with what it tells of one kill.

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from exporter.model import OomKill, OomSource
+from exporter.exit_codes import SIGKILLED, SIGNAL_BASE
+from exporter.model import SECOND_NS, OomKill, OomSource
 from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.track.oom_matcher import CERTAIN, Claim, OomMatcher, nearest_to
 from exporter.sources.docker.track.run import Run, TrackerConfig
 from exporter.verdict.evidence import (
-    SIGKILL_CODE,
-    SIGNAL_BASE,
     explaining_requests,
     waits_for_stop,
 )
-from exporter.verdict.facts import SECOND_NS, Crash, EndedRun, GpuFault, KernelFact, RunFacts, SeccompKill
+from exporter.verdict.facts import Crash, EndedRun, GpuFault, KernelFact, RunFacts, SeccompKill
 
 _MAX_KEPT = 1_000
 _MAX_FACTS = 20
@@ -150,7 +149,7 @@ class PendingExits:
         window_ns = self._rules.oom_window_ns
         # A kill that names nobody is believed of that moment only: for longer, of an end by SIGKILL of which
         # the engine has not told the true time.
-        if run.code != SIGKILL_CODE or run.has_finish:
+        if run.code != SIGKILLED or run.has_finish:
             window_ns = min(window_ns, _SURVIVED_NS)
         since_ns = max(_may_have_begun_ns(run), run.ended_ns - window_ns)
         # The kernel is asked at each end: what it counts only later did not end this run.
@@ -165,7 +164,7 @@ class PendingExits:
         # Without a limit, a job has had a kill only where the whole host was out of memory: the counter names
         # nobody, and is then believed of 137 only.
         is_limited = run.container.memory_limit_bytes is not None or not run.container.is_inspected
-        is_likely = run.code == SIGKILL_CODE or is_limited
+        is_likely = run.code == SIGKILLED or is_limited
         is_open = is_likely and self._rules.has_kernel_counter and self._may_have_lost(run)
         if not is_open or self._nearest(run, left) is None:
             return
@@ -273,7 +272,7 @@ def _rank(claim: Claim) -> int:
     run = claim.run
     if run is None or not run.ended_ns:
         return 1
-    return CERTAIN if run.code == SIGKILL_CODE else 2 if run.code else 0
+    return CERTAIN if run.code == SIGKILLED else 2 if run.code else 0
 
 
 def _must_decide(claim: Claim, now: float) -> bool:
@@ -283,7 +282,7 @@ def _must_decide(claim: Claim, now: float) -> bool:
 
 def _likelihood(run: Run) -> tuple[bool, bool, bool]:
     """Of two ends, an OOM kill that names nobody is rather that of the greater one."""
-    return run.code == SIGKILL_CODE, run.container.memory_limit_bytes is not None, run.code != 0
+    return run.code == SIGKILLED, run.container.memory_limit_bytes is not None, run.code != 0
 
 
 def _may_have_begun_ns(run: Run) -> int:

@@ -7,22 +7,21 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from exporter.exit_codes import UNKNOWN_STATUS
 from exporter.labels import traceparent
-from exporter.model import ContainerHistory, Job, KillRequest, OomKill, Workload
+from exporter.model import SECOND_NS, ContainerHistory, Job, KillRequest, OomKill, Workload
 from exporter.sources.docker.engine import Event, Inspection, MaskedField
 from exporter.verdict.evidence import deduplicate, victim_text
 from exporter.verdict.facts import ForkRejected, KernelFact
 from exporter.workload import DEFAULT_ORDER, workload_of
 
 DEFAULT_STOP_SIGNAL = 15
-# Engines up to 23 can say 255 in ``die`` where an inspect has the true code.
-DOUBTFUL_CODE = 255
 _KEY_BYTES = 5
 # What concerns a run is told at most this long after its end was.
-_TOLD_LATE_NS = 10**9
+_TOLD_LATE_NS = SECOND_NS
 _MAX_FACTS = 100
 _MAX_STRAYS = 1_000
-_MOMENT_NS = 10**9
+_MOMENT_NS = SECOND_NS
 _MAX_RUNNING_NOTES = 10
 
 
@@ -44,8 +43,8 @@ class TrackerConfig:
     engine: str = ""
     workload_order: tuple[str, ...] = DEFAULT_ORDER
     oom_seconds: float = 1.0
-    oom_window_ns: int = 10 * 10**9
-    stop_window_ns: int = 60 * 10**9
+    oom_window_ns: int = 10 * SECOND_NS
+    stop_window_ns: int = 60 * SECOND_NS
     enrich_seconds: float = 2.0
     has_kernel_counter: bool = False
     has_kernel_log: bool = False
@@ -315,7 +314,7 @@ class Run:
         self.code, self.ended_ns = None if hidden else code, max(at_ns, self.began_ns)
         self.died_ns = self.ended_ns if seen else None
         # Whose beginning was not seen may have a label that has written this code.
-        self.code_unreliable = not self.seen_beginning or self.code in {None, DOUBTFUL_CODE}
+        self.code_unreliable = not self.seen_beginning or self.code in {None, UNKNOWN_STATUS}
 
     def learn(self, inspection: Inspection) -> None:
         """What an inspection says of it that was made in it or after it."""

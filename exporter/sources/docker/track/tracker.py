@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from exporter.model import Cursor, Job, KillRequest, MemoryLimit, OomKill, OomSource
+from exporter.exit_codes import START_FAILURES, UNKNOWN_STATUS
+from exporter.model import SECOND_NS, Cursor, Job, KillRequest, MemoryLimit, OomKill, OomSource
 from exporter.sources.docker.engine import (
     ContainerList,
     Event,
@@ -44,13 +45,8 @@ from exporter.verdict.facts import (
 )
 
 _MAX_KILLS_KEPT = 1_000
-# Docker's word for a container that was there when the engine went down, and not when it came back.
-_LOST_WITH_HOST = 255
-# What engines write over the code of the run before; refused before the runtime was asked, or by a restart
-# policy, a start leaves that code where it is.
-_START_CODES = frozenset({126, 127, 128})
 # Requests to end within this time of each other are one act, such as an engine that is told to stop.
-_TOGETHER_NS = 10**9
+_TOGETHER_NS = SECOND_NS
 _RECENT_STOPS = 1_000
 
 
@@ -706,7 +702,7 @@ class Tracker:
             self._announce(run)
         else:
             run.lost_with_host = (
-                listed.events_complete and not self._progress.is_new and inspection.code == _LOST_WITH_HOST
+                listed.events_complete and not self._progress.is_new and inspection.code == UNKNOWN_STATUS
             )
             self._end_found(container, inspection, now)
             self._found_failed_start(container, inspection, listed.as_of_ns)
@@ -725,7 +721,7 @@ class Tracker:
 
     def _end_found(self, container: Container, inspection: Inspection, now: float) -> None:
         """An end that a list has told of; a start that failed since has put its own code in place."""
-        overwritten = inspection.start_failed and inspection.code in _START_CODES
+        overwritten = inspection.start_failed and inspection.code in START_FAILURES
         code = None if overwritten else inspection.code
         began_ns = container.run.began_ns if container.run else 0
         self._end(container, code, inspection.finished_ns or began_ns, now, seen=False)
@@ -782,4 +778,4 @@ class Tracker:
 def _start_code(failed: Inspection) -> int | None:
     """The code of a start that has failed; None where it has none of its own."""
     ran_before = failed.started_ns is not None
-    return None if ran_before and failed.code not in _START_CODES else failed.code
+    return None if ran_before and failed.code not in START_FAILURES else failed.code

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from exporter.exit_codes import UNKNOWN_STATUS
 from exporter.log_tail import LogTail
 from exporter.sources.docker.engine import Engine, EngineError, Event, EventType, MaskedField
 from exporter.sources.docker.messages import Inspected, LogCollected
@@ -20,7 +21,7 @@ Answer = TypeVar("Answer")
 
 # Beyond this many answers outstanding, what only adorns a job is no longer asked for.
 MAX_BACKLOG = 200
-_DOUBTFUL_CODES = (None, 255)
+_DOUBTFUL_CODES = (None, UNKNOWN_STATUS)
 
 
 class Inspector:

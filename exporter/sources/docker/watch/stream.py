@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
-from exporter.model import OVERLAP_NS, Cursor
+from exporter.model import OVERLAP_NS, SECOND_NS, Cursor
 from exporter.sources.docker.engine import EngineError, EngineInfo, Event, EventStream
 from exporter.sources.docker.watch.unstarted import Unstarted
 
@@ -56,7 +56,7 @@ class Connection:
     @property
     def now_ns(self) -> int:
         """The engine's clock, as far as ours tells."""
-        return self.info.time_ns + int((time.monotonic() - self._begun) * 10**9)
+        return self.info.time_ns + int((time.monotonic() - self._begun) * SECOND_NS)
 
     @property
     def seconds(self) -> float:
