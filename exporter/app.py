@@ -17,9 +17,9 @@ from exporter.config.settings import Settings, Tail
 from exporter.config.yaml_document import DocumentError
 from exporter.log_tail import LogTail, redactor
 from exporter.metrics import exporter_metrics
-from exporter.metrics.collector import registry
+from exporter.metrics.collector import build_registry
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
-from exporter.metrics.state import Key, MetricState, MetricUpdate
+from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
 from exporter.model import SECOND_NS, TelemetrySignal
 from exporter.otlp.config import read_config
 from exporter.otlp.sampler import TraceSelector
@@ -112,7 +112,9 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         settings, words, store.pruned_before_ns, frozenset(engine.address for engine in engines)
     )
     pipeline = Pipeline(inbox, replace(judging, tracing=traced), Books(store, ledger, accounts), health)
-    daemon = Daemon(registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive)
+    daemon = Daemon(
+        build_registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive
+    )
     operations = AdminRoutes(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, words), operations))
     undelivered = frozenset(TelemetrySignal) - {delivery.signal for delivery in deliveries}
@@ -153,7 +155,7 @@ def reload(words: ReloadableCatalog, ledger: MetricState) -> None:
 
 
 def _accounts(
-    settings: Settings, words: ReloadableCatalog, kept: Mapping[Key, float], ledger: MetricState
+    settings: Settings, words: ReloadableCatalog, kept: Mapping[SeriesKey, float], ledger: MetricState
 ) -> JobMetrics:
     order, changes = ",".join(settings.workload.order), MetricUpdate()
     record_workload_order(order, kept, time.time(), changes)

@@ -1,1 +1,1 @@
-"""What Prometheus reads: the catalogue of metrics, their values, and their form."""
+"""Metrics for Prometheus: their definitions, their values, and what changes them."""

@@ -1,4 +1,4 @@
-"""The ledger as Prometheus reads it: a collector over a snapshot, no I/O. Beside it, the process itself."""
+"""Prometheus collectors: the metrics' state and the process itself. A scrape does no I/O but ``/proc``."""
 
 from __future__ import annotations
 
@@ -9,54 +9,54 @@ from typing import TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar as Shown
+from prometheus_client.samples import Exemplar as SampleExemplar
 
 from exporter.metrics.definitions import METRICS, Metric, MetricType
-from exporter.metrics.state import SUM, Exemplar, Key, MetricState
+from exporter.metrics.state import SUM, Exemplar, MetricState, SeriesKey
 from exporter.model import SECOND_NS
 
 log = structlog.get_logger(__name__)
 
 Series = Mapping[tuple[str, ...], float]
 Exemplars = Mapping[tuple[str, ...], Exemplar]
-Value = TypeVar("Value")
+T = TypeVar("T")
 
 
 class MetricCollector(Collector):
-    """Every metric of the catalogue, in its order, with the series that the ledger has."""
+    """All metrics in the order of their definitions, with the series of the state."""
 
-    def __init__(self, ledger: MetricState) -> None:
-        self._ledger = ledger
+    def __init__(self, state: MetricState) -> None:
+        self._state = state
 
-    def collect(self) -> Iterator[Family]:
-        """All families with their samples."""
-        series, exemplars = _by_name(self._ledger.snapshot()), _by_name(self._ledger.exemplars())
+    def collect(self) -> Iterator[MetricFamily]:
+        """Yield all families with their samples."""
+        series, exemplars = _by_metric(self._state.snapshot()), _by_metric(self._state.exemplars())
         for metric in METRICS:
             yield _family(metric, series.get(metric.name, {}), exemplars.get(metric.name, {}))
 
-    def describe(self) -> Iterable[Family]:
-        """All families, empty: without this, ``?name[]=`` would answer nothing."""
+    def describe(self) -> Iterable[MetricFamily]:
+        """Return all families without samples; ``?name[]=`` needs them to find this collector."""
         return [_family(metric, {}, {}) for metric in METRICS]
 
 
 class SafeProcessCollector(Collector):
-    """The standard ``process_`` metrics, or none of them while ``proc`` cannot be read.
+    """Standard ``process_`` metrics, left out while ``proc`` cannot be read.
 
-    ``/proc`` is in the kernel's memory: reading it waits for no disk. But prometheus-client raises what it
-    does not expect to find there, such as a limit of ``unlimited``, and that must not end a scrape.
+    prometheus-client raises on values that it does not expect, such as a limit of ``unlimited``; this must
+    not fail the scrape. Reading ``/proc`` waits for no disk.
     """
 
     def __init__(self, proc: str) -> None:
         self._process = ProcessCollector(proc=proc, registry=None)
         self._readable = True
 
-    def collect(self) -> list[Family]:
-        """All families with their samples."""
+    def collect(self) -> list[MetricFamily]:
+        """Return all families with their samples, or none."""
         try:
             families = list(self._process.collect())
-        except Exception as error:  # noqa: BLE001  # whatever it is, the other metrics are worth more
+        except Exception as error:  # noqa: BLE001  # whatever the cause, the other metrics must be served
             self._log_once(error)
             return []
         self._readable = True
@@ -68,62 +68,65 @@ class SafeProcessCollector(Collector):
         self._readable = False
 
 
-def registry(ledger: MetricState, proc: str = "/proc") -> CollectorRegistry:
-    """Return a registry of its own with the ledger and the standard metrics in it."""
-    # Collectors that do not describe themselves are asked once: without it, ``?name[]=`` would not find them.
-    own = CollectorRegistry(auto_describe=True)
-    own.register(MetricCollector(ledger))
-    own.register(SafeProcessCollector(proc))
-    PlatformCollector(registry=own)
-    return own
+def build_registry(state: MetricState, proc: str = "/proc") -> CollectorRegistry:
+    """Return a new registry with the exporter's metrics and the standard ones."""
+    # Collectors without ``describe`` are collected once at registration, so that ``?name[]=`` finds them.
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(MetricCollector(state))
+    registry.register(SafeProcessCollector(proc))
+    PlatformCollector(registry=registry)
+    return registry
 
 
-def _by_name(values: Mapping[Key, Value]) -> dict[str, dict[tuple[str, ...], Value]]:
-    grouped: dict[str, dict[tuple[str, ...], Value]] = {}
+def _by_metric(values: Mapping[SeriesKey, T]) -> dict[str, dict[tuple[str, ...], T]]:
+    grouped: dict[str, dict[tuple[str, ...], T]] = {}
     for (name, labels), value in values.items():
         grouped.setdefault(name, {})[labels] = value
     return grouped
 
 
-def _family(metric: Metric, series: Series, exemplars: Exemplars) -> Family:
-    return _FAMILIES[metric.type](metric, series, exemplars)
+def _family(metric: Metric, series: Series, exemplars: Exemplars) -> MetricFamily:
+    match metric.type:
+        case MetricType.COUNTER:
+            return _counter(metric, series, exemplars)
+        case MetricType.GAUGE:
+            return _gauge(metric, series)
+        case MetricType.HISTOGRAM:
+            return _histogram(metric, series, exemplars)
 
 
-def _counter(metric: Metric, series: Series, exemplars: Exemplars) -> Family:
+def _counter(metric: Metric, series: Series, exemplars: Exemplars) -> MetricFamily:
     family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
     for labels in sorted(series):
         family.add_metric(labels, series[labels], exemplar=_exemplar(exemplars.get(labels)))
     return family
 
 
-def _gauge(metric: Metric, series: Series, _exemplars: Exemplars) -> Family:
+def _gauge(metric: Metric, series: Series) -> MetricFamily:
     family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
     for labels in sorted(series):
         family.add_metric(labels, series[labels])
     return family
 
 
-def _histogram(metric: Metric, series: Series, exemplars: Exemplars) -> Family:
+def _histogram(metric: Metric, series: Series, exemplars: Exemplars) -> MetricFamily:
     family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
     bounds = [*(str(float(bound)) for bound in metric.buckets), "+Inf"]
     for labels in sorted({labels[:-1] for labels in series}):
-        own = [(*labels, str(index)) for index in range(len(bounds))]
-        counts = accumulate(series.get(bucket, 0) for bucket in own)
-        shown = (_exemplar(exemplars.get(bucket)) for bucket in own)
+        keys = [(*labels, str(index)) for index in range(len(bounds))]
+        counts = accumulate(series.get(key, 0) for key in keys)
+        found = (_exemplar(exemplars.get(key)) for key in keys)
         buckets = [
             (bound, count) if exemplar is None else (bound, count, exemplar)
-            for bound, count, exemplar in zip(bounds, counts, shown, strict=True)
+            for bound, count, exemplar in zip(bounds, counts, found, strict=True)
         ]
         family.add_metric(labels, buckets, series.get((*labels, SUM), 0))
     return family
 
 
-def _exemplar(exemplar: Exemplar | None) -> Shown | None:
-    """As OpenMetrics has it; the plain text format has none."""
+def _exemplar(exemplar: Exemplar | None) -> SampleExemplar | None:
+    """Return the exemplar in the form of OpenMetrics; the plain text format shows none."""
     if exemplar is None:
         return None
     trace = {"trace_id": exemplar.trace.trace_id, "span_id": exemplar.trace.span_id}
-    return Shown(trace, exemplar.value, exemplar.at_ns / SECOND_NS)
-
-
-_FAMILIES = {MetricType.COUNTER: _counter, MetricType.GAUGE: _gauge, MetricType.HISTOGRAM: _histogram}
+    return SampleExemplar(trace, exemplar.value, exemplar.at_ns / SECOND_NS)

@@ -1,8 +1,9 @@
-"""The ledger: the current value of every series, changed in one stroke.
+"""Current value of every series, and updates that are applied to all of them at once.
 
-What concerns jobs is published only once it is committed: ``Changes`` collects what a batch will
-do, ``values`` says what to store, ``publish`` makes it visible. What concerns the exporter itself
-is visible at once (a store that fails must show) and stored along with the next batch.
+Updates of jobs become visible only when they are committed to the store: a MetricUpdate collects the
+changes of a batch, ``values_to_store`` returns what to commit, ``apply_committed`` makes it visible.
+Updates of the exporter itself are visible at once (a failing store must show) and are committed with the
+next batch.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from dataclasses import dataclass
 from exporter.metrics.definitions import BY_NAME, Metric
 from exporter.model import Trace
 
-# A series is (name, label values). Of a histogram, one for each bucket's own count (with the index
-# of the bucket as a last label) and one, "sum", for the sum.
-Key = tuple[str, tuple[str, ...]]
+# Name and label values. A histogram has a series for each bucket's own count (not cumulated; the last label
+# is the index of the bucket) and one, with the last label "sum", for the sum.
+SeriesKey = tuple[str, tuple[str, ...]]
 SUM = "sum"
 
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """One event that a series has counted, and the span that tells of it."""
+    """Event that a series has counted, with its trace."""
 
     trace: Trace
     value: float
@@ -31,120 +32,127 @@ class Exemplar:
 
 
 class MetricUpdate:
-    """What is to happen to series: amounts to add, or values to set. Exemplars are of the latest event."""
+    """Changes of series: amounts to add, values to set, series to remove."""
 
     def __init__(self) -> None:
-        self.exemplars: dict[Key, Exemplar] = {}
-        self.added: dict[Key, float] = {}
-        self.set_to: dict[Key, float] = {}
-        self.raised_to: dict[Key, float] = {}
-        self.gone: set[Key] = set()
+        self._added: dict[SeriesKey, float] = {}
+        self._set: dict[SeriesKey, float] = {}
+        self._maxima: dict[SeriesKey, float] = {}
+        self._removed: set[SeriesKey] = set()
+        self.exemplars: dict[SeriesKey, Exemplar] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether there are any changes."""
+        return bool(self._added or self._set or self._maxima or self._removed)
 
     def add(self, metric: Metric, labels: tuple[str, ...] = (), amount: float = 1) -> None:
-        """Count; an amount of 0 makes the series exist, so that its first event is an increase."""
+        """Add to a counter or gauge; 0 creates the series, so that its first event is an increase."""
         key = (metric.name, labels)
-        self.added[key] = self.added.get(key, 0) + amount
+        self._added[key] = self._added.get(key, 0) + amount
 
     def observe(
         self, metric: Metric, labels: tuple[str, ...], value: float, exemplar: Exemplar | None = None
     ) -> None:
-        """Put a value into a histogram."""
+        """Add a value to a histogram."""
         bucket = str(bisect_left(metric.buckets, value))
         for part, amount in ((bucket, 1.0), (SUM, value)):
             self.add(metric, (*labels, part), amount)
         self.set_exemplar(metric, (*labels, bucket), exemplar)
 
     def set_exemplar(self, metric: Metric, labels: tuple[str, ...], exemplar: Exemplar | None) -> None:
-        """Say which event this is, if it has a span."""
+        """Set the latest exemplar of a series; None keeps the one that it has."""
         if exemplar is not None:
             self.exemplars[metric.name, labels] = exemplar
 
     def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        """Give a gauge its value."""
-        self.set_to[metric.name, labels] = value
+        """Set a gauge."""
+        self._set[metric.name, labels] = value
 
     def set_max(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
-        """Give a gauge its value, unless it is higher already."""
+        """Set a gauge unless it has a higher value."""
         key = (metric.name, labels)
-        self.raised_to[key] = max(value, self.raised_to.get(key, value))
+        self._maxima[key] = max(value, self._maxima.get(key, value))
 
-    def end(self, keys: Iterable[Key]) -> None:
-        """Let series be no more, whatever else happens to them."""
-        self.gone.update(keys)
+    def remove(self, keys: Iterable[SeriesKey]) -> None:
+        """Remove series, whatever else this update does to them."""
+        self._removed.update(keys)
 
     @property
-    def keys(self) -> frozenset[Key]:
-        """The series that these changes touch."""
-        return frozenset({*self.added, *self.set_to, *self.raised_to})
+    def keys(self) -> frozenset[SeriesKey]:
+        """Series that get a value."""
+        return frozenset({*self._added, *self._set, *self._maxima})
 
     def copy(self) -> MetricUpdate:
-        """The same, to be gone on with."""
+        """Return an independent copy."""
         copy = MetricUpdate()
-        copy.added, copy.set_to, copy.raised_to = dict(self.added), dict(self.set_to), dict(self.raised_to)
-        copy.exemplars, copy.gone = dict(self.exemplars), set(self.gone)
+        copy._added, copy._set = dict(self._added), dict(self._set)
+        copy._maxima, copy._removed = dict(self._maxima), set(self._removed)
+        copy.exemplars = dict(self.exemplars)
         return copy
 
-    def result(self, values: Mapping[Key, float]) -> dict[Key, float | None]:
-        """What the series that these changes touch become, if they are ``values`` now; None: they end."""
-        added = {key: values.get(key, 0) + amount for key, amount in self.added.items()}
-        raised = {key: max(value, values.get(key, value)) for key, value in self.raised_to.items()}
-        return {**added, **self.set_to, **raised, **dict.fromkeys(self.gone)}
+    def apply_to(self, values: Mapping[SeriesKey, float]) -> dict[SeriesKey, float | None]:
+        """Return the new values of the changed series, given all current values; None: removed."""
+        added = {key: values.get(key, 0) + amount for key, amount in self._added.items()}
+        maxima = {key: max(value, values.get(key, value)) for key, value in self._maxima.items()}
+        return {**added, **self._set, **maxima, **dict.fromkeys(self._removed)}
 
 
 class MetricState:
     """All series of this process. Every method may be called from any thread."""
 
-    def __init__(self, kept: Mapping[Key, float]) -> None:
+    def __init__(self, stored: Mapping[SeriesKey, float]) -> None:
         self._lock = threading.Lock()
-        self._values: dict[Key, float] = {key: value for key, value in kept.items() if key[0] in BY_NAME}
-        self._unsaved: set[Key] = set()
-        self._exemplars: dict[Key, Exemplar] = {}
+        # A newer version may have stored metrics that this one does not know.
+        self._values = {key: value for key, value in stored.items() if key[0] in BY_NAME}
+        self._uncommitted: set[SeriesKey] = set()
+        self._exemplars: dict[SeriesKey, Exemplar] = {}
 
-    def snapshot(self) -> dict[Key, float]:
-        """Every series and its value, all of one moment."""
+    def snapshot(self) -> dict[SeriesKey, float]:
+        """Return the values of all series at one moment."""
         with self._lock:
             return dict(self._values)
 
-    def exemplars(self) -> dict[Key, Exemplar]:
-        """The latest exemplar of each series that has one; none is from before this process."""
+    def exemplars(self) -> dict[SeriesKey, Exemplar]:
+        """Return the latest exemplars; they do not survive a restart."""
         with self._lock:
             return dict(self._exemplars)
 
     def value(self, metric: Metric, labels: tuple[str, ...] = ()) -> float:
-        """One series' value; 0 where it does not exist."""
+        """Return the value of a series, 0 if it does not exist."""
         with self._lock:
             return self._values.get((metric.name, labels), 0)
 
-    def apply(self, changes: MetricUpdate) -> None:
-        """Make changes visible, in one stroke."""
+    def apply(self, update: MetricUpdate) -> None:
+        """Make an update visible at once; it is committed with the next batch."""
         with self._lock:
-            self._apply(changes)
+            self._apply(update)
 
-    def apply_committed(self, changes: MetricUpdate, saved: Mapping[Key, float | None]) -> None:
-        """Make changes visible that ``saved``, from ``values``, has made durable."""
+    def apply_committed(self, update: MetricUpdate, committed: Mapping[SeriesKey, float | None]) -> None:
+        """Make an update visible whose ``committed`` values are in the store."""
         with self._lock:
-            self._apply(changes)
-            self._unsaved -= {key for key, value in saved.items() if self._values.get(key) == value}
+            self._apply(update)
+            # What changed during the commit has to be committed again.
+            self._uncommitted -= {key for key, value in committed.items() if self._values.get(key) == value}
 
-    def values_to_store(self, changes: MetricUpdate) -> dict[Key, float | None]:
-        """What to store so that ``changes`` and all that is not stored yet are durable; None: an end."""
+    def values_to_store(self, update: MetricUpdate) -> dict[SeriesKey, float | None]:
+        """Return what to commit for this update and all that is not committed yet; None: removed."""
         with self._lock:
-            values = {key: self._values.get(key) for key in self._unsaved}
-            values |= changes.result(self._values)
+            values = {key: self._values.get(key) for key in self._uncommitted}
+            values |= update.apply_to(self._values)
         return {key: value for key, value in values.items() if BY_NAME[key[0]].persistent}
 
-    def preview(self, changes: MetricUpdate) -> dict[Key, float | None]:
-        """What ``changes`` alone would make of their series."""
+    def preview(self, update: MetricUpdate) -> dict[SeriesKey, float | None]:
+        """Return the values that this update alone would lead to; None: removed."""
         with self._lock:
-            return changes.result(self._values)
+            return update.apply_to(self._values)
 
-    def _apply(self, changes: MetricUpdate) -> None:
-        outcome = changes.result(self._values)
-        self._exemplars.update(changes.exemplars)
-        for key, value in outcome.items():
+    def _apply(self, update: MetricUpdate) -> None:
+        values = update.apply_to(self._values)
+        self._exemplars.update(update.exemplars)
+        for key, value in values.items():
             if value is None:
                 self._values.pop(key, None)
                 self._exemplars.pop(key, None)
             else:
                 self._values[key] = value
-        self._unsaved.update(key for key in outcome if BY_NAME[key[0]].persistent)
+        self._uncommitted.update(key for key in values if BY_NAME[key[0]].persistent)

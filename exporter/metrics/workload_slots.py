@@ -1,126 +1,135 @@
-"""Which workloads have series of their own: so many at most, and who gives way to whom."""
+"""Limit of the number of workloads that have series of their own, and which one is evicted for another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from exporter.model import Job, Workload
 
 OTHER = Workload("Other", "Other")
-_FOREIGN, _IDLE, _IMAGE, _LABELLED = range(4)
+
+
+class _Rank(IntEnum):
+    """Order of eviction: the lowest is evicted first."""
+
+    PREVIOUS_ORDER = 0
+    IDLE = 1
+    NAMED_BY_IMAGE = 2
+    NAMED_BY_LABEL = 3
 
 
 @dataclass(slots=True)
 class _Slot:
-    """One workload's: when a job of it was last heard of, and which of its jobs run.
+    """Time of the workload's last job, and ids of its running jobs.
 
-    ``foreign``: it was named in another order than today's, and no job has been named so since.
+    ``from_previous_order``: named in an order of sources that is not configured any more.
     """
 
     used_ns: int = 0
-    foreign: bool = False
+    from_previous_order: bool = False
     running: set[str] = field(default_factory=set)
 
 
 class WorkloadSlots:
-    """The workloads that have a slot; ``used`` are those that have series, with the end of their last job.
+    """Workloads that have a slot, at most ``limit``; ``used`` maps those with series to their last exit.
 
-    Where all slots are taken, a workload without a job that runs gives way, the one that has had none for
-    longest: of those whose last job ended before ``since_ns``, when workloads came to be named as they are
-    now; else if that is ``idle_ns`` ago at least (0: for ever); else, to a newcomer with a name of its own,
-    of those that are named by their image alone. What is noted twice is noted once: a batch that the store
-    refuses comes again.
+    If all slots are taken, a newcomer evicts a workload that has no running job. The first choice is one
+    whose last exit was before ``since_ns``, the time since which workloads are named as they are now. The
+    second is one whose last exit was ``idle_ns`` ago (0: never). The third, for a newcomer that is named by
+    a label, is one that is named by its image alone. Among equals, the longest without a job is evicted.
+
+    Every method may be repeated with the same job: a batch that fails to commit comes again.
     """
 
-    def __init__(self, most: int, used: Mapping[Workload, int], *, idle_ns: int, since_ns: int) -> None:
-        self._most = most
+    def __init__(self, limit: int, used: Mapping[Workload, int], *, idle_ns: int, since_ns: int) -> None:
+        self._limit = limit
         self._idle_ns = idle_ns
-        self._held = {
-            workload: _Slot(used_ns, foreign=used_ns < since_ns)
+        self._slots = {
+            workload: _Slot(used_ns, from_previous_order=used_ns < since_ns)
             for workload, used_ns in used.items()
             if workload != OTHER
         }
-        self._given_up: set[Workload] = set()
+        self._evicted: set[Workload] = set()
 
     @property
-    def given_up(self) -> frozenset[Workload]:
-        """The workloads that have given way, and whose series have not been ended yet."""
-        return frozenset(self._given_up)
+    def evicted(self) -> frozenset[Workload]:
+        """Workloads that are evicted and whose series are not yet removed."""
+        return frozenset(self._evicted)
 
     @property
     def names(self) -> frozenset[str]:
-        """The names under which jobs are counted, of whatever image."""
-        return frozenset(workload.name for workload in (OTHER, *self._held))
+        """Names under which jobs are counted, with any image."""
+        return frozenset(workload.name for workload in (OTHER, *self._slots))
 
     def __contains__(self, workload: Workload) -> bool:
-        """Whether it has a slot."""
-        return workload in self._held
+        """Return whether the workload has a slot."""
+        return workload in self._slots
 
-    def settled(self) -> None:
-        """The series of those that have given way are ended, on record too."""
-        self._given_up.clear()
+    def confirm_evictions(self) -> None:
+        """Forget the evicted workloads: their series are removed and this is committed."""
+        self._evicted.clear()
 
-    def begun(self, job: Job) -> Workload:
-        """The workload that a job which began counts under."""
-        workload = self.of(job.workload, job.began_ns)
-        if workload in self._held:
-            self._held[workload].running.add(job.id)
+    def on_start(self, job: Job) -> Workload:
+        """Record that a job runs; return the workload that it is counted under."""
+        workload = self.claim(job.workload, job.began_ns)
+        if workload in self._slots:
+            self._slots[workload].running.add(job.id)
         return workload
 
-    def resumed(self, job: Job) -> Workload:
-        """The workload that a job counts under which has run since before; it may get a new name yet."""
-        if job.workload not in self._held:
-            return self.begun(job)
-        self._held[job.workload].running.add(job.id)
+    def on_resume(self, job: Job) -> Workload:
+        """Record that a job of an earlier process still runs; return the workload it is counted under."""
+        if job.workload not in self._slots:
+            return self.on_start(job)
+        # Not a claim: the job may have been named in the previous order.
+        self._slots[job.workload].running.add(job.id)
         return job.workload
 
-    def over(self, job: Job) -> None:
-        """A job does not run any more that was counted as running under its workload."""
-        if job.workload in self._held:
-            self._held[job.workload].running.discard(job.id)
+    def on_exit(self, job: Job) -> None:
+        """Record that a job that was counted as running has ended."""
+        if job.workload in self._slots:
+            self._slots[job.workload].running.discard(job.id)
 
-    def of(self, workload: Workload, at_ns: int) -> Workload:
-        """The workload itself, or OTHER; it has a job at that time."""
-        if workload not in self._held and not self._makes_room(workload, at_ns):
+    def claim(self, workload: Workload, at_ns: int) -> Workload:
+        """Return the workload if it has or gets a slot for a job at that time, else OTHER."""
+        if workload not in self._slots and not self._make_room(workload, at_ns):
             return OTHER
-        slot = self._held.setdefault(workload, _Slot())
-        slot.used_ns, slot.foreign = max(slot.used_ns, at_ns), False
+        slot = self._slots.setdefault(workload, _Slot())
+        slot.used_ns, slot.from_previous_order = max(slot.used_ns, at_ns), False
         return workload
 
-    def _makes_room(self, newcomer: Workload, at_ns: int) -> bool:
-        if newcomer == OTHER or newcomer in self._given_up:
-            # Until its series are ended on record, it has none to begin anew.
+    def _make_room(self, newcomer: Workload, at_ns: int) -> bool:
+        if newcomer == OTHER or newcomer in self._evicted:
+            # Its old series must be removed before it can have new ones.
             return False
-        if len(self._held) < self._most:
+        if len(self._slots) < self._limit:
             return True
-        leaver = self._leaver(newcomer, at_ns)
-        if leaver is None:
+        victim = self._find_victim(newcomer, at_ns)
+        if victim is None:
             return False
-        del self._held[leaver]
-        self._given_up.add(leaver)
+        del self._slots[victim]
+        self._evicted.add(victim)
         return True
 
-    def _leaver(self, newcomer: Workload, at_ns: int) -> Workload | None:
-        idle = (
-            (self._standing(workload, at_ns), slot.used_ns, workload)
-            for workload, slot in self._held.items()
+    def _find_victim(self, newcomer: Workload, at_ns: int) -> Workload | None:
+        without_jobs = (
+            (self._rank(workload, at_ns), slot.used_ns, workload)
+            for workload, slot in self._slots.items()
             if not slot.running
         )
-        nobody = (_LABELLED, 0, None)
-        standing, _, leaver = min(idle, key=lambda found: found[:2], default=nobody)
-        return leaver if standing < (_LABELLED if _has_own_name(newcomer) else _IMAGE) else None
+        none = (_Rank.NAMED_BY_LABEL, 0, None)
+        rank, _, victim = min(without_jobs, key=lambda candidate: candidate[:2], default=none)
+        return victim if rank < _rank_by_name(newcomer) else None
 
-    def _standing(self, workload: Workload, at_ns: int) -> int:
-        """The lower, the sooner it gives way."""
-        slot = self._held[workload]
-        if slot.foreign:
-            return _FOREIGN
+    def _rank(self, workload: Workload, at_ns: int) -> _Rank:
+        slot = self._slots[workload]
+        if slot.from_previous_order:
+            return _Rank.PREVIOUS_ORDER
         if self._idle_ns and slot.used_ns < at_ns - self._idle_ns:
-            return _IDLE
-        return _LABELLED if _has_own_name(workload) else _IMAGE
+            return _Rank.IDLE
+        return _rank_by_name(workload)
 
 
-def _has_own_name(workload: Workload) -> bool:
-    """Whether a label names it, and not its image alone."""
-    return workload.name != workload.image
+def _rank_by_name(workload: Workload) -> _Rank:
+    return _Rank.NAMED_BY_IMAGE if workload.name == workload.image else _Rank.NAMED_BY_LABEL

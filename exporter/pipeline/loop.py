@@ -83,7 +83,7 @@ class _Pending:
     counted: MetricUpdate = field(default_factory=MetricUpdate)
 
     def __bool__(self) -> bool:
-        return bool(self.begun or self.ended or self.counted.added)
+        return bool(self.begun or self.ended or self.counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,8 +407,8 @@ class Pipeline:
             running[job.id] = replace(before, oom_kills=job.oom_kills)
         for judged in pending.ended:
             self._accounts.on_exit(judged, changes, running.pop(judged.exit.job.id, None))
-        if self._accounts.has_released_slots:
-            self._accounts.remove_released_series(self._ledger.snapshot(), changes)
+        if self._accounts.has_evictions:
+            self._accounts.remove_evicted_series(self._ledger.snapshot(), changes)
         letters = self._letters(pending.ended)
         # At once, since what is on record may be delivered before this thread goes on.
         self._count_posted(letters, 1)
@@ -423,7 +423,7 @@ class Pipeline:
         exporter_metrics.observe_store_commit(changes, time.perf_counter() - begun)
         exporter_metrics.set_exits_pending(changes, 0)
         self._ledger.apply_committed(changes, values)
-        self._accounts.confirm_released_slots()
+        self._accounts.confirm_evictions()
         self._running, self._pending = running, _Pending()
         self._cursors |= cursors
         self._record_at = time.monotonic() + COMMIT_SECONDS

@@ -10,7 +10,7 @@ from typing import Self
 
 from exporter.metrics.definitions import Metric
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import Key, MetricState
+from exporter.metrics.state import MetricState, SeriesKey
 from exporter.model import ContainerHistory, Cursor, Job, JobRecord
 from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
 from exporter.pipeline.readiness import Readiness
@@ -149,6 +149,6 @@ class Piping:
         return wait_until(self._inbox.empty, PATIENCE_SECONDS)
 
 
-def series_of(metric: Metric, series: Mapping[Key, float]) -> dict[tuple[str, ...], float]:
+def series_of(metric: Metric, series: Mapping[SeriesKey, float]) -> dict[tuple[str, ...], float]:
     """The series of one metric, by their labels."""
     return {labels: value for (name, labels), value in series.items() if name == metric.name}

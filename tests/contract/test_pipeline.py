@@ -14,8 +14,8 @@ from starlette.requests import Request
 
 from exporter.config.settings import Jobs
 from exporter.metrics import definitions as metrics
-from exporter.metrics.collector import registry
-from exporter.metrics.state import Exemplar, Key
+from exporter.metrics.collector import build_registry
+from exporter.metrics.state import Exemplar, SeriesKey
 from exporter.model import Cursor, JobRecord, TelemetrySignal, Trace
 from exporter.otlp.sampler import Sampler, TraceSelector
 from exporter.otlp.trace_context import span_ids_for
@@ -75,7 +75,7 @@ def piping(tmp_path: Path) -> Iterator[Piping]:
         yield begun
 
 
-def about_jobs(series: dict[Key, float]) -> dict[Key, float]:
+def about_jobs(series: dict[SeriesKey, float]) -> dict[SeriesKey, float]:
     """Those of the series that are about jobs."""
     return {key: value for key, value in series.items() if key[0].startswith("container_")}
 
@@ -84,7 +84,7 @@ def about_jobs(series: dict[Key, float]) -> dict[Key, float]:
 
 
 def test_nothing_of_a_job_is_visible_before_it_is_durable(tmp_path: Path) -> None:
-    seen: list[dict[Key, float]] = []
+    seen: list[dict[SeriesKey, float]] = []
     with Piping(tmp_path) as piping:
         piping.store.before_commit = lambda: seen.append(about_jobs(piping.ledger.snapshot()))
         piping.connects().sees(start(0), oom(0.9), die(1, 137))
@@ -290,7 +290,11 @@ def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
     piping.pipeline.on_crash(lambda: crashes.append("crashed"))
     operations = AdminRoutes(
         Daemon(
-            registry(piping.ledger), piping.health, piping.words, lambda: None, lambda: piping.pipeline.alive
+            build_registry(piping.ledger),
+            piping.health,
+            piping.words,
+            lambda: None,
+            lambda: piping.pipeline.alive,
         ),
         "/metrics",
     )
@@ -739,7 +743,7 @@ def run_of(workload: str, seconds: float, container: str) -> tuple[Event, Event]
     return replace(start(seconds, container), labels=labels), die(seconds + 1, 1, container)
 
 
-def workloads(series: dict[Key, float]) -> set[str]:
+def workloads(series: dict[SeriesKey, float]) -> set[str]:
     """Whose series these are."""
     return {labels[1] for _, labels in about_jobs(series)}
 

@@ -8,7 +8,7 @@ from http.server import ThreadingHTTPServer
 import pytest
 from prometheus_client import MetricsHandler
 
-from exporter.metrics.collector import registry
+from exporter.metrics.collector import build_registry
 from exporter.metrics.state import MetricState
 from tests.dashboards import scenario
 from tests.dashboards.prometheus import Prometheus, running
@@ -28,7 +28,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 @contextmanager
 def served(ledger: MetricState) -> Iterator[str]:
     """Serve a ledger as an exporter does, exemplars and all; give the address."""
-    server = ThreadingHTTPServer((LOOPBACK, 0), MetricsHandler.factory(registry(ledger)))
+    server = ThreadingHTTPServer((LOOPBACK, 0), MetricsHandler.factory(build_registry(ledger)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"{LOOPBACK}:{server.server_address[1]}"

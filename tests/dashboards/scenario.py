@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from prometheus_client.core import Sample
 
 from exporter.metrics import definitions
-from exporter.metrics.collector import registry
+from exporter.metrics.collector import build_registry
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import Evidence, Job, Workload
@@ -262,7 +262,9 @@ def scrapes(exporter: Exporter) -> Iterator[str]:
         if second < exporter.read_from:
             continue
         up = second not in exporter.unscraped
-        samples = [sample for family in registry(ledger).collect() for sample in family.samples] if up else []
+        samples = (
+            [sample for family in build_registry(ledger).collect() for sample in family.samples] if up else []
+        )
         own = {
             "up": float(up),
             "scrape_duration_seconds": 0.01,

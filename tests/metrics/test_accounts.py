@@ -8,7 +8,7 @@ import pytest
 
 from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order
-from exporter.metrics.state import Key, MetricState, MetricUpdate
+from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
 from exporter.model import Evidence, Job, OomKill, OomSource, Workload
 from exporter.verdict import catalog
 from tests.metrics.scene import foreseen
@@ -22,23 +22,23 @@ MINUTES = "5"
 """The index of the bucket for ninety seconds."""
 
 
-def accounts(limit: int = 10, kept: Mapping[Key, float] | None = None, **since: int) -> JobMetrics:
+def accounts(limit: int = 10, kept: Mapping[SeriesKey, float] | None = None, **since: int) -> JobMetrics:
     """Give accounts with the built-in codes."""
     return JobMetrics(limit, KNOWN, kept, **since)
 
 
-def exits(status: str, code: str, reason: str) -> Key:
+def exits(status: str, code: str, reason: str) -> SeriesKey:
     """Give the key of a series of exits of the plain job."""
     return (definitions.EXITS.name, (*LABELS, status, code, reason))
 
 
-def duration(status: str) -> dict[Key, float]:
+def duration(status: str) -> dict[SeriesKey, float]:
     """Give what ninety seconds do to the histogram."""
     name = definitions.RUN_DURATION.name
     return {(name, (HOST, NAME, status, MINUTES)): 1, (name, (HOST, NAME, status, "sum")): 90}
 
 
-def effect(changes: MetricUpdate) -> dict[Key, float]:
+def effect(changes: MetricUpdate) -> dict[SeriesKey, float]:
     """Give what changes make of nothing."""
     ledger = MetricState({})
     ledger.apply(changes)
@@ -50,14 +50,14 @@ def workloads(changes: MetricUpdate) -> set[str]:
     return {labels[1] for name, labels in effect(changes) if name == definitions.EXITS.name}
 
 
-OOM_KILLS: Key = (definitions.OOM_KILLS.name, LABELS)
-RESTARTS: Key = (definitions.RESTARTS.name, LABELS)
-RUNNING: Key = (definitions.JOBS_RUNNING.name, (HOST, NAME))
-LIMIT: Key = (definitions.MEMORY_LIMIT.name, (HOST, NAME))
+OOM_KILLS: SeriesKey = (definitions.OOM_KILLS.name, LABELS)
+RESTARTS: SeriesKey = (definitions.RESTARTS.name, LABELS)
+RUNNING: SeriesKey = (definitions.JOBS_RUNNING.name, (HOST, NAME))
+LIMIT: SeriesKey = (definitions.MEMORY_LIMIT.name, (HOST, NAME))
 BYTES = 256 << 20
 
 
-def last(status: str) -> Key:
+def last(status: str) -> SeriesKey:
     """Give the key of the series that tells when the last job ended so."""
     return (definitions.LAST_EXIT.name, (HOST, NAME, status))
 
@@ -323,7 +323,7 @@ def test_a_workload_that_is_called_other_itself_is_not_folded() -> None:
 
 
 def test_workloads_that_have_series_keep_them_after_a_restart_whatever_the_limit_is_now() -> None:
-    kept: dict[Key, float] = {
+    kept: dict[SeriesKey, float] = {
         (definitions.EXITS.name, (HOST, name, "img", "failed", "1", "Error")): 1 for name in "xyz"
     }
     books = accounts(limit=1, kept=kept)
@@ -396,10 +396,10 @@ class WorkloadSlots:
         counted = self.books.on_start(begun, (), changes)
         if to_its_end:
             self.books.on_exit(ended(begun, 1), changes, counted)
-        self.books.remove_released_series(self.ledger.snapshot(), changes)
+        self.books.remove_evicted_series(self.ledger.snapshot(), changes)
         if taken:
             self.ledger.apply_committed(changes, self.ledger.values_to_store(changes))
-            self.books.confirm_released_slots()
+            self.books.confirm_evictions()
         return {
             labels[1]
             for (name, labels) in self.ledger.snapshot()

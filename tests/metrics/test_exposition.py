@@ -13,10 +13,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.metrics import definitions
-from exporter.metrics.collector import registry
+from exporter.metrics.collector import build_registry
 from exporter.metrics.definitions import METRICS, STANDARD_METRICS
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import Key, MetricState, MetricUpdate
+from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
 from exporter.model import Workload
 from exporter.verdict import catalog
 from tests.metrics.scene import comparable, exits, ledger, without_names
@@ -77,7 +77,7 @@ def exposed(what: CollectorRegistry, accept: str = TEXT, names: Sequence[str] = 
     ("accept", "golden"), [(TEXT, "exposition.txt"), (OPENMETRICS, "exposition.openmetrics.txt")]
 )
 def test_the_whole_text_is_as_it_was_agreed(accept: str, golden: str) -> None:
-    text = comparable(exposed(registry(ledger()), accept))
+    text = comparable(exposed(build_registry(ledger()), accept))
     assert text == (GOLDEN / golden).read_text(encoding="utf-8")
 
 
@@ -85,7 +85,7 @@ def test_the_whole_text_is_as_it_was_agreed(accept: str, golden: str) -> None:
 def test_a_strict_parser_finds_every_series_of_the_ledger(accept: str) -> None:
     found = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in PARSERS[accept](exposed(registry(ledger()), accept))
+        for family in PARSERS[accept](exposed(build_registry(ledger()), accept))
         for sample in family.samples
     }
     for (name, values), value in ledger().snapshot().items():
@@ -100,7 +100,7 @@ def test_a_strict_parser_finds_every_series_of_the_ledger(accept: str) -> None:
 def test_there_are_the_metrics_of_the_design_with_its_labels_and_no_others() -> None:
     shown = {
         family.name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
-        for family in parse_text(exposed(registry(ledger())))
+        for family in parse_text(exposed(build_registry(ledger())))
         if family.name.startswith(("container_", "exit_exporter_"))
     }
     kinds = {metric.name: metric.type.value for metric in METRICS}
@@ -112,14 +112,14 @@ def test_there_are_the_metrics_of_the_design_with_its_labels_and_no_others() -> 
 
 
 def test_before_the_first_job_every_metric_is_described() -> None:
-    text = exposed(registry(MetricState({})))
+    text = exposed(build_registry(MetricState({})))
     described = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert described == [*DESIGNED, *STANDARD_METRICS]
     assert [line for line in comparable(text).splitlines() if not line.startswith("#")] == [*STANDARD_METRICS]
 
 
 def test_the_process_has_the_metrics_that_every_exporter_has_of_itself() -> None:
-    families = registry(MetricState({})).collect()
+    families = build_registry(MetricState({})).collect()
     kinds = {sample.name: family.type for family in families for sample in family.samples}
     assert kinds == OF_THE_PROCESS
     assert [*OF_THE_PROCESS] == [*STANDARD_METRICS]
@@ -129,7 +129,7 @@ def test_the_process_has_the_metrics_that_every_exporter_has_of_itself() -> None
 def test_a_metric_of_the_process_can_be_asked_for_alone(name: str) -> None:
     found = [
         sample.name
-        for family in registry(ledger()).restricted_registry([name]).collect()
+        for family in build_registry(ledger()).restricted_registry([name]).collect()
         for sample in family.samples
     ]
     assert found == [name]
@@ -158,8 +158,8 @@ def test_a_proc_that_reads_otherwise_costs_the_metrics_of_the_process_alone(
     (tmp_path / "stat").write_text("btime 1700000000\n", encoding="utf-8")
     (itself / "stat").write_text(stat, encoding="utf-8")
     (itself / "limits").write_text(limits, encoding="utf-8")
-    kept = exposed(registry(ledger(), str(tmp_path)))
-    whole = exposed(registry(ledger()))
+    kept = exposed(build_registry(ledger(), str(tmp_path)))
+    whole = exposed(build_registry(ledger()))
     assert kept == "".join(line for line in whole.splitlines(keepends=True) if "process_" not in line)
 
 
@@ -177,7 +177,7 @@ def test_buckets_are_cumulative_and_exact() -> None:
     full.apply(changes)
     name = "exit_exporter_store_commit_duration_seconds"
     parts = [f"{name}_{part}" for part in ("bucket", "count", "sum")]
-    assert exposed(registry(full), names=parts) == (
+    assert exposed(build_registry(full), names=parts) == (
         f"# HELP {name} Duration of commits to the store, in seconds.\n"
         f"# TYPE {name} histogram\n"
         f'{name}_bucket{{le="0.001"}} 1.0\n'
@@ -199,13 +199,13 @@ def test_buckets_are_cumulative_and_exact() -> None:
 
 def test_a_histogram_that_was_kept_goes_on_where_it_was() -> None:
     name, labels = definitions.RUN_DURATION.name, ("h", "w", "done")
-    kept: dict[Key, float] = {(name, (*labels, "0")): 3, (name, (*labels, "sum")): 0.25}
+    kept: dict[SeriesKey, float] = {(name, (*labels, "0")): 3, (name, (*labels, "sum")): 0.25}
     again, changes = MetricState(kept), MetricUpdate()
     changes.observe(definitions.RUN_DURATION, labels, 0.05)
     again.apply(changes)
     shown = {
         sample.labels.get("le", sample.name.rpartition("_")[2]): sample.value
-        for family in registry(again).collect()
+        for family in build_registry(again).collect()
         if family.name == name
         for sample in family.samples
     }
@@ -227,15 +227,15 @@ def test_one_name_can_be_asked_for_alone(asked: str) -> None:
         for line in whole
         if line.startswith((f"{asked}{{", f"{asked} ", f"# HELP {asked} ", f"# TYPE {asked} "))
     ]
-    assert exposed(registry(ledger()), names=[asked]) == "".join(own)
+    assert exposed(build_registry(ledger()), names=[asked]) == "".join(own)
 
 
 def test_a_name_that_is_none_of_ours_answers_nothing() -> None:
-    assert exposed(registry(ledger()), names=["up"]) == ""
+    assert exposed(build_registry(ledger()), names=["up"]) == ""
 
 
 def test_no_series_knows_of_which_container_it_was() -> None:
-    def counted(others: bool) -> dict[Key, float]:  # noqa: FBT001 - which of the two
+    def counted(others: bool) -> dict[SeriesKey, float]:  # noqa: FBT001 - which of the two
         accounts, changes = JobMetrics(10, catalog.builtin().knows), MetricUpdate()
         for judged in exits():
             accounts.on_exit(without_names(judged) if others else judged, changes, None)
@@ -258,7 +258,7 @@ def test_whatever_a_label_holds_it_comes_back_as_it_was(accept: str, names: list
     hostile.apply(changes)
     found = [
         sample.labels["workload"]
-        for family in PARSERS[accept](exposed(registry(hostile), accept))
+        for family in PARSERS[accept](exposed(build_registry(hostile), accept))
         for sample in family.samples
         if sample.name == "container_exits_total"
     ]
@@ -269,7 +269,7 @@ def test_every_registry_is_its_own() -> None:
     first, second = MetricState({}), MetricState({})
     changes = MetricUpdate()
     changes.add(definitions.STORE_ERRORS)
-    one, other = registry(first), registry(second)
+    one, other = build_registry(first), build_registry(second)
     first.apply(changes)
     assert one.get_sample_value("exit_exporter_store_errors_total") == 1
     assert other.get_sample_value("exit_exporter_store_errors_total") is None

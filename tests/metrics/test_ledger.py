@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from exporter.metrics import definitions
 from exporter.metrics.definitions import METRICS, Metric, MetricType
-from exporter.metrics.state import Key, MetricState, MetricUpdate
+from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
 
-EXITS: Key = (definitions.EXITS.name, ("node-1", "shop/worker", "img", "failed", "1", "Error"))
-ERRORS: Key = (definitions.STORE_ERRORS.name, ())
-RUNNING: Key = (definitions.JOBS_RUNNING.name, ("node-1", "shop/worker"))
-UP: Key = (definitions.ENGINE_UP.name, ("unix:///var/run/docker.sock",))
-LAST: Key = (definitions.LAST_EXIT.name, ("node-1", "shop/worker", "failed"))
+EXITS: SeriesKey = (definitions.EXITS.name, ("node-1", "shop/worker", "img", "failed", "1", "Error"))
+ERRORS: SeriesKey = (definitions.STORE_ERRORS.name, ())
+RUNNING: SeriesKey = (definitions.JOBS_RUNNING.name, ("node-1", "shop/worker"))
+UP: SeriesKey = (definitions.ENGINE_UP.name, ("unix:///var/run/docker.sock",))
+LAST: SeriesKey = (definitions.LAST_EXIT.name, ("node-1", "shop/worker", "failed"))
 
 
 def changes(
-    added: Mapping[Key, float] | None = None, set_to: Mapping[Key, float] | None = None
+    added: Mapping[SeriesKey, float] | None = None, set_to: Mapping[SeriesKey, float] | None = None
 ) -> MetricUpdate:
     """Give changes by their keys."""
     made = MetricUpdate()
@@ -30,12 +30,14 @@ def changes(
     return made
 
 
-def saved(stored: Mapping[Key, float], values: Mapping[Key, float | None]) -> dict[Key, float]:
+def saved(
+    stored: Mapping[SeriesKey, float], values: Mapping[SeriesKey, float | None]
+) -> dict[SeriesKey, float]:
     """Give what is on record when these values have been stored too."""
     return {key: value for key, value in {**stored, **values}.items() if value is not None}
 
 
-def kept(values: Mapping[Key, float]) -> dict[Key, float]:
+def kept(values: Mapping[SeriesKey, float]) -> dict[SeriesKey, float]:
     """Give those series that survive a restart."""
     return {key: value for key, value in values.items() if definitions.BY_NAME[key[0]].persistent}
 
@@ -93,7 +95,7 @@ def test_one_value_is_told_and_0_where_there_is_none() -> None:
 
 def test_a_series_that_ends_is_gone_whatever_else_happens_to_it_and_can_begin_anew() -> None:
     ledger, made = MetricState({EXITS: 4, LAST: 7}), changes({EXITS: 2})
-    made.end([EXITS])
+    made.remove([EXITS])
     assert ledger.values_to_store(made) == {EXITS: None}
     ledger.apply(made)
     assert (ledger.snapshot(), ledger.values_to_store(MetricUpdate())) == ({LAST: 7}, {EXITS: None})
@@ -166,7 +168,7 @@ def test_threads_that_publish_at_once_lose_nothing() -> None:
     assert ledger.snapshot() == {EXITS: 4000, ERRORS: 8000}
 
 
-def keys_of(metrics: Iterable[Metric]) -> st.SearchStrategy[Key]:
+def keys_of(metrics: Iterable[Metric]) -> st.SearchStrategy[SeriesKey]:
     """Give two series of each of these metrics to choose from."""
     series = [(metric.name, (letter,) * len(metric.labels)) for metric in metrics for letter in "ab"]
     return st.sampled_from(series)
@@ -184,12 +186,12 @@ STEPS = st.tuples(
 
 @given(st.lists(STEPS, max_size=15))
 def test_after_a_crash_at_any_moment_all_that_was_stored_and_nothing_else_is_known_again(
-    steps: list[tuple[str, dict[Key, float], dict[Key, float], set[Key]]],
+    steps: list[tuple[str, dict[SeriesKey, float], dict[SeriesKey, float], set[SeriesKey]]],
 ) -> None:
-    ledger, stored, as_stored = MetricState({}), dict[Key, float](), dict[Key, float]()
+    ledger, stored, as_stored = MetricState({}), dict[SeriesKey, float](), dict[SeriesKey, float]()
     for how, added, set_to, gone in steps:
         made = changes(added, set_to)
-        made.end(gone)
+        made.remove(gone)
         if how == "at once":
             ledger.apply(made)
             continue

@@ -10,7 +10,7 @@ from typing import Self
 import requests
 
 from exporter import app
-from exporter.metrics.collector import registry
+from exporter.metrics.collector import build_registry
 from exporter.metrics.state import MetricState
 from exporter.pipeline.readiness import Readiness
 from exporter.store import Store
@@ -45,7 +45,7 @@ class Served:
     def running(self, telemetry_path: str = "/metrics") -> Iterator[Self]:
         """Serve, until the block ends."""
         daemon = Daemon(
-            registry(self.ledger),
+            build_registry(self.ledger),
             self.health,
             self.words,
             lambda: app.reload(self.words, self.ledger),
