@@ -1,4 +1,4 @@
-"""Every metric, declared once: the collector, the documentation and the tests read this."""
+"""Definitions of all metrics, read by the collector, the documentation, the rules and the dashboards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exporter.metrics.labels import (
 
 
 class MetricType(StrEnum):
-    """The types of Prometheus."""
+    """Metric types of Prometheus."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -29,7 +29,10 @@ class MetricType(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """One metric. ``kept`` ones survive a restart of the exporter; ``buckets`` are upper bounds."""
+    """Definition of a metric.
+
+    ``persistent`` metrics survive a restart of the exporter; ``buckets`` are upper bounds, in seconds.
+    """
 
     name: str
     type: MetricType
@@ -61,46 +64,46 @@ _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5
 EXITS = Metric(
     "container_exits_total",
     MetricType.COUNTER,
-    "Jobs that ended, by exit code and reason.",
+    "Finished jobs, by exit code and reason.",
     ExitLabels._fields,
     persistent=True,
 )
 OOM_KILLS = Metric(
     "container_oom_kills_total",
     MetricType.COUNTER,
-    "Processes in jobs that the kernel killed for memory, whether their job survived it or not.",
+    "Processes of jobs killed for memory by the kernel, also of jobs that survived it.",
     ImageLabels._fields,
     persistent=True,
 )
 RESTARTS = Metric(
     "container_restarts_total",
     MetricType.COUNTER,
-    "Runs that the engine's restart policy began; each counts when it has ended.",
+    "Runs started by the engine's restart policy; each is counted when it ends.",
     ImageLabels._fields,
     persistent=True,
 )
 RUN_DURATION = Metric(
     "container_run_duration_seconds",
     MetricType.HISTOGRAM,
-    "How long jobs ran that ended; jobs that never started are not in it.",
+    "Run time of finished jobs in seconds; jobs that never started are not included.",
     StatusLabels._fields,
     persistent=True,
     buckets=_RUN_BUCKETS,
 )
 JOBS_RUNNING = Metric(
-    "container_jobs_running", MetricType.GAUGE, "Jobs that run now.", WorkloadLabels._fields
+    "container_jobs_running", MetricType.GAUGE, "Number of running jobs.", WorkloadLabels._fields
 )
 MEMORY_LIMIT = Metric(
     "container_memory_limit_bytes",
     MetricType.GAUGE,
-    "Memory limit of the workload's job that last began or ended, in bytes; 0 where it has none.",
+    "Memory limit in bytes of the workload's job that started or ended last; 0 if it has none.",
     WorkloadLabels._fields,
     persistent=True,
 )
 LAST_EXIT = Metric(
     "container_last_exit_timestamp_seconds",
     MetricType.GAUGE,
-    "When the last job ended with this status, in seconds since 1970.",
+    "Unix time at which a job last ended with this status.",
     StatusLabels._fields,
     persistent=True,
 )
@@ -108,105 +111,105 @@ LAST_EXIT = Metric(
 BUILD_INFO = Metric(
     "exit_exporter_build_info",
     MetricType.GAUGE,
-    "1; the labels say what is running.",
+    "Version of the exporter and of Python; the value is always 1.",
     BuildLabels._fields,
 )
 ENGINE_UP = Metric(
     "exit_exporter_engine_up",
     MetricType.GAUGE,
-    "1 while the engine is being watched, 0 otherwise.",
+    "Whether the engine is being watched: 1 if it is, 0 if not.",
     EngineLabels._fields,
 )
 ENGINE_EVENTS = Metric(
     "exit_exporter_engine_events_total",
     MetricType.COUNTER,
-    "Events read from the engine; 'other' are not about exits, 'malformed' could not be read.",
+    "Events read from the engine; 'other' do not concern exits, 'malformed' are unreadable.",
     EventLabels._fields,
     persistent=True,
 )
 ENGINE_RECONNECTS = Metric(
     "exit_exporter_engine_reconnects_total",
     MetricType.COUNTER,
-    "Connections to the engine after the first of this process.",
+    "Connections to the engine after the first one of the process.",
     EngineLabels._fields,
     persistent=True,
 )
 EVENT_GAPS = Metric(
     "exit_exporter_event_gaps_total",
     MetricType.COUNTER,
-    "Times of which the engine had forgotten events before they were read, so that exits may be missing.",
+    "Times that events of the engine were lost before they were read; exits may be missing.",
     EngineLabels._fields,
     persistent=True,
 )
 EXITS_RECOVERED = Metric(
     "exit_exporter_exits_recovered_total",
     MetricType.COUNTER,
-    "Exits that were not seen happening, and were found afterwards.",
+    "Exits that were not observed when they happened and were found later.",
     HostLabels._fields,
     persistent=True,
 )
 EXITS_UNOBSERVED = Metric(
     "exit_exporter_exits_unobserved_total",
     MetricType.COUNTER,
-    "Exits that were not seen happening, and whose code is gone.",
+    "Exits that were not observed and whose exit code is lost.",
     HostLabels._fields,
     persistent=True,
 )
 STORE_ERRORS = Metric(
     "exit_exporter_store_errors_total",
     MetricType.COUNTER,
-    "Transactions that the store refused.",
+    "Store transactions that failed.",
     persistent=True,
 )
 STORE_COMMIT_DURATION = Metric(
     "exit_exporter_store_commit_duration_seconds",
     MetricType.HISTOGRAM,
-    "Duration of commits to the store, in seconds.",
+    "Duration of commits to the store in seconds.",
     persistent=True,
     buckets=_COMMIT_BUCKETS,
 )
 EXITS_PENDING = Metric(
     "exit_exporter_exits_pending",
     MetricType.GAUGE,
-    "Exits that wait for the store to take them; 0 while it does.",
+    "Number of exits waiting to be written to the store; 0 while the store is available.",
 )
 JOB_RECORDS_DROPPED = Metric(
     "exit_exporter_job_records_dropped_total",
     MetricType.COUNTER,
-    "Ended jobs that were counted, but not recorded, because the store was unavailable for too long.",
+    "Finished jobs counted but not recorded, because the store was unavailable for too long.",
     persistent=True,
 )
 OTLP_PENDING_JOBS = Metric(
     "exit_exporter_otlp_pending_jobs",
     MetricType.GAUGE,
-    "Jobs whose span (signal 'traces') or log records (signal 'logs') wait to be exported over OTLP.",
+    "Number of jobs whose span (signal 'traces') or log records (signal 'logs') wait to be exported.",
     SignalLabels._fields,
 )
 OTLP_JOBS_EXPORTED = Metric(
     "exit_exporter_otlp_jobs_exported_total",
     MetricType.COUNTER,
-    "Jobs whose span or log records the collector has accepted.",
+    "Jobs whose span or log records the collector accepted.",
     SignalLabels._fields,
     persistent=True,
 )
 OTLP_JOBS_REJECTED = Metric(
     "exit_exporter_otlp_jobs_rejected_total",
     MetricType.COUNTER,
-    "Jobs whose span or log records the collector rejected; the log says which and why.",
+    "Jobs whose span or log records the collector rejected; the log has the cause.",
     SignalLabels._fields,
     persistent=True,
 )
 OTLP_JOBS_DROPPED = Metric(
     "exit_exporter_otlp_jobs_dropped_total",
     MetricType.COUNTER,
-    "Jobs whose span or log records were dropped unsent: they waited for too long, or too many waited.",
+    "Jobs whose span or log records were dropped unsent: too old or too many.",
     SignalLabels._fields,
     persistent=True,
 )
 TRACEPARENTS_IGNORED = Metric(
     "exit_exporter_traceparents_ignored_total",
     MetricType.COUNTER,
-    "Traced jobs whose traceparent label is not one, so that their trace is their own.",
+    "Traced jobs with an invalid traceparent label; they start a trace of their own.",
     persistent=True,
 )
 JOBS_OVER_WORKLOAD_LIMIT = Metric(
@@ -218,19 +221,19 @@ JOBS_OVER_WORKLOAD_LIMIT = Metric(
 WORKLOAD_ORDER = Metric(
     "exit_exporter_workload_order_timestamp_seconds",
     MetricType.GAUGE,
-    "Since when workloads are named in this order, in seconds since 1970; 0 where there was none before it.",
+    "Unix time since which workloads are named in this order; 0 if no other order came before.",
     OrderLabels._fields,
     persistent=True,
 )
 CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(
     "exit_exporter_config_last_reload_successful",
     MetricType.GAUGE,
-    "1 if the last load of the catalogue file succeeded, 0 if the file was refused and the one before stays.",
+    "Whether the last load of the catalogue file succeeded: 1 if it did, 0 if the previous one stays.",
 )
 CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP = Metric(
     "exit_exporter_config_last_reload_success_timestamp_seconds",
     MetricType.GAUGE,
-    "When the catalogue file was last loaded successfully, in seconds since 1970.",
+    "Unix time of the last successful load of the catalogue file.",
 )
 
 METRICS: tuple[Metric, ...] = (
@@ -262,7 +265,7 @@ METRICS: tuple[Metric, ...] = (
     CONFIG_LAST_RELOAD_SUCCESSFUL,
     CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP,
 )
-# What prometheus-client adds of the process, under the names that it has in every exporter.
+# Metrics of the process that prometheus-client adds, with the names that they have in every exporter.
 STANDARD_METRICS = (
     "process_virtual_memory_bytes",
     "process_resident_memory_bytes",

@@ -178,7 +178,7 @@ def test_buckets_are_cumulative_and_exact() -> None:
     name = "exit_exporter_store_commit_duration_seconds"
     parts = [f"{name}_{part}" for part in ("bucket", "count", "sum")]
     assert exposed(build_registry(full), names=parts) == (
-        f"# HELP {name} Duration of commits to the store, in seconds.\n"
+        f"# HELP {name} Duration of commits to the store in seconds.\n"
         f"# TYPE {name} histogram\n"
         f'{name}_bucket{{le="0.001"}} 1.0\n'
         f'{name}_bucket{{le="0.0025"}} 2.0\n'
