@@ -29,7 +29,7 @@ from exporter.pipeline.readiness import Readiness
 from exporter.sources.docker.api.adapter import DockerEngine, resolve
 from exporter.sources.docker.engine import EngineError
 from exporter.sources.docker.messages import Inbox
-from exporter.sources.docker.track.run import TrackerConfig
+from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.watch.watcher import EngineWatcher
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention

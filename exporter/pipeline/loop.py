@@ -47,7 +47,7 @@ from exporter.sources.docker.messages import (
     StartFailed,
     WatchMessage,
 )
-from exporter.sources.docker.track.run import TrackerConfig
+from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.store import Batch, Store, StoreError
 from exporter.verdict.classify import classify, classify_exit

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from exporter.model import Cursor, Exit
 from exporter.sources.docker.engine import Event, EventType, Inspection, KernelReport
-from exporter.sources.docker.track.run import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from tests.contract.tracker_driver import (
     BEGINNING,
-    HOST,
+    CONFIG,
     SECOND,
     at,
     die,
@@ -85,7 +84,7 @@ class LossyHost:
 
     def told(self) -> Iterator[Exit]:
         """What a tracker makes of it that is told as an exporter beside that engine would be."""
-        tracker = Tracker(TrackerConfig(HOST, has_kernel_counter=True), lambda _: None)
+        tracker = Tracker(replace(CONFIG, has_kernel_counter=True), lambda _: None)
         tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
         counted = 0
         ticks = ((tick * KERNEL_SECONDS, None) for tick in range(int(SECONDS / KERNEL_SECONDS)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,10 +17,9 @@ from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
 from exporter.pipeline.readiness import Readiness
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, Inspection
 from exporter.sources.docker.messages import Connected, EventReceived, Inbox, Inspected, Message, WatchMessage
-from exporter.sources.docker.track.run import TrackerConfig
 from exporter.store import Batch, JobFilter, Store, StoreError
 from exporter.verdict.reloadable import ReloadableCatalog
-from tests.contract.tracker_driver import HOST, at
+from tests.contract.tracker_driver import CONFIG, HOST, at
 from tests.lab.wait import wait_until
 
 ADDRESS = "unix:///engine.sock"
@@ -87,8 +87,8 @@ class Piping:
         self._inbox: Inbox = queue.SimpleQueue()
         rules = Judging(
             self.words,
-            lambda host, has_kernel_counter: TrackerConfig(
-                host, oom_seconds=oom_seconds, has_kernel_counter=has_kernel_counter
+            lambda host, has_kernel_counter: replace(
+                CONFIG, host=host, oom_seconds=oom_seconds, has_kernel_counter=has_kernel_counter
             ),
             tracing=tracing,
         )

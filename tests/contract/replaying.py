@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -10,11 +11,11 @@ from exporter.log_tail import LogTail
 from exporter.model import Cursor, Job
 from exporter.sources.docker.api import parse as messages
 from exporter.sources.docker.engine import ContainerList, Event, EventGap
-from exporter.sources.docker.track.run import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.sources.docker.watch.inspections import InspectPolicy
 from exporter.verdict.facts import EndedRun
 from tests.contract.canned_kernel import CannedKernel
+from tests.contract.tracker_driver import CONFIG
 from tests.corpus.cases import Case, Table
 from tests.scripted.times import SECOND
 from tests.scripted.wire import encoded
@@ -47,8 +48,8 @@ class Replay:
 
     def __init__(self, case: Case, kernel: CannedKernel) -> None:
         self.tracker = Tracker(
-            TrackerConfig(
-                "host",
+            replace(
+                CONFIG,
                 has_kernel_counter=case.is_counted,
                 has_kernel_log=case.is_counted,
                 late_network_connect=True,

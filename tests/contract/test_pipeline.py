@@ -29,7 +29,7 @@ from exporter.sources.docker.messages import (
     LogCollected,
     WatchMessage,
 )
-from exporter.sources.docker.track.run import job_key
+from exporter.sources.docker.track.job import job_key
 from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from exporter.model import Job
-from exporter.sources.docker.track.run import job_key
+from exporter.sources.docker.track.job import job_key
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.engines import APIS, unlisted_ids
 from tests.contract.replaying import replay

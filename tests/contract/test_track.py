@@ -19,7 +19,6 @@ from exporter.sources.docker.engine import (
     KernelReport,
     MaskedField,
 )
-from exporter.sources.docker.track.run import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.verdict.facts import Crash, ForkRejected, KernelOomKill
 from tests.contract.histories import (
@@ -36,6 +35,7 @@ from tests.contract.histories import (
 )
 from tests.contract.tracker_driver import (
     BEGINNING,
+    CONFIG,
     SECOND,
     VICTIM,
     A,
@@ -763,7 +763,7 @@ def test_a_removal_after_the_end_adds_nothing() -> None:
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_removed_container_is_forgotten_once_its_end_is_told(code: int) -> None:
     driver = TrackerDriver().listed(as_of=-1).events(start(0), die(1, code), destroy(1.1)).wait(1)
-    assert (driver.emitted(), [*driver.tracker._containers]) == ([job(0), ended(job(0), code, 1)], [])
+    assert (driver.emitted(), [*driver.tracker._state.containers]) == ([job(0), ended(job(0), code, 1)], [])
 
 
 def test_an_oom_report_after_the_removal_still_explains_the_end() -> None:
@@ -1214,7 +1214,7 @@ def test_a_list_that_shows_a_failed_start_adds_nothing_to_its_events(place: int)
 
 def test_a_container_that_vanished_after_its_end_is_forgotten() -> None:
     driver = TrackerDriver().events(start(0), die(1, 0), create(2, B)).listed(as_of=5)
-    assert (driver.emitted(), [*driver.tracker._containers]) == ([job(0), ended(job(0), 0, 1)], [])
+    assert (driver.emitted(), [*driver.tracker._state.containers]) == ([job(0), ended(job(0), 0, 1)], [])
 
 
 def test_what_ended_longer_ago_than_records_are_kept_is_left_alone() -> None:
@@ -1344,7 +1344,7 @@ def test_a_doubtful_255_does_not_replace_the_code_that_a_list_has_told() -> None
 
 
 def test_what_ended_before_records_were_deleted_is_left_alone_though_they_are_kept_longer_now() -> None:
-    rules = TrackerConfig("host", retention_ns=1_000 * SECOND, pruned_before_ns=at(5))
+    rules = replace(CONFIG, retention_ns=1_000 * SECOND, pruned_before_ns=at(5))
     tracker = Tracker(rules, lambda _: None)
     tracker.resumed(Cursor(0, at(0)))
     tracker.listed(ContainerList((exited(0, 4, 3), exited(0, 6, 4, B)), at(10)), 0)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Self
 
+from exporter.config import settings
 from exporter.model import ContainerHistory, Cursor, Evidence, Exit, Job, MemoryLimit, OomVictim, Workload
 from exporter.sources.docker.engine import (
     ContainerList,
@@ -20,7 +21,8 @@ from exporter.sources.docker.engine import (
     KernelReport,
     MaskedField,
 )
-from exporter.sources.docker.track.run import TrackerConfig, job_key
+from exporter.sources.docker.track.config import TrackerConfig
+from exporter.sources.docker.track.job import job_key
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.verdict.evidence import assess_exit
 from exporter.verdict.facts import EndedRun, KernelOomKill
@@ -29,6 +31,14 @@ SECOND = 10**9
 BEGINNING = 1_700_000_000 * SECOND
 HOST = "host"
 IMAGE = "job:1"
+CONFIG = TrackerConfig(
+    HOST,
+    workload_order=settings.Workload().order,
+    oom_seconds=settings.Exits().oom_wait,
+    oom_window_ns=round(settings.Exits().oom_window * SECOND),
+    stop_window_ns=round(settings.Exits().stop_window * SECOND),
+    retention_ns=0,
+)
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 VICTIM = OomVictim(MemoryLimit.OWN, "/docker/one", "python", 4711)
 
@@ -170,15 +180,15 @@ class TrackerDriver:
         runs: Iterable[Job] = (),
         cursor: Cursor | None = None,
     ) -> None:
-        rules = TrackerConfig(
-            HOST,
+        config = replace(
+            CONFIG,
             has_kernel_counter=has_kernel_counter,
             late_network_connect=late_network_connect,
             retention_ns=memory_seconds * SECOND,
         )
         self.now = 0.0
         self._begun: dict[str, Job] = {}
-        self.tracker = Tracker(rules, dict(past or {}).get, runs, cursor)
+        self.tracker = Tracker(config, dict(past or {}).get, runs, cursor)
         if cursor is None:
             self.tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
 

@@ -1,4 +1,4 @@
-"""How far an engine has been read, and before which moment nothing is open any more."""
+"""Position in an engine's events from which to read after a restart of the exporter."""
 
 from __future__ import annotations
 
@@ -10,64 +10,67 @@ from exporter.sources.docker.engine import EventGap
 
 
 class Checkpoint:
-    """Where to go on after a restart; ``cursor`` is that of the last one, None where nobody has watched yet.
+    """Cursor of the events that were handed over; it starts at the recorded one, None for a new engine.
 
-    ``is_new``: no list has told of the engine yet. ``knows_all``: there is no run of which neither an
-    event nor a list has told. It stands still from a lapse to the next list, so that nobody forgets that
-    something is missing.
+    ``is_new``: no list of the engine was received yet. ``is_complete``: every run is known, from an event or
+    from a list. From a gap in the events to the next list the cursor does not move: an exporter that is
+    restarted in between finds the gap again.
     """
 
     def __init__(self, cursor: Cursor | None) -> None:
         self.is_new = cursor is None
         self.is_complete = not self.is_new
         self._cursor, self._reading = cursor, cursor or Cursor(0, 0)
-        self._lapsed = False
+        self._in_gap = False
         self._open: dict[str, int] = {}
 
-    def cursor(self, waiting: Iterable[int]) -> Cursor | None:
-        """Before which all is settled, but for what waits since these moments."""
+    def cursor(self, pending_ns: Iterable[int]) -> Cursor | None:
+        """Return the cursor, held back to the earliest event that is not handed over.
+
+        These are open containers and the exits that are pending since ``pending_ns``. None before the first
+        list: the engine then still counts as new.
+        """
         if self.is_new:
-            # Until the first list is on record, nobody has watched this engine.
             return None
-        unsettled = [*self._open.values(), *waiting]
-        if self._cursor is None or self._lapsed or not unsettled:
+        outstanding = [*self._open.values(), *pending_ns]
+        if self._cursor is None or self._in_gap or not outstanding:
             return self._cursor
-        return replace(self._cursor, event_ns=min(unsettled), read_until_ns=0)
+        return replace(self._cursor, event_ns=min(outstanding), read_until_ns=0)
 
     def resumed(self, cursor: Cursor, event_gap: EventGap) -> None:
-        """Events are read again, from there on."""
+        """Continue at a cursor from which the events are now read."""
         self._reading = cursor
         if event_gap is not EventGap.NONE:
-            self._lapsed, self.is_complete = True, False
+            self._in_gap, self.is_complete = True, False
         elif self._cursor is None:
             self._cursor = cursor
 
-    def told(self, at_ns: int) -> None:
-        """An event has come."""
+    def event_received(self, at_ns: int) -> None:
+        """Move on to an event."""
         self._reading = replace(self._reading, event_ns=at_ns, read_until_ns=at_ns)
-        if not self._lapsed:
+        if not self._in_gap:
             self._cursor = self._reading
 
-    def read(self, until_ns: int) -> None:
-        """All that was told up to then has come."""
+    def caught_up(self, until_ns: int) -> None:
+        """Record that all events up to a time have been received."""
         self._reading = replace(self._reading, read_until_ns=until_ns)
-        if not self._lapsed and self._cursor is not None:
+        if not self._in_gap and self._cursor is not None:
             self._cursor = self._reading
 
     def listed(self, as_of_ns: int) -> None:
-        """A list has told what no event did."""
-        self.is_new, self.is_complete, self._lapsed = False, True, False
+        """Record that a list has closed the gap in the events, if there was one."""
+        self.is_new, self.is_complete, self._in_gap = False, True, False
         read_until_ns = max(self._reading.read_until_ns, as_of_ns)
         self._cursor = self._reading = replace(self._reading, read_until_ns=read_until_ns)
 
-    def begins(self, container_id: str, at_ns: int) -> None:
-        """Something is open about a container since then, whatever was before."""
+    def open(self, container_id: str, at_ns: int) -> None:
+        """Hold the cursor back to a time, instead of any earlier one of this container."""
         self._open[container_id] = at_ns
 
-    def tries(self, container_id: str, at_ns: int) -> None:
-        """Something is open about a container, if nothing was before."""
+    def open_if_absent(self, container_id: str, at_ns: int) -> None:
+        """Hold the cursor back to a time, unless it is held back for this container already."""
         self._open.setdefault(container_id, at_ns)
 
-    def settles(self, container_id: str) -> None:
-        """Nothing about a container is open any more."""
+    def close(self, container_id: str) -> None:
+        """Hold the cursor back for this container no longer."""
         self._open.pop(container_id, None)

@@ -1,4 +1,4 @@
-"""Which containers are known, and which events about them have been told already."""
+"""Registry of an engine's containers, and of the events received about them."""
 
 from __future__ import annotations
 
@@ -7,62 +7,63 @@ from collections.abc import Callable, Iterator
 
 from exporter.model import ContainerHistory
 from exporter.sources.docker.engine import Event
-from exporter.sources.docker.track.run import Container
+from exporter.sources.docker.track.container import Container
+from exporter.sources.docker.track.container_info import ContainerInfo
 
-_GONE_REMEMBERED = 10_000
+_MAX_REMOVED = 10_000
 # An engine remembers 256 events, and is asked for a second's worth that has been read already.
-_TOLD_REMEMBERED = 2_048
+_MAX_SEEN_EVENTS = 2_048
 
 LoadHistory = Callable[[str], ContainerHistory | None]
 
 
 class Containers:
-    """The containers of one engine; ``recall`` says what is on record of one that is met anew."""
+    """The containers of one engine by id; ``load_history`` returns what is on record of one."""
 
     def __init__(self, load_history: LoadHistory) -> None:
-        self._recall = load_history
-        self._known: dict[str, Container] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
-        self._told: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._load_history = load_history
+        self._containers: dict[str, Container] = {}
+        self._removed_ids: OrderedDict[str, None] = OrderedDict()
+        self._seen_events: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def __iter__(self) -> Iterator[Container]:
-        """All that are known now; they may be let go of meanwhile."""
-        return iter(list(self._known.values()))
+        """Return all containers; they may be discarded during the iteration."""
+        return iter(list(self._containers.values()))
 
     def get(self, container_id: str) -> Container | None:
-        """One, if it is known."""
-        return self._known.get(container_id)
+        """Return a container if it is known."""
+        return self._containers.get(container_id)
 
-    def meet(self, container_id: str, *, is_new: bool = False) -> Container:
-        """One, known or not. What ``is_new`` has no past; asking the store would only cost."""
-        container = self._known.get(container_id)
+    def get_or_create(self, container_id: str, *, is_new: bool = False) -> Container:
+        """Return a container; load its history if it is not known yet, unless it ``is_new`` to the engine."""
+        container = self._containers.get(container_id)
         if container is None:
-            container = self._known[container_id] = Container(container_id)
-            past = None if is_new else self._recall(container_id)
-            if past is not None:
-                container.remember(past)
-                for at_ns in past.recorded_event_times:
-                    self._note_told(container_id, at_ns)
+            container = self._containers[container_id] = Container(ContainerInfo(container_id))
+            history = None if is_new else self._load_history(container_id)
+            if history is not None:
+                container.load_history(history)
+                for at_ns in history.recorded_event_times:
+                    self._add_seen(container_id, at_ns)
         return container
 
-    def let_go(self, container: Container) -> None:
-        """One is removed, and nothing about it is open."""
-        self._known.pop(container.id, None)
-        self._gone[container.id] = None
-        while len(self._gone) > _GONE_REMEMBERED:
-            self._gone.popitem(last=False)
+    def discard(self, container: Container) -> None:
+        """Forget a container that was removed, and ignore it from now on."""
+        self._containers.pop(container.id, None)
+        self._removed_ids[container.id] = None
+        while len(self._removed_ids) > _MAX_REMOVED:
+            self._removed_ids.popitem(last=False)
 
-    def is_gone(self, container_id: str) -> bool:
-        """Whether it was let go of."""
-        return container_id in self._gone
+    def was_removed(self, container_id: str) -> bool:
+        """Return whether it was discarded."""
+        return container_id in self._removed_ids
 
-    def is_told(self, event: Event) -> bool:
-        """Whether this very event has come before; from now on it has."""
-        known = (event.container_id, event.at_ns) in self._told
-        self._note_told(event.container_id, event.at_ns)
-        return known
+    def mark_seen(self, event: Event) -> bool:
+        """Mark an event as seen; return whether it was seen for the first time."""
+        is_first = (event.container_id, event.at_ns) not in self._seen_events
+        self._add_seen(event.container_id, event.at_ns)
+        return is_first
 
-    def _note_told(self, container_id: str, at_ns: int) -> None:
-        self._told[container_id, at_ns] = None
-        if len(self._told) > _TOLD_REMEMBERED:
-            self._told.popitem(last=False)
+    def _add_seen(self, container_id: str, at_ns: int) -> None:
+        self._seen_events[container_id, at_ns] = None
+        if len(self._seen_events) > _MAX_SEEN_EVENTS:
+            self._seen_events.popitem(last=False)

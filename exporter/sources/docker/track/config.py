@@ -1,0 +1,36 @@
+"""Settings of a tracker, and the facts about its engine that it depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """Settings, and facts about the engine; the latter have neutral defaults.
+
+    ``oom_seconds``: how long an exit waits for a late OOM event, where one could change the verdict.
+    ``oom_window_ns``: how long before an exit an OOM kill still explains it. ``stop_window_ns``: the same of
+    a request to stop. ``retention_ns``: age at which records are deleted, 0 for never; a container in a list
+    that exited longer ago is ignored, since it may have been counted and its record deleted. The same holds
+    for exits before ``pruned_before_ns``.
+
+    ``host``: name shown for the engine's host. ``engine``: its address. ``identity``: distinguishes the
+    engine from others, whatever its host is shown as. ``has_kernel_counter``: the kernel's OOM counter is
+    polled, so that an unchanged counter rules an OOM kill out; kills before ``kernel_since_ns`` were not
+    counted. ``has_kernel_log``: the kernel's log is read. ``late_network_connect``: as in ``EngineInfo``.
+    """
+
+    host: str
+    workload_order: tuple[str, ...]
+    oom_seconds: float
+    oom_window_ns: int
+    stop_window_ns: int
+    retention_ns: int
+    engine: str = ""
+    identity: str = ""
+    has_kernel_counter: bool = False
+    has_kernel_log: bool = False
+    kernel_since_ns: int = 0
+    late_network_connect: bool = False
+    pruned_before_ns: int = 0

@@ -1,0 +1,63 @@
+"""The job that a run is shown and recorded as."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+
+from exporter.model import Job
+from exporter.sources.docker.track.config import TrackerConfig
+from exporter.sources.docker.track.run import Run
+from exporter.verdict.evidence import deduplicate, victim_text
+
+_KEY_BYTES = 5
+_MAX_OOM_NOTES = 10
+
+
+def make_job(run: Run, config: TrackerConfig) -> Job:
+    """Return the job of a run as it is known now, and fix the run's key if it has none."""
+    info = run.info
+    if run.key is None:
+        run.key = job_key(config.identity, info.id, run.start_ns)
+    return Job(
+        container_id=info.id,
+        attempt=run.number,
+        name=info.display_name,
+        instance=config.host,
+        workload=info.workload(config.workload_order),
+        image=info.image,
+        began_ns=run.began_ns,
+        engine=config.engine,
+        created_ns=info.created_ns,
+        started_ns=run.started_ns,
+        memory_limit_bytes=info.memory_limit_bytes,
+        traceparent=info.traceparent,
+        key=run.key,
+        restarts=run.restarts,
+        kills=tuple(run.kills),
+        oom_kills=tuple(run.oom_kills),
+        notes=tuple(_notes(run)) if run.is_running else (),
+    )
+
+
+def job_key(engine: str, container_id: str, start: int) -> str:
+    """Return eight letters and digits that distinguish a run from all others.
+
+    They derive from what every observer of the engine sees alike. ``engine`` is its identity: hosts made from
+    one image have containers with equal ids. ``start`` is ``State.StartedAt``, or the number of a failed
+    start, whose time a list does not show.
+    """
+    digest = hashlib.sha256(f"{engine} {container_id} {start}".encode()).digest()
+    return base64.b32encode(digest[:_KEY_BYTES]).decode().lower()
+
+
+def _notes(run: Run) -> Iterator[str]:
+    for kill in deduplicate(run.oom_kills)[-_MAX_OOM_NOTES:]:
+        text = victim_text(kill.victim) if kill.victim else kill.source.value
+        yield f"{text}; the job goes on."
+    if run.is_hung:
+        yield "It is out of memory and may not be killed for that (--oom-kill-disable): it hangs."
+    if run.unhealthy_ns is not None:
+        output = f": {run.health_output}" if run.health_output else "."
+        yield f"Its health check fails{output}"

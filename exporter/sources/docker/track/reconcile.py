@@ -1,0 +1,146 @@
+"""Reconciliation of a list of all containers with the state known from events."""
+
+from __future__ import annotations
+
+from exporter.exit_codes import START_FAILURES, UNKNOWN_STATUS
+from exporter.sources.docker.engine import ContainerList, Inspection
+from exporter.sources.docker.track.container import Container
+from exporter.sources.docker.track.failed_starts import FailedStarts
+from exporter.sources.docker.track.job import make_job
+from exporter.sources.docker.track.lifecycle import RunLifecycle
+from exporter.sources.docker.track.run import Run
+from exporter.sources.docker.track.state import EngineState
+from exporter.verdict.facts import CountedRun, EndedRun
+
+
+class Reconciler:
+    """Finds in a list the runs that started or ended unseen, and the containers that are gone."""
+
+    def __init__(self, state: EngineState, lifecycle: RunLifecycle, failed_starts: FailedStarts) -> None:
+        self._state = state
+        self._lifecycle = lifecycle
+        self._failed_starts = failed_starts
+
+    def listed(self, listed: ContainerList, now: float) -> None:
+        """Take in a list; all events that were received before it was made must have been taken in."""
+        containers = self._state.containers
+        for container in containers:
+            self._lifecycle.activate_restored(container, now)
+            self._failed_starts.release_held(container)
+        for inspection in listed.containers:
+            if not containers.was_removed(inspection.container_id) and not self._is_too_old(
+                inspection, listed
+            ):
+                self._container_found(inspection, listed, now)
+        present = listed.unlisted_ids | {inspection.container_id for inspection in listed.containers}
+        for container in containers:
+            if container.id not in present:
+                self._container_missing(container, listed.as_of_ns, now)
+            self._state.discard_if_done(container)
+        self._state.checkpoint.listed(listed.as_of_ns)
+
+    def _is_too_old(self, inspection: Inspection, listed: ContainerList) -> bool:
+        """Return whether a container exited so long ago that its record may have been deleted."""
+        ended_ns = inspection.created_ns if inspection.started_ns is None else inspection.finished_ns
+        known = self._state.containers.get(inspection.container_id)
+        if inspection.running or ended_ns is None or (known is not None and known.run is not None):
+            return False
+        config = self._state.config
+        kept_since_ns = listed.as_of_ns - config.retention_ns if config.retention_ns else 0
+        return ended_ns < max(kept_since_ns, config.pruned_before_ns)
+
+    def _container_missing(self, container: Container, as_of_ns: int, now: float) -> None:
+        """End the run of a container that the engine no longer has."""
+        container.removed = True
+        if container.run is not None:
+            self._lifecycle.end_unknown(container, max(as_of_ns, container.run.began_ns), now)
+
+    def _container_found(self, inspection: Inspection, listed: ContainerList, now: float) -> None:
+        container = self._state.containers.get_or_create(inspection.container_id)
+        container.info.update_from_inspect(inspection)
+        run, started_ns = container.run, inspection.started_ns
+        if started_ns is None:
+            self._failed_starts.found_never_started(container, inspection)
+        elif run is not None and run.matches(inspection) and not _is_outdated(inspection, listed, run):
+            self._update_run(container, run, inspection, listed, now)
+        elif container.is_recorded(started_ns):
+            self._lifecycle.update_from_inspect(container, inspection)
+            self._failed_starts.found_after_run(container, inspection, listed.as_of_ns)
+        elif run is not None and started_ns < run.began_ns:
+            self._add_run_before(container, run, inspection, now)
+        else:
+            self._lifecycle.end_unknown(container, started_ns, now)
+            run = self._begin(container, inspection, started_ns, now)
+            self._update_run(container, run, inspection, listed, now)
+
+    def _update_run(
+        self, container: Container, run: Run, inspection: Inspection, listed: ContainerList, now: float
+    ) -> None:
+        """Update the run that goes on; end it if the list shows that it has ended."""
+        run.restarts = inspection.restarts
+        if inspection.running:
+            run.update_from_inspect(inspection)
+            self._state.emit_started(run)
+            return
+        was_lost = inspection.code == UNKNOWN_STATUS
+        run.lost_with_host = was_lost and listed.events_complete and not self._state.checkpoint.is_new
+        self._end(container, inspection, now)
+        self._failed_starts.found_after_run(container, inspection, listed.as_of_ns)
+
+    def _add_run_before(self, container: Container, run: Run, inspection: Inspection, now: float) -> None:
+        """Add a run that only the list shows, of a container that has been started again since."""
+        container.run = None
+        self._begin(container, inspection, inspection.started_ns or 0, now)
+        self._end(container, inspection, now)
+        container.run = run
+
+    def _begin(self, container: Container, inspection: Inspection, started_ns: int, now: float) -> Run:
+        """Start the run that a list shows, after the runs before it that are known only from their count."""
+        for before in range(self._missed_runs(container, inspection), 0, -1):
+            # Their times are not known. One nanosecond apart, just before the run in the list, they are in
+            # order, and each has a key of its own.
+            self._add_counted_run(container, started_ns - before, inspection.restarts - before)
+        run = self._lifecycle.begin(container, started_ns, started_ns)
+        run.start_confirmed, run.restarts = True, inspection.restarts
+        self._lifecycle.claim_unmatched(container, run, started_ns, now)
+        return run
+
+    def _add_counted_run(self, container: Container, at_ns: int, restarts: int) -> None:
+        run = self._lifecycle.begin(container, at_ns, None)
+        run.restarts = restarts
+        container.run, container.last_end_ns = None, at_ns
+        self._state.emit_ended(EndedRun(make_job(run, self._state.config), CountedRun(at_ns), recovered=True))
+
+    def _end(self, container: Container, inspection: Inspection, now: float) -> None:
+        """End a run with the code that a list shows, unless a failed start has overwritten it since."""
+        is_overwritten = inspection.start_failed and inspection.code in START_FAILURES
+        began_ns = container.run.began_ns if container.run else 0
+        code = None if is_overwritten else inspection.code
+        self._lifecycle.end(container, code, inspection.finished_ns or began_ns, now, seen=False)
+        self._lifecycle.update_from_inspect(container, inspection)
+
+    def _missed_runs(self, container: Container, inspection: Inspection) -> int:
+        """Return how many runs there were between the last one known and the one in the list."""
+        restarts, known = inspection.restarts, container.restarts
+        is_new = self._state.checkpoint.is_new
+        if not container.run_count:
+            if is_new:
+                # Those runs were before the engine was watched: they are numbered, but not counted.
+                container.run_count = restarts
+            return 0 if is_new or self._may_be_pruned(inspection) else restarts
+        if known is None:
+            return 0
+        # The engine counts its restarts since the latest start by hand.
+        return restarts - known - 1 if restarts > known else restarts
+
+    def _may_be_pruned(self, inspection: Inspection) -> bool:
+        """Return whether earlier runs may have been counted and their records deleted."""
+        newest_ns = max(inspection.started_ns or 0, inspection.finished_ns or 0)
+        retention_ns = self._state.config.retention_ns
+        return bool(retention_ns) and inspection.created_ns < newest_ns - retention_ns
+
+
+def _is_outdated(inspection: Inspection, listed: ContainerList, run: Run) -> bool:
+    """Return whether the container was started after it was inspected for the list."""
+    has_events = inspection.container_id in listed.unlisted_ids and run.start_seen
+    return has_events and not inspection.running and (inspection.finished_ns or 0) < run.began_ns

@@ -1,0 +1,72 @@
+"""State of one engine's containers that all parts of a tracker share."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from exporter.model import SECOND_NS, Cursor, Job
+from exporter.sources.docker.track.checkpoint import Checkpoint
+from exporter.sources.docker.track.config import TrackerConfig
+from exporter.sources.docker.track.container import Container
+from exporter.sources.docker.track.containers import Containers, LoadHistory
+from exporter.sources.docker.track.job import make_job
+from exporter.sources.docker.track.run import Run
+from exporter.verdict.facts import EndedRun
+
+# Requests to stop within this time are one act, as when an engine is told to stop.
+_STOPPED_TOGETHER_NS = SECOND_NS
+_MAX_RECENT_STOPS = 1_000
+
+
+class EngineState:
+    """Containers, checkpoint, and the outcomes that were not drained yet."""
+
+    def __init__(self, config: TrackerConfig, load_history: LoadHistory, cursor: Cursor | None) -> None:
+        self.config = config
+        self.containers = Containers(load_history)
+        self.checkpoint = Checkpoint(cursor)
+        self._recent_stops: deque[tuple[str, int]] = deque(maxlen=_MAX_RECENT_STOPS)
+        self._outcomes: list[Job | EndedRun] = []
+
+    def drain(self) -> list[Job | EndedRun]:
+        """Return the outcomes since the last call, in the order in which they became known."""
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def emit_started(self, run: Run | None) -> None:
+        """Emit the job of a run that goes on, once."""
+        if run is not None and not run.is_emitted:
+            run.is_emitted = True
+            self.emit_update(run)
+
+    def emit_update(self, run: Run) -> None:
+        """Emit the job of a run again, if it goes on and was emitted before."""
+        if run.is_running and run.is_emitted:
+            self.checkpoint.close(run.info.id)
+            self._outcomes.append(make_job(run, self.config))
+
+    def emit_ended(self, ended: EndedRun) -> None:
+        """Emit a run that has ended, or a start that has failed."""
+        self._outcomes.append(ended)
+
+    def discard_if_done(self, container: Container) -> None:
+        """Forget a container that was removed, once nothing about it is outstanding."""
+        if container.is_done:
+            self.containers.discard(container)
+            self.checkpoint.close(container.id)
+
+    def stop_requested(self, container: Container, at_ns: int) -> None:
+        """Record a request to stop a container."""
+        self._recent_stops.append((container.id, at_ns))
+
+    def stopped_together(self, run: Run) -> int:
+        """Return how many containers were asked to stop at the same time as this run.
+
+        0 unless the request was to all that ran, this one included.
+        """
+        asked_ns = max((kill.at_ns for kill in run.kills), default=None)
+        if asked_ns is None:
+            return 0
+        asked = {each for each, at_ns in self._recent_stops if abs(at_ns - asked_ns) <= _STOPPED_TOGETHER_NS}
+        still_running = {container.id for container in self.containers if container.run is not None}
+        return len(asked) if run.info.id in asked and still_running <= asked else 0
