@@ -26,10 +26,12 @@ from exporter.otlp.sampler import TraceSelector
 from exporter.otlp.variables import OtelConfigError
 from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
 from exporter.pipeline.readiness import Readiness
-from exporter.sources.docker.api.adapter import DockerEngine, resolve
+from exporter.sources.docker.api.adapter import DockerEngine
+from exporter.sources.docker.api.address import resolve_address
 from exporter.sources.docker.engine import EngineError
 from exporter.sources.docker.messages import Inbox
 from exporter.sources.docker.track.config import TrackerConfig
+from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import EngineWatcher
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention
@@ -88,9 +90,9 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     try:
         words = ReloadableCatalog(settings.catalogue.file)
         engines = [
-            DockerEngine(address, kept=labels_kept(settings.workload.order))
+            DockerEngine(address, labels=labels_kept(settings.workload.order))
             for address in dict.fromkeys(
-                resolve(host, settings.docker.cert_path, environment)
+                resolve_address(host, settings.docker.cert_path, environment)
                 for host in settings.docker.host or ("",)
             )
         ]
@@ -103,7 +105,8 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         raise StartError(str(error)) from error
     tail = _log_tail(settings.tail)
     watches = tuple(
-        EngineWatcher(engine, inbox, cursor=cursors.get(engine.address), log_tail=tail) for engine in engines
+        EngineWatcher(engine, inbox, config=WatchConfig(log_tail=tail), cursor=cursors.get(engine.address))
+        for engine in engines
     )
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")

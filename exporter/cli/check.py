@@ -33,12 +33,12 @@ def _check(file: Path) -> bool:
 def _judge_settings(chosen: settings.Settings) -> None:
     """What only shows when the daemon starts; raises SettingsError."""
     # Only here: nothing else of the command needs what speaks to engines and databases.
-    from exporter.sources.docker.api.adapter import resolve  # noqa: PLC0415
+    from exporter.sources.docker.api.address import resolve_address  # noqa: PLC0415
     from exporter.sources.docker.engine import EngineError  # noqa: PLC0415
 
     try:
         for host in chosen.docker.host:
-            resolve(host, chosen.docker.cert_path, os.environ)
+            resolve_address(host, chosen.docker.cert_path, os.environ)
     except EngineError as error:
         raise settings.SettingsError([f"docker.host: {error}"]) from error
     catalog.load(chosen.catalogue.file)

@@ -55,7 +55,10 @@ def test_a_good_file_is_said_to_be_good_and_for_what(text: str, kind: str) -> No
         ("catalogue: {file: /nowhere.yaml}\n", "/nowhere.yaml: cannot be read: No such file or directory"),
         (
             "docker: {host: [foo]}\n",
-            "docker.host: 'foo' is no engine; for instance unix:///var/run/docker.sock, tcp://host:2376",
+            (
+                "docker.host: 'foo' is not the address of an engine; "
+                "examples: unix:///var/run/docker.sock, tcp://host:2376, ssh://user@host"
+            ),
         ),
         (
             "storage: {url: mysql://db/exits}\n",

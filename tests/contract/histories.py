@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from exporter.model import ContainerHistory, Cursor, Exit, Job
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, Inspection
-from exporter.sources.docker.watch.inspections import InspectPolicy
+from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.verdict.catalog import builtin
 from exporter.verdict.classify import classify
 from tests.contract.tracker_driver import BEGINNING, IMAGE, TrackerDriver, assessed
@@ -387,7 +387,7 @@ class Replayer:
         self._driver = driver
         self._history = history
         self._timeline = timeline
-        self._policy = InspectPolicy()
+        self._policy = InspectPolicy(max_backlog=1)
         self._inspections = count()
         self._arriving: dict[int, list[tuple[Event, Inspection | None]]] = {}
 
@@ -409,7 +409,8 @@ class Replayer:
             self._hear(answers)
 
     def _see(self, place: int, step: Step, *, replayed: bool) -> None:
-        inspecting = self._policy.wants(step.event, 0)
+        inspecting = self._policy.should_inspect(step.event, 0)
+        self._policy.observe(step.event)
         self._driver.tracker.event(step.event, self._driver.now, inspecting=inspecting, replayed=replayed)
         if inspecting:
             self._ask(place, step)

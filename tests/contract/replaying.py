@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from exporter.log_tail import LogTail
 from exporter.model import Cursor, Job
-from exporter.sources.docker.api import parse as messages
+from exporter.sources.docker.api import parse
 from exporter.sources.docker.engine import ContainerList, Event, EventGap
 from exporter.sources.docker.track.tracker import Tracker
-from exporter.sources.docker.watch.inspections import InspectPolicy
+from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.verdict.facts import EndedRun
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.tracker_driver import CONFIG
@@ -59,7 +59,7 @@ class Replay:
         self._case = case
         self._kernel = kernel
         self._kernel_reader = kernel.boot(case.booted_ns)
-        self._policy = InspectPolicy()
+        self._policy = InspectPolicy(max_backlog=1)
         self._begun_ns = _time_of(case.lines[0]) - SECOND
         self._now_ns = self._latest_ns = self._resumed_ns = self._begun_ns
         self._event_gap = EventGap.NONE
@@ -95,8 +95,9 @@ class Replay:
 
     def _event(self, place: int, line: Table) -> None:
         """An event; whether it is inspected is decided as the watch decides it."""
-        event = messages.event(encoded(line["event"]))
-        inspecting, logging = self._policy.wants(event, 0), self._has_log(place, event)
+        event = parse.event(encoded(line["event"]))
+        inspecting, logging = self._policy.should_inspect(event, 0), self._has_log(place, event)
+        self._policy.observe(event)
         self._latest_ns = event.at_ns or self._latest_ns
         self.tracker.event(
             event,
@@ -109,7 +110,7 @@ class Replay:
             self._logged_ns[event.container_id] = event.at_ns
         if inspecting:
             answer = self._case.answer_to(place, event.container_id)
-            inspection = None if answer is None else messages.inspection(answer)
+            inspection = None if answer is None else parse.inspection(answer)
             self.tracker.inspected(event.container_id, inspection, event.at_ns)
 
     def _has_log(self, place: int, event: Event) -> bool:
@@ -126,19 +127,19 @@ class Replay:
         records = [line["kmsg"] for line in lines if "kmsg" in line]
         counted = sum(line.get("counted", 0) for line in lines)
         self._kernel.says(records, counted, lines[0]["at_ns"])
-        said = self._kernel_reader.ask()
+        said = self._kernel_reader.poll()
         if said is not None:
             self.tracker.kernel_reported(said)
 
     def _connected(self, _place: int, line: Table) -> None:
         """The exporter is back: what happened up to now is told again, and what is not, a list knows."""
-        self._policy, self._resumed_ns = InspectPolicy(), line["connected"]
+        self._policy, self._resumed_ns = InspectPolicy(max_backlog=1), line["connected"]
         self._event_gap = EventGap(line.get("lapse", "none"))
         cursor = Cursor(self._latest_ns, self._begun_ns, self._latest_ns)
         self.tracker.resumed(cursor, self._event_gap)
 
     def _list(self, _place: int, line: Table) -> None:
-        snapshots = tuple(messages.inspection(answer) for answer in line["list"])
+        snapshots = tuple(parse.inspection(answer) for answer in line["list"])
         events_complete = bool(line.get("of_all", False))
         self.tracker.listed(
             ContainerList(

@@ -7,8 +7,9 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.sources.docker.api.adapter import Address, DockerEngine
-from exporter.sources.docker.api.images import Repositories
+from exporter.sources.docker.api.adapter import DockerEngine
+from exporter.sources.docker.api.address import EngineAddress
+from exporter.sources.docker.api.images import RepositoryCache
 from exporter.workload import UNNAMED, workload_of
 from tests.contract.engines import Table, identity, running
 from tests.scripted.engine import ScriptedEngine
@@ -25,7 +26,7 @@ def started_by(image: str, number: int = 1, image_id: str = IMAGE) -> Table:
 def repository_of(engine: ScriptedEngine, image: str) -> str:
     """What the adapter says of a container that was started by this."""
     engine.set_container(started_by(image))
-    found = DockerEngine(Address(engine.url)).inspect(identity(1))
+    found = DockerEngine(EngineAddress(engine.url)).inspect(identity(1))
     assert found is not None
     assert found.image == (image or IMAGE)
     return found.repository
@@ -37,25 +38,23 @@ def asked(engine: ScriptedEngine) -> int:
 
 
 @pytest.mark.parametrize("given", [IMAGE, HEX, HEX[:12], HEX[:4], f"sha256:{HEX[:12]}", ""])
-def test_an_image_that_is_known_by_its_id_has_the_repository_of_its_first_tag(
-    engine: ScriptedEngine, given: str
-) -> None:
+def test_an_image_id_has_the_repository_of_its_first_tag(engine: ScriptedEngine, given: str) -> None:
     engine.set_image(IMAGE, "zoo/train:v1", "registry.example:5000/acme/train:v2")
     assert repository_of(engine, given) == "registry.example:5000/acme/train"
 
 
-def test_one_that_has_lost_its_tags_has_the_repository_of_its_digest(engine: ScriptedEngine) -> None:
+def test_an_image_without_tags_has_the_repository_of_its_digest(engine: ScriptedEngine) -> None:
     engine.set_image(IMAGE, "<none>:<none>", digests=(f"acme/train@{IMAGE}",))
     assert repository_of(engine, HEX) == "acme/train"
 
 
-def test_one_that_never_had_a_name_is_unnamed(engine: ScriptedEngine) -> None:
+def test_an_image_without_names_is_unnamed(engine: ScriptedEngine) -> None:
     engine.set_image(IMAGE)
     assert repository_of(engine, HEX[:4]) == UNNAMED
 
 
-def test_one_that_is_gone_is_unnamed_and_not_asked_about_again(engine: ScriptedEngine) -> None:
-    docker = DockerEngine(Address(engine.url))
+def test_a_removed_image_is_unnamed_and_looked_up_once(engine: ScriptedEngine) -> None:
+    docker = DockerEngine(EngineAddress(engine.url))
     for number in (1, 2):
         engine.set_container(started_by(HEX[:4], number))
         found = docker.inspect(identity(number))
@@ -65,11 +64,11 @@ def test_one_that_is_gone_is_unnamed_and_not_asked_about_again(engine: ScriptedE
 
 
 @pytest.mark.parametrize("given", ["train:v1", "cafe:v1", f"acme/train@{IMAGE}"])
-def test_about_an_image_with_a_name_nobody_asks(engine: ScriptedEngine, given: str) -> None:
+def test_an_image_with_a_name_is_not_looked_up(engine: ScriptedEngine, given: str) -> None:
     assert (repository_of(engine, given), asked(engine)) == ("", 0)
 
 
-def test_a_name_that_looks_like_the_beginning_of_an_id_is_a_name_once_the_engine_has_told_the_id(
+def test_a_name_that_looks_like_an_id_prefix_is_compared_with_the_id(
     engine: ScriptedEngine,
 ) -> None:
     assert (repository_of(engine, "cafe"), asked(engine)) == ("cafe", 0)
@@ -77,22 +76,22 @@ def test_a_name_that_looks_like_the_beginning_of_an_id_is_a_name_once_the_engine
     assert workload_of({}, "cafe").name == UNNAMED
 
 
-def test_an_engine_that_does_not_tell_costs_no_snapshot_and_is_asked_again(engine: ScriptedEngine) -> None:
+def test_a_failed_image_lookup_costs_no_inspection_and_is_repeated(engine: ScriptedEngine) -> None:
     engine.set_image(IMAGE, "acme/train:v1")
     engine.set_container(started_by(HEX))
     engine.fail_next("/images/", 500, times=1)
-    docker = DockerEngine(Address(engine.url))
+    docker = DockerEngine(EngineAddress(engine.url))
     with capture_logs() as said:
         found = [docker.inspect(identity(1)) for _ in range(2)]
     assert [each.repository for each in found if each is not None] == [UNNAMED, "acme/train"]
-    assert [line["event"] for line in said] == ["image not asked about"]
+    assert [line["event"] for line in said] == ["cannot read the name of an image"]
 
 
-def test_of_many_containers_of_one_image_that_start_at_once_one_asks(engine: ScriptedEngine) -> None:
+def test_containers_of_one_image_share_one_lookup(engine: ScriptedEngine) -> None:
     engine.set_image(IMAGE, "acme/train:v1")
     for number in range(8):
         engine.set_container(started_by(HEX, number))
-    docker, found = DockerEngine(Address(engine.url)), []
+    docker, found = DockerEngine(EngineAddress(engine.url)), []
     threads = [
         threading.Thread(target=lambda number=number: found.append(docker.inspect(identity(number))))
         for number in range(8)
@@ -105,14 +104,14 @@ def test_of_many_containers_of_one_image_that_start_at_once_one_asks(engine: Scr
     assert (len(found), asked(engine)) == (8, 1)
 
 
-def test_no_more_images_are_remembered_than_there_is_room_for() -> None:
+def test_the_cache_keeps_the_latest_used_images() -> None:
     told: list[str] = []
 
     def tell(image: str) -> str:
         told.append(image)
         return image
 
-    repositories = Repositories(tell, most=2)
+    repositories = RepositoryCache(tell, max_cached=2)
     for image in "abacab":
-        repositories.of(image)
+        repositories.get(image)
     assert "".join(told) == "abcb"

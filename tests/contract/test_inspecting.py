@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from exporter.log_tail import LogTail
 from exporter.sources.docker.engine import Engine, EngineError, Event, EventType, Inspection, RawLogTail
 from exporter.sources.docker.messages import Inspected, LogCollected
-from exporter.sources.docker.watch.inspections import Inspector, InspectPolicy
+from exporter.sources.docker.watch.inspect_policy import InspectPolicy
+from exporter.sources.docker.watch.inspector import Inspector
 
 ID = "a" * 64
 DIED = Event(EventType.DIE, ID, at_ns=7, code=3)
@@ -27,7 +28,7 @@ class AskedEngine:
         self.log, self.inspection = log, inspection
         self.asked: list[tuple[object, ...]] = []
 
-    def log_end(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
+    def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
         """Tell the log."""
         self.asked.append((container_id, lines, since_ns, until_ns))
         if isinstance(self.log, Exception):
@@ -47,28 +48,28 @@ def inspector(engine: AskedEngine, tail: LogTail | None = LogTail(2, 100)) -> In
     return Inspector(cast("Engine", engine), tail)
 
 
-def test_the_end_of_the_log_of_one_run_is_asked_for_and_what_is_wanted_of_it_kept() -> None:
+def test_only_the_tail_of_the_runs_own_log_is_kept() -> None:
     engine = AskedEngine(RawLogTail("1\n2\n3\n", is_whole=True))
-    assert inspector(engine).log_of(DIED, 5) == LogCollected(ID, 7, "2\n3")
+    assert inspector(engine).read_log(DIED, 5) == LogCollected(ID, 7, "2\n3")
     assert engine.asked == [(ID, 2, 5, 7)]
 
 
-def test_of_a_log_that_is_not_whole_the_first_line_is_not_kept() -> None:
+def test_the_first_line_of_a_cut_log_is_dropped() -> None:
     engine = AskedEngine(RawLogTail("ord=hunter2\n2", is_whole=False))
-    assert inspector(engine).log_of(DIED, 5).log_tail == "2"
+    assert inspector(engine).read_log(DIED, 5).log_tail == "2"
 
 
 @pytest.mark.parametrize("log", [None, EngineError("gone"), ZeroDivisionError("a bug")])
-def test_where_no_log_is_to_be_had_that_is_the_answer(log: Exception | None) -> None:
+def test_a_log_that_cannot_be_read_is_none(log: Exception | None) -> None:
     with capture_logs():
-        assert inspector(AskedEngine(log)).log_of(DIED, 5) == LogCollected(ID, 7, None)
+        assert inspector(AskedEngine(log)).read_log(DIED, 5) == LogCollected(ID, 7, None)
 
 
 @pytest.mark.parametrize("inspection", [SNAPSHOT, None, EngineError("gone"), ZeroDivisionError("a bug")])
-def test_how_it_stands_is_asked_without_the_log(inspection: Inspection | Exception | None) -> None:
+def test_an_inspection_reads_no_log(inspection: Inspection | Exception | None) -> None:
     engine = AskedEngine(None, inspection)
     with capture_logs():
-        found = inspector(engine).about(DIED)
+        found = inspector(engine).inspect(DIED)
     assert found == Inspected(ID, inspection if isinstance(inspection, Inspection) else None, 7)
     assert engine.asked == [(ID,)]
 
@@ -84,14 +85,16 @@ def test_how_it_stands_is_asked_without_the_log(inspection: Inspection | Excepti
     ],
     ids=["failed", "of an unknown code", "nobody asked for logs", "did not fail", "has not ended"],
 )
-def test_the_log_is_read_of_what_may_have_failed(event: Event, tail: LogTail | None, *, wanted: bool) -> None:
-    assert inspector(AskedEngine(None), tail).wants_log(event) is wanted
+def test_only_logs_of_runs_that_may_have_failed_are_read(
+    event: Event, tail: LogTail | None, *, wanted: bool
+) -> None:
+    assert inspector(AskedEngine(None), tail).should_read_log(event) is wanted
 
 
-def test_a_run_after_another_begins_where_that_ended_and_what_is_gone_is_forgotten() -> None:
-    curiosity = InspectPolicy()
-    ends = [replace(DIED, at_ns=at_ns) for at_ns in (10, 20)]
-    assert [curiosity.ended_before(event) for event in ends] == [0, 10]
-    assert curiosity.ended_before(replace(DIED, container_id="b" * 64)) == 0
-    curiosity.wants(Event(EventType.DESTROY, ID, at_ns=30), 0)
-    assert curiosity.ended_before(replace(DIED, at_ns=40)) == 0
+def test_a_log_begins_at_the_end_of_the_previous_run() -> None:
+    policy = InspectPolicy(max_backlog=200)
+    assert policy.previous_end_ns(ID) == 0
+    policy.observe(replace(DIED, at_ns=10))
+    assert (policy.previous_end_ns(ID), policy.previous_end_ns("b" * 64)) == (10, 0)
+    policy.observe(Event(EventType.DESTROY, ID, at_ns=30))
+    assert policy.previous_end_ns(ID) == 0

@@ -92,7 +92,7 @@ STOPPED_BY_COMMAND = {"docker-stop-obeyed", "docker-stop-timed-out", "docker-res
 
 
 @pytest.mark.parametrize("name", names())
-def test_the_tracker_tells_of_every_start_in_a_recording_and_of_no_other(
+def test_the_tracker_reports_each_start_of_a_recording_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     told = replay(cases.load(f"{DIRECTORY.name}/{name}"), CannedKernel(tmp_path, monkeypatch))

@@ -101,7 +101,7 @@ def test_a_second_daemon_on_a_database_does_not_start(
     assert comes_to(exporter, {"3": 1})
 
 
-def test_while_another_process_holds_the_database_all_is_kept_and_then_made_good(
+def test_exits_are_kept_while_the_database_is_locked(
     engine: ScriptedEngine, exporter: ExporterProcess, tmp_path: Path
 ) -> None:
     path = tmp_path / "exit-exporter.db"
@@ -121,9 +121,7 @@ def test_while_another_process_holds_the_database_all_is_kept_and_then_made_good
     assert of_itself(exporter, "exits_pending") == 0
 
 
-def test_on_a_full_disk_all_is_kept_and_made_good_when_there_is_room(
-    engine: ScriptedEngine, tmp_path: Path
-) -> None:
+def test_exits_are_kept_while_the_disk_is_full(engine: ScriptedEngine, tmp_path: Path) -> None:
     with (
         small_disk(tmp_path / "disk", "4m") as disk,
         ExporterProcess(engine.url, disk, arguments=UNHURRIED) as exporter,
@@ -140,9 +138,7 @@ def test_on_a_full_disk_all_is_kept_and_made_good_when_there_is_room(
         assert wait_until(lambda: trouble(exporter) == "", PATIENCE_SECONDS)
 
 
-def test_killed_while_it_commits_it_has_all_of_a_batch_or_nothing(
-    engine: ScriptedEngine, tmp_path: Path
-) -> None:
+def test_a_batch_is_stored_entirely_or_not_at_all(engine: ScriptedEngine, tmp_path: Path) -> None:
     dice = random.Random(5)  # noqa: S311  # not a secret
     with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as exporter:
         total = 0
@@ -166,7 +162,7 @@ def test_killed_while_it_commits_it_has_all_of_a_batch_or_nothing(
 # --- floods
 
 
-def test_ten_thousand_workloads_are_folded_and_none_of_their_exits_is_lost(
+def test_workloads_over_the_limit_are_folded_without_loss(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
     for number in range(10_000):
@@ -178,7 +174,7 @@ def test_ten_thousand_workloads_are_folded_and_none_of_their_exits_is_lost(
     assert of_itself(exporter, "jobs_over_workload_limit_total") == 10_000 - 500
 
 
-def test_memory_is_bounded_by_what_there_is_and_not_by_what_there_was(
+def test_memory_does_not_grow_with_removed_containers(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
     used = []
@@ -218,7 +214,7 @@ def test_no_label_breaks_the_exposition(engine: ScriptedEngine, exporter: Export
     assert (len(row["workload"]) <= 512, row["container_exit_code"]) == (True, 3)
 
 
-def test_bytes_of_any_kind_are_counted_as_malformed_and_what_follows_is_read(
+def test_random_bytes_are_malformed_and_the_next_event_is_read(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
     dice = random.Random(7)  # noqa: S311  # not a secret
@@ -235,7 +231,7 @@ def test_bytes_of_any_kind_are_counted_as_malformed_and_what_follows_is_read(
 # --- clocks
 
 
-def test_a_clock_that_steps_back_costs_no_exit(engine: ScriptedEngine, exporter: ExporterProcess) -> None:
+def test_a_clock_set_back_costs_no_exit(engine: ScriptedEngine, exporter: ExporterProcess) -> None:
     engine.emit(event("create", 4000))
     engine.emit(event("start", 5000))
     engine.emit(event("die", 1400, exitCode="3"))
@@ -246,7 +242,7 @@ def test_a_clock_that_steps_back_costs_no_exit(engine: ScriptedEngine, exporter:
     assert all(seconds is None or seconds >= 0 for seconds in ran)
 
 
-def test_after_a_step_back_and_a_restart_nothing_is_counted_twice(
+def test_a_clock_set_back_and_restarts_count_nothing_twice(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
     play(engine, job(1, 3, begins=5000, ends=5001))
@@ -262,7 +258,7 @@ def test_after_a_step_back_and_a_restart_nothing_is_counted_twice(
 # --- retention
 
 
-def test_where_old_jobs_are_deleted_counters_do_not_fall(engine: ScriptedEngine, tmp_path: Path) -> None:
+def test_counters_survive_the_deletion_of_old_jobs(engine: ScriptedEngine, tmp_path: Path) -> None:
     engine.set_container(exited(1, 2, 3))
     with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as exporter:
         assert comes_to(exporter, {"3": 1})

@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from exporter.sources.docker.engine import KernelReport
-from exporter.sources.docker.kernel import poller
+from exporter.sources.docker.kernel import poller as poller_module
 from exporter.sources.docker.kernel.poller import KernelPoller
 from exporter.sources.docker.kernel.reader import KernelReader
 
@@ -20,7 +20,7 @@ class Kernel(KernelReader):
     def __init__(self) -> None:
         self.asked = 0
 
-    def ask(self) -> KernelReport:
+    def poll(self) -> KernelReport:
         self.asked += 1
         return KernelReport(1, NOW)
 
@@ -35,7 +35,7 @@ class Broken(KernelReader):
         self.asked = queue.SimpleQueue[bool]()
         self.mended = False
 
-    def ask(self) -> KernelReport | None:
+    def poll(self) -> KernelReport | None:
         self.asked.put(self.mended)
         if not self.mended:
             raise ValueError("a bug")
@@ -58,51 +58,50 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(poller, "time", clock)
+    monkeypatch.setattr(poller_module, "time", clock)
     return clock
 
 
-def test_the_kernel_is_not_asked_again_for_what_it_has_told_already(clock: Clock) -> None:
+def test_the_kernel_is_not_polled_again_for_an_earlier_event(clock: Clock) -> None:
     kernel = Kernel()
     told: list[KernelReport] = []
-    asking = KernelPoller(lambda: kernel, told.append)
-    asking.open()
-    asking.ask(since_ns=NOW - SECOND)
+    poller = KernelPoller(lambda: kernel, told.append)
+    poller.open()
+    poller.poll(since_ns=NOW - SECOND)
     clock.now_ns += SECOND
-    asking.ask(since_ns=NOW - SECOND // 2)
+    poller.poll(since_ns=NOW - SECOND // 2)
     assert (kernel.asked, len(told)) == (1, 1)
-    asking.ask(since_ns=NOW + SECOND // 2)
+    poller.poll(since_ns=NOW + SECOND // 2)
     assert (kernel.asked, len(told)) == (2, 2)
 
 
-def test_the_kernel_is_asked_also_when_the_clock_was_set_back(clock: Clock) -> None:
+def test_the_kernel_is_polled_after_the_clock_was_set_back(clock: Clock) -> None:
     kernel = Kernel()
-    asking = KernelPoller(lambda: kernel, lambda _: None)
-    asking.open()
-    asking.ask(since_ns=NOW)
+    poller = KernelPoller(lambda: kernel, lambda _: None)
+    poller.open()
+    poller.poll(since_ns=NOW)
     clock.now_ns -= 3_600 * SECOND
-    asking.ask(since_ns=clock.now_ns)
+    poller.poll(since_ns=clock.now_ns)
     assert kernel.asked == 2
 
 
-def test_a_bug_in_the_witness_is_said_once_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "KERNEL_SECONDS", 0.001)
+def test_an_error_of_the_reader_is_logged_once_and_ends_nothing() -> None:
     broken, told = Broken(), queue.SimpleQueue[KernelReport]()
-    asking = KernelPoller(lambda: broken, told.put)
+    poller = KernelPoller(lambda: broken, told.put, interval=0.001)
     with structlog.testing.capture_logs() as said:
-        asking.open()
-        asking.start()
+        poller.open()
+        poller.start()
         for _ in range(3):
             broken.asked.get(timeout=10)
         broken.mended = True
         assert told.get(timeout=10) == KernelReport(1, NOW)
-        asking.close()
+        poller.close()
     assert [(entry["event"], entry["log_level"]) for entry in said] == [
-        ("a bug while asking the kernel", "error")
+        ("unexpected error while reading the kernel's counter and log", "error")
     ]
 
 
-def test_a_poller_that_is_closed_can_be_opened_again(clock: Clock) -> None:
+def test_a_closed_poller_can_be_opened_again(clock: Clock) -> None:
     made: list[KernelReader] = []
     told: list[KernelReport] = []
 
@@ -110,11 +109,11 @@ def test_a_poller_that_is_closed_can_be_opened_again(clock: Clock) -> None:
         made.append(Kernel())
         return made[-1]
 
-    asking = KernelPoller(make, told.append)
+    poller = KernelPoller(make, told.append)
     for _ in range(2):
-        asking.open()
-        asking.open()
-        asking.ask(since_ns=clock.now_ns)
-        asking.close()
-        asking.ask(since_ns=clock.now_ns)
+        poller.open()
+        poller.open()
+        poller.poll(since_ns=clock.now_ns)
+        poller.close()
+        poller.poll(since_ns=clock.now_ns)
     assert (len(made), len(told)) == (2, 2)

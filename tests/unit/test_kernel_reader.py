@@ -103,7 +103,7 @@ def engine(**changed: object) -> EngineInfo:
     return EngineInfo(**{**facts, "time_ns": NOW, **changed})  # type: ignore[arg-type]  # a test's shorthand
 
 
-def test_an_engine_with_this_kernel_and_this_memory_is_on_this_machine(proc: Path) -> None:
+def test_an_engine_with_this_kernel_and_memory_is_on_this_host(proc: Path) -> None:
     assert is_this_host(engine(), proc)
 
 
@@ -111,38 +111,36 @@ def test_an_engine_with_this_kernel_and_this_memory_is_on_this_machine(proc: Pat
     "changed",
     [{"kernel": "6.18.44-linuxkit"}, {"kernel": ""}, {"memory_bytes": MEMORY_KB * 1000}, {"memory_bytes": 0}],
 )
-def test_an_engine_in_a_virtual_machine_is_not_on_this_machine(
-    proc: Path, changed: dict[str, object]
-) -> None:
+def test_an_engine_in_a_virtual_machine_is_not_on_this_host(proc: Path, changed: dict[str, object]) -> None:
     assert not is_this_host(engine(**changed), proc)
 
 
 @pytest.mark.parametrize("missing", ["meminfo", "sys/kernel/osrelease"])
-def test_what_proc_does_not_tell_is_not_taken_for_granted(proc: Path, missing: str) -> None:
+def test_an_unreadable_proc_means_another_host(proc: Path, missing: str) -> None:
     (proc / missing).unlink()
     assert not is_this_host(engine(), proc)
 
 
-def test_a_meminfo_without_a_total_proves_nothing(proc: Path) -> None:
+def test_a_meminfo_without_a_total_means_another_host(proc: Path) -> None:
     (proc / "meminfo").write_text("MemFree: 1234 kB\n")
     assert not is_this_host(engine(memory_bytes=0), proc)
 
 
-def test_the_real_proc_is_read_where_no_other_is_named() -> None:
+def test_the_real_proc_is_the_default() -> None:
     assert not is_this_host(engine(kernel="a kernel that nobody runs"))
 
 
-def test_what_was_killed_before_the_first_question_is_not_told(source: KernelReader) -> None:
-    assert source.ask() is None
+def test_kills_before_the_first_poll_are_not_reported(source: KernelReader) -> None:
+    assert source.poll() is None
 
 
-def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Path, tmp_path: Path) -> None:
+def test_kills_since_the_last_poll_are_counted(proc: Path, tmp_path: Path) -> None:
     source = KernelReader(proc, tmp_path / "no kmsg")
     count(proc, 5)
-    assert source.ask() == KernelReport(oom_kills=2, at_ns=NOW)
-    assert source.ask() is None
+    assert source.poll() == KernelReport(oom_kills=2, at_ns=NOW)
+    assert source.poll() is None
     count(proc, 6)
-    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -150,35 +148,35 @@ def test_the_counter_tells_how_many_were_killed_since_the_last_question(proc: Pa
     ["", "nr_free_pages 1\n", "oom_kill many\n", "oom_killed 5\n"],
     ids=["empty", "old", "bad", "else"],
 )
-def test_a_kernel_that_does_not_count_is_no_witness(proc: Path, tmp_path: Path, vmstat: str) -> None:
+def test_a_kernel_without_a_counter_reports_nothing(proc: Path, tmp_path: Path, vmstat: str) -> None:
     (proc / "vmstat").write_text(vmstat)
     source = KernelReader(proc, tmp_path / "no kmsg")
-    assert (source.has_counter, source.ask()) == (False, None)
+    assert (source.has_counter, source.poll()) == (False, None)
 
 
-def test_a_machine_without_proc_is_no_witness(tmp_path: Path) -> None:
+def test_a_machine_without_proc_reports_nothing(tmp_path: Path) -> None:
     source = KernelReader(tmp_path / "no proc", tmp_path / "no kmsg")
-    assert (source.has_counter, source.ask()) == (False, None)
+    assert (source.has_counter, source.poll()) == (False, None)
 
 
-def test_a_kernel_that_counts_can_tell_that_nothing_was_killed(proc: Path, tmp_path: Path) -> None:
+def test_a_counter_that_stands_still_reports_nothing(proc: Path, tmp_path: Path) -> None:
     source = KernelReader(proc, tmp_path / "no kmsg")
-    assert (source.has_counter, source.ask()) == (True, None)
+    assert (source.has_counter, source.poll()) == (True, None)
 
 
-def test_a_witness_says_whether_it_can_read_the_log(source: KernelReader, proc: Path, tmp_path: Path) -> None:
-    assert (source.can_read_log, KernelReader(proc, tmp_path / "no kmsg").can_read_log) == (True, False)
+def test_a_reader_knows_if_it_can_read_the_log(source: KernelReader, proc: Path, tmp_path: Path) -> None:
+    assert (source.has_log, KernelReader(proc, tmp_path / "no kmsg").has_log) == (True, False)
 
 
-def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_path: Path) -> None:
+def test_a_counter_that_appears_or_decreases_reports_nothing(proc: Path, tmp_path: Path) -> None:
     (proc / "vmstat").write_text("")
     source = KernelReader(proc, tmp_path / "no kmsg")
     count(proc, 7)
-    assert source.ask() is None
+    assert source.poll() is None
     count(proc, 2)
-    assert source.ask() is None
+    assert source.poll() is None
     count(proc, 3)
-    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -186,23 +184,23 @@ def test_a_counter_that_begins_or_goes_back_tells_of_no_kill(proc: Path, tmp_pat
     [CGROUP_V1, CGROUP_V2, WHOLE_HOST, OTHERS_LIMIT],
     ids=["cgroup v1", "cgroup v2", "no limit", "the limit of another"],
 )
-def test_the_log_names_the_container_of_the_process_that_was_killed(
+def test_the_log_names_the_container_of_the_killed_process(
     source: KernelReader, kmsg: Path, record: str
 ) -> None:
     log(kmsg, record.format(id=ONE, other=TWO))
-    assert named(source.ask()) == (0, [ONE])
-    assert source.ask() is None
+    assert named(source.poll()) == (0, [ONE])
+    assert source.poll() is None
 
 
 @pytest.mark.parametrize("record", [OUTSIDE, RESULT], ids=["a process of the host", "the last line alone"])
-def test_a_kill_in_no_container_is_told_too(source: KernelReader, kmsg: Path, record: str) -> None:
+def test_a_kill_outside_containers_is_reported(source: KernelReader, kmsg: Path, record: str) -> None:
     log(kmsg, record)
-    assert named(source.ask()) == (0, [None])
+    assert named(source.poll()) == (0, [None])
 
 
-def test_other_records_of_the_log_are_not_told(source: KernelReader, kmsg: Path) -> None:
+def test_other_records_of_the_log_are_ignored(source: KernelReader, kmsg: Path) -> None:
     log(kmsg, UNRELATED.format(id=ONE))
-    assert source.ask() is None
+    assert source.poll() is None
 
 
 @pytest.mark.parametrize(
@@ -215,7 +213,7 @@ def test_other_records_of_the_log_are_not_told(source: KernelReader, kmsg: Path)
     ],
     ids=["right", "behind", "ahead", "set back"],
 )
-def test_a_line_has_its_own_time_however_far_the_logs_clock_has_drifted(  # noqa: PLR0913, PLR0917  # a table
+def test_the_drift_of_the_logs_clock_is_corrected(  # noqa: PLR0913, PLR0917  # a table
     proc: Path,
     kmsg: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -233,46 +231,46 @@ def test_a_line_has_its_own_time_however_far_the_logs_clock_has_drifted(  # noqa
     monkeypatch.setattr(reader, "time", SimpleNamespace(**clock))
     with closing(KernelReader(proc, kmsg)) as source:
         now = asked
-        assert source.ask() is None
+        assert source.poll() is None
         microseconds = 10_000 * 10**6 + round(written * 10**6)
         log(kmsg, CGROUP_V1.replace("88211", str(microseconds)).format(id=ONE))
         now = asked_again
-        report = source.ask()
+        report = source.poll()
     assert report is not None
     assert [fact.at_ns - NOW for fact in report.facts] == [round(told * 10**9)]
 
 
-def test_counter_and_log_are_told_together(source: KernelReader, proc: Path, kmsg: Path) -> None:
+def test_counter_and_log_are_reported_together(source: KernelReader, proc: Path, kmsg: Path) -> None:
     count(proc, 4)
     log(kmsg, CGROUP_V2.format(id=TWO))
-    assert named(source.ask()) == (1, [TWO])
+    assert named(source.poll()) == (1, [TWO])
 
 
-def test_a_closed_witness_still_counts_and_can_be_closed_again(
+def test_a_closed_reader_still_counts_and_can_be_closed_again(
     source: KernelReader, proc: Path, kmsg: Path
 ) -> None:
     source.close()
     source.close()
     log(kmsg, CGROUP_V1.format(id=ONE))
     count(proc, 4)
-    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
-def test_a_log_that_cannot_be_read_is_given_up_and_the_counter_stays(proc: Path, tmp_path: Path) -> None:
+def test_an_unreadable_log_leaves_the_counter(proc: Path, tmp_path: Path) -> None:
     (tmp_path / "a directory").mkdir()
     before = open_files()
     source = KernelReader(proc, tmp_path / "a directory")
     count(proc, 4)
-    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
     assert open_files() == before
 
 
-def test_a_log_without_an_end_to_go_to_is_not_held_open(proc: Path, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_positioned_is_closed(proc: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     before = open_files()
     source = KernelReader(proc, tmp_path / "fifo")
     assert open_files() == before
-    assert source.ask() is None
+    assert source.poll() is None
 
 
 def open_files() -> list[str]:
@@ -295,39 +293,37 @@ def script_reads(monkeypatch: pytest.MonkeyPatch, answers: Iterable[str | OSErro
     return sizes
 
 
-def test_every_record_up_to_the_end_of_the_log_is_read(
-    source: KernelReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_records_of_the_log_are_read(source: KernelReader, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = script_reads(
         monkeypatch, [CGROUP_V1.format(id=ONE), RESULT, CGROUP_V2.format(id=TWO), CGROUP_V1.format(id=ONE)]
     )
-    assert named(source.ask()) == (0, [ONE, TWO, ONE])
+    assert named(source.poll()) == (0, [ONE, TWO, ONE])
     assert sizes == [8192] * 5
 
 
-def test_a_reader_that_the_kernels_ring_has_overtaken_goes_on_with_what_is_left(
+def test_reading_continues_after_overwritten_records(
     source: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overtaken = BrokenPipeError(errno.EPIPE, "overwritten")
     script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), overtaken, CGROUP_V1.format(id=TWO)])
-    assert named(source.ask()) == (0, [ONE, TWO])
+    assert named(source.poll()) == (0, [ONE, TWO])
 
 
-def test_a_log_that_floods_holds_a_question_up_for_ten_thousand_records_at_most(
+def test_a_poll_reads_at_most_ten_thousand_records(
     source: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = script_reads(monkeypatch, (UNRELATED for _ in range(20_000)))
-    assert source.ask() is None
+    assert source.poll() is None
     assert len(sizes) == 10_000
 
 
-def test_a_log_that_is_taken_away_is_read_no_more(
+def test_a_log_that_disappears_is_not_read_again(
     source: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = OSError(errno.ENODEV, "gone")
     sizes = script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), gone, CGROUP_V1.format(id=TWO)])
-    assert named(source.ask()) == (0, [ONE])
-    assert source.ask() is None
+    assert named(source.poll()) == (0, [ONE])
+    assert source.poll() is None
     assert len(sizes) == 2
 
 
@@ -341,5 +337,5 @@ def test_the_counter_is_read_before_the_log(
         raise BlockingIOError(errno.EAGAIN, "no record yet")
 
     monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
-    assert source.ask() is None
-    assert source.ask() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert source.poll() is None
+    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)

@@ -133,7 +133,7 @@ def alone(at: int, pid: int) -> KernelOomKill:
         ),
     ],
 )
-def test_recorded_logs_say_what_happened(file: str, facts: list[KernelFact]) -> None:
+def test_recorded_logs_give_the_expected_facts(file: str, facts: list[KernelFact]) -> None:
     assert said((RECORDED / f"{file}.kmsg").read_bytes().splitlines(keepends=True)) == facts
 
 
@@ -167,7 +167,7 @@ def test_recorded_logs_say_what_happened(file: str, facts: list[KernelFact]) -> 
         *("no container", "escaped", "kernels without cpuset"),
     ],
 )
-def test_an_oom_kill_names_the_innermost_container_and_whose_limit_was_reached(
+def test_an_oom_kill_has_its_innermost_container_and_limit(
     line: str, container_id: str | None, limit: MemoryLimit, cgroup: str
 ) -> None:
     assert says(line) == [KernelOomKill(7, container_id, OomVictim(limit, cgroup, "python", 42))]
@@ -184,7 +184,7 @@ def test_an_oom_kill_names_the_innermost_container_and_whose_limit_was_reached(
     ],
     ids=["another", "the victim", "a thread of the victim", "without a name", "an empty table"],
 )
-def test_the_table_names_the_process_that_held_most_where_that_is_another(
+def test_the_table_names_a_larger_process_than_the_victim(
     rows: list[str], largest: tuple[str, int] | None
 ) -> None:
     (fact,) = said(map(record, [HEADER, *rows, kill()]))
@@ -192,7 +192,7 @@ def test_the_table_names_the_process_that_held_most_where_that_is_another(
     assert fact.victim.largest == largest
 
 
-def test_a_table_is_of_the_kill_after_it_only() -> None:
+def test_a_table_belongs_to_the_next_kill_only() -> None:
     facts = said(map(record, [HEADER, row(41, 500, "big"), kill(), kill(pid=50)]))
     assert [fact.victim.largest for fact in facts if isinstance(fact, KernelOomKill)] == [
         ("big", 500 * PAGE),
@@ -200,13 +200,13 @@ def test_a_table_is_of_the_kill_after_it_only() -> None:
     ]
 
 
-def test_a_kill_whose_last_line_comes_later_is_told_at_once_and_once() -> None:
+def test_a_kill_with_a_late_last_line_is_reported_once() -> None:
     log = KmsgParser(PAGE)
     told = KernelOomKill(7, ONE, OomVictim(MemoryLimit.HOST, "/", "python", 42))
     assert (said([record(kill())], log), said([record(killed())], log)) == ([told], [])
 
 
-def test_lines_of_another_kill_in_between_complete_nothing() -> None:
+def test_lines_of_another_kill_complete_nothing() -> None:
     facts = said(map(record, [kill(), killed(50, "other"), killed()]))
     assert [
         (fact.victim.pid, fact.victim.rss_bytes) for fact in facts if isinstance(fact, KernelOomKill)
@@ -225,7 +225,7 @@ def test_lines_of_another_kill_in_between_complete_nothing() -> None:
         ("", None, ""),
     ],
 )
-def test_the_last_line_alone_tells_of_a_kill_that_names_no_container(
+def test_the_last_line_alone_is_a_kill_without_a_container(
     whose: str, limit: MemoryLimit | None, cgroup: str
 ) -> None:
     assert says(killed(whose=whose)) == [
@@ -233,7 +233,7 @@ def test_the_last_line_alone_tells_of_a_kill_that_names_no_container(
     ]
 
 
-def test_a_line_that_others_come_between_is_put_together() -> None:
+def test_an_interrupted_line_is_joined() -> None:
     line = kill(limited=f"/docker/{ONE}")
     head, middle, tail = line[:60], line[60:130], line[130:]
     records = [
@@ -284,7 +284,7 @@ def test_a_line_that_others_come_between_is_put_together() -> None:
         ("NVRM: Xid (0000:03:00): 62", GpuFault(7, "0000:03:00", 62, None, None, "")),
     ],
 )
-def test_other_lines_say_what_happened_to_whom(line: str, fact: KernelFact) -> None:
+def test_other_lines_give_facts_about_processes(line: str, fact: KernelFact) -> None:
     assert says(line) == [fact]
 
 
@@ -299,11 +299,11 @@ def test_other_lines_say_what_happened_to_whom(line: str, fact: KernelFact) -> N
     ],
     ids=["else", "no container", "no process", "only logged", "after a kill"],
 )
-def test_other_lines_say_nothing(line: str) -> None:
+def test_unrelated_lines_give_no_fact(line: str) -> None:
     assert says(line) == []
 
 
-def test_what_users_write_into_the_log_says_nothing() -> None:
+def test_lines_written_by_users_give_no_fact() -> None:
     assert said([b"14,1,7,-;" + kill().encode() + b"\n", record("x\n " + kill())]) == []
 
 
@@ -339,14 +339,14 @@ def test_what_users_write_into_the_log_says_nothing() -> None:
     ],
     ids=["oom-kill", "killed", "segfault", "trap"],
 )
-def test_no_name_of_a_process_passes_for_another_process(
+def test_a_process_name_cannot_imitate_another_process(
     name: str, line: Callable[[str], str], process_of: Callable[[KernelFact], tuple[str, int]]
 ) -> None:
     (fact,) = says(line(name))
     assert process_of(fact) == (name, 42)
 
 
-def test_texts_are_cleaned_and_bounded() -> None:
+def test_texts_are_sanitized_and_bounded() -> None:
     (fact,) = says("NVRM: Xid (PCI:0000:65:00): 79, pid=1, name=x\\x1b[1m, " + "y" * 9_000)
     assert isinstance(fact, GpuFault)
     assert fact.process is not None
@@ -385,6 +385,6 @@ def mangled(draw: st.DrawFn) -> bytes:
 @given(st.lists(st.binary() | mangled()))
 @example([b"6,1,1,-;NVRM: Xid (0): 1, pid=" + b"9" * 5_000])
 @example([b'6,1,1,-;audit: type=1326 audit(1): pid=1 comm=FFFE exe="x" sig=31 arch=c0 syscall=1 \n'])
-def test_nothing_in_a_log_is_an_error(records: list[bytes]) -> None:
+def test_no_log_raises_an_error(records: list[bytes]) -> None:
     for fact in said(records):
         assert fact.at_ns >= 0

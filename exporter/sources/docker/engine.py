@@ -1,7 +1,7 @@
-"""The port: what any engine can tell, in this project's own words.
+"""Interface to a container engine, and the values that it returns.
 
-An adapter turns one kind of engine into these values. Nothing outside ``engines`` knows what an
-engine's own messages look like.
+An adapter in ``api`` turns the messages of one kind of engine into these values. Nothing outside ``api``
+knows the format of an engine's own messages.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ from typing import Protocol
 from exporter.model import Cursor
 from exporter.verdict.facts import KernelFact
 
+# An engine keeps its latest 256 events, of all types together, and replays them to who asks for the past.
+EVENT_BUFFER_SIZE = 256
+# The kernel of a local engine is read at least this often, so that a report is at most this late.
+KERNEL_POLL_SECONDS = 0.25
+
 
 class EngineError(Exception):
-    """The engine could not be asked, or gave no usable answer; the text is for people."""
+    """The engine did not answer, or gave no usable answer; the text is for users."""
 
 
 class EventType(StrEnum):
-    """The kinds of event: those that matter to an exit, and two for the rest.
+    """Type of an event: those that matter to an exit, and two for all others.
 
-    START_ATTEMPT and START_ATTEMPT_OVER enclose a try to start, also one that fails (from Engine 28 on, a
-    failed one has the latter alone). STOP: a command to stop it has seen it end. The values are a label of a
-    metric: a closed set.
+    START_ATTEMPT is a network connect, which comes before a start. START_ATTEMPT_OVER is a network
+    disconnect, which follows a failed start; since Docker 28 a failed start has only the latter. STOP is sent
+    once a stop command has seen the container end. The values are a metric label: a closed set.
     """
 
     CREATE = "create"
@@ -44,7 +49,7 @@ class EventType(StrEnum):
 
 
 class MaskedField(StrEnum):
-    """What a container's label can hide in its events."""
+    """Field of an event that a container label of the same name overwrites."""
 
     CODE = "code"
     SIGNAL = "signal"
@@ -52,11 +57,11 @@ class MaskedField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one container, at ``at_ns`` of the engine's clock.
+    """Event of one container, at ``at_ns`` of the engine's clock.
 
-    ``code`` is set on DIE, ``signal`` on KILL, ``healthy`` on HEALTH (None while its checks are starting),
-    ``network`` (an id) on START_ATTEMPT and START_ATTEMPT_OVER. ``shadowed`` names the facts that a label of
-    this container hides in its other events: there they are what the label's author wrote.
+    ``code`` is set on DIE, ``signal`` on KILL, ``healthy`` on HEALTH (None while the checks are starting),
+    ``network`` (an id) on START_ATTEMPT and START_ATTEMPT_OVER. ``masked_fields`` are the fields that a label
+    of this container overwrites in its other events: there they hold the label's text.
     """
 
     type: EventType
@@ -74,17 +79,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """How one container stood when the engine was asked.
+    """State of one container when the engine was asked.
 
-    ``code`` and ``finished_ns`` speak of the end of the run that started at ``started_ns``; while it runs,
-    ``previous_finished_ns`` is the end of the run before. ``start_failed`` says that its last start failed
-    since, and ``error`` is the engine's text about that (empty where it has none); ``code`` is then the
-    failed start's. ``restarts`` counts those that the engine made by itself since the latest start by hand
-    and before this run, at least. ``stop_signal`` is the signal by which it wants to be stopped,
-    ``stop_seconds`` how long it is given then. ``memory_limit_bytes`` is None where there is no limit;
-    ``cgroup_parent`` the control group that it was put into, empty for the engine's own. ``pid`` is process 1
-    on the host while it runs. ``health_output`` is what its last failed health check printed. ``repository``
-    is the image's, where ``image`` is an id or looks like one; empty where ``image`` tells it.
+    ``code`` and ``finished_ns`` belong to the end of the run that started at ``started_ns``; while it runs,
+    ``previous_finished_ns`` is the end of the run before. ``start_failed``: its latest start failed after
+    that run, ``error`` is the engine's text about it (may be empty), and ``code`` is the failed start's.
+    ``restarts`` is a lower bound of the restarts that the engine made between the latest start by hand and
+    this run. ``stop_signal`` is the signal with which the engine stops it, ``stop_seconds`` how long the
+    engine then waits, None for the engine's default. ``memory_limit_bytes`` and ``pids_limit`` are None
+    without a limit; ``cgroup_parent`` is empty for the engine's default. ``pid`` is the host's pid of
+    process 1 while it runs. ``health_output`` is the output of its latest failed health check.
+    ``repository`` is the image's, set where ``image`` is an id or may be one; empty otherwise.
     """
 
     container_id: str
@@ -114,7 +119,7 @@ class Inspection:
 
 
 class EventGap(Enum):
-    """What an engine has forgotten since an event: nothing, the oldest, or all, being another process."""
+    """State of the engine's event buffer: it covers the cursor, was overrun, or was lost in a restart."""
 
     NONE = "none"
     OVERRUN = "overrun"
@@ -123,11 +128,11 @@ class EventGap(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ContainerList:
-    """All that the engine has, to be held against its events up to ``as_of_ns`` or later.
+    """All containers of the engine at ``as_of_ns``; compared with the events up to then or later.
 
-    Of the containers ``elsewhere`` it is only known that they are or were there; ``lapse`` is what
-    the events may lack. ``of_all``: the engine remembers all events since its own start, so that an end
-    that none of them tells was before that.
+    ``unlisted_ids`` exist or existed, but their state is not in the list. ``event_gap`` says which events may
+    be missing. ``events_complete``: the engine still has all events since its own start, so that an end
+    without an event happened before that start.
     """
 
     containers: tuple[Inspection, ...]
@@ -139,10 +144,10 @@ class ContainerList:
 
 @dataclass(frozen=True, slots=True)
 class KernelReport:
-    """What a local kernel says since it was last asked.
+    """News from the kernel of a local engine since the report before.
 
-    ``oom_kills`` is by how much its counter of OOM kills has moved, ``facts`` what its log says, in the log's
-    order. Either may know what the other does not. The facts' times are those of their lines.
+    ``oom_kills`` is the increase of the kernel's counter of OOM kills; ``facts`` come from the kernel's log,
+    in its order and with the times of its lines. Either can have a kill that the other lacks.
     """
 
     oom_kills: int
@@ -152,7 +157,7 @@ class KernelReport:
 
 @dataclass(frozen=True, slots=True)
 class RawLogTail:
-    """The end of a log, or ``is_whole`` all of it; otherwise its first line may be the rest of one."""
+    """End of a container's log; unless ``is_whole``, its first line may be incomplete."""
 
     text: str
     is_whole: bool
@@ -160,9 +165,9 @@ class RawLogTail:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """Who the engine is: its host's name, and what tells whether that host is the one we run on.
+    """Identity of an engine and of its host.
 
-    ``time_ns`` is the engine's own clock when it was asked, ``id`` what it calls itself.
+    ``time_ns`` is the engine's own clock when it was asked, ``id`` the id that it reports.
     ``late_network_connect``: it connects a container to its networks only once its process exists, so that
     no event announces a start that then fails.
     """
@@ -177,54 +182,54 @@ class EngineInfo:
 
     @property
     def identity(self) -> str:
-        """What tells this engine from others, alike for all who ask it."""
+        """Text that is unique to this engine and the same for all its clients."""
         return f"{self.host} {self.id}".strip()
 
 
 class EventStream(Protocol):
-    """An open stream; iterating blocks until an event comes, and ends when the stream does."""
+    """Open event stream; iteration blocks until an event comes and stops when the stream ends."""
 
     def __iter__(self) -> Iterator[Event]:
-        """The events, as they come."""
+        """Yield events as they arrive. Raises EngineError if the stream breaks."""
 
     def close(self) -> None:
-        """End the stream, also from another thread."""
+        """Close the stream; may be called from another thread."""
 
 
 class Engine(Protocol):
-    """What a kind of engine must be able to do. Every call may raise EngineError."""
+    """Container engine. Every call may raise EngineError."""
 
     @property
     def address(self) -> str:
-        """Where it is, for people."""
+        """URL of the engine, for users."""
 
     @property
     def is_local(self) -> bool:
-        """Whether it is reached without a network."""
+        """True if the engine is reached without a network."""
 
     def info(self) -> EngineInfo:
-        """Who it is."""
+        """Return the identity of the engine and its clock."""
 
     def events(self, since_ns: int | None = None) -> EventStream:
-        """An open stream of what happens from now on; before it, of what it remembers since a time."""
+        """Open a stream of new events; with ``since_ns``, buffered events since then come first."""
 
     def event_gap(self, cursor: Cursor, now_ns: int) -> EventGap:
-        """What it has forgotten that happened since; ``now_ns`` is no later than its clock."""
+        """Return whether events since the cursor are lost; ``now_ns`` must not be ahead of the engine."""
 
-    def remembered(self, since_ns: int, now_ns: int) -> list[Event]:
-        """What it remembers of that span, as the stream tells it."""
+    def buffered_events(self, since_ns: int, until_ns: int) -> list[Event]:
+        """Return the events of that time that the engine still has, as the stream would send them."""
 
-    def remembers_all(self, now_ns: int) -> bool:
-        """Whether it has forgotten nothing since its own start."""
+    def event_buffer_complete(self, now_ns: int) -> bool:
+        """Return whether the engine still has all events since its own start."""
 
-    def containers(self) -> list[str]:
-        """The ids of all containers that it has."""
+    def container_ids(self) -> list[str]:
+        """Return the ids of all containers, in any state."""
 
     def inspect(self, container_id: str) -> Inspection | None:
-        """How a container stands; None where the engine no longer has it."""
+        """Return the state of a container, or None if it does not exist."""
 
-    def log_end(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
-        """At least the last lines that a container wrote in that span of time; None where there is no log."""
+    def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
+        """Return at least the last lines of a container's log in that time, or None if there is no log."""
 
     def close(self) -> None:
-        """Let go of connections; the next call makes new ones."""
+        """Close all connections; the next call opens new ones."""

@@ -1,7 +1,7 @@
-"""What a watch has to say.
+"""Messages from an EngineWatcher to the pipeline.
 
-It reaches the inbox in the order in which it matters: an event that an OOM kill could explain comes after
-what the kernel had to say by then, and an event that is inspected comes before the answer.
+Their order in the inbox matters: the kernel's report precedes an event that one of its OOM kills may explain,
+and an event precedes the inspection that it causes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from exporter.sources.docker.engine import (
 class Connected:
     """The engine's events are being read, from ``cursor`` on.
 
-    ``lapse`` is what it has forgotten of those since the cursor before. ``kernel_counts`` and ``kernel_logs``
-    say that its kernel is this machine's, and that its counter of OOM kills and its log can be read.
-    ``read_to_end``: an engine of this machine that is another process now was read until the one before
-    closed its stream, so that only what it had not ended by then is missing.
+    ``event_gap`` tells whether events since the cursor before are lost. ``has_kernel_counter`` and
+    ``has_kernel_log``: the engine runs on this machine, and the kernel's counter of OOM kills or its log can
+    be read. ``read_to_end``: the stream before this one was read until a local engine closed it, so that only
+    events after that are missing.
     """
 
     info: EngineInfo
@@ -40,15 +40,16 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The engine does not answer; ``cause`` is for people."""
+    """The engine does not answer; ``cause`` is for users."""
 
     cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class EventReceived:
-    """An event; ``inspecting`` promises an Inspected about its container, ``reading_log`` a LogCollected.
+    """An event arrived.
 
+    With ``inspecting``, an Inspected about its container will follow; with ``reading_log``, a LogCollected.
     ``replayed``: it happened before its stream was opened.
     """
 
@@ -60,7 +61,7 @@ class EventReceived:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """The answer about one container, asked for at an event; None where there is none to be had."""
+    """State of a container, requested at the event of ``event_ns``; None if it could not be read."""
 
     container_id: str
     inspection: Inspection | None
@@ -69,14 +70,14 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """A container was created and could not be started, and no event has told of that."""
+    """A created container could not be started, and no event reports it."""
 
     inspection: Inspection
 
 
 @dataclass(frozen=True, slots=True)
 class LogCollected:
-    """The end of the log of the run that ended then; None where there is none to be had."""
+    """End of the log of the run that ended at ``ended_ns``; None if it could not be read."""
 
     container_id: str
     ended_ns: int
@@ -85,7 +86,7 @@ class LogCollected:
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """All that the engine told up to then has been read, by the engine's clock."""
+    """All events up to ``until_ns`` of the engine's clock have been read."""
 
     until_ns: int
 
@@ -105,7 +106,7 @@ WatchMessage = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the watch of the engine at ``address`` has to say."""
+    """Message about the engine at ``address``."""
 
     address: str
     content: WatchMessage

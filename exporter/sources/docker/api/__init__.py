@@ -1,1 +1,1 @@
-"""Engines: a port, and an adapter for each kind."""
+"""Adapter for the Docker Engine API."""

@@ -1,4 +1,4 @@
-"""The SDK's client, thriftier: connections that are shared, and little work for one answer."""
+"""Client of the docker SDK that reuses connections and does little work for each response."""
 
 from __future__ import annotations
 
@@ -10,50 +10,52 @@ import requests
 from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import HTTPConnectionPool
 
-from exporter.sources.docker.api.ssh import SshAdapter, command
+from exporter.sources.docker.api.ssh import SshAdapter, ssh_command
+
+_HEADERS = {"Accept": "application/json"}
 
 
 class Client(docker.APIClient):
-    """The SDK's client, thriftier over ssh, and with its own certificates alone.
+    """The SDK's client, with shared ssh connections, and trusting only the certificates that it was given.
 
-    requests would let REQUESTS_CA_BUNDLE win over those.
+    Without this, requests would prefer the certificates of REQUESTS_CA_BUNDLE.
     """
 
     def mount(self, prefix: Any, adapter: Any) -> None:
-        """Take an adapter for what begins with ``prefix``."""
+        """Register an adapter for URLs that begin with ``prefix``."""
         over_ssh = hasattr(adapter, "ssh_client")
-        super().mount(prefix, _over_one_pool(adapter, str(self.base_url)) if over_ssh else adapter)
+        super().mount(prefix, _share_connections(adapter, str(self.base_url)) if over_ssh else adapter)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """What one request uses."""
+        """Return the settings of one request."""
         own = verify if verify is not None or self.verify is True else (self.verify or False)
         return super().merge_environment_settings(url, proxies, stream, own, cert)
 
-    def ask(self, path: str) -> BaseHTTPResponse:
-        """The answer to a GET, read whole. Raises what urllib3 raises.
+    def fetch(self, path: str) -> BaseHTTPResponse:
+        """Return the response to a GET, read completely. Raises the exceptions of urllib3.
 
-        Past the session of requests, whose preparations cost five times what the request does, and past
-        the SDK's adapter, which makes a new connection for each path.
+        It bypasses the session of requests, which costs five times as much as the request itself, and the
+        SDK's adapter, which opens a new connection for each path.
         """
-        pool, base, seconds = self._line
+        pool, base, seconds = self._pool
         return pool.urlopen("GET", base + path, headers=_HEADERS, retries=False, timeout=seconds)
 
-    def read(self, path: str, most: int) -> tuple[int, bytes | None]:
-        """Status and body of the answer to a GET; None in place of a body of more than ``most`` bytes."""
-        pool, base, seconds = self._line
+    def fetch_limited(self, path: str, max_bytes: int) -> tuple[int, bytes | None]:
+        """Return status and body of the response to a GET, or None instead of a body over ``max_bytes``."""
+        pool, base, seconds = self._pool
         response = pool.urlopen(
             "GET", base + path, headers=_HEADERS, retries=False, timeout=seconds, preload_content=False
         )
-        body = response.read(most + 1)
-        if len(body) > most:
+        body = response.read(max_bytes + 1)
+        if len(body) > max_bytes:
             response.close()
             return response.status, None
         response.release_conn()
         return response.status, body
 
     @cached_property
-    def _line(self) -> tuple[HTTPConnectionPool, str, float]:
-        """The pool that a request through the session would take, how its paths begin, and its patience."""
+    def _pool(self) -> tuple[HTTPConnectionPool, str, float]:
+        """Connection pool that the session would use, prefix of its paths, and timeout in seconds."""
         request = requests.Request("GET", f"{self.base_url}/v{self.api_version}").prepare()
         url = str(request.url)
         chosen = self.merge_environment_settings(url, {}, stream=False, verify=None, cert=None)
@@ -65,17 +67,14 @@ class Client(docker.APIClient):
         return pool, adapter.request_url(request, chosen["proxies"]), self.timeout
 
 
-_HEADERS = {"Accept": "application/json"}
+def _share_connections(adapter: Any, url: str) -> Any:
+    """Return an adapter whose requests share connections, instead of the SDK's own for ssh.
 
-
-def _over_one_pool(adapter: Any, url: str) -> Any:
-    """An adapter whose requests share their connections, in place of the SDK's for ssh.
-
-    That one logs in anew for each request to ssh's client, and opens a channel of paramiko's for
-    each URL, of which sshd allows ten.
+    With the program ssh, the SDK logs in for each request. With paramiko, it opens a channel for each URL, of
+    which sshd allows ten.
     """
     if adapter.ssh_client is None:
-        return SshAdapter(command(url), adapter.max_pool_size)
+        return SshAdapter(ssh_command(url), adapter.max_pool_size)
     pool_of = adapter.get_connection
     adapter.get_connection = lambda _url, proxies=None: pool_of(url, proxies)
     return adapter

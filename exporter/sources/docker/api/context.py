@@ -1,8 +1,8 @@
-"""Docker contexts, as the ``docker`` command keeps them.
+"""Docker contexts, in the files of the ``docker`` command.
 
-Read here and not by the SDK, which finds no context where there is no config.json (``docker context
-create`` makes none), forgets a ca.pem that comes without a client's certificate, and ends broken
-files in a bare Exception.
+The SDK's own reader has three faults: without a config.json, which ``docker context create`` does not write,
+it finds no context; it ignores a ca.pem without a client certificate; and broken files raise a bare
+Exception.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where an engine is, by the name that its user gave it; ``certificates`` is a directory, or None."""
+    """Address of an engine, and the directory of its certificates; ``verify`` is false to skip TLS checks."""
 
     host: str
     certificates: Path | None
@@ -29,26 +29,26 @@ class Context:
 
 
 def load(name: str | None, environment: Mapping[str, str]) -> Context | None:
-    """The context ``name``, else the current one; None is the default. Raises EngineError."""
+    """Return the context ``name``, else the current one; None for the default. Raises EngineError."""
     directory = _directory(environment)
     chosen = name or _current(directory / "config.json")
     if chosen == DEFAULT:
         return None
-    number = hashlib.sha256(chosen.encode()).hexdigest()
-    meta = directory / "contexts" / "meta" / number / "meta.json"
+    digest = hashlib.sha256(chosen.encode()).hexdigest()
+    meta = directory / "contexts" / "meta" / digest / "meta.json"
     if not meta.exists():
-        raise EngineError(f"there is no Docker context {chosen!r}; 'docker context ls' names those there are")
+        raise EngineError(f"there is no Docker context {chosen!r}; 'docker context ls' lists all contexts")
     try:
         endpoint = _json(meta)["Endpoints"]["docker"]
         host, skip = str(endpoint["Host"]), bool(endpoint.get("SkipTLSVerify"))
     except (KeyError, TypeError, AttributeError) as error:
-        raise EngineError(f"the Docker context {chosen!r} names no engine: {meta}") from error
-    certificates = directory / "contexts" / "tls" / number / "docker"
+        raise EngineError(f"the Docker context {chosen!r} has no engine address: {meta}") from error
+    certificates = directory / "contexts" / "tls" / digest / "docker"
     return Context(host, certificates if certificates.is_dir() else None, verify=not skip)
 
 
 def certificates(environment: Mapping[str, str]) -> Path:
-    """The directory with the certificates for DOCKER_HOST."""
+    """Return the directory with the certificates for DOCKER_HOST."""
     named = environment.get("DOCKER_CERT_PATH")
     return Path(named) if named else _directory(environment)
 
@@ -68,4 +68,4 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise EngineError(f"{path} is not readable: {error}") from error
+        raise EngineError(f"cannot read {path}: {error}") from error

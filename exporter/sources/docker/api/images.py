@@ -1,4 +1,4 @@
-"""What images are called of which containers know the id alone: asked once for each, and remembered."""
+"""Repositories of images by image id, read from the engine once each and cached."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-MAX_REMEMBERED = 1_000
+MAX_CACHED = 1_000
 
 
-class Repositories:
-    """The repositories of images by their ids; ``ask`` tells one, or raises EngineError.
+class RepositoryCache:
+    """Repository of each image id, read by ``load``, which may raise EngineError.
 
-    Of the images that were asked about last, so many are remembered. What an image was called first stays:
-    a tag that moves on to a newer image makes no other workload of what still runs.
+    The ``max_cached`` latest used images are kept. The first result of an id stays: when a tag moves to a
+    newer image, containers that still run keep their workload.
     """
 
-    def __init__(self, ask: Callable[[str], str], most: int = MAX_REMEMBERED) -> None:
-        self._ask = ask
-        self._most = most
-        # Held while one is asked about: of many containers of one image, only the first asks.
+    def __init__(self, load: Callable[[str], str], max_cached: int = MAX_CACHED) -> None:
+        self._load = load
+        self._max_cached = max_cached
+        # Held during a request, so that many containers of one image cause only one.
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._cached: OrderedDict[str, str] = OrderedDict()
 
-    def of(self, image_id: str) -> str:
-        """The image's repository. Raises EngineError; then it is asked for again the next time."""
+    def get(self, image_id: str) -> str:
+        """Return the image's repository. Raises EngineError; nothing is cached then."""
         with self._lock:
-            if image_id not in self._known:
-                self._known[image_id] = self._ask(image_id)
-            self._known.move_to_end(image_id)
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
-            return self._known[image_id]
+            if image_id not in self._cached:
+                self._cached[image_id] = self._load(image_id)
+            self._cached.move_to_end(image_id)
+            while len(self._cached) > self._max_cached:
+                self._cached.popitem(last=False)
+            return self._cached[image_id]

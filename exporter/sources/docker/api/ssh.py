@@ -1,8 +1,7 @@
-"""Over ssh by ssh's own client: for each connection a process, at a socket of which one end is ours.
+"""Transport over ssh: one ``ssh`` process for each connection, attached to a socket pair.
 
-Beside the SDK's way, which gives the process pipes: a socket has timeouts, can be closed by another
-thread, and carries one request after the other, where pipes need a login for each. And ssh's own
-words are heard, so that they can be told.
+The SDK attaches pipes instead. A socket has timeouts, can be closed by another thread, and carries one
+request after another, where pipes need a login for each. The messages of ssh are kept for error texts.
 """
 
 from __future__ import annotations
@@ -21,68 +20,70 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 _CHUNK_BYTES = 1 << 12
-_CHUNKS_KEPT = 4
-_LAST_WORDS_SECONDS = 5.0
+_MAX_CHUNKS = 4
+_STDERR_SECONDS = 5.0
 
 
-def command(url: str) -> list[str]:
-    """What leads to the engine at ``ssh://user@host:port``: what the ``docker`` command runs too."""
-    place = urlsplit(url)
-    user = ["-l", place.username] if place.username else []
-    port = ["-p", str(place.port)] if place.port else []
-    return ["ssh", "-T", *user, *port, "--", place.hostname or "", "docker system dial-stdio"]
+def ssh_command(url: str) -> list[str]:
+    """Return the command that connects to ``ssh://user@host:port``, as the ``docker`` command runs it."""
+    parts = urlsplit(url)
+    user = ["-l", parts.username] if parts.username else []
+    port = ["-p", str(parts.port)] if parts.port else []
+    return ["ssh", "-T", *user, *port, "--", parts.hostname or "", "docker system dial-stdio"]
 
 
 class SshAdapter(BaseHTTPAdapter):
-    """What a session of requests mounts: all its requests share one pool."""
+    """Adapter for a session of requests; all its requests share one connection pool."""
 
-    def __init__(self, words: Sequence[str], connections: int) -> None:
-        self._pool = _Pool(words, connections)
+    def __init__(self, command: Sequence[str], connections: int) -> None:
+        self._pool = _Pool(command, connections)
         super().__init__()
 
     def get_connection(self, _url: Any, _proxies: Any = None) -> HTTPConnectionPool:
-        """The pool."""
+        """Return the pool."""
         return self._pool
 
     def request_url(self, request: Any, _proxies: Any) -> Any:
-        """The path alone: no proxy is asked."""
+        """Return the path alone: no proxy is used."""
         return request.path_url
 
     def close(self) -> None:
-        """End those processes that nobody uses."""
+        """End the idle ssh processes."""
         super().close()
         self._pool.close()
 
 
 class _Pool(HTTPConnectionPool):
-    def __init__(self, words: Sequence[str], connections: int) -> None:
+    def __init__(self, command: Sequence[str], connections: int) -> None:
         super().__init__("localhost", maxsize=connections)
-        self._words = words
+        self._command = command
 
     def _new_conn(self) -> _Connection:
-        return _Connection(self._words)
+        return _Connection(self._command)
 
 
 class _Connection(HTTPConnection):
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         super().__init__("localhost")
-        self._command = words
-        self._said: deque[bytes] = deque(maxlen=_CHUNKS_KEPT)
-        self._listener: threading.Thread | None = None
+        self._command = command
+        self._stderr: deque[bytes] = deque(maxlen=_MAX_CHUNKS)
+        self._stderr_reader: threading.Thread | None = None
 
     def connect(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(  # noqa: S603  # the words are ours, the host its user's
+            process = subprocess.Popen(  # noqa: S603  # a fixed command; the host comes from the user's settings
                 self._command,
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
-                # Without a terminal, so that it asks nobody, and Ctrl-C leaves its end to us.
+                # No terminal: ssh must not prompt, and Ctrl-C must not end it before we do.
                 start_new_session=True,
             )
-        self._listener = threading.Thread(target=self._listen, args=(process,), name="ssh", daemon=True)
-        self._listener.start()
+        self._stderr_reader = threading.Thread(
+            target=self._read_stderr, args=(process,), name="ssh", daemon=True
+        )
+        self._stderr_reader.start()
         ours.settimeout(self.timeout)
         self.sock = ours
 
@@ -90,16 +91,16 @@ class _Connection(HTTPConnection):
         try:
             return super().getresponse()
         except ConnectionError:
-            raise ConnectionError(self._last_words()) from None
+            raise ConnectionError(self._last_message()) from None
 
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        """Keep the last of what ssh says, and take notice of its end."""
+    def _read_stderr(self, process: subprocess.Popen[bytes]) -> None:
+        """Keep the last messages of ssh, and reap the process when it ends."""
         with process:
             for chunk in iter(partial(process.stderr.read1, _CHUNK_BYTES), b""):  # type: ignore[union-attr]
-                self._said.append(chunk)
+                self._stderr.append(chunk)
 
-    def _last_words(self) -> str:
-        if self._listener is not None:
-            self._listener.join(_LAST_WORDS_SECONDS)
-        lines = b"".join(self._said).decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "ssh ended without a word")
+    def _last_message(self) -> str:
+        if self._stderr_reader is not None:
+            self._stderr_reader.join(_STDERR_SECONDS)
+        lines = b"".join(self._stderr).decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "ssh ended without a message")

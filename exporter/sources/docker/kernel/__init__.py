@@ -1,1 +1,1 @@
-"""What this machine's kernel tells of OOM kills and other ends of processes."""
+"""Reports of this machine's kernel about OOM kills and other causes of an exit."""

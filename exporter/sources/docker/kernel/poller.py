@@ -1,4 +1,4 @@
-"""Asking this machine's kernel beside a local engine: now and then, and whenever it may know more."""
+"""Poller of this machine's kernel, for an engine that runs on it."""
 
 from __future__ import annotations
 
@@ -8,97 +8,100 @@ from collections.abc import Callable
 
 import structlog
 
-from exporter.sources.docker.engine import KernelReport
+from exporter.sources.docker.engine import KERNEL_POLL_SECONDS, KernelReport
 from exporter.sources.docker.kernel.reader import KernelReader
 
 log = structlog.get_logger(__name__)
 
-KERNEL_SECONDS = 0.25
-
 
 class KernelPoller:
-    """Asks the kernel's witness now and then, and whenever ``ask`` says so, from ``start`` until ``close``.
+    """Polls the kernel every ``interval`` seconds and on request, from ``start`` until ``close``.
 
-    Now and then, so that a kill long past is not taken for the cause of an end today; through reconnects,
-    since a container of an engine that is away can be killed meanwhile. ``open`` and ``start`` do
-    nothing where that is done already.
+    At intervals, so that an old OOM kill is not taken for the cause of a later exit; and through reconnects,
+    since a container can be killed while its engine is away. ``open`` and ``start`` may be called again.
     """
 
-    def __init__(self, make_witness: Callable[[], KernelReader], say: Callable[[KernelReport], None]) -> None:
-        self._make_witness = make_witness
-        self._say = say
-        self._witness: KernelReader | None = None
+    def __init__(
+        self,
+        make_reader: Callable[[], KernelReader],
+        send: Callable[[KernelReport], None],
+        interval: float = KERNEL_POLL_SECONDS,
+    ) -> None:
+        self._make_reader = make_reader
+        self._send = send
+        self._interval = interval
+        self._reader: KernelReader | None = None
         self._lock = threading.Lock()
-        self._asked_ns = 0
+        self._polled_ns = 0
         self._fails = False
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
-    def counts(self) -> bool:
-        """Whether the kernel's counter can be read, and is."""
-        return self._witness is not None and self._witness.has_counter
+    def has_counter(self) -> bool:
+        """True if the kernel's counter of OOM kills is being read."""
+        return self._reader is not None and self._reader.has_counter
 
     @property
-    def logs(self) -> bool:
-        """Whether the kernel's log can be read, and is."""
-        return self._witness is not None and self._witness.can_read_log
+    def has_log(self) -> bool:
+        """True if the kernel's log is being read."""
+        return self._reader is not None and self._reader.has_log
 
     def open(self) -> None:
-        """Remember from here on what the kernel does. Say nothing yet."""
+        """Collect what the kernel reports from now on, without sending it."""
         with self._lock:
-            if self._witness is None:
-                self._witness = self._make_witness()
+            if self._reader is None:
+                self._reader = self._make_reader()
 
     def start(self) -> None:
-        """Say now and then what it did since it was opened."""
+        """Send reports at intervals, of what happened since ``open``."""
         with self._lock:
-            if self._witness is None or self._thread is not None:
+            if self._reader is None or self._thread is not None:
                 return
             self._over = threading.Event()
-            self._thread = threading.Thread(target=self._poll, args=(self._over,), name="kernel", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(self._over,), name="kernel", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Say no more."""
+        """Stop polling."""
         with self._lock:
             self._over.set()
             thread, self._thread = self._thread, None
-            source, self._witness = self._witness, None
-            if source is not None:
-                source.close()
-        # Without the lock, which it may be waiting for.
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                reader.close()
+        # Without the lock, for which the thread may be waiting.
         if thread is not None:
             thread.join()
 
-    def ask(self, *, since_ns: int) -> None:
-        """Hand on what the kernel has done by now, unless it was asked after ``since_ns`` already.
+    def poll(self, *, since_ns: int) -> None:
+        """Send what the kernel has reported by now, unless it was polled after ``since_ns``.
 
-        Only a local engine's kernel is a witness, so that both have the same clock.
+        The engine of an event at ``since_ns`` runs on this machine, and has the same clock.
         """
-        # Under the lock until it is said, or an answer could be overtaken by the event it explains.
+        # The lock is held until the report is sent: otherwise the event that it explains could overtake it.
         with self._lock:
             now_ns = time.time_ns()
-            # A clock that was set back would otherwise silence the witness until it is where it was.
-            if self._witness is None or since_ns < self._asked_ns <= now_ns:
+            # If the clock was set back, the last poll is in the future and does not count.
+            if self._reader is None or since_ns < self._polled_ns <= now_ns:
                 return
-            self._asked_ns = now_ns
-            report = self._report(self._witness)
+            self._polled_ns = now_ns
+            report = self._report(self._reader)
             if report is not None:
-                self._say(report)
+                self._send(report)
 
-    def _report(self, source: KernelReader) -> KernelReport | None:
-        """What it has to say. A bug in it must end neither the polling nor the reading of events."""
+    def _report(self, reader: KernelReader) -> KernelReport | None:
+        # An error here must end neither the polling nor the reading of events.
         try:
-            report = source.ask()
+            report = reader.poll()
         except Exception:
             if not self._fails:
-                log.exception("a bug while asking the kernel")
+                log.exception("unexpected error while reading the kernel's counter and log")
             self._fails = True
             return None
         self._fails = False
         return report
 
-    def _poll(self, over: threading.Event) -> None:
-        while not over.wait(KERNEL_SECONDS):
-            self.ask(since_ns=time.time_ns())
+    def _run(self, over: threading.Event) -> None:
+        while not over.wait(self._interval):
+            self.poll(since_ns=time.time_ns())

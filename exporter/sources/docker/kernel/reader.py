@@ -1,9 +1,8 @@
-"""The second witness of ends: this machine's kernel, where the engine is local.
+"""Reader of this machine's kernel: a second source of evidence about exits, where the engine is local.
 
-Two sources: the field ``oom_kill`` of ``/proc/vmstat``, which counts every OOM kill and is readable
-from inside an ordinary container, and the kernel's log, which names containers and processes but needs
-privileges and drops lines when they come in crowds. The paths are parameters, so that a test
-can hand over a canned tree.
+It reads the field ``oom_kill`` of ``/proc/vmstat``, which counts all OOM kills and is readable inside an
+ordinary container, and the kernel's log, which names containers and processes but needs privileges and loses
+lines when there are many at once. The paths are parameters, so that tests can replace them.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from exporter.sources.docker.kernel.kmsg import KmsgParser
 
 _RECORD_BYTES = 8192
 _MAX_RECORDS = 10_000
-_COUNTED = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
+_OOM_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 _MICROSECOND_NS = 1_000
 
 
 def is_this_host(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
-    """Whether the engine's host is this machine: a unix socket may lead into a virtual machine."""
+    """Return whether the engine's kernel is this machine's: a unix socket may lead into a virtual machine."""
     try:
         kernel = (proc / "sys/kernel/osrelease").read_text().strip()
         meminfo = (proc / "meminfo").read_text()
@@ -35,36 +34,36 @@ def is_this_host(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
 
 
 class KernelReader:
-    """Tells at each ``ask`` what the kernel has killed and logged since the last."""
+    """Returns at each ``poll`` what the kernel has counted and logged since the one before."""
 
     def __init__(self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> None:
         self._vmstat = proc / "vmstat"
-        self._asked_ns = time.time_ns()
-        self._counted = self._count()
+        self._polled_ns = time.time_ns()
+        self._counter = self._read_counter()
         self._log = _open_at_end(kmsg)
-        self._reader = KmsgParser(os.sysconf("SC_PAGE_SIZE"))
+        self._parser = KmsgParser(os.sysconf("SC_PAGE_SIZE"))
 
     @property
     def has_counter(self) -> bool:
-        """Whether the kernel tells its counter at all; without it, silence proves nothing."""
-        return self._counted is not None
+        """True if the kernel has a counter of OOM kills; without it, no report does not mean no kill."""
+        return self._counter is not None
 
     @property
-    def can_read_log(self) -> bool:
-        """Whether the kernel's log is read."""
+    def has_log(self) -> bool:
+        """True if the kernel's log can be read."""
         return self._log is not None
 
-    def ask(self) -> KernelReport | None:
-        """What was killed and logged since the last call; None where nothing was.
+    def poll(self) -> KernelReport | None:
+        """Return what was counted and logged since the last call, or None if that is nothing.
 
-        The counter is read first: each kill is logged before it is counted, so a line may be
-        ahead of its count, never a count ahead of a line that is still to come.
+        The counter is read first. The kernel logs a kill before it counts it, so that a line may come before
+        its count, but a count never before its line.
         """
-        before, self._counted = self._counted, self._count()
-        moved = 0 if before is None or self._counted is None else max(0, self._counted - before)
-        facts = tuple(self._reader.facts(self._records(), self._at_ns))
-        self._asked_ns = now_ns = time.time_ns()
-        return KernelReport(moved, now_ns, facts) if moved or facts else None
+        before, self._counter = self._counter, self._read_counter()
+        increase = 0 if before is None or self._counter is None else max(0, self._counter - before)
+        facts = tuple(self._parser.facts(self._records(), self._time_ns))
+        self._polled_ns = now_ns = time.time_ns()
+        return KernelReport(increase, now_ns, facts) if increase or facts else None
 
     def close(self) -> None:
         """Close the log."""
@@ -72,20 +71,20 @@ class KernelReader:
             os.close(self._log)
             self._log = None
 
-    def _at_ns(self, microseconds: int) -> int:
-        """When a line was written that has this time of the log's clock."""
+    def _time_ns(self, microseconds: int) -> int:
+        """Return the time of a line from its time on the log's clock."""
         now_ns = time.time_ns()
-        # That clock runs from the start of the machine, and nobody sets it right: in weeks it drifts away
-        # from the others by seconds. But what is new was written since the log was last read.
+        # The log's clock starts with the machine and is never corrected: in weeks it drifts by seconds. But
+        # new lines were written after the last poll.
         drifted_ns = now_ns - time.monotonic_ns() + microseconds * _MICROSECOND_NS
-        return min(max(drifted_ns, self._asked_ns + 1), now_ns)
+        return min(max(drifted_ns, self._polled_ns + 1), now_ns)
 
-    def _count(self) -> int | None:
+    def _read_counter(self) -> int | None:
         try:
-            counted = _COUNTED.search(self._vmstat.read_bytes())
+            match = _OOM_KILLS.search(self._vmstat.read_bytes())
         except OSError:
             return None
-        return int(counted[1]) if counted else None
+        return int(match[1]) if match else None
 
     def _records(self) -> Iterator[bytes]:
         for _ in range(_MAX_RECORDS):
@@ -96,7 +95,7 @@ class KernelReader:
             except BlockingIOError:
                 return
             except BrokenPipeError:
-                # The kernel's ring has overtaken us; the next read goes on with what is left.
+                # The kernel has overwritten records that were not read; the next read goes on after them.
                 continue
             except OSError:
                 self.close()

@@ -1,1 +1,1 @@
-"""Reading one engine: its events, its list of containers, and inspections of them."""
+"""Watching one engine: its events, its list of containers, and inspections."""

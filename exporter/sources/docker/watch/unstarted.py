@@ -1,6 +1,7 @@
-"""Containers that were created and of which no start was told: some starts fail without an event.
+"""Containers that were created and have no start event: some starts fail without an event.
 
-From Docker 28 on, one whose port is taken tells nothing at all, so that only an inspection shows it.
+Since Docker 28, a start that fails because its port is taken has no event at all, so that only an inspection
+shows it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Callable
 
 from exporter.sources.docker.engine import Event, EventType
 
-# Those that are created to be started much later are left to the lists.
-_KEPT_SECONDS = 300.0
-_MAX_KEPT = 1_000
+# Containers that are created to be started much later are left to the lists.
+_MAX_AGE_SECONDS = 300.0
+_MAX_CONTAINERS = 1_000
 _MAX_AT_ONCE = 50
-_TELLS_OF_START = (
+_START_EVENTS = (
     EventType.START_ATTEMPT,
     EventType.START_ATTEMPT_OVER,
     EventType.START,
@@ -24,40 +25,43 @@ _TELLS_OF_START = (
 )
 
 
-class Unstarted:
-    """Those of one engine, as far as its events tell. May be used from any thread.
+class UnstartedContainers:
+    """Created containers of one engine without a start. Methods may be called from any thread.
 
-    One is asked about ``grace_seconds`` after it was created: mostly, it is started at once.
+    A container is overdue after ``grace_seconds``: most are started at once.
     """
 
-    def __init__(self, grace_seconds: float = 3.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, grace_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._grace_seconds = grace_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._created: dict[str, float] = {}
 
-    def note(self, event: Event) -> None:
-        """An event has been read."""
+    def observe(self, event: Event) -> None:
+        """Add the container of a creation, and remove that of any event about a start or a removal."""
         with self._lock:
-            if event.type is EventType.CREATE and len(self._created) < _MAX_KEPT:
+            if event.type is EventType.CREATE and len(self._created) < _MAX_CONTAINERS:
                 self._created[event.container_id] = self._clock()
-            elif event.type in _TELLS_OF_START:
+            elif event.type in _START_EVENTS:
                 self._created.pop(event.container_id, None)
 
     def __contains__(self, container_id: str) -> bool:
         with self._lock:
             return container_id in self._created
 
-    def forget(self, container_id: str) -> None:
-        """What became of one is known."""
+    def discard(self, container_id: str) -> None:
+        """Remove a container whose state is known."""
         with self._lock:
             self._created.pop(container_id, None)
 
     def overdue(self) -> list[str]:
-        """Those to be asked about now, the oldest first."""
+        """Return the containers to inspect now, the oldest first."""
         now = self._clock()
         with self._lock:
-            for container_id in [each for each, at in self._created.items() if now - at > _KEPT_SECONDS]:
-                del self._created[container_id]
-            due = [each for each, at in self._created.items() if now - at >= self._grace_seconds]
+            self._created = {
+                container_id: created
+                for container_id, created in self._created.items()
+                if now - created <= _MAX_AGE_SECONDS
+            }
+            due = [each for each, created in self._created.items() if now - created >= self._grace_seconds]
         return due[:_MAX_AT_ONCE]

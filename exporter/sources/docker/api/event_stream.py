@@ -1,0 +1,63 @@
+"""Event stream of a Docker Engine, read line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import requests
+from docker.errors import DockerException
+from docker.types import CancellableStream
+
+from exporter.sources.docker.api.failures import FAILURES, explain
+from exporter.sources.docker.engine import EngineError, Event
+
+MAX_LINE_BYTES = 16 << 20
+_CHUNK_BYTES = 1 << 16
+# urllib3 raises these when another thread closes the connection during a read.
+_CLOSED = (AttributeError, ValueError)
+
+
+class DockerEventStream:
+    """Response to ``/events``, in the SDK's cancellable stream, which another thread can close."""
+
+    def __init__(
+        self,
+        response: requests.Response,
+        parse: Callable[[bytes], Event],
+        max_line_bytes: int = MAX_LINE_BYTES,
+    ) -> None:
+        self._response = response
+        self._parse = parse
+        self._max_line_bytes = max_line_bytes
+        chunks = response.raw.stream(_CHUNK_BYTES, decode_content=True)
+        self._chunks = CancellableStream(chunks, response)
+
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            for line in _lines(self._chunks, self._max_line_bytes):
+                yield self._parse(line)
+        except (*FAILURES, *_CLOSED) as error:
+            raise EngineError(f"the event stream broke: {explain(error)}") from error
+
+    def close(self) -> None:
+        """Close the stream; the reading thread then stops."""
+        # A stream that has just ended has no socket any more, which raises AttributeError.
+        with suppress(*FAILURES, AttributeError):
+            try:
+                self._chunks.close()
+            except DockerException:
+                # The SDK cannot cancel a paramiko channel; closing the channel is enough.
+                channel: Any = self._response.raw.connection
+                channel.sock.close()
+
+
+def _lines(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    """Yield whole lines, however the engine or a proxy splits them. Raises EngineError beyond the limit."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in whole if line.strip())
+        if len(rest) > max_bytes:
+            raise EngineError(f"a line of more than {max_bytes} bytes; is this a Docker Engine?")

@@ -1,0 +1,71 @@
+"""Errors of the SDK and the layers below it, explained to users."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from http.client import RemoteDisconnected
+
+import requests
+from docker.errors import APIError, DockerException
+from urllib3.exceptions import HTTPError
+
+from exporter.errors import root_cause, said
+from exporter.sources.docker.api.address import EngineAddress
+
+try:
+    from paramiko import SSHException  # type: ignore[import-untyped]
+except ImportError:
+
+    class SSHException(Exception):  # type: ignore[no-redef]  # noqa: N818  # paramiko's own name
+        """Never raised: paramiko is installed by the extra 'ssh'."""
+
+
+FAILURES = (DockerException, requests.RequestException, HTTPError, SSHException, EOFError, OSError)
+"""All exceptions that a request to an engine can raise."""
+# An engine that rejects a client's certificate closes the connection at once: its alert may be lost.
+_TLS_FAILURES = (ssl.SSLError, ConnectionResetError, BrokenPipeError)
+_MAX_BODY_BYTES = 200
+
+
+def explain_request(error: BaseException, address: EngineAddress) -> str:
+    """Return why a request to the engine at ``address`` failed."""
+    cause = _root_cause(error)
+    if address.is_ssh and isinstance(cause, RemoteDisconnected):
+        return "no engine answered over ssh; does 'docker version' work over it?"
+    if address.tls and isinstance(cause, _TLS_FAILURES):
+        return f"TLS failed: {_describe(cause)}; does this engine accept these ca.pem, cert.pem and key.pem?"
+    return _describe(cause)
+
+
+def explain(error: BaseException) -> str:
+    """Return the root cause of an error."""
+    return _describe(_root_cause(error))
+
+
+def explain_status(path: str, status: int, body: bytes) -> str:
+    """Return what an HTTP response other than 200 says."""
+    try:
+        message = str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = body[:_MAX_BODY_BYTES].decode(errors="replace").strip()
+    return f"{path}: HTTP {status}: {message}"
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    # The errors below an engine's own explanation have only the HTTP status.
+    return root_cause(error, lambda error: isinstance(error, APIError) and bool(error.explanation))
+
+
+def _describe(cause: BaseException) -> str:
+    match cause:
+        case PermissionError():
+            return "permission denied; is this user allowed to use the engine (group docker)?"
+        case FileNotFoundError():
+            return "no such socket; is the engine running?"
+        case ssl.SSLCertVerificationError():
+            return f"the engine's certificate is not trusted: {cause.verify_message}"
+        case APIError():
+            return str(cause.explanation)
+        case _:
+            return said(cause)

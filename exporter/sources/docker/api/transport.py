@@ -1,0 +1,107 @@
+"""GET requests to one Docker Engine, over the transports of the docker SDK."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import requests
+from urllib3 import BaseHTTPResponse
+
+from exporter.sources.docker.api.address import EngineAddress
+from exporter.sources.docker.api.client import Client
+from exporter.sources.docker.api.failures import FAILURES, explain_request, explain_status
+from exporter.sources.docker.engine import EngineError
+
+T = TypeVar("T")
+
+# sshd allows ten channels per connection and ten logins at a time; the stream takes one of them.
+SSH_REQUESTS = 8
+REQUEST_SECONDS = 10
+
+
+class Transport:
+    """Client of one engine; it connects at the first request, so that the engine may be down before.
+
+    ``max_requests`` are sent at the same time, beside one stream. Every request may raise EngineError.
+    """
+
+    def __init__(self, address: EngineAddress, max_requests: int) -> None:
+        self.address = address
+        self._max_requests = max_requests
+        self._semaphore = threading.BoundedSemaphore(SSH_REQUESTS if address.is_ssh else max_requests)
+        self._client: Client | None = None
+
+    def get(self, path: str) -> bytes:
+        """Return the body of a response with status 200."""
+        return _checked(path, self._limited(lambda client: client.fetch(path)))
+
+    def get_json(self, path: str) -> Any:
+        """Return the body of a response with status 200 as JSON."""
+        try:
+            return json.loads(self.get(path).decode())
+        except ValueError as error:
+            raise EngineError(f"{path}: not JSON; is this a Docker Engine?") from error
+
+    def find(self, path: str) -> bytes | None:
+        """Return the body of a response with status 200, or None for status 404."""
+        response = self._limited(lambda client: client.fetch(path))
+        return None if response.status == HTTPStatus.NOT_FOUND else _checked(path, response)
+
+    def get_limited(self, path: str, max_bytes: int) -> tuple[int, bytes | None]:
+        """Return the status and the body, or None instead of a body of more than ``max_bytes``."""
+        return self._limited(lambda client: client.fetch_limited(path, max_bytes))
+
+    def stream(self, path: str, params: Mapping[str, str]) -> requests.Response:
+        """Return an open response with status 200, which has no read timeout.
+
+        It goes through the SDK's session, but not through its ``events()``, which ignores the status.
+        """
+        try:
+            client = self._connect()
+            url = f"{client.base_url}/v{client.api_version}{path}"
+            response = client.get(url, params=params, stream=True, timeout=(REQUEST_SECONDS, None))
+        except FAILURES as error:
+            raise EngineError(explain_request(error, self.address)) from error
+        if not response.ok:
+            with response:
+                raise EngineError(explain_status(path, response.status_code, response.content))
+        return response
+
+    def close(self) -> None:
+        """Close all connections; the next request opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _limited(self, request: Callable[[Client], T]) -> T:
+        try:
+            client = self._connect()
+            with self._semaphore:
+                return request(client)
+        except FAILURES as error:
+            raise EngineError(explain_request(error, self.address)) from error
+
+    def _connect(self) -> Client:
+        if self._client is None:
+            self._client = Client(
+                base_url=self.address.url,
+                version="auto",
+                timeout=REQUEST_SECONDS,
+                tls=self.address.tls or False,
+                # The program ssh knows the user's configuration and agent; a slim image does not have it.
+                use_ssh_client=shutil.which("ssh") is not None,
+                # One connection for the stream beside one for each request.
+                max_pool_size=self._max_requests + 1,
+            )
+        return self._client
+
+
+def _checked(path: str, response: BaseHTTPResponse) -> bytes:
+    if response.status != HTTPStatus.OK:
+        raise EngineError(explain_status(path.partition("?")[0], response.status, response.data))
+    return response.data
