@@ -1,8 +1,8 @@
-"""The kernel's witness, over canned trees and a canned log.
+"""Reader of the kernel, with prepared files instead of ``/proc`` and ``/dev/kmsg``.
 
-A regular file stands in for the log where one record is read at a time; where what matters is how the
-device answers (one record to a read, EAGAIN at its end, EPIPE where its ring has overtaken the reader),
-the reads are scripted by the kernel's own documentation of ``/dev/kmsg``.
+A regular file replaces the log if it is enough that records are read one at a time. Tests of the device's
+behaviour (one record per read, EAGAIN at its end, EPIPE after overwritten records) replace the reads, as the
+kernel's documentation of ``/dev/kmsg`` describes them.
 """
 
 import errno
@@ -59,7 +59,7 @@ def _still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    """A tree like /proc, of a machine that has killed three times."""
+    """Directory like /proc, of a machine with three OOM kills."""
     tree = tmp_path / "proc"
     (tree / "sys/kernel").mkdir(parents=True)
     (tree / "sys/kernel/osrelease").write_text(f"{RELEASE}\n")
@@ -70,15 +70,15 @@ def proc(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def kmsg(tmp_path: Path) -> Path:
-    """A log with a kill in it that is long past."""
+    """Log with an old OOM kill."""
     log = tmp_path / "kmsg"
     log.write_text(CGROUP_V1.format(id=ONE))
     return log
 
 
 @pytest.fixture
-def source(proc: Path, kmsg: Path) -> Iterator[KernelReader]:
-    """A witness with counter and log."""
+def kernel(proc: Path, kmsg: Path) -> Iterator[KernelReader]:
+    """Reader with counter and log."""
     with closing(KernelReader(proc, kmsg)) as opened:
         yield opened
 
@@ -93,7 +93,7 @@ def log(kmsg: Path, record: str) -> None:
 
 
 def named(report: KernelReport | None) -> tuple[int, list[str | None]]:
-    """How many kills were counted, and the containers that the log names."""
+    """Return the number of counted kills, and the containers that the log names."""
     assert report is not None
     return report.oom_kills, [fact.container_id for fact in report.facts if isinstance(fact, KernelOomKill)]
 
@@ -130,17 +130,17 @@ def test_the_real_proc_is_the_default() -> None:
     assert not is_this_host(engine(kernel="a kernel that nobody runs"))
 
 
-def test_kills_before_the_first_poll_are_not_reported(source: KernelReader) -> None:
-    assert source.poll() is None
+def test_kills_before_the_first_poll_are_not_reported(kernel: KernelReader) -> None:
+    assert kernel.poll() is None
 
 
 def test_kills_since_the_last_poll_are_counted(proc: Path, tmp_path: Path) -> None:
-    source = KernelReader(proc, tmp_path / "no kmsg")
+    kernel = KernelReader(proc, tmp_path / "no kmsg")
     count(proc, 5)
-    assert source.poll() == KernelReport(oom_kills=2, at_ns=NOW)
-    assert source.poll() is None
+    assert kernel.poll() == KernelReport(oom_kills=2, at_ns=NOW)
+    assert kernel.poll() is None
     count(proc, 6)
-    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -150,33 +150,33 @@ def test_kills_since_the_last_poll_are_counted(proc: Path, tmp_path: Path) -> No
 )
 def test_a_kernel_without_a_counter_reports_nothing(proc: Path, tmp_path: Path, vmstat: str) -> None:
     (proc / "vmstat").write_text(vmstat)
-    source = KernelReader(proc, tmp_path / "no kmsg")
-    assert (source.has_counter, source.poll()) == (False, None)
+    kernel = KernelReader(proc, tmp_path / "no kmsg")
+    assert (kernel.has_counter, kernel.poll()) == (False, None)
 
 
 def test_a_machine_without_proc_reports_nothing(tmp_path: Path) -> None:
-    source = KernelReader(tmp_path / "no proc", tmp_path / "no kmsg")
-    assert (source.has_counter, source.poll()) == (False, None)
+    kernel = KernelReader(tmp_path / "no proc", tmp_path / "no kmsg")
+    assert (kernel.has_counter, kernel.poll()) == (False, None)
 
 
 def test_a_counter_that_stands_still_reports_nothing(proc: Path, tmp_path: Path) -> None:
-    source = KernelReader(proc, tmp_path / "no kmsg")
-    assert (source.has_counter, source.poll()) == (True, None)
+    kernel = KernelReader(proc, tmp_path / "no kmsg")
+    assert (kernel.has_counter, kernel.poll()) == (True, None)
 
 
-def test_a_reader_knows_if_it_can_read_the_log(source: KernelReader, proc: Path, tmp_path: Path) -> None:
-    assert (source.has_log, KernelReader(proc, tmp_path / "no kmsg").has_log) == (True, False)
+def test_a_reader_knows_if_it_can_read_the_log(kernel: KernelReader, proc: Path, tmp_path: Path) -> None:
+    assert (kernel.has_log, KernelReader(proc, tmp_path / "no kmsg").has_log) == (True, False)
 
 
 def test_a_counter_that_appears_or_decreases_reports_nothing(proc: Path, tmp_path: Path) -> None:
     (proc / "vmstat").write_text("")
-    source = KernelReader(proc, tmp_path / "no kmsg")
+    kernel = KernelReader(proc, tmp_path / "no kmsg")
     count(proc, 7)
-    assert source.poll() is None
+    assert kernel.poll() is None
     count(proc, 2)
-    assert source.poll() is None
+    assert kernel.poll() is None
     count(proc, 3)
-    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -185,26 +185,26 @@ def test_a_counter_that_appears_or_decreases_reports_nothing(proc: Path, tmp_pat
     ids=["cgroup v1", "cgroup v2", "no limit", "the limit of another"],
 )
 def test_the_log_names_the_container_of_the_killed_process(
-    source: KernelReader, kmsg: Path, record: str
+    kernel: KernelReader, kmsg: Path, record: str
 ) -> None:
     log(kmsg, record.format(id=ONE, other=TWO))
-    assert named(source.poll()) == (0, [ONE])
-    assert source.poll() is None
+    assert named(kernel.poll()) == (0, [ONE])
+    assert kernel.poll() is None
 
 
 @pytest.mark.parametrize("record", [OUTSIDE, RESULT], ids=["a process of the host", "the last line alone"])
-def test_a_kill_outside_containers_is_reported(source: KernelReader, kmsg: Path, record: str) -> None:
+def test_a_kill_outside_containers_is_reported(kernel: KernelReader, kmsg: Path, record: str) -> None:
     log(kmsg, record)
-    assert named(source.poll()) == (0, [None])
+    assert named(kernel.poll()) == (0, [None])
 
 
-def test_other_records_of_the_log_are_ignored(source: KernelReader, kmsg: Path) -> None:
+def test_other_records_of_the_log_are_ignored(kernel: KernelReader, kmsg: Path) -> None:
     log(kmsg, UNRELATED.format(id=ONE))
-    assert source.poll() is None
+    assert kernel.poll() is None
 
 
 @pytest.mark.parametrize(
-    ("asked", "asked_again", "written", "told"),
+    ("polled", "polled_again", "written", "expected"),
     [
         (0.0, 0.25, 0.1, 0.1),
         (0.0, 0.25, -4.0, 0.000000001),
@@ -217,125 +217,125 @@ def test_the_drift_of_the_logs_clock_is_corrected(  # noqa: PLR0913, PLR0917  # 
     proc: Path,
     kmsg: Path,
     monkeypatch: pytest.MonkeyPatch,
-    asked: float,
-    asked_again: float,
+    polled: float,
+    polled_again: float,
     written: float,
-    told: float,
+    expected: float,
 ) -> None:
-    """Seconds since a beginning: between two questions, a line's time is between the two."""
-    now = asked - 1
+    """Times are in seconds. The time of a line is always between the two polls."""
+    now = polled - 1
     clock = {
         "time_ns": lambda: NOW + round(now * 10**9),
         "monotonic_ns": lambda: 10_000 * 10**9 + round(now * 10**9),
     }
     monkeypatch.setattr(reader, "time", SimpleNamespace(**clock))
-    with closing(KernelReader(proc, kmsg)) as source:
-        now = asked
-        assert source.poll() is None
+    with closing(KernelReader(proc, kmsg)) as kernel:
+        now = polled
+        assert kernel.poll() is None
         microseconds = 10_000 * 10**6 + round(written * 10**6)
         log(kmsg, CGROUP_V1.replace("88211", str(microseconds)).format(id=ONE))
-        now = asked_again
-        report = source.poll()
+        now = polled_again
+        report = kernel.poll()
     assert report is not None
-    assert [fact.at_ns - NOW for fact in report.facts] == [round(told * 10**9)]
+    assert [fact.at_ns - NOW for fact in report.facts] == [round(expected * 10**9)]
 
 
-def test_counter_and_log_are_reported_together(source: KernelReader, proc: Path, kmsg: Path) -> None:
+def test_counter_and_log_are_reported_together(kernel: KernelReader, proc: Path, kmsg: Path) -> None:
     count(proc, 4)
     log(kmsg, CGROUP_V2.format(id=TWO))
-    assert named(source.poll()) == (1, [TWO])
+    assert named(kernel.poll()) == (1, [TWO])
 
 
 def test_a_closed_reader_still_counts_and_can_be_closed_again(
-    source: KernelReader, proc: Path, kmsg: Path
+    kernel: KernelReader, proc: Path, kmsg: Path
 ) -> None:
-    source.close()
-    source.close()
+    kernel.close()
+    kernel.close()
     log(kmsg, CGROUP_V1.format(id=ONE))
     count(proc, 4)
-    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
 
 
 def test_an_unreadable_log_leaves_the_counter(proc: Path, tmp_path: Path) -> None:
     (tmp_path / "a directory").mkdir()
     before = open_files()
-    source = KernelReader(proc, tmp_path / "a directory")
+    kernel = KernelReader(proc, tmp_path / "a directory")
     count(proc, 4)
-    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
     assert open_files() == before
 
 
 def test_a_log_that_cannot_be_positioned_is_closed(proc: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     before = open_files()
-    source = KernelReader(proc, tmp_path / "fifo")
+    kernel = KernelReader(proc, tmp_path / "fifo")
     assert open_files() == before
-    assert source.poll() is None
+    assert kernel.poll() is None
 
 
 def open_files() -> list[str]:
     return sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208  # the names alone; the listing's own is among them
 
 
-def script_reads(monkeypatch: pytest.MonkeyPatch, answers: Iterable[str | OSError]) -> list[int]:
-    """Let reads of the log answer so, and with EAGAIN when no answer is left; give the sizes asked for."""
-    rest = iter(answers)
+def script_reads(monkeypatch: pytest.MonkeyPatch, results: Iterable[str | OSError]) -> list[int]:
+    """Replace the results of reads of the log, EAGAIN after the last; return the list of requested sizes."""
+    rest = iter(results)
     sizes: list[int] = []
 
     def read(_file: int, size: int) -> bytes:
         sizes.append(size)
-        answer = next(rest, BlockingIOError(errno.EAGAIN, "no record yet"))
-        if isinstance(answer, OSError):
-            raise answer
-        return answer.encode()
+        result = next(rest, BlockingIOError(errno.EAGAIN, "no record yet"))
+        if isinstance(result, OSError):
+            raise result
+        return result.encode()
 
     monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
     return sizes
 
 
-def test_all_records_of_the_log_are_read(source: KernelReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_records_of_the_log_are_read(kernel: KernelReader, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = script_reads(
         monkeypatch, [CGROUP_V1.format(id=ONE), RESULT, CGROUP_V2.format(id=TWO), CGROUP_V1.format(id=ONE)]
     )
-    assert named(source.poll()) == (0, [ONE, TWO, ONE])
+    assert named(kernel.poll()) == (0, [ONE, TWO, ONE])
     assert sizes == [8192] * 5
 
 
 def test_reading_continues_after_overwritten_records(
-    source: KernelReader, monkeypatch: pytest.MonkeyPatch
+    kernel: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overtaken = BrokenPipeError(errno.EPIPE, "overwritten")
-    script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), overtaken, CGROUP_V1.format(id=TWO)])
-    assert named(source.poll()) == (0, [ONE, TWO])
+    overwritten = BrokenPipeError(errno.EPIPE, "overwritten")
+    script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), overwritten, CGROUP_V1.format(id=TWO)])
+    assert named(kernel.poll()) == (0, [ONE, TWO])
 
 
 def test_a_poll_reads_at_most_ten_thousand_records(
-    source: KernelReader, monkeypatch: pytest.MonkeyPatch
+    kernel: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = script_reads(monkeypatch, (UNRELATED for _ in range(20_000)))
-    assert source.poll() is None
+    assert kernel.poll() is None
     assert len(sizes) == 10_000
 
 
 def test_a_log_that_disappears_is_not_read_again(
-    source: KernelReader, monkeypatch: pytest.MonkeyPatch
+    kernel: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = OSError(errno.ENODEV, "gone")
     sizes = script_reads(monkeypatch, [CGROUP_V1.format(id=ONE), gone, CGROUP_V1.format(id=TWO)])
-    assert named(source.poll()) == (0, [ONE])
-    assert source.poll() is None
+    assert named(kernel.poll()) == (0, [ONE])
+    assert kernel.poll() is None
     assert len(sizes) == 2
 
 
 def test_the_counter_is_read_before_the_log(
-    source: KernelReader, proc: Path, monkeypatch: pytest.MonkeyPatch
+    kernel: KernelReader, proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill between the two readings must be in the log's answer, never in the counter's alone."""
+    """A kill between the two reads must be in the log, never in the counter alone."""
 
     def read(_file: int, _size: int) -> bytes:
         count(proc, 4)
         raise BlockingIOError(errno.EAGAIN, "no record yet")
 
     monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
-    assert source.poll() is None
-    assert source.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() is None
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)

@@ -1,6 +1,6 @@
-"""What the kernel's log says, by records of real kernels and by such as their sources and documents show.
+"""Facts of the kernel's log, from recorded lines and from lines in the kernel's sources and documents.
 
-The files in ``kmsg`` were read from a kernel 6.18 (cgroup v1); the processes in them had such names.
+The files in ``kmsg`` were recorded with kernel 6.18 (cgroup v1); the processes had the names in them.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ CROWDED = "79fc84ec1067302329a79e8a553c4948abdd9a42cd9d2e060e6e34858996f5ba"
 HEADER = "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
 
 
-def said(records: Iterable[bytes], log: KmsgParser | None = None) -> list[KernelFact]:
-    """What these records say; their times are the microseconds of the log's clock."""
-    return list((log or KmsgParser(PAGE)).facts(records, lambda microseconds: microseconds))
+def parse(records: Iterable[bytes], log: KmsgParser | None = None) -> list[KernelFact]:
+    """Return the facts of these records; their times are the microseconds of the log's clock."""
+    return list((log or KmsgParser(PAGE)).parse(records, lambda microseconds: microseconds))
 
 
 def record(text: str, at: int = 7, flag: str = "-") -> bytes:
-    """A record of the kernel's own."""
+    """Return a record of the kernel."""
     return f"6,1,{at},{flag};{text}\n".encode()
 
 
-def says(text: str) -> list[KernelFact]:
-    """What a line says that is alone."""
-    return said([record(text)])
+def parse_line(text: str) -> list[KernelFact]:
+    """Return the facts of a single line."""
+    return parse([record(text)])
 
 
 def kill(
@@ -48,7 +48,7 @@ def kill(
     process: str = "python",
     pid: int = 42,
 ) -> str:
-    """The line that names the control group of who is killed; the host's memory, where nothing is limited."""
+    """Return the line with the victim's control group; without ``limited``, the host's memory was used up."""
     whose = "global_oom" if limited is None else f"oom_memcg={limited}"
     return (
         f"oom-kill:constraint=CONSTRAINT_{constraint},nodemask=(null),cpuset=/,mems_allowed=0,"
@@ -57,7 +57,7 @@ def kill(
 
 
 def killed(pid: int = 42, process: str = "python", whose: str = "Memory cgroup out of memory: ") -> str:
-    """The line that follows."""
+    """Return the last line about a kill."""
     return (
         f"{whose}Killed process {pid} ({process}) total-vm:4000kB, anon-rss:1234kB, file-rss:1kB, "
         "shmem-rss:0kB, UID:0 pgtables:8kB oom_score_adj:0"
@@ -65,19 +65,19 @@ def killed(pid: int = 42, process: str = "python", whose: str = "Memory cgroup o
 
 
 def row(pid: int, pages: int, name: str, tgid: int | None = None) -> str:
-    """A row of the table of processes."""
+    """Return a row of the table of processes."""
     return f"[{pid:7d}]     0 {tgid or pid:5d}     9999 {pages:8d}   196608        0             0 {name}"
 
 
 def own(at: int, cgroup: str, process: str, pid: int, rss_kib: int) -> KernelOomKill:
-    """A kill at the container's own limit."""
+    """Return a kill at the container's own limit."""
     container_id = cgroup.rpartition("/")[2]
     victim = OomVictim(MemoryLimit.OWN, cgroup, process, pid, rss_kib * 1024)
     return KernelOomKill(at, container_id, victim)
 
 
 def alone(at: int, pid: int) -> KernelOomKill:
-    """A kill in a crowd, of which the kernel logged only the last line."""
+    """Return one of many kills at once, of which the kernel logged only the last line."""
     return KernelOomKill(at, None, OomVictim(None, "", "crowd", pid, 27576 * 1024), named=False)
 
 
@@ -134,7 +134,7 @@ def alone(at: int, pid: int) -> KernelOomKill:
     ],
 )
 def test_recorded_logs_give_the_expected_facts(file: str, facts: list[KernelFact]) -> None:
-    assert said((RECORDED / f"{file}.kmsg").read_bytes().splitlines(keepends=True)) == facts
+    assert parse((RECORDED / f"{file}.kmsg").read_bytes().splitlines(keepends=True)) == facts
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_recorded_logs_give_the_expected_facts(file: str, facts: list[KernelFact
 def test_an_oom_kill_has_its_innermost_container_and_limit(
     line: str, container_id: str | None, limit: MemoryLimit, cgroup: str
 ) -> None:
-    assert says(line) == [KernelOomKill(7, container_id, OomVictim(limit, cgroup, "python", 42))]
+    assert parse_line(line) == [KernelOomKill(7, container_id, OomVictim(limit, cgroup, "python", 42))]
 
 
 @pytest.mark.parametrize(
@@ -187,13 +187,13 @@ def test_an_oom_kill_has_its_innermost_container_and_limit(
 def test_the_table_names_a_larger_process_than_the_victim(
     rows: list[str], largest: tuple[str, int] | None
 ) -> None:
-    (fact,) = said(map(record, [HEADER, *rows, kill()]))
+    (fact,) = parse(map(record, [HEADER, *rows, kill()]))
     assert isinstance(fact, KernelOomKill)
     assert fact.victim.largest == largest
 
 
 def test_a_table_belongs_to_the_next_kill_only() -> None:
-    facts = said(map(record, [HEADER, row(41, 500, "big"), kill(), kill(pid=50)]))
+    facts = parse(map(record, [HEADER, row(41, 500, "big"), kill(), kill(pid=50)]))
     assert [fact.victim.largest for fact in facts if isinstance(fact, KernelOomKill)] == [
         ("big", 500 * PAGE),
         None,
@@ -202,12 +202,12 @@ def test_a_table_belongs_to_the_next_kill_only() -> None:
 
 def test_a_kill_with_a_late_last_line_is_reported_once() -> None:
     log = KmsgParser(PAGE)
-    told = KernelOomKill(7, ONE, OomVictim(MemoryLimit.HOST, "/", "python", 42))
-    assert (said([record(kill())], log), said([record(killed())], log)) == ([told], [])
+    expected = KernelOomKill(7, ONE, OomVictim(MemoryLimit.HOST, "/", "python", 42))
+    assert (parse([record(kill())], log), parse([record(killed())], log)) == ([expected], [])
 
 
 def test_lines_of_another_kill_complete_nothing() -> None:
-    facts = said(map(record, [kill(), killed(50, "other"), killed()]))
+    facts = parse(map(record, [kill(), killed(50, "other"), killed()]))
     assert [
         (fact.victim.pid, fact.victim.rss_bytes) for fact in facts if isinstance(fact, KernelOomKill)
     ] == [
@@ -228,7 +228,7 @@ def test_lines_of_another_kill_complete_nothing() -> None:
 def test_the_last_line_alone_is_a_kill_without_a_container(
     whose: str, limit: MemoryLimit | None, cgroup: str
 ) -> None:
-    assert says(killed(whose=whose)) == [
+    assert parse_line(killed(whose=whose)) == [
         KernelOomKill(7, None, OomVictim(limit, cgroup, "python", 42, 1234 * 1024), named=False)
     ]
 
@@ -243,7 +243,7 @@ def test_an_interrupted_line_is_joined() -> None:
         record(tail, 9, flag="c"),
         record(killed()),
     ]
-    assert said(records) == [own(9, f"/docker/{ONE}", "python", 42, 1234)]
+    assert parse(records) == [own(9, f"/docker/{ONE}", "python", 42, 1234)]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_an_interrupted_line_is_joined() -> None:
     ],
 )
 def test_other_lines_give_facts_about_processes(line: str, fact: KernelFact) -> None:
-    assert says(line) == [fact]
+    assert parse_line(line) == [fact]
 
 
 @pytest.mark.parametrize(
@@ -300,11 +300,11 @@ def test_other_lines_give_facts_about_processes(line: str, fact: KernelFact) -> 
     ids=["else", "no container", "no process", "only logged", "after a kill"],
 )
 def test_unrelated_lines_give_no_fact(line: str) -> None:
-    assert says(line) == []
+    assert parse_line(line) == []
 
 
 def test_lines_written_by_users_give_no_fact() -> None:
-    assert said([b"14,1,7,-;" + kill().encode() + b"\n", record("x\n " + kill())]) == []
+    assert parse([b"14,1,7,-;" + kill().encode() + b"\n", record("x\n " + kill())]) == []
 
 
 # Fifteen bytes, as the kernel keeps them.
@@ -342,12 +342,12 @@ def test_lines_written_by_users_give_no_fact() -> None:
 def test_a_process_name_cannot_imitate_another_process(
     name: str, line: Callable[[str], str], process_of: Callable[[KernelFact], tuple[str, int]]
 ) -> None:
-    (fact,) = says(line(name))
+    (fact,) = parse_line(line(name))
     assert process_of(fact) == (name, 42)
 
 
 def test_texts_are_sanitized_and_bounded() -> None:
-    (fact,) = says("NVRM: Xid (PCI:0000:65:00): 79, pid=1, name=x\\x1b[1m, " + "y" * 9_000)
+    (fact,) = parse_line("NVRM: Xid (PCI:0000:65:00): 79, pid=1, name=x\\x1b[1m, " + "y" * 9_000)
     assert isinstance(fact, GpuFault)
     assert fact.process is not None
     assert re.search("[\x00-\x1f]", fact.process) is None
@@ -375,7 +375,7 @@ LINES = st.sampled_from(
 
 @st.composite
 def mangled(draw: st.DrawFn) -> bytes:
-    """A record that begins or ends as one of the kernel's, with something else in between."""
+    """Build a record that begins and ends like the kernel's, with other bytes in between."""
     line = draw(LINES).encode()
     begin, end = sorted((draw(st.integers(0, len(line))), draw(st.integers(0, len(line)))))
     text = line[:begin] + draw(st.binary(max_size=20)) + line[end:]
@@ -386,5 +386,5 @@ def mangled(draw: st.DrawFn) -> bytes:
 @example([b"6,1,1,-;NVRM: Xid (0): 1, pid=" + b"9" * 5_000])
 @example([b'6,1,1,-;audit: type=1326 audit(1): pid=1 comm=FFFE exe="x" sig=31 arch=c0 syscall=1 \n'])
 def test_no_log_raises_an_error(records: list[bytes]) -> None:
-    for fact in said(records):
+    for fact in parse(records):
         assert fact.at_ns >= 0

@@ -1,9 +1,9 @@
-"""What the kernel's log says: records of ``/dev/kmsg`` in, facts out. Reads nothing by itself.
+"""Parser of the kernel's log: records of ``/dev/kmsg`` in, facts out. It reads nothing by itself.
 
 Source: the kernel's ``Documentation/ABI/testing/dev-kmsg``, ``mm/oom_kill.c``, ``arch/x86``,
 ``kernel/cgroup/pids.c`` and ``kernel/auditsc.c``, NVIDIA's list of Xids, and what kernels were seen to write.
-The names in it are of a user's choice: a process may be called ``x) total-vm:1`` or ``[1] trap``.
-Fifteen bytes are all that it has, so each pattern asks for more fixed words after a name than fit into one.
+Users choose the names of processes: one may be called ``x) total-vm:1`` or ``[1] trap``. A name has at most
+fifteen bytes, so each pattern requires more fixed text after a name than fits into one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from exporter.text import clean
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, KernelOomKill, SeccompKill
 
 _HOST_CGROUP = "/"
-_KILL_BEGINS = "oom-kill:"
-# The kernel cuts its records at about a thousand.
+_KILL_PREFIX = "oom-kill:"
+# The kernel cuts its records at about 1000 characters.
 _MAX_LINE = 8192
 _KIB = 1024
-# A kill that takes a whole group logs its first victim twice, the second time among the others.
-_REMEMBERED_PIDS = 64
-# Anyone who may write to the device is another facility than 0, whatever number he writes.
+# A kill of a whole control group logs its first victim twice, the second time among the others.
+_RECENT_PIDS = 64
+# Only the kernel has facility 0: it changes that number in records that are written to the device.
 _RECORD = re.compile(rb"([0-7]),\d{1,20},(\d{1,17}),([^;,]*)[^;\n]*;([^\n]*)")
 _CONTINUED = (b"c", b"+")
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
@@ -87,114 +87,116 @@ _TRAP_SIGNALS = {
 
 @dataclass(frozen=True, slots=True)
 class _Largest:
-    """Of the processes that could have been killed, the largest so far; ``columns`` are before its name."""
+    """Largest process so far of a table; ``columns`` is the number of columns before the name."""
 
     columns: int
     pids: frozenset[str] = frozenset()
     pages: int = -1
     process: str = ""
 
-    def or_that_of(self, row: re.Match[str]) -> _Largest:
-        """The larger one of the two."""
+    def larger_of(self, row: re.Match[str]) -> _Largest:
+        """Return the larger process, this one or that of the row."""
         pages, cells = int(row["rss"]), row.string.partition("]")[2].split(maxsplit=self.columns)
         if pages <= self.pages:
             return self
-        # A name may be of blanks, or empty.
+        # A name may consist of blanks, or be empty.
         process = cells[self.columns] if len(cells) > self.columns else ""
-        return _Largest(self.columns, frozenset((row["pid"], row["tgid"])), pages, _words(process))
+        return _Largest(self.columns, frozenset((row["pid"], row["tgid"])), pages, _unescape(process))
 
 
 class KmsgParser:
-    """Reads the records of a log in their order; ``page_bytes`` is the size of a page of memory.
+    """Parses the records of a log in their order; ``page_bytes`` is the size of a memory page.
 
-    An OOM kill takes several lines: a table of processes, the line that names the control group, and that
-    which tells how large the process was. In crowds the kernel writes only the last of them.
+    The log of an OOM kill has several lines: a table of processes, a line with the control group, and a line
+    with the size of the victim. With many kills at once, the kernel writes only the last of these.
     """
 
     def __init__(self, page_bytes: int) -> None:
         self._page_bytes = page_bytes
         self._largest: _Largest | None = None
-        self._begun = ""
+        self._partial = ""
         self._kill: KernelOomKill | None = None
-        self._told: deque[int] = deque(maxlen=_REMEMBERED_PIDS)
+        self._reported_pids: deque[int] = deque(maxlen=_RECENT_PIDS)
 
-    def facts(self, records: Iterable[bytes], at_ns: Callable[[int], int]) -> Iterator[KernelFact]:
-        """What the next records say; ``at_ns`` makes a time of the microseconds of the log's clock.
+    def parse(self, records: Iterable[bytes], time_ns: Callable[[int], int]) -> Iterator[KernelFact]:
+        """Yield the facts of the next records; ``time_ns`` converts microseconds of the log's clock.
 
-        A kill whose last line is not among them is told without it: an end may be waiting for it.
+        A kill whose last line is not among the records is yielded without it: an exit may wait for the fact.
         """
         for record in records:
             parts = _RECORD.match(record)
             if parts:
-                text = self._joined(parts[4].decode("latin-1"), is_continued=parts[3] in _CONTINUED)
-                yield from self._said(text, at_ns(int(parts[2])))
-        yield from self._let_go()
+                text = self._join(parts[4].decode("latin-1"), is_continued=parts[3] in _CONTINUED)
+                yield from self._parse_line(text, time_ns(int(parts[2])))
+        yield from self._finish_kill()
 
-    def _joined(self, text: str, *, is_continued: bool) -> str:
-        """The line, with its beginning where another CPU's line came between: it is written in pieces."""
-        if is_continued and self._begun:
-            text = self._begun + text
-        if text.startswith(_KILL_BEGINS):
-            self._begun = "" if _KILL.match(text) else text[:_MAX_LINE]
+    def _join(self, text: str, *, is_continued: bool) -> str:
+        """Return the line with its beginning: lines of other CPUs may come between its pieces."""
+        if is_continued and self._partial:
+            text = self._partial + text
+        if text.startswith(_KILL_PREFIX):
+            self._partial = "" if _KILL.match(text) else text[:_MAX_LINE]
         return text
 
-    def _said(self, text: str, at_ns: int) -> Iterator[KernelFact]:
+    def _parse_line(self, text: str, at_ns: int) -> Iterator[KernelFact]:
         if kill := _KILL.match(text):
-            yield from self._let_go()
-            self._kill = self._named(kill, at_ns)
+            yield from self._finish_kill()
+            self._kill = self._start_kill(kill, at_ns)
         elif killed := _KILLED.match(text):
-            yield from self._killed(killed, at_ns)
+            yield from self._end_kill(killed, at_ns)
         elif table := _TABLE.match(text):
             self._largest = _Largest(len(table[1].split()))
         elif self._largest is not None and (row := _ROW.match(text)):
-            self._largest = self._largest.or_that_of(row)
+            self._largest = self._largest.larger_of(row)
         else:
-            yield from (fact for read in _READERS if (fact := read(text, at_ns)) is not None)
+            yield from (fact for parse in _PARSERS if (fact := parse(text, at_ns)) is not None)
 
-    def _named(self, line: re.Match[str], at_ns: int) -> KernelOomKill:
-        """The kill of which a line names the control group."""
-        container_id, cgroup = last_container(line["cgroup"]), line["limited"]
+    def _start_kill(self, line: re.Match[str], at_ns: int) -> KernelOomKill:
+        """Return the kill that a line with a control group begins."""
+        container_id, cgroup = innermost_container(line["cgroup"]), line["limited"]
         if cgroup is None or line["constraint"] != "MEMCG":
             limit, cgroup = MemoryLimit.HOST, _HOST_CGROUP
         elif cgroup == line["cgroup"] or (
-            container_id is not None and last_container(cgroup) == container_id
+            container_id is not None and innermost_container(cgroup) == container_id
         ):
             limit = MemoryLimit.OWN
         else:
             limit = MemoryLimit.PARENT
-        largest = self._taken_largest(line["pid"])
-        victim = OomVictim(limit, _words(cgroup), _words(line["process"]), int(line["pid"]), largest=largest)
+        largest = self._take_largest(line["pid"])
+        victim = OomVictim(
+            limit, _unescape(cgroup), _unescape(line["process"]), int(line["pid"]), largest=largest
+        )
         return KernelOomKill(at_ns, container_id, victim)
 
-    def _taken_largest(self, victim: str) -> tuple[str, int] | None:
+    def _take_largest(self, victim: str) -> tuple[str, int] | None:
         largest, self._largest = self._largest, None
         if largest is None or victim in largest.pids or largest.pages < 0:
             return None
         return largest.process, largest.pages * self._page_bytes
 
-    def _killed(self, line: re.Match[str], at_ns: int) -> Iterator[KernelOomKill]:
-        """The kill that a line completes, or that it alone tells of."""
-        pid, rss_bytes, self._begun = int(line["pid"]), int(line["rss"]) * _KIB, ""
+    def _end_kill(self, line: re.Match[str], at_ns: int) -> Iterator[KernelOomKill]:
+        """Yield the kill that a line completes, or that only this line reports."""
+        pid, rss_bytes, self._partial = int(line["pid"]), int(line["rss"]) * _KIB, ""
         if self._kill is not None and self._kill.victim.pid == pid:
             self._kill = replace(self._kill, victim=replace(self._kill.victim, rss_bytes=rss_bytes))
-        yield from self._let_go()
-        if pid not in self._told:
+        yield from self._finish_kill()
+        if pid not in self._reported_pids:
             is_host = line["whose"] == "Out of memory"
             limit, cgroup = (MemoryLimit.HOST, _HOST_CGROUP) if is_host else (None, "")
-            victim = OomVictim(limit, cgroup, _words(line["process"]), pid, rss_bytes)
+            victim = OomVictim(limit, cgroup, _unescape(line["process"]), pid, rss_bytes)
             self._kill = KernelOomKill(at_ns, None, victim, named=False)
-            yield from self._let_go()
+            yield from self._finish_kill()
 
-    def _let_go(self) -> Iterator[KernelOomKill]:
+    def _finish_kill(self) -> Iterator[KernelOomKill]:
         kill, self._kill = self._kill, None
         if kill is not None:
-            self._told.append(kill.victim.pid)
+            self._reported_pids.append(kill.victim.pid)
             yield kill
 
 
 def _fork_rejected(text: str, at_ns: int) -> ForkRejected | None:
     line = _FORK.match(text)
-    container_id = last_container(line[1]) if line else None
+    container_id = innermost_container(line[1]) if line else None
     return ForkRejected(at_ns, container_id) if container_id else None
 
 
@@ -220,17 +222,19 @@ def _bad_memory(text: str, at_ns: int) -> Crash | None:
 
 def _crash(line: re.Match[str], at_ns: int, number: int, fault: str) -> Crash:
     module = _MODULE.match(line.string, line.end())
-    name = _words(module[1]) if module else None
-    return Crash(at_ns, _words(line["process"]), int(line["pid"]), int(number), fault, name)
+    name = _unescape(module[1]) if module else None
+    return Crash(at_ns, _unescape(line["process"]), int(line["pid"]), int(number), fault, name)
 
 
 def _seccomp_kill(text: str, at_ns: int) -> SeccompKill | None:
-    """A system call that was answered with a signal; without one it was only logged."""
+    """Return a system call that was answered with a signal; without a signal it was only logged."""
     line = _SECCOMP.match(text)
     if not line or int(line["signal"]) == 0:
         return None
     name = line["process"]
-    process = _words(name) if name is not None else clean(bytes.fromhex(line["hex"]).decode(errors="replace"))
+    process = (
+        _unescape(name) if name is not None else clean(bytes.fromhex(line["hex"]).decode(errors="replace"))
+    )
     return SeccompKill(at_ns, process, int(line["pid"]), int(line["signal"]), int(line["syscall"]))
 
 
@@ -240,18 +244,18 @@ def _gpu_fault(text: str, at_ns: int) -> GpuFault | None:
         return None
     user = _XID_USER.match(line["rest"] or "")
     pid, process = (user["pid"], user["process"]) if user else (_UNKNOWN, None)
-    words = user["text"] if user else line["rest"]
+    description = user["text"] if user else line["rest"]
     return GpuFault(
         at_ns,
         device=line["device"],
         xid=int(line["xid"]),
         pid=None if pid == _UNKNOWN else int(pid),
-        process=None if process in {None, _UNKNOWN} else _words(process),
-        text=_words(words or ""),
+        process=None if process in {None, _UNKNOWN} else _unescape(process),
+        text=_unescape(description or ""),
     )
 
 
-_READERS: tuple[Callable[[str, int], KernelFact | None], ...] = (
+_PARSERS: tuple[Callable[[str, int], KernelFact | None], ...] = (
     _fork_rejected,
     _segfault,
     _trap,
@@ -261,13 +265,13 @@ _READERS: tuple[Callable[[str, int], KernelFact | None], ...] = (
 )
 
 
-def last_container(cgroup: str) -> str | None:
-    """The id of the innermost container of a control group's path."""
+def innermost_container(cgroup: str) -> str | None:
+    """Return the id of the innermost container in a control group's path, or None."""
     ids: list[str] = _CONTAINER.findall(cgroup)
     return ids[-1] if ids else None
 
 
-def _words(text: str) -> str:
-    """A text as it was before the log escaped it, fit to be shown."""
+def _unescape(text: str) -> str:
+    """Return text without the log's escapes, sanitized."""
     raw = _ESCAPED.sub(lambda escaped: bytes([int(escaped[1], 16)]), text.encode("latin-1"))
     return clean(raw.decode(errors="replace"))

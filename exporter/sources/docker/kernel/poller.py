@@ -25,11 +25,14 @@ class KernelPoller:
         self,
         make_reader: Callable[[], KernelReader],
         send: Callable[[KernelReport], None],
+        *,
         interval: float = KERNEL_POLL_SECONDS,
+        time_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._make_reader = make_reader
         self._send = send
         self._interval = interval
+        self._time_ns = time_ns
         self._reader: KernelReader | None = None
         self._lock = threading.Lock()
         self._polled_ns = 0
@@ -81,7 +84,7 @@ class KernelPoller:
         """
         # The lock is held until the report is sent: otherwise the event that it explains could overtake it.
         with self._lock:
-            now_ns = time.time_ns()
+            now_ns = self._time_ns()
             # If the clock was set back, the last poll is in the future and does not count.
             if self._reader is None or since_ns < self._polled_ns <= now_ns:
                 return
@@ -104,4 +107,4 @@ class KernelPoller:
 
     def _run(self, over: threading.Event) -> None:
         while not over.wait(self._interval):
-            self.poll(since_ns=time.time_ns())
+            self.poll(since_ns=self._time_ns())

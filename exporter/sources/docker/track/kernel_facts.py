@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from exporter.model import MemoryLimit, OomKill, OomSource
 from exporter.sources.docker.engine import KernelReport
-from exporter.sources.docker.kernel.kmsg import last_container
+from exporter.sources.docker.kernel.kmsg import innermost_container
 from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.crash_log import CrashLog, ProcessCrash
 from exporter.sources.docker.track.oom_attribution import OomAttribution
@@ -50,7 +50,7 @@ class KernelFacts:
         container, victim = self._state.containers.get(kill.container_id or ""), kill.victim
         if container is None:
             # The victim may belong to an engine inside a container, whose own limit was then reached.
-            container = self._state.containers.get(last_container(victim.cgroup) or "")
+            container = self._state.containers.get(innermost_container(victim.cgroup) or "")
             victim = replace(victim, limit=MemoryLimit.OWN) if container else victim
         if container is None and not kill.container_id:
             container = self._container_of(victim.pid)
