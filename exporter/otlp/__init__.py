@@ -1,1 +1,1 @@
-"""Traces: a span for each failed job, and the worker that delivers them."""
+"""Export of failed jobs over OTLP: what is sent, how it is configured, and the worker that sends it."""

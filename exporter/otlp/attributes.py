@@ -1,8 +1,8 @@
-"""What a job's span says of it, declared once: the spans and the documentation read this.
+"""Attributes of a job's span, declared once: the encoders and the documentation read this.
 
-Names of OpenTelemetry's semantic conventions where there is one, else ``exit_exporter.…``. No name here
-may ever hold an environment, a command line, or a label that was not asked for; only the engine's own text
-about a start that failed may quote the command.
+Names are those of OpenTelemetry's semantic conventions if there is one, else ``exit_exporter.…``. No
+attribute may hold an environment, a command line, or a label that no setting names; only the engine's text
+about a failed start may quote the command.
 """
 
 from __future__ import annotations
@@ -17,111 +17,119 @@ from exporter.workload import tag
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One fact of a job; it is left out where ``value`` has none."""
+    """Attribute of a job; it is left out if ``value`` returns None."""
 
     name: str
     meaning: str
     value: Callable[[ClassifiedExit], AttributeValue | None]
 
 
-def _tags(judged: ClassifiedExit) -> tuple[str, ...] | None:
-    found = tag(judged.exit.job.image)
+def _tags(classified: ClassifiedExit) -> tuple[str, ...] | None:
+    found = tag(classified.exit.job.image)
     return (found,) if found else None
 
 
-def _oom_limit(judged: ClassifiedExit) -> str | None:
-    limit = judged.exit.evidence.limit
+def _oom_limit(classified: ClassifiedExit) -> str | None:
+    limit = classified.exit.evidence.limit
     return None if limit is None else limit.value
 
 
 JOB_ATTRIBUTES: tuple[Attribute, ...] = (
-    Attribute("container.id", "The container's whole id.", lambda judged: judged.exit.job.container_id),
-    Attribute("container.name", "The container's name.", lambda judged: judged.exit.job.name),
+    Attribute("container.id", "Full id of the container.", lambda each: each.exit.job.container_id),
+    Attribute("container.name", "Name of the container.", lambda each: each.exit.job.name),
     Attribute(
         "container.image.name",
-        "The image's repository, without tag or digest.",
-        lambda judged: judged.exit.job.workload.image,
+        "Repository of the image, without tag and digest.",
+        lambda each: each.exit.job.workload.image,
     ),
-    Attribute("container.image.tags", "The image's tag, as a list of one.", _tags),
-    Attribute("host.name", "Name of the host that it ran on.", lambda judged: judged.exit.job.instance),
-    Attribute("process.exit.code", "The exit code, where it is known.", lambda judged: judged.exit.code),
+    Attribute("container.image.tags", "Tag of the image, as a list with one item.", _tags),
+    Attribute("host.name", "Name of the host that the job ran on.", lambda each: each.exit.job.instance),
+    Attribute("process.exit.code", "Exit code, if it is known.", lambda each: each.exit.code),
     Attribute(
         "error.type",
-        "The reason, of a failed job only.",
-        lambda judged: judged.verdict.reason if judged.verdict.status is Status.FAILED else None,
+        "Reason; failed jobs only.",
+        lambda each: each.verdict.reason if each.verdict.status is Status.FAILED else None,
     ),
-    Attribute("exit_exporter.job.id", "The job's id, as in the API.", lambda judged: judged.exit.job.id),
+    Attribute("exit_exporter.job.id", "Id of the job, as in the API.", lambda each: each.exit.job.id),
     Attribute(
         "exit_exporter.job.attempt",
-        "Which run of its container it was, from 1.",
-        lambda judged: judged.exit.job.attempt,
+        "Number of the run of its container, from 1.",
+        lambda each: each.exit.job.attempt,
     ),
     Attribute(
         "exit_exporter.workload",
-        "What it is an instance of.",
-        lambda judged: judged.exit.job.workload.name,
+        "Workload that the job belongs to.",
+        lambda each: each.exit.job.workload.name,
     ),
     Attribute(
         "exit_exporter.status",
         "done, failed, terminated or unknown.",
-        lambda judged: judged.verdict.status.value,
+        lambda each: each.verdict.status.value,
     ),
-    Attribute("exit_exporter.reason", "Why it ended, in one word.", lambda judged: judged.verdict.reason),
+    Attribute(
+        "exit_exporter.reason",
+        "Why the job ended, in one word.",
+        lambda each: each.verdict.reason,
+    ),
     Attribute(
         "exit_exporter.termination",
-        "How it came to its end, whatever its code.",
-        lambda judged: judged.verdict.termination.value,
+        "How the job ended, whatever its exit code.",
+        lambda each: each.verdict.termination.value,
     ),
-    Attribute("exit_exporter.error", "The one text for people.", lambda judged: judged.verdict.error),
+    Attribute(
+        "exit_exporter.error",
+        "Description of the end, for people.",
+        lambda each: each.verdict.error,
+    ),
     Attribute(
         "exit_exporter.start_error",
-        "The engine's own text about a start that failed, cleaned and bounded; it may quote the command.",
-        lambda judged: judged.exit.evidence.start_error or None,
+        "The engine's text about a failed start, sanitized and shortened; it may quote the command.",
+        lambda each: each.exit.evidence.start_error or None,
     ),
     Attribute(
         "exit_exporter.recovery",
-        "What automation may do about it.",
-        lambda judged: judged.verdict.recovery.value,
+        "What automation may do about the failure.",
+        lambda each: each.verdict.recovery.value,
     ),
     Attribute(
         "exit_exporter.evidence",
-        "What is known beside the code, in sentences.",
-        lambda judged: judged.exit.evidence.notes or None,
+        "What is known besides the exit code, in sentences.",
+        lambda each: each.exit.evidence.notes or None,
     ),
     Attribute(
         "exit_exporter.causes",
-        "Likely causes that its evidence names, the likeliest first.",
-        lambda judged: judged.exit.evidence.causes or None,
+        "Likely causes that the evidence names, the likeliest first.",
+        lambda each: each.exit.evidence.causes or None,
     ),
     Attribute(
         "exit_exporter.not_known",
-        "What was not known when it was judged, in sentences.",
-        lambda judged: judged.exit.evidence.not_known or None,
+        "What was not known at classification, in sentences.",
+        lambda each: each.exit.evidence.not_known or None,
     ),
     Attribute(
         "exit_exporter.oom_kills",
-        "Processes of it that were killed for memory.",
-        lambda judged: judged.exit.oom_kills,
+        "Number of processes of the job that were killed for memory.",
+        lambda each: each.exit.oom_kills,
     ),
     Attribute(
         "exit_exporter.oom.limit",
-        "Whose memory limit was reached where that ended it: own, parent or host.",
+        "Whose memory limit was reached, if that ended the job: own, parent or host.",
         _oom_limit,
     ),
     Attribute(
         "exit_exporter.memory_limit_bytes",
-        "The container's memory limit, where it has one.",
-        lambda judged: judged.exit.job.memory_limit_bytes,
+        "Memory limit of the container, if it has one.",
+        lambda each: each.exit.job.memory_limit_bytes,
     ),
     Attribute(
         "exit_exporter.log_tail",
-        "The end of its log, where the settings ask for it.",
-        lambda judged: judged.exit.log_tail,
+        "End of the job's log, if the settings ask for it.",
+        lambda each: each.exit.log_tail,
     ),
 )
 
 
-def job_attributes(judged: ClassifiedExit) -> dict[str, AttributeValue]:
-    """All that there are of this job."""
-    found = {attribute.name: attribute.value(judged) for attribute in JOB_ATTRIBUTES}
+def job_attributes(classified: ClassifiedExit) -> dict[str, AttributeValue]:
+    """Return the attributes of a job, without those that have no value."""
+    found = {attribute.name: attribute.value(classified) for attribute in JOB_ATTRIBUTES}
     return {name: value for name, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The port to a collector: what is sent to it, and what its answers mean for those who sent it."""
+"""Interface of the OTLP clients: what they send, and what the collector's answer means."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Protocol
 
 from exporter.otlp.encoding import ExportRequest
 
-_MAX_SAID = 400
+_MAX_MESSAGE = 400
 
 
 def sanitize(text: str) -> str:
-    """A collector's words, or of what answers in its place, fit for a log."""
-    shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_SAID])
+    """Return a collector's text for the log: shortened, without unprintable characters."""
+    shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_MESSAGE])
     return shown.strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """It has taken the request, but for so many items ``rejected`` for good; ``message`` says why."""
+    """The collector accepted the request, except ``rejected`` items; ``message`` says why."""
 
     rejected: int = 0
     message: str = ""
@@ -26,7 +26,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class PermanentFailure:
-    """Something in the request will never be taken."""
+    """The collector will never accept this request: something in it is wrong."""
 
     cause: str
 
@@ -48,14 +48,14 @@ ExportResult = Accepted | PermanentFailure | RetryableFailure
 
 
 class OtlpClient(Protocol):
-    """One way to one collector. A call waits for no longer than the target's seconds for what comes next."""
+    """Connection to one collector."""
 
     @property
     def address(self) -> str:
-        """Where it is, for people; without secrets."""
+        """Address of the collector for the log, without secrets."""
 
     def send(self, request: ExportRequest) -> ExportResult:
-        """Tell it; whatever goes wrong is an answer too."""
+        """Send a request. Does not raise; waits no longer for data than the endpoint's ``seconds``."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""

@@ -1,12 +1,11 @@
-"""Jobs as OTLP has them: requests for a collector, and what its responses say. Pure.
+"""Encoding of jobs as OTLP requests, and parsing of the responses. No I/O.
 
-Source: the protocol's own messages, as ``opentelemetry-proto`` has them, and
-https://opentelemetry.io/docs/specs/otlp/.
+The messages are those of ``opentelemetry-proto``; see https://opentelemetry.io/docs/specs/otlp/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -28,7 +27,7 @@ from exporter.otlp.span_events import AttributeValue, SpanEvent, span_events
 SPAN_NAME = "container.run"
 _SAMPLED = 0x01
 _SCOPE = InstrumentationScope(name="exit-exporter", version=__version__)
-# Of its job, a log record bears these beside what has happened; the span bears all.
+# Job attributes that each log record has beside its own; a span has all.
 _LOG_ATTRIBUTES = (
     "container.id",
     "container.name",
@@ -40,7 +39,7 @@ _LOG_ATTRIBUTES = (
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What a collector is sent: ``items`` spans or log records in one message."""
+    """Request to a collector: ``items`` spans or log records in one message."""
 
     signal: TelemetrySignal
     message: Message
@@ -49,26 +48,26 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportResponse:
-    """What a collector says: how many items it rejected for good, and a message for people."""
+    """Response of a collector: number of items that it rejected for good, and a message for people."""
 
     rejected: int
     message: str
 
 
 class Encoder(Protocol):
-    """One signal's form of a job that has a trace."""
+    """Encoder of one signal, for jobs that have a trace."""
 
     signal: TelemetrySignal
 
-    def items(self, judged: ClassifiedExit) -> Sequence[Message]:
-        """What is to be sent of it."""
+    def items(self, classified: ClassifiedExit) -> Sequence[Message]:
+        """Return the spans or log records of a job. Raises ValueError if it has no trace."""
 
     def request(self, items: Sequence[Message]) -> ExportRequest:
-        """A request with what is to be sent of several."""
+        """Return a request with the items of one or more jobs."""
 
 
 class SpanEncoder:
-    """A job is one span. ``resource`` says who sends it; ``with_events``: what has happened is in it."""
+    """Encodes each job as one span of the ``resource``; ``with_events``: with its events."""
 
     signal = TelemetrySignal.TRACES
 
@@ -77,10 +76,10 @@ class SpanEncoder:
         self._limits = limits
         self._with_events = with_events
 
-    def items(self, judged: ClassifiedExit) -> list[Span]:
-        """The span."""
-        ended, trace = judged.exit, _trace(judged)
-        events = span_events(judged) if self._with_events else []
+    def items(self, classified: ClassifiedExit) -> list[Span]:
+        """Return the span of a job."""
+        ended, trace = classified.exit, _trace(classified)
+        events = span_events(classified) if self._with_events else []
         kept = _limited(events, self._limits.events)
         started_ns = ended.job.began_ns if ended.job.started_ns is None else ended.job.started_ns
         span = Span(
@@ -90,20 +89,20 @@ class SpanEncoder:
             flags=_flags(trace),
             name=SPAN_NAME,
             kind=Span.SPAN_KIND_INTERNAL,
-            # An engine's clock may have been set back in the middle of a job.
+            # The engine's clock may have been set back during the job.
             start_time_unix_nano=max(0, started_ns),
             end_time_unix_nano=max(0, started_ns, ended.finished_ns),
             dropped_events_count=len(events) - len(kept),
-            status=_status(judged),
+            status=_status(classified),
         )
-        _write(job_attributes(judged), span.attributes, self._limits.text)
-        for happening in kept:
-            event = span.events.add(name=happening.name, time_unix_nano=max(0, happening.at_ns))
-            _write(happening.attributes, event.attributes, self._limits.text)
+        _write(job_attributes(classified), span.attributes, self._limits.text_length)
+        for event in kept:
+            added = span.events.add(name=event.name, time_unix_nano=max(0, event.at_ns))
+            _write(event.attributes, added.attributes, self._limits.text_length)
         return [span]
 
     def request(self, items: Sequence[Message]) -> ExportRequest:
-        """A request with these spans."""
+        """Return a request with these spans."""
         message = trace_service.ExportTraceServiceRequest()
         of_resource = message.resource_spans.add(resource=self._resource)
         of_resource.scope_spans.add(scope=_SCOPE).spans.extend(cast("Sequence[Span]", items))
@@ -111,7 +110,7 @@ class SpanEncoder:
 
 
 class LogEncoder:
-    """What has happened in a job is a log record each, which names the job's span."""
+    """Encodes each event of a job as a log record that names the job's span."""
 
     signal = TelemetrySignal.LOGS
 
@@ -119,63 +118,53 @@ class LogEncoder:
         self._resource = _resource(resource)
         self._limits = limits
 
-    def items(self, judged: ClassifiedExit) -> list[LogRecord]:
-        """The log records, in the order of their time."""
-        known = job_attributes(judged)
-        whose = {name: known[name] for name in _LOG_ATTRIBUTES if name in known}
-        return [self._record(judged, happening, whose) for happening in span_events(judged)]
+    def items(self, classified: ClassifiedExit) -> list[LogRecord]:
+        """Return the log records of a job by time."""
+        known = job_attributes(classified)
+        job_values = {name: known[name] for name in _LOG_ATTRIBUTES if name in known}
+        return [self._record(classified, event, job_values) for event in span_events(classified)]
 
     def request(self, items: Sequence[Message]) -> ExportRequest:
-        """A request with these log records."""
+        """Return a request with these log records."""
         message = logs_service.ExportLogsServiceRequest()
         of_resource = message.resource_logs.add(resource=self._resource)
         of_resource.scope_logs.add(scope=_SCOPE).log_records.extend(cast("Sequence[LogRecord]", items))
         return ExportRequest(self.signal, message, len(items))
 
     def _record(
-        self, judged: ClassifiedExit, happening: SpanEvent, whose: Mapping[str, AttributeValue]
+        self, classified: ClassifiedExit, event: SpanEvent, job_values: Mapping[str, AttributeValue]
     ) -> LogRecord:
-        trace = _trace(judged)
+        trace = _trace(classified)
         record = LogRecord(
-            time_unix_nano=max(0, happening.at_ns),
-            observed_time_unix_nano=max(0, happening.at_ns),
-            severity_text=happening.severity.name,
-            event_name=happening.name,
+            time_unix_nano=max(0, event.at_ns),
+            observed_time_unix_nano=max(0, event.at_ns),
+            severity_text=event.severity.name,
+            event_name=event.name,
             trace_id=bytes.fromhex(trace.trace_id),
             span_id=bytes.fromhex(trace.span_id),
             flags=_SAMPLED,
         )
-        _write({**whose, **happening.attributes}, record.attributes, self._limits.text)
-        record.severity_number = happening.severity.value  # type: ignore[assignment]  # the same numbers
-        record.body.string_value = happening.text
+        _write({**job_values, **event.attributes}, record.attributes, self._limits.text_length)
+        record.severity_number = event.severity.value  # type: ignore[assignment]  # the same numbers
+        record.body.string_value = event.text
         return record
 
 
 def parse_response(signal: TelemetrySignal, body: bytes) -> ExportResponse:
-    """A response in the protocol's own form. Raises DecodeError where it is none."""
-    return _READERS[signal](body)
+    """Parse a response in protobuf. Raises DecodeError if it is invalid."""
+    match signal:
+        case TelemetrySignal.TRACES:
+            spans = trace_service.ExportTraceServiceResponse.FromString(body).partial_success
+            return ExportResponse(spans.rejected_spans, spans.error_message)
+        case TelemetrySignal.LOGS:
+            records = logs_service.ExportLogsServiceResponse.FromString(body).partial_success
+            return ExportResponse(records.rejected_log_records, records.error_message)
 
 
-def _read_traces(body: bytes) -> ExportResponse:
-    partial = trace_service.ExportTraceServiceResponse.FromString(body).partial_success
-    return ExportResponse(partial.rejected_spans, partial.error_message)
-
-
-def _read_logs(body: bytes) -> ExportResponse:
-    partial = logs_service.ExportLogsServiceResponse.FromString(body).partial_success
-    return ExportResponse(partial.rejected_log_records, partial.error_message)
-
-
-_READERS: Mapping[TelemetrySignal, Callable[[bytes], ExportResponse]] = {
-    TelemetrySignal.TRACES: _read_traces,
-    TelemetrySignal.LOGS: _read_logs,
-}
-
-
-def _trace(judged: ClassifiedExit) -> Trace:
-    if judged.trace is None:
-        raise ValueError(f"no trace was made of {judged.exit.job.id}")
-    return judged.trace
+def _trace(classified: ClassifiedExit) -> Trace:
+    if classified.trace is None:
+        raise ValueError(f"job without a trace: {classified.exit.job.id}")
+    return classified.trace
 
 
 def _flags(trace: Trace) -> int:
@@ -183,19 +172,21 @@ def _flags(trace: Trace) -> int:
     return _SAMPLED | SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK | remote
 
 
-def _status(judged: ClassifiedExit) -> Status:
-    """An error is what failed; what was asked to stop did what it should."""
-    if judged.verdict.status is not JobStatus.FAILED:
+def _status(classified: ClassifiedExit) -> Status:
+    """Return an error for failed jobs only: a job that was asked to stop did as it should."""
+    if classified.verdict.status is not JobStatus.FAILED:
         return Status()
-    return Status(code=Status.STATUS_CODE_ERROR, message=judged.verdict.error or "")
+    return Status(code=Status.STATUS_CODE_ERROR, message=classified.verdict.error or "")
 
 
-def _limited(happened: Sequence[SpanEvent], most: int) -> list[SpanEvent]:
-    """The beginning and the latest: of many, the oldest between them tell least."""
-    surplus = len(happened) - most
+def _limited(events: Sequence[SpanEvent], limit: int) -> list[SpanEvent]:
+    """Keep the first event and the latest: the oldest between them say least."""
+    surplus = len(events) - limit
     if surplus <= 0:
-        return list(happened)
-    return [*happened[:1], *happened[1 + surplus :]] if most > 1 else list(happened[len(happened) - most :])
+        return list(events)
+    if limit > 1:
+        return [*events[:1], *events[1 + surplus :]]
+    return list(events[surplus:])
 
 
 def _resource(values: Mapping[str, str]) -> Resource:
@@ -205,27 +196,27 @@ def _resource(values: Mapping[str, str]) -> Resource:
 
 
 class _KeyValues(Protocol):
-    """The attributes of a message."""
+    """Repeated ``KeyValue`` field of a message."""
 
     def add(self, *, key: str) -> KeyValue:
-        """One more."""
+        """Append an attribute."""
 
 
-def _write(values: Mapping[str, AttributeValue], into: _KeyValues, longest: int | None) -> None:
-    """Write attributes down in place: made first and copied then, they cost half of what sending does."""
+def _write(values: Mapping[str, AttributeValue], into: _KeyValues, max_length: int | None) -> None:
+    """Write attributes in place: building and copying them took half of the time of an export."""
     for name, value in values.items():
         pair = into.add(key=name)
-        _write_value(value, pair.value, longest)
+        _write_value(value, pair.value, max_length)
 
 
-def _write_value(value: AttributeValue, into: AnyValue, longest: int | None) -> None:
+def _write_value(value: AttributeValue, into: AnyValue, max_length: int | None) -> None:
     match value:
         case str():
-            into.string_value = value[:longest]
+            into.string_value = value[:max_length]
         case int():
             into.int_value = value
         case tuple():
-            # Also without items it is a list.
+            # An empty list must stay a list.
             into.array_value.SetInParent()
             for item in value:
-                _write_value(item, into.array_value.values.add(), longest)
+                _write_value(item, into.array_value.values.add(), max_length)

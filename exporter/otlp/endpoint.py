@@ -1,6 +1,6 @@
-"""Where one signal goes and how, as the variables of OTLP exporters say.
+"""Endpoint of one signal, configured by the ``OTEL_EXPORTER_OTLP_…`` variables.
 
-Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/.
+See https://opentelemetry.io/docs/specs/otel/protocol/exporter/.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.model import TelemetrySignal
-from exporter.otlp.variables import PAIRS, OtelConfigError, Variables, number, pairs
+from exporter.otlp.variables import PAIRS, OtelConfigError, Variables, parse_number, parse_pairs
 
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _DEFAULT_MS = 10_000.0
@@ -20,22 +20,22 @@ _DAY_MS = 86_400_000.0
 _GRPC_PORT = 4317
 _HTTP_SCHEMES = ("http", "https")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# gRPC has fewer; those that end so are for bytes.
+# Names of gRPC metadata: fewer characters, and those that end in -bin are for bytes.
 _METADATA = re.compile(r"(?!.*-bin$)[0-9a-z_.-]+")
-# What gRPC itself understands: a name or an address, perhaps after a way to resolve it.
+# Targets that gRPC understands: a name or an address, with or without the scheme of a resolver.
 _GRPC_NAME = re.compile(r"(dns:(//[^/\s]*/)?|ipv[46]:)?[^\s:/][^\s/]*|unix(-abstract)?:\S*[^\s/:]\S*")
 _USER = re.compile(r"//[^/@]*@")
 
 
 class OtlpProtocol(StrEnum):
-    """How a collector is spoken to."""
+    """Protocols of OTLP."""
 
     HTTP = "http/protobuf"
     GRPC = "grpc"
 
 
 class Compression(StrEnum):
-    """How what is sent is made smaller."""
+    """Compressions of a request."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -44,11 +44,11 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OtlpEndpoint:
-    """Where one signal goes, and how.
+    """Endpoint of one signal.
 
-    ``url`` is whole for HTTP, a target of gRPC's otherwise; like ``headers`` it may have a secret, and is
-    never shown as it is. ``certificate`` is a file of authorities, ``client`` those of our own certificate
-    and its key.
+    ``url`` is the full URL for HTTP, the target for gRPC. It and ``headers`` may hold secrets and are never
+    shown unchanged. ``certificate`` is the file of the certificate authorities; ``client`` are the files of
+    the client's certificate and key. ``seconds`` is the timeout.
     """
 
     url: str = field(repr=False)
@@ -61,41 +61,47 @@ class OtlpEndpoint:
     client: tuple[str, str] | None = None
 
 
-def target(signal: TelemetrySignal, variables: Variables) -> OtlpEndpoint | None:
-    """Where a signal goes; None where nowhere. Raises OtelConfigError."""
-    return _Reader(signal, variables).target()
+def read_endpoint(signal: TelemetrySignal, variables: Variables) -> OtlpEndpoint | None:
+    """Return the endpoint of a signal, None if it is not exported. Raises OtelConfigError."""
+    return _Reader(signal, variables).endpoint()
 
 
 class _Reader:
-    """Reads the variables of one signal: its own, else those of all."""
+    """Reads the variables of one signal; its own take precedence over those of all signals."""
 
     def __init__(self, signal: TelemetrySignal, variables: Variables) -> None:
         self._signal = signal
         self._variables = variables
 
-    def target(self) -> OtlpEndpoint | None:
-        endpoint = self._get("ENDPOINT")
-        if endpoint is None or self._is_off():
+    def endpoint(self) -> OtlpEndpoint | None:
+        text = self._get("ENDPOINT")
+        if text is None or self._is_off():
             return None
         protocol = OtlpProtocol(
-            self._variables.known(self._name("PROTOCOL"), OtlpProtocol) or OtlpProtocol.HTTP
+            self._variables.choice(self._name("PROTOCOL"), OtlpProtocol) or OtlpProtocol.HTTP
         )
         is_grpc = protocol is OtlpProtocol.GRPC
-        url, secure = self._grpc(endpoint) if is_grpc else self._http(endpoint)
+        url, secure = self._grpc(text) if is_grpc else self._http(text)
         return OtlpEndpoint(
             url,
             protocol,
             self._headers(_METADATA if is_grpc else _TOKEN),
             self._seconds(),
-            Compression(self._variables.known(self._name("COMPRESSION"), Compression) or Compression.NONE),
+            self._compression(),
             secure,
             self._file("CERTIFICATE"),
             self._client(),
         )
 
+    def _protocol(self) -> OtlpProtocol:
+        return OtlpProtocol(self._variables.choice(self._name("PROTOCOL"), OtlpProtocol) or OtlpProtocol.HTTP)
+
+    def _compression(self) -> Compression:
+        return Compression(self._variables.choice(self._name("COMPRESSION"), Compression) or Compression.NONE)
+
     def _name(self, ending: str) -> str:
-        """The variable that counts for this signal."""
-        return self._variables.first(f"{_PREFIX}{self._signal.upper()}_{ending}", f"{_PREFIX}{ending}")
+        """Return the name of the variable that applies to this signal."""
+        return self._variables.first_set(f"{_PREFIX}{self._signal.upper()}_{ending}", f"{_PREFIX}{ending}")
 
     def _get(self, ending: str) -> str | None:
         return self._variables.get(self._name(ending))
@@ -105,7 +111,7 @@ class _Reader:
         listed = [item.strip().lower() for item in (self._variables.get(name) or "otlp").split(",")]
         unknown = [item for item in listed if item not in {"otlp", "none", ""}]
         if unknown:
-            self._variables.ignored(name, ",".join(unknown), "otlp, none")
+            self._variables.warn_ignored(name, ",".join(unknown), "otlp, none")
         return "none" in listed
 
     def _http(self, endpoint: str) -> tuple[str, bool]:
@@ -125,12 +131,12 @@ class _Reader:
             return f"{parts.netloc.rstrip(':')}{port}", parts.scheme == "https"
         if not _GRPC_NAME.fullmatch(endpoint) or _USER.search(endpoint):
             raise self._no_endpoint(endpoint, "http://collector:4317")
-        # Without http or https, whether to encrypt is a variable's word.
+        # Without a scheme of http or https, a variable decides on TLS.
         is_open = self._variables.is_true(self._name("INSECURE")) or endpoint.startswith("unix")
         return endpoint, not is_open
 
     def _parts(self, endpoint: str) -> SplitResult | None:
-        """The parts of a URL; None where it is none that leads anywhere."""
+        """Return the parts of a URL, None if it is invalid."""
         try:
             parts = urlsplit(endpoint)
             _ = parts.port
@@ -139,24 +145,26 @@ class _Reader:
         return parts if parts.scheme in _HTTP_SCHEMES and parts.hostname else None
 
     def _no_endpoint(self, endpoint: str, example: str) -> OtelConfigError:
-        # What has these may have a secret.
-        shown = "what it says" if set(endpoint) & set("@?=") else repr(endpoint)
-        return OtelConfigError(f"{self._name('ENDPOINT')}: {shown} is no endpoint; for instance {example}")
+        # A text with these characters may hold a secret.
+        shown = "the value" if set(endpoint) & set("@?=") else repr(endpoint)
+        return OtelConfigError(f"{self._name('ENDPOINT')}: {shown} is not an endpoint; for example {example}")
 
     def _headers(self, token: re.Pattern[str]) -> tuple[tuple[str, str], ...]:
-        found = pairs(self._get("HEADERS") or "")
+        found = parse_pairs(self._get("HEADERS") or "")
         named = [(name.lower(), value) for name, value in found or ()]
-        if found is None or any(not token.fullmatch(name) or not _is_plain(value) for name, value in named):
-            # Not shown: it is where tokens and passwords stand.
+        if found is None or any(
+            not token.fullmatch(name) or not _is_printable_ascii(value) for name, value in named
+        ):
+            # Not shown: headers hold tokens and passwords.
             raise OtelConfigError(f"{self._name('HEADERS')}: is not {PAIRS}")
         return tuple(named)
 
     def _seconds(self) -> float:
         text = self._get("TIMEOUT")
-        milliseconds = _DEFAULT_MS if text is None else number(text)
+        milliseconds = _DEFAULT_MS if text is None else parse_number(text)
         if milliseconds is None or not 0 < milliseconds <= _DAY_MS:
             raise OtelConfigError(
-                f"{self._name('TIMEOUT')}: {text!r} is no time in milliseconds, such as 10000"
+                f"{self._name('TIMEOUT')}: {text!r} is not a number of milliseconds, such as 10000"
             )
         return milliseconds / 1000
 
@@ -174,5 +182,5 @@ class _Reader:
         return path
 
 
-def _is_plain(text: str) -> bool:
+def _is_printable_ascii(text: str) -> bool:
     return text.isascii() and text.isprintable()

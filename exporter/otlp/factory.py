@@ -34,8 +34,8 @@ def enabled_signals(settings: Traces, config: OtelConfig) -> frozenset[Telemetry
         return frozenset(config.endpoints) & {TelemetrySignal.TRACES}
     if TelemetrySignal.LOGS not in config.endpoints:
         raise OtelConfigError(
-            f"traces.events is {settings.events}, and logs go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT or "
-            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and no OTEL_LOGS_EXPORTER=none"
+            f"traces.events is {settings.events}, but logs have no endpoint: set "
+            "OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, and no OTEL_LOGS_EXPORTER=none"
         )
     return frozenset(config.endpoints)
 

@@ -1,4 +1,4 @@
-"""A collector over gRPC; comes with the extra ``grpc``."""
+"""OTLP over gRPC; needs the extra ``grpc``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from exporter.otlp.encoding import ExportRequest
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
 from exporter.otlp.variables import OtelConfigError
 
-# What these find wrong is the request itself.
+# With these statuses the request itself is wrong.
 _REQUEST_IS_BAD = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION})
-# What these fail at may be this very request; a message that is too large is an exhausted resource.
-_OVERCOME = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED})
+# With these statuses the request may be the cause; a message that is too large is an exhausted resource.
+_REQUEST_IS_SUSPECT = frozenset(
+    {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED}
+)
 _COMPRESSION = {
     Compression.NONE: grpc.Compression.NoCompression,
     Compression.GZIP: grpc.Compression.Gzip,
@@ -33,58 +35,60 @@ _STUBS: Mapping[TelemetrySignal, Callable[[grpc.Channel], TraceServiceStub | Log
 
 
 class OtlpGrpcClient:
-    """One channel, which connects when it is used and again after it was lost."""
+    """Client with one channel, which connects when it is used and reconnects by itself."""
 
-    def __init__(self, target: OtlpEndpoint) -> None:
-        self._target = target
+    def __init__(self, endpoint: OtlpEndpoint) -> None:
+        self._endpoint = endpoint
         options = (("grpc.primary_user_agent", f"exit-exporter/{__version__}"),)
-        compression = _COMPRESSION[target.compression]
-        if target.secure:
-            self._channel = grpc.secure_channel(target.url, _credentials(target), options, compression)
+        compression = _COMPRESSION[endpoint.compression]
+        if endpoint.secure:
+            self._channel = grpc.secure_channel(endpoint.url, _credentials(endpoint), options, compression)
         else:
-            self._channel = grpc.insecure_channel(target.url, options, compression)
-        # Now: made from a channel that another thread has closed, a stub ends the process.
+            self._channel = grpc.insecure_channel(endpoint.url, options, compression)
+        # Created now: a stub of a channel that another thread has closed would end the process.
         self._stubs = {signal: stub(self._channel) for signal, stub in _STUBS.items()}
 
     @property
     def address(self) -> str:
-        """Its target, and whether what is sent is encrypted."""
-        return f"{self._target.url} ({'with' if self._target.secure else 'without'} TLS)"
+        """Target of the channel, and whether it uses TLS."""
+        return f"{self._endpoint.url} ({'with' if self._endpoint.secure else 'without'} TLS)"
 
     def send(self, request: ExportRequest) -> ExportResult:
-        """Call it."""
+        """Send a request with the call Export."""
         try:
-            answer = self._stubs[request.signal].Export(
-                request.message, timeout=self._target.seconds, metadata=self._target.headers
+            message = self._stubs[request.signal].Export(
+                request.message, timeout=self._endpoint.seconds, metadata=self._endpoint.headers
             )
         except grpc.RpcError as error:
             return self._failed(error)
         except ValueError as error:
             # The channel has been closed.
             return RetryableFailure(str(error))
-        response = encoding.parse_response(request.signal, answer.SerializeToString())
+        response = encoding.parse_response(request.signal, message.SerializeToString())
         return Accepted(max(0, response.rejected), sanitize(response.message))
 
     def close(self) -> None:
-        """End the channel, and whatever waits on it."""
+        """Close the channel and cancel the calls on it."""
         self._channel.close()
 
     def _failed(self, error: grpc.RpcError) -> ExportResult:
         code, details = error.code(), sanitize(str(error.details() or ""))
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return RetryableFailure(f"no answer within {self._target.seconds:g} s", request_suspect=True)
+            return RetryableFailure(f"no answer within {self._endpoint.seconds:g} s", request_suspect=True)
         cause = f"gRPC {code.name}: {details}"
         if code in _REQUEST_IS_BAD:
             return PermanentFailure(cause)
-        return RetryableFailure(cause, request_suspect=code in _OVERCOME)
+        return RetryableFailure(cause, request_suspect=code in _REQUEST_IS_SUSPECT)
 
 
-def _credentials(target: OtlpEndpoint) -> grpc.ChannelCredentials:
-    certificate, key = target.client or (None, None)
-    return grpc.ssl_channel_credentials(_bytes(target.certificate), _bytes(key), _bytes(certificate))
+def _credentials(endpoint: OtlpEndpoint) -> grpc.ChannelCredentials:
+    certificate, key = endpoint.client or (None, None)
+    return grpc.ssl_channel_credentials(
+        _read_file(endpoint.certificate), _read_file(key), _read_file(certificate)
+    )
 
 
-def _bytes(path: str | None) -> bytes | None:
+def _read_file(path: str | None) -> bytes | None:
     try:
         return None if path is None else Path(path).read_bytes()
     except OSError as error:

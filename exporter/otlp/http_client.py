@@ -1,4 +1,4 @@
-"""A collector over HTTP."""
+"""OTLP over HTTP."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from exporter.otlp.encoding import ExportRequest, ExportResponse
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
 
 PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html"
-# What a collector has to say is short; nobody's mistake may fill our memory.
+# A collector's answer is short; a wrong answer must not fill the memory.
 _MAX_BODY = 64 << 10
-_MAX_BYTES_SAID = 400
+_MAX_MESSAGE_BYTES = 400
 _MAX_DIGITS = 9
-# What these find wrong is the request itself. Of other 4xx, a token or a path is: once that is mended, the
-# same request is taken.
+# With these statuses the request itself is wrong. With other 4xx a token or a path is: once that is
+# corrected, the same request is accepted.
 _REQUEST_IS_BAD = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
@@ -48,79 +48,74 @@ _COMPRESS: Mapping[Compression, Callable[[bytes], bytes]] = {
 
 
 class OtlpHttpClient:
-    """One URL; connections are kept and used again."""
+    """Client for one URL; connections are reused."""
 
-    def __init__(self, target: OtlpEndpoint) -> None:
-        self._target = target
+    def __init__(self, endpoint: OtlpEndpoint) -> None:
+        self._endpoint = endpoint
         self._session = requests.Session()
-        self._session.verify = target.certificate or True
-        self._session.cert = target.client
-        # The variables' own, or the URL's: no .netrc of whoever started it has a say in that.
-        self._session.auth = _user(target.url) or _as_it_is
-        self._session.headers.update(
-            {
-                "Content-Type": PROTOBUF,
-                "User-Agent": f"exit-exporter/{__version__}",
-                **(
-                    {} if target.compression is Compression.NONE else {"Content-Encoding": target.compression}
-                ),
-                **dict(target.headers),
-            }
-        )
+        self._session.verify = endpoint.certificate or True
+        self._session.cert = endpoint.client
+        # Without an ``auth``, requests would send credentials of the user's .netrc.
+        self._session.auth = _user(endpoint.url) or _no_auth
+        self._session.headers["Content-Type"] = PROTOBUF
+        self._session.headers["User-Agent"] = f"exit-exporter/{__version__}"
+        if endpoint.compression is not Compression.NONE:
+            self._session.headers["Content-Encoding"] = endpoint.compression.value
+        self._session.headers.update(dict(endpoint.headers))
 
     @property
     def address(self) -> str:
-        """The URL, without a password that may stand in it."""
-        parts = urlsplit(self._target.url)
+        """URL of the collector, without user, password and query."""
+        parts = urlsplit(self._endpoint.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
     def send(self, request: ExportRequest) -> ExportResult:
-        """Post it."""
-        body = _COMPRESS[self._target.compression](request.message.SerializeToString())
-        deadline = time.monotonic() + self._target.seconds
+        """Send a request with POST."""
+        body = _COMPRESS[self._endpoint.compression](request.message.SerializeToString())
+        deadline = time.monotonic() + self._endpoint.seconds
         try:
-            # Of the session's own ``verify`` alone, REQUESTS_CA_BUNDLE would take the place.
+            # Passed explicitly: REQUESTS_CA_BUNDLE takes precedence over the session's ``verify``.
             with self._session.post(
-                self._target.url,
+                self._endpoint.url,
                 body,
-                timeout=self._target.seconds,
+                timeout=self._endpoint.seconds,
                 allow_redirects=False,
                 stream=True,
-                verify=self._target.certificate,
+                verify=self._endpoint.certificate,
             ) as response:
-                return _answer(request.signal, response, _read(response, deadline))
+                return _result(request.signal, response, _read_body(response, deadline))
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return self._failed(error)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._session.close()
 
     def _failed(self, error: Exception) -> RetryableFailure:
         cause = root_cause(error)
         if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
-            # Not to be connected to is no fault of the request.
-            request_suspect = not isinstance(error, requests.ConnectTimeout)
+            # A timeout of the connection is not caused by the request.
+            was_sent = not isinstance(error, requests.ConnectTimeout)
             return RetryableFailure(
-                f"no answer within {self._target.seconds:g} s", request_suspect=request_suspect
+                f"no answer within {self._endpoint.seconds:g} s", request_suspect=was_sent
             )
         if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
-            return RetryableFailure("answers no HTTP; is it a port for gRPC, or for TLS?")
+            return RetryableFailure("the answer is not HTTP; is it a port for gRPC, or for TLS?")
         return RetryableFailure(sanitize(said(cause)))
 
 
 def _user(url: str) -> tuple[str, str] | None:
-    """Who is named in a URL."""
+    """Return user and password of a URL."""
     parts = urlsplit(url)
     return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """The body, or as much of it as anybody needs. Raises TimeoutError where it only trickles."""
+def _read_body(response: requests.Response, deadline: float) -> bytes:
+    """Return the body, cut at a maximum. Raises TimeoutError if it is not complete at the deadline."""
     body = b""
     while len(body) < _MAX_BODY and (chunk := response.raw.read1(_MAX_BODY, decode_content=True)):
         body += chunk
@@ -129,13 +124,13 @@ def _read(response: requests.Response, deadline: float) -> bytes:
     return body
 
 
-def _answer(signal: TelemetrySignal, response: requests.Response, body: bytes) -> ExportResult:
+def _result(signal: TelemetrySignal, response: requests.Response, body: bytes) -> ExportResult:
     status = response.status_code
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return _accepted(signal, response, body)
     if status < HTTPStatus.BAD_REQUEST:
         location = response.headers.get("Location", "nowhere")
-        return RetryableFailure(f"HTTP {status}: redirects to {sanitize(location)}; make that the endpoint")
+        return RetryableFailure(f"HTTP {status}: redirects to {sanitize(location)}; use that as the endpoint")
     cause = f"HTTP {status}: {_text(response, body)}{_HINTS.get(status, '')}"
     if status in _REQUEST_IS_BAD:
         return PermanentFailure(cause)
@@ -147,24 +142,24 @@ def _answer(signal: TelemetrySignal, response: requests.Response, body: bytes) -
 
 
 def _accepted(signal: TelemetrySignal, response: requests.Response, body: bytes) -> ExportResult:
-    """What a 2xx is worth: a proxy's page that says welcome has taken nothing."""
+    """Check the content of a 2xx response: a proxy's page with that status has accepted nothing."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     try:
         if response.status_code == HTTPStatus.NO_CONTENT or (not body and kind != HTML):
             return Accepted()
         if kind == JSON:
-            return _to_accepted(_read_json(json.loads(body)))
+            return _to_accepted(_parse_json(json.loads(body)))
         if kind in {PROTOBUF, "application/protobuf", ""}:
             return _to_accepted(encoding.parse_response(signal, body))
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, DecodeError):
         return RetryableFailure(
-            f"HTTP {response.status_code} with an answer that is no OTLP; is it a collector?"
+            f"HTTP {response.status_code} with an answer that is not OTLP; is it a collector?"
         )
-    return RetryableFailure(f"HTTP {response.status_code} with {kind}, which is no OTLP; is it a collector?")
+    return RetryableFailure(f"HTTP {response.status_code} with {kind}, which is not OTLP; is it a collector?")
 
 
-def _read_json(document: object) -> ExportResponse:
-    """The JSON form, which some collectors answer whatever they were asked in."""
+def _parse_json(document: object) -> ExportResponse:
+    """Parse a response in JSON, which some collectors send whatever the request was in."""
     if not isinstance(document, dict):
         raise TypeError("not an object")
     partial = document.get("partialSuccess") or {}
@@ -177,12 +172,12 @@ def _to_accepted(response: ExportResponse) -> Accepted:
 
 
 def _text(response: requests.Response, body: bytes) -> str:
-    """What it says of itself; most say it in their own form, some in OTLP's."""
-    return sanitize(body[:_MAX_BYTES_SAID].decode(errors="replace")) or sanitize(str(response.reason))
+    """Return the text of an error response, else the reason phrase of its status."""
+    return sanitize(body[:_MAX_MESSAGE_BYTES].decode(errors="replace")) or sanitize(str(response.reason))
 
 
 def _retry_seconds(text: str) -> float | None:
-    """Retry-After: seconds, or a date."""
+    """Parse a Retry-After header: seconds, or a date."""
     text = text.strip()
     if text.isascii() and text.isdecimal():
         return float(text) if len(text) <= _MAX_DIGITS else None

@@ -1,4 +1,4 @@
-"""Of which jobs a trace is made."""
+"""Selection of the jobs that get a trace."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from exporter.config.settings import Jobs
 from exporter.model import Job, Status, Trace, Verdict
 from exporter.otlp.trace_context import parse_traceparent, span_ids_for
 
-# Of the trace id, those that OpenTelemetry's own samplers look at.
+# OpenTelemetry's own samplers look at these last digits of the trace id.
 _RANDOM_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Chooses among those: what a trace's own id decides (``ratio``), unless it has a parent that does."""
+    """Samples a share of the traces by their ids; ``parent_based``: a parent's decision comes first."""
 
     ratio: float = 1.0
     parent_based: bool = False
 
     def should_sample(self, job: Job, trace: Trace) -> bool:
-        """Whether this one is sent."""
+        """Return whether the trace of this job is exported."""
         parent = parse_traceparent(job.traceparent) if self.parent_based else None
         if parent is not None:
             return parent.sampled
@@ -29,7 +29,7 @@ class Sampler:
 
 
 RATIO = "ratio"
-# By the values of OTEL_TRACES_SAMPLER; what they are made from is OTEL_TRACES_SAMPLER_ARG.
+# By the values of OTEL_TRACES_SAMPLER; the argument is OTEL_TRACES_SAMPLER_ARG.
 SAMPLERS: Mapping[str, Callable[[float], Sampler]] = {
     "always_on": lambda _: Sampler(),
     "always_off": lambda _: Sampler(0.0),
@@ -38,23 +38,27 @@ SAMPLERS: Mapping[str, Callable[[float], Sampler]] = {
     "parentbased_always_off": lambda _: Sampler(0.0, parent_based=True),
     "parentbased_traceidratio": lambda ratio: Sampler(ratio, parent_based=True),
 }
-_WANTED: Mapping[Jobs, Callable[[Status], bool]] = {
-    Jobs.FAILED: lambda status: status is Status.FAILED,
-    Jobs.ALL: lambda _: True,
-    Jobs.NONE: lambda _: False,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSelector:
-    """The trace that is made of a job, if any."""
+    """Selects jobs by their status, then by the sampler."""
 
     jobs: Jobs
     sampler: Sampler = Sampler()
 
     def select(self, job: Job, verdict: Verdict) -> Trace | None:
-        """Its ids; None where none is made."""
-        if not _WANTED[self.jobs](verdict.status):
+        """Return the ids of the job's span, or None if it gets no span."""
+        if not self._has_status(verdict.status):
             return None
         trace = span_ids_for(job)
         return trace if self.sampler.should_sample(job, trace) else None
+
+    def _has_status(self, status: Status) -> bool:
+        match self.jobs:
+            case Jobs.ALL:
+                return True
+            case Jobs.FAILED:
+                return status is Status.FAILED
+            case Jobs.NONE:
+                return False

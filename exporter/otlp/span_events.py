@@ -1,4 +1,4 @@
-"""What has happened in a job, in the order of its time: the events of its span, or log records. Pure."""
+"""Events of a job in the order of their time: exported as events of its span or as log records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AttributeValue = str | int | tuple[str, ...]
 
 
 class Severity(IntEnum):
-    """How bad it is, as OpenTelemetry numbers it."""
+    """Severity numbers of OpenTelemetry."""
 
     INFO = 9
     WARN = 13
@@ -22,7 +22,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpanEvent:
-    """One thing that happened; ``name`` is of a closed set, ``text`` for people."""
+    """Event of a job; ``name`` is one of a fixed set, ``text`` is for people."""
 
     name: str
     at_ns: int
@@ -31,23 +31,24 @@ class SpanEvent:
     severity: Severity = Severity.INFO
 
 
-def span_events(judged: ClassifiedExit) -> list[SpanEvent]:
-    """All of them, each at its own time; the end comes last of those at one time."""
-    ends = [*_start(judged), _exit(judged)]
-    return sorted([*ends, *_oom_kills(judged), *_kills(judged)], key=lambda one: (one.at_ns, one is ends[-1]))
+def span_events(classified: ClassifiedExit) -> list[SpanEvent]:
+    """Return all events of a job by time; of those at the same time, the exit is last."""
+    exit_event = _exit(classified)
+    events = [*_start(classified), *_oom_kills(classified), *_kill_requests(classified), exit_event]
+    return sorted(events, key=lambda event: (event.at_ns, event is exit_event))
 
 
-def _start(judged: ClassifiedExit) -> Iterator[SpanEvent]:
-    started_ns = judged.exit.job.started_ns
+def _start(classified: ClassifiedExit) -> Iterator[SpanEvent]:
+    started_ns = classified.exit.job.started_ns
     if started_ns is not None:
         yield SpanEvent("container.start", started_ns, {}, "The container was started")
 
 
-def _oom_kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
-    for kill in deduplicate(judged.exit.job.oom_kills):
+def _oom_kills(classified: ClassifiedExit) -> Iterator[SpanEvent]:
+    for kill in deduplicate(classified.exit.job.oom_kills):
         attributes: dict[str, AttributeValue] = {"exit_exporter.witness": kill.source.name.lower()}
         attributes |= dict(_victim(kill.victim)) if kill.victim else {}
-        at_ns = _killed_ns(kill, judged.exit.finished_ns)
+        at_ns = _killed_ns(kill, classified.exit.finished_ns)
         yield SpanEvent("container.oom", at_ns, attributes, kill.source.value, Severity.WARN)
 
 
@@ -66,14 +67,14 @@ def _victim(victim: OomVictim) -> Iterator[tuple[str, AttributeValue]]:
 
 
 def _killed_ns(kill: OomKill, finished_ns: int) -> int:
-    """When it happened; of one that others than the engine tell of, the end at the latest."""
+    """Return the kill time. Kills that the engine did not report are capped at the exit time."""
     if kill.source is OomSource.EVENT and kill.at_ns is not None:
         return kill.at_ns
     return finished_ns if kill.at_ns is None else min(kill.at_ns, finished_ns)
 
 
-def _kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
-    for kill in judged.exit.job.kills:
+def _kill_requests(classified: ClassifiedExit) -> Iterator[SpanEvent]:
+    for kill in classified.exit.job.kills:
         name = signal_name(kill.signal)
         signal: dict[str, AttributeValue] = {"exit_exporter.signal.name": name}
         if kill.signal is not None:
@@ -81,8 +82,8 @@ def _kills(judged: ClassifiedExit) -> Iterator[SpanEvent]:
         yield SpanEvent("container.kill", kill.at_ns, signal, f"The engine was asked to send {name}")
 
 
-def _exit(judged: ClassifiedExit) -> SpanEvent:
-    ended, verdict = judged.exit, judged.verdict
+def _exit(classified: ClassifiedExit) -> SpanEvent:
+    ended, verdict = classified.exit, classified.verdict
     attributes: dict[str, AttributeValue] = {"exit_exporter.reason": verdict.reason}
     if ended.code is not None:
         attributes["process.exit.code"] = ended.code

@@ -1,6 +1,6 @@
-"""Which span a job is. Pure: whoever asks again, also after a crash, gets the same ids.
+"""Ids of a job's span, derived from the job: they are the same each time, also after a crash.
 
-Source of the label's form: W3C Trace Context, https://www.w3.org/TR/trace-context/#traceparent-header.
+The form of the label is W3C Trace Context, https://www.w3.org/TR/trace-context/#traceparent-header.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from exporter.model import Job, Trace
 
 _VERSION_0 = "00"
-# Later versions may have more behind the flags; ff is none.
+# Later versions may have more fields after the flags; version ff is invalid.
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 0x01
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
@@ -20,7 +20,7 @@ _TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 @dataclass(frozen=True, slots=True)
 class SpanContext:
-    """The span that launched a job; ``sampled`` says that its own trace is recorded."""
+    """Span that launched a job; ``sampled``: its trace is recorded."""
 
     trace_id: str
     span_id: str
@@ -28,7 +28,7 @@ class SpanContext:
 
 
 def parse_traceparent(traceparent: str) -> SpanContext | None:
-    """The span that a ``traceparent`` names; None where it is not one."""
+    """Return the span that a ``traceparent`` names, None if it is invalid."""
     found = _TRACEPARENT.fullmatch(traceparent.strip())
     if found is None:
         return None
@@ -39,9 +39,9 @@ def parse_traceparent(traceparent: str) -> SpanContext | None:
 
 
 def span_ids_for(job: Job) -> Trace:
-    """The span of a job: in the trace that launched it, else in one of its own."""
-    # Not of the attempt: those of a container are counted from 1 again once its old rows are deleted. Jobs
-    # on record since before there was a key keep their ids.
+    """Return the ids of a job's span: in the trace that launched it, else in one of its own."""
+    # The run's number is not used: it starts from 1 again when the container's old rows are deleted. Jobs
+    # that were stored by versions without ``key`` keep their ids.
     run = job.key or job.began_ns
     digest = hashlib.sha256(f"exit-exporter job {job.container_id} {run}".encode()).digest()
     own, span_id = digest[:_TRACE_BYTES].hex(), digest[_TRACE_BYTES:][:_SPAN_BYTES].hex()

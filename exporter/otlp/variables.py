@@ -1,7 +1,7 @@
-"""The standard ``OTEL_…`` variables as text: trimmed, an empty one is none, each complaint is said once.
+"""Text of the ``OTEL_…`` variables: trimmed, empty ones count as unset.
 
-Other programs of a host may share them: what is only not understood is warned of and left aside, as their
-specification says; what would lose every trace is refused.
+Other programs on the host may share the variables. As OpenTelemetry specifies, a value that is not
+understood is ignored with a warning; a value that would lose all traces is an error.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import structlog
 log = structlog.get_logger(__name__)
 
 PAIRS = "NAME=VALUE,NAME=VALUE with percent-encoding"
+# int() raises on texts of thousands of digits.
+_MAX_DIGITS = 9
 
 
 class OtelConfigError(Exception):
-    """What the variables ask for cannot be done; the text names the variable and what to do."""
+    """A variable has an invalid value; the text names the variable and what to do."""
 
 
 class Variables:
-    """All of them. Raises OtelConfigError where one is no text in any language."""
+    """The OTEL_* variables. Raises OtelConfigError if a value is not valid UTF-8."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._texts = {
@@ -33,56 +35,56 @@ class Variables:
         for name, value in self._texts.items():
             if any("\ud800" <= character <= "\udfff" for character in value):
                 raise OtelConfigError(f"{name}: is not UTF-8")
-        self._said: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     def get(self, name: str) -> str | None:
-        """The text of one."""
+        """Return the text of a variable, None if it is not set."""
         return self._texts.get(name)
 
-    def first(self, *names: str) -> str:
-        """The first of these that is set, else the last."""
+    def first_set(self, *names: str) -> str:
+        """Return the first of these names that is set, else the last."""
         return next((name for name in names if name in self._texts), names[-1])
 
     def is_true(self, name: str) -> bool:
-        """Whether it says so; what is not understood says no."""
-        return self.known(name, ("true", "false")) == "true"
+        """Return whether a variable is "true"; unset and not understood count as false."""
+        return self.choice(name, ("true", "false")) == "true"
 
-    def known(self, name: str, known: Iterable[str]) -> str | None:
-        """A word of a closed set; None where there is none or it is not in it."""
-        text, words = self._texts.get(name, ""), list(known)
-        if text and text.lower() not in words:
-            self.ignored(name, text, ", ".join(words))
-        return text.lower() if text.lower() in words else None
-
-    def count(self, name: str) -> int | None:
-        """A whole number; None where there is none."""
-        text = self._texts.get(name)
-        # int() refuses what has thousands of digits.
-        if text is None or (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
-            return None if text is None else int(text)
-        self.ignored(name, text, "a whole number")
+    def choice(self, name: str, choices: Iterable[str]) -> str | None:
+        """Return a variable that is one of the lower-case ``choices``; None if unset or ignored."""
+        text, allowed = self._texts.get(name, ""), list(choices)
+        if text.lower() in allowed:
+            return text.lower()
+        if text:
+            self.warn_ignored(name, text, ", ".join(allowed))
         return None
 
-    def ignored(self, name: str, text: str, wanted: str) -> None:
-        """Say, once, that it is left aside."""
-        if (name, text) not in self._said:
-            self._said.add((name, text))
+    def count(self, name: str) -> int | None:
+        """Return a variable that is a whole number; None if unset or ignored."""
+        text = self._texts.get(name)
+        if text is None:
+            return None
+        if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS:
+            return int(text)
+        self.warn_ignored(name, text, "a whole number")
+        return None
+
+    def warn_ignored(self, name: str, text: str, wanted: str) -> None:
+        """Warn, once, that a value is not understood and therefore ignored."""
+        if (name, text) not in self._warned:
+            self._warned.add((name, text))
             log.warning("variable not understood, ignored", variable=name, value=text, wanted=wanted)
 
 
-_DIGITS = 9
-
-
-def pairs(text: str) -> list[tuple[str, str]] | None:
-    """``name=value,…`` with percent-encoding; None where an item is none."""
+def parse_pairs(text: str) -> list[tuple[str, str]] | None:
+    """Parse ``name=value,…`` with percent-encoding; None if an item is invalid."""
     items = [item.partition("=") for item in text.split(",") if item.strip()]
     if any(not equals or not name.strip() for name, equals, _ in items):
         return None
     return [(unquote(name).strip(" \t"), unquote(value).strip(" \t")) for name, _, value in items]
 
 
-def number(text: str) -> float | None:
-    """A number; None where it is none, or infinite."""
+def parse_number(text: str) -> float | None:
+    """Parse a finite number; None if it is not one."""
     try:
         found = float(text)
     except ValueError:

@@ -484,7 +484,9 @@ def test_the_sampler_is_the_variables(environment: dict[str, str], sampler: Samp
 )
 @pytest.mark.parametrize("name", [ENDPOINT, f"{PREFIX}TRACES_ENDPOINT", f"{PREFIX}LOGS_ENDPOINT"])
 def test_what_is_no_url_is_refused_under_its_variables_name(name: str, endpoint: str, shown: str) -> None:
-    assert refusal({name: endpoint}) == f"{name}: {shown} is no endpoint; for instance http://collector:4318"
+    assert (
+        refusal({name: endpoint}) == f"{name}: {shown} is not an endpoint; for example http://collector:4318"
+    )
 
 
 @pytest.mark.parametrize(
@@ -504,14 +506,14 @@ def test_what_is_no_url_is_refused_under_its_variables_name(name: str, endpoint:
 def test_what_is_no_target_of_grpc_is_refused(endpoint: str) -> None:
     assert (
         refusal({ENDPOINT: endpoint, f"{PREFIX}PROTOCOL": "grpc"})
-        == f"{ENDPOINT}: {endpoint!r} is no endpoint; for instance http://collector:4317"
+        == f"{ENDPOINT}: {endpoint!r} is not an endpoint; for example http://collector:4317"
     )
 
 
 @pytest.mark.parametrize("time", ["0", "-1", "soon", "10s", "nan", "inf", "0x10"])
 @pytest.mark.parametrize("name", [f"{PREFIX}TIMEOUT", f"{PREFIX}LOGS_TIMEOUT"])
 def test_what_is_no_time_is_refused(name: str, time: str) -> None:
-    assert refusal({**HERE, name: time}) == f"{name}: {time!r} is no time in milliseconds, such as 10000"
+    assert refusal({**HERE, name: time}) == f"{name}: {time!r} is not a number of milliseconds, such as 10000"
 
 
 BAD_HEADERS = [
@@ -556,7 +558,7 @@ def test_spaces_around_a_header_are_not_of_it() -> None:
 
 
 def test_an_endpoint_of_all_signals_has_no_query() -> None:
-    assert "is no endpoint" in refusal({ENDPOINT: "http://c:4318?x=1"})
+    assert "is not an endpoint" in refusal({ENDPOINT: "http://c:4318?x=1"})
 
 
 @pytest.mark.parametrize("headers", BAD_HEADERS)

@@ -50,7 +50,7 @@ SOON = 0.3
 """How long a collector that never answers is waited for."""
 LATE = 5.0
 """What is over by then has not waited for ever, on the slowest machine."""
-NO_OTLP = "HTTP 200 with an answer that is no OTLP; is it a collector?"
+NO_OTLP = "HTTP 200 with an answer that is not OTLP; is it a collector?"
 HERE = "http://127.0.0.1"
 
 
@@ -244,10 +244,10 @@ def test_log_records_have_a_response_of_their_own(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [
-        pytest.param(html(), "HTTP 200 with text/html, which is no OTLP; is it a collector?", id="a page"),
+        pytest.param(html(), "HTTP 200 with text/html, which is not OTLP; is it a collector?", id="a page"),
         pytest.param(
             Reply(201, body=b"hello", content_type="text/plain; charset=utf-8"),
-            "HTTP 201 with text/plain, which is no OTLP; is it a collector?",
+            "HTTP 201 with text/plain, which is not OTLP; is it a collector?",
             id="a text",
         ),
         pytest.param(Reply(body=b"<!doctype html>"), NO_OTLP, id="no protobuf"),
@@ -392,7 +392,7 @@ def test_a_redirect_is_told_and_not_followed(receiver: Receiver, code: int) -> N
     with Receiver() as elsewhere:
         location = f"{elsewhere.url}/v1/traces"
         assert answer(receiver, Reply(code, {"Location": location})) == RetryableFailure(
-            f"HTTP {code}: redirects to {location}; make that the endpoint"
+            f"HTTP {code}: redirects to {location}; use that as the endpoint"
         )
         assert (len(receiver.requests), elsewhere.requests) == (1, [])
 
@@ -400,9 +400,9 @@ def test_a_redirect_is_told_and_not_followed(receiver: Receiver, code: int) -> N
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [
-        (Reply(304), "HTTP 304: redirects to nowhere; make that the endpoint"),
-        (redirect("/login"), "HTTP 302: redirects to /login; make that the endpoint"),
-        (redirect("x" * 1000), f"HTTP 302: redirects to {'x' * 400}; make that the endpoint"),
+        (Reply(304), "HTTP 304: redirects to nowhere; use that as the endpoint"),
+        (redirect("/login"), "HTTP 302: redirects to /login; use that as the endpoint"),
+        (redirect("x" * 1000), f"HTTP 302: redirects to {'x' * 400}; use that as the endpoint"),
     ],
 )
 def test_a_redirect_may_lead_anywhere(receiver: Receiver, reply: Reply, cause: str) -> None:

@@ -438,7 +438,7 @@ def test_a_limit_cuts_every_text_to_so_many_characters_and_nothing_else(longest:
             return [cut(item) for item in value]
         return value[:longest] if isinstance(value, str) else value
 
-    assert span(killed_for_memory(name="größer" * 9), SpanLimits(text=longest)) == replace(
+    assert span(killed_for_memory(name="größer" * 9), SpanLimits(text_length=longest)) == replace(
         OOM_SPAN,
         attributes={
             name: cut(value)
@@ -529,7 +529,7 @@ def test_the_severity_is_said_in_words_too_and_every_record_belongs_to_a_sampled
 
 
 def test_texts_are_no_longer_in_log_records_and_there_is_one_for_each_thing_that_happened() -> None:
-    kept = records(killed_for_memory(), SpanLimits(events=2, text=4))
+    kept = records(killed_for_memory(), SpanLimits(events=2, text_length=4))
     assert kept == [
         replace(
             whole,
@@ -566,7 +566,7 @@ def test_a_request_has_the_items_of_several_jobs_below_one_resource_and_scope(
 
 @pytest.mark.parametrize("encoder", [SpanEncoder({}, NO_LIMITS), LogEncoder({}, NO_LIMITS)])
 def test_of_a_job_without_a_trace_nothing_can_be_sent(encoder: SpanEncoder | LogEncoder) -> None:
-    with pytest.raises(ValueError, match=r"^no trace was made of aaaaaaaaaaaa-1$"):
+    with pytest.raises(ValueError, match=r"^job without a trace: aaaaaaaaaaaa-1$"):
         encoder.items(ended(job(), 1))
 
 
@@ -647,7 +647,7 @@ def test_any_job_with_a_trace_is_read_as_it_was_sent(judged: ClassifiedExit, lim
         max(0, started_ns, ended_job.finished_ns),
     )
     assert set(received.attributes) <= {attribute.name for attribute in JOB_ATTRIBUTES}
-    assert received.attributes["container.name"] == begun.name[: limits.text]
+    assert received.attributes["container.name"] == begun.name[: limits.text_length]
     assert received.attributes.get("process.exit.code") == ended_job.code
     assert received.attributes.get("exit_exporter.memory_limit_bytes") == begun.memory_limit_bytes
     times = [at_ns for _, at_ns, _ in received.events]
