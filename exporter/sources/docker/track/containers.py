@@ -6,13 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from exporter.model import ContainerHistory
-from exporter.sources.docker.engine import Event
+from exporter.sources.docker.engine import EVENT_BUFFER_SIZE, Event
 from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.container_info import ContainerInfo
 
 _MAX_REMOVED = 10_000
-# An engine remembers 256 events, and is asked for a second's worth that has been read already.
-_MAX_SEEN_EVENTS = 2_048
+# A reconnect replays at most the engine's buffer. The other seven eighths are for what is received between
+# reconnects that follow each other closely, and for the events on record of containers seen anew.
+_MAX_SEEN_EVENTS = 8 * EVENT_BUFFER_SIZE
 
 LoadHistory = Callable[[str], ContainerHistory | None]
 
