@@ -12,7 +12,7 @@ from exporter import cli
 from exporter.config import settings
 from exporter.metrics.definitions import METRICS, STANDARD_METRICS, MetricType
 from exporter.otlp.attributes import JOB_ATTRIBUTES
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 
 _HELP = ["-h", "--help"]
 HERE = Path(__file__).parent
@@ -161,7 +161,7 @@ def _help(command: click.Command, context: click.Context) -> list[str]:
 
 
 def _reasons() -> Iterator[str]:
-    catalogue = catalog.builtin()
+    catalogue = builtin_catalog()
     codes: dict[str, list[str]] = {}
     for code, words in sorted(catalogue.codes.items()):
         codes.setdefault(words.reason, []).append(str(code))
@@ -169,7 +169,7 @@ def _reasons() -> Iterator[str]:
             codes.setdefault(words.requested, []).append(f"{code} after a stop request")
     yield "| Reason | Codes | Meaning | Recovery |"
     yield "|---|---|---|---|"
-    for word, meaning in catalogue.meanings.items():
+    for word, meaning in catalogue.reasons.items():
         yield f"| `{word}` | {', '.join(codes.get(word, []))} | {meaning.meaning} | {meaning.recovery} |"
 
 

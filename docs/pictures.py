@@ -22,7 +22,7 @@ from rich.text import Text
 
 from exporter.cli import show, tables
 from exporter.model import ClassifiedExit, Exit, JobRecord, Workload
-from exporter.verdict.catalog import builtin
+from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from exporter.web.views import job_view
 from tests.contract.canned_kernel import CannedKernel
@@ -100,9 +100,9 @@ def _on_disk(name: str) -> str | None:
 def _api_job(sample: Sample) -> tables.Job:
     """Return the last exit of a recording as the API returns it, moved to the time of the picture."""
     found = _renamed(_last_exit(sample.recording), sample)
-    verdict = classify(found.code, found.evidence, builtin(), found.job.workload)
+    verdict = classify(found.code, found.evidence, builtin_catalog(), found.job.workload)
     record = JobRecord(found.job, ClassifiedExit(found, verdict))
-    return job_view(record, builtin()).model_dump(mode="json")
+    return job_view(record, builtin_catalog()).model_dump(mode="json")
 
 
 def _last_exit(recording: str) -> Exit:

@@ -35,7 +35,7 @@ from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import EngineWatcher
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention
-from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.api import Api
 from exporter.web.server import ListenError, Server, listen, make_server
@@ -75,7 +75,7 @@ class App:
     """All parts of a running daemon."""
 
     store: Store
-    words: ReloadableCatalog
+    catalog: ReloadableCatalog
     ledger: MetricState
     pipeline: Pipeline
     watches: tuple[EngineWatcher, ...]
@@ -88,7 +88,7 @@ class App:
 def build(settings: Settings, environment: Mapping[str, str]) -> App:
     """The parts, connected and not yet started. Raises StartError."""
     try:
-        words = ReloadableCatalog(settings.catalogue.file)
+        catalog = ReloadableCatalog(settings.catalogue.file)
         engines = [
             DockerEngine(address, labels=labels_kept(settings.workload.order))
             for address in dict.fromkeys(
@@ -110,19 +110,19 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     )
     for engine in engines:
         health.trouble(engine.address, "the engine has not answered yet")
-    accounts = _accounts(settings, words, kept, ledger)
+    accounts = _accounts(settings, catalog, kept, ledger)
     judging = _judging(
-        settings, words, store.pruned_before_ns, frozenset(engine.address for engine in engines)
+        settings, catalog, store.pruned_before_ns, frozenset(engine.address for engine in engines)
     )
     pipeline = Pipeline(inbox, replace(judging, tracing=traced), Books(store, ledger, accounts), health)
     daemon = Daemon(
-        build_registry(ledger), health, words, lambda: reload(words, ledger), lambda: pipeline.alive
+        build_registry(ledger), health, catalog, lambda: reload(catalog, ledger), lambda: pipeline.alive
     )
     operations = AdminRoutes(daemon, settings.web.telemetry_path)
-    server = make_server(site(Api(store, words), operations))
+    server = make_server(site(Api(store, catalog), operations))
     undelivered = frozenset(TelemetrySignal) - {delivery.signal for delivery in deliveries}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, undelivered)
-    return App(store, words, ledger, pipeline, watches, deliveries, retention, server, listener)
+    return App(store, catalog, ledger, pipeline, watches, deliveries, retention, server, listener)
 
 
 def run(app: App) -> int:
@@ -146,26 +146,26 @@ def run(app: App) -> int:
     return _stop(app)
 
 
-def reload(words: ReloadableCatalog, ledger: MetricState) -> None:
+def reload(catalog: ReloadableCatalog, ledger: MetricState) -> None:
     """Take the catalogue file anew and say in the metrics how it went. Raises DocumentError."""
     changes = MetricUpdate()
     exporter_metrics.set_reload_failed(changes)
     try:
-        words.reload()
+        catalog.reload()
         exporter_metrics.set_reload_succeeded(changes)
     finally:
         ledger.apply(changes)
 
 
 def _accounts(
-    settings: Settings, words: ReloadableCatalog, kept: Mapping[SeriesKey, float], ledger: MetricState
+    settings: Settings, catalog: ReloadableCatalog, kept: Mapping[SeriesKey, float], ledger: MetricState
 ) -> JobMetrics:
     order, changes = ",".join(settings.workload.order), MetricUpdate()
     record_workload_order(order, kept, time.time(), changes)
     ledger.apply(changes)
     return JobMetrics(
         settings.workload.limit,
-        words.knows,
+        catalog.has_code,
         kept,
         idle_ns=int(settings.storage.retention * SECOND_NS),
         since_ns=workload_order_since_ns(ledger, order),
@@ -173,7 +173,7 @@ def _accounts(
 
 
 def _judging(
-    settings: Settings, words: ReloadableCatalog, pruned_before_ns: int, addresses: frozenset[str]
+    settings: Settings, catalog: ReloadableCatalog, pruned_before_ns: int, addresses: frozenset[str]
 ) -> Judging:
     def rules(host: str, has_kernel_counter: bool) -> TrackerConfig:  # noqa: FBT001  # a fact, handed through
         return TrackerConfig(
@@ -187,7 +187,7 @@ def _judging(
             pruned_before_ns=pruned_before_ns,
         )
 
-    return Judging(words, rules, settings.exits.assume_oom, addresses)
+    return Judging(catalog, rules, settings.exits.assume_oom, addresses)
 
 
 def _log_tail(settings: Tail) -> LogTail | None:
@@ -258,7 +258,7 @@ def _handle_signals(app: App) -> None:
 
 def _reload_quietly(app: App) -> None:
     try:
-        reload(app.words, app.ledger)
+        reload(app.catalog, app.ledger)
     except DocumentError:
         # Said in the log and in the metrics already; a signal has nobody to answer to.
         return

@@ -112,13 +112,13 @@ class Evidence:
     judged, in sentences.
     """
 
-    never_started: bool = False
+    start_failed: bool = False
     start_error: str = ""
-    instance_lost: bool = False
+    host_lost: bool = False
     oom_killed: bool = False
     limit: MemoryLimit | None = None
     unhealthy: bool = False
-    asked_to_stop: bool = False
+    stop_requested: bool = False
     ran_ns: int | None = None
     notes: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from exporter.config import settings, yaml_document
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog, load_catalog
 
 
 @click.command()
@@ -41,7 +41,7 @@ def _judge_settings(chosen: settings.Settings) -> None:
             resolve_address(host, chosen.docker.cert_path, os.environ)
     except EngineError as error:
         raise settings.SettingsError([f"docker.host: {error}"]) from error
-    catalog.load(chosen.catalogue.file)
+    load_catalog(chosen.catalogue.file)
 
 
 def _judge(file: Path) -> str:
@@ -50,6 +50,6 @@ def _judge(file: Path) -> str:
     if isinstance(data, dict) and set(data) & set(settings.Settings.model_fields):
         _judge_settings(settings.read(file))
         return "settings"
-    own = catalog.load(file)
-    named = len(own.meanings) - len(catalog.builtin().meanings)
+    own = load_catalog(file)
+    named = len(own.reasons) - len(builtin_catalog().reasons)
     return f"catalogue ({named} new reason{'' if named == 1 else 's'})"

@@ -16,7 +16,9 @@ from exporter.cli.client import Client, NoAnswerError, url_option
 from exporter.cli.codes import RANGE, SIGNALS, Asked, TakesNegativeNumbers, asked
 from exporter.cli.tables import show
 from exporter.exit_codes import MAX_CODE
-from exporter.verdict import catalog, classify
+from exporter.verdict import classify
+from exporter.verdict.catalog import DEFAULT_REASON
+from exporter.verdict.catalog_file import builtin_catalog
 from exporter.web.views import code_view, reason_list
 
 _HINT = "'CODE'"
@@ -43,7 +45,7 @@ def _code(client: Client, wanted: Asked, workload: str | None) -> RenderableType
     """Every way to read a code."""
     answer = _answer(
         lambda: client.get("/api/v1/reasons", str(wanted.code), key="readings", workload=workload),
-        lambda: code_view(wanted.code, classify.explain(wanted.code, catalog.builtin())),
+        lambda: code_view(wanted.code, classify.explain(wanted.code, builtin_catalog())),
     )
     note = [Text(f"{wanted.note}\n")] if wanted.note else []
     return Group(*note, *(_reading(reading) for reading in answer["readings"]))
@@ -52,7 +54,7 @@ def _code(client: Client, wanted: Asked, workload: str | None) -> RenderableType
 def _reason(client: Client, word: str) -> RenderableType:
     """What a reason's word means, and which codes bear it."""
     answer = _answer(
-        lambda: client.get("/api/v1/reasons", key="reasons"), lambda: reason_list(catalog.builtin())
+        lambda: client.get("/api/v1/reasons", key="reasons"), lambda: reason_list(builtin_catalog())
     )
     known = {reason["reason"].lower(): reason for reason in answer["reasons"]}
     found = known.get(word.lower())
@@ -81,7 +83,7 @@ def _unknown(word: str, known: list[dict[str, Any]]) -> str:
 
 def _codes(reason: dict[str, Any]) -> str:
     shown = ", ".join(_ranges(reason["codes"]))
-    if reason["reason"] == catalog.FALLBACK:
+    if reason["reason"] == DEFAULT_REASON:
         return f"{shown}, and all that have no word of their own"
     return shown or "none of its own; it is told by evidence"
 

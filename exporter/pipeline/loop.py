@@ -52,7 +52,7 @@ from exporter.sources.docker.track.tracker import Tracker
 from exporter.store import Batch, Store, StoreError
 from exporter.verdict.classify import classify, classify_exit
 from exporter.verdict.facts import EndedRun
-from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +107,7 @@ class Judging:
     same host takes over.
     """
 
-    words: ReloadableCatalog
+    catalog: ReloadableCatalog
     rules: Callable[[str, bool], TrackerConfig]
     assume_oom: bool = False
     addresses: frozenset[str] = frozenset()
@@ -383,7 +383,7 @@ class Pipeline:
             self._pending.begun[outcome.id] = outcome
         else:
             judging = self._judging
-            found = classify_exit(outcome, judging.words.catalogue, assume_oom=judging.assume_oom)
+            found = classify_exit(outcome, judging.catalog.current, assume_oom=judging.assume_oom)
             trace = judging.tracing.trace(outcome.job, found.verdict)
             if trace is not None and outcome.job.traceparent and trace.parent_span_id is None:
                 log.info("traceparent ignored", job=outcome.job.id, traceparent=outcome.job.traceparent)
@@ -483,5 +483,5 @@ class Pipeline:
         )
 
     def _foreseen(self, job: Job) -> list[tuple[int, Verdict]]:
-        words = self._judging.words.catalogue
-        return [(code, classify(code, evidence, words, job.workload)) for code, evidence in _FORESEEABLE]
+        catalog = self._judging.catalog.current
+        return [(code, classify(code, evidence, catalog, job.workload)) for code, evidence in _FORESEEABLE]

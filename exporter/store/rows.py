@@ -176,8 +176,8 @@ def _evidence(row: Row[Any]) -> Evidence:
 
 def failed_start_ns(row: Row[Any]) -> int | None:
     """When a start failed, if that is what the row tells of."""
-    never_started = row.started_ns is None and row.termination == Termination.CREATING_CONTAINER_ERROR.value
-    return row.finished_ns if never_started else None
+    start_failed = row.started_ns is None and row.termination == Termination.CREATING_CONTAINER_ERROR.value
+    return row.finished_ns if start_failed else None
 
 
 def recorded_event_times(row: Row[Any]) -> Iterator[int]:

@@ -110,11 +110,11 @@ def _assess_run(record: RunFacts) -> Evidence:
     unhealthy = bool(requests) and _was_unhealthy(record, requests)
     limit = _limit_reached(record)
     return Evidence(
-        instance_lost=record.lost_with_host,
+        host_lost=record.lost_with_host,
         oom_killed=oom_killed,
         limit=limit if oom_killed else None,
         unhealthy=unhealthy,
-        asked_to_stop=bool(requests),
+        stop_requested=bool(requests),
         ran_ns=record.ran_ns,
         notes=tuple(_notes(record, unhealthy=unhealthy)),
         causes=tuple(_causes(record, limit, oom_killed=oom_killed)),
@@ -129,7 +129,7 @@ def _assess_failed_start(start: FailedStart) -> Evidence:
     limit = _limit_reached(record)
     timed = [note.format(_from_end(at_ns - when)) for when, note in _oom_notes(record)]
     return Evidence(
-        never_started=True,
+        start_failed=True,
         start_error=error,
         oom_killed=bool(oom_kills),
         limit=limit,

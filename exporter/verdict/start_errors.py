@@ -13,7 +13,7 @@ _MAX_LENGTH = 2000
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)', re.DOTALL)
 
 
-def kind_of(text: str) -> str | None:
+def reason_of(text: str) -> str | None:
     """The reason that the engine's words about a failed start give; None where they give none."""
     # Old runtimes put their whole cause in quotes.
     return _kind(_QUOTED.sub('""', text)) or _kind(text)

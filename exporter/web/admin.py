@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from exporter.config.yaml_document import DocumentError
 from exporter.pipeline.readiness import Readiness
-from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.endpoints import Endpoint, json_response
 from exporter.web.problems import ProblemError
 from exporter.web.views import ReloadView, StateView
@@ -37,7 +37,7 @@ class Daemon:
 
     registry: CollectorRegistry
     health: Readiness
-    words: ReloadableCatalog
+    catalog: ReloadableCatalog
     reload: Callable[[], None]
     alive: Callable[[], bool]
 
@@ -48,7 +48,7 @@ class AdminRoutes:
     def __init__(self, daemon: Daemon, telemetry_path: str) -> None:
         self._registry = daemon.registry
         self._health = daemon.health
-        self._words = daemon.words
+        self._catalog = daemon.catalog
         self._reload = daemon.reload
         self._alive = daemon.alive
         self._telemetry_path = telemetry_path
@@ -122,8 +122,8 @@ class AdminRoutes:
         except DocumentError as error:
             detail = "the catalogue file is refused, the one before stays"
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems) from error
-        catalogue = self._words.catalogue
-        return json_response(ReloadView(codes=len(catalogue.codes), reasons=len(catalogue.meanings)))
+        catalog = self._catalog.current
+        return json_response(ReloadView(codes=len(catalog.codes), reasons=len(catalog.reasons)))
 
 
 def _accepts_gzip(accepted: str) -> bool:

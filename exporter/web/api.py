@@ -18,7 +18,7 @@ from exporter.exit_codes import MAX_CODE
 from exporter.model import SECOND_NS, Status, Workload
 from exporter.store import JobFilter, Store
 from exporter.verdict.classify import explain
-from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web import views
 from exporter.web.endpoints import Endpoint, json_response, parse_query
 from exporter.web.problems import ProblemError
@@ -73,9 +73,9 @@ class CodeQuery(BaseModel):
 class Api:
     """Answers from the store and the catalogue."""
 
-    def __init__(self, store: Store, words: ReloadableCatalog) -> None:
+    def __init__(self, store: Store, catalog: ReloadableCatalog) -> None:
         self._store = store
-        self._words = words
+        self._catalog = catalog
 
     def endpoints(self) -> list[Endpoint]:
         """What there is."""
@@ -137,15 +137,15 @@ class Api:
         cursor = _cursor(page[-1].job.began_ns, page[-1].job.id) if more else None
         return json_response(
             views.JobPage(
-                jobs=[views.job_view(record, self._words.catalogue) for record in page], next_cursor=cursor
+                jobs=[views.job_view(record, self._catalog.current) for record in page], next_cursor=cursor
             )
         )
 
     def _reason(self, word: str) -> str:
-        known = self._words.catalogue.spelled(word)
+        known = self._catalog.current.canonical(word)
         if known is None:
             # An empty list would look like good news.
-            near = self._words.catalogue.nearest(word)
+            near = self._catalog.current.closest(word)
             hint = f"; did you mean {near}?" if near else "; see /api/v1/reasons"
             raise ProblemError(HTTPStatus.BAD_REQUEST, f"reason: {word!r} is no word of the catalogue{hint}")
         return known
@@ -159,12 +159,12 @@ class Api:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"
             )
-        return json_response(views.job_view(record, self._words.catalogue))
+        return json_response(views.job_view(record, self._catalog.current))
 
     def reasons(self, request: Request) -> Response:
         """The catalogue."""
         parse_query(request, NoQuery)
-        return json_response(views.reason_list(self._words.catalogue))
+        return json_response(views.reason_list(self._catalog.current))
 
     def code(self, request: Request) -> Response:
         """The readings of a code."""
@@ -178,7 +178,7 @@ class Api:
         workload = Workload(query.workload, query.image)
         return json_response(
             views.code_view(
-                int(found.group(1)), explain(int(found.group(1)), self._words.catalogue, workload)
+                int(found.group(1)), explain(int(found.group(1)), self._catalog.current, workload)
             )
         )
 

@@ -168,7 +168,7 @@ class StateView(View):
     causes: dict[str, str] = {}
 
 
-def job_view(record: JobRecord, catalogue: ReasonCatalog) -> JobView:
+def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
     """A job as the API shows it, in the words of the catalogue of now."""
     job, judged = record.job, record.ended
     ended = judged.exit if judged else None
@@ -189,8 +189,8 @@ def job_view(record: JobRecord, catalogue: ReasonCatalog) -> JobView:
         start_error=evidence.start_error or None,
         recovery=verdict.recovery if verdict else None,
         evidence=list(evidence.notes),
-        meaning=catalogue.sentence(judged.exit.code, judged.verdict, job.workload) if judged else None,
-        causes=_causes(judged, catalogue) if judged else [],
+        meaning=catalog.meaning(judged.exit.code, judged.verdict, job.workload) if judged else None,
+        causes=_causes(judged, catalog) if judged else [],
         not_known=list(evidence.not_known),
         attempt=job.attempt,
         restarts=job.restarts,
@@ -208,22 +208,22 @@ def job_view(record: JobRecord, catalogue: ReasonCatalog) -> JobView:
     )
 
 
-def _causes(judged: ClassifiedExit, catalogue: ReasonCatalog) -> list[str]:
+def _causes(judged: ClassifiedExit, catalog: ReasonCatalog) -> list[str]:
     """Those of this very job first; of what is no failure, only those."""
     ended, verdict = judged.exit, judged.verdict
     if verdict.status is not Status.FAILED:
         return list(ended.evidence.causes)
-    return list(catalogue.causes(ended.code, ended.evidence, verdict, ended.job.workload))
+    return list(catalog.causes(ended.code, ended.evidence, verdict, ended.job.workload))
 
 
-def reason_list(catalogue: ReasonCatalog) -> ReasonList:
+def reason_list(catalog: ReasonCatalog) -> ReasonList:
     """The catalogue as the API shows it."""
     codes: dict[str, list[int]] = {}
-    for code, words in sorted(catalogue.codes.items()):
-        for word in words.own_words():
+    for code, code_reasons in sorted(catalog.codes.items()):
+        for word in code_reasons.specific_reasons():
             codes.setdefault(word, []).append(code)
     return ReasonList(
-        reasons=[_reason(word, meaning, codes.get(word, [])) for word, meaning in catalogue.meanings.items()]
+        reasons=[_reason(word, meaning, codes.get(word, [])) for word, meaning in catalog.reasons.items()]
     )
 
 
@@ -271,12 +271,12 @@ def _reason(word: str, meaning: Reason, codes: list[int]) -> ReasonView:
 def _reading(explanation: Explanation) -> ReadingView:
     verdict = explanation.verdict
     return ReadingView(
-        when=explanation.when,
+        when=explanation.context.value,
         status=verdict.status,
         termination=verdict.termination,
         reason=verdict.reason,
         error=verdict.error,
         recovery=verdict.recovery,
-        meaning=explanation.sentence,
+        meaning=explanation.meaning,
         causes=list(explanation.causes),
     )

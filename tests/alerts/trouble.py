@@ -24,7 +24,7 @@ LATE = "night/report"
 """A workload that must succeed within ten minutes, and does not."""
 DOWN_FROM = 80
 SIGNAL = ("traces",)
-UNHEALTHY = Evidence(unhealthy=True, asked_to_stop=True)
+UNHEALTHY = Evidence(unhealthy=True, stop_requested=True)
 
 
 def past() -> str:

@@ -70,7 +70,7 @@ def test_a_reason_that_the_catalogue_no_longer_has_is_said_to_be_one(served: Ser
     served.store.commit(Batch(ended=[old]))
     sheet = flat(invoke("show", "forgotten", "--url", served.url).out)
     assert sheet.endswith(
-        "\nRan           1m30s\n\nCheckpointCorrupt\n  A word that the catalogue of today does not contain.\n"
+        "\nRan           1m30s\n\nCheckpointCorrupt\n  A reason that is not in the current catalogue.\n"
     )
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from exporter.model import ContainerHistory, Cursor, Exit, Job
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, Inspection
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
-from exporter.verdict.catalog import builtin
+from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from tests.contract.tracker_driver import BEGINNING, IMAGE, TrackerDriver, assessed
 
@@ -366,7 +366,7 @@ def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, ContainerHistory], 
         recorded_event_times = known.recorded_event_times | {time for time in times if time is not None}
         failed_ns = known.failed_start_ns
         if each.attempt > known.attempts:
-            failed_ns = ended_ns if key in ends and ends[key].evidence.never_started else None
+            failed_ns = ended_ns if key in ends and ends[key].evidence.start_failed else None
         attempts = max(known.attempts, each.attempt)
         past[each.container_id] = ContainerHistory(attempts, latest, None, recorded_event_times, failed_ns)
     return past, [each for key, each in jobs.items() if key not in ends]
@@ -463,7 +463,7 @@ def found(driver: TrackerDriver) -> Counter[Fact]:
 
 def fact(end: Exit) -> Fact:
     """An exit, judged."""
-    verdict = classify(end.code, end.evidence, builtin(), end.job.workload)
+    verdict = classify(end.code, end.evidence, builtin_catalog(), end.job.workload)
     return (end.job.container_id, end.job.attempt, end.code, verdict.status.value, verdict.reason)
 
 

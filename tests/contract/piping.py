@@ -18,7 +18,7 @@ from exporter.pipeline.readiness import Readiness
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, Inspection
 from exporter.sources.docker.messages import Connected, EventReceived, Inbox, Inspected, Message, WatchMessage
 from exporter.store import Batch, JobFilter, Store, StoreError
-from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from tests.contract.tracker_driver import CONFIG, HOST, at
 from tests.lab.wait import wait_until
 
@@ -82,17 +82,17 @@ class Piping:
     ) -> None:
         self.store = WatchedStore(directory)
         kept = self.store.values()
-        self.ledger, self.health, self.words = MetricState(kept), Readiness(), ReloadableCatalog(None)
+        self.ledger, self.health, self.catalog = MetricState(kept), Readiness(), ReloadableCatalog(None)
         self.health.trouble(ADDRESS, "the engine has not answered yet")
         self._inbox: Inbox = queue.SimpleQueue()
         rules = Judging(
-            self.words,
+            self.catalog,
             lambda host, has_kernel_counter: replace(
                 CONFIG, host=host, oom_seconds=oom_seconds, has_kernel_counter=has_kernel_counter
             ),
             tracing=tracing,
         )
-        accounts = JobMetrics(workloads, self.words.knows, kept, idle_ns=idle_ns)
+        accounts = JobMetrics(workloads, self.catalog.has_code, kept, idle_ns=idle_ns)
         self.pipeline = Pipeline(self._inbox, rules, Books(self.store, self.ledger, accounts), self.health)
 
     def __enter__(self) -> Self:

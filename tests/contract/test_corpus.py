@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.model import Exit
-from exporter.verdict.catalog import builtin
+from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.replaying import replay
@@ -59,7 +59,10 @@ def as_stated(truths: Sequence[End], exits: Sequence[Exit]) -> list[End]:
 
 def end_of(ended: Exit, truth: End | None) -> End:
     """One exit as its truth would state it: of what has no truth, and of words, only what was asked for."""
-    verdict, known = classify(ended.code, ended.evidence, builtin(), ended.job.workload), ended.evidence
+    verdict, known = (
+        classify(ended.code, ended.evidence, builtin_catalog(), ended.job.workload),
+        ended.evidence,
+    )
     end = End(
         status=verdict.status.value,
         termination=verdict.termination.value,
@@ -79,7 +82,7 @@ def end_of(ended: Exit, truth: End | None) -> End:
             "start_error": truth.start_error if truth.start_error in known.start_error else "",
             "evidence": said(truth.evidence, known.notes),
             "evidence_without": unsaid(truth.evidence_without, known.notes),
-            "causes": said(truth.causes, builtin().causes(ended.code, ended.evidence, verdict)),
+            "causes": said(truth.causes, builtin_catalog().causes(ended.code, ended.evidence, verdict)),
         }
     )
 

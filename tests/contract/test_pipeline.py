@@ -292,7 +292,7 @@ def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
         Daemon(
             build_registry(piping.ledger),
             piping.health,
-            piping.words,
+            piping.catalog,
             lambda: None,
             lambda: piping.pipeline.alive,
         ),

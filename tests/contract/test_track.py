@@ -133,7 +133,11 @@ def test_each_run_of_a_container_is_an_attempt_with_its_own_evidence() -> None:
         ended(job(0), 137, 1, f"{REPORTED} 0.100 s before the end.", oom_killed=True, oom_kills=1),
         second,
         ended(
-            second, 137, 3, "The engine was asked to send SIGKILL 0.100 s before the end.", asked_to_stop=True
+            second,
+            137,
+            3,
+            "The engine was asked to send SIGKILL 0.100 s before the end.",
+            stop_requested=True,
         ),
     ]
 
@@ -156,7 +160,7 @@ def test_an_end_whose_beginning_was_not_seen_counts_and_learns_the_beginning_fro
 
 def test_an_end_whose_beginning_nobody_knows_counts() -> None:
     driver = TrackerDriver().inspecting(die(9, 0)).inspected(None)
-    assert driver.emitted() == [ended(job(9, never_started=True), 0, 9)]
+    assert driver.emitted() == [ended(job(9, start_failed=True), 0, 9)]
 
 
 def test_attempts_go_on_from_those_on_record() -> None:
@@ -321,7 +325,7 @@ def test_a_kill_request_after_the_restart_says_nothing_of_the_run_before() -> No
     assert driver.emitted() == [
         job(0),
         second,
-        ended(second, 137, 1.3, note, asked_to_stop=True),
+        ended(second, 137, 1.3, note, stop_requested=True),
         ended(job(0), 137, 1),
     ]
 
@@ -529,7 +533,7 @@ def test_an_event_that_is_late_for_its_own_run_still_explains_the_kernels_move()
     assert driver.emitted() == [
         job(0),
         job(0, B),
-        ended(job(0), 137, 1, note, asked_to_stop=True),
+        ended(job(0), 137, 1, note, stop_requested=True),
         ended(job(0, B), 137, 1.1),
     ]
 
@@ -676,7 +680,7 @@ def test_what_may_not_be_killed_for_memory_is_given_no_kill_of_another(*, has_ke
     driver.events(kill(24.9, 9)).inspecting(die(25, 137))
     driver.inspected(replace(exited(0, 25, 137, oom_killed=True), oom_kill_disabled=True)).wait(20)
     (ended_run,) = driver.exits()
-    assert (ended_run.oom_kills, ended_run.evidence.asked_to_stop) == (0, True)
+    assert (ended_run.oom_kills, ended_run.evidence.stop_requested) == (0, True)
 
 
 def test_a_line_of_the_log_that_is_ahead_of_its_count_is_explained_all_the_same() -> None:
@@ -831,7 +835,7 @@ def test_the_signal_by_which_a_container_wants_to_be_stopped_asks_for_its_end() 
     note = "The engine was asked to send SIGUSR1 0.500 s before the end."
     assert driver.events(kill(0.5, 10), die(1, 3)).emitted() == [
         job(0, created=True),
-        ended(job(0, created=True), 3, 1, note, asked_to_stop=True),
+        ended(job(0, created=True), 3, 1, note, stop_requested=True),
     ]
 
 
@@ -875,7 +879,7 @@ def test_a_code_that_a_label_may_hide_since_the_job_ran_before_us_is_taken_from_
 def test_a_signal_that_a_label_hides_is_a_request_to_end() -> None:
     driver = TrackerDriver().events(masking(start(0), MaskedField.SIGNAL), kill(0.5, 1), die(1, 137))
     note = "The engine was asked to send a signal 0.500 s before the end."
-    assert driver.emitted() == [job(0), ended(job(0), 137, 1, note, asked_to_stop=True)]
+    assert driver.emitted() == [job(0), ended(job(0), 137, 1, note, stop_requested=True)]
 
 
 def test_a_doubtful_255_gives_way_to_the_code_of_the_answer() -> None:
@@ -916,32 +920,32 @@ def test_a_failed_start_is_an_exit_with_the_code_of_the_answer() -> None:
     driver = failed_start(TrackerDriver().events(create(-1)), 0)
     assert driver.emitted() == []
     assert driver.inspected(refused(127)).inspected(refused(127)).emitted() == [
-        not_started(job(0.5, never_started=True, created=True), 127, 0.5)
+        not_started(job(0.5, start_failed=True, created=True), 127, 0.5)
     ]
 
 
 def test_a_failed_start_whose_container_is_gone_at_the_second_answer_has_the_code_of_the_first() -> None:
     driver = failed_start(TrackerDriver().events(create(-1)), 0).inspected(refused(127)).inspected(None)
-    assert driver.emitted() == [not_started(job(0.5, never_started=True, created=True), 127, 0.5)]
+    assert driver.emitted() == [not_started(job(0.5, start_failed=True, created=True), 127, 0.5)]
 
 
 def test_a_failed_start_that_is_removed_before_the_answers_come_is_counted_with_its_code() -> None:
     driver = failed_start(TrackerDriver().events(create(-1)), 0).events(destroy(0.52))
     assert driver.emitted() == []
     assert driver.inspected(refused(126)).inspected(None).emitted() == [
-        not_started(job(0.5, never_started=True, created=True), 126, 0.5)
+        not_started(job(0.5, start_failed=True, created=True), 126, 0.5)
     ]
 
 
 def test_a_failed_start_that_nobody_can_answer_for_has_an_unknown_code() -> None:
     driver = failed_start(TrackerDriver().events(create(-1)), 0).inspected(None).inspected(None)
-    assert driver.emitted() == [not_started(job(0.5, never_started=True), None, 0.5)]
+    assert driver.emitted() == [not_started(job(0.5, start_failed=True), None, 0.5)]
 
 
 def test_a_failed_start_of_which_only_the_time_before_was_answered_has_an_unknown_code() -> None:
     driver = TrackerDriver().events(create(-1)).inspecting(start_attempt(0)).inspected(created())
     driver.inspecting(start_attempt_over(0.5)).events(destroy(0.52)).inspected(None)
-    assert driver.emitted() == [not_started(job(0.5, never_started=True, created=True), None, 0.5)]
+    assert driver.emitted() == [not_started(job(0.5, start_failed=True, created=True), None, 0.5)]
 
 
 def test_a_second_failed_start_of_a_container_is_its_second_attempt() -> None:
@@ -949,8 +953,8 @@ def test_a_second_failed_start_of_a_container_is_its_second_attempt() -> None:
     for begun in (0, 10):
         failed_start(driver, begun).inspected(refused(127)).inspected(refused(127))
     assert driver.emitted() == [
-        not_started(job(0.5, never_started=True, created=True), 127, 0.5),
-        not_started(job(10.5, attempt=2, never_started=True, created=True), 127, 10.5),
+        not_started(job(0.5, start_failed=True, created=True), 127, 0.5),
+        not_started(job(10.5, attempt=2, start_failed=True, created=True), 127, 10.5),
     ]
 
 
@@ -959,8 +963,8 @@ def test_a_start_that_is_tried_again_before_the_answers_come_does_not_hide_the_f
     for _ in range(4):
         driver.inspected(refused(127))
     assert driver.emitted() == [
-        not_started(job(0.5, never_started=True, created=True), 127, 0.5),
-        not_started(job(1.1, attempt=2, never_started=True, created=True), 127, 1.1),
+        not_started(job(0.5, start_failed=True, created=True), 127, 0.5),
+        not_started(job(1.1, attempt=2, start_failed=True, created=True), 127, 1.1),
     ]
 
 
@@ -971,7 +975,7 @@ def test_a_failed_restart_of_a_container_that_had_run_is_an_attempt_of_its_own()
     assert driver.emitted() == [
         job(0),
         ended(job(0), 0, 1),
-        not_started(job(2.5, attempt=2, never_started=True, created=True), 127, 2.5),
+        not_started(job(2.5, attempt=2, start_failed=True, created=True), 127, 2.5),
     ]
 
 
@@ -982,7 +986,7 @@ def test_a_start_that_succeeds_after_one_that_failed_is_the_next_attempt() -> No
     driver.inspecting(start_attempt(9)).events(start(9.2)).inspected(running(9.1)).events(die(10, 0))
     second = job(9.2, started=9.1, attempt=2, created=True)
     assert driver.emitted() == [
-        not_started(job(0.5, never_started=True, created=True), 127, 0.5),
+        not_started(job(0.5, start_failed=True, created=True), 127, 0.5),
         second,
         ended(second, 0, 10),
     ]
@@ -994,7 +998,7 @@ def test_a_start_that_failed_without_an_event_counts_once_whoever_tells_of_it() 
     driver.listed(refused(128), as_of=5)
     driver.tracker.start_failed(refused(128))
     assert driver.emitted() == [
-        not_started(job(-1, never_started=True, created=True), 128, -1, recovered=True)
+        not_started(job(-1, start_failed=True, created=True), 128, -1, recovered=True)
     ]
 
 
@@ -1006,7 +1010,7 @@ def test_what_dies_and_was_never_started_is_the_start_that_failed() -> None:
         .inspecting(die(0.55, 137))
     )
     driver.inspected(refused(128)).inspected(refused(128)).wait(2)
-    failed = job(0.5, never_started=True, created=True)
+    failed = job(0.5, start_failed=True, created=True)
     assert driver.emitted() == [not_started(failed, 128, 0.5)]
 
 
@@ -1081,7 +1085,7 @@ def test_what_was_never_started_is_no_exit() -> None:
 def test_a_failed_start_that_nobody_saw_is_recovered_at_the_time_of_its_creation() -> None:
     driver = TrackerDriver().listed(refused(127), as_of=5).wait(1)
     assert driver.emitted() == [
-        not_started(job(-1, never_started=True, created=True), 127, -1, recovered=True)
+        not_started(job(-1, start_failed=True, created=True), 127, -1, recovered=True)
     ]
 
 
@@ -1123,7 +1127,7 @@ def test_an_end_before_its_beginning_by_the_engines_times_is_told_by_one_list_al
 def test_a_network_that_fails_a_start_is_told_where_networks_are_joined_first() -> None:
     driver = TrackerDriver().events(create(0)).inspecting(start_attempt_over(1)).inspected(refused(128))
     driver.wait(2)
-    assert [(each.job.attempt, each.code, each.evidence.never_started) for each in driver.exits()] == [
+    assert [(each.job.attempt, each.code, each.evidence.start_failed) for each in driver.exits()] == [
         (1, 128, True)
     ]
 
@@ -1244,7 +1248,7 @@ def known(*, on_record: bool) -> TrackerDriver:
 def facts(driver: TrackerDriver) -> list[tuple[int, int | None, bool, bool]]:
     """Attempt, code and what explains it of all ends."""
     return [
-        (each.job.attempt, each.code, each.evidence.asked_to_stop, each.evidence.oom_killed)
+        (each.job.attempt, each.code, each.evidence.stop_requested, each.evidence.oom_killed)
         for each in driver.exits()
     ]
 
@@ -1363,7 +1367,7 @@ def test_of_a_job_lost_with_its_host_that_is_said() -> None:
     driver.tracker.resumed(Cursor(0, at(-100)), EventGap.RESTARTED)
     driver.listed(exited(-0.003, 8, 255), as_of=9, event_gap=EventGap.RESTARTED, events_complete=True).wait(1)
     (end,) = driver.exits()
-    assert (end.code, end.evidence.instance_lost, end.recovered) == (255, True, True)
+    assert (end.code, end.evidence.host_lost, end.recovered) == (255, True, True)
 
 
 @pytest.mark.parametrize("event_gap", [EventGap.NONE, EventGap.OVERRUN])
@@ -1371,7 +1375,7 @@ def test_a_255_whose_event_may_have_been_forgotten_is_the_jobs_own(event_gap: Ev
     driver = TrackerDriver(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
     driver.tracker.resumed(Cursor(at(0), at(-100)), event_gap)
     (end,) = driver.listed(exited(-0.003, 8, 255), as_of=9, event_gap=event_gap).wait(1).exits()
-    assert (end.code, end.evidence.instance_lost) == (255, False)
+    assert (end.code, end.evidence.host_lost) == (255, False)
 
 
 @pytest.mark.parametrize(
@@ -1444,7 +1448,7 @@ def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
     driver = TrackerDriver(past=RUNS, runs=[job(0)], cursor=Cursor(at(0), at(-100)))
     driver.tracker.resumed(Cursor(0, at(-100)), EventGap.OVERRUN)
     driver.listed(exited(-0.003, 4, 126, start_failed=True), as_of=9, event_gap=EventGap.OVERRUN).wait(1)
-    failed, run = sorted(driver.exits(), key=lambda each: each.evidence.never_started, reverse=True)
+    failed, run = sorted(driver.exits(), key=lambda each: each.evidence.start_failed, reverse=True)
     assert [(run.code, run.job.attempt), (failed.code, failed.job.attempt)] == [(None, 1), (126, 2)]
 
 

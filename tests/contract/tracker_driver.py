@@ -281,7 +281,7 @@ def job(  # noqa: PLR0913  # each names a fact
     *,
     attempt: int = 1,
     started: float | None = None,
-    never_started: bool = False,
+    start_failed: bool = False,
     limit: int | None = None,
     created: bool = False,
     named: str | None = None,
@@ -299,9 +299,9 @@ def job(  # noqa: PLR0913  # each names a fact
         image=image,
         began_ns=at(began),
         created_ns=at(-1) if created else None,
-        started_ns=None if never_started else started_ns,
+        started_ns=None if start_failed else started_ns,
         memory_limit_bytes=limit,
-        key=job_key(HOST, container, at(began) if never_started else started_ns),
+        key=job_key(HOST, container, at(began) if start_failed else started_ns),
     )
 
 
@@ -311,16 +311,16 @@ def ended(  # noqa: PLR0913  # each names a fact
     seconds: float,
     *notes: str,
     oom_killed: bool = False,
-    asked_to_stop: bool = False,
+    stop_requested: bool = False,
     oom_kills: int = 0,
     recovered: bool = False,
 ) -> Exit:
     """Return the exit of a job that had started."""
-    evidence = Evidence(oom_killed=oom_killed, asked_to_stop=asked_to_stop, notes=notes)
+    evidence = Evidence(oom_killed=oom_killed, stop_requested=stop_requested, notes=notes)
     return Exit(run, code, at(seconds), evidence, oom_kills, recovered)
 
 
 def not_started(run: Job, code: int | None, seconds: float, *, recovered: bool = False) -> Exit:
     """Return the exit of a job that the engine could not start."""
-    evidence = Evidence(never_started=True, notes=("The engine could not start it.",))
+    evidence = Evidence(start_failed=True, notes=("The engine could not start it.",))
     return Exit(run, code, at(seconds), evidence, recovered=recovered)

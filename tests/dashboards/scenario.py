@@ -16,7 +16,7 @@ from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import Evidence, Job, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 from tests.dashboards.boards import SCRAPE_SECONDS
 from tests.metrics.scene import foreseen
 from tests.store.samples import OOM, SECOND_NS, STOPPED, ended, job
@@ -34,7 +34,7 @@ NIGHT = Workload("night/report (v1.0)", "report")
 IMPORT = Workload("batch/import", "import")
 EXTRA = Workload("one/too-many", "extra")
 OLD = Workload("old/history", "old")
-NOT_STARTED, LOST = Evidence(never_started=True), Evidence(instance_lost=True)
+NOT_STARTED, LOST = Evidence(start_failed=True), Evidence(host_lost=True)
 
 ENDED = 15
 FAILURES, OOM_KILLED, DONE, UNKNOWN = 8, 3, 4, 1
@@ -98,7 +98,7 @@ class Exporter:
 
     def history(self) -> Iterator[tuple[int, MetricState]]:
         """Give its ledger at each scrape; it is the same one, going on."""
-        ledger, accounts = MetricState({}), JobMetrics(self.max_workloads, catalog.builtin().knows)
+        ledger, accounts = MetricState({}), JobMetrics(self.max_workloads, builtin_catalog().has_code)
         todo = sorted(self.deeds, key=lambda deed: deed[0])
         for second in range(0, END - START + 1, SCRAPE_SECONDS):
             changes = MetricUpdate()

@@ -10,7 +10,7 @@ import yaml
 
 from dashboards import colours, make
 from dashboards.frame import EXPORTER_ALERTS, JOB_ALERTS
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 from tests.dashboards.boards import FILES, HERE, load, panels, variables
 from tests.dashboards.rules import PALETTE
 
@@ -175,12 +175,12 @@ def test_an_annotation_has_no_word_for_a_label_that_some_alerts_lack(name: str) 
 
 
 def test_reasons_that_have_a_colour_are_of_the_catalogue() -> None:
-    assert colours.REASONS.keys() - catalog.builtin().meanings.keys() == set()
+    assert colours.REASONS.keys() - builtin_catalog().reasons.keys() == set()
     assert len(set(colours.REASONS.values())) == len(colours.REASONS)
 
 
 def test_codes_have_the_colours_of_their_reasons() -> None:
-    words = {code: catalog.builtin().codes[int(code)] for code in colours.CODES}
+    words = {code: builtin_catalog().codes[int(code)] for code in colours.CODES}
     assert {code: words[code].reason for code in ("0", "1")} == {"0": "Completed", "1": "Error"}
     assert colours.CODES["0"] == colours.REASONS["Completed"]
     assert colours.CODES["1"] == colours.REASONS["Error"]

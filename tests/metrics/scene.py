@@ -10,7 +10,8 @@ from exporter.model import ClassifiedExit, Evidence, Job, Verdict, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
 from exporter.text import clean
-from exporter.verdict import catalog, classify
+from exporter.verdict import classify
+from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import NOT_STARTED, OOM, STOPPED, ended, job
 
 ENGINE = "unix:///var/run/docker.sock"
@@ -23,7 +24,7 @@ NIGHT = Workload("night/report", "report")
 def foreseen(begun: Job) -> list[tuple[int, Verdict]]:
     """Give the two ends that are likeliest for a job."""
     evidence = ((0, Evidence()), (137, Evidence(oom_killed=True)))
-    words = catalog.builtin()
+    words = builtin_catalog()
     return [(code, classify.classify(code, each, words, begun.workload)) for code, each in evidence]
 
 
@@ -44,7 +45,7 @@ def exits() -> list[ClassifiedExit]:
 
 def ledger() -> MetricState:
     """Give the ledger in which all of it is published."""
-    accounts, changes = JobMetrics(MAX_WORKLOADS, catalog.builtin().knows), MetricUpdate()
+    accounts, changes = JobMetrics(MAX_WORKLOADS, builtin_catalog().has_code), MetricUpdate()
     begun = [exits()[0].exit.job, job("b", instance="node-2")]
     for each in begun:
         accounts.on_start(each, foreseen(each), changes)

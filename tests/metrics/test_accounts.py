@@ -10,14 +10,14 @@ from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order
 from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
 from exporter.model import Evidence, Job, OomKill, OomSource, Workload
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 from tests.metrics.scene import foreseen
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 
 HOST, NAME, IMAGE = "node-1", "shop/worker", "registry.example/shop/worker"
 LABELS = (HOST, NAME, IMAGE)
 ENDED_AT = BEGAN_NS / SECOND_NS + 90
-KNOWN = catalog.builtin().knows
+KNOWN = builtin_catalog().has_code
 MINUTES = "5"
 """The index of the bucket for ninety seconds."""
 

@@ -18,7 +18,7 @@ from exporter.metrics.definitions import METRICS, STANDARD_METRICS
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
 from exporter.model import Workload
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 from tests.metrics.scene import comparable, exits, ledger, without_names
 from tests.store.samples import ended, job
 
@@ -236,7 +236,7 @@ def test_a_name_that_is_none_of_ours_answers_nothing() -> None:
 
 def test_no_series_knows_of_which_container_it_was() -> None:
     def counted(others: bool) -> dict[SeriesKey, float]:  # noqa: FBT001 - which of the two
-        accounts, changes = JobMetrics(10, catalog.builtin().knows), MetricUpdate()
+        accounts, changes = JobMetrics(10, builtin_catalog().has_code), MetricUpdate()
         for judged in exits():
             accounts.on_exit(without_names(judged) if others else judged, changes, None)
         all_counted = MetricState({})
@@ -252,7 +252,7 @@ LABELS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 @pytest.mark.parametrize("accept", PARSERS)
 @given(names=st.lists(LABELS, min_size=1, max_size=3, unique=True))
 def test_whatever_a_label_holds_it_comes_back_as_it_was(accept: str, names: list[str]) -> None:
-    accounts, changes, hostile = JobMetrics(10, catalog.builtin().knows), MetricUpdate(), MetricState({})
+    accounts, changes, hostile = JobMetrics(10, builtin_catalog().has_code), MetricUpdate(), MetricState({})
     for name in names:
         accounts.on_exit(ended(job(workload=Workload(name, name)), 1), changes, None)
     hostile.apply(changes)

@@ -9,7 +9,8 @@ from typing import Any
 
 from exporter.model import ClassifiedExit, Evidence, Exit, Job, JobRecord, Workload
 from exporter.store import JobFilter
-from exporter.verdict import catalog, classify
+from exporter.verdict import classify
+from exporter.verdict.catalog_file import builtin_catalog
 
 SECOND_NS = 10**9
 BEGAN_NS = 4_102_444_800 * SECOND_NS
@@ -18,13 +19,13 @@ BEGAN_NS = 4_102_444_800 * SECOND_NS
 ANY = JobFilter()
 OOM = Evidence(
     oom_killed=True,
-    asked_to_stop=False,
+    stop_requested=False,
     notes=("The engine reported an OOM kill 0.125 s before the end.",),
 )
 STOPPED = Evidence(
-    asked_to_stop=True, notes=("The engine was asked to send SIGTERM 0.250 s before the end.",)
+    stop_requested=True, notes=("The engine was asked to send SIGTERM 0.250 s before the end.",)
 )
-NOT_STARTED = Evidence(never_started=True)
+NOT_STARTED = Evidence(start_failed=True)
 
 
 def job(digit: str = "a", **changes: Any) -> Job:
@@ -49,7 +50,7 @@ def ended(begun: Job, code: int | None, evidence: Evidence = Evidence(), **chang
     """Give the end of a job ninety seconds after it began, with some fields changed, and its verdict."""
     plain = Exit(begun, code, begun.began_ns + 90 * SECOND_NS, evidence)
     exit_ = replace(plain, **changes)
-    return ClassifiedExit(exit_, classify.classify(code, evidence, catalog.builtin(), begun.workload))
+    return ClassifiedExit(exit_, classify.classify(code, evidence, builtin_catalog(), begun.workload))
 
 
 def shown(judged: ClassifiedExit) -> JobRecord:

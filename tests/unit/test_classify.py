@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
-from exporter.verdict.catalog import CodeWords, Reason, ReasonCatalog, builtin
+from exporter.verdict.catalog import CodeReasons, ExitContext, Reason, ReasonCatalog
+from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import Explanation, classify, error_text, explain
 from tests.unit.expected_words import (
     PLAIN_WORDS,
@@ -24,12 +25,12 @@ MAX_CODE = 2**32 - 1
 CODES = st.one_of(st.none(), st.integers(0, MAX_CODE), st.sampled_from(sorted(PLAIN_WORDS)))
 EVIDENCE = st.builds(
     Evidence,
-    never_started=...,
-    instance_lost=...,
+    start_failed=...,
+    host_lost=...,
     oom_killed=...,
     limit=...,
     unhealthy=...,
-    asked_to_stop=...,
+    stop_requested=...,
     ran_ns=st.none() | st.integers(0, 10**18) | st.sampled_from((10**9, 10**9 + 1)),
     notes=...,
     causes=...,
@@ -49,13 +50,13 @@ class Row:
 
 ROWS = (
     Row(
-        lambda _code, evidence: evidence.instance_lost and evidence.oom_killed,
+        lambda _code, evidence: evidence.host_lost and evidence.oom_killed,
         Status.FAILED,
         Termination.CONTAINER_EXITED_WITH_ERROR,
         lambda _code: "OOMKilled",
     ),
     Row(
-        lambda _code, evidence: evidence.instance_lost,
+        lambda _code, evidence: evidence.host_lost,
         Status.FAILED,
         Termination.INSTANCE_LOST,
         lambda _code: "HostLost",
@@ -79,7 +80,7 @@ ROWS = (
         lambda _code: "Unhealthy",
     ),
     Row(
-        lambda _code, evidence: evidence.asked_to_stop,
+        lambda _code, evidence: evidence.stop_requested,
         Status.TERMINATED,
         Termination.TERMINATED_BY_USER,
         requested_word,
@@ -107,7 +108,7 @@ ROWS = (
 
 def expected(code: int | None, evidence: Evidence) -> Verdict:
     """Read the design's table from top to bottom, for the built-in catalogue."""
-    if evidence.never_started:
+    if evidence.start_failed:
         word = "InitOutOfMemory" if evidence.oom_killed else start_failure_word(code)
         return verdict(Status.FAILED, Termination.CREATING_CONTAINER_ERROR, code, word, evidence.limit)
     row = next(row for row in ROWS if row.fits(code, evidence))
@@ -120,25 +121,26 @@ def verdict(
 ) -> Verdict:
     """Put a verdict together from the facts that the table gives."""
     shown = "unknown" if code is None else str(code)
-    recovery = Recovery.NONE if status is Status.TERMINATED else builtin().meanings[reason].recovery
+    recovery = Recovery.NONE if status is Status.TERMINATED else CATALOG.reasons[reason].recovery
     if recovery is Recovery.MORE_MEMORY and limit in {MemoryLimit.PARENT, MemoryLimit.HOST}:
         recovery = Recovery.RETRY_LATER
     error = f"JOB_{status.value.upper()} ({termination.value}, exit code: {shown} - {reason})"
     return Verdict(status, termination, reason, recovery, None if status is Status.DONE else error)
 
 
-FACTS = ("never_started", "instance_lost", "oom_killed", "unhealthy", "asked_to_stop")
+CATALOG = builtin_catalog()
+FACTS = ("start_failed", "host_lost", "oom_killed", "unhealthy", "stop_requested")
 
 
 def evidence_of(*facts: str) -> Evidence:
     """Give the evidence in which just these facts are true."""
     assert set(facts) <= set(FACTS)
     return Evidence(
-        never_started="never_started" in facts,
-        instance_lost="instance_lost" in facts,
+        start_failed="start_failed" in facts,
+        host_lost="host_lost" in facts,
         oom_killed="oom_killed" in facts,
         unhealthy="unhealthy" in facts,
-        asked_to_stop="asked_to_stop" in facts,
+        stop_requested="stop_requested" in facts,
     )
 
 
@@ -151,20 +153,20 @@ def told(evidence: Evidence) -> str:
 
 
 def judged(code: int | None, *facts: str) -> Verdict:
-    return classify(code, evidence_of(*facts), builtin())
+    return classify(code, evidence_of(*facts), CATALOG)
 
 
 @given(CODES, EVIDENCE)
 def test_every_code_with_any_evidence_gets_the_verdict_of_the_first_row_that_fits(
     code: int | None, evidence: Evidence
 ) -> None:
-    assert classify(code, evidence, builtin()) == expected(code, evidence)
+    assert classify(code, evidence, CATALOG) == expected(code, evidence)
 
 
 @pytest.mark.parametrize("evidence", COMBINATIONS, ids=told)
 def test_no_known_code_has_a_gap_in_the_table(evidence: Evidence) -> None:
     codes = [None, *range(257), *PLAIN_WORDS, MAX_CODE]
-    assert [classify(code, evidence, builtin()) for code in codes] == [
+    assert [classify(code, evidence, CATALOG) for code in codes] == [
         expected(code, evidence) for code in codes
     ]
 
@@ -173,25 +175,25 @@ def test_no_known_code_has_a_gap_in_the_table(evidence: Evidence) -> None:
 def test_who_assumes_oom_reads_every_137_as_if_a_witness_had_told_of_it_and_nothing_else(
     code: int | None, evidence: Evidence
 ) -> None:
-    by_code = code == 137 and not evidence.never_started
+    by_code = code == 137 and not evidence.start_failed
     witnessed = replace(evidence, oom_killed=True) if by_code else evidence
-    assert classify(code, evidence, builtin(), assume_oom=True) == expected(code, witnessed)
+    assert classify(code, evidence, CATALOG, assume_oom=True) == expected(code, witnessed)
 
 
 @given(CODES, EVIDENCE, st.tuples(st.text(), st.text()))
 def test_notes_never_change_a_verdict(code: int | None, evidence: Evidence, notes: tuple[str, ...]) -> None:
-    assert classify(code, replace(evidence, notes=notes), builtin()) == classify(code, evidence, builtin())
+    assert classify(code, replace(evidence, notes=notes), CATALOG) == classify(code, evidence, CATALOG)
 
 
 @given(CODES, EVIDENCE)
 def test_only_what_is_done_has_no_error(code: int | None, evidence: Evidence) -> None:
-    found = classify(code, evidence, builtin())
+    found = classify(code, evidence, CATALOG)
     assert (found.error is None) == (found.status is Status.DONE)
 
 
 @given(CODES, EVIDENCE)
 def test_who_asked_for_the_end_is_never_told_to_mend_it(code: int | None, evidence: Evidence) -> None:
-    found = classify(code, evidence, builtin())
+    found = classify(code, evidence, CATALOG)
     assert found.status is not Status.TERMINATED or found.recovery is Recovery.NONE
 
 
@@ -227,20 +229,20 @@ def test_a_137_with_a_witness_is_an_oom_kill_and_wants_more_memory() -> None:
 def test_more_memory_is_advised_only_against_the_jobs_own_limit(
     limit: MemoryLimit | None, recovery: str
 ) -> None:
-    assert classify(137, Evidence(oom_killed=True, limit=limit), builtin()).recovery.value == recovery
+    assert classify(137, Evidence(oom_killed=True, limit=limit), CATALOG).recovery.value == recovery
 
 
 @pytest.mark.parametrize("code", [255, None])
 def test_who_was_named_for_an_oom_kill_was_not_lost_with_the_engine(code: int | None) -> None:
     shown = "unknown" if code is None else code
-    assert judged(code, "instance_lost", "oom_killed").error == (
+    assert judged(code, "host_lost", "oom_killed").error == (
         f"JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: {shown} - OOMKilled)"
     )
 
 
 @pytest.mark.parametrize("code", [0, 137, 143])
 def test_what_was_killed_for_being_unhealthy_has_failed_with_whatever_code(code: int) -> None:
-    found = judged(code, "unhealthy", "asked_to_stop")
+    found = judged(code, "unhealthy", "stop_requested")
     assert (found.recovery, found.error) == (
         Recovery.RETRY,
         f"JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: {code} - Unhealthy)",
@@ -249,13 +251,13 @@ def test_what_was_killed_for_being_unhealthy_has_failed_with_whatever_code(code:
 
 @pytest.mark.parametrize(("code", "at_once"), [(127, "CommandNotFound"), (126, "CommandNotExecutable")])
 def test_a_program_that_ran_for_a_while_was_found_and_executed(code: int, at_once: str) -> None:
-    words = [classify(code, Evidence(ran_ns=ran_ns), builtin()).reason for ran_ns in (None, 10**9, 10**9 + 1)]
+    words = [classify(code, Evidence(ran_ns=ran_ns), CATALOG).reason for ran_ns in (None, 10**9, 10**9 + 1)]
     assert words == [at_once, at_once, "Error"]
 
 
 def test_a_failed_start_is_named_by_the_engines_words_else_by_its_code() -> None:
     told = [
-        classify(127, Evidence(never_started=True, start_error=text), builtin())
+        classify(127, Evidence(start_failed=True, start_error=text), CATALOG)
         for text in (
             'error mounting "/a" to rootfs at "/b": mount /a:/b: no such file or directory: unknown',
             "words of another engine",
@@ -282,7 +284,7 @@ def test_a_job_that_survived_an_oom_kill_is_done() -> None:
 
 
 def test_a_job_that_was_asked_to_stop_and_ended_with_0_is_terminated_and_says_so() -> None:
-    assert judged(0, "asked_to_stop") == Verdict(
+    assert judged(0, "stop_requested") == Verdict(
         Status.TERMINATED,
         Termination.TERMINATED_BY_USER,
         "Completed",
@@ -308,35 +310,35 @@ def test_a_job_that_was_asked_to_stop_and_ended_with_0_is_terminated_and_says_so
             (),
             "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 3221225477 - AccessViolation)",
         ),
-        (137, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 137 - Killed)"),
-        (143, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 143 - Terminated)"),
-        (130, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 130 - Interrupted)"),
-        (1, ("asked_to_stop",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 1 - Error)"),
+        (137, ("stop_requested",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 137 - Killed)"),
+        (143, ("stop_requested",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 143 - Terminated)"),
+        (130, ("stop_requested",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 130 - Interrupted)"),
+        (1, ("stop_requested",), "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 1 - Error)"),
         (143, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 143 - SIGTERM)"),
         (130, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 130 - SIGINT)"),
-        (127, ("never_started",), "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 127 - CommandNotFound)"),
+        (127, ("start_failed",), "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 127 - CommandNotFound)"),
         (
             126,
-            ("never_started",),
+            ("start_failed",),
             "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 126 - CommandNotExecutable)",
         ),
         (
             128,
-            ("never_started",),
+            ("start_failed",),
             "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 128 - ContainerCannotRun)",
         ),
         (
             None,
-            ("never_started",),
+            ("start_failed",),
             "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: unknown - ContainerCannotRun)",
         ),
         (127, (), "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 127 - CommandNotFound)"),
-        (255, ("instance_lost",), "JOB_FAILED (INSTANCE_LOST, exit code: 255 - HostLost)"),
-        (0, ("instance_lost",), "JOB_FAILED (INSTANCE_LOST, exit code: 0 - HostLost)"),
+        (255, ("host_lost",), "JOB_FAILED (INSTANCE_LOST, exit code: 255 - HostLost)"),
+        (0, ("host_lost",), "JOB_FAILED (INSTANCE_LOST, exit code: 0 - HostLost)"),
         (None, (), "JOB_UNKNOWN (EXIT_NOT_OBSERVED, exit code: unknown - Unknown)"),
         (
             None,
-            ("oom_killed", "asked_to_stop"),
+            ("oom_killed", "stop_requested"),
             "JOB_UNKNOWN (EXIT_NOT_OBSERVED, exit code: unknown - Unknown)",
         ),
     ],
@@ -355,9 +357,9 @@ def test_the_error_text_names_status_termination_code_and_reason() -> None:
 def test_the_word_and_the_recovery_come_from_the_catalogue_and_the_workload_that_are_handed_in() -> None:
     corrupt = Reason(meaning="The checkpoint cannot be read.", recovery=Recovery.RETRY_LATER)
     words = ReasonCatalog(
-        {"CheckpointCorrupt": corrupt, **builtin().meanings},
-        builtin().codes,
-        {"train": {42: CodeWords(reason="CheckpointCorrupt")}},
+        {"CheckpointCorrupt": corrupt, **CATALOG.reasons},
+        CATALOG.codes,
+        {"train": {42: CodeReasons(reason="CheckpointCorrupt")}},
         {},
     )
     assert [classify(42, Evidence(), words, Workload(name, "acme/train")) for name in ("train", "eval")] == [
@@ -462,21 +464,24 @@ def test_a_code_is_explained_in_every_way_in_which_it_can_be_read(
     code: int, readings: list[tuple[str, str, str]]
 ) -> None:
     assert [
-        (reading.when, reading.verdict.status.value, reading.verdict.reason)
-        for reading in explain(code, builtin())
+        (reading.context.value, reading.verdict.status.value, reading.verdict.reason)
+        for reading in explain(code, CATALOG)
     ] == readings
 
 
 @given(st.integers(0, MAX_CODE))
 def test_an_explanation_is_a_verdict_with_what_it_means_and_why_it_may_be(code: int) -> None:
-    first = explain(code, builtin())[0]
-    plain = classify(code, Evidence(), builtin())
-    causes = builtin().causes(code, Evidence(), plain)
-    assert first == Explanation(PLAINLY, plain, builtin().meanings[plain.reason].meaning, causes)
+    first = explain(code, CATALOG)[0]
+    plain = classify(code, Evidence(), CATALOG)
+    causes = CATALOG.causes(code, Evidence(), plain)
+    assert first == Explanation(ExitContext.CODE_ONLY, plain, CATALOG.reasons[plain.reason].meaning, causes)
 
 
 def test_a_workload_has_its_codes_explained_in_its_own_words() -> None:
     words = ReasonCatalog(
-        builtin().meanings, builtin().codes, {"train": {42: CodeWords(reason="TimedOut")}}, {}
+        CATALOG.reasons,
+        CATALOG.codes,
+        {"train": {42: CodeReasons(reason="TimedOut")}},
+        {},
     )
     assert explain(42, words, Workload("train", ""))[0].verdict.reason == "TimedOut"

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model import Evidence, KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from exporter.verdict.evidence import (
     assess,
@@ -44,7 +44,7 @@ def run(
 
 def verdict(record: RunFacts) -> str:
     """Status and reason of an end."""
-    judged = classify(record.code, assess(record), catalog.builtin())
+    judged = classify(record.code, assess(record), builtin_catalog())
     return f"{judged.status} {judged.reason}"
 
 
@@ -108,7 +108,7 @@ def oom(seconds_before: float | None, source: OomSource = OomSource.EVENT) -> Oo
         pytest.param(
             run([asked(SIGKILL, 1)], [oom(2)]),
             Evidence(
-                asked_to_stop=True,
+                stop_requested=True,
                 causes=(SURVIVED,),
                 notes=(
                     "The engine reported an OOM kill 2.000 s before the end.",
@@ -131,21 +131,21 @@ def oom(seconds_before: float | None, source: OomSource = OomSource.EVENT) -> Oo
         pytest.param(
             run([asked(SIGTERM, 3)], [], code=143),
             Evidence(
-                asked_to_stop=True, notes=("The engine was asked to send SIGTERM 3.000 s before the end.",)
+                stop_requested=True, notes=("The engine was asked to send SIGTERM 3.000 s before the end.",)
             ),
             id="a stop",
         ),
         pytest.param(
             run([asked(None, 3)], []),
             Evidence(
-                asked_to_stop=True, notes=("The engine was asked to send a signal 3.000 s before the end.",)
+                stop_requested=True, notes=("The engine was asked to send a signal 3.000 s before the end.",)
             ),
             id="a stop by a signal that a label hides",
         ),
         pytest.param(
             run([asked(37, 3)], [], code=165, stop_signal=37),
             Evidence(
-                asked_to_stop=True,
+                stop_requested=True,
                 notes=("The engine was asked to send signal 37 3.000 s before the end.",),
             ),
             id="a stop by the stop signal of a container",
@@ -158,7 +158,7 @@ def oom(seconds_before: float | None, source: OomSource = OomSource.EVENT) -> Oo
         pytest.param(
             run([asked(SIGKILL, 1)], [oom(None, OomSource.FLAG)]),
             Evidence(
-                asked_to_stop=True,
+                stop_requested=True,
                 causes=(SURVIVED,),
                 notes=(
                     "The engine's OOMKilled flag is set.",
@@ -241,8 +241,8 @@ def test_memory_ended_it_if_an_oom_kill_explains_it_and_nobody_asked_for_the_end
         brief = record.started_ns is not None and record.started_ns >= END - WINDOW
         killed = bool(record.oom_kills) and not requests and (record.code in (None, 137) or brief)
     found = assess(record)
-    assert (found.oom_killed, found.asked_to_stop) == (killed, bool(requests))
-    assert (found.never_started, found.instance_lost) == (False, False)
+    assert (found.oom_killed, found.stop_requested) == (killed, bool(requests))
+    assert (found.start_failed, found.host_lost) == (False, False)
 
 
 # Requests

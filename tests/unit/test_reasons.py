@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from exporter.config.yaml_document import DocumentError
 from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
 from exporter.verdict import catalog
-from exporter.verdict.catalog import AT_ONCE_NS, ExitContext, Reason, builtin
+from exporter.verdict.catalog import AT_ONCE_NS, ExitContext, Reason
+from exporter.verdict.catalog_file import BUILTIN, builtin_catalog, load_catalog
 from tests.unit.corpus import DIRECTORY, BadFile, bad_files
 from tests.unit.expected_words import (
     PLAIN_WORDS,
@@ -23,6 +24,7 @@ from tests.unit.expected_words import (
     start_failure_word,
 )
 
+CATALOG = builtin_catalog()
 NOBODY = Workload("", "")
 BY_EVIDENCE = {"OOMKilled", "Unhealthy", "HostLost", "Unknown", "ContainerCannotRun"}
 BY_THE_ENGINES_WORDS = {
@@ -70,39 +72,39 @@ def path(tmp_path: Path) -> Path:
 
 def taken(path: Path, text: str) -> catalog.ReasonCatalog:
     path.write_text(text, encoding="utf-8")
-    return catalog.load(path)
+    return load_catalog(path)
 
 
 # The project's own catalogue
 
 
 def test_the_catalogue_names_just_these_codes() -> None:
-    assert {code: words.reason for code, words in builtin().codes.items()} == PLAIN_WORDS
+    assert {code: words.reason for code, words in CATALOG.codes.items()} == PLAIN_WORDS
 
 
 def test_some_codes_have_another_word_where_a_stop_was_requested_or_where_it_ran_for_a_while() -> None:
-    codes = builtin().codes.items()
+    codes = CATALOG.codes.items()
     assert {code: words.requested for code, words in codes if words.requested} == REQUESTED_WORDS
     assert {code: words.ran for code, words in codes if words.ran} == RAN_WORDS
 
 
 def test_the_codes_that_were_promised_are_there() -> None:
     promised = {*range(4), *range(64, 79), 100, 111, *range(124, 144), *range(241, 248), 254, 255}
-    assert promised <= set(builtin().codes)
+    assert promised <= set(CATALOG.codes)
 
 
 def test_every_signal_of_this_machine_is_there() -> None:
-    assert {128 + signal for signal in Signals} <= set(builtin().codes)
+    assert {128 + signal for signal in Signals} <= set(CATALOG.codes)
 
 
 def test_every_word_has_a_meaning_and_every_meaning_a_use() -> None:
     by_code = {*PLAIN_WORDS.values(), *REQUESTED_WORDS.values(), *START_FAILURE_WORDS.values()}
-    assert set(builtin().meanings) == by_code | BY_EVIDENCE | BY_THE_ENGINES_WORDS
+    assert set(CATALOG.reasons) == by_code | BY_EVIDENCE | BY_THE_ENGINES_WORDS
 
 
-@pytest.mark.parametrize("word", builtin().meanings)
+@pytest.mark.parametrize("word", CATALOG.reasons)
 def test_a_meaning_is_one_sentence_with_likely_causes(word: str) -> None:
-    meaning = builtin().meanings[word]
+    meaning = CATALOG.reasons[word]
     assert meaning.meaning.endswith(".")
     assert "\n" not in meaning.meaning
     assert meaning.meaning[0].isupper()
@@ -113,24 +115,24 @@ def test_a_meaning_is_one_sentence_with_likely_causes(word: str) -> None:
 
 def test_every_word_has_just_this_recovery() -> None:
     found = {
-        recovery: {word for word, meaning in builtin().meanings.items() if meaning.recovery is recovery}
+        recovery: {word for word, meaning in CATALOG.reasons.items() if meaning.recovery is recovery}
         for recovery in Recovery
     }
     assert found == {recovery: set(words.split()) for recovery, words in RECOVERIES.items()}
 
 
 def test_no_two_words_differ_only_in_case() -> None:
-    words = [word.lower() for word in builtin().meanings]
+    words = [word.lower() for word in CATALOG.reasons]
     assert sorted(words) == sorted(set(words))
 
 
 def test_the_shipped_file_is_good_as_a_users_own_but_for_the_code_that_nobody_may_rename() -> None:
     with pytest.raises(DocumentError) as refused:
-        catalog.load(catalog.BUILTIN)
-    lines = catalog.BUILTIN.read_text(encoding="utf-8").splitlines()
+        load_catalog(BUILTIN)
+    lines = BUILTIN.read_text(encoding="utf-8").splitlines()
     line = lines.index("  0: {reason: Completed}") + 1
     assert refused.value.problems == [
-        f"{catalog.BUILTIN}:{line}: codes.0: code 0 is always Completed and cannot be renamed"
+        f"{BUILTIN}:{line}: codes.0: code 0 is always Completed and cannot be renamed"
     ]
 
 
@@ -140,23 +142,23 @@ def test_the_shipped_file_is_good_as_a_users_own_but_for_the_code_that_nobody_ma
 def test_every_code_has_a_described_word_in_every_reading(code: int | None, reading: ExitContext) -> None:
     known = -1 if code is None else code
     word = {
-        ExitContext.PLAIN: plain_word(known),
-        ExitContext.AT_ONCE: plain_word(known),
-        ExitContext.RAN: ran_word(known),
-        ExitContext.REQUESTED: requested_word(known),
+        ExitContext.CODE_ONLY: plain_word(known),
+        ExitContext.WITHIN_A_SECOND: plain_word(known),
+        ExitContext.AFTER_A_SECOND: ran_word(known),
+        ExitContext.STOP_REQUESTED: requested_word(known),
         ExitContext.START_FAILED: start_failure_word(code),
-        ExitContext.OUT_OF_MEMORY: "OOMKilled",
+        ExitContext.OOM_KILLED: "OOMKilled",
         ExitContext.UNHEALTHY: "Unhealthy",
-        ExitContext.INSTANCE_LOST: "HostLost",
-        ExitContext.UNOBSERVED: "Unknown",
+        ExitContext.HOST_LOST: "HostLost",
+        ExitContext.NOT_OBSERVED: "Unknown",
     }[reading]
-    assert builtin().reason(code, reading, NOBODY) == word
-    assert word in builtin().meanings
+    assert CATALOG.reason_for(code, reading, NOBODY) == word
+    assert word in CATALOG.reasons
 
 
 def test_a_word_that_was_known_once_still_has_an_answer() -> None:
-    assert builtin().meaning("CheckpointCorrupt") == Reason(
-        meaning="A word that the catalogue of today does not contain.", causes=(), recovery=Recovery.NONE
+    assert CATALOG.describe("CheckpointCorrupt") == Reason(
+        meaning="A reason that is not in the current catalogue.", causes=(), recovery=Recovery.NONE
     )
 
 
@@ -195,7 +197,11 @@ codes:
             "Later",
             "of the evidence, of a longer run, of the code, of both, of the later reason",
         ),
-        (None, "OOMKilled", "of the evidence, " + ", ".join(builtin().meanings["OOMKilled"].all_causes)),
+        (
+            None,
+            "OOMKilled",
+            "of the evidence, " + ", ".join(CATALOG.reasons["OOMKilled"].all_causes),
+        ),
     ],
 )
 def test_causes_are_the_evidences_then_the_codes_then_the_reasons_each_once(
@@ -209,22 +215,22 @@ def test_causes_are_the_evidences_then_the_codes_then_the_reasons_each_once(
 @pytest.mark.parametrize("limit", [MemoryLimit.PARENT, MemoryLimit.HOST])
 def test_of_anothers_memory_limit_no_cause_that_blames_the_jobs_own_is_told(limit: MemoryLimit) -> None:
     evidence = Evidence(oom_killed=True, limit=limit, causes=("of the evidence",))
-    assert builtin().causes(137, evidence, failed("OOMKilled")) == ("of the evidence",)
+    assert CATALOG.causes(137, evidence, failed("OOMKilled")) == ("of the evidence",)
 
 
 def test_of_a_failed_start_no_cause_of_a_code_is_told() -> None:
     not_started = Verdict(
         Status.FAILED, Termination.CREATING_CONTAINER_ERROR, "CommandNotFound", Recovery.FIX_COMMAND, ""
     )
-    found = builtin().causes(127, Evidence(never_started=True, ran_ns=AT_ONCE_NS + 1), not_started)
-    assert found == builtin().meanings["CommandNotFound"].causes
+    found = CATALOG.causes(127, Evidence(start_failed=True, ran_ns=AT_ONCE_NS + 1), not_started)
+    assert found == CATALOG.reasons["CommandNotFound"].causes
 
 
 @pytest.mark.parametrize("code", [1, 255])
 def test_what_cannot_run_on_this_host_comes_first_in_the_first_second(code: int) -> None:
     verdict = failed(plain_word(code))
-    at_once = builtin().causes(code, Evidence(ran_ns=9 * 10**6), verdict)
-    later = builtin().causes(code, Evidence(ran_ns=9 * 10**9), verdict)
+    at_once = CATALOG.causes(code, Evidence(ran_ns=9 * 10**6), verdict)
+    later = CATALOG.causes(code, Evidence(ran_ns=9 * 10**9), verdict)
     assert at_once[2:] == later
     assert "exec format error" in at_once[0]
     assert "CR LF" in at_once[1]
@@ -242,7 +248,7 @@ STOPPED = "The engine was asked to stop the container, and it ended with"
         (143, stopped("Terminated"), f"{STOPPED} the code of SIGTERM."),
         (42, stopped("Drained"), "It wrote all down."),
         (42, failed("Lost"), "It is lost."),
-        (2, failed("Misuse"), builtin().meanings["Misuse"].meaning),
+        (2, failed("Misuse"), CATALOG.reasons["Misuse"].meaning),
     ],
 )
 def test_an_end_that_was_asked_for_is_said_to_be_one(
@@ -253,13 +259,13 @@ def test_an_end_that_was_asked_for_is_said_to_be_one(
         "reasons: {Lost: {meaning: It is lost.}, Drained: {meaning: It wrote all down.}}\n"
         "codes: {42: {reason: Lost, requested: Drained}}\n",
     )
-    assert catalogue.sentence(code, verdict, NOBODY) == sentence
+    assert catalogue.meaning(code, verdict, NOBODY) == sentence
 
 
 @given(st.integers(0, 2**32 - 1) | st.sampled_from(sorted(PLAIN_WORDS)))
 def test_no_end_that_was_asked_for_is_said_to_have_come_by_itself_or_by_a_wrong_call(code: int) -> None:
     verdict = stopped(requested_word(code))
-    assert builtin().sentence(code, verdict).startswith("The engine was asked to stop the container, and it")
+    assert CATALOG.meaning(code, verdict).startswith("The engine was asked to stop the container, and it")
 
 
 # A user's catalogue
@@ -292,13 +298,13 @@ def test_the_workloads_word_comes_before_the_images_before_the_users_before_ours
     path: Path, layers: str, word: str
 ) -> None:
     catalogue = taken(path, FOUR + "".join(LAYERS[layer] for layer in layers.split()))
-    assert catalogue.reason(42, ExitContext.PLAIN, Workload("train", "acme/train")) == word
+    assert catalogue.reason_for(42, ExitContext.CODE_ONLY, Workload("train", "acme/train")) == word
 
 
 def test_what_a_layer_does_not_name_the_next_one_does(path: Path) -> None:
     catalogue = taken(path, FOUR + "".join(LAYERS.values()))
     words = [
-        catalogue.reason(code, ExitContext.PLAIN, Workload("train", "acme/train"))
+        catalogue.reason_for(code, ExitContext.CODE_ONLY, Workload("train", "acme/train"))
         for code in (1, 2, 3, 139, 134, 4)
     ]
     assert words == ["OfTheWorkload", "OfTheImage", "Global", "Global", "Aborted", "Error"]
@@ -307,7 +313,7 @@ def test_what_a_layer_does_not_name_the_next_one_does(path: Path) -> None:
 def test_the_words_of_one_workload_or_image_are_nobody_elses(path: Path) -> None:
     catalogue = taken(path, FOUR + "".join(LAYERS.values()))
     assert [
-        catalogue.reason(42, ExitContext.PLAIN, workload)
+        catalogue.reason_for(42, ExitContext.CODE_ONLY, workload)
         for workload in (
             Workload("eval", "acme/train"),
             Workload("train", "acme/eval"),
@@ -340,7 +346,7 @@ def test_workloads_and_images_are_named_by_globs(
 ) -> None:
     catalogue = taken(path, f'{FOUR}{section}:\n  "{pattern}": {{42: OfTheWorkload}}\n')
     workload = Workload(name, "") if section == "workloads" else Workload("", name)
-    assert (catalogue.reason(42, ExitContext.PLAIN, workload) == "OfTheWorkload") is fits
+    assert (catalogue.reason_for(42, ExitContext.CODE_ONLY, workload) == "OfTheWorkload") is fits
 
 
 def test_of_several_globs_that_fit_the_first_in_the_file_that_names_the_code_wins(path: Path) -> None:
@@ -349,22 +355,24 @@ def test_of_several_globs_that_fit_the_first_in_the_file_that_names_the_code_win
         f"{FOUR}workloads:\n  train-*: {{42: Global}}\n  train-2: {{42: OfTheImage, 43: OfTheImage}}\n"
         "  '*': {43: Global, 44: Global}\n",
     )
-    words = [catalogue.reason(code, ExitContext.PLAIN, Workload("train-2", "")) for code in (42, 43, 44)]
+    words = [
+        catalogue.reason_for(code, ExitContext.CODE_ONLY, Workload("train-2", "")) for code in (42, 43, 44)
+    ]
     assert words == ["Global", "OfTheImage", "Global"]
 
 
 def test_a_code_of_a_users_own_may_have_another_word_where_a_stop_was_requested(path: Path) -> None:
     catalogue = taken(path, FOUR + "codes:\n  42: {reason: Global, requested: OfTheImage}\n  43: Global\n")
     assert [
-        catalogue.reason(code, reading, NOBODY)
+        catalogue.reason_for(code, reading, NOBODY)
         for code in (42, 43)
-        for reading in (ExitContext.PLAIN, ExitContext.REQUESTED)
+        for reading in (ExitContext.CODE_ONLY, ExitContext.STOP_REQUESTED)
     ] == ["Global", "OfTheImage", "Global", "Global"]
 
 
 def test_a_users_word_for_127_holds_however_long_it_ran_unless_there_is_one_for_that(path: Path) -> None:
     catalogue = taken(path, FOUR + "codes:\n  127: Global\n  126: {reason: Global, ran: OfTheImage}\n")
-    assert [catalogue.reason(code, ExitContext.RAN, NOBODY) for code in (127, 126)] == [
+    assert [catalogue.reason_for(code, ExitContext.AFTER_A_SECOND, NOBODY) for code in (127, 126)] == [
         "Global",
         "OfTheImage",
     ]
@@ -373,12 +381,12 @@ def test_a_users_word_for_127_holds_however_long_it_ran_unless_there_is_one_for_
 def test_what_evidence_shows_is_not_renamed_by_a_users_code(path: Path) -> None:
     catalogue = taken(path, FOUR + "codes: {127: Global, 137: Global, 255: Global}\n")
     assert [
-        catalogue.reason(code, reading, NOBODY)
+        catalogue.reason_for(code, reading, NOBODY)
         for code, reading in [
             (127, ExitContext.START_FAILED),
-            (137, ExitContext.OUT_OF_MEMORY),
-            (255, ExitContext.INSTANCE_LOST),
-            (None, ExitContext.UNOBSERVED),
+            (137, ExitContext.OOM_KILLED),
+            (255, ExitContext.HOST_LOST),
+            (None, ExitContext.NOT_OBSERVED),
         ]
     ] == ["CommandNotFound", "OOMKilled", "HostLost", "Unknown"]
 
@@ -389,8 +397,8 @@ def test_a_users_word_has_the_users_meaning_and_ours_stay(path: Path) -> None:
         "reasons:\n  CheckpointCorrupt:\n    meaning: The checkpoint cannot be read.\n"
         "    causes: [A full disk, A killed writer]\n    recovery: retry-later\n",
     )
-    assert catalogue.meanings == {
-        **builtin().meanings,
+    assert catalogue.reasons == {
+        **CATALOG.reasons,
         "CheckpointCorrupt": Reason(
             meaning="The checkpoint cannot be read.",
             causes=("A full disk", "A killed writer"),
@@ -401,23 +409,23 @@ def test_a_users_word_has_the_users_meaning_and_ours_stay(path: Path) -> None:
 
 def test_a_user_may_describe_one_of_our_words_anew(path: Path) -> None:
     catalogue = taken(path, "reasons:\n  Error: {meaning: Ask the owner., recovery: none}\n")
-    assert catalogue.meaning("Error") == Reason(meaning="Ask the owner.", recovery=Recovery.NONE)
+    assert catalogue.describe("Error") == Reason(meaning="Ask the owner.", recovery=Recovery.NONE)
 
 
 @pytest.mark.parametrize(
     "text", ["", "# nothing yet\n", "codes: {}\n", "reasons: {}\nworkloads: {}\nimages: {}\n"]
 )
 def test_an_empty_catalogue_changes_nothing(path: Path, text: str) -> None:
-    assert taken(path, text) == builtin()
+    assert taken(path, text) == CATALOG
 
 
 def test_without_a_file_the_catalogue_is_ours() -> None:
-    assert catalog.load(None) is builtin()
+    assert load_catalog(None) is CATALOG
 
 
 def test_the_widest_codes_may_be_named(path: Path) -> None:
     catalogue = taken(path, "codes: {1: Misuse, 4294967295: Misuse}\n")
-    assert [catalogue.reason(code, ExitContext.PLAIN, NOBODY) for code in (1, 2**32 - 1)] == [
+    assert [catalogue.reason_for(code, ExitContext.CODE_ONLY, NOBODY) for code in (1, 2**32 - 1)] == [
         "Misuse",
         "Misuse",
     ]
@@ -432,7 +440,7 @@ def test_a_bad_catalogue_is_refused_whole_with_file_line_and_cause(
 ) -> None:
     monkeypatch.chdir(DIRECTORY)
     with pytest.raises(DocumentError) as refused:
-        catalog.load(bad.path)
+        load_catalog(bad.path)
     assert refused.value.problems == bad.problems
 
 
@@ -441,7 +449,7 @@ def test_a_long_list_of_causes_or_a_long_meaning_is_refused(path: Path) -> None:
         f"reasons:\n  CheckpointCorrupt:\n    meaning: {'x' * 2001}\n    causes: [{', '.join('x' * 21)}]\n"
     )
     with pytest.raises(DocumentError) as refused:
-        catalog.load(path)
+        load_catalog(path)
     place = "reasons.CheckpointCorrupt"
     assert refused.value.problems == [
         f"{path}:3: {place}.meaning: String should have at most 2000 characters",
@@ -451,7 +459,7 @@ def test_a_long_list_of_causes_or_a_long_meaning_is_refused(path: Path) -> None:
 
 def test_a_word_has_64_letters_at_most(path: Path) -> None:
     longest, too_long = "A" + "b" * 63, "A" + "b" * 64
-    assert longest in taken(path, f"reasons:\n  {longest}: {{meaning: Long.}}\n").meanings
+    assert longest in taken(path, f"reasons:\n  {longest}: {{meaning: Long.}}\n").reasons
     with pytest.raises(DocumentError) as refused:
         taken(path, f"reasons:\n  {too_long}: {{meaning: Too long.}}\n")
     assert refused.value.problems == [

@@ -7,8 +7,9 @@ from structlog.testing import capture_logs
 
 from exporter.config.yaml_document import DocumentError
 from exporter.model import Workload
-from exporter.verdict.catalog import ExitContext, builtin
-from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.verdict.catalog import ExitContext
+from exporter.verdict.catalog_file import builtin_catalog
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
 
 GOOD = """
 reasons:
@@ -26,8 +27,8 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def word(words: ReloadableCatalog, code: int) -> str:
-    return words.catalogue.reason(code, ExitContext.PLAIN, Workload("", ""))
+def word(catalog: ReloadableCatalog, code: int) -> str:
+    return catalog.current.reason_for(code, ExitContext.CODE_ONLY, Workload("", ""))
 
 
 def refusal(path: Path) -> str:
@@ -49,28 +50,28 @@ def test_nobody_starts_on_a_bad_catalogue(path: Path) -> None:
 
 
 def test_a_changed_file_counts_only_once_it_is_asked_for(path: Path) -> None:
-    words = ReloadableCatalog(path)
+    catalog = ReloadableCatalog(path)
     path.write_text(GOOD + "workloads: {train: {42: Error}}\nimages: {}\n")
-    before = words.catalogue
-    assert words.catalogue is before
+    before = catalog.current
+    assert catalog.current is before
     with capture_logs() as said:
-        words.reload()
-    assert words.catalogue.reason(42, ExitContext.PLAIN, Workload("train", "")) == "Error"
-    assert said == [{"event": "catalogue taken", "log_level": "info", "file": str(path)}]
+        catalog.reload()
+    assert catalog.current.reason_for(42, ExitContext.CODE_ONLY, Workload("train", "")) == "Error"
+    assert said == [{"event": "catalogue loaded", "log_level": "info", "file": str(path)}]
 
 
 def test_a_bad_file_is_refused_whole_and_the_one_before_stays(path: Path) -> None:
-    words = ReloadableCatalog(path)
-    before = words.catalogue
+    catalog = ReloadableCatalog(path)
+    before = catalog.current
     path.write_text(BAD)
     with capture_logs() as said, pytest.raises(DocumentError) as refused:
-        words.reload()
+        catalog.reload()
     assert refused.value.problems == [refusal(path)]
-    assert words.catalogue is before
-    assert (word(words, 42), word(words, 43)) == ("CheckpointCorrupt", "Error")
+    assert catalog.current is before
+    assert (word(catalog, 42), word(catalog, 43)) == ("CheckpointCorrupt", "Error")
     assert said == [
         {
-            "event": "catalogue refused, the one before stays",
+            "event": "catalogue file rejected, keeping the previous one",
             "log_level": "warning",
             "problems": [refusal(path)],
         }
@@ -78,27 +79,27 @@ def test_a_bad_file_is_refused_whole_and_the_one_before_stays(path: Path) -> Non
 
 
 def test_a_file_that_has_gone_leaves_the_catalogue_as_it_was(path: Path) -> None:
-    words = ReloadableCatalog(path)
+    catalog = ReloadableCatalog(path)
     path.unlink()
     with pytest.raises(DocumentError) as refused:
-        words.reload()
+        catalog.reload()
     assert refused.value.problems == [f"{path}: cannot be read: No such file or directory"]
-    assert word(words, 42) == "CheckpointCorrupt"
+    assert word(catalog, 42) == "CheckpointCorrupt"
 
 
 def test_after_a_refusal_a_good_file_is_taken_again(path: Path) -> None:
-    words = ReloadableCatalog(path)
+    catalog = ReloadableCatalog(path)
     path.write_text(BAD)
     with pytest.raises(DocumentError, match=r"described nowhere"):
-        words.reload()
+        catalog.reload()
     path.write_text("codes: {42: TimedOut}\n")
-    words.reload()
-    assert word(words, 42) == "TimedOut"
+    catalog.reload()
+    assert word(catalog, 42) == "TimedOut"
 
 
 def test_without_a_file_a_reload_takes_ours_again() -> None:
-    words = ReloadableCatalog(None)
+    catalog = ReloadableCatalog(None)
     with capture_logs() as said:
-        words.reload()
-    assert words.catalogue is builtin()
-    assert said == [{"event": "catalogue taken", "log_level": "info", "file": "built in"}]
+        catalog.reload()
+    assert catalog.current is builtin_catalog()
+    assert said == [{"event": "catalogue loaded", "log_level": "info", "file": "built in"}]

@@ -14,7 +14,7 @@ from exporter.metrics.collector import build_registry
 from exporter.metrics.state import MetricState
 from exporter.pipeline.readiness import Readiness
 from exporter.store import Store
-from exporter.verdict.reloadable import ReloadableCatalog
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.api import Api
 from exporter.web.server import listen, make_server
@@ -34,7 +34,7 @@ class Served:
         self.store = Store(f"sqlite:///{self.database}")
         self.ledger = MetricState({})
         self.health = Readiness()
-        self.words = ReloadableCatalog(self.catalogue_file)
+        self.catalog = ReloadableCatalog(self.catalogue_file)
         self.alive = True
         self.url = ""
         self._http = requests.Session()
@@ -47,13 +47,13 @@ class Served:
         daemon = Daemon(
             build_registry(self.ledger),
             self.health,
-            self.words,
-            lambda: app.reload(self.words, self.ledger),
+            self.catalog,
+            lambda: app.reload(self.catalog, self.ledger),
             lambda: self.alive,
         )
         listener = listen("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.server = make_server(site(Api(self.store, self.words), AdminRoutes(daemon, telemetry_path)))
+        self.server = make_server(site(Api(self.store, self.catalog), AdminRoutes(daemon, telemetry_path)))
         thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
         try:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.model import MemoryLimit, OomKill, OomSource, OomVictim, Workload
 from exporter.store import Batch
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.web.answers import good, problem, said
 from tests.web.served import Served
@@ -363,7 +363,7 @@ def test_since_before_all_time_is_since_ever(served: Served, since: str) -> None
 
 
 def test_the_whole_catalogue_is_told(served: Served) -> None:
-    words = catalog.builtin()
+    words = builtin_catalog()
     plain: dict[str, list[int]] = {}
     for code, word in sorted(words.codes.items()):
         for each in (word.reason, word.requested):
@@ -377,13 +377,13 @@ def test_the_whole_catalogue_is_told(served: Served) -> None:
             "recovery": meaning.recovery.value,
             "codes": plain.get(word, []),
         }
-        for word, meaning in words.meanings.items()
+        for word, meaning in words.reasons.items()
     ]
     assert said(served.ask("/api/v1/reasons")) == good({"reasons": expected})
 
 
 def test_a_code_is_told_in_each_of_its_readings(served: Served) -> None:
-    meanings = catalog.builtin().meanings
+    reasons = builtin_catalog().reasons
     failed, stopped = ("failed", "CONTAINER_EXITED_WITH_ERROR"), ("terminated", "TERMINATED_BY_USER")
     readings = [
         ("SIGKILL", *failed, "nothing more is known", "retry", "JOB_FAILED"),
@@ -414,8 +414,8 @@ def test_a_code_is_told_in_each_of_its_readings(served: Served) -> None:
                     "reason": word,
                     "error": f"{beginning} ({termination}, exit code: 137 - {word})",
                     "recovery": recovery,
-                    "meaning": meanings[word].meaning,
-                    "causes": [*meanings[word].all_causes],
+                    "meaning": reasons[word].meaning,
+                    "causes": [*reasons[word].all_causes],
                 }
                 for word, status, termination, when, recovery, beginning in readings
             ],

@@ -9,7 +9,7 @@ import pytest
 from exporter import __version__
 from exporter.metrics import definitions
 from exporter.metrics.state import MetricUpdate
-from exporter.verdict import catalog
+from exporter.verdict.catalog_file import builtin_catalog
 from tests.metrics import scene
 from tests.web.answers import good, problem, said
 from tests.web.served import Served
@@ -185,9 +185,9 @@ workloads:
 def test_a_reload_takes_the_file_and_the_metrics_say_so(served: Served) -> None:
     assert plain_reason(served, 42) == "Error"
     served.catalogue_file.write_text(GOOD_FILE, encoding="utf-8")
-    known = catalog.builtin()
+    known = builtin_catalog()
     assert said(served.ask("/-/reload", "POST")) == good(
-        {"codes": len(known.codes) + 1, "reasons": len(known.meanings) + 1}
+        {"codes": len(known.codes) + 1, "reasons": len(known.reasons) + 1}
     )
     assert plain_reason(served, 42) == "CheckpointCorrupt"
     success, when = reloaded(served)
