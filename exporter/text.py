@@ -1,12 +1,12 @@
-"""Text from outside, made fit to be shown: whatever an engine or a kernel tells comes in by this door."""
+"""Sanitizing of text from outside: all text from an engine or a kernel passes through here."""
 
 from __future__ import annotations
 
 import re
 
-# Characters that are not seen: two texts look alike by them, or one is shown in another order than read.
-# As they stand in a regular expression, between brackets.
-UNSEEN = (
+# Invisible characters: they make different texts look alike, or change the order in which a text is shown.
+# In the syntax of a regular expression, between brackets.
+INVISIBLE = (
     # Unicode's Default_Ignorable_Code_Point: soft hyphens, fillers, zero-width characters, directional
     # marks, overrides and isolates, variation selectors, tags.
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
@@ -19,22 +19,22 @@ UNSEEN = (
 MAX_TEXT = 512
 MAX_ERROR = 2000
 _CUT = " … "
-# Control characters, lone surrogates, and what is not seen.
-_ERASE = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{UNSEEN}]")
+# Control characters, lone surrogates and invisible characters.
+_REPLACED = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{INVISIBLE}]")
 
 
-def clean(value: object) -> str:
-    """Text that metrics, JSON and a terminal can bear, and a reader can trust: all of it is seen."""
-    return _seen(str(value)[:MAX_TEXT])
+def sanitize(value: object) -> str:
+    """Return text that is safe in metrics, JSON and a terminal, without invisible characters, and bounded."""
+    return _replace(str(value)[:MAX_TEXT])
 
 
-def clean_error(text: str) -> str:
-    """An engine's error, cleaned: it ends with its cause, so that a long one loses its middle."""
+def sanitize_error(text: str) -> str:
+    """Return an engine's error, sanitized. A long one loses its middle, since the cause is at the end."""
     if len(text) <= MAX_ERROR:
-        return _seen(text)
+        return _replace(text)
     end = (MAX_ERROR - len(_CUT)) // 2
-    return _seen(text[: MAX_ERROR - len(_CUT) - end] + _CUT + text[-end:])
+    return _replace(text[: MAX_ERROR - len(_CUT) - end] + _CUT + text[-end:])
 
 
-def _seen(text: str) -> str:
-    return _ERASE.sub("\ufffd", text)
+def _replace(text: str) -> str:
+    return _REPLACED.sub("\ufffd", text)

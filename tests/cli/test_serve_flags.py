@@ -171,7 +171,7 @@ BAD: list[tuple[str, str, str]] = [
     ("exits.oom-wait", "-1s", f"'-1s' {DURATION}"),
     ("exits.oom-window", "soon", f"'soon' {DURATION}"),
     ("traces.events", "log", "Input should be 'spans', 'logs' or 'logs/dup'"),
-    ("tail.redact", "[", "'[' is no regular expression of RE2: missing ]: ["),
+    ("tail.redact", "[", "'[' is not a regular expression of RE2: missing ]: ["),
     ("storage.url", "exits.db", "'exits.db' is no database URL; for instance sqlite:////var/lib/exits.db"),
     ("storage.retention", "30", f"'30' {DURATION}"),
     ("web.listen-address", "10137", f"'10137' {ADDRESS}"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from exporter.model import Cursor, Exit
-from exporter.sources.docker.engine import Event, EventType, Inspection, KernelReport
+from exporter.sources.docker.engine import KERNEL_POLL_SECONDS, Event, EventType, Inspection, KernelReport
 from exporter.sources.docker.track.tracker import Tracker
 from tests.contract.tracker_driver import (
     BEGINNING,
@@ -26,7 +26,6 @@ from tests.contract.tracker_driver import (
 LIMIT = 64 << 20
 SLOTS = 8
 SECONDS = 600.0
-KERNEL_SECONDS = 0.25
 _ASKED_AT = (EventType.OOM, EventType.DIE)
 
 
@@ -87,7 +86,7 @@ class LossyHost:
         tracker = Tracker(replace(CONFIG, has_kernel_counter=True), lambda _: None)
         tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
         counted = 0
-        ticks = ((tick * KERNEL_SECONDS, None) for tick in range(int(SECONDS / KERNEL_SECONDS)))
+        ticks = ((tick * KERNEL_POLL_SECONDS, None) for tick in range(int(SECONDS / KERNEL_POLL_SECONDS)))
         for seconds, word in sorted([*self._words, *ticks], key=lambda told: told[0]):
             if word is None or (isinstance(word, Event) and word.type in _ASKED_AT):
                 kills = sum(kill <= seconds for kill in self._kills[counted : counted + 100])

@@ -121,7 +121,9 @@ class Replay:
 
     def _log(self, _place: int, line: Table) -> None:
         container_id = self._case.id_of(line["of"])
-        self.tracker.log_collected(container_id, self._logged_ns.pop(container_id), LOG_TAIL.of(line["log"]))
+        self.tracker.log_collected(
+            container_id, self._logged_ns.pop(container_id), LOG_TAIL.extract(line["log"])
+        )
 
     def _ask_kernel(self, lines: list[Table]) -> None:
         records = [line["kmsg"] for line in lines if "kmsg" in line]

@@ -9,7 +9,7 @@ from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import ClassifiedExit, Evidence, Job, Verdict, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
-from exporter.text import clean
+from exporter.text import sanitize
 from exporter.verdict import classify
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import NOT_STARTED, OOM, STOPPED, ended, job
@@ -17,7 +17,7 @@ from tests.store.samples import NOT_STARTED, OOM, STOPPED, ended, job
 ENGINE = "unix:///var/run/docker.sock"
 MAX_WORKLOADS = 3
 # As a label's value comes through the door of the adapter: NUL and newline are gone, the rest is not.
-HOSTILE = Workload(clean('quo"te back\\slash new\nline nul\0 {x="1"} # HELP'), "hostile/image")
+HOSTILE = Workload(sanitize('quo"te back\\slash new\nline nul\0 {x="1"} # HELP'), "hostile/image")
 NIGHT = Workload("night/report", "report")
 
 

@@ -15,7 +15,7 @@ from exporter.sources.docker.api import parse
 from exporter.sources.docker.api.log_frames import log_tail
 from exporter.sources.docker.api.scalars import parse_time, signal_number
 from exporter.sources.docker.engine import EngineInfo, Event, EventType, Inspection, MaskedField
-from exporter.text import clean
+from exporter.text import sanitize
 from tests.scripted import recording
 from tests.scripted.times import format_rfc3339, parse_rfc3339
 
@@ -396,7 +396,7 @@ def test_labels_named_by_a_setting_are_kept_and_sanitized() -> None:
 
 @given(st.text(st.characters(codec=None)))
 def test_sanitized_text_has_no_control_characters_or_surrogates(text: str) -> None:
-    cleaned = clean(text)
+    cleaned = sanitize(text)
     assert {unicodedata.category(character) for character in cleaned} & {"Cc", "Cs"} == set()
     assert len(cleaned) == min(len(text), 512)
 
@@ -431,7 +431,7 @@ MESSAGES = st.fixed_dictionaries(
 def bear(event: Event) -> None:
     """Hold what the rest of the project relies on, whatever was sent."""
     texts = [event.container_id, event.name, event.image, *event.labels.values()]
-    assert texts == [clean(text) for text in texts]
+    assert texts == [sanitize(text) for text in texts]
     assert bool(event.container_id) == (event.type not in (EventType.MALFORMED, EventType.OTHER))
     assert -(2**63) <= event.at_ns < 2**63
     assert event.code is None or 0 <= event.code < 2**32
@@ -698,7 +698,7 @@ def test_an_inspection_is_parsed_or_raises_one_of_three_errors(answer: dict[str,
     except (KeyError, TypeError, ValueError):
         return
     texts = [inspection.name, inspection.image, *inspection.labels.values()]
-    assert texts == [clean(text) for text in texts]
+    assert texts == [sanitize(text) for text in texts]
     assert inspection.code is None or 0 <= inspection.code < 2**32
     numbers = (
         inspection.created_ns,
@@ -765,7 +765,7 @@ def test_info_is_parsed_or_raises_one_of_three_errors(answer: dict[str, Any]) ->
     except (KeyError, TypeError, ValueError):
         return
     assert [found.host, found.version, found.kernel] == [
-        clean(text) for text in (found.host, found.version, found.kernel)
+        sanitize(text) for text in (found.host, found.version, found.kernel)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The end of a log: what is left of it, and what of it nobody may see."""
+"""End of a log: its size, and its redaction."""
 
 import time
 
@@ -30,8 +30,8 @@ PASSWORD = redactor(r"password=\S+")
         ("⚠\ufe0f disk", "⚠ disk"),
     ],
 )
-def test_the_last_lines_are_kept_as_a_terminal_shows_them_in_the_end(text: str, kept: str | None) -> None:
-    assert LogTail(3, 1000).of(text) == kept
+def test_the_last_lines_are_kept_as_a_terminal_shows_them(text: str, kept: str | None) -> None:
+    assert LogTail(3, 1000).extract(text) == kept
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,20 @@ def test_the_last_lines_are_kept_as_a_terminal_shows_them_in_the_end(text: str, 
         ("∑∑∑∑∑", "∑∑∑∑"),
     ],
 )
-def test_no_more_bytes_are_kept_than_may_be_and_whole_lines_where_there_is_one(text: str, kept: str) -> None:
-    assert LogTail(10, 12).of(text) == kept
+def test_the_last_bytes_are_kept_in_whole_lines_if_possible(text: str, kept: str) -> None:
+    assert LogTail(10, 12).extract(text) == kept
 
 
-def test_what_is_secret_is_replaced_before_anything_is_cut_in_two() -> None:
+def test_secrets_are_redacted_before_the_text_is_cut() -> None:
     log = "one\npassword=hunter2 two\nthree password=hunter3"
-    assert LogTail(2, 1000, PASSWORD).of(log) == f"{REDACTED} two\nthree {REDACTED}"
-    assert LogTail(1, 12, PASSWORD).of(log) == "e [redacted]"
+    assert LogTail(2, 1000, PASSWORD).extract(log) == f"{REDACTED} two\nthree {REDACTED}"
+    assert LogTail(1, 12, PASSWORD).extract(log) == "e [redacted]"
 
 
-def test_what_is_secret_is_found_across_lines_and_under_colours() -> None:
+def test_secrets_are_found_across_lines_and_under_colours() -> None:
     key = redactor(r"(?s)BEGIN KEY.*END KEY")
-    assert LogTail(9, 1000, key).of("a\nBEGIN KEY\nx\nEND KEY\nb") == f"a\n{REDACTED}\nb"
-    assert LogTail(9, 1000, PASSWORD).of("pass\x1b[1mword=hunter2") == REDACTED
+    assert LogTail(9, 1000, key).extract("a\nBEGIN KEY\nx\nEND KEY\nb") == f"a\n{REDACTED}\nb"
+    assert LogTail(9, 1000, PASSWORD).extract("pass\x1b[1mword=hunter2") == REDACTED
 
 
 @given(
@@ -67,31 +67,29 @@ def test_what_is_secret_is_found_across_lines_and_under_colours() -> None:
     lines=st.integers(1, 5),
     most=st.integers(1, 40),
 )
-def test_whatever_is_logged_what_is_kept_can_be_shown_and_is_no_more_than_asked_for(
-    text: str, lines: int, most: int
-) -> None:
-    kept = LogTail(lines, most, redactor("secret")).of(text) or ""
+def test_any_log_is_printable_redacted_and_bounded(text: str, lines: int, most: int) -> None:
+    kept = LogTail(lines, most, redactor("secret")).extract(text) or ""
     assert len(kept.encode()) <= most
     assert kept.count("\n") < lines
     assert all(character.isprintable() or character in "\n\t" or character >= "\xa0" for character in kept)
     assert "secret" not in kept
 
 
-def test_of_a_text_that_is_not_whole_the_first_line_may_be_the_rest_of_one_and_is_not_kept() -> None:
-    assert LogTail(5, 100).of("hunter2\ntwo", is_whole=False) == "two"
-    assert LogTail(5, 100).of("hunter2", is_whole=False) is None
+def test_the_first_line_of_a_cut_log_is_dropped() -> None:
+    assert LogTail(5, 100).extract("hunter2\ntwo", is_whole=False) == "two"
+    assert LogTail(5, 100).extract("hunter2", is_whole=False) is None
 
 
 @pytest.mark.parametrize("pattern", [r"\S+@\S+", r"(a+)+$", r"(.*)*x", r"(?i)(password|token)=\S+"])
-def test_no_log_however_made_holds_up_the_process(pattern: str) -> None:
+def test_redaction_takes_linear_time(pattern: str) -> None:
     tail = LogTail(1, 100, redactor(pattern))
-    begun = time.process_time()
+    started = time.process_time()
     for text in ("a" * (1 << 20), "a@" * (1 << 19), "password=" * (1 << 17)):
-        tail.of(text)
-    # With Python's own patterns it is hours.
-    assert time.process_time() - begun < SECONDS
+        tail.extract(text)
+    # With the patterns of Python's re it takes hours.
+    assert time.process_time() - started < SECONDS
 
 
-def test_what_re2_does_not_have_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no regular expression of RE2: invalid perl operator"):
+def test_patterns_that_re2_lacks_are_rejected() -> None:
+    with pytest.raises(ValueError, match="is not a regular expression of RE2: invalid perl operator"):
         redactor("(?=x)")

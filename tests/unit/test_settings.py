@@ -351,7 +351,7 @@ WRONG = [
         "tail.redact",
         "a(b",
         "a(b",
-        "'a(b' is no regular expression of RE2: missing ): a(b",
+        "'a(b' is not a regular expression of RE2: missing ): a(b",
     ),
     ("storage.retention", "30", "30", "'30' is not a duration; write 90s, 15m, 2h or 30d"),
     ("storage.retention", "101y", "101y", "Input should be less than or equal to 3153600000"),

@@ -24,7 +24,7 @@ from exporter.sources.docker.api.scalars import (
     single_line,
 )
 from exporter.sources.docker.engine import EngineInfo, Event, EventType, Inspection, MaskedField
-from exporter.text import clean, clean_error
+from exporter.text import sanitize, sanitize_error
 
 _CODE_ATTRIBUTES = ("exitCode", "containerExitCode")
 # Engines merge a container's labels over their own attributes of an event. In an event to which one of these
@@ -110,12 +110,12 @@ def inspection(message: Mapping[str, Any], labels: Iterable[str] = KEPT) -> Insp
     started, finished = parse_time(state["StartedAt"]), parse_time(state["FinishedAt"])
     running = bool(state.get("Running")) and not state.get("Restarting")
     code = None if running else exit_code(state.get("ExitCode"))
-    error = "" if running else clean_error(single_line(state.get("Error")))
+    error = "" if running else sanitize_error(single_line(state.get("Error")))
     healthy, health_output = _health(mapping(state.get("Health")))
     return Inspection(
         container_id=_container_id(message["Id"]),
-        name=clean(message["Name"]).lstrip("/"),
-        image=clean(config.get("Image") or message.get("Image") or ""),
+        name=sanitize(message["Name"]).lstrip("/"),
+        image=sanitize(config.get("Image") or message.get("Image") or ""),
         labels=_labels(mapping(config.get("Labels")), labels),
         running=running,
         created_ns=parse_time(message["Created"]) or 0,
@@ -128,7 +128,7 @@ def inspection(message: Mapping[str, Any], labels: Iterable[str] = KEPT) -> Insp
         start_failed=bool(error) or bool(started is None and code),
         error=error,
         memory_limit_bytes=int64(host.get("Memory") or 0) or None,
-        cgroup_parent=clean(host.get("CgroupParent") or ""),
+        cgroup_parent=sanitize(host.get("CgroupParent") or ""),
         oom_kill_disabled=bool(host.get("OomKillDisable")),
         pids_limit=positive(host.get("PidsLimit")),
         restarts=_restarts(int64(message.get("RestartCount") or 0), state, host),
@@ -147,7 +147,7 @@ def container_image(message: Mapping[str, Any]) -> ContainerImage:
         return ContainerImage("", "", needs_lookup=False)
     if image_id.removeprefix("sha256:").startswith(given.removeprefix("sha256:")):
         return ContainerImage(image_id, "", needs_lookup=True)
-    return ContainerImage(image_id, clean(given), needs_lookup=False)
+    return ContainerImage(image_id, sanitize(given), needs_lookup=False)
 
 
 def image_name(message: Mapping[str, Any]) -> str:
@@ -155,7 +155,7 @@ def image_name(message: Mapping[str, Any]) -> str:
     for names in ("RepoTags", "RepoDigests"):
         named = [str(name) for name in message.get(names) or () if not str(name).startswith(_NO_TAG)]
         if named:
-            return clean(min(named))
+            return sanitize(min(named))
     return ""
 
 
@@ -163,12 +163,12 @@ def info(message: Mapping[str, Any]) -> EngineInfo:
     """Return the identity of an engine. Raises KeyError, TypeError or ValueError if unreadable."""
     version = str(message.get("ServerVersion") or "")
     return EngineInfo(
-        host=clean(message.get("Name") or "unknown"),
-        version=clean(version or "unknown"),
-        kernel=clean(message.get("KernelVersion") or ""),
+        host=sanitize(message.get("Name") or "unknown"),
+        version=sanitize(version or "unknown"),
+        kernel=sanitize(message.get("KernelVersion") or ""),
         memory_bytes=int64(message.get("MemTotal") or 0),
         time_ns=parse_time(message["SystemTime"]) or 0,
-        id=clean(message.get("ID") or ""),
+        id=sanitize(message.get("ID") or ""),
         late_network_connect=_has_late_network_connect(version),
     )
 
@@ -183,7 +183,7 @@ def _health(health: Mapping[str, Any]) -> tuple[bool | None, str]:
     """Return the health of a container, and the output of its latest failed check."""
     log = health.get("Log") or ()
     failed = [probe for probe in log if isinstance(probe, dict) and probe.get("ExitCode")]
-    output = clean(single_line(failed[-1].get("Output"))) if failed else ""
+    output = sanitize(single_line(failed[-1].get("Output"))) if failed else ""
     return _HEALTH.get(str(health.get("Status"))), output
 
 
@@ -222,8 +222,8 @@ def _container_event(message: Mapping[str, Any], wanted: Iterable[str]) -> Event
         type=event_type,
         container_id=_container_id(actor["ID"]),
         at_ns=int64(message["timeNano"]),
-        name=clean(attributes.get("name", "")),
-        image=clean(attributes.get("image", "")),
+        name=sanitize(attributes.get("name", "")),
+        image=sanitize(attributes.get("image", "")),
         labels=_labels(attributes, wanted),
         code=_event_code(attributes) if event_type is EventType.DIE else None,
         signal=signal_number(attributes.get("signal", "")) if event_type is EventType.KILL else None,
@@ -242,14 +242,14 @@ def _network_event(message: Mapping[str, Any]) -> Event:
     container_id = mapping(actor.get("Attributes")).get("container")
     if event_type is None or not container_id:
         return OTHER
-    at_ns, network = int64(message["timeNano"]), clean(actor.get("ID") or "")
+    at_ns, network = int64(message["timeNano"]), sanitize(actor.get("ID") or "")
     return Event(event_type, _container_id(container_id), at_ns, network=network)
 
 
 def _container_id(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("a container without an id")
-    return clean(value)
+    return sanitize(value)
 
 
 def _event_code(attributes: Mapping[str, Any]) -> int | None:
@@ -259,4 +259,4 @@ def _event_code(attributes: Mapping[str, Any]) -> int | None:
 
 def _labels(labels: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, str]:
     given = {key: str(labels.get(key) or "").strip() for key in wanted}
-    return {key: clean(value) for key, value in given.items() if value}
+    return {key: sanitize(value) for key, value in given.items() if value}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from exporter.model import MemoryLimit, OomVictim
-from exporter.text import clean
+from exporter.text import sanitize
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, KernelOomKill, SeccompKill
 
 _HOST_CGROUP = "/"
@@ -233,7 +233,7 @@ def _seccomp_kill(text: str, at_ns: int) -> SeccompKill | None:
         return None
     name = line["process"]
     process = (
-        _unescape(name) if name is not None else clean(bytes.fromhex(line["hex"]).decode(errors="replace"))
+        _unescape(name) if name is not None else sanitize(bytes.fromhex(line["hex"]).decode(errors="replace"))
     )
     return SeccompKill(at_ns, process, int(line["pid"]), int(line["signal"]), int(line["syscall"]))
 
@@ -274,4 +274,4 @@ def innermost_container(cgroup: str) -> str | None:
 def _unescape(text: str) -> str:
     """Return text without the log's escapes, sanitized."""
     raw = _ESCAPED.sub(lambda escaped: bytes([int(escaped[1], 16)]), text.encode("latin-1"))
-    return clean(raw.decode(errors="replace"))
+    return sanitize(raw.decode(errors="replace"))

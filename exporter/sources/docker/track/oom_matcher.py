@@ -18,14 +18,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from exporter.model import SECOND_NS
+from exporter.sources.docker.engine import KERNEL_POLL_SECONDS
 from exporter.sources.docker.track.oom_claim import Claim, assign, nearest
 from exporter.sources.docker.track.run import Run
 
-# Event and line come just before the kill is counted: the counter is polled each quarter of a second.
-_COUNT_DELAY_NS = SECOND_NS // 2
+# Event and line come just before the kill is counted. Twice the poll interval, since a poll may be late.
+_COUNT_DELAY_NS = int(2 * KERNEL_POLL_SECONDS * SECOND_NS)
 # An event and a line about one kill are at most this far apart.
 _SAME_KILL_NS = 2 * SECOND_NS
-_HOLD_SECONDS = 0.5
+# A claim waits this long for the poll that counts its kill, and for claims of other containers.
+_HOLD_SECONDS = 2 * KERNEL_POLL_SECONDS
 _MAX_KILLS = 10_000
 _MAX_CLAIMS = 1_000
 _MAX_ACCEPTED = 100

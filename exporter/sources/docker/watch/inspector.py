@@ -45,7 +45,7 @@ class Inspector:
         if self._log_tail is None:
             return None
         raw = self._engine.log_tail(event.container_id, self._log_tail.lines, since_ns, event.at_ns)
-        return None if raw is None else self._log_tail.of(raw.text, is_whole=raw.is_whole)
+        return None if raw is None else self._log_tail.extract(raw.text, is_whole=raw.is_whole)
 
     def _or_none(self, event: Event, request: Callable[[], T | None]) -> T | None:
         try:
