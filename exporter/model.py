@@ -1,6 +1,6 @@
-"""The words of the field as frozen values: what a job is, what is known of its end, what it means.
+"""Frozen values that all parts share: jobs, exits, evidence and verdicts.
 
-Times are integers: nanoseconds since the Unix epoch on the engine's clock, named ``…_ns``.
+Times are integers named ``…_ns``: nanoseconds since the Unix epoch, by the clock of the engine's host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ OVERLAP_NS = SECOND_NS
 
 
 class Status(StrEnum):
-    """How a job stands."""
+    """Status of a job."""
 
     RUNNING = "running"
     DONE = "done"
@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 
 class Termination(StrEnum):
-    """How a job came to its end, whatever its code."""
+    """Way in which a job ended, whatever its code."""
 
     DONE = "DONE"
     TERMINATED_BY_USER = "TERMINATED_BY_USER"
@@ -35,7 +35,7 @@ class Termination(StrEnum):
 
 
 class Recovery(StrEnum):
-    """What automation may do about an end."""
+    """Action that automation may take after an exit."""
 
     NONE = "none"
     RETRY = "retry"
@@ -47,14 +47,17 @@ class Recovery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KillRequest:
-    """A signal that the engine was asked to send, and when; None where a label hides which."""
+    """Request to the engine to send a signal.
+
+    ``signal`` is None if a label of the container hides it: events show labels and signal under one name.
+    """
 
     signal: int | None
     at_ns: int
 
 
 class OomSource(Enum):
-    """Who says that a process was killed for memory."""
+    """Source that reports an OOM kill; the value is how notes begin that cite it."""
 
     EVENT = "The engine reported an OOM kill"
     FLAG = "The engine's OOMKilled flag is set"
@@ -63,7 +66,7 @@ class OomSource(Enum):
 
 
 class MemoryLimit(StrEnum):
-    """Whose memory limit was reached when the kernel killed a process."""
+    """Owner of the memory limit that was reached: the container, a control group above it, or the host."""
 
     OWN = "own"
     PARENT = "parent"
@@ -72,12 +75,12 @@ class MemoryLimit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OomVictim:
-    """What the kernel's log says of one OOM kill.
+    """Process that the kernel killed for memory, as its log describes it.
 
-    ``limit`` is whose limit was reached, ``cgroup`` the path of the control group that has it ("/" is the
-    host): None and empty where the log does not say. ``process`` and ``pid`` (the host's) are who was killed,
-    ``rss_bytes`` its anonymous memory then, ``largest`` the process that held most where that is another one,
-    with its bytes.
+    ``limit`` and ``cgroup`` say which limit was reached, and the path of its control group ("/" is the host):
+    None and empty if the log does not say. ``pid`` is the host's. ``rss_bytes`` is the anonymous memory of
+    the process. ``largest`` is the name and size in bytes of the process that used most memory, None if that
+    was the victim.
     """
 
     limit: MemoryLimit | None
@@ -90,10 +93,10 @@ class OomVictim:
 
 @dataclass(frozen=True, slots=True)
 class OomKill:
-    """One OOM kill of a run, by one witness; ``at_ns`` is None where only the fact is known.
+    """OOM kill in a run, as one source reports it.
 
-    Of the kernel's counter it is the moment at which it was read, shortly after the kill. ``victim`` is
-    what the kernel's log says of it; None of other witnesses.
+    ``at_ns`` is None if only the fact is known. For the kernel's counter it is the time at which the counter
+    was read, shortly after the kill. ``victim`` is None unless the source is the kernel's log.
     """
 
     source: OomSource
@@ -103,13 +106,12 @@ class OomKill:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of an end beside its code, weighed down to what the verdict turns on.
+    """Everything beside the code that a verdict depends on.
 
-    ``start_error`` is the engine's own text about a failed start. ``ran_ns`` is how long the job ran, None
-    where that is not known. ``limit`` is whose memory limit was reached, where ``oom_killed``. ``notes`` are
-    the sentences that show a reader why, in the order of their time; ``causes`` those likely causes that
-    this very job's evidence names, the likeliest first; ``not_known`` what could not be known when it was
-    judged, in sentences.
+    ``start_error`` is the engine's text about a failed start. ``ran_ns`` is the duration of the run, None if
+    unknown. ``limit`` is the memory limit that was reached if ``oom_killed``, None if unknown. ``notes`` are
+    sentences that cite the evidence, ordered by time. ``causes`` are likely causes that the evidence of this
+    job points to, the likeliest first. ``not_known`` are sentences about what could not be found out.
     """
 
     start_failed: bool = False
@@ -126,7 +128,7 @@ class Evidence:
 
 
 class TelemetrySignal(StrEnum):
-    """What a collector is sent: spans, or the events of a job as log records."""
+    """OTLP signal: spans, or the events of a job as log records."""
 
     TRACES = "traces"
     LOGS = "logs"
@@ -134,9 +136,9 @@ class TelemetrySignal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Which span a job is: ids as OTLP writes them, 32 and 16 lower-case hexadecimal digits.
+    """Span of a job: ids as OTLP writes them, 32 and 16 lower-case hexadecimal digits.
 
-    ``parent_span_id`` is the span that launched the job; None where nothing says so.
+    ``parent_span_id`` is the span that launched the job, None if there is none.
     """
 
     trace_id: str
@@ -146,7 +148,10 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a job is an instance of; few values, so that it can be a metric's label."""
+    """Group of equal jobs. There are few of them, so that the name can be a metric label.
+
+    ``image`` is the repository, without tag or digest.
+    """
 
     name: str
     image: str
@@ -154,17 +159,16 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of one container while it lasts: who it is and when it began.
+    """One run of one container.
 
-    ``attempt`` counts the runs of one container from 1. ``key`` tells this run from others of equal
-    containers, alike for every observer of its engine; empty for jobs on record since before there was one.
-    ``began_ns`` is when the engine's event told of its start, ``started_ns`` its ``State.StartedAt``.
-    ``image`` is whole, as the engine was
-    given it; the workload bears it without tag or digest. ``engine`` is the engine's address.
-    ``started_ns`` is None for a job that the engine could not start, ``created_ns`` and
-    ``memory_limit_bytes`` where they are not known (or there is no limit). ``restarts`` is the engine's
-    own count of them; ``kills`` and ``oom_kills`` are what has happened in it so far. ``traceparent`` is
-    what its label says of the span that launched it, unread; empty where it has none.
+    ``attempt`` counts the runs of the container from 1. ``key`` identifies the run, equally for every
+    exporter that watches the engine; empty for jobs that were recorded before keys existed. ``image`` is the
+    reference that the engine was given, ``engine`` the engine's address. ``start_event_ns`` is the time of
+    the engine's ``start`` event; ``created_ns`` and ``started_ns`` are its ``Created`` and
+    ``State.StartedAt``. ``started_ns`` is None for a start that failed, ``created_ns`` if unknown,
+    ``memory_limit_bytes`` if unknown or unlimited. ``traceparent`` is the text of the label, not parsed,
+    empty without one. ``restarts`` is the engine's count of restarts; ``kills``, ``oom_kills`` and ``notes``
+    are what has happened so far.
     """
 
     container_id: str
@@ -173,15 +177,15 @@ class Job:
     instance: str
     workload: Workload
     image: str
-    began_ns: int
+    start_event_ns: int
     engine: str = ""
     created_ns: int | None = None
     started_ns: int | None = None
     memory_limit_bytes: int | None = None
     traceparent: str = ""
-    # It follows from the rest.
+    # Derived from the other fields.
     key: str = field(default="", compare=False)
-    # What has happened so far does not make it another job. ``notes`` says it in sentences.
+    # Not part of the identity: these change while the job runs.
     restarts: int | None = field(default=None, compare=False)
     kills: tuple[KillRequest, ...] = field(default=(), compare=False)
     oom_kills: tuple[OomKill, ...] = field(default=(), compare=False)
@@ -189,16 +193,18 @@ class Job:
 
     @property
     def id(self) -> str:
-        """The job's name in URLs: the container's short id, and its key (or the attempt)."""
+        """Id in URLs: the short id of the container, and the key, or the attempt if there is no key."""
         return f"{self.container_id[:12]}-{self.key or self.attempt}"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerHistory:
-    """What is already on record of a container: how many attempts, and until when they are counted.
+    """Recorded past of a container.
 
-    ``restarts`` is the engine's count at the latest; ``told_ns`` are the times of the events on record.
-    ``failed_start_ns`` is when its latest start failed; None where the latest on record is a run.
+    ``attempts`` is the number of its runs, ``last_end_ns`` the last time at which one ended, None if none
+    did. ``restarts`` is the engine's last known count of restarts. ``recorded_event_times`` are the times of
+    all recorded events in nanoseconds. ``failed_start_ns`` is the time of its last failed start, None if the
+    last record is a run.
     """
 
     attempts: int
@@ -210,11 +216,11 @@ class ContainerHistory:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the reading of an engine's events goes on.
+    """Position from which the events of an engine are read again.
 
-    ``event_ns`` is the time of an event that it has told, 0 where it had none to tell; ``read_ns`` until
-    when all that it told was read, at least. What happened before ``floor_ns`` is not asked for: only lists
-    tell of it.
+    ``event_ns`` is the time of the last event that was read, 0 if there was none. Events before
+    ``not_before_ns`` are never requested: the container list covers that time. Everything up to
+    ``read_until_ns`` has been read.
     """
 
     event_ns: int
@@ -223,18 +229,19 @@ class Cursor:
 
     @property
     def since_ns(self) -> int:
-        """From when on events are asked for."""
+        """Time from which events are requested; it overlaps with what was read."""
         return max(self.not_before_ns, self.event_ns - OVERLAP_NS)
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A job that has ended, with its evidence and not yet classified.
+    """Ended job with its evidence, not yet classified.
 
-    ``code`` is None where it is not known. ``finished_ns`` is the engine's ``State.FinishedAt``, or the time
-    of its event where that was all there was; ``event_ns`` is the time of that event, None where there was
-    none. ``recovered`` says that the exit was not seen happening but found afterwards. ``log_tail`` is the
-    end of its log, where that was asked for and had.
+    ``code`` is None if it is unknown. ``finished_ns`` is the engine's ``State.FinishedAt``, or the time of
+    the event if that is all there is. ``oom_kills`` is the number of processes that were OOM-killed.
+    ``recovered`` means that the exit was found afterwards instead of being observed. ``log_tail`` is the end
+    of the log, None if it was not read. ``event_ns`` is the time of the ``die`` event, None if there was
+    none.
     """
 
     job: Job
@@ -249,7 +256,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an exit means. ``error`` is the one text for people, None where nothing is wrong."""
+    """Classification of an exit. ``error`` is the text that users see, None for a job that is done."""
 
     status: Status
     termination: Termination
@@ -260,7 +267,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedExit:
-    """An exit and its verdict: what is stored, counted and shown. ``trace`` is None where none is made."""
+    """Exit with its verdict, as it is stored, counted and shown. ``trace`` is None if none is exported."""
 
     exit: Exit
     verdict: Verdict
@@ -269,12 +276,12 @@ class ClassifiedExit:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as it stands on record; ``ended`` is None while it runs."""
+    """Job as it is recorded; ``ended`` is None while it runs."""
 
     job: Job
     ended: ClassifiedExit | None
 
     @property
     def status(self) -> Status:
-        """How the job stands."""
+        """Status of the job."""
         return self.ended.verdict.status if self.ended else Status.RUNNING

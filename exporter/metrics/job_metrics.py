@@ -78,7 +78,7 @@ class JobMetrics:
     def on_update(self, job: Job, before: Job, update: MetricUpdate) -> None:
         """Count what has happened to a running job since ``before``."""
         more = oom_count(job.oom_kills) - oom_count(before.oom_kills)
-        workload = self._slots.claim(job.workload, job.began_ns)
+        workload = self._slots.claim(job.workload, job.start_event_ns)
         update.add(definitions.OOM_KILLS, _image_labels(job, workload), max(0, more))
 
     def on_exit(self, classified: ClassifiedExit, update: MetricUpdate, before: Job | None) -> None:

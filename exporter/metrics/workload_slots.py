@@ -73,7 +73,7 @@ class WorkloadSlots:
 
     def on_start(self, job: Job) -> Workload:
         """Record that a job runs; return the workload that it is counted under."""
-        workload = self.claim(job.workload, job.began_ns)
+        workload = self.claim(job.workload, job.start_event_ns)
         if workload in self._slots:
             self._slots[workload].running.add(job.id)
         return workload

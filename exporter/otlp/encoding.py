@@ -81,7 +81,7 @@ class SpanEncoder:
         ended, trace = classified.exit, _trace(classified)
         events = span_events(classified) if self._with_events else []
         kept = _limited(events, self._limits.events)
-        started_ns = ended.job.began_ns if ended.job.started_ns is None else ended.job.started_ns
+        started_ns = ended.job.start_event_ns if ended.job.started_ns is None else ended.job.started_ns
         span = Span(
             trace_id=bytes.fromhex(trace.trace_id),
             span_id=bytes.fromhex(trace.span_id),

@@ -42,7 +42,7 @@ def span_ids_for(job: Job) -> Trace:
     """Return the ids of a job's span: in the trace that launched it, else in one of its own."""
     # The run's number is not used: it starts from 1 again when the container's old rows are deleted. Jobs
     # that were stored by versions without ``key`` keep their ids.
-    run = job.key or job.began_ns
+    run = job.key or job.start_event_ns
     digest = hashlib.sha256(f"exit-exporter job {job.container_id} {run}".encode()).digest()
     own, span_id = digest[:_TRACE_BYTES].hex(), digest[_TRACE_BYTES:][:_SPAN_BYTES].hex()
     parent = parse_traceparent(job.traceparent)

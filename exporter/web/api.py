@@ -134,7 +134,7 @@ class Api:
         before = _position(query.cursor) if query.cursor else None
         found = self._store.jobs(wanted, query.limit + 1, before)
         page, more = found[: query.limit], found[query.limit :]
-        cursor = _cursor(page[-1].job.began_ns, page[-1].job.id) if more else None
+        cursor = _cursor(page[-1].job.start_event_ns, page[-1].job.id) if more else None
         return json_response(
             views.JobPage(
                 jobs=[views.job_view(record, self._catalog.current) for record in page], next_cursor=cursor
@@ -183,15 +183,17 @@ class Api:
         )
 
 
-def _cursor(began_ns: int, job_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{began_ns}:{job_id}".encode()).decode().rstrip("=")
+def _cursor(start_event_ns: int, job_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{start_event_ns}:{job_id}".encode()).decode().rstrip("=")
 
 
 def _position(cursor: str) -> tuple[int, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        began_ns, _, job_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(":")
-        position = int(began_ns), job_id
+        start_event_ns, _, job_id = (
+            base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(":")
+        )
+        position = int(start_event_ns), job_id
     except (ValueError, binascii.Error) as error:
         raise _NOT_OURS from error
     if abs(position[0]) > _LAST_NS:

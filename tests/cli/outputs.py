@@ -42,18 +42,22 @@ class TwoHoursLater(datetime):
 
 def fill(served: Served) -> None:
     """Record a job of every kind; the newest is the first one here."""
-    hungry = job("a", name="gentle-stingray-1", began_ns=BEGAN_NS + 6)
-    stopped = job("c", name="stopped", attempt=3, instance="node-2", began_ns=BEGAN_NS + 4)
+    hungry = job("a", name="gentle-stingray-1", start_event_ns=BEGAN_NS + 6)
+    stopped = job("c", name="stopped", attempt=3, instance="node-2", start_event_ns=BEGAN_NS + 4)
     served.store.commit(
         Batch(
-            begun=[job("b", name="[bold]odd[/] :smile:", began_ns=BEGAN_NS + 5, memory_limit_bytes=None)],
+            begun=[
+                job("b", name="[bold]odd[/] :smile:", start_event_ns=BEGAN_NS + 5, memory_limit_bytes=None)
+            ],
             ended=[
                 replace(ended(hungry, 137, OOM, oom_kills=1, log_tail=TAIL), trace=span_ids_for(hungry)),
                 ended(stopped, 143, STOPPED),
-                ended(job("d", name="mistyped", began_ns=BEGAN_NS + 3, started_ns=None), 127, NOT_STARTED),
-                ended(job("e", name="nightly", began_ns=BEGAN_NS + 2, workload=NIGHT), 0),
-                ended(job("f", name="unseen", began_ns=BEGAN_NS + 1), None),
-                ended(job("0", name="long-ago", began_ns=LONG_AGO_NS, started_ns=LONG_AGO_NS), 1),
+                ended(
+                    job("d", name="mistyped", start_event_ns=BEGAN_NS + 3, started_ns=None), 127, NOT_STARTED
+                ),
+                ended(job("e", name="nightly", start_event_ns=BEGAN_NS + 2, workload=NIGHT), 0),
+                ended(job("f", name="unseen", start_event_ns=BEGAN_NS + 1), None),
+                ended(job("0", name="long-ago", start_event_ns=LONG_AGO_NS, started_ns=LONG_AGO_NS), 1),
             ],
         )
     )

@@ -80,7 +80,7 @@ def test_what_goes_to_a_pipe_has_no_spaces_at_the_ends_of_its_lines(served: Serv
 
 
 def test_what_goes_to_a_pipe_has_no_colours_and_one_line_for_each_job(served: Served) -> None:
-    served.store.commit(Batch(begun=[job("1", name="n" * 500, began_ns=BEGAN_NS + 9)]))
+    served.store.commit(Batch(begun=[job("1", name="n" * 500, start_event_ns=BEGAN_NS + 9)]))
     table = said(run("ps", "-v", "--url", served.url, TERM="xterm-256color"))
     assert "\x1b" not in table
     assert len(table.splitlines()) == 1 + 7
@@ -210,7 +210,7 @@ class Clock:
         self.pauses.append(seconds)
         if len(self.pauses) > 1:
             raise KeyboardInterrupt
-        odd = job("b", name="odd", began_ns=BEGAN_NS + 5)
+        odd = job("b", name="odd", start_event_ns=BEGAN_NS + 5)
         self._served.store.commit(Batch(ended=[ended(odd, 137, OOM)]))
 
 

@@ -65,7 +65,7 @@ def test_a_job_must_be_named() -> None:
 
 
 def test_a_reason_that_the_catalogue_no_longer_has_is_said_to_be_one(served: Served) -> None:
-    judged = ended(job("9", name="forgotten", began_ns=BEGAN_NS), 42)
+    judged = ended(job("9", name="forgotten", start_event_ns=BEGAN_NS), 42)
     old = replace(judged, verdict=replace(judged.verdict, reason="CheckpointCorrupt"))
     served.store.commit(Batch(ended=[old]))
     sheet = flat(invoke("show", "forgotten", "--url", served.url).out)

@@ -360,7 +360,7 @@ def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, ContainerHistory], 
         known = past.get(each.container_id, ContainerHistory(0, None))
         ended_ns = ends[key].finished_ns if key in ends else None
         latest = max((time for time in (known.last_end_ns, ended_ns) if time is not None), default=None)
-        times = [each.began_ns, ended_ns, *(kill.at_ns for kill in each.kills)]
+        times = [each.start_event_ns, ended_ns, *(kill.at_ns for kill in each.kills)]
         times += [kill.at_ns for kill in each.oom_kills]
         times += [ends[key].event_ns] if key in ends else []
         recorded_event_times = known.recorded_event_times | {time for time in times if time is not None}

@@ -297,7 +297,7 @@ def job(  # noqa: PLR0913  # each names a fact
         instance=HOST,
         workload=Workload(workload, "job" if image else workload),
         image=image,
-        began_ns=at(began),
+        start_event_ns=at(began),
         created_ns=at(-1) if created else None,
         started_ns=None if start_failed else started_ns,
         memory_limit_bytes=limit,

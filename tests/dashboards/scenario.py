@@ -63,7 +63,7 @@ class Exporter:
     def runs(self, begun: Job, minute: float, minutes: float, code: int | None, **end: object) -> None:
         """Have a job run from one minute on for some."""
         at = round(minute * MINUTE)
-        began = replace(begun, began_ns=(START + at) * SECOND_NS, started_ns=(START + at) * SECOND_NS)
+        began = replace(begun, start_event_ns=(START + at) * SECOND_NS, started_ns=(START + at) * SECOND_NS)
         finished = at + round(minutes * MINUTE)
         evidence = end.pop("evidence", Evidence())
         assert isinstance(evidence, Evidence)

@@ -390,8 +390,8 @@ class WorkloadSlots:
 
     def runs(self, workload: Workload, day: int, *, to_its_end: bool = True, taken: bool = True) -> set[str]:
         """Have a job run on a day; whose series there are then, when the store has taken it."""
-        began_ns = BEGAN_NS + day * DAY * SECOND_NS
-        begun = job(workload=workload, began_ns=began_ns, started_ns=began_ns)
+        start_event_ns = BEGAN_NS + day * DAY * SECOND_NS
+        begun = job(workload=workload, start_event_ns=start_event_ns, started_ns=start_event_ns)
         changes = MetricUpdate()
         counted = self.books.on_start(begun, (), changes)
         if to_its_end:

@@ -120,7 +120,7 @@ def test_the_ids_of_a_job_are_the_same_today_and_after_any_update() -> None:
 
 
 def test_the_ids_of_a_job_with_a_key_are_the_same_for_all_who_see_it_whenever_they_were_told() -> None:
-    seen, found = job(key="r4d7"), job(key="r4d7", began_ns=BEGAN_NS + 5_000_000, attempt=2)
+    seen, found = job(key="r4d7"), job(key="r4d7", start_event_ns=BEGAN_NS + 5_000_000, attempt=2)
     assert (
         span_ids_for(seen)
         == span_ids_for(found)
@@ -162,22 +162,26 @@ def test_what_is_learned_of_a_job_does_not_change_its_ids() -> None:
 
 
 def test_every_run_of_every_container_has_ids_of_its_own() -> None:
-    runs = [job(digit, began_ns=began_ns) for digit in "0123456789abcdef" for began_ns in range(1, 101)]
+    runs = [
+        job(digit, start_event_ns=start_event_ns)
+        for digit in "0123456789abcdef"
+        for start_event_ns in range(1, 101)
+    ]
     traces = [span_ids_for(run) for run in runs]
     assert len({trace.trace_id for trace in traces}) == len({trace.span_id for trace in traces}) == 1600
 
 
 def test_a_time_cannot_be_taken_for_the_end_of_an_id() -> None:
-    first = span_ids_for(job(container_id="a" * 12 + "1", began_ns=1))
-    assert first != span_ids_for(job(container_id="a" * 12, began_ns=11))
+    first = span_ids_for(job(container_id="a" * 12 + "1", start_event_ns=1))
+    assert first != span_ids_for(job(container_id="a" * 12, start_event_ns=11))
 
 
 def test_a_run_is_another_also_where_its_attempts_are_counted_from_1_again() -> None:
-    assert span_ids_for(job(began_ns=1)) != span_ids_for(job(began_ns=2))
+    assert span_ids_for(job(start_event_ns=1)) != span_ids_for(job(start_event_ns=2))
 
 
 def test_spans_below_one_parent_are_told_apart() -> None:
-    first, second = (span_ids_for(job(began_ns=at_ns, traceparent=TRACEPARENT)) for at_ns in (1, 2))
+    first, second = (span_ids_for(job(start_event_ns=at_ns, traceparent=TRACEPARENT)) for at_ns in (1, 2))
     assert (first.trace_id, first.parent_span_id) == (second.trace_id, second.parent_span_id)
     assert first.span_id != second.span_id
 

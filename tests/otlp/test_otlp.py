@@ -622,7 +622,7 @@ def traced_ends(draw: st.DrawFn) -> ClassifiedExit:
     judged = draw(ENDS)
     begun: Job = replace(
         judged.exit.job,
-        began_ns=draw(SIGNED_TIMES),
+        start_event_ns=draw(SIGNED_TIMES),
         kills=tuple(draw(st.lists(KILLS, max_size=4))),
         oom_kills=tuple(draw(st.lists(OOM_KILLS, max_size=4))),
     )
@@ -634,7 +634,7 @@ def traced_ends(draw: st.DrawFn) -> ClassifiedExit:
 def test_any_job_with_a_trace_is_read_as_it_was_sent(judged: ClassifiedExit, limits: SpanLimits) -> None:
     received, trace, ended_job = span(judged, limits), judged.trace, judged.exit
     begun = ended_job.job
-    started_ns = begun.began_ns if begun.started_ns is None else begun.started_ns
+    started_ns = begun.start_event_ns if begun.started_ns is None else begun.started_ns
     assert trace is not None
     assert (received.trace_id, received.span_id, received.parent_span_id) == (
         trace.trace_id,

@@ -127,7 +127,7 @@ def test_a_ratio_looks_at_the_end_of_the_trace_id_alone(ratio: float, end: str, 
 
 def test_a_ratio_takes_about_so_many() -> None:
     sampler = Sampler(0.25)
-    runs = [job(began_ns=began_ns) for began_ns in range(1, 4001)]
+    runs = [job(start_event_ns=start_event_ns) for start_event_ns in range(1, 4001)]
     assert 900 < sum(sampler.should_sample(run, span_ids_for(run)) for run in runs) < 1100
 
 

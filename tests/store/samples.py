@@ -37,7 +37,7 @@ def job(digit: str = "a", **changes: Any) -> Job:
         instance="node-1",
         workload=Workload("shop/worker", "registry.example/shop/worker"),
         image="registry.example/shop/worker:1.4",
-        began_ns=BEGAN_NS,
+        start_event_ns=BEGAN_NS,
         engine="unix:///var/run/docker.sock",
         created_ns=BEGAN_NS - SECOND_NS,
         started_ns=BEGAN_NS,
@@ -48,7 +48,7 @@ def job(digit: str = "a", **changes: Any) -> Job:
 
 def ended(begun: Job, code: int | None, evidence: Evidence = Evidence(), **changes: Any) -> ClassifiedExit:  # noqa: B008  # frozen
     """Give the end of a job ninety seconds after it began, with some fields changed, and its verdict."""
-    plain = Exit(begun, code, begun.began_ns + 90 * SECOND_NS, evidence)
+    plain = Exit(begun, code, begun.start_event_ns + 90 * SECOND_NS, evidence)
     exit_ = replace(plain, **changes)
     return ClassifiedExit(exit_, classify.classify(code, evidence, builtin_catalog(), begun.workload))
 

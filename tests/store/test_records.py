@@ -78,7 +78,7 @@ JOBS = st.builds(
     instance=TEXTS,
     workload=st.builds(Workload, TEXTS, TEXTS),
     image=TEXTS,
-    began_ns=TIMES,
+    start_event_ns=TIMES,
     engine=TEXTS,
     created_ns=st.none() | TIMES,
     started_ns=st.none() | TIMES,
@@ -134,7 +134,7 @@ def names(records: list[JobRecord]) -> list[str]:
 
 
 def test_jobs_and_series_of_a_batch_are_on_record_together(store: Store) -> None:
-    running, failed = job("a"), ended(job("b", began_ns=BEGAN_NS - 1), 137, OOM, oom_kills=2)
+    running, failed = job("a"), ended(job("b", start_event_ns=BEGAN_NS - 1), 137, OOM, oom_kills=2)
     store.commit(Batch(begun=[running], ended=[failed], values=SERIES))
     assert store.jobs(ANY, 10) == [JobRecord(running, None), shown(failed)]
     assert store.values() == SERIES
@@ -303,7 +303,7 @@ def test_pruning_forgets_what_ended_before_then_and_nothing_else(store: Store) -
         ended(job(digit), 1, finished_ns=BEGAN_NS + offset)
         for digit, offset in zip("abc", (-1, 0, 1), strict=True)
     )
-    running = job("d", began_ns=1)
+    running = job("d", start_event_ns=1)
     store.commit(Batch(begun=[running], ended=[old, at, young], values=SERIES))
     assert store.prune(BEGAN_NS) == 1
     assert store.jobs(ANY, 10) == [shown(young), shown(at), JobRecord(running, None)]
@@ -350,7 +350,7 @@ def test_a_filter_finds_the_jobs_for_which_all_of_it_holds(
 ) -> None:
     night = Workload("night/report", "img")
     jobs = {
-        digit: job(digit, name=digit, began_ns=BEGAN_NS + offset)
+        digit: job(digit, name=digit, start_event_ns=BEGAN_NS + offset)
         for offset, digit in enumerate("acdber", start=-2)
     }
     store.commit(
@@ -373,7 +373,7 @@ def test_a_filter_finds_the_jobs_for_which_all_of_it_holds(
 def test_paging_shows_every_job_once_in_order_whatever_begins_meanwhile(
     tmp_path_factory: pytest.TempPathFactory, begins: list[int], limit: int
 ) -> None:
-    there = [ended(job("a", attempt=index, began_ns=began), 1) for index, began in enumerate(begins)]
+    there = [ended(job("a", attempt=index, start_event_ns=began), 1) for index, began in enumerate(begins)]
     seen: list[JobRecord] = []
     before: tuple[int, str] | None = None
     with opened(tmp_path_factory.getbasetemp() / "paging" / "exits.db") as store:
@@ -383,10 +383,12 @@ def test_paging_shows_every_job_once_in_order_whatever_begins_meanwhile(
             seen += page
             assert len(page) <= limit
             assert len(seen) <= len(there)
-            before = (page[-1].job.began_ns, page[-1].job.id)
-            newcomer = job("b", attempt=len(seen), began_ns=10)
+            before = (page[-1].job.start_event_ns, page[-1].job.id)
+            newcomer = job("b", attempt=len(seen), start_event_ns=10)
             store.commit(Batch(ended=[ended(newcomer, 1)]))
-    expected = sorted((shown(judged) for judged in there), key=lambda each: (each.job.began_ns, each.job.id))
+    expected = sorted(
+        (shown(judged) for judged in there), key=lambda each: (each.job.start_event_ns, each.job.id)
+    )
     assert seen == expected[::-1]
 
 
@@ -399,7 +401,7 @@ def test_a_job_is_found_by_its_id_its_name_and_the_beginning_of_its_containers_i
 def test_a_name_and_a_containers_id_mean_the_newest_attempt_and_a_jobs_id_the_one_it_names(
     store: Store,
 ) -> None:
-    attempts = [job("a", attempt=number, began_ns=BEGAN_NS + number) for number in (1, 2, 10, 9)]
+    attempts = [job("a", attempt=number, start_event_ns=BEGAN_NS + number) for number in (1, 2, 10, 9)]
     store.commit(Batch(begun=attempts))
     for key in ("gentle-stingray-a", "a" * 64, "aaa"):
         assert store.job(key) == JobRecord(attempts[2], None)
@@ -407,19 +409,19 @@ def test_a_name_and_a_containers_id_mean_the_newest_attempt_and_a_jobs_id_the_on
 
 
 def test_a_name_that_was_given_again_means_its_newest_container(store: Store) -> None:
-    old, new = job("a", name="batch"), job("b", name="batch", began_ns=BEGAN_NS + 1)
+    old, new = job("a", name="batch"), job("b", name="batch", start_event_ns=BEGAN_NS + 1)
     store.commit(Batch(begun=[new, old]))
     assert store.job("batch") == JobRecord(new, None)
 
 
 def test_a_jobs_id_goes_before_a_container_of_that_name(store: Store) -> None:
-    namesake = job("b", name="aaaaaaaaaaaa-1", began_ns=BEGAN_NS + 1)
+    namesake = job("b", name="aaaaaaaaaaaa-1", start_event_ns=BEGAN_NS + 1)
     store.commit(Batch(begun=[job("a"), namesake]))
     assert store.job("aaaaaaaaaaaa-1") == JobRecord(job("a"), None)
 
 
 def test_a_name_goes_before_the_beginning_of_another_containers_id(store: Store) -> None:
-    named, other = job("a", name="db"), job("d", container_id="db" * 32, began_ns=BEGAN_NS + 1)
+    named, other = job("a", name="db"), job("d", container_id="db" * 32, start_event_ns=BEGAN_NS + 1)
     store.commit(Batch(begun=[named, other]))
     assert store.job("db") == JobRecord(named, None)
 
@@ -432,20 +434,20 @@ def test_nothing_but_a_beginning_is_taken_for_one(store: Store, key: str) -> Non
 
 @pytest.mark.parametrize("name", ["50%_done", "a_b", "%", "back\\slash", "sla/sh", "'; DROP TABLE jobs; --"])
 def test_any_character_in_a_name_is_only_itself(store: Store, name: str) -> None:
-    store.commit(Batch(begun=[job("a", name=name), job("b", began_ns=BEGAN_NS + 1)]))
+    store.commit(Batch(begun=[job("a", name=name), job("b", start_event_ns=BEGAN_NS + 1)]))
     assert store.job(name) == JobRecord(job("a", name=name), None)
 
 
 def test_of_a_container_its_attempts_and_last_end_are_remembered(store: Store) -> None:
-    first, second = job("a"), job("a", attempt=2, began_ns=BEGAN_NS + 1)
+    first, second = job("a"), job("a", attempt=2, start_event_ns=BEGAN_NS + 1)
     assert store.remembered("a" * 64) is None
     store.commit(Batch(begun=[first, job("b", attempt=7)]))
     assert store.remembered("a" * 64) == ContainerHistory(
-        1, None, recorded_event_times=frozenset({first.began_ns})
+        1, None, recorded_event_times=frozenset({first.start_event_ns})
     )
     end = ended(first, 1)
     store.commit(Batch(begun=[second], ended=[end]))
-    told = {first.began_ns, end.exit.finished_ns, second.began_ns}
+    told = {first.start_event_ns, end.exit.finished_ns, second.start_event_ns}
     assert store.remembered("a" * 64) == ContainerHistory(
         2, end.exit.finished_ns, recorded_event_times=frozenset(told)
     )
@@ -466,7 +468,7 @@ def test_that_the_latest_start_failed_is_remembered_until_one_succeeds(store: St
         past = store.remembered("a" * 64)
         return None if past is None else past.failed_start_ns
 
-    ran, failed, again = (job(attempt=number, began_ns=BEGAN_NS + number) for number in (1, 2, 3))
+    ran, failed, again = (job(attempt=number, start_event_ns=BEGAN_NS + number) for number in (1, 2, 3))
     store.commit(Batch(ended=[ended(ran, 1)]))
     assert remembered_failure() is None
     failure = ended(replace(failed, started_ns=None), 127, NOT_STARTED)

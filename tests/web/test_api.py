@@ -109,7 +109,7 @@ def fill(served: Served) -> None:
         instance="node-2",
         workload=Workload("night/report", "report"),
         image="report",
-        began_ns=BEGAN_NS + 1,
+        start_event_ns=BEGAN_NS + 1,
         started_ns=BEGAN_NS + 1,
         created_ns=None,
         memory_limit_bytes=None,
@@ -185,7 +185,7 @@ def test_what_the_engine_said_about_a_failed_start_is_told(served: Served) -> No
 
 
 def test_times_are_exact_and_a_duration_is_never_below_0(served: Served) -> None:
-    early = job(began_ns=1_790_000_000_123_456_789, created_ns=1, started_ns=1_790_000_000_123_456_789)
+    early = job(start_event_ns=1_790_000_000_123_456_789, created_ns=1, started_ns=1_790_000_000_123_456_789)
     served.store.commit(Batch(ended=[ended(early, 0, finished_ns=1_790_000_000_000_000_000)]))
     answer = served.ask("/api/v1/jobs/gentle-stingray-a").json()
     times = {name: answer[name] for name in ("created_at", "started_at", "finished_at", "duration_seconds")}
@@ -246,15 +246,15 @@ def test_a_job_with_an_endless_name_is_not_on_record_either(served: Served) -> N
     ],
 )
 def test_every_condition_must_hold(served: Served, query: dict[str, Any], found: str) -> None:
-    old = job("b", name="b", began_ns=LONG_AGO_NS, started_ns=LONG_AGO_NS)
+    old = job("b", name="b", start_event_ns=LONG_AGO_NS, started_ns=LONG_AGO_NS)
     night = Workload("night/report", "report")
     served.store.commit(
         Batch(
-            begun=[job("d", name="d", began_ns=BEGAN_NS + 2, workload=night)],
+            begun=[job("d", name="d", start_event_ns=BEGAN_NS + 2, workload=night)],
             ended=[
                 ended(job("a", name="a"), 137, OOM),
                 ended(old, 1),
-                ended(job("c", name="c", began_ns=BEGAN_NS + 1), 137, STOPPED),
+                ended(job("c", name="c", start_event_ns=BEGAN_NS + 1), 137, STOPPED),
             ],
         )
     )
@@ -263,7 +263,8 @@ def test_every_condition_must_hold(served: Served, query: dict[str, Any], found:
 
 def test_a_cursor_asks_for_what_comes_after_under_the_same_conditions(served: Served) -> None:
     jobs = [
-        ended(job("a", name=str(number), attempt=number, began_ns=number), number % 2) for number in range(9)
+        ended(job("a", name=str(number), attempt=number, start_event_ns=number), number % 2)
+        for number in range(9)
     ]
     served.store.commit(Batch(ended=jobs))
     pages: list[list[str]] = []

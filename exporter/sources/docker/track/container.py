@@ -69,7 +69,7 @@ class Container:
     @property
     def latest_run(self) -> Run | None:
         """The run that goes on, else the one that began last; they do not finish in order."""
-        return self.run or max(self._ended_runs, key=lambda run: run.began_ns, default=None)
+        return self.run or max(self._ended_runs, key=lambda run: run.start_event_ns, default=None)
 
     @property
     def _ended_runs(self) -> list[Run]:
@@ -80,10 +80,14 @@ class Container:
 
         That is the run that goes on, unless it began later, or one that had ended shortly before.
         """
-        if self.run is not None and (at_ns >= self.run.began_ns or not self.pending_runs):
+        if self.run is not None and (at_ns >= self.run.start_event_ns or not self.pending_runs):
             return self.run
-        runs = (run for run in self._ended_runs if run.began_ns <= at_ns <= run.last_known_ns + _MAX_DELAY_NS)
-        return max(runs, key=lambda run: run.began_ns, default=None)
+        runs = (
+            run
+            for run in self._ended_runs
+            if run.start_event_ns <= at_ns <= run.last_known_ns + _MAX_DELAY_NS
+        )
+        return max(runs, key=lambda run: run.start_event_ns, default=None)
 
     @property
     def restarts(self) -> int | None:
@@ -114,7 +118,7 @@ class Container:
     def finish(self, run: Run) -> None:
         """Record that a pending run no longer waits."""
         self.pending_runs.remove(run)
-        if self.last_finished_run is None or self.last_finished_run.began_ns < run.began_ns:
+        if self.last_finished_run is None or self.last_finished_run.start_event_ns < run.start_event_ns:
             self.last_finished_run = run
 
     def end_reported(self, at_ns: int, *, replayed: bool, log_pending: bool) -> None:

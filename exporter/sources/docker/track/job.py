@@ -27,7 +27,7 @@ def make_job(run: Run, config: TrackerConfig) -> Job:
         instance=config.host,
         workload=info.workload(config.workload_order),
         image=info.image,
-        began_ns=run.began_ns,
+        start_event_ns=run.start_event_ns,
         engine=config.engine,
         created_ns=info.created_ns,
         started_ns=run.started_ns,

@@ -30,16 +30,18 @@ class RunLifecycle:
         container = self._state.containers.get_or_create(job.container_id)
         container.info.update_from_record(job)
         last_end_ns = container.last_end_ns
-        previous_run_ns = last_end_ns if last_end_ns is not None and last_end_ns < job.began_ns else None
+        previous_run_ns = (
+            last_end_ns if last_end_ns is not None and last_end_ns < job.start_event_ns else None
+        )
         container.restored_runs.append(Run.from_record(container.info, job, previous_run_ns))
 
     def activate_restored(self, container: Container, now: float, *, until_ns: int | None = None) -> None:
         """Continue with the last restored run, or with the last one that began by ``until_ns``."""
         while container.restored_runs and (
-            until_ns is None or container.restored_runs[0].began_ns <= until_ns
+            until_ns is None or container.restored_runs[0].start_event_ns <= until_ns
         ):
             run = container.restored_runs.pop(0)
-            self.end_unknown(container, run.began_ns, now)
+            self.end_unknown(container, run.start_event_ns, now)
             container.run = run
 
     # Events
@@ -51,9 +53,9 @@ class RunLifecycle:
         run = self.begin(container, event.at_ns, event.at_ns)
         run.start_seen = True
         if attempt is not None:
-            run.start_attempt_ns = attempt.began_ns
+            run.start_attempt_ns = attempt.start_event_ns
         self.claim_unmatched(
-            container, run, max(run.start_attempt_ns or 0, run.began_ns - _START_DELAY_NS), now
+            container, run, max(run.start_attempt_ns or 0, run.start_event_ns - _START_DELAY_NS), now
         )
         container.left_networks.clear()
         if container.failed_start_ns is not None and container.failed_start_ns < event.at_ns:
@@ -101,14 +103,14 @@ class RunLifecycle:
 
     # Steps
 
-    def begin(self, container: Container, began_ns: int, started_ns: int | None) -> Run:
+    def begin(self, container: Container, start_event_ns: int, started_ns: int | None) -> Run:
         """Start the next run of a container and return it."""
         latest = container.latest_run
-        previous_run_ns = container.last_end_ns if latest is None else latest.began_ns
+        previous_run_ns = container.last_end_ns if latest is None else latest.start_event_ns
         container.run_count += 1
         container.start_attempt = None
-        container.run = Run(container.info, container.run_count, began_ns, started_ns, previous_run_ns)
-        self._state.checkpoint.open(container.id, began_ns)
+        container.run = Run(container.info, container.run_count, start_event_ns, started_ns, previous_run_ns)
+        self._state.checkpoint.open(container.id, start_event_ns)
         return container.run
 
     def end(self, container: Container, code: int | None, at_ns: int, now: float, *, seen: bool) -> None:
@@ -128,7 +130,7 @@ class RunLifecycle:
             run.exit_unknown = True
             self.end(container, None, at_ns, now, seen=False)
             # There may have been other runs between its start and now.
-            container.last_end_ns = max(run.began_ns, last_end_ns or 0)
+            container.last_end_ns = max(run.start_event_ns, last_end_ns or 0)
 
     def claim_unmatched(self, container: Container, run: Run, since_ns: int, now: float) -> None:
         """Add to a new run the facts since a time that were received before it was known."""
@@ -165,6 +167,6 @@ class RunLifecycle:
 def _confirm_previous_end(container: Container, run: Run, inspection: Inspection) -> None:
     """Set the time of a run's end from an inspection of the next run, which still shows it."""
     started_ns = inspection.started_ns
-    is_last = run is max(container.pending_runs, key=lambda each: each.began_ns)
+    is_last = run is max(container.pending_runs, key=lambda each: each.start_event_ns)
     if is_last and run.end_seen and started_ns is not None and run.ended_ns <= started_ns:
         run.confirm_end(inspection.previous_finished_ns)

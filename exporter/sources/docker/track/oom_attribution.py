@@ -161,5 +161,5 @@ def _earliest_start_ns(run: Run) -> int:
     if not run.start_seen:
         return run.started_ns or 0
     if run.start_attempt_ns is None:
-        return run.began_ns
-    return max(run.start_attempt_ns, run.began_ns - _START_DELAY_NS)
+        return run.start_event_ns
+    return max(run.start_attempt_ns, run.start_event_ns - _START_DELAY_NS)

@@ -53,7 +53,7 @@ class Reconciler:
         """End the run of a container that the engine no longer has."""
         container.removed = True
         if container.run is not None:
-            self._lifecycle.end_unknown(container, max(as_of_ns, container.run.began_ns), now)
+            self._lifecycle.end_unknown(container, max(as_of_ns, container.run.start_event_ns), now)
 
     def _container_found(self, inspection: Inspection, listed: ContainerList, now: float) -> None:
         container = self._state.containers.get_or_create(inspection.container_id)
@@ -66,7 +66,7 @@ class Reconciler:
         elif container.is_recorded(started_ns):
             self._lifecycle.update_from_inspect(container, inspection)
             self._failed_starts.found_after_run(container, inspection, listed.as_of_ns)
-        elif run is not None and started_ns < run.began_ns:
+        elif run is not None and started_ns < run.start_event_ns:
             self._add_run_before(container, run, inspection, now)
         else:
             self._lifecycle.end_unknown(container, started_ns, now)
@@ -114,9 +114,9 @@ class Reconciler:
     def _end(self, container: Container, inspection: Inspection, now: float) -> None:
         """End a run with the code that a list shows, unless a failed start has overwritten it since."""
         is_overwritten = inspection.start_failed and inspection.code in START_FAILURES
-        began_ns = container.run.began_ns if container.run else 0
+        start_event_ns = container.run.start_event_ns if container.run else 0
         code = None if is_overwritten else inspection.code
-        self._lifecycle.end(container, code, inspection.finished_ns or began_ns, now, seen=False)
+        self._lifecycle.end(container, code, inspection.finished_ns or start_event_ns, now, seen=False)
         self._lifecycle.update_from_inspect(container, inspection)
 
     def _missed_runs(self, container: Container, inspection: Inspection) -> int:
@@ -143,4 +143,4 @@ class Reconciler:
 def _is_outdated(inspection: Inspection, listed: ContainerList, run: Run) -> bool:
     """Return whether the container was started after it was inspected for the list."""
     has_events = inspection.container_id in listed.unlisted_ids and run.start_seen
-    return has_events and not inspection.running and (inspection.finished_ns or 0) < run.began_ns
+    return has_events and not inspection.running and (inspection.finished_ns or 0) < run.start_event_ns

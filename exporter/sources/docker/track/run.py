@@ -21,7 +21,7 @@ _CLOCK_SKEW_NS = SECOND_NS
 class Run:
     """What is known of a run so far.
 
-    Start: ``began_ns`` is the time of the ``start`` event; ``started_ns`` is ``State.StartedAt`` once
+    Start: ``start_event_ns`` is the time of the ``start`` event; ``started_ns`` is ``State.StartedAt`` once
     ``start_confirmed``, the time of the event before, None if neither is known. ``start_seen``: an event has
     reported the start, otherwise a list or the record has. ``previous_run_ns`` is when the run before it
     began or ended, if known: a start up to then is not this run's. ``start_attempt_ns`` is when the attempt
@@ -48,7 +48,7 @@ class Run:
 
     info: ContainerInfo
     number: int
-    began_ns: int
+    start_event_ns: int
     started_ns: int | None
     previous_run_ns: int | None = None
     start_attempt_ns: int | None = None
@@ -91,12 +91,12 @@ class Run:
         return cls(
             info,
             job.attempt,
-            job.began_ns,
+            job.start_event_ns,
             job.started_ns,
             previous_run_ns,
             is_emitted=True,
             # Without an inspection, the time of the event was recorded as that of the start.
-            start_confirmed=bool(job.key) and job.started_ns != job.began_ns,
+            start_confirmed=bool(job.key) and job.started_ns != job.start_event_ns,
             key=job.key,
             restarts=job.restarts,
             kills=list(job.kills),
@@ -116,12 +116,12 @@ class Run:
     @property
     def start_ns(self) -> int:
         """The best known time of its start."""
-        return self.began_ns if self.started_ns is None else self.started_ns
+        return self.start_event_ns if self.started_ns is None else self.started_ns
 
     @property
     def last_known_ns(self) -> int:
         """The latest time at which it is known to have been there."""
-        return max(self.began_ns, self.ended_ns, self.die_event_ns or 0)
+        return max(self.start_event_ns, self.ended_ns, self.die_event_ns or 0)
 
     def matches(self, inspection: Inspection) -> bool:
         """Return whether an inspection was made in or after this run, and before the next."""
@@ -156,7 +156,7 @@ class Run:
             self._update_while_running(inspection)
         if not self.start_confirmed:
             if self.started_ns is None:
-                self.began_ns = inspection.started_ns or self.began_ns
+                self.start_event_ns = inspection.started_ns or self.start_event_ns
             self.started_ns, self.start_confirmed = inspection.started_ns, True
 
     def _update_while_running(self, inspection: Inspection) -> None:
@@ -169,7 +169,7 @@ class Run:
     def end(self, code: int | None, at_ns: int, *, seen: bool) -> None:
         """Record the end; ``seen``: an event has reported it. A code that a label may mask is dropped."""
         is_masked = seen and MaskedField.CODE in self.info.masked_fields
-        self.code, self.ended_ns = None if is_masked else code, max(at_ns, self.began_ns)
+        self.code, self.ended_ns = None if is_masked else code, max(at_ns, self.start_event_ns)
         self.die_event_ns = self.ended_ns if seen else None
         # If its start was not seen, neither was whether a label masks the code.
         self.code_unreliable = not self.start_seen or self.code in {None, UNKNOWN_STATUS}

@@ -71,5 +71,5 @@ class RunEvents:
     def stop(self, container: Container, event: Event) -> None:
         """Record that the engine's stop command saw the run end; the event may come before its ``die``."""
         run = container.run or (container.pending_runs[-1] if container.pending_runs else None)
-        if run is not None and run.began_ns <= event.at_ns:
+        if run is not None and run.start_event_ns <= event.at_ns:
             run.was_stopped = True
