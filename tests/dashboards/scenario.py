@@ -18,7 +18,7 @@ from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.dashboards.boards import SCRAPE_SECONDS
-from tests.metrics.scene import foreseen
+from tests.metrics.samples import likely_exits
 from tests.store.samples import OOM, SECOND_NS, STOPPED, ended, job
 
 START = 1_767_571_200
@@ -74,7 +74,7 @@ class Exporter:
         counted: list[Job] = []
 
         def begin(accounts: JobMetrics, changes: MetricUpdate) -> None:
-            counted.append(accounts.on_start(began, foreseen(began), changes))
+            counted.append(accounts.on_start(began, likely_exits(began), changes))
 
         self.deeds.append((at, begin))
         self.deeds.append(
@@ -84,7 +84,7 @@ class Exporter:
     def begins(self, begun: Job, minute: float) -> None:
         """Have a job begin that still runs at the end."""
         self.deeds.append(
-            (round(minute * MINUTE), lambda a, changes: a.on_start(begun, foreseen(begun), changes))
+            (round(minute * MINUTE), lambda a, changes: a.on_start(begun, likely_exits(begun), changes))
         )
 
     def says(self, minute: float, *what: tuple[str, definitions.Metric, tuple[str, ...], float]) -> None:

@@ -10,7 +10,7 @@ from exporter import __version__
 from exporter.metrics import definitions
 from exporter.metrics.state import MetricUpdate
 from exporter.verdict.catalog_file import builtin_catalog
-from tests.metrics import scene
+from tests.metrics import samples
 from tests.web.answers import good, problem, said
 from tests.web.served import Served
 
@@ -27,9 +27,9 @@ RELOADED = (
 
 @pytest.fixture
 def scraped(tmp_path: Path) -> Served:
-    """Give the web side, not served yet, with the scene in its ledger."""
+    """Give the web side, not served yet, with a value of every metric."""
     served = Served(tmp_path)
-    served.ledger = scene.ledger()
+    served.ledger = samples.filled_state()
     return served
 
 
@@ -51,7 +51,7 @@ def test_the_metrics_come_whole_in_the_form_that_the_reader_accepts(
 ) -> None:
     with scraped.running():
         answer = scraped.ask("/metrics", headers={"Accept": accept})
-    assert (answer.status_code, scene.comparable(answer.text)) == (HTTPStatus.OK, text)
+    assert (answer.status_code, samples.comparable(answer.text)) == (HTTPStatus.OK, text)
     assert answer.headers["content-type"] == media_type
     assert answer.headers["vary"] == "Accept, Accept-Encoding"
 
@@ -78,7 +78,7 @@ def test_the_metrics_are_packed_for_those_who_accept_that(
         raw = answer.raw.read(decode_content=False)
     assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
     assert int(answer.headers["content-length"]) == len(raw)
-    assert scene.comparable((gzip.decompress(raw) if packed else raw).decode()) == TEXT
+    assert samples.comparable((gzip.decompress(raw) if packed else raw).decode()) == TEXT
 
 
 def test_one_name_or_several_can_be_asked_for(scraped: Served) -> None:
@@ -121,7 +121,7 @@ def test_while_the_store_fails_all_that_needs_no_store_still_answers(scraped: Se
         refused = problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the store cannot be read: {cause}")
         assert said(scraped.ask("/api/v1/jobs")) == refused
         assert said(scraped.ask("/api/v1/jobs/gentle-stingray-a")) == refused
-        assert scene.comparable(scraped.ask("/metrics").text) == TEXT
+        assert samples.comparable(scraped.ask("/metrics").text) == TEXT
         for path in ("/-/healthy", "/-/ready", "/api/v1/reasons", "/api/v1/reasons/137", "/openapi.json"):
             assert scraped.ask(path).status_code == HTTPStatus.OK
 
