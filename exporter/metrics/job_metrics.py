@@ -18,7 +18,7 @@ from exporter.metrics.labels import (
 from exporter.metrics.state import Exemplar, MetricState, MetricUpdate, SeriesKey
 from exporter.metrics.workload_slots import OTHER, WorkloadSlots
 from exporter.model import SECOND_NS, ClassifiedExit, Job, Status, Verdict, Workload
-from exporter.verdict.evidence import oom_count
+from exporter.verdict.oom_kills import oom_count
 
 UNKNOWN_CODE = "unknown"
 OTHER_CODE = "other"

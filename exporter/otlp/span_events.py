@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from exporter.model import ClassifiedExit, OomKill, OomSource, OomVictim, Status
-from exporter.verdict.evidence import deduplicate, signal_name
+from exporter.verdict.notes import signal_name
+from exporter.verdict.oom_kills import deduplicate
 
 AttributeValue = str | int | tuple[str, ...]
 

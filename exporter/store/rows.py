@@ -26,7 +26,7 @@ from exporter.model import (
     Verdict,
     Workload,
 )
-from exporter.verdict.evidence import oom_count
+from exporter.verdict.oom_kills import oom_count
 
 
 def running_row(job: Job) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Facts that a source knows about a run that has ended. Evidence is made of them in ``verdict.evidence``."""
+"""Facts that a source reports about an ended run. ``verdict.evidence`` reduces them to evidence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from exporter.model import SECOND_NS, Job, KillRequest, OomKill, OomVictim
 
 @dataclass(frozen=True, slots=True)
 class KernelOomKill:
-    """The kernel killed a process for memory; ``container_id`` is None where its log names no container.
+    """OOM kill in the kernel's log.
 
-    Where it is ``named``, that is a process in no container. Otherwise nobody knows: in crowds the kernel
-    leaves out the line that names the control group.
+    ``container_id`` is None if the log names no container. ``named`` tells whether the log names a control
+    group at all, so that without a container the process was in none: if there are many kills at once, the
+    kernel leaves that line out.
     """
 
     at_ns: int
@@ -24,7 +25,10 @@ class KernelOomKill:
 
 @dataclass(frozen=True, slots=True)
 class ForkRejected:
-    """A container reached its limit of processes; the kernel says so of its first rejected fork only."""
+    """First fork that the kernel rejected because a container had reached its limit of processes.
+
+    The kernel does not log later ones.
+    """
 
     at_ns: int
     container_id: str
@@ -32,9 +36,10 @@ class ForkRejected:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A process did what gets it a signal; ``pid`` is the host's, also of a process in a container.
+    """Fault for which the kernel sends a process a signal, as its log describes it.
 
-    ``fault`` is in words; ``module`` is the file whose code was running, None where the line names none.
+    ``pid`` is the host's, also for a process in a container. ``fault`` is a description, ``module`` the file
+    whose code was running, None if the log does not name it.
     """
 
     at_ns: int
@@ -47,7 +52,7 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class SeccompKill:
-    """A process made a system call that its seccomp profile answers with a signal; numbers are the host's."""
+    """System call for which a seccomp profile killed a process. ``pid`` is the host's."""
 
     at_ns: int
     process: str
@@ -58,9 +63,10 @@ class SeccompKill:
 
 @dataclass(frozen=True, slots=True)
 class GpuFault:
-    """NVIDIA's driver reported an Xid; ``device`` is the GPU's PCI address, ``text`` the driver's own words.
+    """Xid error that NVIDIA's driver logged.
 
-    ``pid`` (the host's) and ``process`` are those that used it, None where the driver names none.
+    ``device`` is the PCI address of the GPU, ``text`` the driver's description. ``pid`` (the host's) and
+    ``process`` are the process that used the GPU, None if the driver does not name it.
     """
 
     at_ns: int
@@ -76,15 +82,17 @@ KernelFact = KernelOomKill | ForkRejected | Crash | SeccompKill | GpuFault
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """All that was seen of a run that has ended.
+    """All facts about a run that started and has ended.
 
-    ``was_stopped``: the engine's stop command has seen it end. ``stop_window_ns`` is for how long after it a
-    request explains an end, ``stop_seconds`` how long the container wants to be given. ``unhealthy_ns`` is
-    since when its health check had failed at the end, None if it had not. ``inspected``: the limits are
-    known. ``pid`` is process 1 on the host. ``facts`` are what the kernel's log says of this run, or of
-    processes of which it cannot be told whose they are. ``stopped_together`` is of how many containers the
-    engine was asked for the end at the same time, if these were all that ran. ``hung``: it was out of memory,
-    and may not be killed for that.
+    ``code`` is None if it is unknown. ``oom_window_ns`` and ``stop_window_ns`` are how long before the end an
+    OOM kill or a stop request may be to explain it; ``stop_seconds`` is the stop timeout of the container,
+    None for the engine's default. ``was_stopped`` is set if the engine reported a ``stop`` event.
+    ``unhealthy_ns`` is the time since which the health check had failed at the end, None if it had not;
+    ``health_output`` is the output of that check. ``inspected`` is set if the limits are known. ``pid`` is
+    the host's process id of the container's process 1. ``facts`` are from the kernel's log, about this run or
+    about processes that cannot be attributed. ``stopped_together`` is the number of containers that were
+    asked to stop at the same time, if these were all containers that ran. ``hung`` is set if it was out of
+    memory, but its OOM kills are disabled.
     """
 
     code: int | None
@@ -111,16 +119,16 @@ class RunFacts:
 
     @property
     def ran_ns(self) -> int | None:
-        """How long it ran, if that is known."""
+        """Duration of the run, None if its start is unknown."""
         return None if self.started_ns is None else max(0, self.ended_ns - self.started_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class FailedStart:
-    """A start that failed: nothing ran.
+    """Facts about a start that failed, so that nothing ran.
 
-    ``error`` is the engine's own text, empty where there is none. ``code`` is the code that the engine
-    reports for the failed start, None where it reports none.
+    ``error`` is the engine's text, empty if there is none. ``code`` is the code that the engine reports for
+    the failed start, None if it reports none.
     """
 
     code: int | None
@@ -131,7 +139,7 @@ class FailedStart:
 
 @dataclass(frozen=True, slots=True)
 class CountedRun:
-    """A run of which nothing is known except that the engine counted a restart after it."""
+    """Run that is known only because the engine counted a restart after it."""
 
     ended_ns: int
     code: None = None
@@ -140,12 +148,12 @@ class CountedRun:
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A job that has ended, as its source reports it: with facts, and not yet classified.
+    """Ended job as its source reports it: with facts, not yet classified.
 
-    ``facts.ended_ns`` is the engine's ``State.FinishedAt``, or the time of its event where that is all there
-    is. ``event_ns`` is the time of that event, None where there was none. ``recovered``: the end was not seen
-    when it happened and was found afterwards. ``log_tail`` is the end of its log, None where it was not read.
-    ``not_known`` are sentences about what the source could not find out.
+    ``facts.ended_ns`` is the engine's ``State.FinishedAt``, or the time of its event if that is all there is.
+    ``recovered`` means that the end was found afterwards instead of being observed. ``log_tail`` is the end
+    of the log, None if it was not read. ``event_ns`` is the time of the ``die`` event, None if there was
+    none. ``not_known`` are sentences about what the source could not find out.
     """
 
     job: Job

@@ -22,7 +22,7 @@ from exporter.model import (
 )
 from exporter.verdict.catalog import Reason, ReasonCatalog
 from exporter.verdict.classify import Explanation
-from exporter.verdict.evidence import oom_count
+from exporter.verdict.oom_kills import oom_count
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 

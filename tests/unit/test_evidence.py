@@ -12,15 +12,11 @@ from hypothesis import strategies as st
 from exporter.model import Evidence, KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
-from exporter.verdict.evidence import (
-    assess,
-    explaining_requests,
-    is_terminating,
-    oom_count,
-    signal_name,
-    waits_for_stop,
-)
+from exporter.verdict.evidence import assess
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, RunFacts, SeccompKill
+from exporter.verdict.notes import signal_name
+from exporter.verdict.oom_kills import oom_count
+from exporter.verdict.stop_requests import explaining_requests, is_terminating, needs_stop_event
 
 SECOND = 10**9
 HOUR = 3600
@@ -332,7 +328,7 @@ def test_a_request_explains_an_end_within_its_window_and_if_it_can_have_made_the
     ],
 )
 def test_the_stop_command_is_waited_for_only_where_it_would_matter(record: RunFacts, *, waits: bool) -> None:
-    assert waits_for_stop(record) is waits
+    assert needs_stop_event(record) is waits
 
 
 def test_that_the_stop_command_saw_the_end_is_evidence() -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from exporter.model import Job
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.run import Run
-from exporter.verdict.evidence import deduplicate, victim_text
+from exporter.verdict.notes import victim_text
+from exporter.verdict.oom_kills import deduplicate
 
 _KEY_BYTES = 5
 _MAX_OOM_NOTES = 10

@@ -11,7 +11,7 @@ from exporter.sources.docker.track.oom_claim import Claim, nearest
 from exporter.sources.docker.track.oom_matcher import CERTAIN, OomMatcher
 from exporter.sources.docker.track.run import Run
 from exporter.sources.docker.track.run_facts import run_facts
-from exporter.verdict.evidence import explaining_requests
+from exporter.verdict.stop_requests import explaining_requests
 
 # Attribute an anonymous OOM kill to a successful run only if it happened within this interval of its exit:
 # most runs succeed, so that an earlier kill is more likely another run's.

@@ -9,8 +9,8 @@ from exporter.sources.docker.track.job import make_job
 from exporter.sources.docker.track.oom_attribution import OomAttribution, priority
 from exporter.sources.docker.track.run import Run
 from exporter.sources.docker.track.run_facts import run_facts, unknowns
-from exporter.verdict.evidence import waits_for_stop
 from exporter.verdict.facts import EndedRun
+from exporter.verdict.stop_requests import needs_stop_event
 
 # How long an exit waits for an inspection or log that was requested.
 INSPECT_SECONDS = 2.0
@@ -73,7 +73,7 @@ class PendingExits:
         """Return whether an OOM event or the end of a stop command may still come, and would matter."""
         if self._oom.may_change(run):
             return True
-        return bool(run.kills) and waits_for_stop(run_facts(run, self._config))
+        return bool(run.kills) and needs_stop_event(run_facts(run, self._config))
 
     def _pop(self, run: Run) -> EndedRun:
         self._containers.pop(run).finish(run)

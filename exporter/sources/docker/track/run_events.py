@@ -8,7 +8,7 @@ from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.oom_attribution import OomAttribution
 from exporter.sources.docker.track.run import Run
 from exporter.sources.docker.track.state import EngineState
-from exporter.verdict.evidence import is_terminating
+from exporter.verdict.stop_requests import is_terminating
 
 
 class RunEvents:

@@ -8,8 +8,8 @@ from signal import SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS
 from exporter.exit_codes import SIGNAL_BASE
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.run import Run
-from exporter.verdict.evidence import explaining_requests
 from exporter.verdict.facts import KernelFact, RunFacts
+from exporter.verdict.stop_requests import explaining_requests
 
 _MAX_FACTS = 20
 _CRASH_SIGNALS = (SIGILL, SIGBUS, SIGFPE, SIGSEGV, SIGSYS)
