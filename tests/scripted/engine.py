@@ -160,7 +160,7 @@ class ScriptedEngine:
         self._faults.delay(path_prefix, seconds)
 
     def wait_for_streams(self, count: int, *, seconds: float = WAIT_SECONDS) -> None:
-        """Block until exactly so many event streams are open; TimeoutError if that does not come."""
+        """Return once this many event streams are open. Raises TimeoutError."""
         self._log.wait_for_streams(count, seconds)
 
     def wait_for_requests(self, path_prefix: str, count: int, *, seconds: float = WAIT_SECONDS) -> None:

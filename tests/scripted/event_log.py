@@ -186,7 +186,7 @@ class EventLog:
                 stream.release()
 
     def wait_for_streams(self, count: int, seconds: float) -> None:
-        """Block until so many streams are open."""
+        """Return once this many streams are open. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._open) == count, seconds):
                 message = f"waited {seconds} s for {count} event streams, {len(self._open)} are open"

@@ -138,12 +138,6 @@ def as_inspection(line: Table) -> Inspection | None:
     return Inspection(line["after"], line["inspect"]) if "inspect" in line else None
 
 
-def play(engine: ScriptedEngine, recording: Recording) -> None:
-    """Let it happen on the scripted engine, from the first event to the last."""
-    for step in recording.steps:
-        perform(engine, step)
-
-
 def perform(engine: ScriptedEngine, step: Step) -> None:
     """Let one step happen: the container is as it was found, and then the event comes."""
     if step.inspection is not None:
