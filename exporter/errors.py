@@ -1,4 +1,4 @@
-"""The cause of an error: its outer layers only wrap it in the names of their classes."""
+"""Root cause and message of an error that libraries have wrapped."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable
 
 
 def root_cause(
-    error: BaseException, says_enough: Callable[[BaseException], bool] = lambda _: False
+    error: BaseException, is_enough: Callable[[BaseException], bool] = lambda _: False
 ) -> BaseException:
-    """What an error comes from; no deeper than one that already ``says_enough``."""
+    """Return the innermost cause of an error, or the outermost one that ``is_enough``."""
     seen = {id(error)}
-    while not says_enough(error) and (deeper := _within(error)) is not None and id(deeper) not in seen:
-        seen.add(id(deeper))
-        error = deeper
+    while not is_enough(error) and (cause := _cause(error)) is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        error = cause
     return error
 
 
-def _within(error: BaseException) -> BaseException | None:
-    # urllib3 hands some causes on as a mere argument.
-    argued = next((value for value in error.args if isinstance(value, BaseException)), None)
+def _cause(error: BaseException) -> BaseException | None:
+    # urllib3 passes some causes on as an argument only.
+    argument = next((value for value in error.args if isinstance(value, BaseException)), None)
     context = None if error.__suppress_context__ else error.__context__
-    return error.__cause__ or context or argued
+    return error.__cause__ or context or argument
 
 
-def said(error: BaseException) -> str:
-    """What an error says, in as few words as there are."""
+def message_of(error: BaseException) -> str:
+    """Return the message of an error, without number and path for an OSError; its class if it has none."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

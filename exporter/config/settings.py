@@ -29,7 +29,7 @@ from sqlalchemy.exc import ArgumentError
 
 from exporter.config import duration, yaml_document
 from exporter.log_tail import redactor
-from exporter.workload import DEFAULT_ORDER, source
+from exporter.workload import DEFAULT_ORDER, parse_source
 
 PREFIX = "EXIT_EXPORTER_"
 CONFIG_FILE = "config.file"
@@ -150,7 +150,7 @@ MaybePath = Annotated[Path | None, BeforeValidator(_path)]
 Pattern = Annotated[str | None, BeforeValidator(_pattern)]
 Address = Annotated[str, BeforeValidator(_address)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_items)]
-Source = Annotated[str, AfterValidator(source)]
+Source = Annotated[str, AfterValidator(parse_source)]
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_items), Field(min_length=1)]
 
 

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from urllib3.exceptions import HTTPError
 
 from exporter import __version__
-from exporter.errors import root_cause, said
+from exporter.errors import message_of, root_cause
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
 from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, sanitize
@@ -101,7 +101,7 @@ class OtlpHttpClient:
             )
         if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
             return RetryableFailure("the answer is not HTTP; is it a port for gRPC, or for TLS?")
-        return RetryableFailure(sanitize(said(cause)))
+        return RetryableFailure(sanitize(message_of(cause)))
 
 
 def _user(url: str) -> tuple[str, str] | None:

@@ -1,39 +1,39 @@
-"""What the engine's own words about a failed start mean: text in, a reason out. Pure.
+"""Reason of a failed start by the error text of the engine. Pure.
 
-The words are those of dockerd 20.10 to 29, containerd and runc, with Podman's and crun's where they differ.
+The patterns cover dockerd 20.10 to 29, containerd and runc, and Podman and crun where they differ.
 """
 
 from __future__ import annotations
 
 import re
 
-# More than any engine's sentence, and few enough to search again and again.
+# Longer than any error of an engine, and short enough for many searches.
 _MAX_LENGTH = 2000
-# What stands in quotes is the user's (a command, a path, a name), and may be made of the engine's own words.
+# Quoted text is the user's (a command, a path, a name), and can contain any word of an engine's error.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)', re.DOTALL)
 
 
 def reason_of(text: str) -> str | None:
-    """The reason that the engine's words about a failed start give; None where they give none."""
-    # Old runtimes put their whole cause in quotes.
-    return _kind(_QUOTED.sub('""', text)) or _kind(text)
+    """Return the reason that the error text of a failed start gives, None if it matches no pattern."""
+    # Old runtimes put the whole cause in quotes.
+    return _match(_QUOTED.sub('""', text)) or _match(text)
 
 
-def _kind(text: str) -> str | None:
-    said = text[:_MAX_LENGTH]
-    return next((reason for reason, words in _KINDS if words.search(said)), None)
+def _match(text: str) -> str | None:
+    start = text[:_MAX_LENGTH]
+    return next((reason for reason, pattern in _PATTERNS if pattern.search(start)), None)
 
 
-def _words(*alternatives: str) -> re.Pattern[str]:
+def _any_of(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL)
 
 
-# The first that fits: causes first, then what failed by them. A disk that is full fails a mount, and a
-# mount that fails says "no such file or directory" as a missing command does.
-_KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+# The first match counts: causes come before their effects. A full disk makes a mount fail, and a failed
+# mount reports "no such file or directory" as a missing command does.
+_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "InitOutOfMemory",
-        _words(
+        _any_of(
             r"init was OOM-killed",
             r"memory limit too low",
             r"unable to set memory limit to",
@@ -43,19 +43,19 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "HostExhausted",
-        _words(
+        _any_of(
             r"cannot allocate memory",
             r"resource temporarily unavailable",
             r"too many open files",
-            # A quota of the kernel's keys and a number of control groups, not the disk's.
+            # These are about the kernel's keys and the number of control groups, not about the disk.
             r"session key.*disk quota exceeded",
             r"/sys/fs/cgroup\S*: no space left on device",
         ),
     ),
-    ("DiskFull", _words(r"no space left on device", r"disk quota exceeded")),
+    ("DiskFull", _any_of(r"no space left on device", r"disk quota exceeded")),
     (
         "RuntimeNotFound",
-        _words(
+        _any_of(
             r"unable to retrieve OCI runtime error.*(fork/exec |executable file not found)",
             r"invalid runtime name",
             r"unknown runtime specified",
@@ -66,7 +66,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "DeviceDriverMissing",
-        _words(
+        _any_of(
             r"could not select device driver",
             r"nvidia-container-",
             r"unresolvable CDI devices",
@@ -76,7 +76,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "DeviceNotFound",
-        _words(
+        _any_of(
             r"gathering device information",
             r"not a device node",
             r"creating device nodes",
@@ -86,7 +86,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "UserNotFound",
-        _words(
+        _any_of(
             r"unable to find (user|group)\b",
             r"no matching entries in (passwd|group) file",
             r"no users found",
@@ -94,27 +94,27 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "PortInUse",
-        _words(
+        _any_of(
             r"port is already allocated",
             r"EADDRINUSE",
-            # Without a word of binding it is an address of the network's that another container has.
+            # Without "bind" it is about an address of a network that another container has.
             r"\b(bind|listen)\b.*address already in use",
             r"only one usage of each socket address",
         ),
     ),
     (
         "PortRefused",
-        _words(
+        _any_of(
             r"\blisten (tcp|udp|sctp)\w* .*\bbind: permission denied",
             r"\blisten (tcp|udp|sctp)\w* .*forbidden by its access permissions",
             r"cannot expose privileged port",
-            # Docker Desktop, of whatever its host answered.
+            # Docker Desktop, for any error of its host.
             r"ports are not available",
         ),
     ),
     (
         "MountFailed",
-        _words(
+        _any_of(
             r"\bmkdir(at)?:? (?!/sys/fs/cgroup)[^:]*: read-only file system",
             r"\b(re)?mount(ing)?\b(?!.*/sys/fs/cgroup).*read-only file system",
             r"SELinux relabeling of",
@@ -135,7 +135,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "NetworkFailed",
-        _words(
+        _any_of(
             r"\bnetwork \S+ (not found|is ambiguous)",
             r"could not find a network matching",
             r"endpoint join on\b",
@@ -159,7 +159,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "ResourcesRefused",
-        _words(
+        _any_of(
             r"/sys/fs/cgroup",
             r"cgroup (config|mount destination)",
             r"range of CPUs",
@@ -169,18 +169,18 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "WorkingDirectoryInvalid",
-        _words(
+        _any_of(
             r"\bchdir to\b",
             r"\b(mkdir:? /\S*:? is|mkdir /\S*:|lstat /\S*:) not a directory",
             r"\bworkdir\b",
             r"working directory",
         ),
     ),
-    ("DeviceNotFound", _words(r"no such device\b")),
+    ("DeviceNotFound", _any_of(r"no such device\b")),
     (
-        # The runtime, a hook or an option failed: their "no such file" is not the command's.
+        # The runtime, a hook or an option failed: "no such file" is not about the command then.
         "ContainerCannotRun",
-        _words(
+        _any_of(
             r"unable to retrieve OCI runtime error",
             r"error running (\w+ )?hook",
             r"/proc/sys/",
@@ -192,7 +192,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "CommandNotExecutable",
-        _words(
+        _any_of(
             r"(?<![/\w])exec:? .*(permission denied|is a directory)",
             r"exec format error",
             r"open executable: permission denied",
@@ -201,7 +201,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "CommandNotFound",
-        _words(
+        _any_of(
             r"executable file .*not found",
             r"(?<![/\w])exec:? .*(no such file or directory|not a directory|file does not exist)",
             r"\bcannot run executable\b",
@@ -212,5 +212,5 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )
 
-REASONS = tuple(dict.fromkeys(reason for reason, _ in _KINDS))
-"""Every reason that the engine's words can give."""
+REASONS = tuple(dict.fromkeys(reason for reason, _ in _PATTERNS))
+"""Every reason that an error text can give."""

@@ -10,7 +10,7 @@ import requests
 from docker.errors import APIError, DockerException
 from urllib3.exceptions import HTTPError
 
-from exporter.errors import root_cause, said
+from exporter.errors import message_of, root_cause
 from exporter.sources.docker.api.address import EngineAddress
 
 try:
@@ -68,4 +68,4 @@ def _describe(cause: BaseException) -> str:
         case APIError():
             return str(cause.explanation)
         case _:
-            return said(cause)
+            return message_of(cause)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.errors import root_cause, said
+from exporter.errors import message_of, root_cause
 
 Raising = Callable[[], object]
 
@@ -137,4 +137,4 @@ def test_errors_that_come_from_each_other_have_an_end() -> None:
     ],
 )
 def test_an_error_says_what_it_has_to_in_as_few_words_as_there_are(error: Exception, text: str) -> None:
-    assert said(error) == text
+    assert message_of(error) == text
