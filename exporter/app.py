@@ -8,14 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter.config.settings import Settings, Tail
+from exporter.config.settings import Settings
 from exporter.config.yaml_document import DocumentError
-from exporter.log_tail import LogTail, redactor
 from exporter.metrics import exporter_metrics
 from exporter.metrics.collector import build_registry
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
@@ -24,15 +23,15 @@ from exporter.model import SECOND_NS, TelemetrySignal
 from exporter.otlp.config import read_config
 from exporter.otlp.sampler import TraceSelector
 from exporter.otlp.variables import OtelConfigError
-from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
+from exporter.pipeline.classifier import Classifier
+from exporter.pipeline.loop import Pipeline
 from exporter.pipeline.readiness import Readiness
-from exporter.sources.docker.api.adapter import DockerEngine
-from exporter.sources.docker.api.address import resolve_address
+from exporter.pipeline.recorder import Recorder
+from exporter.pipeline.records import StoredRecords
+from exporter.pipeline.sources import ConnectedSources
 from exporter.sources.docker.engine import EngineError
-from exporter.sources.docker.messages import Inbox
-from exporter.sources.docker.track.config import TrackerConfig
-from exporter.sources.docker.watch.config import WatchConfig
-from exporter.sources.docker.watch.watcher import EngineWatcher
+from exporter.sources.docker.source import docker_sources
+from exporter.sources.source import Inbox, Source
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
@@ -40,7 +39,9 @@ from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.api import Api
 from exporter.web.server import ListenError, Server, listen, make_server
 from exporter.web.site import site
-from exporter.workload import labels_kept
+
+if TYPE_CHECKING:
+    from exporter.otlp.outbox_worker import OutboxWorker
 
 log = structlog.get_logger(__name__)
 
@@ -53,23 +54,6 @@ class StartError(Exception):
     """The daemon cannot start; the text says why and what to do."""
 
 
-class OutboxWorker(Protocol):
-    """What is done here with a delivery of ``tracing``, which is imported only where there is one."""
-
-    @property
-    def signal(self) -> TelemetrySignal:
-        """What it delivers."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def notify(self) -> None:
-        """There is something to deliver."""
-
-    def stop(self, seconds: float) -> None:
-        """End, within so many seconds."""
-
-
 @dataclass(frozen=True, slots=True)
 class App:
     """All parts of a running daemon."""
@@ -78,7 +62,7 @@ class App:
     catalog: ReloadableCatalog
     ledger: MetricState
     pipeline: Pipeline
-    watches: tuple[EngineWatcher, ...]
+    sources: tuple[Source, ...]
     deliveries: tuple[OutboxWorker, ...]
     retention: Retention
     server: Server
@@ -86,43 +70,34 @@ class App:
 
 
 def build(settings: Settings, environment: Mapping[str, str]) -> App:
-    """The parts, connected and not yet started. Raises StartError."""
+    """Return the parts, connected and not yet started. Raises StartError."""
+    inbox = Inbox()
     try:
         catalog = ReloadableCatalog(settings.catalogue.file)
-        engines = [
-            DockerEngine(address, labels=labels_kept(settings.workload.order))
-            for address in dict.fromkeys(
-                resolve_address(host, settings.docker.cert_path, environment)
-                for host in settings.docker.host or ("",)
-            )
-        ]
+        sources = docker_sources(settings, environment, inbox)
         listener = listen(settings.web.listen_address)
         store = Store(settings.storage.url)
-        kept, cursors = store.values(), store.cursors()
-        ledger, health, inbox = MetricState(kept), Readiness(), Inbox()
-        traced, deliveries = _tracing(settings, environment, store, ledger)
+        kept = store.values()
+        ledger = MetricState(kept)
+        selector, deliveries = _telemetry(settings, environment, store, ledger)
     except (DocumentError, EngineError, ListenError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
-    tail = _log_tail(settings.tail)
-    watches = tuple(
-        EngineWatcher(engine, inbox, config=WatchConfig(log_tail=tail), cursor=cursors.get(engine.address))
-        for engine in engines
-    )
-    for engine in engines:
-        health.trouble(engine.address, "the engine has not answered yet")
-    accounts = _accounts(settings, catalog, kept, ledger)
-    judging = _judging(
-        settings, catalog, store.pruned_before_ns, frozenset(engine.address for engine in engines)
-    )
-    pipeline = Pipeline(inbox, replace(judging, tracing=traced), Books(store, ledger, accounts), health)
+    readiness, stopping = Readiness(), threading.Event()
+    for source in sources:
+        readiness.set_unready(source.address, "the engine has not answered yet")
+    classifier = Classifier(catalog, selector, assume_oom=settings.exits.assume_oom)
+    recorder = Recorder(store, ledger, _accounts(settings, catalog, kept, ledger), classifier, readiness)
+    recorder.on_enqueued(lambda: _notify(deliveries))
+    records = StoredRecords(store, recorder, stopping)
+    pipeline = Pipeline(inbox, ConnectedSources(sources, records, ledger, readiness), recorder, stopping)
     daemon = Daemon(
-        build_registry(ledger), health, catalog, lambda: reload(catalog, ledger), lambda: pipeline.alive
+        build_registry(ledger), readiness, catalog, lambda: reload(catalog, ledger), lambda: pipeline.alive
     )
     operations = AdminRoutes(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, catalog), operations))
     undelivered = frozenset(TelemetrySignal) - {delivery.signal for delivery in deliveries}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, undelivered)
-    return App(store, catalog, ledger, pipeline, watches, deliveries, retention, server, listener)
+    return App(store, catalog, ledger, pipeline, sources, deliveries, retention, server, listener)
 
 
 def run(app: App) -> int:
@@ -134,12 +109,13 @@ def run(app: App) -> int:
         for delivery in app.deliveries:
             delivery.start()
         app.pipeline.start()
+        cursors = app.store.cursors()
     except StoreError as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
         return 1
     app.retention.start()
-    for watch in app.watches:
-        watch.start()
+    for source in app.sources:
+        source.start(cursors.get(source.address))
     host, port, *_ = app.listener.getsockname()
     log.info("listening", address=f"{host}:{port}")
     app.server.run(sockets=[app.listener])
@@ -172,50 +148,27 @@ def _accounts(
     )
 
 
-def _judging(
-    settings: Settings, catalog: ReloadableCatalog, pruned_before_ns: int, addresses: frozenset[str]
-) -> Judging:
-    def rules(host: str, has_kernel_counter: bool) -> TrackerConfig:  # noqa: FBT001  # a fact, handed through
-        return TrackerConfig(
-            host=settings.instance.name or host,
-            workload_order=settings.workload.order,
-            oom_seconds=settings.exits.oom_wait,
-            oom_window_ns=int(settings.exits.oom_window * SECOND_NS),
-            stop_window_ns=int(settings.exits.stop_window * SECOND_NS),
-            has_kernel_counter=has_kernel_counter,
-            retention_ns=int(settings.storage.retention * SECOND_NS),
-            pruned_before_ns=pruned_before_ns,
-        )
-
-    return Judging(catalog, rules, settings.exits.assume_oom, addresses)
-
-
-def _log_tail(settings: Tail) -> LogTail | None:
-    if not settings.lines:
-        return None
-    return LogTail(settings.lines, settings.bytes, redactor(settings.redact) if settings.redact else None)
-
-
-def _tracing(
+def _telemetry(
     settings: Settings, environment: Mapping[str, str], store: Store, ledger: MetricState
-) -> tuple[Tracing, tuple[OutboxWorker, ...]]:
+) -> tuple[TraceSelector | None, tuple[OutboxWorker, ...]]:
     exporting = read_config(environment)
     if not exporting.endpoints:
         log.info("no traces are sent: no endpoint, or turned off")
         _say_what_waits(store, ledger)
-        return Tracing(), ()
-    # OTLP's messages cost 6 MB: only who sends any bears them.
+        return None, ()
+    # OTLP's messages take 6 MB of memory: only a daemon that sends any loads them.
     from exporter.otlp.factory import build_workers, enabled_signals  # noqa: PLC0415
 
-    posting = build_workers(settings.traces, exporting, store, ledger)
+    workers, signals = (
+        build_workers(settings.traces, exporting, store, ledger),
+        enabled_signals(settings.traces, exporting),
+    )
+    return TraceSelector(settings.traces.jobs, exporting.sampler, signals) if signals else None, workers
 
-    def posted() -> None:
-        for delivery in posting:
-            delivery.notify()
 
-    choice = TraceSelector(settings.traces.jobs, exporting.sampler)
-    signals = enabled_signals(settings.traces, exporting)
-    return Tracing(choice.select if signals else Tracing().trace, signals, posted), posting
+def _notify(workers: Iterable[OutboxWorker]) -> None:
+    for worker in workers:
+        worker.notify()
 
 
 def _say_what_waits(store: Store, ledger: MetricState) -> None:
@@ -236,8 +189,8 @@ def _introduce(app: App) -> None:
     """The series that are there from the first scrape on."""
     changes = MetricUpdate()
     exporter_metrics.create_series(changes)
-    for watch in app.watches:
-        exporter_metrics.create_engine_series(changes, watch.address)
+    for source in app.sources:
+        exporter_metrics.create_engine_series(changes, source.address)
     app.ledger.apply(changes)
 
 
@@ -279,8 +232,8 @@ def _stop_delivering(deliveries: Iterable[OutboxWorker]) -> None:
 
 def _stop(app: App) -> int:
     log.info("stopping")
-    for watch in app.watches:
-        watch.stop()
+    for source in app.sources:
+        source.stop()
     app.retention.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_delivering(app.deliveries)

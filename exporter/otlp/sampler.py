@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from exporter.config.settings import Jobs
-from exporter.model import Job, Status, Trace, Verdict
+from exporter.model import Job, Status, TelemetrySignal, Trace, Verdict
 from exporter.otlp.trace_context import parse_traceparent, span_ids_for
 
 # OpenTelemetry's own samplers look at these last digits of the trace id.
@@ -42,10 +42,11 @@ SAMPLERS: Mapping[str, Callable[[float], Sampler]] = {
 
 @dataclass(frozen=True, slots=True)
 class TraceSelector:
-    """Selects jobs by their status, then by the sampler."""
+    """Selects the jobs of which ``signals`` are sent, by their status and then by the sampler."""
 
     jobs: Jobs
     sampler: Sampler = Sampler()
+    signals: frozenset[TelemetrySignal] = frozenset(TelemetrySignal)
 
     def select(self, job: Job, verdict: Verdict) -> Trace | None:
         """Return the ids of the job's span, or None if it gets no span."""

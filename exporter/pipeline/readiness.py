@@ -1,4 +1,4 @@
-"""Whether the daemon can be relied on right now, and if not, why; asked by ``/-/ready``."""
+"""What keeps the daemon from being ready, for ``/-/ready``."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import threading
 
 
 class Readiness:
-    """What stands in the way, by who says so. May be used from any thread."""
+    """Problems by component (a source's address, or the store). May be used from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._causes: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
 
-    def trouble(self, who: str, cause: str) -> None:
-        """``who`` is not ready; replaces what it said before."""
+    def set_unready(self, component: str, cause: str) -> None:
+        """Record why a component is not ready, in place of the cause before."""
         with self._lock:
-            self._causes[who] = cause
+            self._problems[component] = cause
 
-    def well(self, who: str) -> None:
-        """Nothing is wrong with ``who``."""
+    def set_ready(self, component: str) -> None:
+        """Record that a component is ready."""
         with self._lock:
-            self._causes.pop(who, None)
+            self._problems.pop(component, None)
 
-    def causes(self) -> dict[str, str]:
-        """Everything that is wrong; empty when ready."""
+    def problems(self) -> dict[str, str]:
+        """Return the causes by component; empty when all is ready."""
         with self._lock:
-            return dict(self._causes)
+            return dict(self._problems)

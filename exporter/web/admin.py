@@ -109,7 +109,7 @@ class AdminRoutes:
 
     def ready(self, _request: Request) -> Response:
         """200 once every engine has been listed and is being watched, and the store takes what comes."""
-        causes = self._health.causes()
+        causes = self._health.problems()
         if causes:
             problems = [f"{who}: {cause}" for who, cause in sorted(causes.items())]
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, problems[0], problems)

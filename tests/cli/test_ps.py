@@ -103,7 +103,7 @@ def test_json_of_no_jobs_is_an_empty_list(served: Served) -> None:
 
 
 def test_where_nobody_watches_an_empty_table_says_so(served: Served) -> None:
-    served.health.trouble("unix:///gone.sock", "no such socket; is the engine running?")
+    served.health.set_unready("unix:///gone.sock", "no such socket; is the engine running?")
     done = invoke("ps", "--reason", "Aborted", "--url", served.url)
     cause = "unix:///gone.sock: no such socket; is the engine running?"
     assert (done.code, done.err) == (0, f"no jobs, but not all is well: {cause}\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +13,29 @@ from exporter.metrics.definitions import Metric
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, SeriesKey
 from exporter.model import ContainerHistory, Cursor, Job, JobRecord
-from exporter.pipeline.loop import Books, Judging, Pipeline, Tracing
+from exporter.otlp.sampler import TraceSelector
+from exporter.pipeline.classifier import Classifier
+from exporter.pipeline.loop import Pipeline
 from exporter.pipeline.readiness import Readiness
+from exporter.pipeline.recorder import Recorder
+from exporter.pipeline.records import StoredRecords
+from exporter.pipeline.sources import ConnectedSources
+from exporter.sources.docker.api.adapter import DockerEngine
+from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, Inspection
-from exporter.sources.docker.messages import Connected, EventReceived, Inbox, Inspected, Message, WatchMessage
+from exporter.sources.docker.messages import EventReceived, Inspected, StreamOpened, WatchMessage, connected
+from exporter.sources.docker.source import DockerSource
+from exporter.sources.source import Disconnected, Inbox, Message
 from exporter.store import Batch, JobFilter, Store, StoreError
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from tests.contract.tracker_driver import CONFIG, HOST, at
 from tests.lab.wait import wait_until
 
 ADDRESS = "unix:///engine.sock"
+OTHER_ADDRESS = "unix:///other.sock"
 PATIENCE_SECONDS = 10.0
 FULL = "exits.db: database or disk is full"
-CONNECTED = Connected(
+CONNECTED = StreamOpened(
     EngineInfo(HOST, "1", "a kernel", 1, at(-100)), has_kernel_counter=False, cursor=Cursor(0, at(-100))
 )
 
@@ -78,22 +88,22 @@ class Piping:
         oom_seconds: float = 0.0,
         workloads: int = 500,
         idle_ns: int = 0,
-        tracing: Tracing = Tracing(),  # noqa: B008  # frozen
+        selector: TraceSelector | None = None,
     ) -> None:
         self.store = WatchedStore(directory)
         kept = self.store.values()
         self.ledger, self.health, self.catalog = MetricState(kept), Readiness(), ReloadableCatalog(None)
-        self.health.trouble(ADDRESS, "the engine has not answered yet")
-        self._inbox: Inbox = queue.SimpleQueue()
-        rules = Judging(
-            self.catalog,
-            lambda host, has_kernel_counter: replace(
-                CONFIG, host=host, oom_seconds=oom_seconds, has_kernel_counter=has_kernel_counter
-            ),
-            tracing=tracing,
-        )
+        self.health.set_unready(ADDRESS, "the engine has not answered yet")
+        self._inbox = Inbox()
+        config = replace(CONFIG, host="", oom_seconds=oom_seconds)
+        engines = [DockerEngine(EngineAddress(address)) for address in (ADDRESS, OTHER_ADDRESS)]
+        sources = [DockerSource(engine, self._inbox, config) for engine in engines]
         accounts = JobMetrics(workloads, self.catalog.has_code, kept, idle_ns=idle_ns)
-        self.pipeline = Pipeline(self._inbox, rules, Books(self.store, self.ledger, accounts), self.health)
+        stopping, classifier = threading.Event(), Classifier(self.catalog, selector)
+        self.recorder = Recorder(self.store, self.ledger, accounts, classifier, self.health)
+        records = StoredRecords(self.store, self.recorder, stopping)
+        connected_sources = ConnectedSources(sources, records, self.ledger, self.health)
+        self.pipeline = Pipeline(self._inbox, connected_sources, self.recorder, stopping)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -107,10 +117,11 @@ class Piping:
         self.pipeline.stop(PATIENCE_SECONDS)
         self.store.close()
 
-    def says(self, *contents: WatchMessage, address: str = ADDRESS) -> Self:
+    def says(self, *contents: WatchMessage | Disconnected, address: str = ADDRESS) -> Self:
         """An engine's watch says something."""
         for content in contents:
-            self._inbox.put(Message(address, content))
+            message = connected(content) if isinstance(content, StreamOpened) else content
+            self._inbox.put(Message(address, message))
         return self
 
     def connects(self, address: str = ADDRESS) -> Self:
@@ -142,7 +153,7 @@ class Piping:
 
     def is_ready(self) -> bool:
         """Whether nothing stands in the way, or soon does not."""
-        return wait_until(lambda: not self.health.causes(), PATIENCE_SECONDS)
+        return wait_until(lambda: not self.health.problems(), PATIENCE_SECONDS)
 
     def idle(self) -> bool:
         """Whether everything said so far has been taken in, or is soon."""

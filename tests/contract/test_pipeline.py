@@ -19,21 +19,20 @@ from exporter.metrics.state import Exemplar, SeriesKey
 from exporter.model import Cursor, JobRecord, TelemetrySignal, Trace
 from exporter.otlp.sampler import Sampler, TraceSelector
 from exporter.otlp.trace_context import span_ids_for
-from exporter.pipeline import loop
-from exporter.pipeline.loop import Tracing
+from exporter.pipeline import classifier, loop, recorder, records
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, KernelReport
 from exporter.sources.docker.messages import (
-    Disconnected,
     EventReceived,
     Inspected,
     LogCollected,
     WatchMessage,
 )
 from exporter.sources.docker.track.job import job_key
+from exporter.sources.source import Disconnected
 from exporter.web.admin import AdminRoutes, Daemon
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity
-from tests.contract.piping import ADDRESS, CONNECTED, FULL, PATIENCE_SECONDS, Piping
+from tests.contract.piping import ADDRESS, CONNECTED, FULL, OTHER_ADDRESS, PATIENCE_SECONDS, Piping
 from tests.contract.tracker_driver import (
     HOST,
     A,
@@ -56,13 +55,13 @@ JOB = (HOST, "job", "job")
 COMPLETED = (*JOB, "done", "0", "Completed")
 OOM_KILLED = (*JOB, "failed", "137", "OOMKilled")
 ERROR = (*JOB, "failed", "1", "Error")
-OTHER_ADDRESS = "unix:///other.sock"
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried again at once."""
-    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.001)
+    for module in (recorder, records):
+        monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
     monkeypatch.setattr(loop, "IDLE_SECONDS", 0.01)
 
 
@@ -171,7 +170,7 @@ def test_what_the_store_refuses_is_kept_and_committed_once_when_it_takes_it_agai
     piping.store.refuses_commits = True
     piping.sees(start(0), die(1, 0), start(2), die(3, 1))
     assert wait_until(lambda: piping.store.refusals > 5, PATIENCE_SECONDS)
-    assert (piping.store.records(), about_jobs(piping.ledger.snapshot()), piping.health.causes()) == (
+    assert (piping.store.records(), about_jobs(piping.ledger.snapshot()), piping.health.problems()) == (
         [],
         {},
         {"store": FULL},
@@ -206,7 +205,7 @@ def test_an_exit_is_not_judged_before_the_store_has_told_what_is_on_record(pipin
     piping.store.refuses_questions = True
     piping.sees(start(2, B), die(3, 0, B))
     assert wait_until(lambda: piping.store.refusals > 5, PATIENCE_SECONDS)
-    assert (len(piping.store.records()), piping.health.causes()) == (1, {"store": FULL})
+    assert (len(piping.store.records()), piping.health.problems()) == (1, {"store": FULL})
     piping.store.refuses_questions = False
     assert piping.ended(2)
 
@@ -228,7 +227,7 @@ def test_an_answer_of_the_store_does_not_hide_that_it_refuses_commits(piping: Pi
     assert piping.idle()
     refused = piping.store.refusals
     assert wait_until(lambda: piping.store.refusals > refused, PATIENCE_SECONDS)
-    assert piping.health.causes() == {"store": FULL}
+    assert piping.health.problems() == {"store": FULL}
 
 
 # --- stopping
@@ -300,7 +299,7 @@ def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
     )
     request = Request({"type": "http"})
     assert operations.healthy(request).status_code == HTTPStatus.OK
-    monkeypatch.setattr(loop, "classify", classify)
+    monkeypatch.setattr(classifier, "classify", classify)
     piping.sees(start(0))
     assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
     with pytest.raises(ProblemError) as problem:
@@ -318,7 +317,7 @@ def test_a_pipeline_that_a_bug_has_ended_is_not_drained(
     def classify(*_: object, **__: object) -> None:
         raise BugError
 
-    monkeypatch.setattr(loop, "classify_exit", classify)
+    monkeypatch.setattr(classifier, "classify_exit", classify)
     piping.sees(die(1, 0))
     assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
     assert not piping.pipeline.stop(PATIENCE_SECONDS)
@@ -331,7 +330,7 @@ def test_an_engine_is_ready_when_it_was_listed(tmp_path: Path) -> None:
     with Piping(tmp_path) as piping:
         piping.says(CONNECTED)
         listing = {ADDRESS: "the engine's containers are being listed"}
-        assert wait_until(lambda: piping.health.causes() == listing, PATIENCE_SECONDS)
+        assert wait_until(lambda: piping.health.problems() == listing, PATIENCE_SECONDS)
         piping.says(ContainerList((), at(0)))
         assert piping.is_ready()
 
@@ -339,7 +338,7 @@ def test_an_engine_is_ready_when_it_was_listed(tmp_path: Path) -> None:
 def test_an_engine_is_not_ready_before_what_its_list_tells_is_on_record(tmp_path: Path) -> None:
     causes: list[dict[str, str]] = []
     with Piping(tmp_path) as piping:
-        piping.store.before_commit = lambda: causes.append(piping.health.causes())
+        piping.store.before_commit = lambda: causes.append(piping.health.problems())
         piping.says(CONNECTED, ContainerList((exited(0, 1, 3),), at(10)))
         assert piping.ended(1)
         assert piping.is_ready()
@@ -361,7 +360,7 @@ def test_that_a_host_has_lost_nothing_is_said_once_what_its_engines_list_tells_i
 def test_an_engine_that_goes_and_comes_back_is_a_reconnect(piping: Piping) -> None:
     away = {ADDRESS: "the event stream ended"}
     piping.says(Disconnected("the event stream ended"))
-    assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
+    assert wait_until(lambda: piping.health.problems() == away, PATIENCE_SECONDS)
     none, one = {(ADDRESS,): 0}, {(ADDRESS,): 1.0}
     assert piping.series(metrics.ENGINE_UP) == none
     piping.says(Disconnected("no such socket"), CONNECTED, ContainerList((), at(0)))
@@ -408,8 +407,8 @@ def test_a_list_that_comes_after_its_engine_went_does_not_make_it_ready(piping: 
     away = {ADDRESS: "the event stream ended"}
     piping.says(Disconnected("the event stream ended"), ContainerList((), at(0)), ContainerList((), at(0)))
     assert piping.idle()
-    assert wait_until(lambda: piping.health.causes() == away, PATIENCE_SECONDS)
-    assert piping.health.causes() == away
+    assert wait_until(lambda: piping.health.problems() == away, PATIENCE_SECONDS)
+    assert piping.health.problems() == away
 
 
 def test_an_engine_under_two_addresses_is_watched_once_and_that_is_said(piping: Piping) -> None:
@@ -420,7 +419,7 @@ def test_an_engine_under_two_addresses_is_watched_once_and_that_is_said(piping: 
             piping.says(known, ContainerList((), at(-100)), address=address)
             events = (start(0), die(1, 5))
             piping.says(*(EventReceived(event, inspecting=False) for event in events), address=address)
-        assert wait_until(lambda: piping.health.causes() == {OTHER_ADDRESS: cause}, PATIENCE_SECONDS)
+        assert wait_until(lambda: piping.health.problems() == {OTHER_ADDRESS: cause}, PATIENCE_SECONDS)
         assert piping.ended(1)
         assert piping.idle()
     assert piping.series(metrics.EXITS)[(*JOB, "failed", "5", "Error")] == 1
@@ -456,7 +455,7 @@ def test_where_reading_goes_on_is_on_record_with_what_was_read(piping: Piping) -
 def test_rows_are_given_up_when_too_many_wait_and_none_is_lost_to_the_counters(
     piping: Piping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.pipeline.loop.MAX_PENDING", 10)
+    monkeypatch.setattr("exporter.pipeline.recorder.MAX_PENDING", 10)
     piping.sees(start(0)).store.refuses_commits = True
     for number in range(30):
         piping.sees(start(number), die(number + 0.5, 3))
@@ -534,7 +533,7 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
 
 
 TRACED = frozenset({TelemetrySignal.TRACES})
-SELECTOR = TraceSelector(Jobs.FAILED, Sampler())
+SELECTOR = TraceSelector(Jobs.FAILED, Sampler(), TRACED)
 LAUNCHER = Trace("1" * 32, "2" * 16)
 TRACEPARENT = f"00-{LAUNCHER.trace_id}-{LAUNCHER.span_id}-01"
 
@@ -563,7 +562,7 @@ def launched(container: str, traceparent: str, code: int) -> tuple[WatchMessage,
 def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_others_are_not(
     tmp_path: Path,
 ) -> None:
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
+    with Piping(tmp_path, selector=SELECTOR) as piping:
         piping.connects().sees(start(0), start(0, B), start(0, C), die(1, 0, B), die(1, 1))
         piping.sees(kill(1, 15, C), die(1.5, 143, C))
         assert piping.ended(3)
@@ -579,7 +578,7 @@ def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_other
 
 
 def test_of_every_signal_that_is_sent_a_failed_job_is_posted(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, frozenset(TelemetrySignal))) as piping:
+    with Piping(tmp_path, selector=replace(SELECTOR, signals=frozenset(TelemetrySignal))) as piping:
         piping.connects().sees(start(0), start(0, B), die(1, 1), die(1, 1, B))
         assert piping.ended(2)
         both = [job_id(A), job_id(B)]
@@ -594,7 +593,8 @@ def test_what_was_posted_is_told_only_when_it_is_on_record_and_shown(tmp_path: P
     def posted() -> None:
         seen.append((letters(telling), telling.series(metrics.OTLP_PENDING_JOBS)))
 
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED, posted)) as telling:
+    with Piping(tmp_path, selector=SELECTOR) as telling:
+        telling.recorder.on_enqueued(posted)
         telling.connects().sees(start(0), die(1, 0), start(2))
         assert telling.ended(1)
         assert seen == []
@@ -606,8 +606,8 @@ def test_what_was_posted_is_told_only_when_it_is_on_record_and_shown(tmp_path: P
 
 def test_what_the_store_refuses_is_not_posted_and_once_when_it_takes_it_again(tmp_path: Path) -> None:
     told: list[None] = []
-    tracing = Tracing(SELECTOR.select, TRACED, lambda: told.append(None))
-    with Piping(tmp_path, tracing=tracing) as piping:
+    with Piping(tmp_path, selector=SELECTOR) as piping:
+        piping.recorder.on_enqueued(lambda: told.append(None))
         piping.connects()
         assert piping.is_ready()
         piping.store.refuses_commits = True
@@ -622,7 +622,7 @@ def test_what_the_store_refuses_is_not_posted_and_once_when_it_takes_it_again(tm
 
 
 def test_the_ids_of_a_failed_jobs_span_are_on_record_and_in_the_exemplars(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
+    with Piping(tmp_path, selector=SELECTOR) as piping:
         piping.connects().sees(start(0), die(1, 1)).says(*launched(B, TRACEPARENT, 0))
         assert piping.ended(2)
         traces = {record.job.id: record.ended and record.ended.trace for record in piping.store.records()}
@@ -637,7 +637,7 @@ def test_the_ids_of_a_failed_jobs_span_are_on_record_and_in_the_exemplars(tmp_pa
 
 
 def test_a_failed_job_is_a_span_in_the_trace_that_launched_it(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
+    with Piping(tmp_path, selector=SELECTOR) as piping:
         piping.connects().says(*launched(A, TRACEPARENT, 1))
         assert piping.ended(1)
         (record,) = piping.store.records()
@@ -653,7 +653,7 @@ def test_a_failed_job_is_a_span_in_the_trace_that_launched_it(tmp_path: Path) ->
 def test_a_traceparent_that_is_none_is_counted_and_the_trace_is_the_jobs_own(
     tmp_path: Path, garbage: str
 ) -> None:
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
+    with Piping(tmp_path, selector=SELECTOR) as piping:
         piping.connects().says(*launched(A, garbage, 1), *launched(B, garbage, 0))
         piping.says(*launched(C, garbage, 2))
         assert piping.ended(3)
@@ -677,7 +677,7 @@ def test_without_tracing_nothing_is_posted_and_no_job_has_a_span(piping: Piping)
 
 
 def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
+    with Piping(tmp_path, selector=SELECTOR) as piping:
         piping.connects()
         for number in range(300):
             container = identity(number)
@@ -690,8 +690,8 @@ def test_what_is_read_before_a_stop_is_posted(tmp_path: Path) -> None:
 def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.pipeline.loop.MAX_PENDING", 10)
-    with Piping(tmp_path, tracing=Tracing(SELECTOR.select, TRACED)) as piping:
+    monkeypatch.setattr("exporter.pipeline.recorder.MAX_PENDING", 10)
+    with Piping(tmp_path, selector=SELECTOR) as piping:
         piping.connects().sees(start(0)).store.refuses_commits = True
         for number in range(30):
             piping.sees(start(number), die(number + 0.5, 3))

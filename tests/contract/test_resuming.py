@@ -12,9 +12,10 @@ import pytest
 from exporter.model import Cursor
 from exporter.sources.docker.api.parse import event as parsed
 from exporter.sources.docker.engine import ContainerList, EventGap
-from exporter.sources.docker.messages import CaughtUp, Connected, Disconnected, EventReceived
+from exporter.sources.docker.messages import CaughtUp, EventReceived, StreamOpened
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import EngineWatcher
+from exporter.sources.source import Disconnected
 from tests.contract.engines import LONG_AGO, event, identity, moment
 from tests.contract.watcher_driver import WatcherDriver
 from tests.lab.wait import wait_until
@@ -105,7 +106,7 @@ def test_an_engine_with_the_last_event_has_no_gap(engine: ScriptedEngine) -> Non
     engine.emit(event("start", 1))
     with WatcherDriver(engine, cursor=KNOWN) as watcher:
         received = watcher.receive_until(ContainerList)
-    assert [each.event_gap for each in received if isinstance(each, (Connected, ContainerList))] == [
+    assert [each.event_gap for each in received if isinstance(each, (StreamOpened, ContainerList))] == [
         EventGap.NONE
     ] * 2
 
@@ -116,7 +117,7 @@ def test_an_overrun_event_buffer_is_a_gap(engine: ScriptedEngine) -> None:
         engine.emit(event("exec_create: true", 2 + number / 1000))
     with WatcherDriver(engine, cursor=KNOWN) as watcher:
         received = watcher.receive_until(ContainerList)
-    assert [each.event_gap for each in received if isinstance(each, (Connected, ContainerList))] == [
+    assert [each.event_gap for each in received if isinstance(each, (StreamOpened, ContainerList))] == [
         EventGap.OVERRUN
     ] * 2
 
@@ -126,7 +127,7 @@ def test_a_full_buffer_that_begins_after_the_cursor_is_a_gap(engine: ScriptedEng
         engine.emit(event("start", 2 + number / 1000, number))
     with WatcherDriver(engine, cursor=Cursor(0, LONG_AGO, read_until_ns=moment(1))) as watcher:
         received = watcher.receive_until(ContainerList)
-    assert [each.event_gap for each in received if isinstance(each, (Connected, ContainerList))] == [
+    assert [each.event_gap for each in received if isinstance(each, (StreamOpened, ContainerList))] == [
         EventGap.OVERRUN
     ] * 2
 
@@ -136,7 +137,7 @@ def test_a_full_buffer_that_begins_before_the_cursor_is_no_gap(engine: ScriptedE
         engine.emit(event("exec_create: true", 2 + number))
     with WatcherDriver(engine, cursor=Cursor(moment(1), LONG_AGO, read_until_ns=moment(2))) as watcher:
         received = watcher.receive_until(ContainerList)
-    assert [each.event_gap for each in received if isinstance(each, (Connected, ContainerList))] == [
+    assert [each.event_gap for each in received if isinstance(each, (StreamOpened, ContainerList))] == [
         EventGap.NONE
     ] * 2
 
@@ -145,7 +146,7 @@ def test_a_restarted_engine_is_a_gap_of_its_own_kind(engine: ScriptedEngine) -> 
     engine.emit(event("start", 2))
     with WatcherDriver(engine, cursor=KNOWN) as watcher:
         received = watcher.receive_until(ContainerList)
-    assert [each.event_gap for each in received if isinstance(each, (Connected, ContainerList))] == [
+    assert [each.event_gap for each in received if isinstance(each, (StreamOpened, ContainerList))] == [
         EventGap.RESTARTED
     ] * 2
 
@@ -176,14 +177,16 @@ def test_a_connection_tells_if_the_one_before_was_read_to_its_end(
     with WatcherDriver(engine, config=config) as watcher:
         # By itself it opens a new one after a while; what the old one would have told, nobody has read.
         for _ in range(2):
-            first, *_ = (each for each in watcher.receive_until(ContainerList) if isinstance(each, Connected))
+            first, *_ = (
+                each for each in watcher.receive_until(ContainerList) if isinstance(each, StreamOpened)
+            )
             assert not first.read_to_end
     with WatcherDriver(engine) as watcher:
         watcher.receive_until(ContainerList)
         engine.cut()
         watcher.receive_until(Disconnected)
         watcher.pauses.end_one()
-        (again,) = (each for each in watcher.receive_until(ContainerList) if isinstance(each, Connected))
+        (again,) = (each for each in watcher.receive_until(ContainerList) if isinstance(each, StreamOpened))
         assert again.read_to_end
 
 
@@ -193,7 +196,7 @@ def test_a_connection_tells_if_the_one_before_was_read_to_its_end(
 def test_a_list_is_sent_after_all_events_before_it(engine: ScriptedEngine) -> None:
     engine.delay("/containers/json", math.inf)
     with WatcherDriver(engine) as watcher:
-        watcher.receive_until(Connected)
+        watcher.receive_until(StreamOpened)
         engine.wait_for_requests("/containers/json", 1)
         engine.pause()
         engine.emit(event("start", 1_000))
@@ -225,7 +228,7 @@ def test_a_list_is_sent_after_replayed_events(
 
     monkeypatch.setattr(EngineWatcher, "_dispatch", tell_later)
     with WatcherDriver(engine, cursor=KNOWN) as watcher:
-        watcher.receive_until(Connected)
+        watcher.receive_until(StreamOpened)
         engine.wait_for_requests("/containers/json", 1)
         asked = len(engine.requests)
         engine.delay("/containers/json", 0)
@@ -243,7 +246,7 @@ def test_a_stream_that_lacks_buffered_events_is_replaced(engine: ScriptedEngine)
     engine.delay("/containers/json", math.inf)
     config = WatchConfig(catch_up=SOON)
     with WatcherDriver(engine, config=config) as watcher:
-        watcher.receive_until(Connected)
+        watcher.receive_until(StreamOpened)
         engine.wait_for_requests("/containers/json", 1)
         engine.lose(event("die", 1_000, exitCode="3"))
         engine.delay("/containers/json", 0)
@@ -319,7 +322,7 @@ def test_events_dropped_during_a_standstill_are_read_again(
 def test_other_network_events_do_not_delay_a_list(engine: ScriptedEngine) -> None:
     engine.delay("/containers/json", math.inf)
     with WatcherDriver(engine) as watcher:
-        watcher.receive_until(Connected)
+        watcher.receive_until(StreamOpened)
         engine.wait_for_requests("/containers/json", 1)
         engine.lose({"Type": "network", "Action": "create", "Actor": {"ID": "0" * 64}, "timeNano": NOW})
         engine.delay("/containers/json", 0)

@@ -20,16 +20,10 @@ from exporter.sources.docker.api.parse import event as parsed
 from exporter.sources.docker.api.parse import inspection
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, EventType, KernelReport
 from exporter.sources.docker.kernel.reader import KernelReader
-from exporter.sources.docker.messages import (
-    CaughtUp,
-    Connected,
-    Disconnected,
-    EventReceived,
-    Inspected,
-    StartFailed,
-)
+from exporter.sources.docker.messages import CaughtUp, EventReceived, Inspected, StartFailed, StreamOpened
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import INSPECT_THREADS, _backoff
+from exporter.sources.source import Disconnected
 from tests.contract.engines import (
     LONG_AGO,
     Table,
@@ -52,7 +46,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 
 ASKED_AT = "2026-11-23T21:00:00.5Z"
 ASKED_NS = 1_795_467_600_500_000_000
-CONNECTED = Connected(
+CONNECTED = StreamOpened(
     EngineInfo("scripted-host", "20.10.24+dfsg1", "of another host", 25_276_502_016, ASKED_NS, "ABCD:EFGH"),
     has_kernel_counter=False,
     cursor=Cursor(0, ASKED_NS, ASKED_NS),
@@ -165,7 +159,7 @@ def test_a_local_engine_has_its_kernel_read(engine: ScriptedEngine) -> None:
     this_host(engine)
     with WatcherDriver(engine) as watcher:
         (connected,) = watcher.receive(1)
-    assert isinstance(connected, Connected)
+    assert isinstance(connected, StreamOpened)
     assert (connected.has_kernel_counter, connected.has_kernel_log) == (True, os.access("/dev/kmsg", os.R_OK))
 
 
@@ -173,7 +167,7 @@ def test_a_kernel_that_cannot_be_read_is_reported(engine: ScriptedEngine, tmp_pa
     this_host(engine)
     with WatcherDriver(engine, lambda: KernelReader(tmp_path, tmp_path / "kmsg")) as watcher:
         (connected,) = watcher.receive(1)
-    assert isinstance(connected, Connected)
+    assert isinstance(connected, StreamOpened)
     assert (connected.has_kernel_counter, connected.has_kernel_log) == (False, False)
 
 
@@ -204,7 +198,7 @@ def test_the_kernel_is_not_read_once_the_engine_is_on_another_host(
         engine.info["KernelVersion"] = "of another host"
         watcher.pauses.end_one()
         _, connected, _ = watcher.receive(3)
-    assert isinstance(connected, Connected)
+    assert isinstance(connected, StreamOpened)
     assert not connected.has_kernel_counter
 
 

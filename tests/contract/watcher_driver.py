@@ -12,9 +12,10 @@ from exporter.model import Cursor
 from exporter.sources.docker.api.adapter import DockerEngine
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.kernel.reader import KernelReader
-from exporter.sources.docker.messages import Inbox, Inspected, WatchMessage
+from exporter.sources.docker.messages import Inspected
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import EngineWatcher
+from exporter.sources.source import Connected, Inbox
 from tests.scripted.engine import ScriptedEngine
 
 TIMEOUT_SECONDS = 10.0
@@ -58,7 +59,7 @@ class WatcherDriver:
         config: WatchConfig | None = None,
         max_line_bytes: int = 1 << 20,
     ) -> None:
-        self.inbox: Inbox = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.watcher = EngineWatcher(
             DockerEngine(EngineAddress(engine.url), max_line_bytes=max_line_bytes),
             self.inbox,
@@ -88,18 +89,19 @@ class WatcherDriver:
         self.watcher._thread.join(TIMEOUT_SECONDS)
         return not self.watcher._thread.is_alive()
 
-    def receive(self, count: int) -> list[WatchMessage]:
+    def receive(self, count: int) -> list[object]:
         """Return the next ``count`` messages."""
-        return [self.inbox.get(timeout=TIMEOUT_SECONDS).content for _ in range(count)]
+        contents = [self.inbox.get(timeout=TIMEOUT_SECONDS).content for _ in range(count)]
+        return [content.details if isinstance(content, Connected) else content for content in contents]
 
-    def receive_until(self, kind: type[WatchMessage]) -> list[WatchMessage]:
+    def receive_until(self, kind: type[object]) -> list[object]:
         """Return the messages up to the first of a kind."""
         received = self.receive(1)
         while not isinstance(received[-1], kind):
             received += self.receive(1)
         return received
 
-    def receive_sorted(self, count: int) -> list[WatchMessage]:
+    def receive_sorted(self, count: int) -> list[object]:
         """Return the next ``count`` messages, inspections last: other threads send them."""
         return sorted(self.receive(count), key=lambda content: isinstance(content, Inspected))
 

@@ -47,7 +47,7 @@ def die(served: Served) -> None:
 
 def be_in_trouble(served: Served) -> None:
     """Have something stand in the way."""
-    served.health.trouble("store", "/exits.db: database or disk is full")
+    served.health.set_unready("store", "/exits.db: database or disk is full")
 
 
 def spoil(served: Served) -> None:

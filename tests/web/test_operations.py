@@ -134,23 +134,23 @@ def test_the_daemon_is_healthy_as_long_as_exits_are_taken_in(served: Served) -> 
 
 
 def test_not_ready_tells_every_cause_by_name_and_ready_none(served: Served) -> None:
-    served.health.trouble("unix:///b.sock", "the engine has not answered yet")
-    served.health.trouble("store", "/exits.db: database or disk is full")
-    served.health.trouble("unix:///b.sock", "connection refused")
+    served.health.set_unready("unix:///b.sock", "the engine has not answered yet")
+    served.health.set_unready("store", "/exits.db: database or disk is full")
+    served.health.set_unready("unix:///b.sock", "connection refused")
     assert said(served.ask("/-/ready")) == problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "store: /exits.db: database or disk is full",
         "store: /exits.db: database or disk is full",
         "unix:///b.sock: connection refused",
     )
-    served.health.well("store")
+    served.health.set_ready("store")
     assert said(served.ask("/-/ready")) == problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "unix:///b.sock: connection refused",
         "unix:///b.sock: connection refused",
     )
-    served.health.well("unix:///b.sock")
-    served.health.well("nobody has said anything of this one")
+    served.health.set_ready("unix:///b.sock")
+    served.health.set_ready("nobody has said anything of this one")
     assert said(served.ask("/-/ready")) == good({"status": "ready", "causes": {}})
 
 

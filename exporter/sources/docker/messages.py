@@ -1,4 +1,4 @@
-"""Messages from an EngineWatcher to the pipeline.
+"""Messages from an EngineWatcher to the tracker of its engine.
 
 Their order in the inbox matters: the kernel's report precedes an event that one of its OOM kills may explain,
 and an event precedes the inspection that it causes.
@@ -6,7 +6,6 @@ and an event precedes the inspection that it causes.
 
 from __future__ import annotations
 
-import queue
 from dataclasses import dataclass, field
 
 from exporter.model import Cursor
@@ -18,11 +17,12 @@ from exporter.sources.docker.engine import (
     Inspection,
     KernelReport,
 )
+from exporter.sources.source import Connected
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """The engine's events are being read, from ``cursor`` on.
+class StreamOpened:
+    """The engine's event stream is open and is read from ``cursor`` on.
 
     ``event_gap`` tells whether events since the cursor before are lost. ``has_kernel_counter`` and
     ``has_kernel_log``: the engine runs on this machine, and the kernel's counter of OOM kills or its log can
@@ -38,11 +38,9 @@ class Connected:
     read_to_end: bool = field(default=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The engine does not answer; ``cause`` is for users."""
-
-    cause: str
+def connected(opened: StreamOpened) -> Connected:
+    """Return the message to the pipeline that the stream is open."""
+    return Connected(opened.info.host, opened.info.id, opened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +89,16 @@ class CaughtUp:
     until_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class OtherEngineOom:
+    """Another engine on the same host reported an OOM kill: the kernel that counted it is shared."""
+
+    container_id: str
+    at_ns: int
+
+
 WatchMessage = (
-    Connected
-    | Disconnected
+    StreamOpened
     | EventReceived
     | Inspected
     | StartFailed
@@ -102,14 +107,3 @@ WatchMessage = (
     | CaughtUp
     | KernelReport
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Message about the engine at ``address``."""
-
-    address: str
-    content: WatchMessage
-
-
-Inbox = queue.SimpleQueue[Message]

@@ -15,14 +15,12 @@ from exporter.sources.docker.engine import ContainerList, Engine, EngineError, E
 from exporter.sources.docker.kernel.poller import KernelPoller
 from exporter.sources.docker.kernel.reader import KernelReader, is_this_host
 from exporter.sources.docker.messages import (
-    Connected,
-    Disconnected,
     EventReceived,
-    Inbox,
     Inspected,
     LogCollected,
-    Message,
+    StreamOpened,
     WatchMessage,
+    connected,
 )
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.connection import Connection
@@ -33,6 +31,7 @@ from exporter.sources.docker.watch.resume import ResumePoint
 from exporter.sources.docker.watch.stream_check import StreamCheck
 from exporter.sources.docker.watch.watchdog import StreamWatchdog
 from exporter.sources.docker.watch.worker_pool import WorkerPool
+from exporter.sources.source import Connected, Disconnected, Inbox, Message
 
 log = structlog.get_logger(__name__)
 
@@ -171,16 +170,15 @@ class EngineWatcher:
 
     def _announce(self, connection: Connection) -> None:
         info, resume = connection.info, self._resume
-        self._send(
-            Connected(
-                info,
-                has_kernel_counter=self._kernel.has_counter,
-                cursor=connection.cursor,
-                event_gap=resume.event_gap,
-                has_kernel_log=self._kernel.has_log,
-                read_to_end=resume.read_to_end,
-            )
+        opened = StreamOpened(
+            info,
+            has_kernel_counter=self._kernel.has_counter,
+            cursor=connection.cursor,
+            event_gap=resume.event_gap,
+            has_kernel_log=self._kernel.has_log,
+            read_to_end=resume.read_to_end,
         )
+        self._send(connected(opened))
         log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
 
     def _read(self, connection: Connection) -> None:
@@ -230,7 +228,7 @@ class EngineWatcher:
             self._resume.clear_gap()
             connection.listed = True
 
-    def _send(self, content: WatchMessage) -> None:
+    def _send(self, content: WatchMessage | Connected | Disconnected) -> None:
         self._inbox.put(Message(self._engine.address, content))
 
 

@@ -1,0 +1,209 @@
+"""Recording: what is pending goes into one transaction, and is visible only once that is committed.
+
+A batch that the store refuses is kept and tried again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from exporter.metrics import exporter_metrics
+from exporter.metrics.exporter_metrics import OtlpJobCounts
+from exporter.metrics.job_metrics import JobMetrics
+from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.model import ClassifiedExit, Cursor, Job, Status, TelemetrySignal
+from exporter.pipeline.classifier import Classifier
+from exporter.pipeline.readiness import Readiness
+from exporter.store import Batch, Store, StoreError
+from exporter.verdict.facts import EndedRun
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 1.0
+# A single exit is committed at once; exits that come within this time after a commit share the next one.
+COMMIT_SECONDS = 0.02
+# How often the positions of sources are recorded while there is nothing else to record.
+CURSOR_SECONDS = 10.0
+# Exits whose rows are kept while the store is away; beyond, the older half of them is dropped.
+MAX_PENDING = 10_000
+MAX_PENDING_LOGS = 1_000
+STORE = "store"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Jobs and exits that are not on record yet."""
+
+    begun: dict[str, Job] = field(default_factory=dict)
+    ended: list[ClassifiedExit] = field(default_factory=list)
+    # Effect on the series of the exits whose rows were dropped.
+    counted: MetricUpdate = field(default_factory=MetricUpdate)
+
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.ended or self.counted)
+
+
+class Recorder:
+    """Collects jobs and exits, and commits them together with what they do to the series."""
+
+    def __init__(
+        self,
+        store: Store,
+        state: MetricState,
+        job_metrics: JobMetrics,
+        classifier: Classifier,
+        readiness: Readiness,
+    ) -> None:
+        self._store = store
+        self._state = state
+        self._job_metrics = job_metrics
+        self._classifier = classifier
+        self._readiness = readiness
+        self._pending = _Pending()
+        self._running: dict[str, Job] = {}
+        self._cursors: dict[str, Cursor] = {}
+        self._commit_at = 0.0
+        self._cursors_at = 0.0
+        self._enqueued: Callable[[], None] = lambda: None
+
+    def on_enqueued(self, notify: Callable[[], None]) -> None:
+        """Call ``notify`` after each commit that puts jobs into the outbox."""
+        self._enqueued = notify
+
+    def resume(self) -> None:
+        """Count the jobs that are on record as running. Raises StoreError."""
+        changes = MetricUpdate()
+        self._cursors.update(self._store.cursors())
+        running = self._job_metrics.resume(self._state.snapshot(), self._store.running(), changes)
+        self._running = {job.id: job for job in running}
+        self._state.apply(changes)
+
+    @property
+    def pending_exits(self) -> int:
+        """Number of exits that are not on record yet."""
+        return len(self._pending.ended)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether anything but positions is not on record yet."""
+        return bool(self._pending)
+
+    @property
+    def next_due(self) -> float | None:
+        """Time of the next commit; None while nothing is pending."""
+        return self._commit_at if self._pending else None
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to commit what is pending, or else the positions."""
+        return now >= (self._commit_at if self._pending else self._cursors_at)
+
+    def add(self, outcome: Job | EndedRun) -> None:
+        """Take in a job that started or changed, or a run that ended."""
+        if isinstance(outcome, Job):
+            self._pending.begun[outcome.id] = outcome
+        else:
+            self._pending.ended.append(self._without_log(self._classifier.classify(outcome)))
+
+    def _without_log(self, classified: ClassifiedExit) -> ClassifiedExit:
+        """Drop the log of a job that did not fail, or any while too many exits are pending."""
+        is_failed = classified.verdict.status is Status.FAILED
+        if classified.exit.log_tail is None or (is_failed and self.pending_exits < MAX_PENDING_LOGS):
+            return classified
+        return replace(classified, exit=replace(classified.exit, log_tail=None))
+
+    def commit(self, cursors: Mapping[str, Cursor]) -> None:
+        """Record what is pending and the positions that moved, in one transaction, then make it visible."""
+        pending, moved = self._pending, self._moved(cursors)
+        if not (pending or moved):
+            return
+        changes, running = self._count(pending)
+        entries = self._classifier.outbox_entries(pending.ended)
+        # Before the commit, since an entry on record may be sent before this thread goes on.
+        self._count_enqueued(entries, 1)
+        values = self._state.values_to_store(changes)
+        started = time.perf_counter()
+        try:
+            self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values, moved, entries))
+        except StoreError as error:
+            self._count_enqueued(entries, -1)
+            self.on_store_error(error)
+            return
+        exporter_metrics.observe_store_commit(changes, time.perf_counter() - started)
+        exporter_metrics.set_exits_pending(changes, 0)
+        self._state.apply_committed(changes, values)
+        self._job_metrics.confirm_evictions()
+        self._running, self._pending = running, _Pending()
+        self._cursors |= moved
+        self._commit_at = time.monotonic() + COMMIT_SECONDS
+        self._cursors_at = time.monotonic() + CURSOR_SECONDS
+        self._readiness.set_ready(STORE)
+        if entries:
+            self._enqueued()
+
+    def _moved(self, cursors: Mapping[str, Cursor]) -> dict[str, Cursor]:
+        return {
+            address: cursor for address, cursor in cursors.items() if cursor != self._cursors.get(address)
+        }
+
+    def _count(self, pending: _Pending) -> tuple[MetricUpdate, dict[str, Job]]:
+        """Return what a batch does to the series, and the jobs that run after it as they are counted."""
+        changes, running = pending.counted.copy(), dict(self._running)
+        for job in pending.begun.values():
+            before = running.get(job.id)
+            if before is None:
+                before = self._job_metrics.on_start(job, self._classifier.likely_exits(job), changes)
+            else:
+                self._job_metrics.on_update(job, before, changes)
+            running[job.id] = replace(before, oom_kills=job.oom_kills)
+        for classified in pending.ended:
+            self._job_metrics.on_exit(classified, changes, running.pop(classified.exit.job.id, None))
+        if self._job_metrics.has_evictions:
+            self._job_metrics.remove_evicted_series(self._state.snapshot(), changes)
+        return changes, running
+
+    def _count_enqueued(self, entries: Iterable[tuple[str, TelemetrySignal]], amount: int) -> None:
+        changes = MetricUpdate()
+        for _, signal in entries:
+            exporter_metrics.add_otlp_pending(changes, signal, amount)
+        self._state.apply(changes)
+
+    # --- while the store is away
+
+    def on_store_error(self, error: StoreError) -> None:
+        """Count and show that the store refuses, and keep what is pending for the next try."""
+        if self.pending_exits > MAX_PENDING:
+            self._shed_oldest()
+        changes = MetricUpdate()
+        exporter_metrics.count_store_error(changes)
+        exporter_metrics.set_exits_pending(changes, self.pending_exits)
+        self._state.apply(changes)
+        self._readiness.set_unready(STORE, str(error))
+        self._commit_at = self._cursors_at = time.monotonic() + RETRY_SECONDS
+        log.warning("store refused, keeping what is pending", cause=str(error), exits=self.pending_exits)
+
+    def on_store_answer(self) -> None:
+        """Show that the store answers, unless it has yet to take what is pending."""
+        if not self._pending:
+            self._readiness.set_ready(STORE)
+
+    def _shed_oldest(self) -> None:
+        """Drop the rows of the oldest exits; they still count."""
+        pending, dropped = self._pending, self._pending.ended[: -MAX_PENDING // 2]
+        for classified in dropped:
+            job_id = classified.exit.job.id
+            begun = pending.begun.pop(job_id, None)
+            if begun is not None and job_id not in self._running:
+                likely = self._classifier.likely_exits(begun)
+                self._running[job_id] = self._job_metrics.on_start(begun, likely, pending.counted)
+            # Without a row, there is nothing to make a span of.
+            untraced = replace(classified, trace=None)
+            self._job_metrics.on_exit(untraced, pending.counted, self._running.pop(job_id, None))
+        for _, signal in self._classifier.outbox_entries(dropped):
+            exporter_metrics.count_otlp_jobs(pending.counted, signal, OtlpJobCounts(dropped=1))
+        exporter_metrics.count_job_records_dropped(pending.counted, len(dropped))
+        pending.ended = pending.ended[len(dropped) :]
+        log.warning("store away for long, rows of the oldest exits given up", exits=len(dropped))

@@ -1,0 +1,57 @@
+"""What is on record, for the sources: every answer is waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from exporter.model import ContainerHistory, Cursor, Job
+from exporter.pipeline.recorder import RETRY_SECONDS, Recorder
+from exporter.store import Store, StoreError
+
+T = TypeVar("T")
+
+
+class StoredRecords:
+    """Answers from the store, however long they take: without them, an exit could be counted twice.
+
+    Once ``stopping`` is set, a question that the store does not answer finds nothing: what follows from it
+    will not be recorded.
+    """
+
+    def __init__(self, store: Store, recorder: Recorder, stopping: threading.Event) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._stopping = stopping
+
+    @property
+    def pruned_before_ns(self) -> int:
+        """Time before which jobs that ended may have been deleted."""
+        return self._store.pruned_before_ns
+
+    def cursor(self, address: str) -> Cursor | None:
+        """Return up to where a source is on record; None if it never was read."""
+        nothing: dict[str, Cursor] = {}
+        return self._ask(self._store.cursors, nothing).get(address)
+
+    def running(self) -> list[Job]:
+        """Return the jobs of all sources that are on record as running."""
+        nothing: list[Job] = []
+        return self._ask(self._store.running, nothing)
+
+    def history(self, container_id: str, other_sources: frozenset[str]) -> ContainerHistory | None:
+        """Return what is on record of a container, except by other sources."""
+        return self._ask(lambda: self._store.remembered(container_id, other_sources), None)
+
+    def _ask(self, query: Callable[[], T], otherwise: T) -> T:
+        while True:
+            try:
+                answer = query()
+            except StoreError as error:
+                self._recorder.on_store_error(error)
+            else:
+                self._recorder.on_store_answer()
+                return answer
+            if self._stopping.wait(RETRY_SECONDS):
+                return otherwise

@@ -1,0 +1,156 @@
+"""The connected sources: which are read, what their trackers find, and whether they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import structlog
+
+from exporter.metrics import exporter_metrics
+from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.model import Cursor, Job
+from exporter.pipeline.readiness import Readiness
+from exporter.sources.source import (
+    Connected,
+    Disconnected,
+    EventCounted,
+    EventsMissed,
+    HostFact,
+    Listed,
+    Message,
+    Outcome,
+    Records,
+    Source,
+    Tracker,
+)
+from exporter.verdict.facts import EndedRun
+
+log = structlog.get_logger(__name__)
+
+
+class ConnectedSources:
+    """Hands the messages of sources to their trackers, and passes on what is to be recorded."""
+
+    def __init__(
+        self, sources: Iterable[Source], records: Records, state: MetricState, readiness: Readiness
+    ) -> None:
+        self._sources = {source.address: source for source in sources}
+        self._records = records
+        self._state = state
+        self._readiness = readiness
+        self._trackers: dict[str, Tracker] = {}
+        # As the sources name their hosts; a setting may show another name.
+        self._hosts: dict[str, str] = {}
+        self._addresses: dict[tuple[str, str], str] = {}
+        self._listed: set[str] = set()
+
+    @property
+    def next_due(self) -> float | None:
+        """Time at which ``release_due`` must be called at the latest; None while nothing waits."""
+        dues = [tracker.next_due for tracker in self._trackers.values()]
+        return min((due for due in dues if due is not None), default=None)
+
+    def cursors(self) -> dict[str, Cursor]:
+        """Return up to where each source has been read and handed over."""
+        now = {address: tracker.cursor for address, tracker in self._trackers.items()}
+        return {address: cursor for address, cursor in now.items() if cursor is not None}
+
+    def receive(self, message: Message, now: float) -> Iterator[Job | EndedRun]:
+        """Take in a message, and yield what is to be recorded."""
+        match message.content:
+            case Connected() as connected:
+                yield from self._connect(message.address, connected, now)
+            case Disconnected() as disconnected:
+                self._disconnect(message.address, disconnected)
+            case content if message.address in self._trackers:
+                yield from self._track(message.address, content, now)
+
+    def release_due(self, now: float) -> Iterator[Job | EndedRun]:
+        """Yield what need not wait any longer for late evidence."""
+        for address, tracker in self._trackers.items():
+            yield from self._recorded(address, tracker.release_due(now), now)
+
+    def show_ready(self) -> None:
+        """Show as ready the sources whose list is now on record, unless they are gone again."""
+        while self._listed:
+            address = self._listed.pop()
+            changes, host = MetricUpdate(), self._trackers[address].host
+            # Only now: alert rules and dashboards read the presence of these series as "backfill done".
+            exporter_metrics.create_backfill_series(changes, host)
+            self._state.apply(changes)
+            if self._is_up(address):
+                self._readiness.set_ready(address)
+
+    # --- connections
+
+    def _connect(self, address: str, connected: Connected, now: float) -> Iterator[Job | EndedRun]:
+        duplicate = self._addresses.setdefault((connected.identity, connected.host), address)
+        if connected.identity and duplicate != address:
+            # Read from both, every exit would be counted twice.
+            self._warn_not_watched(address, f"is the same engine as {duplicate}; name it once")
+            return
+        is_new = address not in self._trackers
+        is_back = not (is_new or self._is_up(address))
+        changes = MetricUpdate()
+        exporter_metrics.set_engine_up(changes, address, up=True)
+        if is_back:
+            exporter_metrics.count_engine_reconnect(changes, address)
+        self._state.apply(changes)
+        if is_new or is_back:
+            self._readiness.set_unready(address, "the engine's containers are being listed")
+        if is_new:
+            self._add_tracker(address, connected)
+        yield from self._track(address, connected.details, now)
+
+    def _disconnect(self, address: str, disconnected: Disconnected) -> None:
+        changes = MetricUpdate()
+        exporter_metrics.set_engine_up(changes, address, up=False)
+        self._state.apply(changes)
+        self._readiness.set_unready(address, disconnected.cause)
+
+    def _is_up(self, address: str) -> bool:
+        return exporter_metrics.is_engine_up(self._state, address)
+
+    def _warn_not_watched(self, address: str, cause: str) -> None:
+        """Show, and log once, why a source that answers is not read."""
+        if self._readiness.problems().get(address) != cause:
+            log.warning("engine not watched", engine=address, cause=cause)
+        self._readiness.set_unready(address, cause)
+
+    def _add_tracker(self, address: str, connected: Connected) -> None:
+        added = self._sources[address].tracker(connected, self._records)
+        for other, tracker in self._trackers.items():
+            if tracker.host == added.host:
+                log.warning("engines have one host name", engine=address, other=other, host=added.host)
+        self._hosts[address] = connected.host
+        self._trackers[address] = added
+
+    # --- outcomes
+
+    def _track(self, address: str, content: object, now: float) -> Iterator[Job | EndedRun]:
+        yield from self._recorded(address, self._trackers[address].receive(content, now), now)
+
+    def _recorded(self, address: str, outcomes: Iterable[Outcome], now: float) -> Iterator[Job | EndedRun]:
+        """Yield the outcomes that are to be recorded, and count, show or forward the others."""
+        for outcome in outcomes:
+            match outcome:
+                case Job() | EndedRun():
+                    yield outcome
+                case EventCounted():
+                    changes = MetricUpdate()
+                    exporter_metrics.count_engine_event(changes, address, outcome.type)
+                    self._state.apply(changes)
+                case EventsMissed():
+                    log.warning("events were missed", engine=address, event_gap=outcome.cause)
+                    changes = MetricUpdate()
+                    exporter_metrics.count_event_gap(changes, address)
+                    self._state.apply(changes)
+                case Listed():
+                    self._listed.add(address)
+                case HostFact():
+                    yield from self._forward(address, outcome, now)
+
+    def _forward(self, address: str, fact: HostFact, now: float) -> Iterator[Job | EndedRun]:
+        host = self._hosts[address]
+        for other in [each for each, on in self._hosts.items() if on == host and each != address]:
+            yield from self._track(other, fact.content, now)

@@ -1,0 +1,224 @@
+"""A Docker-compatible engine as a source of runs: its watcher, and the tracker of its containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from exporter.config.settings import Settings, Tail
+from exporter.log_tail import LogTail, redactor
+from exporter.model import SECOND_NS, ContainerHistory, Cursor, Job
+from exporter.sources.docker.api.adapter import DockerEngine
+from exporter.sources.docker.api.address import resolve_address
+from exporter.sources.docker.engine import ContainerList, Engine, EventGap, EventType, KernelReport
+from exporter.sources.docker.messages import (
+    CaughtUp,
+    EventReceived,
+    Inspected,
+    LogCollected,
+    OtherEngineOom,
+    StartFailed,
+    StreamOpened,
+)
+from exporter.sources.docker.track.config import TrackerConfig
+from exporter.sources.docker.track.tracker import Tracker
+from exporter.sources.docker.watch.config import WatchConfig
+from exporter.sources.docker.watch.watcher import EngineWatcher
+from exporter.sources.source import (
+    Connected,
+    EventCounted,
+    EventsMissed,
+    HostFact,
+    Inbox,
+    Listed,
+    Outcome,
+    Records,
+)
+from exporter.workload import labels_kept
+
+
+class DockerSource:
+    """One Docker-compatible engine.
+
+    ``config`` is what the settings say; an empty ``host`` stands for the engine's own host name.
+    ``watched`` are the addresses of all engines that are watched: jobs of any other engine on the same host
+    are taken over, since its address has changed.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        config: TrackerConfig,
+        *,
+        watched: frozenset[str] = frozenset(),
+        watch: WatchConfig | None = None,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._config = config
+        self._watched = watched
+        self._others = watched - {engine.address}
+        self._watch = watch or WatchConfig()
+        self._watcher: EngineWatcher | None = None
+
+    @property
+    def address(self) -> str:
+        """The engine's address."""
+        return self._engine.address
+
+    def start(self, cursor: Cursor | None) -> None:
+        """Start to watch the engine from ``cursor`` on; return at once, whether it answers or not."""
+        self._watcher = EngineWatcher(self._engine, self._inbox, config=self._watch, cursor=cursor)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    def tracker(self, connected: Connected, records: Records) -> DockerTracker:
+        """Return a tracker of the engine's containers, with the jobs that are on record as running."""
+        opened = connected.details
+        if not isinstance(opened, StreamOpened):
+            raise TypeError(opened)
+        config = self._tracker_config(opened, records.pruned_before_ns)
+        running = [job for job in records.running() if self._ran_here(job, config.host)]
+
+        def load_history(container_id: str) -> ContainerHistory | None:
+            # Hosts made from one image have containers with equal ids: other engines' runs are not ours.
+            return records.history(container_id, self._others)
+
+        return DockerTracker(Tracker(config, load_history, running, records.cursor(self.address)))
+
+    def _tracker_config(self, opened: StreamOpened, pruned_before_ns: int) -> TrackerConfig:
+        info = opened.info
+        return replace(
+            self._config,
+            host=self._config.host or info.host,
+            engine=self.address,
+            identity=info.identity,
+            late_network_connect=info.late_network_connect,
+            has_kernel_counter=opened.has_kernel_counter,
+            has_kernel_log=opened.has_kernel_log,
+            kernel_since_ns=info.time_ns,
+            pruned_before_ns=pruned_before_ns,
+        )
+
+    def _ran_here(self, job: Job, host: str) -> bool:
+        """Return whether a job ran on this engine, or on this host and an engine no longer watched."""
+        is_orphaned = bool(self._watched) and job.engine not in self._others
+        return job.engine == self.address or (is_orphaned and job.instance == host)
+
+
+class DockerTracker:
+    """Hands the watcher's messages to the tracker, and says what the pipeline has to count or show."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._has_connected = False
+        # The engine was restarted after everything on it had ended and been read: nothing was missed.
+        self._restarted_idle = False
+
+    @property
+    def host(self) -> str:
+        """Name under which the engine's host is shown."""
+        return self._tracker.host
+
+    @property
+    def next_due(self) -> float | None:
+        """Time at which the next run need not wait any longer; None while none waits."""
+        return self._tracker.next_due
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Position in the engine's events up to which everything has been handed over."""
+        return self._tracker.cursor
+
+    def receive(self, content: object, now: float) -> list[Outcome]:
+        """Take in a message of the watcher, or a fact from another engine on this host."""
+        return [*self._received(content, now), *self._tracker.drain()]
+
+    def release_due(self, now: float) -> list[Outcome]:
+        """Return the runs that need not wait any longer."""
+        self._tracker.release_due(now)
+        return [*self._tracker.drain()]
+
+    def _received(self, content: object, now: float) -> Iterator[Outcome]:
+        tracker = self._tracker
+        match content:
+            case EventReceived():
+                yield from self._event(content, now)
+            case Inspected():
+                tracker.inspected(content.container_id, content.inspection, content.event_ns)
+            case LogCollected():
+                tracker.log_collected(content.container_id, content.ended_ns, content.log_tail)
+            case KernelReport():
+                tracker.kernel_reported(content)
+            case CaughtUp():
+                tracker.caught_up(content.until_ns)
+            case StartFailed():
+                tracker.start_failed(content.inspection)
+            case OtherEngineOom():
+                tracker.oom_on_other_engine(content.container_id, content.at_ns, now)
+            case ContainerList():
+                yield from self._listed(content, now)
+            case StreamOpened():
+                self._connected(content)
+
+    def _event(self, received: EventReceived, now: float) -> Iterator[Outcome]:
+        event = received.event
+        yield EventCounted(event.type.value)
+        self._tracker.event(
+            event,
+            now,
+            inspecting=received.inspecting,
+            replayed=received.replayed,
+            logging=received.reading_log,
+        )
+        if event.type is EventType.OOM:
+            # Engines on one host share its kernel: a kill that it has counted is one engine's or another's.
+            yield HostFact(OtherEngineOom(event.container_id, event.at_ns))
+
+    def _listed(self, listed: ContainerList, now: float) -> Iterator[Outcome]:
+        self._tracker.listed(listed, now)
+        nothing_missed = listed.event_gap is EventGap.RESTARTED and self._restarted_idle
+        if listed.event_gap is not EventGap.NONE and not nothing_missed:
+            yield EventsMissed(listed.event_gap.value)
+        yield Listed()
+
+    def _connected(self, opened: StreamOpened) -> None:
+        self._restarted_idle = self._has_connected and opened.read_to_end and self._tracker.is_idle
+        self._has_connected = True
+        self._tracker.resumed(opened.cursor, opened.event_gap)
+
+
+def docker_sources(
+    settings: Settings, environment: Mapping[str, str], inbox: Inbox
+) -> tuple[DockerSource, ...]:
+    """Return a source for each engine in the settings. Raises EngineError if an address is not valid."""
+    addresses = dict.fromkeys(
+        resolve_address(host, settings.docker.cert_path, environment)
+        for host in settings.docker.host or ("",)
+    )
+    engines = [DockerEngine(address, labels=labels_kept(settings.workload.order)) for address in addresses]
+    watched = frozenset(engine.address for engine in engines)
+    config, watch = _tracker_config(settings), WatchConfig(log_tail=_log_tail(settings.tail))
+    return tuple(DockerSource(engine, inbox, config, watched=watched, watch=watch) for engine in engines)
+
+
+def _tracker_config(settings: Settings) -> TrackerConfig:
+    return TrackerConfig(
+        host=settings.instance.name,
+        workload_order=settings.workload.order,
+        oom_seconds=settings.exits.oom_wait,
+        oom_window_ns=int(settings.exits.oom_window * SECOND_NS),
+        stop_window_ns=int(settings.exits.stop_window * SECOND_NS),
+        retention_ns=int(settings.storage.retention * SECOND_NS),
+    )
+
+
+def _log_tail(settings: Tail) -> LogTail | None:
+    if not settings.lines:
+        return None
+    return LogTail(settings.lines, settings.bytes, redactor(settings.redact) if settings.redact else None)

@@ -1,0 +1,144 @@
+"""The interface between the pipeline and any source of runs, such as a Docker engine.
+
+A source reads in threads of its own and puts messages into the inbox. The pipeline understands two of them,
+``Connected`` and ``Disconnected``. Any other content it hands, in order, to the tracker of that source, which
+returns outcomes: jobs that started or changed, runs that ended, and what the pipeline has to count or show.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.model import ContainerHistory, Cursor, Job
+from exporter.verdict.facts import EndedRun
+
+# --- messages to the pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The source is being read.
+
+    ``host`` is the name that the source gives its host. ``identity`` is equal for two addresses of one
+    source on that host, empty where it is not known. ``details`` are handed to the tracker as content.
+    """
+
+    host: str
+    identity: str
+    details: object
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The source cannot be read; ``cause`` is for people."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message from the source at ``address``: Connected, Disconnected, or content for its tracker."""
+
+    address: str
+    content: object
+
+
+Inbox = queue.SimpleQueue[Message]
+
+
+# --- outcomes of a tracker
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounted:
+    """An event was received; ``type`` is the label value under which it is counted."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsMissed:
+    """Events were lost between two connections; ``cause`` is for the log."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """All that the source still knows has been handed over: it is ready once that is on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFact:
+    """A fact for the other sources on the same host; their trackers receive ``content``."""
+
+    content: object
+
+
+Outcome = Job | EndedRun | EventCounted | EventsMissed | Listed | HostFact
+
+
+# --- the parts of a source
+
+
+class Records(Protocol):
+    """What is on record. A method waits as long as the store does not answer."""
+
+    @property
+    def pruned_before_ns(self) -> int:
+        """Time before which jobs that ended may have been deleted."""
+
+    def cursor(self, address: str) -> Cursor | None:
+        """Return up to where the source at ``address`` is on record; None if it never was read."""
+
+    def running(self) -> list[Job]:
+        """Return the jobs of all sources that are on record as running."""
+
+    def history(self, container_id: str, other_sources: frozenset[str]) -> ContainerHistory | None:
+        """Return what is on record of a container, except by the sources at those addresses."""
+
+
+class Tracker(Protocol):
+    """State of the runs of one source. Called by the pipeline's thread alone.
+
+    ``now`` is in seconds and never decreases. Content of an unknown type is ignored, since a source of
+    another kind on the same host may have offered it as a ``HostFact``.
+    """
+
+    @property
+    def host(self) -> str:
+        """Name under which the source's host is shown and counted."""
+
+    @property
+    def next_due(self) -> float | None:
+        """Time at which ``release_due`` must be called at the latest; None while nothing waits."""
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Position up to which everything has been handed over; None before the first connection."""
+
+    def receive(self, content: object, now: float) -> Iterable[Outcome]:
+        """Take in one message, and return what follows from it."""
+
+    def release_due(self, now: float) -> Iterable[Outcome]:
+        """Return what need not wait any longer for late evidence."""
+
+
+class Source(Protocol):
+    """One source of runs."""
+
+    @property
+    def address(self) -> str:
+        """Unique address, shown to people and recorded with each job."""
+
+    def start(self, cursor: Cursor | None) -> None:
+        """Start to read from ``cursor`` on, in threads of its own; return at once."""
+
+    def stop(self) -> None:
+        """Stop reading."""
+
+    def tracker(self, connected: Connected, records: Records) -> Tracker:
+        """Return a tracker that continues from what is on record. Called at the first connection."""
