@@ -1,4 +1,4 @@
-"""A kernel that says what a recording has, asked by the witness that asks the real one."""
+"""Kernel with recorded reports, read by the reader of the real one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from exporter.sources.docker.kernel.reader import KernelReader
 
 
 class CannedKernel:
-    """Its log is a queue of records, its counter a file, its clock stands where it was last asked."""
+    """Kernel whose log is a queue of records, its counter a file, and its clock set by the test."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._proc, self._log = directory / "proc", directory / "kmsg"
         self._proc.mkdir()
         self._log.touch()
         self._records: deque[str] = deque()
-        self._killed = 0
+        self._kills = 0
         self._now_ns = self._booted_ns = 0
         self._count(0)
         clock = {
@@ -36,12 +36,12 @@ class CannedKernel:
         monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": self._read}))
 
     def boot(self, at_ns: int) -> KernelReader:
-        """A witness that is there since the host was booted."""
+        """Return a reader that is open since the boot of the host."""
         self._now_ns = self._booted_ns = at_ns
         return KernelReader(self._proc, self._log)
 
-    def says(self, records: Iterable[str], kills: int, at_ns: int) -> None:
-        """What it has logged and counted until then."""
+    def report(self, records: Iterable[str], kills: int, at_ns: int) -> None:
+        """Log these records and count these kills at a time."""
         self._now_ns = at_ns
         self._records.extend(records)
         self._count(kills)
@@ -50,8 +50,8 @@ class CannedKernel:
         return self._now_ns - self._booted_ns
 
     def _count(self, kills: int) -> None:
-        self._killed += kills
-        (self._proc / "vmstat").write_text(f"oom_kill {self._killed}\n")
+        self._kills += kills
+        (self._proc / "vmstat").write_text(f"oom_kill {self._kills}\n")
 
     def _read(self, _file: int, _size: int) -> bytes:
         if not self._records:

@@ -1,4 +1,4 @@
-"""What a scripted engine is made to say in these tests."""
+"""Messages of a scripted engine in these tests."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ APIS = ("1.41", "1.55")
 """Debian's engine, and Docker Engine 29."""
 
 of_each_api = pytest.mark.parametrize("engine", APIS, indirect=True)
-"""For a test of what must not hang on the form in which an engine tells it."""
+"""Runs a test with the messages of both versions of the API."""
 
 LONG_AGO = 1_700_000_000 * SECOND
 Table = Mapping[str, Any]
 
 
-def unlisted_ids(engine: ScriptedEngine) -> ScriptedEngine:
-    """The engine on a host that is not this one: its kernel is then no witness."""
+def on_other_host(engine: ScriptedEngine) -> ScriptedEngine:
+    """Return the engine, set to run on another host, so that this host's kernel is not read."""
     engine.info["KernelVersion"] = "of another host"
     return engine
 
 
 def identity(number: int) -> str:
-    """The id of a container."""
+    """Return the id of a container."""
     return f"{number:012x}".ljust(64, "0")
 
 
 def moment(seconds: float) -> int:
-    """So many seconds since a beginning long ago, in nanoseconds."""
+    """Return the time after LONG_AGO, in nanoseconds since 1970."""
     return LONG_AGO + round(seconds * SECOND)
 
 
 def event(action: str, seconds: float, number: int = 1, **attributes: str) -> Table:
-    """An event of a container."""
+    """Return an event of a container."""
     actor = {"ID": identity(number), "Attributes": {"image": "job:1", "name": f"job-{number}", **attributes}}
     return {"Type": "container", "Action": action, "Actor": actor, "timeNano": moment(seconds)}
 
 
 def network_event(action: str, seconds: float, number: int = 1) -> Table:
-    """An event of a container's network."""
+    """Return an event about a container and a network."""
     actor = {"ID": "0" * 64, "Attributes": {"container": identity(number), "name": "bridge"}}
     return {"Type": "network", "Action": action, "Actor": actor, "timeNano": moment(seconds)}
 
 
 def container(number: int = 1, *, labels: Mapping[str, str] | None = None, **state: object) -> Table:
-    """What an engine answers about a container that was created at 0; ``state`` as the engine spells it."""
+    """Return the inspection of a container that was created at 0; ``state`` has the engine's own keys."""
     whole = {"Running": False, "ExitCode": 0, "Error": "", "OOMKilled": False}
     times = {"StartedAt": NEVER, "FinishedAt": NEVER}
     return {
@@ -64,12 +64,12 @@ def container(number: int = 1, *, labels: Mapping[str, str] | None = None, **sta
 
 
 def running(started: float, number: int = 1, *, labels: Mapping[str, str] | None = None) -> Table:
-    """What an engine answers about a container that runs."""
+    """Return the inspection of a running container."""
     return container(number, labels=labels, Running=True, StartedAt=format_rfc3339(moment(started)))
 
 
 def exited(started: float, finished: float, code: int, number: int = 1) -> Table:
-    """What an engine answers about a container that has run."""
+    """Return the inspection of a container that has run."""
     return container(
         number,
         ExitCode=code,

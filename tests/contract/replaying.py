@@ -128,7 +128,7 @@ class Replay:
     def _ask_kernel(self, lines: list[Table]) -> None:
         records = [line["kmsg"] for line in lines if "kmsg" in line]
         counted = sum(line.get("counted", 0) for line in lines)
-        self._kernel.says(records, counted, lines[0]["at_ns"])
+        self._kernel.report(records, counted, lines[0]["at_ns"])
         said = self._kernel_reader.poll()
         if said is not None:
             self.tracker.kernel_reported(said)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.engines import event, exited, identity, of_each_api, running, unlisted_ids
+from tests.contract.engines import event, exited, identity, of_each_api, on_other_host, running
 from tests.integration.faces import samples
 from tests.lab.exporter import ExporterProcess, clean_environment
 from tests.lab.wait import wait_until
@@ -440,7 +440,7 @@ def test_a_missing_context_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[ScriptedEngine]:
     """Start a second engine, on another host."""
-    with unlisted_ids(ScriptedEngine(tmp_path, name="other.sock")) as second:
+    with on_other_host(ScriptedEngine(tmp_path, name="other.sock")) as second:
         second.info["Name"] = "other-host"
         yield second
 

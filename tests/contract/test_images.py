@@ -1,4 +1,4 @@
-"""Containers that were started by an image's id: what their image is called is asked once."""
+"""Containers that were started by an image's id: the image's name is looked up once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ IMAGE = f"sha256:{HEX}"
 
 
 def started_by(image: str, number: int = 1, image_id: str = IMAGE) -> Table:
-    """What an engine answers about a container that was started by this."""
+    """Return the inspection of a container that was started by this name or id."""
     return {**running(1, number), "Image": image_id, "Config": {"Image": image, "Labels": {}}}
 
 
 def repository_of(engine: ScriptedEngine, image: str) -> str:
-    """What the adapter says of a container that was started by this."""
+    """Return the repository of a container that was started by this name or id."""
     engine.set_container(started_by(image))
     found = DockerEngine(EngineAddress(engine.url)).inspect(identity(1))
     assert found is not None
@@ -32,8 +32,8 @@ def repository_of(engine: ScriptedEngine, image: str) -> str:
     return found.repository
 
 
-def asked(engine: ScriptedEngine) -> int:
-    """How often an image was asked about."""
+def lookups(engine: ScriptedEngine) -> int:
+    """Return the number of requests about images."""
     return sum("/images/" in target for _, target in engine.requests)
 
 
@@ -60,18 +60,18 @@ def test_a_removed_image_is_unnamed_and_looked_up_once(engine: ScriptedEngine) -
         found = docker.inspect(identity(number))
         assert found is not None
         assert found.repository == UNNAMED
-    assert asked(engine) == 1
+    assert lookups(engine) == 1
 
 
 @pytest.mark.parametrize("given", ["train:v1", "cafe:v1", f"acme/train@{IMAGE}"])
 def test_an_image_with_a_name_is_not_looked_up(engine: ScriptedEngine, given: str) -> None:
-    assert (repository_of(engine, given), asked(engine)) == ("", 0)
+    assert (repository_of(engine, given), lookups(engine)) == ("", 0)
 
 
 def test_a_name_that_looks_like_an_id_prefix_is_compared_with_the_id(
     engine: ScriptedEngine,
 ) -> None:
-    assert (repository_of(engine, "cafe"), asked(engine)) == ("cafe", 0)
+    assert (repository_of(engine, "cafe"), lookups(engine)) == ("cafe", 0)
     assert workload_of({}, "cafe", known_as="cafe").name == "cafe"
     assert workload_of({}, "cafe").name == UNNAMED
 
@@ -81,10 +81,10 @@ def test_a_failed_image_lookup_costs_no_inspection_and_is_repeated(engine: Scrip
     engine.set_container(started_by(HEX))
     engine.fail_next("/images/", 500, times=1)
     docker = DockerEngine(EngineAddress(engine.url))
-    with capture_logs() as said:
+    with capture_logs() as logged:
         found = [docker.inspect(identity(1)) for _ in range(2)]
     assert [each.repository for each in found if each is not None] == [UNNAMED, "acme/train"]
-    assert [line["event"] for line in said] == ["cannot read the name of an image"]
+    assert [line["event"] for line in logged] == ["cannot read the name of an image"]
 
 
 def test_containers_of_one_image_share_one_lookup(engine: ScriptedEngine) -> None:
@@ -101,17 +101,17 @@ def test_containers_of_one_image_share_one_lookup(engine: ScriptedEngine) -> Non
     for thread in threads:
         thread.join()
     assert {each.repository for each in found if each is not None} == {"acme/train"}
-    assert (len(found), asked(engine)) == (8, 1)
+    assert (len(found), lookups(engine)) == (8, 1)
 
 
 def test_the_cache_keeps_the_latest_used_images() -> None:
-    told: list[str] = []
+    loaded: list[str] = []
 
     def tell(image: str) -> str:
-        told.append(image)
+        loaded.append(image)
         return image
 
     repositories = RepositoryCache(tell, max_cached=2)
     for image in "abacab":
         repositories.get(image)
-    assert "".join(told) == "abcb"
+    assert "".join(loaded) == "abcb"

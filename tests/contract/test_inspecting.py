@@ -1,4 +1,4 @@
-"""What is asked about a container at an event: how it stands, and its log where it may have failed."""
+"""Requests about the container of an event: its state, and its log if it may have failed."""
 
 from __future__ import annotations
 
@@ -19,59 +19,59 @@ DIED = Event(EventType.DIE, ID, at_ns=7, code=3)
 SNAPSHOT = Inspection(ID, "name", "image", {}, running=False, created_ns=1)
 
 
-class AskedEngine:
-    """An engine that notes what it is asked, and answers or fails as it is told."""
+class FakeEngine:
+    """Engine that records its requests, and returns or raises what it was given."""
 
     def __init__(
         self, log: RawLogTail | Exception | None, inspection: Inspection | Exception | None = None
     ) -> None:
         self.log, self.inspection = log, inspection
-        self.asked: list[tuple[object, ...]] = []
+        self.requests: list[tuple[object, ...]] = []
 
     def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
-        """Tell the log."""
-        self.asked.append((container_id, lines, since_ns, until_ns))
+        """Return the log."""
+        self.requests.append((container_id, lines, since_ns, until_ns))
         if isinstance(self.log, Exception):
             raise self.log
         return self.log
 
     def inspect(self, container_id: str) -> Inspection | None:
-        """Tell how it stands."""
-        self.asked.append((container_id,))
+        """Return the state of a container."""
+        self.requests.append((container_id,))
         if isinstance(self.inspection, Exception):
             raise self.inspection
         return self.inspection
 
 
-def inspector(engine: AskedEngine, tail: LogTail | None = LogTail(2, 100)) -> Inspector:  # noqa: B008  # frozen
-    """Who asks this engine."""
+def inspector(engine: FakeEngine, tail: LogTail | None = LogTail(2, 100)) -> Inspector:  # noqa: B008  # frozen
+    """Return an inspector of this engine."""
     return Inspector(cast("Engine", engine), tail)
 
 
 def test_only_the_tail_of_the_runs_own_log_is_kept() -> None:
-    engine = AskedEngine(RawLogTail("1\n2\n3\n", is_whole=True))
+    engine = FakeEngine(RawLogTail("1\n2\n3\n", is_whole=True))
     assert inspector(engine).read_log(DIED, 5) == LogCollected(ID, 7, "2\n3")
-    assert engine.asked == [(ID, 2, 5, 7)]
+    assert engine.requests == [(ID, 2, 5, 7)]
 
 
 def test_the_first_line_of_a_cut_log_is_dropped() -> None:
-    engine = AskedEngine(RawLogTail("ord=hunter2\n2", is_whole=False))
+    engine = FakeEngine(RawLogTail("ord=hunter2\n2", is_whole=False))
     assert inspector(engine).read_log(DIED, 5).log_tail == "2"
 
 
 @pytest.mark.parametrize("log", [None, EngineError("gone"), ZeroDivisionError("a bug")])
 def test_a_log_that_cannot_be_read_is_none(log: Exception | None) -> None:
     with capture_logs():
-        assert inspector(AskedEngine(log)).read_log(DIED, 5) == LogCollected(ID, 7, None)
+        assert inspector(FakeEngine(log)).read_log(DIED, 5) == LogCollected(ID, 7, None)
 
 
 @pytest.mark.parametrize("inspection", [SNAPSHOT, None, EngineError("gone"), ZeroDivisionError("a bug")])
 def test_an_inspection_reads_no_log(inspection: Inspection | Exception | None) -> None:
-    engine = AskedEngine(None, inspection)
+    engine = FakeEngine(None, inspection)
     with capture_logs():
         found = inspector(engine).inspect(DIED)
     assert found == Inspected(ID, inspection if isinstance(inspection, Inspection) else None, 7)
-    assert engine.asked == [(ID,)]
+    assert engine.requests == [(ID,)]
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_an_inspection_reads_no_log(inspection: Inspection | Exception | None) -
         (replace(DIED, code=0), LogTail(2, 100), False),
         (Event(EventType.START, ID, at_ns=7), LogTail(2, 100), False),
     ],
-    ids=["failed", "of an unknown code", "nobody asked for logs", "did not fail", "has not ended"],
+    ids=["failed", "of an unknown code", "no logs configured", "did not fail", "has not ended"],
 )
 def test_only_logs_of_runs_that_may_have_failed_are_read(
     event: Event, tail: LogTail | None, *, wanted: bool
 ) -> None:
-    assert inspector(AskedEngine(None), tail).should_read_log(event) is wanted
+    assert inspector(FakeEngine(None), tail).should_read_log(event) is wanted
 
 
 def test_a_log_begins_at_the_end_of_the_previous_run() -> None:

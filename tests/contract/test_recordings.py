@@ -13,7 +13,7 @@ import pytest
 from exporter.model import Job
 from exporter.sources.docker.track.job import job_key
 from tests.contract.canned_kernel import CannedKernel
-from tests.contract.engines import APIS, unlisted_ids
+from tests.contract.engines import APIS, on_other_host
 from tests.contract.replaying import replay
 from tests.corpus import cases
 from tests.corpus.cases import End
@@ -172,7 +172,7 @@ def shown(
     # Recordings are as old as they are: nothing is forgotten.
     keeping = ("--storage.retention", "0")
     with (
-        known(unlisted_ids(ScriptedEngine(directory, api=request.param))) as engine,
+        known(on_other_host(ScriptedEngine(directory, api=request.param))) as engine,
         ExporterProcess(engine.url, directory, arguments=keeping) as exporter,
     ):
         stage = Stage(engine, exporter)

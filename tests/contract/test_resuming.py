@@ -1,4 +1,4 @@
-"""How a watch goes on where it was: after a cut, beside a stream that hangs, behind the engine's memory."""
+"""Resumption of a watcher: after a lost connection, a stream that hangs, and an overrun event buffer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from threading import Event
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -23,10 +24,10 @@ from tests.scripted.engine import HANG_UP, ScriptedEngine
 from tests.scripted.times import SECOND, format_rfc3339
 from tests.scripted.wire import encoded
 
-# The docker SDK leaves a socket that finds nobody to connect to for the garbage collector to close.
+# The docker SDK does not close the socket of a failed connect.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
-RING = 256
+BUFFER_SIZE = 256
 NOW = LONG_AGO + 1_000 * SECOND
 KNOWN = Cursor(moment(1), LONG_AGO)
 NEVER = 1_000.0
@@ -35,34 +36,33 @@ SOON = 0.05
 
 @pytest.fixture(autouse=True)
 def _clock(engine: ScriptedEngine) -> None:
-    """The engine's clock stands long after all that happens here."""
+    """Set the engine's clock to a time after all events."""
     engine.info["SystemTime"] = format_rfc3339(NOW)
 
 
 @pytest.fixture
 def watcher(engine: ScriptedEngine) -> Iterator[WatcherDriver]:
-    """A watch that has listed the engine once."""
+    """Watcher that has sent its list."""
     with WatcherDriver(engine) as watcher:
         watcher.receive_until(ContainerList)
         yield watcher
 
 
 def seen(watcher: WatcherDriver) -> EventReceived:
-    """The next event that it says."""
+    """Return the next message about an event."""
     while True:
-        (said,) = watcher.receive(1)
-        if isinstance(said, EventReceived):
-            return said
+        (message,) = watcher.receive(1)
+        if isinstance(message, EventReceived):
+            return message
 
 
 def since(engine: ScriptedEngine) -> list[str]:
-    """From when on each stream was asked for; empty where it was from then on."""
-    asked = [target.partition("?")[2].split("&") for _, target in engine.requests if "/events?" in target]
-    streams = [words for words in asked if not any(word.startswith("until=") for word in words)]
-    return ["".join(word[6:] for word in words if word.startswith("since=")) for words in streams]
+    """Return the parameter `since` of each stream, empty for new events only."""
+    queries = [parse_qs(urlsplit(target).query) for _, target in engine.requests if "/events?" in target]
+    return [query.get("since", [""])[0] for query in queries if "until" not in query]
 
 
-# --- goes on where it was
+# --- resuming at the cursor
 
 
 def test_the_first_connection_reads_only_new_events(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
@@ -74,9 +74,9 @@ def test_reading_resumes_a_second_before_the_last_event(engine: ScriptedEngine) 
     engine.emit(event("start", 1))
     engine.emit(event("die", 2, exitCode="3"))
     with WatcherDriver(engine, cursor=Cursor(moment(1), LONG_AGO - SECOND)) as watcher:
-        told = [seen(watcher), seen(watcher)]
+        sent = [seen(watcher), seen(watcher)]
     assert since(engine) == [f"{LONG_AGO // SECOND}.{0:09d}"]
-    assert [(each.event.type, each.replayed) for each in told] == [("start", True), ("die", True)]
+    assert [(each.event.type, each.replayed) for each in sent] == [("start", True), ("die", True)]
 
 
 def test_nothing_before_the_first_connection_is_requested(engine: ScriptedEngine) -> None:
@@ -95,11 +95,11 @@ def test_events_during_an_interruption_are_read_afterwards(
     watcher.receive_until(Disconnected)
     engine.lose(event("die", 1002, exitCode="3"))
     watcher.pauses.end_one()
-    told = [seen(watcher), seen(watcher)]
-    assert [each.event.type for each in told] == ["start", "die"]
+    sent = [seen(watcher), seen(watcher)]
+    assert [each.event.type for each in sent] == ["start", "die"]
 
 
-# --- the engine's memory
+# --- the engine's event buffer
 
 
 def test_an_engine_with_the_last_event_has_no_gap(engine: ScriptedEngine) -> None:
@@ -113,7 +113,7 @@ def test_an_engine_with_the_last_event_has_no_gap(engine: ScriptedEngine) -> Non
 
 def test_an_overrun_event_buffer_is_a_gap(engine: ScriptedEngine) -> None:
     engine.emit(event("start", 1))
-    for number in range(RING):
+    for number in range(BUFFER_SIZE):
         engine.emit(event("exec_create: true", 2 + number / 1000))
     with WatcherDriver(engine, cursor=KNOWN) as watcher:
         received = watcher.receive_until(ContainerList)
@@ -123,7 +123,7 @@ def test_an_overrun_event_buffer_is_a_gap(engine: ScriptedEngine) -> None:
 
 
 def test_a_full_buffer_that_begins_after_the_cursor_is_a_gap(engine: ScriptedEngine) -> None:
-    for number in range(RING):
+    for number in range(BUFFER_SIZE):
         engine.emit(event("start", 2 + number / 1000, number))
     with WatcherDriver(engine, cursor=Cursor(0, LONG_AGO, read_until_ns=moment(1))) as watcher:
         received = watcher.receive_until(ContainerList)
@@ -133,7 +133,7 @@ def test_a_full_buffer_that_begins_after_the_cursor_is_a_gap(engine: ScriptedEng
 
 
 def test_a_full_buffer_that_begins_before_the_cursor_is_no_gap(engine: ScriptedEngine) -> None:
-    for number in range(RING):
+    for number in range(BUFFER_SIZE):
         engine.emit(event("exec_create: true", 2 + number))
     with WatcherDriver(engine, cursor=Cursor(moment(1), LONG_AGO, read_until_ns=moment(2))) as watcher:
         received = watcher.receive_until(ContainerList)
@@ -175,7 +175,7 @@ def test_a_connection_tells_if_the_one_before_was_read_to_its_end(
 ) -> None:
     config = WatchConfig(check_interval=NEVER, max_stream_age=SOON)
     with WatcherDriver(engine, config=config) as watcher:
-        # By itself it opens a new one after a while; what the old one would have told, nobody has read.
+        # The watcher replaces a stream that is too old, and does not read the rest of it.
         for _ in range(2):
             first, *_ = (
                 each for each in watcher.receive_until(ContainerList) if isinstance(each, StreamOpened)
@@ -200,9 +200,9 @@ def test_a_list_is_sent_after_all_events_before_it(engine: ScriptedEngine) -> No
         engine.wait_for_requests("/containers/json", 1)
         engine.pause()
         engine.emit(event("start", 1_000))
-        asked = len(engine.requests)
+        before = len(engine.requests)
         engine.delay("/containers/json", 0)
-        assert wait_until(lambda: len(engine.requests) > asked, 10)
+        assert wait_until(lambda: len(engine.requests) > before, 10)
         assert watcher.has_no_message()
         engine.resume()
         received = watcher.receive_until(ContainerList)
@@ -217,22 +217,22 @@ def test_a_list_is_sent_after_all_events_before_it(engine: ScriptedEngine) -> No
 def test_a_list_is_sent_after_replayed_events(
     engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exit that only the list has told of would count, and once more when its events come."""
+    """An exit in the list would be counted, and counted again when its events come."""
     engine.emit(event("die", 500, exitCode="3"))
     engine.delay("/containers/json", math.inf)
-    may_read, tell = Event(), EngineWatcher._dispatch
+    may_read, dispatch = Event(), EngineWatcher._dispatch
 
-    def tell_later(watch: EngineWatcher, *words: Any) -> None:
+    def dispatch_later(watcher: EngineWatcher, *arguments: Any) -> None:
         may_read.wait(10)
-        tell(watch, *words)
+        dispatch(watcher, *arguments)
 
-    monkeypatch.setattr(EngineWatcher, "_dispatch", tell_later)
+    monkeypatch.setattr(EngineWatcher, "_dispatch", dispatch_later)
     with WatcherDriver(engine, cursor=KNOWN) as watcher:
         watcher.receive_until(StreamOpened)
         engine.wait_for_requests("/containers/json", 1)
-        asked = len(engine.requests)
+        before = len(engine.requests)
         engine.delay("/containers/json", 0)
-        assert wait_until(lambda: len(engine.requests) > asked, 10)
+        assert wait_until(lambda: len(engine.requests) > before, 10)
         assert watcher.has_no_message()
         may_read.set()
         received = watcher.receive_until(ContainerList)
@@ -299,8 +299,8 @@ def test_events_dropped_in_the_middle_are_read_again(engine: ScriptedEngine) -> 
         received = watcher.receive_until(Disconnected)
         watcher.pauses.end_one()
         received += watcher.receive_until(ContainerList)
-    told = {each.event.at_ns for each in received if isinstance(each, EventReceived)}
-    assert told == {moment(1_000.001), moment(1_000.002)}
+    sent = {each.event.at_ns for each in received if isinstance(each, EventReceived)}
+    assert sent == {moment(1_000.001), moment(1_000.002)}
 
 
 def test_events_dropped_during_a_standstill_are_read_again(
@@ -313,10 +313,10 @@ def test_events_dropped_during_a_standstill_are_read_again(
         watcher.receive_until(ContainerList)
         engine.lose(event("start", 1_000.001))
         engine.emit(event("die", 1_001, 2, exitCode="3"))
-        told: set[int] = set()
-        while len(told) < 2:
-            told.add(seen(watcher).event.at_ns)
-    assert told == {moment(1_000.001), moment(1_001)}
+        sent: set[int] = set()
+        while len(sent) < 2:
+            sent.add(seen(watcher).event.at_ns)
+    assert sent == {moment(1_000.001), moment(1_001)}
 
 
 def test_other_network_events_do_not_delay_a_list(engine: ScriptedEngine) -> None:
@@ -343,7 +343,7 @@ def test_a_stream_that_is_too_old_is_replaced_without_loss(
     )
 
 
-# --- more than can be judged
+# --- a full inbox
 
 
 def test_reading_pauses_while_the_inbox_is_full(
@@ -359,6 +359,6 @@ def test_reading_pauses_while_the_inbox_is_full(
             "events arrive faster than they are processed; reading resumes later"
         )
         watcher.pauses.end_one()
-        told = {each.event.at_ns for each in received if isinstance(each, EventReceived)}
-        while len(told) < 30:
-            told.add(seen(watcher).event.at_ns)
+        sent = {each.event.at_ns for each in received if isinstance(each, EventReceived)}
+        while len(sent) < 30:
+            sent.add(seen(watcher).event.at_ns)

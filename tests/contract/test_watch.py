@@ -1,4 +1,4 @@
-"""What a watch says of an engine that does as engines do, and of one that fails."""
+"""Messages of a watcher about an engine that works, and about one that fails."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.scripted.engine import HANG_UP, ScriptedEngine
 from tests.scripted.times import format_rfc3339
 from tests.scripted.wire import VERSION_PREFIX, encoded
 
-# The docker SDK leaves a socket that finds nobody to connect to for the garbage collector to close.
+# The docker SDK does not close the socket of a failed connect.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 ASKED_AT = "2026-11-23T21:00:00.5Z"
@@ -64,29 +64,29 @@ def _times(engine: ScriptedEngine) -> None:
 
 @pytest.fixture
 def watcher(engine: ScriptedEngine) -> Iterator[WatcherDriver]:
-    """A watch that has connected and listed."""
-    with WatcherDriver(engine) as begun:
-        assert begun.receive(2) == list(FIRST)
-        yield begun
+    """Watcher that has connected and sent its list."""
+    with WatcherDriver(engine) as started:
+        assert started.receive(2) == list(FIRST)
+        yield started
 
 
-def seen(told: Table, *, inspecting: bool = False) -> EventReceived:
-    """What the watch says of an event."""
-    return EventReceived(parsed(encoded(told)), inspecting)
+def received_event(sent: Table, *, inspecting: bool = False) -> EventReceived:
+    """Return the message about an event."""
+    return EventReceived(parsed(encoded(sent)), inspecting)
 
 
 def inspected(answer: Table, number: int = 1) -> Inspected:
-    """What the watch says of an answer."""
+    """Return the message about an inspection."""
     return Inspected(identity(number), inspection(answer))
 
 
 def paths(engine: ScriptedEngine) -> list[str]:
-    """What was asked of the engine, without the API's version and without queries."""
+    """Return the requested paths, without version and query."""
     return [VERSION_PREFIX.sub("", urlsplit(target).path, count=1) for _, target in engine.requests]
 
 
 def inspections(engine: ScriptedEngine) -> list[str]:
-    """Which containers were inspected."""
+    """Return the ids of the inspected containers."""
     return [path.split("/")[2] for path in paths(engine) if path.count("/") == 3]
 
 
@@ -96,15 +96,15 @@ def inspections(engine: ScriptedEngine) -> list[str]:
 @pytest.mark.usefixtures("watcher")
 def test_the_stream_is_opened_before_the_list(engine: ScriptedEngine) -> None:
     # The stream, what the engine remembers by then, the list, and what it remembers after it.
-    asked = ["/version", "/info", "/events", "/events", "/containers/json", "/events", "/events"]
-    assert paths(engine) == asked
+    expected = ["/version", "/info", "/events", "/events", "/containers/json", "/events", "/events"]
+    assert paths(engine) == expected
 
 
 @pytest.mark.usefixtures("watcher")
 def test_the_stream_has_only_events_that_concern_exits(engine: ScriptedEngine) -> None:
     query = next(urlsplit(target).query for _, target in engine.requests if "/events" in target)
-    asked = {key: json.loads(value) for key, (value,) in parse_qs(query).items()}
-    assert asked == {
+    query_values = {key: json.loads(value) for key, (value,) in parse_qs(query).items()}
+    assert query_values == {
         "filters": {
             "type": ["container", "network"],
             "event": [
@@ -211,15 +211,15 @@ def test_a_kernel_report_precedes_the_end_that_it_may_explain(engine: ScriptedEn
         vmstat.write_text("oom_kill 7\n")
         die = event("die", 2, exitCode="137")
         engine.emit(die)
-        kills, told = watcher.receive(2)
-    assert (isinstance(kills, KernelReport) and (kills.oom_kills, kills.facts), told) == (
+        kills, sent = watcher.receive(2)
+    assert (isinstance(kills, KernelReport) and (kills.oom_kills, kills.facts), sent) == (
         (2, ()),
-        seen(die, inspecting=True),
+        received_event(die, inspecting=True),
     )
 
 
 def this_host(engine: ScriptedEngine) -> None:
-    """Let the engine say that it runs on this machine."""
+    """Let the engine report that it runs on this host."""
     meminfo = Path("/proc/meminfo").read_text().split()
     engine.info["KernelVersion"] = Path("/proc/sys/kernel/osrelease").read_text().strip()
     engine.info["MemTotal"] = int(meminfo[1]) * 1024
@@ -245,22 +245,22 @@ def test_pauses_grow_while_an_engine_is_away(absent: ScriptedEngine, monkeypatch
 
 
 def test_pauses_are_jittered_between_half_and_full_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[float, float]] = []
-    monkeypatch.setattr(random, "uniform", lambda *bounds: asked.append(bounds))
+    bounds: list[tuple[float, float]] = []
+    monkeypatch.setattr(random, "uniform", lambda *given: bounds.append(given))
     pauses = _backoff()
     for _ in range(8):
         next(pauses)
     longest = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-    assert asked == [(seconds / 2, seconds) for seconds in longest]
+    assert bounds == [(seconds / 2, seconds) for seconds in longest]
 
 
 def test_the_same_cause_is_logged_once(absent: ScriptedEngine) -> None:
-    with structlog.testing.capture_logs() as said, WatcherDriver(absent) as watcher:
+    with structlog.testing.capture_logs() as logged, WatcherDriver(absent) as watcher:
         for _ in range(4):
             watcher.pauses.end_one()
         watcher.receive(5)
     cause = "no such socket; is the engine running?"
-    assert [entry for entry in said if entry["log_level"] != "debug"] == [
+    assert [entry for entry in logged if entry["log_level"] != "debug"] == [
         {
             "event": "engine not reachable, trying again",
             "engine": absent.url,
@@ -271,13 +271,13 @@ def test_the_same_cause_is_logged_once(absent: ScriptedEngine) -> None:
 
 
 def test_each_lost_connection_is_logged(engine: ScriptedEngine) -> None:
-    with structlog.testing.capture_logs() as said, WatcherDriver(engine) as watcher:
+    with structlog.testing.capture_logs() as logged, WatcherDriver(engine) as watcher:
         watcher.receive(2)
         for _ in range(2):
             engine.cut()
             watcher.pauses.end_one()
             watcher.receive(3)
-    assert [entry["event"] for entry in said if entry["log_level"] != "debug"] == [
+    assert [entry["event"] for entry in logged if entry["log_level"] != "debug"] == [
         "watching",
         *["engine not reachable, trying again", "watching"] * 2,
     ]
@@ -306,8 +306,8 @@ def test_half_an_event_at_the_end_of_a_stream_is_ignored(
 def test_events_before_the_end_of_a_stream_are_sent(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
     engine.emit(event("create", 1))
     engine.cut(abruptly=True)
-    told, disconnected = watcher.receive(2)
-    assert (told, type(disconnected)) == (seen(event("create", 1)), Disconnected)
+    sent, disconnected = watcher.receive(2)
+    assert (sent, type(disconnected)) == (received_event(event("create", 1)), Disconnected)
 
 
 def test_an_engine_that_restarts_is_watched_again(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
@@ -434,10 +434,10 @@ def test_a_failed_inspection_leaves_only_its_container_out_of_the_list(
 
 
 def test_events_are_sent_in_order(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
-    told = [event("create", 1), event("rename", 2), event("kill", 3, signal="15"), event("destroy", 4)]
-    for each in told:
+    sent = [event("create", 1), event("rename", 2), event("kill", 3, signal="15"), event("destroy", 4)]
+    for each in sent:
         engine.emit(each)
-    assert watcher.receive(4) == [seen(each) for each in told]
+    assert watcher.receive(4) == [received_event(each) for each in sent]
 
 
 @pytest.mark.parametrize(
@@ -468,11 +468,11 @@ def test_events_are_sent_in_order(engine: ScriptedEngine, watcher: WatcherDriver
 def test_an_unreadable_line_is_malformed_and_the_next_is_read(
     engine: ScriptedEngine, watcher: WatcherDriver, line: bytes
 ) -> None:
-    # As last words, since what is emitted must pass the filters that were asked for.
+    # Not emitted, since an event that is emitted must match the filters of the request.
     engine.cut(last_words=b"\n".join([line, encoded(event("create", 1)), b""]))
     assert watcher.receive(3) == [
         EventReceived(Event(EventType.MALFORMED), inspecting=False),
-        seen(event("create", 1)),
+        received_event(event("create", 1)),
         ENDED,
     ]
 
@@ -498,13 +498,13 @@ def test_a_network_event_without_a_container_is_other(engine: ScriptedEngine, wa
 # --- bugs
 
 
-class BugError(Exception):
-    """What no code expects."""
+class UnexpectedError(Exception):
+    """Error that no code expects."""
 
 
 def fail(*_: object) -> None:
-    """Do what no code expects."""
-    raise BugError
+    """Raise an error that no code expects."""
+    raise UnexpectedError
 
 
 @pytest.mark.parametrize("call", ["info", "events", "container_ids"])
@@ -544,14 +544,14 @@ def test_a_start_attempt_and_its_end_are_inspected_once_each(
     engine.set_container(running(1))
     engine.emit(network_event("connect", 0.9))
     assert watcher.receive_sorted(2) == [
-        seen(network_event("connect", 0.9), inspecting=True),
+        received_event(network_event("connect", 0.9), inspecting=True),
         inspected(running(1)),
     ]
     engine.emit(event("start", 1))
     engine.emit(event("die", 2, exitCode="3"))
-    told = [seen(event("start", 1)), seen(event("die", 2, exitCode="3"), inspecting=True)]
+    sent = [received_event(event("start", 1)), received_event(event("die", 2, exitCode="3"), inspecting=True)]
     assert (watcher.receive_sorted(3), inspections(engine)) == (
-        [*told, inspected(running(1))],
+        [*sent, inspected(running(1))],
         [identity(1)] * 2,
     )
 
@@ -559,7 +559,10 @@ def test_a_start_attempt_and_its_end_are_inspected_once_each(
 def test_a_start_without_a_network_is_inspected(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
     engine.set_container(running(1))
     engine.emit(event("start", 1))
-    assert watcher.receive_sorted(2) == [seen(event("start", 1), inspecting=True), inspected(running(1))]
+    assert watcher.receive_sorted(2) == [
+        received_event(event("start", 1), inspecting=True),
+        inspected(running(1)),
+    ]
 
 
 def test_each_start_of_a_container_is_inspected(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
@@ -581,8 +584,8 @@ def test_a_failed_start_is_inspected_at_its_attempt_and_at_its_end(
     engine.emit(network_event("disconnect", 1))
     assert (watcher.receive_sorted(4), inspections(engine)) == (
         [
-            seen(network_event("connect", 0.9), inspecting=True),
-            seen(network_event("disconnect", 1), inspecting=True),
+            received_event(network_event("connect", 0.9), inspecting=True),
+            received_event(network_event("disconnect", 1), inspecting=True),
             inspected(failed),
             inspected(failed),
         ],
@@ -594,8 +597,8 @@ def test_leaving_a_network_after_a_run_causes_no_inspection(
     engine: ScriptedEngine, watcher: WatcherDriver
 ) -> None:
     engine.set_container(running(1))
-    told = [network_event("connect", 0.9), event("start", 1), event("die", 2, exitCode="1")]
-    for each in told:
+    sent = [network_event("connect", 0.9), event("start", 1), event("die", 2, exitCode="1")]
+    for each in sent:
         engine.emit(each)
     engine.emit(network_event("disconnect", 2.1))
     watcher.receive_sorted(6)
@@ -604,7 +607,7 @@ def test_leaving_a_network_after_a_run_causes_no_inspection(
 
 
 @pytest.mark.parametrize(
-    "told",
+    "sent",
     [
         pytest.param(event("die", 2, exitCode="255"), id="255"),
         pytest.param(event("die", 2), id="no code"),
@@ -612,26 +615,29 @@ def test_leaving_a_network_after_a_run_causes_no_inspection(
     ],
 )
 def test_an_end_with_a_doubtful_code_is_inspected(
-    engine: ScriptedEngine, watcher: WatcherDriver, told: Table
+    engine: ScriptedEngine, watcher: WatcherDriver, sent: Table
 ) -> None:
     engine.set_container(exited(1, 2, 4))
     engine.emit(event("start", 1))
-    engine.emit(told)
-    assert watcher.receive_sorted(4)[1:] == [seen(told, inspecting=True), *[inspected(exited(1, 2, 4))] * 2]
+    engine.emit(sent)
+    assert watcher.receive_sorted(4)[1:] == [
+        received_event(sent, inspecting=True),
+        *[inspected(exited(1, 2, 4))] * 2,
+    ]
 
 
 def test_an_end_whose_code_a_label_masks_is_inspected(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
     engine.set_container(exited(1, 2, 4))
     engine.emit(event("start", 1, exitCode="0"))
     engine.emit(event("die", 2, exitCode="0"))
-    assert watcher.receive_sorted(4)[1] == seen(event("die", 2, exitCode="0"), inspecting=True)
+    assert watcher.receive_sorted(4)[1] == received_event(event("die", 2, exitCode="0"), inspecting=True)
 
 
 def test_an_end_without_a_start_is_inspected(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
     engine.set_container(exited(1, 2, 4))
     engine.emit(event("die", 2, exitCode="4"))
     assert watcher.receive_sorted(2) == [
-        seen(event("die", 2, exitCode="4"), inspecting=True),
+        received_event(event("die", 2, exitCode="4"), inspecting=True),
         inspected(exited(1, 2, 4)),
     ]
 
@@ -693,9 +699,9 @@ def test_late_inspections_delay_neither_events_nor_each_other(
         engine.emit(event("start", 1, number))
     engine.emit(event("create", 2, 3))
     assert watcher.receive_sorted(4) == [
-        seen(event("start", 1, 1), inspecting=True),
-        seen(event("start", 1, 2), inspecting=True),
-        seen(event("create", 2, 3)),
+        received_event(event("start", 1, 1), inspecting=True),
+        received_event(event("start", 1, 2), inspecting=True),
+        received_event(event("create", 2, 3)),
         inspected(running(1, 2), 2),
     ]
     engine.delay(f"/containers/{identity(1)}", 0)
@@ -716,16 +722,16 @@ def fill_backlog(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
         engine.emit(event("start", 1, number))
     engine.wait_for_requests("/containers/", 1 + INSPECT_THREADS)
     watcher.receive(INSPECT_THREADS)
-    told = [event("start", 2, INSPECT_THREADS + number) for number in range(3)]
-    for each in told:
+    sent = [event("start", 2, INSPECT_THREADS + number) for number in range(3)]
+    for each in sent:
         engine.emit(each)
     doubtful = event("die", 3, 99, exitCode="255")
     engine.emit(doubtful)
     assert watcher.receive(4) == [
-        seen(told[0], inspecting=True),
-        seen(told[1], inspecting=True),
-        seen(told[2]),
-        seen(doubtful, inspecting=True),
+        received_event(sent[0], inspecting=True),
+        received_event(sent[1], inspecting=True),
+        received_event(sent[2]),
+        received_event(doubtful, inspecting=True),
     ]
 
 
@@ -781,17 +787,20 @@ def test_an_event_during_the_stop_still_gets_its_inspected_message(
 ) -> None:
     watcher.stop_workers()
     engine.emit(event("start", 1))
-    assert watcher.receive(2) == [seen(event("start", 1), inspecting=True), Inspected(identity(1), None)]
+    assert watcher.receive(2) == [
+        received_event(event("start", 1), inspecting=True),
+        Inspected(identity(1), None),
+    ]
 
 
 def test_times_are_exact_to_the_nanosecond(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
     exact = moment(2) + 123_456_789
     engine.set_container(container(1, Running=True, StartedAt=format_rfc3339(exact)))
     engine.emit({**event("start", 1), "timeNano": exact})
-    told, answer = watcher.receive_sorted(2)
-    assert isinstance(told, EventReceived)
+    sent, answer = watcher.receive_sorted(2)
+    assert isinstance(sent, EventReceived)
     assert isinstance(answer, Inspected)
-    assert (told.event.at_ns, answer.inspection and answer.inspection.started_ns) == (exact, exact)
+    assert (sent.event.at_ns, answer.inspection and answer.inspection.started_ns) == (exact, exact)
 
 
 # --- starts that fail without an event
@@ -807,9 +816,9 @@ def test_a_failed_start_without_an_event_is_found_and_sent_once(engine: Scripted
     with WatcherDriver(engine, config=AT_ONCE) as watcher:
         watcher.receive_until(ContainerList)
         engine.emit(event("create", 1))
-        told = watcher.receive_until(StartFailed)[-1]
+        sent = watcher.receive_until(StartFailed)[-1]
         more = watcher.receive(3)
-    assert told == StartFailed(inspection(failed))
+    assert sent == StartFailed(inspection(failed))
     assert {type(each) for each in more} == {CaughtUp}
 
 

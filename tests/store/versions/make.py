@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.contract.engines import container, event, identity, moment, unlisted_ids
+from tests.contract.engines import container, event, identity, moment, on_other_host
 from tests.lab.errors import LabError
 from tests.lab.exporter import ExporterProcess
 from tests.lab.wait import wait_until
@@ -201,7 +201,7 @@ def wait(happened: Callable[[], bool]) -> None:
 
 def make(command: Path, version: Version, directory: Path) -> None:
     """Write the files of a version."""
-    with unlisted_ids(ScriptedEngine(directory)) as engine, Receiver() as receiver:
+    with on_other_host(ScriptedEngine(directory)) as engine, Receiver() as receiver:
         host, exporter = Host(engine), OtherExporter(command, engine, directory, version)
         exporter.send_to(receiver)
         record(host, exporter, receiver)

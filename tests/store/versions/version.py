@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.contract.engines import event, moment, unlisted_ids
+from tests.contract.engines import event, moment, on_other_host
 from tests.lab.exporter import ExporterProcess
 from tests.scripted.engine import ScriptedEngine
 from tests.scripted.times import format_rfc3339
@@ -69,7 +69,7 @@ class Version:
 
     def engine(self, directory: Path) -> ScriptedEngine:
         """Return the engine as it was when the version was stopped, not started yet."""
-        engine = unlisted_ids(ScriptedEngine(directory))
+        engine = on_other_host(ScriptedEngine(directory))
         known = self.read("engine.json", engine.url)
         for inspected in known["containers"]:
             engine.set_container(inspected)
