@@ -1,9 +1,8 @@
-"""What an engine's messages mean: recorded ones, other engines' ones, and those that nobody should send."""
+"""Messages of engines: recorded ones, those of other engines, and broken ones."""
 
 import json
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,12 +11,10 @@ from hypothesis import strategies as st
 
 from exporter.labels import KEPT
 from exporter.sources.docker.api import parse
-from exporter.sources.docker.api.log_frames import log_tail
-from exporter.sources.docker.api.scalars import parse_time, signal_number
 from exporter.sources.docker.engine import EngineInfo, Event, EventType, Inspection, MaskedField
 from exporter.text import sanitize
 from tests.scripted import recording
-from tests.scripted.times import format_rfc3339, parse_rfc3339
+from tests.scripted.times import parse_rfc3339
 
 ID = "de579c0c2b75b70f60fde40bcadcd2ce18fd3f2b804f05f1bee26e7773290d92"
 AT = 1_795_469_024_051_598_677
@@ -39,19 +36,19 @@ def message(action: str, /, **attributes: object) -> dict[str, Any]:
     }
 
 
-def read(of: object) -> Event:
+def parse_event(of: object) -> Event:
     return parse.event(json.dumps(of).encode())
 
 
-def seen(event_type: EventType, /, **facts: Any) -> Event:
+def container_event(event_type: EventType, /, **facts: Any) -> Event:
     return Event(event_type, ID, AT, "gentle-stingray-1", "acme/train:v1", **facts)
 
 
-# What was recorded
+# Recorded messages
 
 
-def told(event: Event) -> str:
-    """Write down what an event says beside whose it is and when it was."""
+def summary(event: Event) -> str:
+    """Return the type of an event, with its code or signal and its masked fields."""
     word = event.type.value
     if event.type is EventType.DIE:
         word += f"={event.code}"
@@ -88,7 +85,10 @@ RECORDED_EVENTS = {
 
 @pytest.mark.parametrize("name", RECORDED_EVENTS)
 def test_recorded_events_have_their_types(name: str) -> None:
-    assert " ".join(told(read(event)) for event in recording.load(name).events) == RECORDED_EVENTS[name]
+    assert (
+        " ".join(summary(parse_event(event)) for event in recording.load(name).events)
+        == RECORDED_EVENTS[name]
+    )
 
 
 @pytest.mark.parametrize("name", recording.names())
@@ -97,7 +97,7 @@ def test_recorded_events_have_their_container_and_exact_time(
 ) -> None:
     recorded = recording.load(name)
     for raw in recorded.events:
-        event = read(raw)
+        event = parse_event(raw)
         if event != OTHER:
             assert (event.container_id, event.at_ns) == (recorded.container_id, raw["timeNano"])
 
@@ -105,7 +105,7 @@ def test_recorded_events_have_their_container_and_exact_time(
 def test_recorded_events_have_name_and_image() -> None:
     created, *_ = recording.load("oom_killed").events
     attributes = created["Actor"]["Attributes"]
-    assert read(created) == Event(
+    assert parse_event(created) == Event(
         type=EventType.CREATE,
         container_id=created["Actor"]["ID"],
         at_ns=created["timeNano"],
@@ -207,33 +207,33 @@ def test_a_restarted_container_has_no_code() -> None:
 @pytest.mark.parametrize(
     ("raw", "event"),
     [
-        (message("create"), seen(EventType.CREATE)),
-        (message("start"), seen(EventType.START)),
-        (message("oom"), seen(EventType.OOM)),
-        (message("kill", signal="15"), seen(EventType.KILL, signal=15)),
-        (message("kill", signal="SIGHUP"), seen(EventType.KILL, signal=1)),
-        (message("kill"), seen(EventType.KILL)),
-        (message("die", exitCode="0"), seen(EventType.DIE, code=0)),
-        (message("die", exitCode="137", execDuration="3"), seen(EventType.DIE, code=137)),
-        (message("die"), seen(EventType.DIE)),
-        (message("die", exitCode="soon"), seen(EventType.DIE)),
-        (message("rename", oldName="/other"), seen(EventType.RENAME)),
-        (message("destroy"), seen(EventType.DESTROY)),
+        (message("create"), container_event(EventType.CREATE)),
+        (message("start"), container_event(EventType.START)),
+        (message("oom"), container_event(EventType.OOM)),
+        (message("kill", signal="15"), container_event(EventType.KILL, signal=15)),
+        (message("kill", signal="SIGHUP"), container_event(EventType.KILL, signal=1)),
+        (message("kill"), container_event(EventType.KILL)),
+        (message("die", exitCode="0"), container_event(EventType.DIE, code=0)),
+        (message("die", exitCode="137", execDuration="3"), container_event(EventType.DIE, code=137)),
+        (message("die"), container_event(EventType.DIE)),
+        (message("die", exitCode="soon"), container_event(EventType.DIE)),
+        (message("rename", oldName="/other"), container_event(EventType.RENAME)),
+        (message("destroy"), container_event(EventType.DESTROY)),
         (message("exec_start: sh -c 'echo secret'"), OTHER),
         (message("exec_die", exitCode="1"), OTHER),
-        (message("health_status: unhealthy"), seen(EventType.HEALTH, healthy=False)),
-        (message("health_status: healthy"), seen(EventType.HEALTH, healthy=True)),
-        (message("stop"), seen(EventType.STOP)),
-        (message("update"), seen(EventType.UPDATE)),
+        (message("health_status: unhealthy"), container_event(EventType.HEALTH, healthy=False)),
+        (message("health_status: healthy"), container_event(EventType.HEALTH, healthy=True)),
+        (message("stop"), container_event(EventType.STOP)),
+        (message("update"), container_event(EventType.UPDATE)),
         (message("attach"), OTHER),
         ({"Type": "image", "Action": "pull", "Actor": {"ID": "busybox:1"}, "timeNano": AT}, OTHER),
         ({"Type": "daemon", "Action": "reload"}, OTHER),
-        ({"Type": "a kind of tomorrow"}, OTHER),
+        ({"Type": "a future type"}, OTHER),
     ],
     ids=lambda value: value["Type"] + " " + value.get("Action", "") if isinstance(value, dict) else "",
 )
 def test_each_action_has_its_event_type(raw: dict[str, Any], event: Event) -> None:
-    assert read(raw) == event
+    assert parse_event(raw) == event
 
 
 @pytest.mark.parametrize(
@@ -255,12 +255,14 @@ def test_a_network_event_of_a_container_is_a_start_attempt(
     action: str, attributes: dict[str, str] | None, event: Event
 ) -> None:
     network = {"ID": NETWORK, "Attributes": attributes}
-    assert read({"Type": "network", "Action": action, "Actor": network, "timeNano": AT}) == event
+    assert parse_event({"Type": "network", "Action": action, "Actor": network, "timeNano": AT}) == event
 
 
 def test_attributes_that_newer_engines_lack_are_optional() -> None:
-    """API 1.52 has no id, status and from at the top any more."""
-    assert read({**message("start"), "id": "x", "status": "die", "from": "y"}) == read(message("start"))
+    """API 1.52 has no id, status and from at the top level."""
+    assert parse_event({**message("start"), "id": "x", "status": "die", "from": "y"}) == parse_event(
+        message("start")
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,7 +282,7 @@ def test_attributes_that_newer_engines_lack_are_optional() -> None:
     ],
 )
 def test_a_code_is_32_bits_unsigned_or_unknown(text: object, code: int | None) -> None:
-    assert read(message("die", exitCode=text)) == seen(EventType.DIE, code=code)
+    assert parse_event(message("die", exitCode=text)) == container_event(EventType.DIE, code=code)
 
 
 @pytest.mark.parametrize(
@@ -300,12 +302,12 @@ def test_a_code_is_32_bits_unsigned_or_unknown(text: object, code: int | None) -
 def test_a_label_that_masks_a_field_is_detected_in_other_events(
     raw: dict[str, Any], masked_fields: set[MaskedField]
 ) -> None:
-    assert read(raw).masked_fields == masked_fields
+    assert parse_event(raw).masked_fields == masked_fields
 
 
 @pytest.mark.parametrize("signal", ["²", "9" * 5000, "-9", "", "SIG", "KABOOM", None, [], {}])
 def test_a_kill_with_a_masked_signal_is_still_a_kill(signal: object) -> None:
-    assert read(message("kill", signal=signal)) == seen(EventType.KILL)
+    assert parse_event(message("kill", signal=signal)) == container_event(EventType.KILL)
 
 
 # Podman
@@ -317,25 +319,25 @@ def test_a_kill_with_a_masked_signal_is_still_a_kill(signal: object) -> None:
     ids=" ".join,
 )
 def test_podmans_died_is_a_die(attributes: dict[str, str]) -> None:
-    assert read(message("died", **attributes)) == seen(EventType.DIE, code=137)
-    assert read(message("die", **attributes)) == seen(EventType.DIE, code=137)
+    assert parse_event(message("died", **attributes)) == container_event(EventType.DIE, code=137)
+    assert parse_event(message("die", **attributes)) == container_event(EventType.DIE, code=137)
 
 
 def test_podmans_remove_is_a_destroy() -> None:
-    assert read(message("remove", podId="")) == seen(EventType.DESTROY)
+    assert parse_event(message("remove", podId="")) == container_event(EventType.DESTROY)
 
 
 @pytest.mark.parametrize("action", ["create", "start", "kill", "remove"])
 def test_podmans_exit_code_in_every_event_masks_nothing(action: str) -> None:
     """Podman up to 4 writes containerExitCode into each event, over a label if there is one."""
-    assert read(message(action, containerExitCode="0", podId="")).masked_fields == frozenset()
+    assert parse_event(message(action, containerExitCode="0", podId="")).masked_fields == frozenset()
 
 
 def test_a_label_like_podmans_attribute_masks_nothing_of_docker() -> None:
-    assert read(message("die", exitCode="77", containerExitCode="0")).code == 77
+    assert parse_event(message("die", exitCode="77", containerExitCode="0")).code == 77
 
 
-# What labels and names may hold
+# Text of labels and names
 
 
 @pytest.mark.parametrize(
@@ -366,11 +368,13 @@ def test_a_label_like_podmans_attribute_masks_nothing_of_docker() -> None:
 )
 def test_labels_are_sanitized(value: str, kept: str) -> None:
     label = {"exit-exporter.workload": value}
-    assert read(message("start", **label)) == seen(EventType.START, labels={"exit-exporter.workload": kept})
+    assert parse_event(message("start", **label)) == container_event(
+        EventType.START, labels={"exit-exporter.workload": kept}
+    )
 
 
 def test_names_are_sanitized() -> None:
-    assert read(message("start", name="a\x00b", image="\ud800" + "y" * 600)) == Event(
+    assert parse_event(message("start", name="a\x00b", image="\ud800" + "y" * 600)) == Event(
         EventType.START, ID, AT, "a\ufffdb", "\ufffd" + "y" * 511
     )
 
@@ -384,7 +388,7 @@ def test_only_labels_with_a_meaning_are_kept() -> None:
         "com.docker.compose.oneoff": "True",
     }
     raw = message("start", **kept, maintainer="me", **{"org.acme.secret": "hush"})
-    assert read(raw) == seen(EventType.START, labels=kept)
+    assert parse_event(raw) == container_event(EventType.START, labels=kept)
 
 
 def test_labels_named_by_a_setting_are_kept_and_sanitized() -> None:
@@ -401,7 +405,7 @@ def test_sanitized_text_has_no_control_characters_or_surrogates(text: str) -> No
     assert len(cleaned) == min(len(text), 512)
 
 
-# What nobody should send
+# Broken messages
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -428,8 +432,8 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
-def bear(event: Event) -> None:
-    """Hold what the rest of the project relies on, whatever was sent."""
+def assert_valid(event: Event) -> None:
+    """Assert what the rest of the project relies on."""
     texts = [event.container_id, event.name, event.image, *event.labels.values()]
     assert texts == [sanitize(text) for text in texts]
     assert bool(event.container_id) == (event.type not in (EventType.MALFORMED, EventType.OTHER))
@@ -445,7 +449,7 @@ def test_arbitrary_bytes_are_malformed(line: bytes) -> None:
 
 @given(JSON)
 def test_arbitrary_json_is_malformed_or_other(raw: object) -> None:
-    assert read(raw) in (MALFORMED, OTHER)
+    assert parse_event(raw) in (MALFORMED, OTHER)
 
 
 @given(MESSAGES)
@@ -453,7 +457,7 @@ def test_arbitrary_json_is_malformed_or_other(raw: object) -> None:
 @example({**message("die"), "timeNano": 2**63})
 @example({**message("die"), "Actor": {"ID": None, "Attributes": {}}})
 def test_no_message_raises_or_breaks_the_types(raw: object) -> None:
-    bear(read(raw))
+    assert_valid(parse_event(raw))
 
 
 @pytest.mark.parametrize(
@@ -513,7 +517,7 @@ INSPECT: dict[str, Any] = {
     },
     "HostConfig": {"Memory": 1 << 30, "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}},
 }
-SNAPSHOT: dict[str, Any] = {
+EXITED: dict[str, Any] = {
     "container_id": ID,
     "name": "gentle-stingray-1",
     "image": "acme/train:v1",
@@ -533,13 +537,13 @@ RUNNING: dict[str, Any] = {
     "running": True,
     "code": None,
     "finished_ns": None,
-    "previous_finished_ns": SNAPSHOT["finished_ns"],
+    "previous_finished_ns": EXITED["finished_ns"],
 }
 NEVER = "0001-01-01T00:00:00Z"
 
 
 def inspect(state: Mapping[str, Any], config: Mapping[str, Any], **rest: Any) -> dict[str, Any]:
-    """Change an inspect's answer in its state, its configuration and at its top."""
+    """Return an inspect answer with changes in its state, its configuration and its top level."""
     return {
         **INSPECT,
         **rest,
@@ -549,24 +553,24 @@ def inspect(state: Mapping[str, Any], config: Mapping[str, Any], **rest: Any) ->
 
 
 def policy(name: str, most: int) -> dict[str, Any]:
-    """A host configuration with a restart policy."""
+    """Return a host configuration with a restart policy."""
     return {"Memory": 1 << 30, "RestartPolicy": {"Name": name, "MaximumRetryCount": most}}
 
 
 @pytest.mark.parametrize(
     ("state", "host", "restarts"),
     [
-        pytest.param({"Running": True}, policy("always", 0), 2, id="it runs"),
+        pytest.param({"Running": True}, policy("always", 0), 2, id="running"),
         pytest.param(
-            {"Running": True, "Restarting": True}, policy("always", 0), 1, id="it waits for the third"
+            {"Running": True, "Restarting": True}, policy("always", 0), 1, id="waiting for the third run"
         ),
         pytest.param(
-            {"Running": True, "Restarting": True}, policy("on-failure", 2), 1, id="it waits for the last"
+            {"Running": True, "Restarting": True}, policy("on-failure", 2), 1, id="waiting for the last run"
         ),
-        pytest.param({}, policy("on-failure", 2), 2, id="it was given up"),
-        pytest.param({"ExitCode": 0}, policy("on-failure", 9), 2, id="it has succeeded"),
-        pytest.param({}, policy("on-failure", 9), 1, id="it was stopped, maybe while it waited"),
-        pytest.param({}, policy("unless-stopped", 0), 1, id="it was stopped, maybe while it waited"),
+        pytest.param({}, policy("on-failure", 2), 2, id="given up"),
+        pytest.param({"ExitCode": 0}, policy("on-failure", 9), 2, id="succeeded"),
+        pytest.param({}, policy("on-failure", 9), 1, id="stopped, maybe while waiting"),
+        pytest.param({}, policy("unless-stopped", 0), 1, id="stopped, maybe while waiting"),
     ],
 )
 def test_restarts_are_a_lower_bound_before_the_shown_run(
@@ -592,7 +596,7 @@ def test_restarts_are_a_lower_bound_before_the_shown_run(
         pytest.param(
             inspect({"Running": True, "Error": "x"}, {}),
             RUNNING,
-            id="running after a failed try",
+            id="running after a failed start",
         ),
         pytest.param(
             inspect(
@@ -610,7 +614,7 @@ def test_restarts_are_a_lower_bound_before_the_shown_run(
         pytest.param(
             inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 127}, {}),
             {"started_ns": None, "finished_ns": None, "start_failed": True, "code": 127},
-            id="never started and on its way out",
+            id="never started and being removed",
         ),
         pytest.param(
             inspect({"StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 0}, {}),
@@ -634,7 +638,7 @@ def test_restarts_are_a_lower_bound_before_the_shown_run(
                 "error": f"exec: {'x' * 993} … {'x' * 989}: no such",
                 "code": 127,
             },
-            id="never started, at length",
+            id="never started, with a long error",
         ),
         pytest.param(inspect({}, {"Labels": None}), {"labels": {}}, id="no labels"),
         pytest.param(inspect({}, {"Image": ""}), {"image": INSPECT["Image"]}, id="no name for the image"),
@@ -644,9 +648,7 @@ def test_restarts_are_a_lower_bound_before_the_shown_run(
         pytest.param(
             inspect({}, {"StopSignal": "SIGRTMIN+3"}), {"stop_signal": 37}, id="a real-time stop signal"
         ),
-        pytest.param(
-            inspect({}, {"StopSignal": "KABOOM"}), {"stop_signal": 15}, id="a stop signal that nobody knows"
-        ),
+        pytest.param(inspect({}, {"StopSignal": "KABOOM"}), {"stop_signal": 15}, id="an unknown stop signal"),
         pytest.param(
             inspect({}, {}, HostConfig={"Memory": 0}),
             {"memory_limit_bytes": None, "restarts": 1},
@@ -664,7 +666,7 @@ def test_restarts_are_a_lower_bound_before_the_shown_run(
 def test_an_inspection_has_the_state_of_its_container(
     answer: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    assert parse.inspection(answer) == Inspection(**{**SNAPSHOT, **changed})
+    assert parse.inspection(answer) == Inspection(**{**EXITED, **changed})
 
 
 ANSWERS = st.builds(
@@ -767,130 +769,3 @@ def test_info_is_parsed_or_raises_one_of_three_errors(answer: dict[str, Any]) ->
     assert [found.host, found.version, found.kernel] == [
         sanitize(text) for text in (found.host, found.version, found.kernel)
     ]
-
-
-# Times and signals
-
-
-@pytest.mark.parametrize(
-    ("text", "at_ns"),
-    [
-        ("2026-11-23T21:23:44.687181839Z", 1_795_469_024_687_181_839),
-        ("2026-11-23T21:23:44.6Z", 1_795_469_024_600_000_000),
-        ("2026-11-23T21:23:44.000000001Z", 1_795_469_024_000_000_001),
-        ("2026-11-23T21:23:44Z", 1_795_469_024_000_000_000),
-        ("2026-11-23T23:23:44+02:00", 1_795_469_024_000_000_000),
-        ("2026-11-23T23:23:44.5+02:00", 1_795_469_024_500_000_000),
-        ("2026-11-23T15:53:44.5-05:30", 1_795_469_024_500_000_000),
-        ("2026-11-23T21:23:44.6871818391Z", 1_795_469_024_687_181_839),
-        ("0001-01-01T00:00:00Z", None),
-        ("1970-01-01T00:00:00Z", None),
-    ],
-)
-def test_a_time_is_exact_in_every_zone(text: str, at_ns: int | None) -> None:
-    assert parse_time(text) == at_ns
-
-
-@given(st.integers(10**9, 2**63 - 1))
-def test_a_time_survives_format_and_parse(at_ns: int) -> None:
-    assert parse_time(format_rfc3339(at_ns)) == at_ns
-
-
-@given(st.integers(10**9, 2**33), st.integers(0, 10**9 - 1), st.integers(-14 * 60, 14 * 60))
-def test_a_zone_does_not_change_the_moment(seconds: int, fraction: int, minutes: int) -> None:
-    zone = timezone(timedelta(minutes=minutes))
-    local = datetime.fromtimestamp(seconds, UTC).astimezone(zone)
-    offset = local.isoformat()[-6:]
-    text = f"{local.strftime('%Y-%m-%dT%H:%M:%S')}.{fraction:09d}{offset}"
-    assert parse_time(text) == seconds * 10**9 + fraction
-
-
-@pytest.mark.parametrize(
-    "text", ["", "soon", "2026-11-23T21:23:60Z", "2026-11-23T21:23:44.5x", "2026-13-01T00:00:00Z"]
-)
-def test_other_text_is_not_a_time(text: str) -> None:
-    with pytest.raises(ValueError, match=r"must be in|Invalid isoformat"):
-        parse_time(text)
-
-
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
-        ("9", 9),
-        (9, 9),
-        ("SIGKILL", 9),
-        ("KILL", 9),
-        ("kill", 9),
-        ("sigterm", 15),
-        ("SIGRTMIN", 34),
-        ("SIGRTMIN+3", 37),
-        ("RTMIN+15", 49),
-        ("rtmax-14", 50),
-        ("SIGRTMAX", 64),
-        ("37", 37),
-        ("SIGSTKFLT", 16),
-        ("", None),
-        ("KABOOM", None),
-        ("SIG", None),
-        ("SIG_DFL", None),
-        ("RTMIN+31", None),
-        ("RTMAX-31", None),
-        ("-9", None),
-        ("9.0", None),
-        ("²", None),
-        ("9" * 5000, None),
-        (None, None),
-    ],
-    ids=lambda value: str(value)[:12],
-)
-def test_a_signal_has_a_number_or_a_name(value: object, number: int | None) -> None:
-    assert signal_number(value) == number
-
-
-def frames(*pieces: tuple[int, bytes]) -> bytes:
-    """Write a log as an engine does without a terminal."""
-    return b"".join(bytes([stream, 0, 0, 0]) + len(text).to_bytes(4, "big") + text for stream, text in pieces)
-
-
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [
-        (b"", ""),
-        (frames((1, b"out\n"), (2, b"err\n")), "out\nerr\n"),
-        (frames((1, b""), (0, b"in")), "in"),
-        (frames((1, "gr\u00f6".encode()[:-1]), (1, "\u00f6\n".encode()[1:])), "gr\u00f6\n"),
-        (b"as a terminal has it\r\n", "as a terminal has it\r\n"),
-        (b"\x01\0\0\0", "\x01\0\0\0"),
-        (frames((1, b"cut"))[:-1], "\x01\0\0\0\0\0\0\x03cu"),
-        (frames((1, b"a")) + b"no frame", (frames((1, b"a")) + b"no frame").decode()),
-        (b"\xff", "\ufffd"),
-    ],
-)
-def test_a_log_is_parsed_with_and_without_frames(body: bytes, text: str) -> None:
-    assert log_tail(body, 100).text == text
-
-
-@given(st.binary())
-def test_no_log_body_raises(body: bytes) -> None:
-    assert isinstance(log_tail(body, 1).text, str)
-
-
-@given(st.lists(st.tuples(st.integers(0, 2), st.text().map(str.encode))))
-def test_the_text_of_frames_is_joined(pieces: list[tuple[int, bytes]]) -> None:
-    assert log_tail(frames(*pieces), 1).text == b"".join(text for _, text in pieces).decode()
-
-
-@pytest.mark.parametrize(
-    ("body", "asked", "is_whole"),
-    [
-        (b"", 1, True),
-        (frames((1, b"a\n")), 2, True),
-        (frames((1, b"a\n")), 1, False),
-        (frames((1, b"a"), (1, b"b\n")), 2, False),
-        (b"a\r\nb\r\n", 3, True),
-        (b"a\r\nb\r\n", 2, False),
-        (b"x" * (40 << 10) + b"\r\n", 3, False),
-    ],
-)
-def test_a_log_with_fewer_pieces_than_requested_is_whole(body: bytes, asked: int, *, is_whole: bool) -> None:
-    assert log_tail(body, asked).is_whole is is_whole
