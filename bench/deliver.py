@@ -26,8 +26,8 @@ def main(words: list[str]) -> None:
     """Deliver, and say what it cost: from the start until nothing is pending."""
     chosen = _arguments(words)
     logging_setup.set_up(Log(level=LogLevel.WARNING))
-    with closing(Store(f"sqlite:///{chosen.database}")) as store:
-        ledger = MetricState(store.values())
+    with closing(Store(Path(chosen.database))) as store:
+        ledger = MetricState(store.series())
         exporting = read_config({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
         (delivery,) = build_workers(Traces(), exporting, store, ledger)
         with timed() as sent:

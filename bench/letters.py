@@ -31,8 +31,8 @@ def post(count: int, directory: Path) -> Path:
     """Put so many of them into a new store, and into its outbox."""
     path = directory / DATABASE
     jobs = failed_jobs(count)
-    with closing(Store(f"sqlite:///{path}")) as store:
+    with closing(Store(path)) as store:
         while ended := list(islice(jobs, COMMIT)):
             letters = [(judged.exit.job.id, TelemetrySignal.TRACES) for judged in ended]
-            store.commit(Batch(ended=ended, letters=letters))
+            store.commit(Batch(ended=ended, outbox=letters))
     return path

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,8 +19,8 @@ from exporter.config.yaml_document import DocumentError
 from exporter.metrics import exporter_metrics
 from exporter.metrics.collector import build_registry
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
-from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
-from exporter.model import SECOND_NS, TelemetrySignal
+from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.model import SECOND_NS, SeriesKey, TelemetrySignal
 from exporter.otlp.config import read_config
 from exporter.otlp.sampler import TraceSelector
 from exporter.otlp.variables import OtelConfigError
@@ -75,12 +76,12 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     try:
         catalog = ReloadableCatalog(settings.catalogue.file)
         sources = docker_sources(settings, environment, inbox)
-        listener = listen(settings.web.listen_address)
-        store = Store(settings.storage.url)
-        kept = store.values()
+        listener = _listen(settings.web.listen_address)
+        store = _open_store(settings.storage.path)
+        kept = store.series()
         ledger = MetricState(kept)
         selector, deliveries = _telemetry(settings, environment, store, ledger)
-    except (DocumentError, EngineError, ListenError, StoreError, OtelConfigError) as error:
+    except (DocumentError, EngineError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
     readiness, stopping = Readiness(), threading.Event()
     for source in sources:
@@ -98,6 +99,20 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     undelivered = frozenset(TelemetrySignal) - {delivery.signal for delivery in deliveries}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, undelivered)
     return App(store, catalog, ledger, pipeline, sources, deliveries, retention, server, listener)
+
+
+def _open_store(path: Path) -> Store:
+    try:
+        return Store(path)
+    except StoreError as error:
+        raise StartError(f"{error}; see --storage.url") from error
+
+
+def _listen(address: str) -> socket.socket:
+    try:
+        return listen(address)
+    except ListenError as error:
+        raise StartError(f"{error}; see --web.listen-address") from error
 
 
 def run(app: App) -> int:
@@ -174,7 +189,7 @@ def _notify(workers: Iterable[OutboxWorker]) -> None:
 def _say_what_waits(store: Store, ledger: MetricState) -> None:
     changes = MetricUpdate()
     for kind in TelemetrySignal:
-        waiting = store.outbox.count(kind)
+        waiting = store.outbox.count_pending(kind)
         if waiting:
             exporter_metrics.set_otlp_pending(changes, kind, waiting)
             log.warning(

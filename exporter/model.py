@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 SECOND_NS = 10**9
+# Name and label values. A histogram has a series for each bucket's own count (not cumulated; the last label
+# is the index of the bucket) and one, with the last label "sum", for the sum.
+SeriesKey = tuple[str, tuple[str, ...]]
 # Engines report events of different containers slightly out of order.
 OVERLAP_NS = SECOND_NS
 

@@ -39,6 +39,7 @@ _MAX_PORT = 65535
 _NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _TAKEN_PATHS = ("/api/", "/-/", "/openapi.json/")
+_DATABASE_EXAMPLE = "sqlite:////var/lib/exits.db"
 # Nanoseconds of more than that would not fit into the database's integers.
 _CENTURY = 100 * 365 * 86400
 # Variables of the command line's client side, which are no settings of the daemon.
@@ -111,13 +112,14 @@ def _expanded(path: str) -> Path:
         raise ValueError(f"{path!r} is in no home that there is") from error
 
 
-def _database(value: object) -> object:
+def _database_url(value: str) -> str:
     try:
-        scheme = make_url(str(value)).drivername
+        url = make_url(value)
     except ArgumentError as error:
-        raise ValueError(f"{value!r} is no database URL; for instance sqlite:////var/lib/exits.db") from error
-    if scheme != "sqlite":
-        raise ValueError(f"{value!r}: only SQLite is supported; for instance sqlite:////var/lib/exits.db")
+        raise ValueError(f"{value!r} is not a database URL; example: {_DATABASE_EXAMPLE}") from error
+    is_file = url.database and url.database != ":memory:" and not url.database.startswith("file:")
+    if url.drivername != "sqlite" or url.query or not is_file:
+        raise ValueError(f"{value!r}: only a SQLite file is supported; example: {_DATABASE_EXAMPLE}")
     return value
 
 
@@ -149,6 +151,7 @@ Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=_CENTURY)]
 MaybePath = Annotated[Path | None, BeforeValidator(_path)]
 Pattern = Annotated[str | None, BeforeValidator(_pattern)]
 Address = Annotated[str, BeforeValidator(_address)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_items)]
 Source = Annotated[str, AfterValidator(parse_source)]
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_items), Field(min_length=1)]
@@ -265,7 +268,7 @@ class Tail(_Group):
 class Storage(_Group):
     """Where jobs and counters are kept."""
 
-    url: Annotated[str, BeforeValidator(_database)] = Field(
+    url: DatabaseUrl = Field(
         default_factory=lambda: f"sqlite:///{platformdirs.user_state_path('exit-exporter') / 'exits.db'}",
         description="Database: sqlite:////absolute/path.db. Default: in the user's state directory.",
     )
@@ -273,6 +276,11 @@ class Storage(_Group):
         default=30 * 86400.0,
         description="How long ended jobs are kept; counters are kept for ever. 0: always.",
     )
+
+    @property
+    def path(self) -> Path:
+        """File of the database."""
+        return Path(make_url(self.url).database or "")
 
 
 class Catalogue(_Group):

@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as SampleExemplar
 
 from exporter.metrics.definitions import METRICS, Metric, MetricType
-from exporter.metrics.state import SUM, Exemplar, MetricState, SeriesKey
-from exporter.model import SECOND_NS
+from exporter.metrics.state import SUM, Exemplar, MetricState
+from exporter.model import SECOND_NS, SeriesKey
 
 log = structlog.get_logger(__name__)
 

@@ -15,9 +15,9 @@ from exporter.metrics.labels import (
     StatusLabels,
     WorkloadLabels,
 )
-from exporter.metrics.state import Exemplar, MetricState, MetricUpdate, SeriesKey
+from exporter.metrics.state import Exemplar, MetricState, MetricUpdate
 from exporter.metrics.workload_slots import OTHER, WorkloadSlots
-from exporter.model import SECOND_NS, ClassifiedExit, Job, Status, Verdict, Workload
+from exporter.model import SECOND_NS, ClassifiedExit, Job, SeriesKey, Status, Verdict, Workload
 from exporter.verdict.oom_kills import oom_count
 
 UNKNOWN_CODE = "unknown"

@@ -14,11 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.metrics.definitions import BY_NAME, Metric
-from exporter.model import Trace
+from exporter.model import SeriesKey, Trace
 
-# Name and label values. A histogram has a series for each bucket's own count (not cumulated; the last label
-# is the index of the bucket) and one, with the last label "sum", for the sum.
-SeriesKey = tuple[str, tuple[str, ...]]
+# Last label of a histogram's series for the sum.
 SUM = "sum"
 
 

@@ -47,8 +47,8 @@ def build_workers(
 
     Raises OtelConfigError and StoreError.
     """
-    store.outbox.reopen()
-    left = {signal for signal in TelemetrySignal if store.outbox.count(signal)}
+    store.outbox.requeue_dead_letters()
+    left = {signal for signal in TelemetrySignal if store.outbox.count_pending(signal)}
     for signal in left - set(config.endpoints):
         log.warning("pending telemetry kept: no OTLP endpoint configured", signal=signal.value)
     limits = QueueLimits(settings.outbox_limit, settings.outbox_age)

@@ -46,17 +46,17 @@ class OutboxQueue:
     def open(self) -> None:
         """Create the metrics of the signal; entries that are left from earlier runs are pending."""
         update = MetricUpdate()
-        exporter_metrics.create_otlp_series(update, self.signal, self._outbox.count(self.signal))
+        exporter_metrics.create_otlp_series(update, self.signal, self._outbox.count_pending(self.signal))
         # Applied as committed: left for the pipeline to commit, they could overwrite what is recorded here.
         self._state.apply_committed(update, self._state.preview(update))
 
     def oldest(self, limit: int) -> list[OutboxEntry]:
         """Return the entries that have waited longest."""
-        return self._outbox.waiting(self.signal, limit)
+        return self._outbox.pending(self.signal, limit)
 
     def newest(self) -> list[OutboxEntry]:
         """Return the entry that was added last, if any."""
-        return self._outbox.waiting(self.signal, 1, newest=True)
+        return self._outbox.pending(self.signal, 1, newest=True)
 
     def acknowledge(self, numbers: Sequence[int], rejected: int) -> None:
         """Delete entries that the collector has accepted, all but ``rejected`` of them for good."""
@@ -70,8 +70,8 @@ class OutboxQueue:
             "job rejected, set aside until the next start", signal=self.signal.value, job=job_id, cause=cause
         )
         # An entry is counted once, however many starts it is rejected after.
-        counts = OtlpJobCounts(rejected=int(not entry.was_refused))
-        self._record(OutboxUpdate(refused={entry.number: cause}), counts, 1)
+        counts = OtlpJobCounts(rejected=int(not entry.was_rejected))
+        self._record(OutboxUpdate(rejected={entry.number: cause}), counts, 1)
 
     def drop(self, entry: OutboxEntry) -> None:
         """Delete an entry whose job is not on record any more."""
@@ -86,8 +86,8 @@ class OutboxQueue:
         self._limits_checked_at = now
         age, most = self._limits.seconds, self._limits.entries
         before_ns = time.time_ns() - int(age * SECOND_NS) if age else 0
-        while expired := self._outbox.overdue(self.signal, before_ns, most, MAX_DROPPED_AT_ONCE):
-            pending = sum(entry.waits for entry in expired)
+        while expired := self._outbox.expired(self.signal, before_ns, most, MAX_DROPPED_AT_ONCE):
+            pending = sum(entry.is_pending for entry in expired)
             numbers = [entry.number for entry in expired]
             self._record(OutboxUpdate(numbers), OtlpJobCounts(dropped=pending), pending)
             level = log.warning if pending else log.debug
@@ -110,7 +110,7 @@ class OutboxQueue:
         update = MetricUpdate()
         exporter_metrics.count_otlp_jobs(update, self.signal, counts)
         values = self._state.preview(update)
-        self._outbox.settle(replace(outbox_update, values=values))
+        self._outbox.apply(replace(outbox_update, series=values))
         exporter_metrics.add_otlp_pending(update, self.signal, -done)
         self._state.apply_committed(update, values)
         self._unsaved = None

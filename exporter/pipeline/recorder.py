@@ -78,7 +78,7 @@ class Recorder:
         """Count the jobs that are on record as running. Raises StoreError."""
         changes = MetricUpdate()
         self._cursors.update(self._store.cursors())
-        running = self._job_metrics.resume(self._state.snapshot(), self._store.running(), changes)
+        running = self._job_metrics.resume(self._state.snapshot(), self._store.running_jobs(), changes)
         self._running = {job.id: job for job in running}
         self._state.apply(changes)
 

@@ -38,11 +38,11 @@ class StoredRecords:
     def running(self) -> list[Job]:
         """Return the jobs of all sources that are on record as running."""
         nothing: list[Job] = []
-        return self._ask(self._store.running, nothing)
+        return self._ask(self._store.running_jobs, nothing)
 
     def history(self, container_id: str, other_sources: frozenset[str]) -> ContainerHistory | None:
         """Return what is on record of a container, except by other sources."""
-        return self._ask(lambda: self._store.remembered(container_id, other_sources), None)
+        return self._ask(lambda: self._store.load_history(container_id, other_sources), None)
 
     def _ask(self, query: Callable[[], T], otherwise: T) -> T:
         while True:

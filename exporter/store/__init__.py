@@ -1,8 +1,8 @@
-"""The store: jobs and series, durable and exact."""
+"""The store: jobs, series, cursors and the outbox in one database."""
 
-from exporter.store.database import StoreError
-from exporter.store.jobs import Batch, JobFilter, Store
+from exporter.store.errors import StoreError
+from exporter.store.jobs import JobFilter
 from exporter.store.outbox import Outbox, OutboxEntry, OutboxUpdate
-from exporter.store.series import Key
+from exporter.store.store import Batch, Store
 
-__all__ = ["Batch", "JobFilter", "Key", "Outbox", "OutboxEntry", "OutboxUpdate", "Store", "StoreError"]
+__all__ = ["Batch", "JobFilter", "Outbox", "OutboxEntry", "OutboxUpdate", "Store", "StoreError"]

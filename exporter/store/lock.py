@@ -1,4 +1,4 @@
-"""One exporter for each database: two would count every exit twice."""
+"""Lock file: two exporters on one database would count every exit twice."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import IO
 
 
 class InUseError(Exception):
-    """Another process holds it."""
+    """Another process has the lock."""
 
 
-def hold(path: Path) -> IO[str] | None:
-    """A lock beside ``path`` that lasts until it is closed or its process ends. Raises InUseError.
+def acquire(path: Path) -> IO[str] | None:
+    """Lock the database at ``path`` until the file is closed or the process ends. Raises InUseError.
 
-    None where no file can be made: what is wrong there, the database says better.
+    Returns None if the lock file cannot be created: opening the database then fails with a better message.
     """
     try:
-        # Opened to append: an exporter that is refused must not touch it.
+        # Opened to append: an exporter that is refused must not change the file.
         lock = path.with_name(f"{path.name}.lock").open("a", encoding="ascii")
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""The outbox: of which jobs a collector is still to be told, the oldest first."""
+"""Table ``outbox``: ended jobs that are still to be exported over OTLP, the oldest first."""
 
 from __future__ import annotations
 
@@ -10,116 +10,118 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from exporter.model import JobRecord, TelemetrySignal
-from exporter.store import rows
-from exporter.store.access import Access
+from exporter.model import JobRecord, SeriesKey, TelemetrySignal
+from exporter.store.database import Database
+from exporter.store.rows import read_record
 from exporter.store.schema import jobs, outbox
-from exporter.store.series import Key, save
+from exporter.store.series import save_series
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """A job of which something is to be sent; ``record`` is None where it is gone.
+    """A job to export for one signal; ``record`` is None if the job is deleted.
 
-    ``was_refused``: before this process began, a collector would not take it.
+    ``was_rejected``: a collector rejected it before this process started.
     """
 
     number: int
     record: JobRecord | None
-    was_refused: bool
+    was_rejected: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiredEntry:
-    """A letter that has been kept for too long, or with too many; it ``waits`` unless it is set aside."""
+    """An entry that is too old, or beyond the limit; it ``is_pending`` unless it is a dead letter."""
 
     number: int
-    waits: bool
+    is_pending: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxUpdate:
-    """What has become of letters, and the series that say so: recorded together or not at all.
+    """Changes of entries and of the series that count them, recorded in one transaction.
 
-    ``gone`` are forgotten; ``refused`` are set aside with the cause.
+    ``removed`` are the numbers of entries to delete. ``rejected`` become dead letters: by number, the cause.
+    ``series`` are new values of series (None deletes one).
     """
 
-    gone: Sequence[int] = ()
-    refused: Mapping[int, str] = field(default_factory=dict)
-    values: Mapping[Key, float | None] = field(default_factory=dict)
+    removed: Sequence[int] = ()
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    series: Mapping[SeriesKey, float | None] = field(default_factory=dict)
 
 
 class Outbox:
-    """Letters that wait, and those set aside. Every method may raise StoreError."""
+    """Pending entries and dead letters. Every method may raise StoreError."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def waiting(self, signal: TelemetrySignal, most: int, *, newest: bool = False) -> list[OutboxEntry]:
-        """The letters that have waited longest, or the ``newest``; those refused before come last."""
-        fresh = self._waiting(signal, most, outbox.c.refused.is_(None), newest=newest)
-        left = most - len(fresh)
-        again = self._waiting(signal, left, outbox.c.refused.is_not(None), newest=newest) if left else []
-        found = [*fresh, *again]
+    def pending(self, signal: TelemetrySignal, limit: int, *, newest: bool = False) -> list[OutboxEntry]:
+        """Return the oldest entries, or the ``newest``; those that were rejected before come last."""
+        fresh = self._pending(signal, limit, outbox.c.refused.is_(None), newest=newest)
+        left = limit - len(fresh)
+        rejected = self._pending(signal, left, outbox.c.refused.is_not(None), newest=newest) if left else []
         return [
-            OutboxEntry(row.number, None if row.id is None else rows.record(row), row.refused is not None)
-            for row in found
+            OutboxEntry(row.number, None if row.id is None else read_record(row), row.refused is not None)
+            for row in (*fresh, *rejected)
         ]
 
-    def _waiting(
-        self, signal: TelemetrySignal, most: int, which: ColumnElement[bool], *, newest: bool
+    def _pending(
+        self, signal: TelemetrySignal, limit: int, condition: ColumnElement[bool], *, newest: bool
     ) -> Sequence[Any]:
         joined = outbox.outerjoin(jobs, jobs.c.id == outbox.c.job_id)
         query = select(outbox.c.number, outbox.c.refused, jobs).select_from(joined)
-        waiting = query.where(outbox.c.signal == signal.value, outbox.c.aside.is_(False), which)
+        pending = query.where(outbox.c.signal == signal.value, outbox.c.aside.is_(False), condition)
         order = outbox.c.number.desc() if newest else outbox.c.number
-        return self._access.read(waiting.order_by(order).limit(most))
+        return self._database.read(pending.order_by(order).limit(limit))
 
-    def count(self, signal: TelemetrySignal) -> int:
-        """How many wait."""
+    def count_pending(self, signal: TelemetrySignal) -> int:
+        """Return the number of pending entries."""
         query = select(func.count()).where(outbox.c.signal == signal.value, outbox.c.aside.is_(False))
-        return int(self._access.read(query)[0][0])
+        return int(self._database.read(query)[0][0])
 
-    def overdue(self, signal: TelemetrySignal, before_ns: int, most: int, limit: int) -> list[ExpiredEntry]:
-        """The oldest: those kept before then, or beyond ``most``; no more than ``limit`` at once."""
-        of_signal = outbox.c.signal == signal.value
-        newest = select(outbox.c.number).where(of_signal).order_by(outbox.c.number.desc())
-        last_surplus = newest.offset(most).limit(1).scalar_subquery()
-        too_many = outbox.c.number <= func.coalesce(last_surplus, 0)
+    def expired(
+        self, signal: TelemetrySignal, before_ns: int, capacity: int, limit: int
+    ) -> list[ExpiredEntry]:
+        """Return the oldest entries beyond ``capacity`` or enqueued before a time; at most ``limit``."""
+        is_of_signal = outbox.c.signal == signal.value
+        newest = select(outbox.c.number).where(is_of_signal).order_by(outbox.c.number.desc())
+        last_surplus = newest.offset(capacity).limit(1).scalar_subquery()
+        is_surplus = outbox.c.number <= func.coalesce(last_surplus, 0)
         query = select(outbox.c.number, outbox.c.aside).where(
-            and_(of_signal, or_(outbox.c.kept_ns < before_ns, too_many))
+            and_(is_of_signal, or_(outbox.c.kept_ns < before_ns, is_surplus))
         )
-        found = self._access.read(query.order_by(outbox.c.number).limit(limit))
+        found = self._database.read(query.order_by(outbox.c.number).limit(limit))
         return [ExpiredEntry(row.number, not row.aside) for row in found]
 
-    def settle(self, settlement: OutboxUpdate) -> None:
-        """Record what has become of letters."""
-        with self._access.writing() as connection:
-            if settlement.gone:
-                connection.execute(delete(outbox).where(outbox.c.number.in_(settlement.gone)))
-            for number, cause in settlement.refused.items():
-                aside = update(outbox).where(outbox.c.number == number)
-                connection.execute(aside.values(aside=True, refused=cause))
-            save(connection, settlement.values)
+    def apply(self, outbox_update: OutboxUpdate) -> None:
+        """Record an update durably, in one transaction."""
+        with self._database.transaction() as connection:
+            if outbox_update.removed:
+                connection.execute(delete(outbox).where(outbox.c.number.in_(outbox_update.removed)))
+            for number, cause in outbox_update.rejected.items():
+                dead_letter = update(outbox).where(outbox.c.number == number)
+                connection.execute(dead_letter.values(aside=True, refused=cause))
+            save_series(connection, outbox_update.series)
 
-    def expire(self, before_ns: int, signals: Collection[TelemetrySignal]) -> int:
-        """Forget what was kept before then of signals that nobody delivers; how many that were."""
+    def delete_older(self, before_ns: int, signals: Collection[TelemetrySignal]) -> int:
+        """Delete the entries of these signals that were enqueued before a time; return how many."""
         is_old = outbox.c.kept_ns < before_ns
-        with self._access.writing() as connection:
+        with self._database.transaction() as connection:
             return connection.execute(delete(outbox).where(is_old, outbox.c.signal.in_(signals))).rowcount
 
-    def reopen(self) -> None:
-        """Let those that are set aside wait again: what refused them may have been mended."""
-        with self._access.writing() as connection:
+    def requeue_dead_letters(self) -> None:
+        """Make all dead letters pending again: what rejected them may be fixed."""
+        with self._database.transaction() as connection:
             connection.execute(update(outbox).where(outbox.c.aside.is_(True)).values(aside=False))
 
 
-def post(connection: Connection, letters: Iterable[tuple[str, TelemetrySignal]]) -> None:
-    """Put jobs into the outbox, by their id and what is to be sent of them."""
+def enqueue(connection: Connection, entries: Iterable[tuple[str, TelemetrySignal]]) -> None:
+    """Add jobs to the outbox, by id and signal; one that is in it already stays as it is."""
     now_ns = time.time_ns()
     values = [
         {"job_id": job_id, "signal": signal.value, "kept_ns": now_ns, "aside": False}
-        for job_id, signal in letters
+        for job_id, signal in entries
     ]
     if values:
         connection.execute(insert(outbox).on_conflict_do_nothing(), values)

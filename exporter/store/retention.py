@@ -1,4 +1,4 @@
-"""Forgetting: jobs that ended long ago are deleted; what they counted stays."""
+"""Periodic deletion of old jobs and of outbox entries that are never exported."""
 
 from __future__ import annotations
 
@@ -12,48 +12,56 @@ from exporter.store import Store, StoreError
 
 log = structlog.get_logger(__name__)
 
-EVERY_SECONDS = 3600.0
+INTERVAL_SECONDS = 3600.0
 
 
 class Retention:
-    """Prunes the store now and then; ``seconds`` of 0 keeps everything.
+    """Thread that deletes what is too old, once an hour; an age of 0 keeps everything.
 
-    ``outbox_seconds`` is the same of what waits for a collector, of the ``undelivered`` signals: of others,
-    their delivery forgets what is too old, and counts it.
+    ``job_seconds`` is the age of ended jobs. ``outbox_seconds`` is the age of outbox entries of the
+    ``unexported`` signals; the worker of a signal that is exported deletes its own and counts them.
     """
 
     def __init__(
-        self, store: Store, seconds: float, outbox_seconds: float, undelivered: frozenset[TelemetrySignal]
+        self,
+        store: Store,
+        job_seconds: float,
+        outbox_seconds: float,
+        unexported: frozenset[TelemetrySignal],
     ) -> None:
-        self._undelivered = undelivered
         self._store = store
-        self._seconds = seconds
+        self._job_seconds = job_seconds
         self._outbox_seconds = outbox_seconds
+        self._unexported = unexported
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
     def start(self) -> None:
-        """Begin, unless everything is kept."""
-        if self._seconds:
+        """Start the thread, unless everything is kept."""
+        if self._job_seconds or self._outbox_seconds:
             self._thread.start()
 
     def stop(self) -> None:
-        """Prune no more."""
+        """Delete nothing from now on."""
         self._stopping.set()
 
-    def prune(self) -> int:
-        """Delete what is too old now; how many jobs."""
+    def delete_old(self) -> int:
+        """Delete what is too old now; return the number of jobs. Raises StoreError."""
+        # The outbox first: a job in it is kept.
         if self._outbox_seconds:
-            before_ns = time.time_ns() - int(self._outbox_seconds * SECOND_NS)
-            self._store.outbox.expire(before_ns, self._undelivered)
-        return self._store.prune(time.time_ns() - int(self._seconds * SECOND_NS))
+            self._store.outbox.delete_older(_ago_ns(self._outbox_seconds), self._unexported)
+        return self._store.prune(_ago_ns(self._job_seconds)) if self._job_seconds else 0
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                pruned = self.prune()
+                deleted = self.delete_old()
             except StoreError as error:
-                log.warning("old jobs not deleted, trying again later", cause=str(error))
+                log.warning("old jobs not deleted, will retry", cause=str(error))
             else:
-                log.debug("old jobs deleted", jobs=pruned)
-            self._stopping.wait(EVERY_SECONDS)
+                log.debug("old jobs deleted", jobs=deleted)
+            self._stopping.wait(INTERVAL_SECONDS)
+
+
+def _ago_ns(seconds: float) -> int:
+    return time.time_ns() - int(seconds * SECOND_NS)

@@ -1,4 +1,4 @@
-"""Between rows of the table ``jobs`` and the values of the model."""
+"""Conversion between rows of the table ``jobs`` and values of the model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from exporter.verdict.oom_kills import oom_count
 
 
 def running_row(job: Job) -> dict[str, Any]:
-    """The row of a job that runs."""
+    """Return the row of a running job."""
     return {
         "id": job.id,
         "container_id": job.container_id,
@@ -71,12 +71,12 @@ def running_row(job: Job) -> dict[str, Any]:
 
 
 def _oom_entry(kill: OomKill) -> list[Any]:
-    told = [kill.source.name, kill.at_ns]
-    return told if kill.victim is None else [*told, asdict(kill.victim)]
+    entry = [kill.source.name, kill.at_ns]
+    return entry if kill.victim is None else [*entry, asdict(kill.victim)]
 
 
 def ended_row(judged: ClassifiedExit) -> dict[str, Any]:
-    """The row of a job that has ended."""
+    """Return the row of an ended job."""
     ended, verdict = judged.exit, judged.verdict
     evidence = ended.evidence
     return running_row(ended.job) | {
@@ -103,8 +103,8 @@ def _trace_columns(trace: Trace | None) -> dict[str, Any]:
     return {} if trace is None else asdict(trace)
 
 
-def job(row: Row[Any]) -> Job:
-    """The job of a row."""
+def read_job(row: Row[Any]) -> Job:
+    """Return the job of a row."""
     return Job(
         container_id=row.container_id,
         attempt=row.attempt,
@@ -118,7 +118,7 @@ def job(row: Row[Any]) -> Job:
         started_ns=row.started_ns,
         memory_limit_bytes=row.memory_limit_bytes,
         traceparent=row.traceparent or "",
-        key=_key(row),
+        key=_run_key(row),
         restarts=row.restarts,
         kills=tuple(KillRequest(signal, at_ns) for signal, at_ns in row.kills),
         oom_kills=tuple(_oom_kill(*entry) for entry in row.oom_witnesses),
@@ -126,28 +126,28 @@ def job(row: Row[Any]) -> Job:
     )
 
 
-def _key(row: Row[Any]) -> str:
-    """What tells the run from others; jobs from before there was a key have their attempt in its place."""
-    behind = str(row.id).partition("-")[2]
-    return "" if behind == str(row.attempt) else behind
+def _run_key(row: Row[Any]) -> str:
+    """Return the key of the run; ids of older versions end with the attempt instead of a key."""
+    suffix = str(row.id).partition("-")[2]
+    return "" if suffix == str(row.attempt) else suffix
 
 
 def _oom_kill(source: str, at_ns: int | None, victim: dict[str, Any] | None = None) -> OomKill:
     return OomKill(OomSource[source], at_ns, None if victim is None else _victim(victim))
 
 
-def _victim(told: dict[str, Any]) -> OomVictim:
-    largest = told["largest"] and tuple(told["largest"])
-    limit = None if told["limit"] is None else MemoryLimit(told["limit"])
-    return OomVictim(**{**told, "limit": limit, "largest": largest})
+def _victim(entry: dict[str, Any]) -> OomVictim:
+    largest = entry["largest"] and tuple(entry["largest"])
+    limit = None if entry["limit"] is None else MemoryLimit(entry["limit"])
+    return OomVictim(**{**entry, "limit": limit, "largest": largest})
 
 
-def record(row: Row[Any]) -> JobRecord:
-    """The job of a row with its end, if it has one."""
+def read_record(row: Row[Any]) -> JobRecord:
+    """Return the job of a row, with its end if it has one."""
     if row.status == Status.RUNNING:
-        return JobRecord(job(row), None)
+        return JobRecord(read_job(row), None)
     ended = Exit(
-        job(row),
+        read_job(row),
         row.code,
         row.finished_ns,
         _evidence(row),
@@ -163,7 +163,7 @@ def record(row: Row[Any]) -> JobRecord:
 
 
 def _evidence(row: Row[Any]) -> Evidence:
-    """Of what was weighed, what is shown: the verdict stands already."""
+    """Return the part of the evidence that is stored: what is shown, not what the verdict was made of."""
     return Evidence(
         start_error=row.start_error or "",
         limit=None if row.oom_limit is None else MemoryLimit(row.oom_limit),
@@ -175,14 +175,14 @@ def _evidence(row: Row[Any]) -> Evidence:
 
 
 def failed_start_ns(row: Row[Any]) -> int | None:
-    """When a start failed, if that is what the row tells of."""
+    """Return the time at which the start failed, None for a run that started."""
     start_failed = row.started_ns is None and row.termination == Termination.CREATING_CONTAINER_ERROR.value
     return row.finished_ns if start_failed else None
 
 
 def recorded_event_times(row: Row[Any]) -> Iterator[int]:
-    """The times of a job's events."""
-    happened = [entry[1] for entry in [*row.kills, *row.oom_witnesses]]
+    """Yield the times of a job's recorded events."""
+    kill_times = [entry[1] for entry in [*row.kills, *row.oom_witnesses]]
     yield from (
-        at_ns for at_ns in (row.began_ns, row.finished_ns, row.event_ns, *happened) if at_ns is not None
+        at_ns for at_ns in (row.began_ns, row.finished_ns, row.event_ns, *kill_times) if at_ns is not None
     )

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy sees them; ``migrations`` makes them."""
+"""Tables of today's schema; ``migrations`` bring older databases to it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-# The revision that this version of the project writes. A test holds it to the newest migration.
+# Revision of this schema: the newest migration, as a test checks.
 REVISION = "0004"
 
-# The tables of the first revision: who has them is ours.
-OLDEST = frozenset({"jobs", "series", "cursors", "pruned"})
+# Tables of the first revision: a database with all of them is ours.
+FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
 
 metadata = MetaData()
 
@@ -50,17 +50,18 @@ jobs = Table(
     Column("started_ns", BigInteger),
     Column("finished_ns", BigInteger),
     Column("restarts", Integer),
-    # What has happened in the run: [signal, time] of each kill request; of each OOM kill [witness, time], and
-    # where the kernel's log tells of it, what it says of the victim.
+    # [signal, time] of each kill request; [source, time] of each OOM kill, with the victim as third item if
+    # it is known from the kernel log.
     Column("kills", JSON, nullable=False),
     Column("oom_witnesses", JSON, nullable=False),
-    # What its label says of the span that launched it, and the span that was made of it.
+    # Parent span given by the container's label, and the job's own span.
     Column("traceparent", String),
     Column("trace_id", String),
     Column("span_id", String),
     Column("parent_span_id", String),
     Column("log_tail", String),
-    # When its end was told, which can be seconds after it. Null in rows older than these columns.
+    # Time of the engine's event, which can be seconds after the end. These columns are null in rows written
+    # before they were added.
     Column("event_ns", BigInteger),
     Column("start_error", String),
     Column("oom_limit", String),
@@ -71,7 +72,7 @@ jobs = Table(
     Index("jobs_by_status", "status", "began_ns"),
 )
 
-# One row for each series of a counter: the truth from which the metrics are loaded at start.
+# One row for each series of a counter; the metrics are loaded from it at start.
 series = Table(
     "series",
     metadata,
@@ -80,7 +81,7 @@ series = Table(
     Column("value", Float, nullable=False),
 )
 
-# Up to where everything that an engine has told is on record.
+# For each engine, the position in its events up to which everything is recorded.
 cursors = Table(
     "cursors",
     metadata,
@@ -90,7 +91,7 @@ cursors = Table(
     Column("read_ns", BigInteger, nullable=False),
 )
 
-# One row: of jobs that ended before then, there may be no record any more.
+# One row: jobs that ended before this time may have been deleted.
 pruned = Table(
     "pruned",
     metadata,
@@ -98,8 +99,8 @@ pruned = Table(
     Column("before_ns", BigInteger, nullable=False),
 )
 
-# One row for each job and signal of which a collector is still to be told. What it will not take is set
-# aside, with the cause.
+# One row for each job and signal that is still to be exported. ``kept_ns`` is when it was enqueued. A row
+# that the collector rejected is a dead letter: it is ``aside``, with the cause in ``refused``.
 outbox = Table(
     "outbox",
     metadata,
@@ -113,7 +114,7 @@ outbox = Table(
     Index("outbox_waiting", "signal", "aside", "number"),
 )
 
-# One row: what tells this exporter from others.
+# One row: the id of this exporter.
 identity = Table(
     "identity",
     metadata,
@@ -121,5 +122,5 @@ identity = Table(
     Column("instance_id", String, nullable=False),
 )
 
-# Alembic's own, which tells what migrations a database has had.
-versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+# Alembic's own table: the revision of the database.
+alembic_version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

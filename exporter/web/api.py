@@ -132,7 +132,7 @@ class Api:
             else time.time_ns() - int(min(query.since, _EVER) * SECOND_NS),
         )
         before = _position(query.cursor) if query.cursor else None
-        found = self._store.jobs(wanted, query.limit + 1, before)
+        found = self._store.list_jobs(wanted, query.limit + 1, before)
         page, more = found[: query.limit], found[query.limit :]
         cursor = _cursor(page[-1].job.start_event_ns, page[-1].job.id) if more else None
         return json_response(
@@ -154,7 +154,7 @@ class Api:
         """One job."""
         parse_query(request, NoQuery)
         key = request.path_params["id"]
-        record = self._store.job(key)
+        record = self._store.find_job(key)
         if record is None:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"

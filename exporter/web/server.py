@@ -38,7 +38,7 @@ def listen(address: str) -> socket.socket:
     except OSError as error:
         # socket puts the address into the text a second time; names that cannot be resolved have no errno.
         cause = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise ListenError(f"cannot listen on {address}: {cause}; see --web.listen-address") from error
+        raise ListenError(f"cannot listen on {address}: {cause}") from error
     # Without it each answer on a connection that is kept waits 40 ms for the client's kernel.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -46,7 +46,7 @@ def fill(served: Served) -> None:
     stopped = job("c", name="stopped", attempt=3, instance="node-2", start_event_ns=BEGAN_NS + 4)
     served.store.commit(
         Batch(
-            begun=[
+            running=[
                 job("b", name="[bold]odd[/] :smile:", start_event_ns=BEGAN_NS + 5, memory_limit_bytes=None)
             ],
             ended=[
@@ -95,7 +95,7 @@ def fill_more(served: Served) -> None:
     children = tuple(replace(child, pid=pid) for pid in range(100, 107))
     served.store.commit(
         Batch(
-            begun=[
+            running=[
                 job(
                     "4",
                     name="survivor",

@@ -19,7 +19,7 @@ workloads:
 """
 LEVELS = "'debug', 'info', 'warning' or 'error'"
 UNDESCRIBED = "reason Nowhere is described nowhere; add it under 'reasons:' with a meaning"
-ONLY_SQLITE = "only SQLite is supported; for instance sqlite:////var/lib/exits.db"
+ONLY_SQLITE = "only a SQLite file is supported; example: sqlite:////var/lib/exits.db"
 UNKNOWN = "unknown name; see the documentation for the names there are"
 
 

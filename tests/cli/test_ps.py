@@ -80,7 +80,7 @@ def test_what_goes_to_a_pipe_has_no_spaces_at_the_ends_of_its_lines(served: Serv
 
 
 def test_what_goes_to_a_pipe_has_no_colours_and_one_line_for_each_job(served: Served) -> None:
-    served.store.commit(Batch(begun=[job("1", name="n" * 500, start_event_ns=BEGAN_NS + 9)]))
+    served.store.commit(Batch(running=[job("1", name="n" * 500, start_event_ns=BEGAN_NS + 9)]))
     table = said(run("ps", "-v", "--url", served.url, TERM="xterm-256color"))
     assert "\x1b" not in table
     assert len(table.splitlines()) == 1 + 7
@@ -274,7 +274,7 @@ def test_no_proxy_is_asked_for_this_machines_own_address(served: Served) -> None
 
 
 def test_a_reader_who_has_seen_enough_gets_no_complaint(served: Served) -> None:
-    served.store.commit(Batch(begun=[job("1", attempt=number, name="n" * 400) for number in range(900)]))
+    served.store.commit(Batch(running=[job("1", attempt=number, name="n" * 400) for number in range(900)]))
     reading, writing = os.pipe()
     command = [str(COMMAND), "ps", "--url", served.url]
     with subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE, text=True) as process:

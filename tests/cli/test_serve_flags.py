@@ -172,7 +172,7 @@ BAD: list[tuple[str, str, str]] = [
     ("exits.oom-window", "soon", f"'soon' {DURATION}"),
     ("traces.events", "log", "Input should be 'spans', 'logs' or 'logs/dup'"),
     ("tail.redact", "[", "'[' is not a regular expression of RE2: missing ]: ["),
-    ("storage.url", "exits.db", "'exits.db' is no database URL; for instance sqlite:////var/lib/exits.db"),
+    ("storage.url", "exits.db", "'exits.db' is not a database URL; example: sqlite:////var/lib/exits.db"),
     ("storage.retention", "30", f"'30' {DURATION}"),
     ("web.listen-address", "10137", f"'10137' {ADDRESS}"),
     ("web.listen-address", "127.0.0.1:65536", f"'127.0.0.1:65536' {ADDRESS}"),
@@ -261,7 +261,7 @@ def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         "--docker.host",
         NOWHERE,
     )
-    advice = "it is left as it is: move it away, or name another with --storage.url"
+    advice = "it is left unchanged: move it away or use another file; see --storage.url"
     assert done == Done(1, "", f"Error: {file}: file is not a database; {advice}\n")
 
 

@@ -91,9 +91,9 @@ class Delivering:
     ) -> None:
         self.path = directory / "exits.db"
         self.signal = signal
-        self.store = Store(f"sqlite:///{self.path}")
-        self.store.outbox.reopen()
-        self.ledger = MetricState(self.store.values())
+        self.store = Store(self.path)
+        self.store.outbox.requeue_dead_letters()
+        self.ledger = MetricState(self.store.series())
         self.collector = collector(to, signal=signal) if isinstance(to, Receiver) else to
         queue = OutboxQueue(signal, self.store.outbox, self.ledger, limits)
         self.delivery = OutboxWorker(FORMS[signal], self.collector, queue, backoff)
@@ -124,7 +124,7 @@ class Delivering:
     def posts_ends(self, ends: Iterable[ClassifiedExit]) -> Self:
         """Ends come in one batch, in the order in which a pipeline does it all."""
         ended = list(ends)
-        self.store.commit(Batch(ended=ended, letters=[(each.exit.job.id, self.signal) for each in ended]))
+        self.store.commit(Batch(ended=ended, outbox=[(each.exit.job.id, self.signal) for each in ended]))
         changes = MetricUpdate()
         changes.add(metrics.OTLP_PENDING_JOBS, (self.signal,), len(ended))
         self.ledger.apply(changes)
@@ -134,8 +134,8 @@ class Delivering:
     def sums(self) -> Sums:
         """The sums that can be seen; those of them that are kept are the same on record."""
         shown = self._sums_of(self.ledger.snapshot())
-        assert self._sums_of(self.store.values())[1:] == shown[1:]
-        assert self.store.outbox.count(self.signal) == shown.pending
+        assert self._sums_of(self.store.series())[1:] == shown[1:]
+        assert self.store.outbox.count_pending(self.signal) == shown.pending
         return shown
 
     def come_to(self, sums: Sums) -> bool:
@@ -147,7 +147,7 @@ class Delivering:
 
     def waiting(self) -> list[str]:
         """The ids of the jobs that wait."""
-        letters = self.store.outbox.waiting(self.signal, 100_000)
+        letters = self.store.outbox.pending(self.signal, 100_000)
         return [letter.record.job.id for letter in letters if letter.record]
 
     def _sums_of(self, series: dict[tuple[str, tuple[str, ...]], float]) -> Sums:

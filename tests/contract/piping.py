@@ -11,8 +11,8 @@ from typing import Self
 
 from exporter.metrics.definitions import Metric
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import MetricState, SeriesKey
-from exporter.model import ContainerHistory, Cursor, Job, JobRecord
+from exporter.metrics.state import MetricState
+from exporter.model import ContainerHistory, Cursor, Job, JobRecord, SeriesKey
 from exporter.otlp.sampler import TraceSelector
 from exporter.pipeline.classifier import Classifier
 from exporter.pipeline.loop import Pipeline
@@ -44,7 +44,7 @@ class WatchedStore(Store):
     """A store that can be told to refuse, and tells before it takes a batch."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(f"sqlite:///{directory / 'exits.db'}")
+        super().__init__(directory / "exits.db")
         self.refuses_commits = False
         self.refuses_questions = False
         self.refusals = 0
@@ -58,19 +58,21 @@ class WatchedStore(Store):
         super().commit(batch)
         self.batches.append(batch)
 
-    def running(self) -> list[Job]:
+    def running_jobs(self) -> list[Job]:
         """Tell which jobs run, or refuse to."""
         self._refuse(when=self.refuses_questions)
-        return super().running()
+        return super().running_jobs()
 
-    def remembered(self, container_id: str, others: frozenset[str] = frozenset()) -> ContainerHistory | None:
+    def load_history(
+        self, container_id: str, other_engines: frozenset[str] = frozenset()
+    ) -> ContainerHistory | None:
         """Tell what is on record of a container, or refuse to."""
         self._refuse(when=self.refuses_questions)
-        return super().remembered(container_id, others)
+        return super().load_history(container_id, other_engines)
 
     def records(self) -> list[JobRecord]:
         """Everything on record, the oldest first."""
-        return self.jobs(JobFilter(), 100_000)[::-1]
+        return self.list_jobs(JobFilter(), 100_000)[::-1]
 
     def _refuse(self, *, when: bool) -> None:
         if when:
@@ -91,7 +93,7 @@ class Piping:
         selector: TraceSelector | None = None,
     ) -> None:
         self.store = WatchedStore(directory)
-        kept = self.store.values()
+        kept = self.store.series()
         self.ledger, self.health, self.catalog = MetricState(kept), Readiness(), ReloadableCatalog(None)
         self.health.set_unready(ADDRESS, "the engine has not answered yet")
         self._inbox = Inbox()
@@ -142,7 +144,7 @@ class Piping:
 
     def durable(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The series of a metric as they are on record."""
-        return series_of(metric, self.store.values())
+        return series_of(metric, self.store.series())
 
     def ended(self, count: int) -> bool:
         """Whether so many jobs have ended on record, or do so soon."""

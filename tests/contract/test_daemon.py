@@ -363,7 +363,7 @@ def test_a_file_that_is_no_database_is_reported_and_kept(tmp_path: Path) -> None
         "",
         (
             f"Error: {path}: file is not a database; "
-            "it is left as it is: move it away, or name another with --storage.url\n"
+            "it is left unchanged: move it away or use another file; see --storage.url\n"
         ),
     )
     assert path.read_text() == "my diary\n" * 1000

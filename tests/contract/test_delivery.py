@@ -349,7 +349,7 @@ def test_what_was_set_aside_is_tried_again_after_a_restart_and_not_counted_as_re
     for runs in range(1, 4):
         asked = len(receiver.requests)
         with Delivering(tmp_path, receiver) as delivering:
-            assert delivering.store.outbox.count(TelemetrySignal.TRACES) == int(runs > 1)
+            assert delivering.store.outbox.count_pending(TelemetrySignal.TRACES) == int(runs > 1)
             delivering.posts(range(10 * runs, 10 * runs + 4)).posts([3] * (runs == 1)).start()
             assert delivering.come_to(Sums(exported=4 * runs, rejected=1))
         assert len(receiver.requests) > asked + 1
@@ -646,7 +646,7 @@ def test_what_is_set_aside_takes_room_and_is_not_counted_again_when_it_is_forgot
         assert delivering.come_to(Sums(exported=1, rejected=2))
         receiver.otherwise(status(503))
         delivering.posts([3, 4])
-        overdue = delivering.store.outbox.overdue
+        overdue = delivering.store.outbox.expired
         assert wait_until(lambda: len(overdue(TelemetrySignal.TRACES, 0, 0, 9)) == 3, PATIENCE_SECONDS)
         assert delivering.sums() == Sums(pending=2, exported=1, rejected=2)
 
@@ -702,7 +702,7 @@ def test_what_was_taken_and_could_not_be_recorded_is_recorded_later_and_not_sent
             delivering.start()
             receiver.wait_for_requests(1)
             assert wait_until(lambda: bool(tell(said, "warning")), PATIENCE_SECONDS)
-            assert delivering.store.outbox.count(TelemetrySignal.TRACES) == 5
+            assert delivering.store.outbox.count_pending(TelemetrySignal.TRACES) == 5
         assert delivering.come_to(Sums(exported=5))
     assert ids(receiver.spans) == span_ids(range(5))
     assert tell(said, "warning") == [
@@ -838,7 +838,7 @@ def test_of_what_was_left_by_others_settings_a_delivery_is_made(tmp_path: Path, 
     exporting = OtelConfig(
         {signal: OtlpEndpoint(f"{receiver.url}/v1/{signal}") for signal in TelemetrySignal}
     )
-    with closing(Store(f"sqlite:///{before.path}")) as store:
+    with closing(Store(before.path)) as store:
         made = build_workers(Traces(), exporting, store, MetricState({}))
     assert [each.signal for each in made] == [TelemetrySignal.TRACES, TelemetrySignal.LOGS]
 

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from exporter.config.settings import Jobs
 from exporter.metrics import definitions as metrics
 from exporter.metrics.collector import build_registry
-from exporter.metrics.state import Exemplar, SeriesKey
-from exporter.model import Cursor, JobRecord, TelemetrySignal, Trace
+from exporter.metrics.state import Exemplar
+from exporter.model import Cursor, JobRecord, SeriesKey, TelemetrySignal, Trace
 from exporter.otlp.sampler import Sampler, TraceSelector
 from exporter.otlp.trace_context import span_ids_for
 from exporter.pipeline import classifier, loop, recorder, records
@@ -545,7 +545,7 @@ def job_id(container: str, started: float = 0) -> str:
 
 def letters(piping: Piping, signal: TelemetrySignal = TelemetrySignal.TRACES) -> list[str]:
     """The ids of the jobs that wait in the outbox."""
-    found = piping.store.outbox.waiting(signal, 1000)
+    found = piping.store.outbox.pending(signal, 1000)
     return [letter.record.job.id for letter in found if letter.record]
 
 
@@ -569,10 +569,10 @@ def test_a_failed_job_is_posted_in_one_batch_with_its_row_and_counters_and_other
         assert wait_until(
             lambda: piping.series(metrics.OTLP_PENDING_JOBS) == {("traces",): 1}, PATIENCE_SECONDS
         )
-        (batch,) = [batch for batch in piping.store.batches if batch.letters]
-        assert list(batch.letters) == [(job_id(A), TelemetrySignal.TRACES)]
+        (batch,) = [batch for batch in piping.store.batches if batch.outbox]
+        assert list(batch.outbox) == [(job_id(A), TelemetrySignal.TRACES)]
         assert job_id(A) in [judged.exit.job.id for judged in batch.ended]
-        assert batch.values[metrics.EXITS.name, ERROR] == 1
+        assert batch.series[metrics.EXITS.name, ERROR] == 1
         assert letters(piping) == [job_id(A)]
         assert piping.durable(metrics.OTLP_PENDING_JOBS) == {}
 
@@ -669,9 +669,9 @@ def test_without_tracing_nothing_is_posted_and_no_job_has_a_span(piping: Piping)
     piping.sees(start(0), die(1, 1)).says(*launched(B, TRACEPARENT, 1), *launched(C, "garbage", 1))
     assert piping.ended(3)
     assert wait_until(lambda: piping.ledger.value(metrics.EXITS, ERROR) == 3, PATIENCE_SECONDS)
-    assert [list(batch.letters) for batch in piping.store.batches] == [[]] * len(piping.store.batches)
+    assert [list(batch.outbox) for batch in piping.store.batches] == [[]] * len(piping.store.batches)
     assert [record.ended and record.ended.trace for record in piping.store.records()] == [None] * 3
-    assert [piping.store.outbox.count(signal) for signal in TelemetrySignal] == [0, 0]
+    assert [piping.store.outbox.count_pending(signal) for signal in TelemetrySignal] == [0, 0]
     assert piping.ledger.exemplars() == {}
     assert (piping.series(metrics.OTLP_PENDING_JOBS), piping.series(metrics.TRACEPARENTS_IGNORED)) == ({}, {})
 
@@ -730,7 +730,7 @@ def test_a_log_that_does_not_come_is_waited_for_no_longer_than_an_answer(piping:
 
 def whole(piping: Piping) -> list[JobRecord]:
     """Everything on record, with the logs that a list leaves out."""
-    records = [piping.store.job(record.job.id) for record in piping.store.records()]
+    records = [piping.store.find_job(record.job.id) for record in piping.store.records()]
     return [record for record in records if record is not None]
 
 
@@ -755,15 +755,15 @@ def test_a_slot_that_is_given_up_is_on_record_with_the_job_that_took_it(tmp_path
         piping.store.refuses_commits = True
         piping.sees(*run_of("new", 200, B))
         assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
-        assert workloads(piping.ledger.snapshot()) == workloads(piping.store.values()) == {"old"}
+        assert workloads(piping.ledger.snapshot()) == workloads(piping.store.series()) == {"old"}
         piping.store.refuses_commits = False
         assert piping.ended(2)
-        assert workloads(piping.store.values()) == {"new"}
+        assert workloads(piping.store.series()) == {"new"}
     assert workloads(piping.ledger.snapshot()) == {"new"}
     with Piping(tmp_path, workloads=1, idle_ns=at(100) - at(0)) as again:
         again.connects().sees(*run_of("old", 250, C))
         assert again.ended(3)
-        assert workloads(again.store.values()) == {"new", "Other"}
+        assert workloads(again.store.series()) == {"new", "Other"}
 
 
 def test_a_job_whose_image_is_known_by_its_id_at_first_runs_and_ends_under_its_repository(

@@ -96,7 +96,10 @@ def test_a_second_daemon_on_a_database_does_not_start(
     assert wait_until(lambda: not other.process.alive, PATIENCE_SECONDS)
     path = tmp_path / "exit-exporter.db"
     assert other.process.returncode == 1
-    assert f"Error: {path}: another exporter uses it; one exporter per database" in other.process.log_tail()
+    assert (
+        f"Error: {path}: another exporter uses it; only one exporter may use a database"
+        in other.process.log_tail()
+    )
     play(engine, job(1, 3))
     assert comes_to(exporter, {"3": 1})
 
@@ -109,7 +112,7 @@ def test_exits_are_kept_while_the_database_is_locked(
         other.execute("BEGIN IMMEDIATE")
         for number in range(50):
             play(engine, job(number, number % 3))
-        locked = "database is locked; another process is writing to it; one exporter per database"
+        locked = "database is locked; another process is writing to it; only one exporter may use a database"
         cause = f"store: {path}: {locked}"
         assert wait_until(lambda: trouble(exporter) == cause, PATIENCE_SECONDS)
         assert (counted(exporter), of_itself(exporter, "store_errors_total") >= 1) == ({}, True)

@@ -7,8 +7,8 @@ import pytest
 
 from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order
-from exporter.metrics.state import MetricState, MetricUpdate, SeriesKey
-from exporter.model import ClassifiedExit, Evidence, Job, OomKill, OomSource, Workload
+from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.model import ClassifiedExit, Evidence, Job, OomKill, OomSource, SeriesKey, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.metrics.samples import likely_exits
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job

@@ -14,15 +14,10 @@ from pathlib import Path
 from exporter.store import Store
 
 
-def url(path: Path) -> str:
-    """Give the database URL of a file."""
-    return f"sqlite:///{path}"
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[Store]:
     """Give a store over a file, closed at the end."""
-    with closing(Store(url(path))) as store:
+    with closing(Store(path)) as store:
         yield store
 
 

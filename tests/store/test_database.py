@@ -10,54 +10,52 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from exporter.store import Batch, Store, StoreError, schema
-from exporter.store.database import describe, open_database
-from tests.store.files import fill, opened, read_only, small_disk, url
+from exporter.store.database import describe
+from exporter.store.opening import open_engine
+from tests.store.files import fill, opened, read_only, small_disk
 from tests.store.samples import ANY, ended, job
 
 PAGE = 4096
 NEXT = f"{int(schema.REVISION) + 1:04}"
-FOREIGN = "{path}: is a database of something else; name another with --storage.url"
-NO_DATABASE = (
-    "{path}: file is not a database; it is left as it is: move it away, or name another with --storage.url"
-)
+FOREIGN = "{path}: is not a database of exit-exporter; use another file"
+NO_DATABASE = "{path}: file is not a database; it is left unchanged: move it away or use another file"
 READ_ONLY = (
     "{path}: attempt to write a readonly database; "
-    "make the file and its directory writable, or name another with --storage.url"
+    "make the file and its directory writable, or use another file"
 )
 UNOPENED = (
-    "{path}: unable to open database file; does its directory exist, and may this user write there? "
-    "See --storage.url"
+    "{path}: unable to open database file; check that its directory exists and that this user may write to it"
 )
-FULL = "{path}: database or disk is full; make room; what is pending is kept and written then"
-NO_ROOM = "{path}: disk I/O error; the disk is full or failing: make room, or read the kernel's log"
-LOCKED = "{path}: database is locked; another process is writing to it; one exporter per database"
+FULL = "{path}: database or disk is full; free some space; pending data is kept and written then"
+NO_ROOM = "{path}: disk I/O error; the disk is full or failing: free some space, or check the kernel log"
+LOCKED = "{path}: database is locked; another process is writing to it; only one exporter may use a database"
 
 
 def newer(revision: str) -> str:
     """Give what is said of a database of a newer version."""
     return (
-        f"{{path}}: was written by a newer version (schema {revision}, this one knows {schema.REVISION}); "
-        "run that version, or name another with --storage.url"
+        f"{{path}}: was written by a newer version (schema {revision}, "
+        f"this version supports {schema.REVISION}); run that version or use another file"
     )
 
 
 def damaged(verdict: str) -> str:
     """Give what is said of a database that SQLite finds damaged."""
-    advice = "it is damaged and left as it is: restore a backup, or name another with --storage.url"
+    advice = "it is damaged and left unchanged: restore a backup or use another file"
     return f"{{path}}: {verdict}; {advice}"
 
 
-def refusal(path: Path | str) -> str:
-    """Give what is said when a database is opened, which must not succeed."""
+def refusal(path: Path) -> str:
+    """Return the error of opening a database, which must not succeed."""
     with pytest.raises(StoreError) as caught:
-        open_database(path if isinstance(path, str) else url(path))
+        Store(path)
     return str(caught.value)
 
 
 def ours(path: Path) -> None:
     """Make a database with a job and a series in it."""
     with opened(path) as store:
-        store.commit(Batch(ended=[ended(job(), 1)], values={("container_exits_total", ("a",)): 1}))
+        store.commit(Batch(ended=[ended(job(), 1)], series={("container_exits_total", ("a",)): 1}))
 
 
 def execute(path: Path, *statements: str) -> None:
@@ -143,7 +141,7 @@ def test_a_damaged_page_is_found_named_and_left_as_it_is(database: Path, page: i
 
 
 def test_every_connection_writes_ahead_and_waits_for_the_disk(database: Path) -> None:
-    engine = open_database(url(database))
+    engine = open_engine(database)
     with engine.connect() as one, engine.connect() as another:
         for connection in (one, another):
             pragmas = [
@@ -160,51 +158,27 @@ def test_every_connection_writes_ahead_and_waits_for_the_disk(database: Path) ->
 def test_directories_are_made_and_the_last_one_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "exit-exporter" / "exits.db"
     with opened(path) as store:
-        assert store.jobs(ANY, 1) == []
+        assert store.list_jobs(ANY, 1) == []
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_an_empty_file_is_a_new_database(database: Path) -> None:
     database.touch()
     with opened(database) as store:
-        assert store.values() == {}
+        assert store.series() == {}
 
 
 def test_a_database_that_is_opened_again_has_what_it_had(database: Path) -> None:
     ours(database)
     with opened(database) as store:
-        assert store.values() == {("container_exits_total", ("a",)): 1}
-        assert [record.job for record in store.jobs(ANY, 10)] == [job()]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "cause"),
-    [
-        ("exits.db", "'exits.db' is not a database URL; for instance sqlite:////var/lib/exits.db"),
-        ("", "'' is not a database URL; for instance sqlite:////var/lib/exits.db"),
-        *(
-            (other, f"'{other}': only a SQLite file is supported; for instance sqlite:////var/lib/exits.db")
-            for other in (
-                "sqlite://",
-                "sqlite:///",
-                "sqlite:///:memory:",
-                "sqlite:///file:/p?uri=true",
-                "sqlite:////p?timeout=abc",
-                "sqlite+aiosqlite:////p",
-                "sqlite+nonsense:////p",
-                "postgresql://db.example/exits",
-            )
-        ),
-    ],
-)
-def test_a_url_that_names_no_file_is_refused(wrong: str, cause: str) -> None:
-    assert refusal(wrong) == cause
+        assert store.series() == {("container_exits_total", ("a",)): 1}
+        assert [record.job for record in store.list_jobs(ANY, 10)] == [job()]
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     path = tmp_path / "taken" / "exits.db"
-    assert refusal(path) == f"{path.parent}: cannot be made: File exists; see --storage.url"
+    assert refusal(path) == f"{path.parent}: cannot be created: File exists"
 
 
 def test_a_directory_is_no_database(database: Path) -> None:
@@ -229,7 +203,7 @@ def test_on_a_read_only_disk_no_database_is_opened_or_made(tmp_path: Path) -> No
     with read_only(state):
         assert refusal(path) == UNOPENED.format(path=path)
         assert refusal(new) == UNOPENED.format(path=new)
-        assert refusal(deep) == f"{deep.parent}: cannot be made: Read-only file system; see --storage.url"
+        assert refusal(deep) == f"{deep.parent}: cannot be created: Read-only file system"
         assert path.read_bytes() == before
 
 
@@ -250,14 +224,14 @@ def test_a_full_disk_is_named_when_a_database_is_opened_and_with_room_it_opens(t
         assert path.read_bytes() == before
         filler.unlink()
         with opened(path) as store:
-            assert [record.job for record in store.jobs(ANY, 10)] == [job()]
+            assert [record.job for record in store.list_jobs(ANY, 10)] == [job()]
 
 
 def test_a_database_that_another_process_writes_to_is_refused(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours(database)
-    monkeypatch.setattr("exporter.store.database.BUSY_SECONDS", 0)
+    monkeypatch.setattr("exporter.store.opening.BUSY_SECONDS", 0)
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert refusal(database) == LOCKED.format(path=database)
@@ -267,14 +241,14 @@ def test_a_database_that_another_process_writes_to_is_refused(
 
 
 def test_a_second_exporter_on_a_database_is_refused_until_the_first_has_ended(database: Path) -> None:
-    in_use = f"{database}: another exporter uses it; one exporter per database"
+    in_use = f"{database}: another exporter uses it; only one exporter may use a database"
     with opened(database):
         for _ in range(2):
             with pytest.raises(StoreError) as refused:
-                Store(url(database))
+                Store(database)
             assert str(refused.value) == in_use
     with opened(database) as store:
-        assert store.values() == {}
+        assert store.series() == {}
 
 
 def test_a_cause_without_advice_is_told_as_it_is() -> None:

@@ -31,13 +31,14 @@ from exporter.model import (
     Trace,
     Verdict,
 )
-from exporter.store import Store, database, schema
-from tests.store.files import opened, url
+from exporter.store import Store, schema
+from exporter.store.opening import sqlite_engine
+from tests.store.files import opened
 from tests.store.samples import ANY, BEGAN_NS, SECOND_NS, job
 
 # Migrations that change what is in the tables, and not the tables.
 OF_ROWS_ALONE = ("0004",)
-SCRIPTS = str(Path(database.__file__).with_name("migrations"))
+SCRIPTS = str(Path(schema.__file__).with_name("migrations"))
 
 
 OF_0002 = f"""
@@ -89,7 +90,7 @@ def configuration(connection: Connection | None = None) -> Config:
 @contextmanager
 def connected(path: Path) -> Iterator[Connection]:
     """Give a transaction on a database that is not looked at first; at the end it is committed."""
-    engine = database._engine(url(path))
+    engine = sqlite_engine(path)
     try:
         with engine.begin() as connection:
             yield connection
@@ -165,7 +166,7 @@ def test_what_a_version_before_counted_goes_on_under_the_names_of_today(database
         connection.executescript(SERIES_OF_0003)
     before = contents(database)
     with opened(database) as store:
-        assert store.values() == {
+        assert store.series() == {
             ("exit_exporter_store_commit_duration_seconds", ("0",)): 4,
             ("exit_exporter_store_commit_duration_seconds", ("11",)): 1,
             ("exit_exporter_store_commit_duration_seconds", ("sum",)): 6.5,
@@ -177,7 +178,7 @@ def test_what_a_version_before_counted_goes_on_under_the_names_of_today(database
             ("exit_exporter_otlp_jobs_dropped_total", ("logs",)): 6,
             ("exit_exporter_jobs_over_workload_limit_total", ()): 7,
         }
-        assert {name for name, _ in store.values()} <= {
+        assert {name for name, _ in store.series()} <= {
             metric.name for metric in METRICS if metric.persistent
         }
     move(database, command.downgrade, "0003")
@@ -216,10 +217,10 @@ def test_a_new_database_is_what_all_migrations_make(database: Path, tmp_path: Pa
 def test_a_database_is_made_once_and_opened_as_it_is_from_then_on(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Store(url(database)).close()
+    Store(database).close()
     monkeypatch.setattr("alembic.command.upgrade", None)
     with opened(database) as store:
-        assert store.values() == {}
+        assert store.series() == {}
 
 
 def test_nothing_that_the_version_before_has_recorded_is_lost_or_named_anew(database: Path) -> None:
@@ -255,7 +256,7 @@ def test_nothing_that_the_version_before_has_recorded_is_lost_or_named_anew(data
         Trace("trace", "span", "parent"),
     )
     with opened(database) as store:
-        found = [store.job("bbbbbbbbbbbb-12"), store.job("aaaaaaaaaaaa-1")]
+        found = [store.find_job("bbbbbbbbbbbb-12"), store.find_job("aaaaaaaaaaaa-1")]
         assert found == [JobRecord(began, None), JobRecord(ran, killed)]
         assert [record and (record.job.id, record.job.key) for record in found] == [
             ("bbbbbbbbbbbb-12", ""),
@@ -264,9 +265,9 @@ def test_nothing_that_the_version_before_has_recorded_is_lost_or_named_anew(data
         assert [
             record and (record.job.restarts, record.job.kills, record.job.oom_kills) for record in found
         ] == [(each.restarts, each.kills, each.oom_kills) for each in (began, ran)]
-        assert len(store.jobs(ANY, 10)) == 2
+        assert len(store.list_jobs(ANY, 10)) == 2
         told = frozenset({BEGAN_NS, BEGAN_NS + 9, 5, 6, 8})
-        assert store.remembered("a" * 64) == ContainerHistory(1, BEGAN_NS + 9, 0, told)
-        assert (store.values(), store.pruned_before_ns) == ({("container_exits_total", ("a",)): 3}, 4)
+        assert store.load_history("a" * 64) == ContainerHistory(1, BEGAN_NS + 9, 0, told)
+        assert (store.series(), store.pruned_before_ns) == ({("container_exits_total", ("a",)): 3}, 4)
         assert store.cursors()["unix:///var/run/docker.sock"].event_ns == 9
-        assert (store.outbox.count(TelemetrySignal.TRACES), store.instance_id) == (1, "an-exporter")
+        assert (store.outbox.count_pending(TelemetrySignal.TRACES), store.instance_id) == (1, "an-exporter")

@@ -359,7 +359,25 @@ WRONG = [
         "storage.url",
         "exits.db",
         "exits.db",
-        "'exits.db' is no database URL; for instance sqlite:////var/lib/exits.db",
+        "'exits.db' is not a database URL; example: sqlite:////var/lib/exits.db",
+    ),
+    *(
+        (
+            "storage.url",
+            url,
+            url,
+            f"'{url}': only a SQLite file is supported; example: sqlite:////var/lib/exits.db",
+        )
+        for url in (
+            "sqlite://",
+            "sqlite:///",
+            "sqlite:///:memory:",
+            "sqlite:///file:/p?uri=true",
+            "sqlite:////p?timeout=abc",
+            "sqlite+aiosqlite:////p",
+            "sqlite+nonsense:////p",
+            "postgresql://db.example/exits",
+        )
     ),
     (
         "web.listen-address",

@@ -31,7 +31,7 @@ class Served:
         self.catalogue_file = directory / "catalogue.yaml"
         self.catalogue_file.touch()
         self.database = directory / "exits.db"
-        self.store = Store(f"sqlite:///{self.database}")
+        self.store = Store(self.database)
         self.ledger = MetricState({})
         self.health = Readiness()
         self.catalog = ReloadableCatalog(self.catalogue_file)

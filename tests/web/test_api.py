@@ -126,7 +126,7 @@ def fill(served: Served) -> None:
     )
     finished_ns = BEGAN_NS + 90_500_000_000
     failed = ended(job("a", oom_kills=kills), 137, why, oom_kills=1, finished_ns=finished_ns)
-    served.store.commit(Batch(begun=[running], ended=[failed]))
+    served.store.commit(Batch(running=[running], ended=[failed]))
 
 
 def names(served: Served, **query: Any) -> list[str]:
@@ -147,7 +147,7 @@ def test_jobs_are_told_whole_the_newest_first(served: Served) -> None:
 
 def test_an_oom_kill_of_which_the_log_does_not_say_whose_limit_it_was_is_told_without(served: Served) -> None:
     kill = OomKill(OomSource.LOG, BEGAN_NS + 9, OomVictim(None, "", "python", 4711))
-    served.store.commit(Batch(begun=[job("a", oom_kills=(kill,))]))
+    served.store.commit(Batch(running=[job("a", oom_kills=(kill,))]))
     (told,) = served.ask("/api/v1/jobs/aaaa").json()["oom_processes"]
     assert (told["process"], told["limit"], told["cgroup"]) == ("python", None, "")
 
@@ -250,7 +250,7 @@ def test_every_condition_must_hold(served: Served, query: dict[str, Any], found:
     night = Workload("night/report", "report")
     served.store.commit(
         Batch(
-            begun=[job("d", name="d", start_event_ns=BEGAN_NS + 2, workload=night)],
+            running=[job("d", name="d", start_event_ns=BEGAN_NS + 2, workload=night)],
             ended=[
                 ended(job("a", name="a"), 137, OOM),
                 ended(old, 1),
@@ -284,7 +284,7 @@ def test_a_page_that_is_just_full_has_no_next_one(served: Served) -> None:
 
 
 def test_a_hundred_jobs_come_unless_asked_otherwise(served: Served) -> None:
-    served.store.commit(Batch(begun=[job("a", attempt=number) for number in range(101)]))
+    served.store.commit(Batch(running=[job("a", attempt=number) for number in range(101)]))
     answer = served.ask("/api/v1/jobs").json()
     assert (len(answer["jobs"]), answer["next_cursor"] is None) == (100, False)
 

@@ -82,7 +82,7 @@ ANSWERS: dict[Answer, tuple[Callable[[Served], None], str]] = {
 def document(served: Served) -> Any:
     """Give the description, as it is served, with a running and an ended job on record."""
     killed = job("a", oom_kills=(OomKill(OomSource.LOG, 1, OomVictim(MemoryLimit.OWN, "/a", "java", 7)),))
-    served.store.commit(Batch(begun=[job("b")], ended=[ended(killed, 137, OOM, oom_kills=1)]))
+    served.store.commit(Batch(running=[job("b")], ended=[ended(killed, 137, OOM, oom_kills=1)]))
     return served.ask("/openapi.json").json()
 
 

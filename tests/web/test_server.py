@@ -60,21 +60,19 @@ def refusal(address: str) -> str:
 def test_an_address_that_is_taken_is_named() -> None:
     with closing(listen("127.0.0.1:0")) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        expected = f"cannot listen on {address}: Address already in use; see --web.listen-address"
+        expected = f"cannot listen on {address}: Address already in use"
         assert refusal(address) == expected
 
 
 def test_an_address_of_another_machine_is_named() -> None:
     # 192.0.2.0/24 is for documents, and no machine's own.
-    expected = "cannot listen on 192.0.2.1:0: Cannot assign requested address; see --web.listen-address"
+    expected = "cannot listen on 192.0.2.1:0: Cannot assign requested address"
     assert refusal("192.0.2.1:0") == expected
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
 def test_a_host_that_can_be_none_is_named(host: str) -> None:
-    said = refusal(f"{host}:0")
-    assert said.startswith(f"cannot listen on {host}:0: ")
-    assert said.endswith("; see --web.listen-address")
+    assert refusal(f"{host}:0").startswith(f"cannot listen on {host}:0: ")
 
 
 def test_it_says_nothing_of_what_it_is_made_of(served: Served) -> None:

@@ -1,0 +1,165 @@
+"""Jobs, series and cursors in one database, and the one writer of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import and_, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from exporter.model import (
+    ClassifiedExit,
+    ContainerHistory,
+    Cursor,
+    Job,
+    JobRecord,
+    SeriesKey,
+    Status,
+    TelemetrySignal,
+)
+from exporter.store import jobs as queries
+from exporter.store import lock
+from exporter.store.database import Database, upsert
+from exporter.store.errors import StoreError
+from exporter.store.opening import create_directory, open_engine
+from exporter.store.outbox import Outbox, enqueue
+from exporter.store.rows import ended_row, running_row
+from exporter.store.schema import cursors, identity, jobs, outbox, pruned
+from exporter.store.series import load_series, save_series
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Content of one transaction, recorded whole or not at all.
+
+    ``series`` are new values of series (None deletes one). ``cursors`` are by address of the engine.
+    ``outbox`` are the jobs to export, by id and signal.
+    """
+
+    running: Sequence[Job] = ()
+    ended: Sequence[ClassifiedExit] = ()
+    series: Mapping[SeriesKey, float | None] = field(default_factory=dict)
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    outbox: Sequence[tuple[str, TelemetrySignal]] = ()
+
+
+class Store:
+    """The database of one exporter, locked until it is closed. Every method may raise StoreError."""
+
+    def __init__(self, path: Path) -> None:
+        create_directory(path)
+        try:
+            self._lock = lock.acquire(path)
+        except lock.InUseError as error:
+            raise StoreError(
+                f"{path}: another exporter uses it; only one exporter may use a database"
+            ) from error
+        try:
+            self._database = Database(open_engine(path))
+        except StoreError:
+            self._release_lock()
+            raise
+        self.outbox = Outbox(self._database)
+        rows = self._database.read(select(pruned))
+        self._pruned_before_ns: int = max((row.before_ns for row in rows), default=0)
+
+    def close(self) -> None:
+        """Close the database and release its lock."""
+        self._database.close()
+        self._release_lock()
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    # Writing
+
+    def commit(self, batch: Batch) -> None:
+        """Record a batch durably, in one transaction."""
+        job_rows = {job.id: running_row(job) for job in batch.running}
+        job_rows |= {judged.exit.job.id: ended_row(judged) for judged in batch.ended}
+        cursor_rows = [
+            {
+                "engine": engine,
+                "event_ns": cursor.event_ns,
+                "floor_ns": cursor.not_before_ns,
+                "read_ns": cursor.read_until_ns,
+            }
+            for engine, cursor in batch.cursors.items()
+        ]
+        with self._database.transaction() as connection:
+            upsert(connection, jobs, list(job_rows.values()))
+            save_series(connection, batch.series)
+            upsert(connection, cursors, cursor_rows)
+            enqueue(connection, batch.outbox)
+
+    def prune(self, before_ns: int) -> int:
+        """Delete jobs that ended before a time, and return how many; series stay.
+
+        Jobs in the outbox are kept until they are exported.
+        """
+        is_old = and_(jobs.c.finished_ns < before_ns, jobs.c.status != Status.RUNNING.value)
+        is_exported = jobs.c.id.not_in(select(outbox.c.job_id))
+        pruned_before_ns = max(before_ns, self._pruned_before_ns)
+        with self._database.transaction() as connection:
+            upsert(connection, pruned, [{"once": 1, "before_ns": pruned_before_ns}])
+            count = connection.execute(delete(jobs).where(is_old, is_exported)).rowcount
+        self._pruned_before_ns = pruned_before_ns
+        return count
+
+    # Reading
+
+    @property
+    def pruned_before_ns(self) -> int:
+        """Time before which exits may have been pruned."""
+        return self._pruned_before_ns
+
+    @cached_property
+    def instance_id(self) -> str:
+        """UUID of this exporter, created once for its database."""
+        with self._database.transaction() as connection:
+            row = insert(identity).values(once=1, instance_id=str(uuid4()))
+            connection.execute(row.on_conflict_do_nothing())
+            return str(connection.execute(select(identity.c.instance_id)).scalar_one())
+
+    def series(self) -> dict[SeriesKey, float]:
+        """Return all series, as they were last committed."""
+        return load_series(self._database)
+
+    def cursors(self) -> dict[str, Cursor]:
+        """Return the cursors by address of the engine."""
+        return {
+            row.engine: Cursor(row.event_ns, row.floor_ns, row.read_ns)
+            for row in self._database.read(select(cursors))
+        }
+
+    def running_jobs(self) -> list[Job]:
+        """Return the jobs that have no recorded end."""
+        return queries.running_jobs(self._database)
+
+    def load_history(
+        self, container_id: str, other_engines: frozenset[str] = frozenset()
+    ) -> ContainerHistory | None:
+        """Return what is on record of a container, None if nothing is.
+
+        Containers on hosts made from one image can have equal ids: jobs of ``other_engines``, the addresses
+        of the other watched engines, are left out.
+        """
+        return queries.load_history(self._database, container_id, other_engines)
+
+    def list_jobs(
+        self, job_filter: queries.JobFilter, limit: int, before: tuple[int, str] | None = None
+    ) -> list[JobRecord]:
+        """Return jobs, the newest first, without their log tails.
+
+        ``before`` is (began_ns, id) of the last job of the page before.
+        """
+        return queries.list_jobs(self._database, job_filter, limit, before)
+
+    def find_job(self, key: str) -> JobRecord | None:
+        """Return a job by its id, or the newest by a container's name, id or start of an id."""
+        return queries.find_job(self._database, key)
