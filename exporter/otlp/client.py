@@ -10,7 +10,7 @@ from exporter.otlp.encoding import ExportRequest
 _MAX_MESSAGE = 400
 
 
-def sanitize(text: str) -> str:
+def log_text(text: str) -> str:
     """Return a collector's text for the log: shortened, without unprintable characters."""
     shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_MESSAGE])
     return shown.strip()

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from exporter import __version__
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
-from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, sanitize
+from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, log_text
 from exporter.otlp.encoding import ExportRequest
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
 from exporter.otlp.variables import OtelConfigError
@@ -65,14 +65,14 @@ class OtlpGrpcClient:
             # The channel has been closed.
             return RetryableFailure(str(error))
         response = encoding.parse_response(request.signal, message.SerializeToString())
-        return Accepted(max(0, response.rejected), sanitize(response.message))
+        return Accepted(max(0, response.rejected), log_text(response.message))
 
     def close(self) -> None:
         """Close the channel and cancel the calls on it."""
         self._channel.close()
 
     def _failed(self, error: grpc.RpcError) -> ExportResult:
-        code, details = error.code(), sanitize(str(error.details() or ""))
+        code, details = error.code(), log_text(str(error.details() or ""))
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return RetryableFailure(f"no answer within {self._endpoint.seconds:g} s", request_suspect=True)
         cause = f"gRPC {code.name}: {details}"

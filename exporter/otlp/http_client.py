@@ -21,7 +21,7 @@ from exporter import __version__
 from exporter.errors import message_of, root_cause
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
-from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, sanitize
+from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, log_text
 from exporter.otlp.encoding import ExportRequest, ExportResponse
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
 
@@ -101,7 +101,7 @@ class OtlpHttpClient:
             )
         if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
             return RetryableFailure("the answer is not HTTP; is it a port for gRPC, or for TLS?")
-        return RetryableFailure(sanitize(message_of(cause)))
+        return RetryableFailure(log_text(message_of(cause)))
 
 
 def _user(url: str) -> tuple[str, str] | None:
@@ -130,7 +130,7 @@ def _result(signal: TelemetrySignal, response: requests.Response, body: bytes) -
         return _accepted(signal, response, body)
     if status < HTTPStatus.BAD_REQUEST:
         location = response.headers.get("Location", "nowhere")
-        return RetryableFailure(f"HTTP {status}: redirects to {sanitize(location)}; use that as the endpoint")
+        return RetryableFailure(f"HTTP {status}: redirects to {log_text(location)}; use that as the endpoint")
     cause = f"HTTP {status}: {_text(response, body)}{_HINTS.get(status, '')}"
     if status in _REQUEST_IS_BAD:
         return PermanentFailure(cause)
@@ -168,12 +168,12 @@ def _parse_json(document: object) -> ExportResponse:
 
 
 def _to_accepted(response: ExportResponse) -> Accepted:
-    return Accepted(max(0, response.rejected), sanitize(response.message))
+    return Accepted(max(0, response.rejected), log_text(response.message))
 
 
 def _text(response: requests.Response, body: bytes) -> str:
     """Return the text of an error response, else the reason phrase of its status."""
-    return sanitize(body[:_MAX_MESSAGE_BYTES].decode(errors="replace")) or sanitize(str(response.reason))
+    return log_text(body[:_MAX_MESSAGE_BYTES].decode(errors="replace")) or log_text(str(response.reason))
 
 
 def _retry_seconds(text: str) -> float | None:
