@@ -22,7 +22,7 @@ from exporter.sources.docker.engine import ContainerList, Event, EventGap, Event
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
-from tests.contract.tracker_driver import BEGINNING, IMAGE, TrackerDriver, assessed
+from tests.contract.tracker_driver import BEGINNING, IMAGE, TrackerDriver, assessed, listed, play
 
 STEP_NS = 50_000_000
 # The engine takes its times for the inspection a little before the event's.
@@ -325,7 +325,7 @@ def replay(history: History) -> TrackerDriver:
     """Tell a tracker of it, as the watch would, until nothing is left to wait for."""
     driver, timeline = TrackerDriver(), Timeline(history)
     Replayer(driver, history, timeline).read(range(len(timeline)))
-    return driver.wait(LONG_SECONDS)
+    return driver.play(LONG_SECONDS)
 
 
 def replay_with_outage(history: History, outage: Outage) -> list[Exit]:
@@ -336,7 +336,7 @@ def replay_with_outage(history: History, outage: Outage) -> list[Exit]:
     timeline = Timeline(history)
     killed, back = outage.within(timeline)
     # It has been there since before the first of them was made.
-    before = TrackerDriver().listed(as_of=-50)
+    before = play(listed(as_of=-50))
     Replayer(before, history, timeline).read(range(killed))
     recorded, cursor = assessed(before.tracker.drain()), before.tracker.cursor
     past, left = on_record(recorded)
@@ -347,7 +347,7 @@ def replay_with_outage(history: History, outage: Outage) -> list[Exit]:
     listing = history.listing or Listing(0, (0,), 0)
     again = replace(history, listing=replace(listing, begun=back, arrives=back + listing.arrives))
     Replayer(after, again, timeline, back, event_gap).read(range(first, len(timeline)))
-    return [each for each in recorded if isinstance(each, Exit)] + after.wait(LONG_SECONDS).exits()
+    return [each for each in recorded if isinstance(each, Exit)] + after.play(LONG_SECONDS).exits()
 
 
 def on_record(came: Sequence[Job | Exit]) -> tuple[dict[str, ContainerHistory], list[Job]]:
@@ -402,9 +402,9 @@ class Replayer:
             if listing is not None and place == listing.heard(self._timeline):
                 _deliver_list(self._driver, self._timeline, self._history, self._event_gap)
             late = (late - {step.container}) | (set() if step.move.settled else {step.container})
-            self._driver.wait(0.001)
+            self._driver.play(0.001)
             if place in self._history.pauses and not late:
-                self._driver.wait(LONG_SECONDS)
+                self._driver.play(LONG_SECONDS)
         for answers in self._arriving.values():
             self._hear(answers)
 

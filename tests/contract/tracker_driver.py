@@ -7,7 +7,7 @@ only when a test calls ``wait``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 from exporter.config import settings
@@ -25,7 +25,7 @@ from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.job import job_key
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.verdict.evidence import assess_exit
-from exporter.verdict.facts import EndedRun, KernelOomKill
+from exporter.verdict.facts import EndedRun, KernelFact, KernelOomKill
 
 SECOND = 10**9
 BEGINNING = 1_700_000_000 * SECOND
@@ -167,91 +167,112 @@ def refused(code: int, container: str = A) -> Inspection:
     )
 
 
-class TrackerDriver:
-    """Tracker whose due exits are released after each call; ``emitted`` returns what it emitted since."""
+# --- other input
 
-    def __init__(  # noqa: PLR0913  # each names a fact
+
+@dataclass(frozen=True)
+class Inspecting:
+    """An event with an inspection requested."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The response to a requested inspection."""
+
+    container: str
+    inspection: Inspection | None
+    requested_ns: int
+
+
+def answer(inspection: Inspection | None, container: str = A, *, requested: float = 10**6) -> Answer:
+    """Return the response to an inspection, by default to one that was requested after all events."""
+    return Answer(inspection.container_id if inspection else container, inspection, at(requested))
+
+
+def listed(
+    *containers: Inspection,
+    as_of: float,
+    unlisted_ids: str = "",
+    event_gap: EventGap = EventGap.NONE,
+    events_complete: bool = False,
+) -> ContainerList:
+    """Return a list of all containers, made after ``as_of``; ``unlisted_ids`` exist but are not in it."""
+    return ContainerList(containers, at(as_of), frozenset(unlisted_ids.split()), event_gap, events_complete)
+
+
+def kernel(seconds: float, *facts: KernelFact, counted: int = 0, logged: str | None = None) -> KernelReport:
+    """Return a report of the kernel: counted kills, and a kill in its log that names a container."""
+    kills = [KernelOomKill(at(seconds), logged, VICTIM)] if logged else []
+    return KernelReport(counted, at(seconds), (*kills, *facts))
+
+
+Step = Event | Inspecting | Answer | ContainerList | KernelReport | float
+"""What a tracker is given; a number is a time in seconds that passes."""
+
+
+class TrackerDriver:
+    """Tracker whose due exits are released after each step; ``emitted`` returns what it emitted since."""
+
+    def __init__(
         self,
+        config: TrackerConfig = CONFIG,
         *,
-        has_kernel_counter: bool = False,
-        late_network_connect: bool = False,
-        memory_seconds: int = 0,
         past: Mapping[str, ContainerHistory] | None = None,
         runs: Iterable[Job] = (),
         cursor: Cursor | None = None,
     ) -> None:
-        config = replace(
-            CONFIG,
-            has_kernel_counter=has_kernel_counter,
-            late_network_connect=late_network_connect,
-            retention_ns=memory_seconds * SECOND,
-        )
         self.now = 0.0
-        self._begun: dict[str, Job] = {}
+        self._emitted: dict[str, Job] = {}
         self.tracker = Tracker(config, dict(past or {}).get, runs, cursor)
         if cursor is None:
             self.tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
 
-    def events(self, *events: Event) -> Self:
-        """Pass events for which no inspection is requested."""
-        for event in events:
-            self.tracker.event(event, self.now)
+    def play(self, *steps: Step) -> Self:
+        """Take the steps one after the other."""
+        for step in steps:
+            self._take(step)
             self.tracker.release_due(self.now)
         return self
 
-    def inspecting(self, *events: Event) -> Self:
-        """Pass events, each with an inspection requested."""
-        for event in events:
-            self.tracker.event(event, self.now, inspecting=True)
-            self.tracker.release_due(self.now)
-        return self
-
-    def inspected(self, inspection: Inspection | None, container: str = A, *, asked: float = 10**6) -> Self:
-        """Pass a requested inspection; ``asked`` is when it was requested, by default after all events."""
-        self.tracker.inspected(container, inspection, at(asked))
-        self.tracker.release_due(self.now)
-        return self
-
-    def listed(
-        self,
-        *snapshots: Inspection,
-        as_of: float,
-        unlisted_ids: str = "",
-        event_gap: EventGap = EventGap.NONE,
-        events_complete: bool = False,
-    ) -> Self:
-        """Pass a list of all containers, made after ``as_of``; ``unlisted_ids`` exist but are not in it."""
-        known = frozenset(unlisted_ids.split())
-        self.tracker.listed(ContainerList(snapshots, at(as_of), known, event_gap, events_complete), self.now)
-        self.tracker.release_due(self.now)
-        return self
-
-    def kernel(self, seconds: float, *, counted: int = 0, logged: tuple[str, ...] = ()) -> Self:
-        """Pass a report of the kernel: counted kills, and the containers of logged ones."""
-        kills = (KernelOomKill(at(seconds), container_id, VICTIM) for container_id in logged)
-        self.tracker.kernel_reported(KernelReport(counted, at(seconds), tuple(kills)))
-        self.tracker.release_due(self.now)
-        return self
-
-    def wait(self, seconds: float) -> Self:
-        """Move the clock."""
-        self.now += seconds
-        self.tracker.release_due(self.now)
-        return self
+    def _take(self, step: Step) -> None:
+        match step:
+            case Event():
+                self.tracker.event(step, self.now)
+            case Inspecting():
+                self.tracker.event(step.event, self.now, inspecting=True)
+            case Answer():
+                self.tracker.inspected(step.container, step.inspection, step.requested_ns)
+            case ContainerList():
+                self.tracker.listed(step, self.now)
+            case KernelReport():
+                self.tracker.kernel_reported(step)
+            case seconds:
+                self.now += seconds
 
     def emitted(self) -> list[Job | Exit]:
         """Return jobs and exits emitted since the last call; of a job's updates, only real changes."""
         emitted: list[Job | Exit] = []
         for each in map(comparable, assessed(self.tracker.drain())):
-            if isinstance(each, Exit) or self._begun.get(each.id) != each:
+            if isinstance(each, Exit) or self._emitted.get(each.id) != each:
                 emitted.append(each)
             if isinstance(each, Job):
-                self._begun[each.id] = each
+                self._emitted[each.id] = each
         return emitted
+
+    def summary(self) -> list[str]:
+        """Return what was emitted since the last call, in short."""
+        return list(map(summary_of, self.emitted()))
 
     def exits(self) -> list[Exit]:
         """Return the exits emitted since the last call."""
-        return [each for each in map(comparable, assessed(self.tracker.drain())) if isinstance(each, Exit)]
+        return [each for each in self.emitted() if isinstance(each, Exit)]
+
+
+def play(*steps: Step, config: TrackerConfig = CONFIG) -> TrackerDriver:
+    """Return a driver that has taken these steps, with nothing on record before."""
+    return TrackerDriver(config).play(*steps)
 
 
 # --- expected output
@@ -275,13 +296,24 @@ def comparable(each: Job | Exit) -> Job | Exit:
     return replace(each, evidence=evidence, event_ns=None)
 
 
+def summary_of(each: Job | Exit) -> str:
+    """Return a job or exit in short, such as "a1" or "a1 exited 137 OOM, recovered"."""
+    if isinstance(each, Job):
+        return f"{each.container_id[0]}{each.attempt}"
+    evidence, run = each.evidence, summary_of(each.job)
+    causes = {"asked": evidence.stop_requested, "OOM": evidence.oom_killed, "lost": evidence.host_lost}
+    what = "failed to start" if evidence.start_failed else "exited"
+    words = [run, what, str(each.code), *(cause for cause, applies in causes.items() if applies)]
+    return " ".join(words) + (", recovered" if each.recovered else "")
+
+
 def job(  # noqa: PLR0913  # each names a fact
     began: float,
     container: str = A,
     *,
     attempt: int = 1,
     started: float | None = None,
-    start_failed: bool = False,
+    no_start: bool = False,
     limit: int | None = None,
     created: bool = False,
     named: str | None = None,
@@ -299,9 +331,9 @@ def job(  # noqa: PLR0913  # each names a fact
         image=image,
         start_event_ns=at(began),
         created_ns=at(-1) if created else None,
-        started_ns=None if start_failed else started_ns,
+        started_ns=None if no_start else started_ns,
         memory_limit_bytes=limit,
-        key=job_key(HOST, container, at(began) if start_failed else started_ns),
+        key=job_key(HOST, container, at(began) if no_start else started_ns),
     )
 
 
@@ -318,6 +350,21 @@ def ended(  # noqa: PLR0913  # each names a fact
     """Return the exit of a job that had started."""
     evidence = Evidence(oom_killed=oom_killed, stop_requested=stop_requested, notes=notes)
     return Exit(run, code, at(seconds), evidence, oom_kills, recovered)
+
+
+def oom_ended(run: Job, code: int | None, seconds: float, *notes: str, recovered: bool = False) -> Exit:
+    """Return the exit of a job that one OOM kill ended."""
+    return ended(run, code, seconds, *notes, oom_killed=True, oom_kills=1, recovered=recovered)
+
+
+def oom_note(place: str) -> str:
+    """Return the evidence of an OOM event, at a place such as "0.050 s before the end"."""
+    return f"The engine reported an OOM kill {place}."
+
+
+def kill_note(signal: str, place: str) -> str:
+    """Return the evidence of a kill request."""
+    return f"The engine was asked to send {signal} {place}."
 
 
 def not_started(run: Job, code: int | None, seconds: float, *, recovered: bool = False) -> Exit:
