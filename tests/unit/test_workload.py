@@ -1,4 +1,4 @@
-"""What a job is an instance of."""
+"""Workloads by labels and image."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def test_a_repository_has_neither_tag_nor_digest(image: str, short: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "expected"),
     [
         ("busybox", None),
         ("busybox:1.36", "1.36"),
@@ -69,12 +69,12 @@ def test_a_repository_has_neither_tag_nor_digest(image: str, short: str) -> None
         ("train:", None),
     ],
 )
-def test_a_tag_is_what_stands_behind_the_repository(image: str, said: str | None) -> None:
-    assert tag(image) == said
+def test_a_tag_follows_the_repository(image: str, expected: str | None) -> None:
+    assert tag(image) == expected
 
 
 @given(st.text(max_size=20), st.text(st.characters(exclude_characters=":/@"), min_size=1, max_size=9))
-def test_a_tag_has_neither_a_path_nor_a_digest_in_it(image: str, behind: str) -> None:
+def test_a_tag_contains_neither_path_nor_digest(image: str, behind: str) -> None:
     for some in (image, f"{image}:{behind}", f"{image}@{behind}"):
         found = tag(some)
         assert found is None or (found and f":{found}" in some and not set(found) & set(":/@"))
@@ -101,9 +101,7 @@ def test_a_tag_has_neither_a_path_nor_a_digest_in_it(image: str, behind: str) ->
         ({**COMPOSE, **OWN, "com.docker.compose.oneoff": "True"}, "nightly"),
     ],
 )
-def test_a_workload_is_named_by_the_label_else_swarm_else_compose_else_the_image(
-    labels: dict[str, str], name: str
-) -> None:
+def test_a_workload_has_the_name_of_its_first_source(labels: dict[str, str], name: str) -> None:
     assert workload_of(labels, "acme/train:v1") == Workload(name, "acme/train")
 
 
@@ -120,17 +118,17 @@ def test_a_workload_is_named_by_the_label_else_swarm_else_compose_else_the_image
         (("label:com.example.other", "label:com.example.blank", Source.COMPOSE), "shop/cart"),
     ],
 )
-def test_the_order_is_a_setting_and_the_image_the_last_resort(order: tuple[str, ...], name: str) -> None:
+def test_the_order_of_sources_is_a_setting(order: tuple[str, ...], name: str) -> None:
     labels = {**COMPOSE, **OWN, "com.example.job": "resize", "com.example.blank": " \ufffd"}
     assert workload_of(labels, "acme/train:v1", order) == Workload(name, "acme/train")
 
 
-def test_the_labels_that_an_order_names_are_kept_beside_those_that_always_are() -> None:
+def test_labels_in_an_order_are_kept_too() -> None:
     order = ("label:com.example.job", Source.LABEL, "label:exit-exporter.workload", Source.IMAGE)
     assert labels_kept(order) == (*KEPT, "com.example.job")
 
 
-def test_however_long_its_names_are_a_one_off_run_is_not_its_service() -> None:
+def test_a_one_off_run_with_a_long_name_differs_from_its_service() -> None:
     service = {"com.docker.compose.project": "p" * 150, "com.docker.compose.service": "s" * 150}
     one_off = workload_of({**service, "com.docker.compose.oneoff": "True"}, "")
     assert len(one_off.name) == 200
@@ -142,7 +140,7 @@ def test_a_long_name_is_cut() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(KEPT), st.text()), st.text(), st.permutations(DEFAULT_ORDER))
-def test_a_workload_always_has_a_name_and_an_image_of_bounded_length(
+def test_name_and_image_are_never_empty_and_bounded(
     labels: dict[str, str], image: str, order: list[str]
 ) -> None:
     workload = workload_of(labels, image, order)

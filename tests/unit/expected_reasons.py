@@ -1,8 +1,8 @@
-"""The words of the built-in catalogue, written down a second time: an oracle, not derived from it."""
+"""Expected reasons of every exit code, written independently of the built-in catalog."""
 
 from collections.abc import Mapping
 
-SIGNAL_WORDS = {
+SIGNALS = {
     129: "SIGHUP",
     130: "SIGINT",
     131: "SIGQUIT",
@@ -37,7 +37,7 @@ SIGNAL_WORDS = {
     **dict.fromkeys(range(162, 193), "RealTimeSignal"),
 }
 
-SYSEXITS_WORDS = {
+SYSEXITS = {
     64: "UsageError",
     65: "DataError",
     66: "NoInput",
@@ -55,7 +55,7 @@ SYSEXITS_WORDS = {
     78: "ConfigError",
 }
 
-WINDOWS_WORDS = {
+WINDOWS = {
     1067: "ProcessAborted",
     0x40010004: "DebuggerTerminated",
     0x80000003: "Breakpoint",
@@ -84,7 +84,7 @@ WINDOWS_WORDS = {
     0xFFFFFFFF: "UnspecifiedError",
 }
 
-NEGATIVE_SIGNAL_WORDS = {
+NEGATIVE_SIGNALS = {
     241: "SIGTERM",
     242: "SIGALRM",
     243: "SIGPIPE",
@@ -94,47 +94,47 @@ NEGATIVE_SIGNAL_WORDS = {
     247: "SIGKILL",
 }
 
-PLAIN_WORDS: Mapping[int, str] = {
+BY_CODE: Mapping[int, str] = {
     0: "Completed",
     1: "Error",
     2: "Misuse",
     **dict.fromkeys((3, 100, 111, 254), "Error"),
-    **NEGATIVE_SIGNAL_WORDS,
-    **SYSEXITS_WORDS,
+    **NEGATIVE_SIGNALS,
+    **SYSEXITS,
     124: "TimedOut",
     125: "LauncherFailed",
     126: "CommandNotExecutable",
     127: "CommandNotFound",
     128: "FatalError",
-    **SIGNAL_WORDS,
+    **SIGNALS,
     255: "UnspecifiedError",
-    **WINDOWS_WORDS,
+    **WINDOWS,
 }
-REQUESTED_WORDS: Mapping[int, str] = {
+BY_CODE_AFTER_REQUEST: Mapping[int, str] = {
     **dict.fromkeys((2, 126, 127), "Error"),
     130: "Interrupted",
     **dict.fromkeys((137, 247), "Killed"),
     **dict.fromkeys((143, 241), "Terminated"),
 }
-RAN_WORDS: Mapping[int, str] = dict.fromkeys((126, 127), "Error")
-START_FAILURE_WORDS: Mapping[int | None, str] = {126: "CommandNotExecutable", 127: "CommandNotFound"}
+BY_CODE_AFTER_A_SECOND: Mapping[int, str] = dict.fromkeys((126, 127), "Error")
+BY_CODE_OF_FAILED_START: Mapping[int | None, str] = {126: "CommandNotExecutable", 127: "CommandNotFound"}
 
 
-def plain_word(code: int) -> str:
-    """Name a code of which nothing more is known."""
-    return PLAIN_WORDS.get(code, "Error")
+def reason_of_code(code: int) -> str:
+    """Return the reason of a code without further evidence."""
+    return BY_CODE.get(code, "Error")
 
 
-def requested_word(code: int) -> str:
-    """Name a code after the engine was asked for the end."""
-    return REQUESTED_WORDS.get(code, plain_word(code))
+def reason_after_request(code: int) -> str:
+    """Return the reason of a code after a stop request."""
+    return BY_CODE_AFTER_REQUEST.get(code, reason_of_code(code))
 
 
-def ran_word(code: int) -> str:
-    """Name a code of a run that lasted for more than a second."""
-    return RAN_WORDS.get(code, plain_word(code))
+def reason_after_a_second(code: int) -> str:
+    """Return the reason of a code after more than a second."""
+    return BY_CODE_AFTER_A_SECOND.get(code, reason_of_code(code))
 
 
-def start_failure_word(code: int | None) -> str:
-    """Name the code of a container that the engine could not start."""
-    return START_FAILURE_WORDS.get(code, "ContainerCannotRun")
+def reason_of_failed_start(code: int | None) -> str:
+    """Return the reason of the code of a failed start."""
+    return BY_CODE_OF_FAILED_START.get(code, "ContainerCannotRun")
