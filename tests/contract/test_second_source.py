@@ -72,12 +72,12 @@ def test_a_canned_source_reaches_metric_api_and_span(tmp_path: Path, starts: int
 def run_once(directory: Path, receiver: Receiver) -> None:
     """Run a whole daemon's parts over the database in a directory, and check what they show."""
     served, inbox, stopping = Served(directory), Inbox(), threading.Event()
-    served.ledger = MetricState(served.store.values())
+    served.ledger = MetricState(served.store.series())
     source = CannedSource(inbox, HOST, RUNS)
     classifier = Classifier(
         served.catalog, TraceSelector(Jobs.FAILED, signals=frozenset({TelemetrySignal.TRACES}))
     )
-    job_metrics = JobMetrics(10, served.catalog.has_code, served.store.values())
+    job_metrics = JobMetrics(10, served.catalog.has_code, served.store.series())
     recorder = Recorder(served.store, served.ledger, job_metrics, classifier, served.health)
     records = StoredRecords(served.store, recorder, stopping)
     sources = ConnectedSources([source], records, served.ledger, served.health)
