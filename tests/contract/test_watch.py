@@ -298,7 +298,7 @@ def test_a_stream_that_ends_is_a_disconnect_and_reopened(
 def test_half_an_event_at_the_end_of_a_stream_is_ignored(
     engine: ScriptedEngine, watcher: WatcherDriver
 ) -> None:
-    engine.cut(last_words=b'{"Type":"container","Action":"di')
+    engine.cut(tail=b'{"Type":"container","Action":"di')
     watcher.pauses.end_one()
     assert watcher.receive(3) == [ENDED, *FIRST]
 
@@ -469,7 +469,7 @@ def test_an_unreadable_line_is_malformed_and_the_next_is_read(
     engine: ScriptedEngine, watcher: WatcherDriver, line: bytes
 ) -> None:
     # Not emitted, since an event that is emitted must match the filters of the request.
-    engine.cut(last_words=b"\n".join([line, encoded(event("create", 1)), b""]))
+    engine.cut(tail=b"\n".join([line, encoded(event("create", 1)), b""]))
     assert watcher.receive(3) == [
         EventReceived(Event(EventType.MALFORMED), inspecting=False),
         received_event(event("create", 1)),
@@ -482,7 +482,7 @@ def test_a_line_that_is_too_long_is_a_disconnect(
 ) -> None:
     with WatcherDriver(engine, max_line_bytes=1000) as watcher:
         watcher.receive(2)
-        engine.cut(last_words=b"x" * 2000)
+        engine.cut(tail=b"x" * 2000)
         watcher.pauses.end_one()
         assert watcher.receive(3) == [
             Disconnected("a line of more than 1000 bytes; is this a Docker Engine?"),

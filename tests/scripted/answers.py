@@ -1,4 +1,4 @@
-"""Requests that need no container: what a real engine answers, the scripted one must answer too."""
+"""Requests that need no container, and their recorded answers: the scripted engine must give the same."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ REQUESTS = (
 
 
 def ask(client: APIClient, method: str, target: str) -> dict[str, Any]:
-    """Ask, and give what can be compared."""
+    """Return the answer to a request, for comparison."""
     answer = client.request(method, f"{client.base_url}{target}")
     return {
         "method": method,
@@ -45,17 +45,17 @@ def ask(client: APIClient, method: str, target: str) -> dict[str, Any]:
 
 
 def record_answers(client: APIClient, file: Path) -> None:
-    """Write what this engine answers."""
+    """Record the answers of an engine."""
     answers = [ask(client, method, target) for method, target in REQUESTS]
     file.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
 
 
 def recorded_answers(api: str) -> list[dict[str, Any]]:
-    """Read what a real engine with this newest version of the API answered."""
+    """Return the recorded answers of an engine with this version of the API."""
     answers: list[dict[str, Any]] = json.loads(answers_file(api).read_text(encoding="utf-8"))
     return answers
 
 
 def answers_file(api: str) -> Path:
-    """Give the file of the answers of engines with this newest version."""
+    """Return the file of the answers of engines with this version."""
     return DIRECTORY / f"answers-{api}.json"

@@ -1,4 +1,4 @@
-"""Which request is answered how: the table of paths, and the rules that hold for all of them."""
+"""API of the scripted engine: paths, and rules for all requests."""
 
 import re
 import time
@@ -10,14 +10,14 @@ from tests.scripted import identity
 from tests.scripted.containers import Containers
 from tests.scripted.dialect import stream_type
 from tests.scripted.event_log import EventLog, Stream
-from tests.scripted.event_query import RefusedQueryError, parse_query, wording_of
+from tests.scripted.event_query import RefusedQueryError, parse_query, rejection_of
 from tests.scripted.times import format_rfc3339
 from tests.scripted.wire import Answer, Request, json_answer, refusal
 
 Reply: TypeAlias = Answer | Stream
 
 FIRST_WITH_JSON_ERRORS = (1, 24)
-"""Older clients are told their age in plain text."""
+"""Older clients get plain text instead of JSON when they are rejected."""
 
 PING = "/_ping"
 PING_HEADERS = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
@@ -26,11 +26,11 @@ IMAGE_PATH = re.compile(r"/images/([^/]+)/json")
 
 
 class Api:
-    """The part of an engine's API that reads, over containers and events that tests set."""
+    """Read-only part of an engine's API, for the containers and events that tests set."""
 
     def __init__(self, log: EventLog, api: str) -> None:
         self.log = log
-        self._wording = wording_of(numbers(api))
+        self._rejection = rejection_of(numbers(api))
         self.containers = Containers()
         self.images: dict[str, Mapping[str, Any]] = {}
         self.info: dict[str, Any] = identity.info(api)
@@ -44,7 +44,7 @@ class Api:
         }
 
     def reply(self, request: Request) -> Reply:
-        """Answer a request as an engine does, save that whatever would change something is refused."""
+        """Return the answer to a request; requests that would change something are rejected."""
         if request.method not in {"GET", "HEAD"}:
             return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "the scripted engine can only be read")
         route = self._route(request)
@@ -53,7 +53,7 @@ class Api:
         return self._version_refusal(request) or route(request)
 
     def headers(self) -> dict[str, str]:
-        """Give the headers that stand in every answer."""
+        """Return the headers of every answer."""
         return {
             "Api-Version": str(self.version["ApiVersion"]),
             "Docker-Experimental": "false",
@@ -62,7 +62,7 @@ class Api:
         }
 
     def stream_type(self, request: Request) -> str:
-        """Give the content type of an event stream that was asked for so."""
+        """Return the content type of an event stream."""
         return stream_type(request.version or numbers(str(self.version["ApiVersion"])))
 
     def _route(self, request: Request) -> Callable[[Request], Reply] | None:
@@ -93,7 +93,7 @@ class Api:
 
     def _events(self, request: Request) -> Reply:
         try:
-            return self.log.open(parse_query(request.query, self._wording))
+            return self.log.open(parse_query(request.query, self._rejection))
         except RefusedQueryError as refused:
             return refusal(refused.status, refused.message)
 
@@ -119,17 +119,17 @@ class Api:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Give a version's parts, to be compared."""
+    """Return the numbers of a version, for comparison."""
     return tuple(int(part) for part in version.split("."))
 
 
 def client(asked: tuple[int, int]) -> str:
-    """Begin the sentence about a client whose version does not fit."""
+    """Return the beginning of the message about a client whose version does not fit."""
     return f"client version {asked[0]}.{asked[1]} is too"
 
 
 def too_old(asked: tuple[int, int], oldest: str) -> Answer:
-    """Refuse a client that is older than the oldest one served."""
+    """Reject a client that is too old."""
     message = (
         f"{client(asked)} old. Minimum supported API version is {oldest}, "
         "please upgrade your client to a newer version"

@@ -8,17 +8,17 @@ from threading import Lock, Thread, current_thread
 from typing import Any
 
 POLL_SECONDS = 0.02
-"""How soon the server notices that it is to stop."""
+"""Seconds until the server notices that it must stop."""
 
 
 class EndsConnections(ThreadingMixIn, TCPServer):
-    """A thread for each connection; mixed in before the server whose connections they are."""
+    """Mix-in for a server: a thread for each connection."""
 
     daemon_threads = False
     request_queue_size = 128
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        """Take the address; it listens only if the server does so by itself."""
+        """Bind the address; listening is left to the server."""
         self._lock = Lock()
         self._connections: set[socket.socket] = set()
         self._mistakes: list[BaseException] = []
@@ -31,13 +31,13 @@ class EndsConnections(ThreadingMixIn, TCPServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """Accept no more, end every connection, join every thread; raise what went wrong in one, if any."""
+        """Close all connections and join all threads. Raises the error of a thread, if there was one."""
         if self._thread is not None:
             self.shutdown()
             self._thread.join()
         with self._lock:
             for connection in self._connections:
-                # Of a TLS connection too, the bare socket is shut: its thread may be reading.
+                # Also for TLS, the bare socket is shut down, since its thread may be reading.
                 with suppress(OSError):
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
         self.server_close()
@@ -45,13 +45,13 @@ class EndsConnections(ThreadingMixIn, TCPServer):
             raise mistake
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Keep the connection in mind before its thread begins, so that none is forgotten by a stop."""
+        """Register the connection before its thread starts, so that a stop closes it."""
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Bear a name, by which a thread that is left behind can be told from those of other servers."""
+        """Name the thread after the server."""
         current_thread().name = f"{type(self).__name__} connection"
         super().process_request_thread(request, client_address)
 
@@ -62,7 +62,7 @@ class EndsConnections(ThreadingMixIn, TCPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep what went wrong in a thread, to be raised where a test can see it."""
+        """Keep the error of a thread, so that a test sees it when the server stops."""
         del request, client_address
         mistake = sys.exc_info()[1]
         if mistake is not None:

@@ -1,4 +1,4 @@
-"""The containers that the scripted engine has: what it answers to an inspect, and how it lists them."""
+"""Containers of the scripted engine: their inspect answers and their rows in the list."""
 
 import json
 from collections.abc import Mapping
@@ -17,29 +17,29 @@ STATUS_TEXTS = {
     "restarting": "Restarting ({code}) 1 second ago",
     "dead": "Dead",
 }
-"""What stands in the list's column for people; a running one is `Up 1 second`."""
+"""Column `Status` of the list; a running container has `Up 1 second`."""
 
 
 class Containers:
-    """Inspect answers by id, safe to use from any thread."""
+    """Inspect answers by id. Methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._answers: dict[str, Inspect] = {}
 
     def set(self, answer: Inspect) -> None:
-        """Have this container from now on, in this state; later changes of the value given change nothing."""
+        """Add or replace a container; the value is copied."""
         own: Inspect = json.loads(json.dumps(answer))
         with self._lock:
             self._answers[own["Id"]] = own
 
     def remove(self, container: str) -> None:
-        """Have this container no more; it need not be there."""
+        """Remove a container, if it exists."""
         with self._lock:
             self._answers.pop(container, None)
 
     def find(self, reference: str) -> Inspect | None:
-        """Give the answer for an id, a name, or the beginning of an id."""
+        """Return the answer for an id, a name, or the beginning of an id."""
         with self._lock:
             if reference in self._answers:
                 return self._answers[reference]
@@ -47,7 +47,7 @@ class Containers:
             return next(found, None)
 
     def listing(self, *, all_states: bool) -> list[dict[str, Any]]:
-        """List them, the newest first; without all states only those that live."""
+        """Return the rows of the list, the newest first; unless `all_states`, only of running containers."""
         with self._lock:
             answers = list(self._answers.values())
         rows = [summary(answer) for answer in answers if all_states or is_alive(answer)]
@@ -55,28 +55,28 @@ class Containers:
 
 
 def is_named(answer: Inspect, reference: str) -> bool:
-    """Whether the reference means this container."""
+    """Return whether the reference means this container."""
     names = {answer.get("Name"), str(answer.get("Name")).removeprefix("/")}
     return reference in names or str(answer["Id"]).startswith(reference)
 
 
 def is_alive(answer: Inspect) -> bool:
-    """Whether it is listed without being asked for all."""
+    """Return whether the container is in the list without `all`."""
     return status_of(answer) in LISTED_WITHOUT_ALL
 
 
 def status_of(answer: Inspect) -> str:
-    """Give its state in one word."""
+    """Return its state."""
     return str(answer.get("State", {}).get("Status", "created"))
 
 
 def created(row: Mapping[str, Any]) -> int:
-    """Give the second in which it was created."""
+    """Return its creation time in seconds."""
     return int(row["Created"])
 
 
 def summary(answer: Inspect) -> dict[str, Any]:
-    """Give the container's row in a list, made of its inspect answer."""
+    """Return the container's row in the list."""
     config, state = answer.get("Config", {}), status_of(answer)
     code = answer.get("State", {}).get("ExitCode", 0)
     return {

@@ -1,4 +1,4 @@
-"""One connection: requests are read, answered and, where a stream was asked for, served until it ends."""
+"""Connections to the scripted engine: requests are read and answered, and streams are served."""
 
 import select
 import socket
@@ -14,7 +14,7 @@ LONGEST_POLL_SECONDS = 3600.0
 
 
 class Conversation:
-    """How the scripted engine deals with a connection; one object serves them all, each in its own thread."""
+    """Handler of all connections, each in its own thread."""
 
     def __init__(self, api: Api, faults: Faults, requests: RequestLog) -> None:
         self._api = api
@@ -22,14 +22,14 @@ class Conversation:
         self._requests = requests
 
     def hold(self, connection: socket.socket) -> None:
-        """Answer requests until the client has no more, or an answer was one that ends the connection."""
+        """Answer requests until the client or an answer ends the connection."""
         with connection.makefile("rb") as reader:
             while (request := read_request(reader)) is not None:
                 if not (self._respond(connection, request) and request.keeps_alive):
                     return
 
     def _respond(self, connection: socket.socket, request: Request) -> bool:
-        """Answer one request; say whether the connection can take another."""
+        """Answer one request; return whether the connection stays open."""
         self._requests.add(request)
         self._faults.wait(request.path)
         failure = self._faults.next_failure(request.path)
@@ -41,13 +41,13 @@ class Conversation:
         return reply is not None
 
     def _send(self, connection: socket.socket, request: Request, answer: Answer) -> None:
-        """Send a whole answer; its body only where it was asked for."""
+        """Send an answer; its body unless the request was HEAD."""
         own = {"Content-Type": answer.content_type, "Content-Length": str(len(answer.body))}
         first = head(answer.status, {**self._api.headers(), **answer.headers, **own})
         connection.sendall(first if request.method == "HEAD" else first + answer.body)
 
     def _serve(self, connection: socket.socket, request: Request, stream: Stream) -> bool:
-        """Send a stream to its end; say whether the connection can take another request."""
+        """Send a stream to its end; return whether the connection stays open."""
         own = {"Content-Type": self._api.stream_type(request), "Transfer-Encoding": "chunked"}
         try:
             connection.sendall(head(HTTPStatus.OK, {**self._api.headers(), **own}))
@@ -57,7 +57,7 @@ class Conversation:
 
 
 def pump(connection: socket.socket, stream: Stream) -> Ending:
-    """Send what the stream has as it comes, each line in its own chunk, until it ends or the reader goes."""
+    """Send the lines of a stream as they come, each in its own chunk, until it ends or the reader leaves."""
     poller = select.poll()
     poller.register(connection, select.POLLIN)
     poller.register(stream, select.POLLIN)
@@ -73,5 +73,5 @@ def pump(connection: socket.socket, stream: Stream) -> Ending:
 
 
 def milliseconds(seconds: float) -> float:
-    """Give how long to wait at most, in the unit of `poll`; never below 0, which would be for ever."""
+    """Return the longest wait in milliseconds for `poll`; never below 0, which would be no limit."""
     return 1000 * min(max(0.0, seconds), LONGEST_POLL_SECONDS)

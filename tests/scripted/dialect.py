@@ -1,4 +1,4 @@
-"""How an engine tells its events, by the version of its API: a test emits them in any form."""
+"""Form of events by the version of the API; tests may emit them in any form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,29 +8,29 @@ from tests.scripted.wire import JSON, JSON_LINES
 
 FIRST_WITH_DURATIONS = (1, 43)
 FIRST_WITH_JSON_LINES = (1, 52)
-"""The first version whose events have no `id`, `status` and `from` beside what they say of their actor."""
+"""First version whose events have no `id`, `status` and `from` at the top level."""
 
-TWICE_TOLD = {"id", "status", "from"}
+REDUNDANT_KEYS = {"id", "status", "from"}
 
 
 class Dialect:
-    """Puts events into the form of one version, and remembers starts for it."""
+    """Converts events to the form of one version."""
 
     def __init__(self, newest: tuple[int, ...]) -> None:
         self._newest = newest
         self._started: dict[str, int] = {}
 
-    def told(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the event as this version tells it."""
-        told = dict(event)
+    def convert(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the event in the form of this version."""
+        converted = dict(event)
         if self._newest >= FIRST_WITH_JSON_LINES:
-            told = {key: value for key, value in event.items() if key not in TWICE_TOLD}
+            converted = {key: value for key, value in event.items() if key not in REDUNDANT_KEYS}
         if self._newest >= FIRST_WITH_DURATIONS and event.get("Type") == "container":
-            return self._with_duration(told)
-        return told
+            return self._with_duration(converted)
+        return converted
 
     def _with_duration(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Add to an end for how many whole seconds the container ran."""
+        """Add to `die` for how many whole seconds the container ran."""
         container, moment = event["Actor"]["ID"], event.get("timeNano", 0)
         if event["Action"] == "start":
             self._started[container] = moment
@@ -42,5 +42,5 @@ class Dialect:
 
 
 def stream_type(version: tuple[int, ...]) -> str:
-    """Give the content type of a stream that was asked for in this version."""
+    """Return the content type of a stream in this version."""
     return JSON_LINES if version >= FIRST_WITH_JSON_LINES else JSON

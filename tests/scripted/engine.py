@@ -1,4 +1,4 @@
-"""A Docker engine that says what a test tells it to say, on a unix socket of its own."""
+"""Scripted Docker engine: it listens on a unix socket, and sends what a test sets."""
 
 import tempfile
 from collections.abc import Mapping
@@ -17,23 +17,23 @@ from tests.scripted.server import UnixServer
 from tests.scripted.wire import JSON, Answer, encoded
 
 LONGEST_PATH = 99
-"""The kernel takes 107 bytes for a unix socket's path; some systems fewer."""
+"""Longest path of a socket in bytes; the kernel takes 107, some systems fewer."""
 
 DRAIN_SECONDS = 1.0
-"""How long a stop waits for readers to take what was sent before it."""
+"""Seconds that a stop waits for readers to read what was sent before."""
 
 WAIT_SECONDS = 10.0
-"""How long a test waits for something that must come; no test is slower for it, only a failing one."""
+"""Seconds that a test waits for something that must come."""
 
 HANG_UP = 0
-"""In place of a status: close the connection without an answer."""
+"""Instead of a status: close the connection without an answer."""
 
 
 class ScriptedEngine:
-    """A scripted engine that runs between `with` and its end; every method may be called from any thread.
+    """Scripted engine, running between `__enter__` and `__exit__`. Methods may be called from any thread.
 
-    `api` is a version of `identity.RELEASES`: it is that engine then, and tells events in its form.
-    `info` and `version` are what `/info` and `/version` answer; tests may alter them at any time.
+    `api` is a version in `identity.RELEASES`, which sets the identity and the form of events.
+    `info` and `version` are the answers to `/info` and `/version`; tests may change them at any time.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class ScriptedEngine:
         self._server: UnixServer | None = None
         self._own: tempfile.TemporaryDirectory[str] | None = None
         self.socket = self._short(directory / name)
-        # Every engine calls itself something else, whatever it was recorded from.
+        # Each engine has its own id.
         self.info["ID"] = str(uuid5(NAMESPACE_URL, self.url))
 
     def __enter__(self) -> Self:
-        """Start, and give the engine."""
+        """Start the engine."""
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop, and leave nothing behind."""
+        """Stop the engine and remove its socket."""
         try:
             self.stop()
         finally:
@@ -68,17 +68,17 @@ class ScriptedEngine:
 
     @property
     def url(self) -> str:
-        """What a client connects to: `unix://…`."""
+        """Address for clients: `unix://…`."""
         return f"unix://{self.socket}"
 
     @property
     def info(self) -> dict[str, Any]:
-        """The answer to `/info`; `SystemTime` is the time of asking as long as it is not set."""
+        """Answer to `/info`; `SystemTime` is the current time unless it is set."""
         return self._api.info
 
     @property
     def version(self) -> dict[str, Any]:
-        """The answer to `/version`; `ApiVersion` and `MinAPIVersion` are also enforced."""
+        """Answer to `/version`; `ApiVersion` and `MinAPIVersion` are also enforced."""
         return self._api.version
 
     @property
@@ -87,14 +87,14 @@ class ScriptedEngine:
         return self._requests.seen()
 
     def start(self) -> None:
-        """Listen on the socket, with an empty ring; containers, faults and settings are as before."""
+        """Listen on the socket, with an empty buffer; containers, faults and settings stay."""
         self._log.forget()
         self._faults.lift(lifted=False)
         self.socket.unlink(missing_ok=True)
         self._server = UnixServer(self.socket, self._conversation.hold)
 
     def stop(self) -> None:
-        """End every stream without its closing chunk once it is sent, close all else, remove the socket."""
+        """End every stream without its closing chunk, close all connections, and remove the socket."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -105,38 +105,38 @@ class ScriptedEngine:
         server.stop()
 
     def emit(self, event: Mapping[str, Any] | bytes) -> None:
-        """Send to every open stream, and keep it in the ring; bytes are sent as they are, in a line."""
-        self._log.add(self._told(event))
+        """Send an event to every open stream and keep it in the buffer; bytes are sent as they are."""
+        self._log.add(self._converted(event))
 
     def lose(self, event: Mapping[str, Any] | bytes) -> None:
-        """Keep an event in the ring and send it to no open stream: what an engine does to a slow reader."""
-        self._log.remember(self._told(event))
+        """Keep an event in the buffer and send it to no open stream, as an engine does to a slow reader."""
+        self._log.remember(self._converted(event))
 
     def set_container(self, inspect: Mapping[str, Any]) -> None:
-        """Have this container, and answer so when it is inspected."""
+        """Add or replace a container by its inspect answer."""
         self._api.containers.set(inspect)
 
     def set_image(self, image_id: str, *tags: str, digests: tuple[str, ...] = ()) -> None:
-        """Have this image, with these names."""
+        """Add an image with these names."""
         self._api.images[image_id] = {"Id": image_id, "RepoTags": [*tags], "RepoDigests": [*digests]}
 
     def remove_container(self, container_id: str) -> None:
-        """Have this container no more."""
+        """Remove a container."""
         self._api.containers.remove(container_id)
 
-    def cut(self, *, abruptly: bool = False, last_words: bytes = b"") -> None:
-        """End every open stream once what was emitted is sent; abruptly without the closing chunk.
+    def cut(self, *, abruptly: bool = False, tail: bytes = b"") -> None:
+        """End every open stream once all emitted events are sent; if `abruptly`, without the closing chunk.
 
-        The last words are sent before the end as they are, without a line feed: half an event, say.
+        The `tail` is sent before the end, unchanged and without a line feed: for example half an event.
         """
-        self._log.cut(Ending.TORN if abruptly else Ending.CLOSED, last_words)
+        self._log.cut(Ending.TORN if abruptly else Ending.CLOSED, tail)
 
     def pause(self) -> None:
-        """Let every open stream hang: it stays, and nothing more comes. A new stream is not touched."""
+        """Hold back all events from the streams that are open, but not from new streams."""
         self._log.hold()
 
     def resume(self) -> None:
-        """Send the hanging streams what they have missed, and let them go on."""
+        """Send the paused streams what was held back, and new events."""
         self._log.release()
 
     def fail_next(
@@ -147,15 +147,15 @@ class ScriptedEngine:
         *,
         body: Mapping[str, Any] | bytes = b'{"message":"scripted failure"}\n',
     ) -> None:
-        """Answer the next requests for such a path (without its version) with this; HANG_UP for no answer."""
+        """Answer the next requests for such a path (without version) with this; HANG_UP for no answer."""
         content = body if isinstance(body, bytes) else encoded(body)
         answer = None if status == HANG_UP else Answer(status, content, content_type(content))
         self._faults.fail_next(Failure(path_prefix, answer, times))
 
     def delay(self, path_prefix: str, seconds: float) -> None:
-        """Answer requests for such a path (without its version) later; 0 lifts it, also for those waiting.
+        """Delay answers for such a path (without version); 0 ends the delay, also of waiting answers.
 
-        With `math.inf` they wait until it is lifted: so a test holds an answer back without a clock.
+        With `math.inf` they wait until the delay is ended: a test needs no clock.
         """
         self._faults.delay(path_prefix, seconds)
 
@@ -164,14 +164,14 @@ class ScriptedEngine:
         self._log.wait_for_streams(count, seconds)
 
     def wait_for_requests(self, path_prefix: str, count: int, *, seconds: float = WAIT_SECONDS) -> None:
-        """Block until so many requests for such a path (without its version) have come, answered or not."""
+        """Return once `count` requests for such a path (without version) have come. Raises TimeoutError."""
         self._requests.wait_for(path_prefix, count, seconds)
 
-    def _told(self, event: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
-        return event if isinstance(event, bytes) else self._dialect.told(event)
+    def _converted(self, event: Mapping[str, Any] | bytes) -> Mapping[str, Any] | bytes:
+        return event if isinstance(event, bytes) else self._dialect.convert(event)
 
     def _short(self, path: Path) -> Path:
-        """Give the path, or one elsewhere where it is too long for a socket."""
+        """Return the path, or another one if it is too long for a socket."""
         if len(bytes(path)) <= LONGEST_PATH:
             return path
         self._own = tempfile.TemporaryDirectory(prefix="scripted-")
@@ -179,5 +179,5 @@ class ScriptedEngine:
 
 
 def content_type(body: bytes) -> str:
-    """Name the type of a body: an engine's JSON, or a proxy's page."""
+    """Return the content type of a body: an engine's JSON, or a proxy's page."""
     return JSON if body.lstrip().startswith((b"{", b"[")) else "text/html"

@@ -1,4 +1,4 @@
-"""What the scripted engine remembers of its events, and who is reading them."""
+"""Event buffer of the scripted engine, and the streams that are open."""
 
 import json
 import math
@@ -16,22 +16,22 @@ from tests.scripted.event_query import EventQuery
 from tests.scripted.times import SECOND
 from tests.scripted.wire import encoded
 
-RING = 256
-"""How many events an engine remembers, all types together."""
+BUFFER_SIZE = 256
+"""Size of the event buffer, for all types together."""
 
 BATCH = 1000
-"""How many lines are sent at most before the stream looks up again."""
+"""Largest number of lines that are sent at once."""
 
 
 class Ending(Enum):
-    """How a stream ends: with the closing chunk of a whole answer, or torn off in the middle."""
+    """End of a stream: with the closing chunk of a complete answer, or without."""
 
     CLOSED = "closed"
     TORN = "torn"
 
 
 class Entry(NamedTuple):
-    """One line of the stream, with the event in it, if it is one."""
+    """Line of the stream, and its event if it has one."""
 
     time_nano: int
     line: bytes
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 class Stream:
-    """One reader's share of the events: what is still to be sent, and whether it goes on.
+    """Stream of one reader: the lines to send, and its end.
 
     Its own thread takes from it; all else is done by the log, which holds the lock meanwhile.
     """
@@ -50,51 +50,51 @@ class Stream:
         self._pending: deque[bytes] = deque()
         self._held: deque[bytes] | None = None
         self._ending: Ending | None = None
-        self._bell, self._rope = socket.socketpair()
-        self._bell.settimeout(0)
+        self._readable, self._writable = socket.socketpair()
+        self._readable.settimeout(0)
 
     def fileno(self) -> int:
-        """Give what becomes readable when there is something to take."""
-        return self._bell.fileno()
+        """Return a file descriptor that is readable when there is something to take."""
+        return self._readable.fileno()
 
     def seconds_left(self) -> float:
-        """Tell for how long the stream goes on by itself: until the time that was asked for, if any."""
+        """Return how long the stream stays open: until the requested time, if any."""
         return math.inf if self._query.until is None else (self._query.until - time.time_ns()) / SECOND
 
     def take(self) -> tuple[list[bytes], Ending | None]:
-        """Give the next lines, and the ending once there are no more."""
+        """Return the next lines, and the ending once there are no more."""
         with self._lock:
             lines = [self._pending.popleft() for _ in range(min(BATCH, len(self._pending)))]
             if self._pending:
                 return lines, None
-            self._answer_bell()
+            self._clear_notification()
             return lines, self._ending or (Ending.CLOSED if self.seconds_left() <= 0 else None)
 
     def put(self, entry: Entry) -> None:
-        """Queue a line, if the reader asked for such."""
+        """Queue a line if it matches the query."""
         if self._query.admits(entry.event):
             self._queue(entry.line)
 
     def hold(self) -> None:
-        """Send nothing of what comes from now on."""
+        """Hold back all lines from now on."""
         self._held = self._held if self._held is not None else deque()
 
     def release(self) -> None:
-        """Send what was held, and what comes."""
+        """Send the lines that were held back, and new ones."""
         held, self._held = self._held or (), None
         for line in held:
             self._queue(line)
 
-    def end(self, ending: Ending, last_words: bytes = b"") -> None:
-        """End when all that is queued is sent, and the last words after it; what is held is lost."""
-        self._pending.extend([last_words] if last_words else [])
+    def end(self, ending: Ending, tail: bytes = b"") -> None:
+        """End once all queued lines and the tail are sent; lines that are held back are lost."""
+        self._pending.extend([tail] if tail else [])
         self._ending = ending
-        self._ring_bell()
+        self._notify()
 
     def close(self) -> None:
-        """Give back the sockets of the bell."""
-        self._bell.close()
-        self._rope.close()
+        """Close the sockets of the notification."""
+        self._readable.close()
+        self._writable.close()
 
     def _queue(self, line: bytes) -> None:
         if self._held is not None:
@@ -102,47 +102,47 @@ class Stream:
             return
         self._pending.append(line)
         if len(self._pending) == 1:
-            self._ring_bell()
+            self._notify()
 
-    def _ring_bell(self) -> None:
-        self._rope.send(b"!")
+    def _notify(self) -> None:
+        self._writable.send(b"!")
 
-    def _answer_bell(self) -> None:
-        """Make the bell silent: nothing is left to take."""
+    def _clear_notification(self) -> None:
+        """Clear the notification: nothing is left to take."""
         with suppress(BlockingIOError):
-            self._bell.recv(BATCH)
+            self._readable.recv(BATCH)
 
 
 class EventLog:
-    """The ring of past events and the open streams, safe to use from any thread."""
+    """Buffer of past events, and the open streams. Methods may be called from any thread."""
 
-    def __init__(self, reach: int | None = RING) -> None:
+    def __init__(self, reach: int | None = BUFFER_SIZE) -> None:
         self._changed = Condition()
-        self._ring: deque[Entry] = deque(maxlen=reach)
+        self._buffer: deque[Entry] = deque(maxlen=reach)
         self._open: list[Stream] = []
         self._served: list[Stream] = []
 
     def add(self, event: Mapping[str, Any] | bytes) -> None:
-        """Remember the event and send it to every open stream."""
+        """Keep the event and send it to every open stream."""
         entry = self._entry(event)
         with self._changed:
-            self._ring.append(entry)
+            self._buffer.append(entry)
             for stream in self._open:
                 stream.put(entry)
 
     def remember(self, event: Mapping[str, Any] | bytes) -> None:
-        """Remember the event, but send it to none of the streams that are open."""
+        """Keep the event, but send it to no stream that is open."""
         entry = self._entry(event)
         with self._changed:
-            self._ring.append(entry)
+            self._buffer.append(entry)
 
     def forget(self) -> None:
-        """Empty the ring."""
+        """Empty the buffer."""
         with self._changed:
-            self._ring.clear()
+            self._buffer.clear()
 
     def open(self, query: EventQuery) -> Stream:
-        """Open a stream: first the replay that was asked for, then all that comes."""
+        """Open a stream: first the replay that the query asks for, then new events."""
         with self._changed:
             stream = Stream(self._changed, query)
             for entry in self.replay(query):
@@ -154,33 +154,33 @@ class EventLog:
             return stream
 
     def replay(self, query: EventQuery) -> list[Entry]:
-        """Give the remembered events that the query's times ask for, oldest first."""
+        """Return the kept events in the times of the query, oldest first."""
         return self._recent(query)[::-1] if query.wants_replay else []
 
     def close(self, stream: Stream) -> None:
-        """Forget a stream that was served to its end, or whose reader has gone."""
+        """Remove a stream that was served to its end, or whose reader has left."""
         with self._changed:
             self._open = [other for other in self._open if other is not stream]
             self._served.remove(stream)
             stream.close()
             self._changed.notify_all()
 
-    def cut(self, ending: Ending, last_words: bytes = b"") -> None:
+    def cut(self, ending: Ending, tail: bytes = b"") -> None:
         """End every open stream; none is open when this returns."""
         with self._changed:
             for stream in self._open:
-                stream.end(ending, last_words)
+                stream.end(ending, tail)
             self._open = []
             self._changed.notify_all()
 
     def hold(self) -> None:
-        """Let every stream that is open hang."""
+        """Hold back the lines of every open stream."""
         with self._changed:
             for stream in self._open:
                 stream.hold()
 
     def release(self) -> None:
-        """Let the streams that hang go on with what was held back."""
+        """Send the open streams what was held back, and new lines."""
         with self._changed:
             for stream in self._open:
                 stream.release()
@@ -193,17 +193,17 @@ class EventLog:
                 raise TimeoutError(message)
 
     def wait_until_served(self, seconds: float) -> None:
-        """Block until every stream has been sent to its end, or its reader was given up."""
+        """Return once every stream is sent to its end; give up after that time."""
         with self._changed:
             self._changed.wait_for(lambda: not self._served, seconds)
 
     def _recent(self, query: EventQuery) -> list[Entry]:
-        """Go back from the newest event, as an engine does, to the first one that is too old.
+        """Return the events from the newest back to the first that is too old, as an engine does.
 
-        Where times step back, what stands before that one is not found, even if it is young enough.
+        If times step back, events before that one are not found, even if they are young enough.
         """
         since, until = query.since or 0, query.until or math.inf
-        reached = takewhile(lambda entry: entry.time_nano >= since, reversed(self._ring))
+        reached = takewhile(lambda entry: entry.time_nano >= since, reversed(self._buffer))
         return [entry for entry in reached if entry.time_nano <= until]
 
     def _entry(self, event: Mapping[str, Any] | bytes) -> Entry:
@@ -212,16 +212,16 @@ class EventLog:
         return Entry(self._time_of(parsed), line.removesuffix(b"\n") + b"\n", parsed)
 
     def _time_of(self, event: Mapping[str, Any] | None) -> int:
-        """Give the event's time; for a line without one, that of the event before it."""
+        """Return the event's time; for a line without one, that of the event before it."""
         stated = (event or {}).get("timeNano")
         if isinstance(stated, int):
             return stated
         with self._changed:
-            return self._ring[-1].time_nano if self._ring else time.time_ns()
+            return self._buffer[-1].time_nano if self._buffer else time.time_ns()
 
 
 def parsed_event(line: bytes) -> Mapping[str, Any] | None:
-    """Give the event in a raw line, None where it holds none."""
+    """Return the event in a raw line, or None."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

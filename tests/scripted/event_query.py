@@ -1,4 +1,4 @@
-"""What a client asks of `/events`: from when, until when, of which kind; read and refused as engines do."""
+"""Query of `/events`: times and filters, parsed and rejected as engines do."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -11,15 +11,15 @@ from tests.scripted.times import parse_seconds
 
 Event: TypeAlias = Mapping[str, Any]
 Parsed = TypeVar("Parsed")
-Wording: TypeAlias = Callable[[str, str, ValueError], tuple[int, str]]
-"""Gives status and message for a parameter, its text, and why it cannot be read."""
+Rejection: TypeAlias = Callable[[str, str, ValueError], tuple[int, str]]
+"""Returns status and message for a parameter, its text, and the reason why it cannot be parsed."""
 
 FUZZY_ACTIONS = {"health_status", "exec_create", "exec_start"}
-"""Actions that are followed by a colon and a text: asking for one of them turns prefixes on for all."""
+"""Actions that are followed by a colon and a text: with one of them in a filter, all match by prefix."""
 
 
 class RefusedQueryError(Exception):
-    """The engine answers this query with an error."""
+    """The engine rejects this query."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class RefusedQueryError(Exception):
 
 @dataclass(frozen=True)
 class EventQuery:
-    """A query for events; times are nanoseconds since 1970, None where not given."""
+    """Query for events; times are nanoseconds since 1970, None if not given."""
 
     since: int | None = None
     until: int | None = None
@@ -37,22 +37,22 @@ class EventQuery:
 
     @property
     def wants_replay(self) -> bool:
-        """Whether the ring is replayed at all: an engine does so only when asked about a time."""
+        """True if kept events are replayed: an engine does so only if a time is given."""
         return self.since is not None or self.until is not None
 
     def admits(self, event: Event | None) -> bool:
-        """Whether the filters let the event pass; a line that is no event always does."""
+        """Return whether the filters match the event; a line that is no event always matches."""
         if event is None:
             return True
         asked = ((MATCHES[key], wanted) for key, wanted in self.filters.items() if key in MATCHES)
         return all(matches(event, wanted) for matches, wanted in asked)
 
 
-def parse_query(query: Mapping[str, str], wording: Wording) -> EventQuery:
-    """Read the query, or raise RefusedQueryError with the engine's own words."""
-    since = parsed(query, "since", parse_seconds, wording)
-    until = parsed(query, "until", parse_seconds, wording)
-    filters = parsed(query, "filters", parse_filters, wording) or {}
+def parse_query(query: Mapping[str, str], rejection: Rejection) -> EventQuery:
+    """Parse the query. Raises RefusedQueryError with the engine's own text."""
+    since = parsed(query, "since", parse_seconds, rejection)
+    until = parsed(query, "until", parse_seconds, rejection)
+    filters = parsed(query, "filters", parse_filters, rejection) or {}
     if until is not None and until < (since or 0):
         message = f"`since` time ({query['since']}) cannot be after `until` time ({query['until']})"
         raise RefusedQueryError(HTTPStatus.BAD_REQUEST, message)
@@ -60,28 +60,28 @@ def parse_query(query: Mapping[str, str], wording: Wording) -> EventQuery:
 
 
 def parsed(
-    query: Mapping[str, str], key: str, parse: Callable[[str], Parsed], wording: Wording
+    query: Mapping[str, str], key: str, parse: Callable[[str], Parsed], rejection: Rejection
 ) -> Parsed | None:
-    """Read a parameter, None where it was not given."""
+    """Parse a parameter, None if it is not given."""
     text = query.get(key, "")
     try:
         return parse(text) if text else None
     except ValueError as cause:
-        raise RefusedQueryError(*wording(key, text, cause)) from cause
+        raise RefusedQueryError(*rejection(key, text, cause)) from cause
 
 
-def wording_of(version: tuple[int, ...]) -> Wording:
-    """Give how an engine of this version refuses a parameter."""
-    return new_words if version >= FIRST_WITH_JSON_LINES else old_words
+def rejection_of(version: tuple[int, ...]) -> Rejection:
+    """Return the function that rejects a parameter in this version."""
+    return new_rejection if version >= FIRST_WITH_JSON_LINES else old_rejection
 
 
-def old_words(_key: str, _text: str, cause: ValueError) -> tuple[int, str]:
-    """Blame the engine, in Go's words."""
+def old_rejection(_key: str, _text: str, cause: ValueError) -> tuple[int, str]:
+    """Return a server error with Go's own text."""
     return HTTPStatus.INTERNAL_SERVER_ERROR, str(cause)
 
 
-def new_words(key: str, text: str, _cause: ValueError) -> tuple[int, str]:
-    """Blame the client, and say where."""
+def new_rejection(key: str, text: str, _cause: ValueError) -> tuple[int, str]:
+    """Return a client error that names the parameter."""
     if key == "filters":
         return HTTPStatus.BAD_REQUEST, "invalid filter"
     seconds, _, fraction = text.partition(".")
@@ -93,7 +93,7 @@ def new_words(key: str, text: str, _cause: ValueError) -> tuple[int, str]:
 
 
 def parse_filters(text: str) -> dict[str, tuple[str, ...]]:
-    """Read the filters in both of the forms that engines take: lists, and objects with true."""
+    """Parse filters in both forms that engines accept: lists, and objects with true."""
     filters: Mapping[str, Iterable[str]] = parse_json(text)
     if not isinstance(filters, dict):
         message = "filters are no object"
@@ -102,7 +102,7 @@ def parse_filters(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def parse_json(text: str) -> Any:
-    """Read JSON, and complain as Go does where even the first character is wrong."""
+    """Parse JSON. Raises ValueError with Go's own text if the first character is wrong."""
     try:
         return json.loads(text)
     except ValueError as cause:
@@ -111,32 +111,32 @@ def parse_json(text: str) -> Any:
 
 
 def type_matches(event: Event, wanted: tuple[str, ...]) -> bool:
-    """Whether the event is of a wanted type."""
+    """Return whether the event has a wanted type."""
     return event.get("Type") in wanted
 
 
 def action_matches(event: Event, wanted: tuple[str, ...]) -> bool:
-    """Whether the event's action is a wanted one, or begins as one where prefixes are on."""
+    """Return whether the event's action is a wanted one, or begins like one if prefixes match."""
     action = str(event.get("Action"))
     return action.startswith(wanted) if FUZZY_ACTIONS & set(wanted) else action in wanted
 
 
 def container_matches(event: Event, wanted: tuple[str, ...]) -> bool:
-    """Whether the actor's id or name begins as wanted."""
+    """Return whether the actor's id or name begins as wanted."""
     actor = table_in(event, "Actor")
     names = (str(actor.get("ID", "")), str(table_in(actor, "Attributes").get("name", "")))
     return any(name.startswith(wanted) for name in names)
 
 
 def label_matches(event: Event, wanted: tuple[str, ...]) -> bool:
-    """Whether the actor has every wanted label, with its value where one is named."""
+    """Return whether the actor has every wanted label, with its value if one is given."""
     attributes = table_in(table_in(event, "Actor"), "Attributes")
     pairs = {f"{key}={value}" for key, value in attributes.items()}
     return all(label in pairs or label in attributes for label in wanted)
 
 
 def table_in(value: Event, key: str) -> Event:
-    """Give the object under a key, an empty one where there is none: a test may emit any shape."""
+    """Return the object under a key, an empty one if there is none: a test may emit any shape."""
     found = value.get(key)
     return found if isinstance(found, dict) else {}
 
@@ -147,4 +147,4 @@ MATCHES: Mapping[str, Callable[[Event, tuple[str, ...]], bool]] = {
     "container": container_matches,
     "label": label_matches,
 }
-"""The filters that the scripted engine knows; any other does nothing, as an unknown one on a real engine."""
+"""Filters of the scripted engine; any other is ignored, as an unknown one on a real engine."""

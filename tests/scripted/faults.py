@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: answers that fail, and answers that are late."""
+"""Faults that tests order: answers that fail, and answers that are late."""
 
 import time
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from threading import Condition
 from tests.scripted.wire import Answer
 
 LOOK_UP_SECONDS = 60.0
-"""A wait without an end is cut into waits of this length."""
+"""An infinite wait is made of waits of this length, in seconds."""
 
 
 @dataclass
 class Failure:
-    """An answer that is given in place of the true one, some times over; None to hang up without one."""
+    """Answer instead of the true one, `times` times; None closes the connection without an answer."""
 
     path_prefix: str
     answer: Answer | None
@@ -20,7 +20,7 @@ class Failure:
 
 
 class Faults:
-    """The failures and delays to come, safe to use from any thread; paths are without the API's version."""
+    """Failures and delays by path without version. Methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -29,31 +29,31 @@ class Faults:
         self._lifted = False
 
     def fail_next(self, failure: Failure) -> None:
-        """Let the next answers fail; failures for the same path follow each other."""
+        """Add a failure; failures of one path follow each other."""
         with self._changed:
             self._failures.append(failure)
 
     def delay(self, path_prefix: str, seconds: float) -> None:
-        """Let answers wait; a shorter delay frees at once those that have waited long enough for it."""
+        """Set a delay; a shorter one also applies to answers that are waiting."""
         with self._changed:
             self._delays[path_prefix] = seconds
             self._changed.notify_all()
 
     def lift(self, *, lifted: bool) -> None:
-        """Let nothing wait any longer, or let delays hold again."""
+        """Disable or enable all delays."""
         with self._changed:
             self._lifted = lifted
             self._changed.notify_all()
 
     def wait(self, path: str) -> None:
-        """Block for as long as an answer for this path is delayed."""
+        """Return once an answer for this path is no longer delayed."""
         asked = time.monotonic()
         with self._changed:
             while (left := asked + self._delay_of(path) - time.monotonic()) > 0:
                 self._changed.wait(min(left, LOOK_UP_SECONDS))
 
     def next_failure(self, path: str) -> Failure | None:
-        """Give the failure that is due for this path, if any, and count it as given."""
+        """Return the next failure for this path, if any, and count it."""
         with self._changed:
             due = [fault for fault in self._failures if fault.times and path.startswith(fault.path_prefix)]
             for fault in due[:1]:

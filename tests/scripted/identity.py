@@ -1,4 +1,4 @@
-"""Who the scripted engine says it is: what the engines of the recordings said, less what no watcher reads."""
+"""Identity of the scripted engine: that of the recorded engines, without what the exporter does not read."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ KERNEL = "6.18.44-fc-v669"
 
 
 class Release(NamedTuple):
-    """An engine, and the oldest version of the API that it still speaks."""
+    """Version of an engine, and the oldest version of the API that it supports."""
 
     engine: str
     oldest: str
@@ -18,11 +18,11 @@ RELEASES: Mapping[str, Release] = {
     "1.55": Release("29.7.2", "1.40"),
     "1.56": Release("29", "1.40"),
 }
-"""The engines that can be played, by the newest version of the API that they speak."""
+"""Engines by their newest version of the API."""
 
 
 def version(api: str) -> dict[str, Any]:
-    """Give a fresh answer to `/version`."""
+    """Return a new answer to `/version`."""
     engine, oldest = RELEASES[api]
     return {
         "Platform": {"Name": ""},
@@ -40,7 +40,7 @@ def version(api: str) -> dict[str, Any]:
 
 
 def info(api: str) -> dict[str, Any]:
-    """Give a fresh answer to `/info`, without `SystemTime`: that is the time of asking."""
+    """Return a new answer to `/info`, without `SystemTime`."""
     return {
         "ID": "Z6TE:XMYA:CVZB:X5VP:ZOQO:44ZN:MTO7:CKOD:ZWQB:YVIQ:CHUG:KF66",
         "MemoryLimit": True,

@@ -1,4 +1,4 @@
-"""What a real engine once said about a job: read from a file, made into other jobs, and played."""
+"""Recorded messages of a real engine about a job: loaded, copied to other jobs, and played."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Table: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an inspect answered right after an event of this action; None for 404."""
+    """Answer to an inspect right after an event of this action; None for 404."""
 
     after: str
     answer: Table | None
@@ -28,7 +28,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Step:
-    """An event, and the inspect that followed it, if an observer would inspect there."""
+    """Event, and the inspect that followed it, if any."""
 
     event: Table
     inspection: Inspection | None = None
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Recording:
-    """One job's events and inspects, in the order in which they were seen."""
+    """Events and inspects of one job, in the order in which they were received."""
 
     container_id: str
     name: str
@@ -44,23 +44,23 @@ class Recording:
 
     @property
     def events(self) -> tuple[Table, ...]:
-        """The events alone."""
+        """Events."""
         return tuple(step.event for step in self.steps)
 
     @property
     def inspects(self) -> tuple[Inspection, ...]:
-        """The inspect answers alone."""
+        """Inspect answers."""
         return tuple(step.inspection for step in self.steps if step.inspection is not None)
 
     def renamed(self, container_id: str, name: str, offset_ns: int) -> "Recording":
-        """Give the same as if it had happened to another container, so many nanoseconds later."""
+        """Return the same recording for another container, with all times moved."""
         change = Change(self.container_id, container_id, self.name, name, offset_ns)
         return Recording(container_id, name, tuple(change.of_step(step) for step in self.steps))
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is put in place of what when one job is made into another."""
+    """Replacement of id, name and times of a recording."""
 
     old_id: str
     new_id: str
@@ -69,7 +69,7 @@ class Change:
     offset: int
 
     def of_step(self, step: Step) -> Step:
-        """Change an event and its inspect answer."""
+        """Return a changed event and inspect answer."""
         event = {key: self.of(value, key) for key, value in step.event.items()}
         event["time"] = event["timeNano"] // SECOND
         inspection = step.inspection
@@ -78,7 +78,7 @@ class Change:
         return Step(event, inspection)
 
     def of(self, value: Any, key: str = "") -> Any:
-        """Change a value, and all within it."""
+        """Return a changed value, with all values in it changed."""
         match value:
             case dict():
                 return {each: self.of(inner, each) for each, inner in value.items()}
@@ -92,7 +92,7 @@ class Change:
                 return value
 
     def of_text(self, text: str, key: str) -> str:
-        """Change a name, a time or an id."""
+        """Return a changed name, time or id."""
         if key in NAME_KEYS:
             return self.of_name(text)
         if text != NEVER and RFC3339.fullmatch(text):
@@ -100,7 +100,7 @@ class Change:
         return self.new_id if text == self.old_id else text
 
     def of_name(self, text: str) -> str:
-        """Change the job's name, also with the slash before it or a later name's ending behind it."""
+        """Return the new name, also with a slash before it or a suffix after it."""
         slash = "/" if text.startswith("/") else ""
         name = text.removeprefix("/")
         if name == self.old_name or name.startswith(f"{self.old_name}-"):
@@ -109,13 +109,13 @@ class Change:
 
 
 def names() -> list[str]:
-    """List the recordings that are played: those of one job each, told by the engine alone."""
+    """Return the names of the recordings of one job each, without facts of the kernel."""
     return sorted(PLAYED)
 
 
 @cache
 def load(name: str) -> Recording:
-    """Read a recording."""
+    """Return a recording."""
     lines = (DIRECTORY / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     steps = as_steps([json.loads(line) for line in lines])
     created = steps[0].event["Actor"]
@@ -123,7 +123,7 @@ def load(name: str) -> Recording:
 
 
 def as_steps(lines: list[Table]) -> tuple[Step, ...]:
-    """Join each event with the inspect that stands behind it, whatever the kernel said in between."""
+    """Join each event with the inspect after it; lines of the kernel may be in between."""
     engines = [line for line in lines if "event" in line or "inspect" in line]
     following = [*engines[1:], {}]
     return tuple(
@@ -134,19 +134,19 @@ def as_steps(lines: list[Table]) -> tuple[Step, ...]:
 
 
 def as_inspection(line: Table) -> Inspection | None:
-    """Read a line of an inspect, None where it is another one."""
+    """Return the inspect of a line, None for another line."""
     return Inspection(line["after"], line["inspect"]) if "inspect" in line else None
 
 
 def perform(engine: ScriptedEngine, step: Step) -> None:
-    """Let one step happen: the container is as it was found, and then the event comes."""
+    """Play one step: set the container to its recorded state, then emit the event."""
     if step.inspection is not None:
-        settle(engine, step)
+        set_state(engine, step)
     engine.emit(step.event)
 
 
-def settle(engine: ScriptedEngine, step: Step) -> None:
-    """Put the container into the state in which the step's inspect found it."""
+def set_state(engine: ScriptedEngine, step: Step) -> None:
+    """Set the container to the state in the step's inspect."""
     answer = step.inspection.answer if step.inspection is not None else None
     if answer is None:
         engine.remove_container(container_of(step.event))
@@ -155,6 +155,6 @@ def settle(engine: ScriptedEngine, step: Step) -> None:
 
 
 def container_of(event: Table) -> str:
-    """Give the id of the container that the event is about, an empty text where it is about none."""
+    """Return the id of the event's container, empty if there is none."""
     actor = event["Actor"]
     return str(actor["ID"] if event["Type"] == "container" else actor["Attributes"].get("container", ""))

@@ -1,4 +1,4 @@
-"""Which requests have come, in order, for tests to look at and to wait for."""
+"""Requests to the scripted engine, in order."""
 
 from threading import Condition
 
@@ -6,25 +6,25 @@ from tests.scripted.wire import Request
 
 
 class RequestLog:
-    """The requests so far, safe to use from any thread."""
+    """All requests so far. Methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._changed = Condition()
         self._requests: list[Request] = []
 
     def add(self, request: Request) -> None:
-        """Note a request."""
+        """Record a request."""
         with self._changed:
             self._requests.append(request)
             self._changed.notify_all()
 
     def seen(self) -> list[tuple[str, str]]:
-        """Give method and target of each, in order."""
+        """Return method and target of each, in order."""
         with self._changed:
             return [(request.method, request.target) for request in self._requests]
 
     def wait_for(self, path_prefix: str, count: int, seconds: float) -> None:
-        """Block until at least so many have come for such a path."""
+        """Return once at least `count` requests for such a path have come. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._count(path_prefix) >= count, seconds):
                 came = self._count(path_prefix)

@@ -1,4 +1,4 @@
-"""Serve a file of event lines to whoever reads: `python -m tests.scripted.serve SOCKET FILE.jsonl`.
+"""Serve a file of event lines on a socket: `python -m tests.scripted.serve SOCKET FILE.jsonl`.
 
 Every stream gets the whole file, as fast as its reader takes it and whatever `since` says, and stays open;
 one with an `until` gets the lines of that time and ends. The URL is printed
@@ -20,30 +20,30 @@ from tests.scripted.event_query import EventQuery
 ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Tape(EventLog):
-    """A log that forgets nothing, and plays all to every reader."""
+class CompleteLog(EventLog):
+    """Log that keeps all events, and sends all to every reader."""
 
     def __init__(self) -> None:
         super().__init__(reach=None)
 
     def forget(self) -> None:
-        """Keep all: a tape is filled before the engine starts."""
+        """Keep all: the log is filled before the engine starts."""
 
     def replay(self, query: EventQuery) -> list[Entry]:
-        """Give all, or what lies in the times of a query that has an end."""
+        """Return all events, or those in the times of a query that has an end."""
         return super().replay(EventQuery(since=0) if query.until is None else query)
 
 
 def fill(engine: ScriptedEngine, events: BinaryIO, containers: BinaryIO | None) -> None:
-    """Give the engine its event lines and its containers."""
+    """Add event lines and containers to the engine."""
     for line in events:
         engine.emit(line)
     for line in containers or ():
         engine.set_container(json.loads(line))
 
 
-def arguments_of(words: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.scripted.serve", description=__doc__)
     parser.add_argument(
         "socket", type=Path, metavar="SOCKET", help="where to listen; its directory must be there"
@@ -52,14 +52,14 @@ def arguments_of(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--containers", type=Path, metavar="FILE", help="one inspect answer a line; default: none"
     )
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
-def main(words: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, and give the command's exit code."""
-    chosen = arguments_of(words)
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    chosen = parse_arguments(arguments)
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    engine = ScriptedEngine(chosen.socket.parent, name=chosen.socket.name, log=Tape())
+    engine = ScriptedEngine(chosen.socket.parent, name=chosen.socket.name, log=CompleteLog())
     with ExitStack() as files:
         containers = files.enter_context(chosen.containers.open("rb")) if chosen.containers else None
         fill(engine, files.enter_context(chosen.events.open("rb")), containers)

@@ -1,4 +1,4 @@
-"""A server on a unix socket: a thread for each connection, and all of them ended when it stops."""
+"""Server on a unix socket, with a thread for each connection."""
 
 import socket
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.scripted.connections import EndsConnections
 
 
 class UnixServer(EndsConnections, UnixStreamServer):
-    """Hands each connection to `talk` in a thread of its own."""
+    """Calls `talk` with each connection, in a thread of its own."""
 
     def __init__(self, path: Path, talk: Callable[[socket.socket], None]) -> None:
         self._talk = talk
@@ -19,7 +19,7 @@ class UnixServer(EndsConnections, UnixStreamServer):
         self.serve()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Talk, until one side has had enough."""
+        """Serve a connection until one side closes it."""
         del client_address
         with suppress(ConnectionError):
             self._talk(request)
