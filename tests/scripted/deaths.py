@@ -1,4 +1,4 @@
-"""The ways to die that are recorded from a real engine for the corpus, beside those that are also played."""
+"""Scenarios that are recorded from a real engine for the corpus, beside those in `scenarios`."""
 
 import time
 from collections.abc import Mapping
@@ -45,16 +45,16 @@ def eat(piece):
 for piece in room:
     threading.Thread(target=eat, args=(piece,)).start()
 """
-"""Sixteen threads that run out of memory at one moment: cgroup v1 tells the one kill several times."""
+"""Sixteen threads that run out of memory at once: with cgroup v1, one kill has several events."""
 
 
 def sends(signal_name: str) -> Act:
-    """Give the act of `docker kill -s`."""
+    """Return the action of `docker kill -s`."""
     return lambda client, container: client.kill(container, signal=signal_name)
 
 
 def stop_patiently(client: APIClient, container: str) -> None:
-    """Stop as `docker stop -t 20` does."""
+    """Stop it like `docker stop -t 20`."""
     client.stop(container, timeout=LONG_SECONDS)
 
 
@@ -67,24 +67,24 @@ def stop_once_unhealthy(client: APIClient, container: str) -> None:
 
 
 def kill_after_a_while(client: APIClient, container: str) -> None:
-    """Kill it when it has hung for some time."""
+    """Kill it after it has hung for some time."""
     time.sleep(HANG_SECONDS)
     kill(client, container)
 
 
 def raise_memory(client: APIClient, container: str) -> None:
-    """Raise its memory limit as `docker update` does."""
+    """Raise its memory limit like `docker update`."""
     client.update_container(container, mem_limit=96 * MEBIBYTE, memswap_limit=96 * MEBIBYTE)
 
 
 def lingers(signal_name: str, seconds: float, code: int) -> tuple[str, ...]:
-    """Give the command of a shell that outlives the signal, and then ends with the code."""
+    """Return the command of a shell that survives the signal, and exits with the code later."""
     script = f"trap 'sleep {seconds}; exit {code}' {signal_name}; while :; do sleep 0.05; done"
     return ("sh", "-c", script)
 
 
 def an_environment_of(kilobytes: int) -> dict[str, str]:
-    """Give variables that the runtime's init reads, and keeps several times over, before anything else."""
+    """Return variables that the runtime's init reads and copies several times before anything else."""
     return {f"V{number}": "v" * 1000 for number in range(kilobytes)}
 
 

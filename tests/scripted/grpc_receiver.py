@@ -1,4 +1,4 @@
-"""An OTLP/gRPC receiver that keeps what it accepts, and replies what a test tells it to reply."""
+"""OTLP/gRPC receiver with scripted replies, which keeps what it accepts."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -26,12 +26,12 @@ from tests.scripted.receiver_script import ScriptedReceiver
 TRACES_PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS_PATH = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 WORKERS = 32
-"""How many requests can hang before others wait behind them."""
+"""Number of held replies that do not delay others."""
 
 
 @dataclass(frozen=True)
 class GrpcReply:
-    """A reply, and whether what was sent is kept: all of it but the first `rejected`."""
+    """Reply, and whether the request is accepted: all of it but the first `rejected` items."""
 
     code: grpc.StatusCode = grpc.StatusCode.OK
     message: str = ""
@@ -43,7 +43,7 @@ class GrpcReply:
 
 
 OK = GrpcReply(keep=True)
-"""All is accepted."""
+"""Accepts all."""
 
 
 def status(
@@ -53,25 +53,25 @@ def status(
     retry_after: float | None = None,
     keep: bool = False,
 ) -> GrpcReply:
-    """Reply with a status, perhaps with a RetryInfo of so many seconds; nothing is kept unless told."""
+    """Return a reply with a status, and a RetryInfo if seconds are given; nothing is accepted by default."""
     return GrpcReply(code, message, keep=keep, retry_after=retry_after)
 
 
 def partial(rejected: int, message: str) -> GrpcReply:
-    """Keep all but the first so many, and say so in a `partial_success`; 0 with a message is a warning."""
+    """Return a reply with a `partial_success` that rejects the first items; 0 with a message is a warning."""
     return GrpcReply(message=message, keep=True, rejected=rejected)
 
 
 def hang(afterwards: GrpcReply = OK) -> GrpcReply:
-    """Do nothing until `release()`, then reply this; a client that has given up by then gets nothing kept."""
+    """Return a reply that is held until `release()`; the request is not accepted if its client has left."""
     return GrpcReply(hangs=True, afterwards=afterwards)
 
 
 class GrpcReceiver(ScriptedReceiver[GrpcReply]):
-    """An OTLP/gRPC receiver that runs between `with` and its end."""
+    """OTLP/gRPC receiver, running between `__enter__` and `__exit__`."""
 
     def __init__(self, *, port: int = 0, tls: grpc.ServerCredentials | None = None) -> None:
-        """Choose a port, 0 for any that is free, and for TLS the server's side of it."""
+        """Set the port, 0 for any free one, and the server's TLS credentials."""
         super().__init__(OK)
         self._tls = tls
         self._server: grpc.Server | None = None
@@ -80,7 +80,7 @@ class GrpcReceiver(ScriptedReceiver[GrpcReply]):
 
     @property
     def url(self) -> str:
-        """Where it is asked; the same from start to start."""
+        """URL; it stays the same after a restart."""
         return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self._port}"
 
     def start(self) -> None:
@@ -97,20 +97,20 @@ class GrpcReceiver(ScriptedReceiver[GrpcReply]):
         self._server.start()
 
     def stop(self) -> None:
-        """End every connection and refuse new ones; what was received and the script stay."""
+        """Close all connections and refuse new ones; the log and the script stay."""
         self.close()
-        # Bound without listening, a port refuses connections and is given to nobody else.
+        # A port that is bound without listening refuses connections, and is given to no other process.
         self._held = held_port(self._port)
 
     def close(self) -> None:
-        """Stop, and give the port away."""
+        """Stop, and free the port."""
         self._held.close()
         server, self._server = self._server, None
         if server is not None:
             server.stop(0).wait()
 
     def answer(self, path: str, batch: Batch, size: int, context: grpc.ServicerContext) -> GrpcReply:
-        """Keep as the script says and give the reply; raise where it is a status other than OK."""
+        """Record the request and return the reply. Raises for a status other than OK."""
         headers = {name: str(content) for name, content in context.invocation_metadata()}
         self.note(ReceivedRequest("POST", path, headers, len(batch.spans), len(batch.records), size))
         reply = self.next_reply(batch)
@@ -129,7 +129,7 @@ class GrpcReceiver(ScriptedReceiver[GrpcReply]):
 
 
 class Traces(TraceServiceServicer):
-    """The service for spans."""
+    """Service for spans."""
 
     def __init__(self, receiver: GrpcReceiver) -> None:
         self._receiver = receiver
@@ -145,7 +145,7 @@ class Traces(TraceServiceServicer):
 
 
 class Logs(LogsServiceServicer):
-    """The service for log records."""
+    """Service for log records."""
 
     def __init__(self, receiver: GrpcReceiver) -> None:
         self._receiver = receiver
@@ -161,7 +161,7 @@ class Logs(LogsServiceServicer):
 
 
 def refuse(reply: GrpcReply, context: grpc.ServicerContext) -> None:
-    """End the request with a status, and with when to come again if the reply says it."""
+    """End the request with a status, and a RetryInfo if the reply has one."""
     if reply.retry_after is not None:
         again = RetryInfo()
         again.retry_delay.FromNanoseconds(round(reply.retry_after * 1e9))

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver that keeps what it accepts, and replies what a test tells it to reply."""
+"""OTLP/HTTP receiver with scripted replies, which keeps what it accepts."""
 
 import gzip
 import select
@@ -25,24 +25,24 @@ from tests.scripted.receiver_script import ScriptedReceiver
 LOOPBACK = "127.0.0.1"
 
 DRIP_SECONDS = 0.1
-"""How long a slow reply waits before its next byte."""
+"""Seconds between the bytes of a slow reply."""
 
 DRIP_LENGTH = 1_000_000
-"""How long a slow reply claims to be."""
+"""Content length of a slow reply."""
 
 NO_LINGER = struct.pack("ii", 1, 0)
-"""With this a closed socket is reset, and nothing that waits in it is sent."""
+"""Option with which closing a socket resets the connection."""
 
 
 class Receiver(ScriptedReceiver[Reply]):
-    """An OTLP/HTTP receiver for protobuf that runs between `with` and its end.
+    """OTLP/HTTP receiver for protobuf, running between `__enter__` and `__exit__`.
 
     It is asked at every path that ends in `/v1/traces` or `/v1/logs`. What no script is asked about: other
     paths (404), other methods (405), other content types and encodings (415), and broken bodies (400).
     """
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        """Choose a port, 0 for any that is free, and for https the server's side of it."""
+        """Set the port, 0 for any free one, and the server's TLS context."""
         super().__init__(OK)
         self._tls = tls
         self._server = HttpServer(port, tls, self)
@@ -50,7 +50,7 @@ class Receiver(ScriptedReceiver[Reply]):
 
     @property
     def url(self) -> str:
-        """Where it is asked, without a path; the same from start to start."""
+        """URL without a path; it stays the same after a restart."""
         return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self._port}"
 
     def start(self) -> None:
@@ -58,25 +58,25 @@ class Receiver(ScriptedReceiver[Reply]):
         self._server.start()
 
     def stop(self) -> None:
-        """End every connection and refuse new ones; what was received and the script stay."""
+        """Close all connections and refuse new ones; the log and the script stay."""
         self.close()
-        # Bound without listening, a port refuses connections and is given to nobody else.
+        # A port that is bound without listening refuses connections, and is given to no other process.
         self._server = HttpServer(self._port, self._tls, self)
 
     def close(self) -> None:
-        """Stop, and give the port away."""
+        """Stop, and free the port."""
         self._server.stop()
 
 
 class HttpServer(EndsConnections, HTTPServer):
-    """Asks the receiver what to reply."""
+    """HTTP server of a receiver."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None, receiver: Receiver) -> None:
-        """Take the port without listening."""
+        """Bind the port without listening."""
         self.receiver = receiver
         self._tls = tls
         super().__init__((LOOPBACK, port), Handler, bind_and_activate=False)
-        # HTTPServer would ask for the name that belongs to the address.
+        # HTTPServer would look up the name of the address.
         TCPServer.server_bind(self)
 
     def start(self) -> None:
@@ -85,14 +85,14 @@ class HttpServer(EndsConnections, HTTPServer):
         self.serve()
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; its handshake is left to its own thread."""
+        """Accept a connection; its TLS handshake is done in its own thread."""
         connection, address = super().get_request()
         if self._tls is not None:
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Talk, until one side has had enough."""
+        """Serve a connection until one side closes it."""
         with suppress(OSError):
             if isinstance(request, ssl.SSLSocket):
                 request.do_handshake()
@@ -100,7 +100,7 @@ class HttpServer(EndsConnections, HTTPServer):
 
 
 class UnusableError(Exception):
-    """A request that is no OTLP/HTTP in protobuf; its argument is the status that says so."""
+    """Request that is not OTLP/HTTP in protobuf; the argument is the status of the reply."""
 
     def __init__(self, code: HTTPStatus) -> None:
         super().__init__(code)
@@ -108,13 +108,13 @@ class UnusableError(Exception):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads requests from one connection and replies as the script says."""
+    """Reads requests from one connection and sends the scripted replies."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
-        """Keep and reply as the script says."""
+        """Record a request and send the reply."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         try:
             batch = unpacked(self.path, self._headers(), body)
@@ -126,12 +126,12 @@ class Handler(BaseHTTPRequestHandler):
             self._play(batch, self._receiver.next_reply(batch))
 
     def do_GET(self) -> None:
-        """Refuse: nothing is to be had here. A client that follows a redirect asks so."""
+        """Reject a GET, which a client sends that follows a redirect."""
         self._note(Batch(), b"")
         self._give(status(HTTPStatus.METHOD_NOT_ALLOWED))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-        """Write nothing: tests look at the requests."""
+        """Log nothing: tests look at the requests."""
 
     @property
     def _receiver(self) -> Receiver:
@@ -176,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _hung_up(self) -> bool:
-        """Tell whether the client has closed; nothing else comes from one that waits."""
+        """Return whether the client has closed the connection."""
         return bool(select.select([self.connection], [], [], 0)[0])
 
     def _drip(self, reply: Reply) -> None:
@@ -188,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-        # Before the server would shut it in good order.
+        # Before the server closes the connection in order.
         self.connection.close()
 
 

@@ -1,4 +1,4 @@
-"""What a scripted receiver replies over HTTP, and whether it keeps what it was sent."""
+"""Replies of the scripted receiver over HTTP."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 class Manner(Enum):
-    """How a reply is given, if it is."""
+    """Way in which a reply is sent, or not."""
 
     WHOLE = auto()
     RESET = auto()
@@ -21,7 +21,7 @@ class Manner(Enum):
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply, and whether what was sent is kept: all of it but the first `rejected`."""
+    """Reply, and whether the request is accepted: all of it but the first `rejected` items."""
 
     status: int = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -34,33 +34,33 @@ class Reply:
 
 
 OK = Reply(keep=True)
-"""All is accepted: 200 and an empty response, which in protobuf is no byte at all."""
+"""Accepts all: 200 and an empty response, which has no bytes in protobuf."""
 
 
 def status(code: int, *, retry_after: float | str | None = None) -> Reply:
-    """Keep nothing and reply with a status, perhaps with `Retry-After` as it is given."""
+    """Return a reply with a status, and `Retry-After` if given; nothing is accepted."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return Reply(code, headers, b"scripted failure\n", "text/plain")
 
 
 def redirect(location: str) -> Reply:
-    """Keep nothing and send the client elsewhere with 302."""
+    """Return a redirect with 302; nothing is accepted."""
     return Reply(HTTPStatus.FOUND, {"Location": location})
 
 
 def html() -> Reply:
-    """Keep nothing and reply 200 with a page, as something does that is no receiver."""
+    """Return 200 with a page, as from a server that is no receiver; nothing is accepted."""
     return Reply(body=b"<!doctype html><title>Welcome</title>", content_type="text/html")
 
 
 def json_ok() -> Reply:
-    """Keep all and reply 200 in JSON, though it was asked in protobuf."""
+    """Return 200 in JSON to a request in protobuf; all is accepted."""
     return Reply(body=b"{}", content_type="application/json", keep=True)
 
 
 def partial(rejected: int, message: str) -> Reply:
-    """Keep all but the first so many, and say so in a `partial_success`; 0 with a message is a warning."""
-    # Of a log request's response the same bytes say the same.
+    """Return a `partial_success` that rejects the first items; 0 with a message is a warning."""
+    # The response to a log request has the same bytes.
     response = ExportTraceServiceResponse()
     response.partial_success.rejected_spans = rejected
     response.partial_success.error_message = message
@@ -68,20 +68,20 @@ def partial(rejected: int, message: str) -> Reply:
 
 
 def reset() -> Reply:
-    """Keep nothing, and reset the connection in place of a reply."""
+    """Reset the connection instead of a reply; nothing is accepted."""
     return Reply(manner=Manner.RESET)
 
 
 def reset_after_keeping() -> Reply:
-    """Keep all, and reset the connection in place of a reply: the client cannot know."""
+    """Reset the connection instead of a reply; all is accepted, which the client cannot know."""
     return Reply(manner=Manner.RESET, keep=True)
 
 
 def hang(afterwards: Reply = OK) -> Reply:
-    """Do nothing until `release()`, then reply this; a client that has hung up by then gets nothing kept."""
+    """Return a reply that is held until `release()`; the request is not accepted if its client has left."""
     return Reply(manner=Manner.HANGS, afterwards=afterwards)
 
 
 def slow_drip() -> Reply:
-    """Keep nothing, send the head of a 200 and then a byte now and then, until `release()` or the end."""
+    """Return a slow reply: the head of a 200, then single bytes until `release()`; nothing is accepted."""
     return Reply(manner=Manner.DRIPS)

@@ -1,4 +1,4 @@
-"""What a receiver of OTLP was sent, flattened."""
+"""Content of OTLP requests, flattened."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """A span with its resource and scope; ids in hex, attributes as Python values, bytes as bytes."""
+    """Span with its resource and scope; ids in hex, attributes as Python values, bytes as bytes."""
 
     trace_id: str
     span_id: str
@@ -29,7 +29,7 @@ class ReceivedSpan:
 
 @dataclass(frozen=True)
 class ReceivedRecord:
-    """A log record with its resource and scope; ids in hex, empty where it belongs to no span."""
+    """Log record with its resource and scope; ids in hex, empty without a span."""
 
     event_name: str
     time_ns: int
@@ -45,7 +45,7 @@ class ReceivedRecord:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one request carried."""
+    """Content of one request."""
 
     spans: list[ReceivedSpan] = field(default_factory=list)
     records: list[ReceivedRecord] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """What was asked, whatever was replied; header names in lower case, the size as it was sent."""
+    """Request, whatever the reply was; header names in lower case, size as sent."""
 
     method: str
     path: str
@@ -126,12 +126,12 @@ def received_record(record: Any, resource: dict[str, Any], scope: str) -> Receiv
 
 
 def decoded(attributes: Iterable[Any]) -> dict[str, Any]:
-    """Give attributes as a mapping; of a key that is there twice, the last."""
+    """Return attributes as a mapping; of equal keys, the last."""
     return {attribute.key: value(attribute.value) for attribute in attributes}
 
 
 def value(any_value: Any) -> Any:
-    """Give an AnyValue as the Python value that it holds, None if it holds none."""
+    """Return the Python value of an AnyValue, or None."""
     match any_value.WhichOneof("value"):
         case None:
             return None

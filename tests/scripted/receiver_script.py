@@ -1,4 +1,4 @@
-"""What scripted receivers have in common: what they are to reply next, and what they have received."""
+"""Common part of the scripted receivers: the replies to give, and the requests received."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -10,29 +10,29 @@ from typing import Generic, Self, TypeVar
 from tests.scripted.received import Batch, ReceivedRecord, ReceivedRequest, ReceivedSpan
 
 POLL_SECONDS = 0.02
-"""How soon a reply that is held back notices that nobody waits for it any more."""
+"""Seconds until a held reply notices that its client has left."""
 
 WAIT_SECONDS = 10.0
-"""How long a test waits for something that must come; no test is slower for it, only a failing one."""
+"""Seconds that a test waits for something that must come."""
 
 ReplyT = TypeVar("ReplyT")
 
 
 class Gate:
-    """Where replies wait that are held back, until they are released or nobody waits for them any more."""
+    """Gate at which held replies wait until they are released or their client leaves."""
 
     def __init__(self) -> None:
         self._changed = Condition()
         self._releases = 0
 
     def release(self) -> None:
-        """Let those through that wait now."""
+        """Release the waiting replies."""
         with self._changed:
             self._releases += 1
             self._changed.notify_all()
 
     def passed(self, gave_up: Callable[[], bool]) -> bool:
-        """Block until a release and return True, or until `gave_up` and return False.
+        """Wait for a release and return True, or for `gave_up` and return False.
 
         A receiver that stops ends its connections, and so all of them give up.
         """
@@ -43,14 +43,14 @@ class Gate:
             return not gave_up()
 
     def stays_shut(self, seconds: float) -> bool:
-        """Block so long, or until a release; return whether none came."""
+        """Wait this long, or for a release; return whether none came."""
         with self._changed:
             before = self._releases
             return not self._changed.wait_for(lambda: self._releases > before, seconds)
 
 
 class ScriptedReceiver(ABC, Generic[ReplyT]):
-    """The script of a receiver and what it received; every method may be called from any thread."""
+    """Script and log of a receiver. Methods may be called from any thread."""
 
     def __init__(self, default: ReplyT) -> None:
         self._changed = Condition()
@@ -62,20 +62,20 @@ class ScriptedReceiver(ABC, Generic[ReplyT]):
         self.gate = Gate()
 
     def __enter__(self) -> Self:
-        """Start, and give the receiver."""
+        """Start the receiver."""
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it for good."""
+        """Close the receiver."""
         self.close()
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it is asked, without a path; the same from start to start."""
+        """URL without a path; it stays the same after a restart."""
 
     @abstractmethod
     def start(self) -> None:
@@ -83,37 +83,37 @@ class ScriptedReceiver(ABC, Generic[ReplyT]):
 
     @abstractmethod
     def stop(self) -> None:
-        """End every connection and refuse new ones; what was received and the script stay."""
+        """Close all connections and refuse new ones; the log and the script stay."""
 
     @abstractmethod
     def close(self) -> None:
-        """Stop, and give the port away."""
+        """Stop, and free the port."""
 
     @property
     def spans(self) -> list[ReceivedSpan]:
-        """All spans that were kept, in order; one that was sent twice is there twice."""
+        """All accepted spans in order; a span that was sent twice is there twice."""
         with self._changed:
             return list(self._spans)
 
     @property
     def records(self) -> list[ReceivedRecord]:
-        """All log records that were kept, in order."""
+        """All accepted log records in order."""
         with self._changed:
             return list(self._records)
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """All that was asked, in order, whatever was replied."""
+        """All requests in order, whatever the replies were."""
         with self._changed:
             return list(self._requests)
 
     def replies(self, *replies: ReplyT) -> None:
-        """Reply these to the next requests, one each, behind those that are already waiting."""
+        """Append replies to the script, one for each of the next requests."""
         with self._changed:
             self._next.extend(replies)
 
     def otherwise(self, reply: ReplyT | Callable[[list[ReceivedSpan]], ReplyT]) -> None:
-        """Reply this to every request for which no other is waiting.
+        """Set the reply to all requests after the script.
 
         A callable is given the spans of the request, none for one with log records; it may be called from
         several threads at once.
@@ -122,32 +122,32 @@ class ScriptedReceiver(ABC, Generic[ReplyT]):
             self._otherwise = reply
 
     def release(self) -> None:
-        """Let the replies be given that hang now."""
+        """Send the held replies."""
         self.gate.release()
 
     def wait_for_spans(self, count: int, *, seconds: float = WAIT_SECONDS) -> list[ReceivedSpan]:
-        """Block until at least so many spans are kept and give all; TimeoutError if that does not come."""
+        """Wait for at least this many spans and return all. Raises TimeoutError."""
         self._wait_for(lambda: len(self._spans), count, "spans", seconds)
         return self.spans
 
     def wait_for_records(self, count: int, *, seconds: float = WAIT_SECONDS) -> list[ReceivedRecord]:
-        """Block until at least so many log records are kept and give all; TimeoutError as above."""
+        """Wait for at least this many log records and return all. Raises TimeoutError."""
         self._wait_for(lambda: len(self._records), count, "log records", seconds)
         return self.records
 
     def wait_for_requests(self, count: int, *, seconds: float = WAIT_SECONDS) -> list[ReceivedRequest]:
-        """Block until at least so many requests have come, replied to or not, and give all."""
+        """Wait for at least this many requests, answered or not, and return all. Raises TimeoutError."""
         self._wait_for(lambda: len(self._requests), count, "requests", seconds)
         return self.requests
 
     def note(self, request: ReceivedRequest) -> None:
-        """Keep in mind that this was asked."""
+        """Record a request."""
         with self._changed:
             self._requests.append(request)
             self._changed.notify_all()
 
     def next_reply(self, batch: Batch) -> ReplyT:
-        """Take the reply that is due."""
+        """Return the next reply."""
         with self._changed:
             if self._next:
                 return self._next.popleft()
@@ -157,7 +157,7 @@ class ScriptedReceiver(ABC, Generic[ReplyT]):
         return otherwise
 
     def keep(self, batch: Batch, rejected: int) -> None:
-        """Keep what a request carried, without the first so many."""
+        """Record the content of a request, without the first rejected items."""
         with self._changed:
             self._spans += batch.spans[rejected:]
             self._records += batch.records[rejected:]

@@ -1,4 +1,4 @@
-"""Make recordings again from a real engine: `python -m tests.scripted.record ENGINE [NAME…]`.
+"""Record scenarios on a real engine: `python -m tests.scripted.record ENGINE [NAME…]`.
 
 ENGINE is a kind of engine that the lab can have (`docker-20.10`, `docker-29`), which is started for it, or
 the URL of one. That one must be local (one job is killed from the host, and the kernel is listened to) and
@@ -37,7 +37,7 @@ IMAGE = "scripted-job:1"
 APPLETS = ("dd", "false", "sh", "sleep")
 LOG_LINES = 25
 KERNEL = "kernel"
-"""In place of a container's id, for what the kernel says of all."""
+"""Instead of a container's id, for lines of the kernel."""
 LOCAL = "unix://"
 INSPECTED = (
     "create",
@@ -50,22 +50,22 @@ INSPECTED = (
     "destroy",
 )
 UNASKED = ("exec_", "attach")
-"""Beginnings of the actions of events that no watcher asks for."""
+"""Prefixes of the actions that the exporter does not request."""
 
 NO_RUNTIME = ("--add-runtime", "missing=/no/such/runtime")
 QUIET_SECONDS = 1.0
 TRIES = 5
-"""How often a recording is made at most, where others' OOM kills come into it."""
+"""Attempts at a recording: OOM kills of other processes spoil it."""
 
 MACHINE = slice(18, 20)
-"""Where an ELF header keeps the architecture that the program is for."""
+"""Offset of the architecture in an ELF header."""
 
 NO_MACHINE = b"\xff\xff"
 ENTRY_POINT = slice(24, 32)
-"""Where a 64-bit ELF header keeps the address that the program starts at."""
+"""Offset of the entry point in a 64-bit ELF header."""
 
 LAB = re.compile(r"/\S*?/exit-lab-\w+")
-"""A private engine's directory, in its own words."""
+"""Directory of a private engine, in its messages."""
 
 KEPT: Mapping[str, tuple[str, ...]] = {
     "Id": (),
@@ -84,11 +84,11 @@ KEPT: Mapping[str, tuple[str, ...]] = {
         "PidsLimit",
     ),
 }
-"""The keys of an inspect answer that a watcher may need, and of some the keys within; the rest is dropped."""
+"""Keys of an inspect answer to keep, and for some of them the keys inside; the rest is dropped."""
 
 
 class Observer(threading.Thread):
-    """Reads the event stream and inspects at once, as a watcher does; keeps what it saw, in order."""
+    """Reads the event stream and inspects at once, like the exporter; keeps all lines in order."""
 
     def __init__(self, docker_host: str) -> None:
         super().__init__(daemon=True)
@@ -103,7 +103,7 @@ class Observer(threading.Thread):
         self._kernel.start()
 
     def run(self) -> None:
-        """Read until the engine is ended, which it may be only after all was recorded."""
+        """Read until the engine ends, which must be after all is recorded."""
         try:
             for line in self._stream.iter_lines(chunk_size=None):
                 self._observe(json.loads(line))
@@ -113,20 +113,20 @@ class Observer(threading.Thread):
                 raise
 
     def quiet_for(self) -> float:
-        """Tell for how many seconds the engine has said nothing."""
+        """Return the seconds since the last message of the engine."""
         return time.monotonic() - self._last
 
     def seen(self) -> int:
-        """Tell how much was seen so far."""
+        """Return the number of lines so far."""
         return len(self._seen)
 
     def lines_about(self, containers: Iterable[str], since: int) -> list[Line]:
-        """Give what was seen of these containers and of the kernel, as the lines of a recording."""
+        """Return the lines about these containers and of the kernel."""
         wanted = {KERNEL, *containers}
         return in_time([entry["line"] for entry in self._seen[since:] if entry["container"] in wanted])
 
     def end(self) -> None:
-        """Listen to the kernel no more, nor miss the engine."""
+        """Stop reading the kernel, and accept the end of the engine."""
         self._ended = True
         self._kernel.end()
 
@@ -141,7 +141,7 @@ class Observer(threading.Thread):
             lines.append({"inspect": inspect(self._client, container), "after": event["Action"]})
         if event["Type"] == "container" and event["Action"] == "die":
             written = log_tail(self._client, container)
-            # Of a container that was renamed, the corpus knows the first name.
+            # A renamed container has its first name in the corpus.
             lines += [] if written is None else [{"log": written, "of": self._name_of(container, event)}]
         self._seen += [{"container": container, "line": line} for line in lines]
 
@@ -153,7 +153,7 @@ class Observer(threading.Thread):
 
 
 def in_time(lines: Sequence[Line]) -> list[Line]:
-    """Put what the kernel said between events by its time: an observer may be waiting for an answer then."""
+    """Put the lines of the kernel between the events by their time: the observer may have been waiting."""
     told = [line for line in lines if not is_of_kernel(line)]
     said = [line for line in lines if is_of_kernel(line)]
     ordered: list[Line] = []
@@ -167,19 +167,19 @@ def in_time(lines: Sequence[Line]) -> list[Line]:
 
 
 def is_of_kernel(line: Line) -> bool:
-    """Say whether the kernel has said it."""
+    """Return whether a line is of the kernel."""
     return "kmsg" in line or "counted" in line
 
 
 def is_moment_to_inspect(event: Mapping[str, Any]) -> bool:
-    """Say whether an observer inspects on this event."""
+    """Return whether the observer inspects at this event."""
     if event["Type"] == "network":
         return bool(event["Action"] == "disconnect")
     return bool(event["Type"] == "container" and event["Action"] in INSPECTED)
 
 
 def inspect(client: APIClient, container: str) -> dict[str, Any] | None:
-    """Give the trimmed answer to an inspect, or None where the container is gone."""
+    """Return the trimmed answer to an inspect, or None if the container is removed."""
     try:
         return trimmed(client.inspect_container(container))
     except NotFound:
@@ -187,7 +187,7 @@ def inspect(client: APIClient, container: str) -> dict[str, Any] | None:
 
 
 def log_tail(client: APIClient, container: str) -> str | None:
-    """Give the last lines that the job wrote, or None where the container is gone."""
+    """Return the last lines of the log, or None if the container is removed."""
     try:
         written: bytes = client.logs(container, tail=LOG_LINES)
     except APIError:
@@ -197,14 +197,14 @@ def log_tail(client: APIClient, container: str) -> str | None:
 
 
 def trimmed(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop what a watcher does not need, above all every path of the machine."""
+    """Return the answer without what the exporter does not need, above all without paths of the machine."""
     kept = {key: only(answer[key], within) for key, within in KEPT.items() if key in answer}
     kept["State"] = {**kept["State"], "Error": LAB.sub("/engine", kept["State"].get("Error", ""))}
     return kept
 
 
 def only(value: Any, keys: tuple[str, ...]) -> Any:
-    """Give the value with these of its keys, or as it is where none are named."""
+    """Return the value with these keys only, or unchanged if none are given."""
     return {key: value[key] for key in keys if key in value} if keys else value
 
 
@@ -224,14 +224,14 @@ def root_filesystem() -> bytes:
 
 
 def starting_nowhere(program: bytes) -> bytes:
-    """Give the 64-bit ELF program with an entry point at address 0, where nothing is mapped."""
+    """Return the 64-bit ELF program with entry point 0, where nothing is mapped."""
     broken = bytearray(program)
     broken[ENTRY_POINT] = bytes(8)
     return bytes(broken)
 
 
 def for_no_machine(program: bytes) -> bytes:
-    """Give the ELF program as one for an architecture that there is not."""
+    """Return the ELF program with an architecture that does not exist."""
     broken = bytearray(program)
     broken[MACHINE] = NO_MACHINE
     return bytes(broken)
@@ -252,7 +252,7 @@ def add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
 
 
 def record(client: APIClient, observer: Observer, name: str, scenario: Scenario) -> list[Line]:
-    """Run the jobs to their ends, and give all that an observer saw of them; again, where others died too."""
+    """Run the jobs to their ends and return the lines about them; repeat it if others were killed."""
     for _ in range(TRIES):
         lines, containers = record_once(client, observer, name, scenario)
         others = foreign_kills(lines, containers)
@@ -265,9 +265,9 @@ def record(client: APIClient, observer: Observer, name: str, scenario: Scenario)
 def record_once(
     client: APIClient, observer: Observer, name: str, scenario: Scenario
 ) -> tuple[list[Line], list[str]]:
-    """Run the jobs to their ends, and give what was seen of them, and their containers."""
+    """Run the jobs to their ends; return the lines about them, and their containers."""
     since = observer.seen()
-    # The kernel is listened to, and has been silent so far.
+    # The kernel is being read, and has reported nothing yet.
     silence = {"counted": 0, "at_ns": time.time_ns()}
     with shared_limit(scenario.shared_memory), networks(client, scenario.networks) as joined:
         jobs = {name: scenario, **scenario.others}
@@ -285,17 +285,17 @@ def record_once(
 
 
 def await_end(client: APIClient, observer: Observer, containers: list[str]) -> None:
-    """Return when these jobs have ended and the engine has nothing more to say."""
+    """Return when these jobs have ended and the engine is silent."""
     while any(is_alive(client, each) for each in containers):
         time.sleep(0.1)
-    # What is told of the end may be still to come.
+    # Messages about the end may be on their way.
     time.sleep(QUIET_SECONDS)
     while observer.quiet_for() < QUIET_SECONDS:
         time.sleep(0.1)
 
 
 def create(client: APIClient, name: str, scenario: Scenario, joined: Sequence[str]) -> str:
-    """Create the job's container, which joins these networks, and give its id."""
+    """Create the job's container in these networks, and return its id."""
     first, *more = joined or ("none",)
     host_config = client.create_host_config(network_mode=first, **scenario.host)
     created = client.create_container(
@@ -312,7 +312,7 @@ def create(client: APIClient, name: str, scenario: Scenario, joined: Sequence[st
 
 
 def start_and_act(client: APIClient, container: str, scenario: Scenario) -> None:
-    """Start the job, and do to it what the scenario says."""
+    """Start the job, and perform the action of the scenario."""
     try:
         client.start(container)
     except APIError as refusal:
@@ -324,13 +324,13 @@ def start_and_act(client: APIClient, container: str, scenario: Scenario) -> None
 
 
 def is_alive(client: APIClient, container: str) -> bool:
-    """Say whether the job runs, or will run again."""
+    """Return whether the job runs, or will run again."""
     answer = inspect(client, container)
     return answer is not None and answer["State"]["Status"] in {"running", "restarting", "removing"}
 
 
 def remove_if_there(client: APIClient, container: str) -> None:
-    """Remove the container, unless it is gone already."""
+    """Remove the container, if it exists."""
     try:
         client.remove_container(container, force=True)
     except NotFound:
@@ -338,12 +338,12 @@ def remove_if_there(client: APIClient, container: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell whoever records."""
+    """Report progress."""
     print(text, file=sys.stderr)  # noqa: T201 - a command speaks
 
 
 def write(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write one recording; its truth is kept, and of a new one remains to be written by hand."""
+    """Write one recording. Its truth is kept; that of a new recording must be written by hand."""
     head = json.loads(file.read_text(encoding="utf-8").partition("\n")[0]) if file.exists() else {"truth": {}}
     head["booted_ns"] = booted_ns()
     text = "".join(
@@ -353,7 +353,7 @@ def write(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 def note(readme: Path, names: Iterable[str], origin: str) -> None:
-    """Write into the README's table what each recording was made from; other rows stay as they are."""
+    """Write the origin of each recording into the README's table; other rows stay."""
     text = readme.read_text(encoding="utf-8")
     rows = dict(rows_of(text))
     rows.update({name: f"| `{name}` | {SCENARIOS[name].fact} | {origin} |" for name in names})
@@ -364,13 +364,13 @@ def note(readme: Path, names: Iterable[str], origin: str) -> None:
 
 
 def rows_of(readme: str) -> Iterator[tuple[str, str]]:
-    """Give name and row of each recording in the README's table."""
+    """Return name and row of each recording in the README's table."""
     for row in re.finditer(r"^\| `(\w+)` \|.*$", readme, re.MULTILINE):
         yield row[1], row[0]
 
 
 def origin_of(client: APIClient) -> str:
-    """Say in a few words which engine this is."""
+    """Return a short description of the engine."""
     about = client.info()
     return (
         f"Docker Engine {about['ServerVersion']}, API {client.api_version}, "
@@ -379,7 +379,7 @@ def origin_of(client: APIClient) -> str:
 
 
 def arguments_of(words: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.scripted.record", description=__doc__)
     parser.add_argument("engine", metavar="ENGINE", help=f"{', '.join(KINDS)}, or a private one: unix:///…")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which scenarios; default: all")
@@ -394,7 +394,7 @@ def arguments_of(words: list[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def running(engine: str) -> Iterator[str]:
-    """Give the URL of an engine of this kind, which runs meanwhile, or the URL that was given."""
+    """Yield the URL of a new engine of this kind, or the URL that was given."""
     if engine.startswith(LOCAL):
         yield engine
         return
@@ -403,7 +403,7 @@ def running(engine: str) -> Iterator[str]:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Record the named scenarios, or all, and give the command's exit code."""
+    """Record the named scenarios, or all; return the exit code."""
     chosen = arguments_of(words)
     with running(chosen.engine) as url:
         record_all(url, chosen.names or list(SCENARIOS), chosen.into)
@@ -411,7 +411,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def record_all(url: str, names: list[str], directory: Path) -> None:
-    """Record these scenarios, and what the engine answers without a container."""
+    """Record these scenarios, and the answers that need no container."""
     client = APIClient(base_url=url, version="auto")
     client.import_image_from_data(root_filesystem(), *IMAGE.split(":"))
     if any(SCENARIOS[name].needs_python for name in names):

@@ -1,4 +1,4 @@
-"""What the kernel says while a job is recorded: its log, and how many processes it has killed for memory."""
+"""Lines of the kernel while a job is recorded: its log, and its counter of OOM kills."""
 
 import os
 import re
@@ -17,7 +17,7 @@ KEPT = re.compile(
     r"[^;]*;(oom-kill:|.*Killed process \d+ \(|\[ *pid *\]|\[ *\d+\] "
     r"|cgroup: fork rejected|.*: segfault at |traps: |audit: type=1326 )"
 )
-"""The records that tell who was killed, refused or has crashed; an OOM kill has some hundred others."""
+"""Records about kills, rejected forks and crashes; an OOM kill has some hundred others."""
 
 REFUSED = "fork rejected by pids controller"
 CRASHED = re.compile(r"\[(\d+)\](?:: segfault at | (?:trap )?[\w ]+ ip:)")
@@ -27,7 +27,7 @@ Hear: TypeAlias = Callable[[list[dict[str, Any]]], None]
 
 
 class KernelObserver(threading.Thread):
-    """Tells each record of the kernel's log as it comes, and each movement of the counter, until it is ended.
+    """Reports each record of the kernel's log, and each increase of the counter, until it is ended.
 
     The log is read first, as the kernel writes it before it counts.
     """
@@ -41,7 +41,7 @@ class KernelObserver(threading.Thread):
         self._counted = counted()
 
     def run(self) -> None:
-        """Look and tell."""
+        """Poll and report."""
         poller = select.poll()
         poller.register(self._log, select.POLLIN)
         while not self._ended.is_set():
@@ -49,13 +49,13 @@ class KernelObserver(threading.Thread):
             said = [record for record in records(self._log) if KEPT.match(record)]
             moved = self._moved()
             if said or moved:
-                # What is read at one moment is one reading.
+                # Lines of one poll have one time.
                 at_ns = time.time_ns()
                 counted_line = {"counted": moved, "at_ns": at_ns}
                 self._hear([*({"kmsg": record, "at_ns": at_ns} for record in said), counted_line])
 
     def end(self) -> None:
-        """End, and close the log."""
+        """Stop, and close the log."""
         self._ended.set()
         self.join()
         os.close(self._log)
@@ -66,19 +66,19 @@ class KernelObserver(threading.Thread):
 
 
 def records(log: int) -> Iterator[str]:
-    """Yield the records that have come, each as it was read."""
+    """Yield the new records, unchanged."""
     while True:
         try:
             yield os.read(log, RECORD_BYTES).decode(errors="replace").rstrip("\n")
         except BlockingIOError:
             return
         except BrokenPipeError:
-            # Some were overwritten before they were read; the next read goes on with the oldest left.
+            # Records were overwritten before they were read; the next read returns the oldest that is left.
             continue
 
 
 def counted() -> int:
-    """Give how many processes the kernel has killed for memory since it was started."""
+    """Return the number of OOM kills since the boot."""
     found = COUNTED.search(Path("/proc/vmstat").read_bytes())
     if found is None:
         raise LookupError("this kernel does not count its OOM kills (/proc/vmstat has no oom_kill)")
@@ -86,12 +86,12 @@ def counted() -> int:
 
 
 def booted_ns() -> int:
-    """Give when the kernel's log began to count, in nanoseconds since 1970."""
+    """Return the start of the log's clock, in nanoseconds since 1970."""
     return time.time_ns() - time.monotonic_ns()
 
 
 def without_others(lines: Sequence[Line], containers: Sequence[str]) -> list[Line]:
-    """Drop what the kernel said of others' limits of processes, and of the crashes of others' processes."""
+    """Return the lines without those about limits and crashes of other processes."""
     pids = {str(line["inspect"]["State"]["Pid"]) for line in lines if line.get("inspect")}
     return [line for line in lines if _is_ours(line.get("kmsg", ""), containers, pids)]
 
@@ -104,7 +104,7 @@ def _is_ours(record: str, containers: Sequence[str], pids: Collection[str]) -> b
 
 
 def foreign_kills(lines: Sequence[Line], containers: Sequence[str]) -> list[str]:
-    """Give where the kernel killed others for memory meanwhile."""
+    """Return the control groups of other OOM kills meanwhile."""
     kills = [kill[1] for line in lines if (kill := KILLED.search(line.get("kmsg", "")))]
     others = [each for each in kills if not _names_one(each, containers)]
     unknown = sum(line.get("counted", 0) for line in lines) - len(kills)

@@ -1,4 +1,4 @@
-"""The jobs that are recorded from a real engine: how each is started, and what is done to it."""
+"""Scenarios that are recorded on a real engine: how each job is started, and what is done to it."""
 
 import os
 import signal
@@ -12,19 +12,19 @@ from docker import APIClient
 Act: TypeAlias = Callable[[APIClient, str], None]
 
 SETTLE_SECONDS = 0.5
-"""How long a job is left alone before something is done to it: time enough for a shell to set its traps."""
+"""Seconds before something is done to a job: enough for a shell to set its traps."""
 
 EATS_MEMORY = "dd if=/dev/zero of=/dev/null bs=256M count=1"
 SLEEPS = ("sleep", "60")
 SMALL: Mapping[str, Any] = {"mem_limit": "16m", "memswap_limit": "16m"}
 ONCE: Mapping[str, Any] = {"auto_remove": True}
 SHARED = "scripted-limit"
-"""The control group whose limit jobs share."""
+"""Control group with a limit that jobs share."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One job: its command and settings, and what happens to it while it runs.
+    """Job: its command and settings, and what happens to it while it runs.
 
     It is started `starts` times, each time after its end. `others` run beside it, by name. With
     `shared_memory`, in bytes, there is a control group `SHARED` with that limit. It joins so many `networks`.
@@ -44,50 +44,50 @@ class Scenario:
 
 
 def shell(script: str) -> tuple[str, ...]:
-    """Give the command of a shell that waits until its start has been seen, and then runs the script."""
+    """Return the command of a shell that runs the script after a pause, in which its start is recorded."""
     return ("sh", "-c", f"sleep 0.3; {script}")
 
 
 def traps(signal_name: str, code: int) -> tuple[str, ...]:
-    """Give the command of a shell that waits for the signal, and ends with the code when it comes."""
+    """Return the command of a shell that exits with the code at the signal."""
     return ("sh", "-c", f"trap 'exit {code}' {signal_name}; while :; do sleep 0.05; done")
 
 
 def kill(client: APIClient, container: str) -> None:
-    """Kill as `docker kill` does."""
+    """Kill it like `docker kill`."""
     client.kill(container)
 
 
 def hang_up(client: APIClient, container: str) -> None:
-    """Send HUP through the engine, as one that asks a server to read its settings again."""
+    """Send HUP through the engine, as to make a server reload its settings."""
     client.kill(container, signal="HUP")
 
 
 def stop(client: APIClient, container: str) -> None:
-    """Stop as `docker stop -t 1` does."""
+    """Stop it like `docker stop -t 1`."""
     client.stop(container, timeout=1)
 
 
 def kill_behind_its_back(client: APIClient, container: str) -> None:
-    """Kill PID 1 from the host: the engine is not asked, so it cannot tell of a request."""
+    """Kill PID 1 from the host, without a request to the engine."""
     os.kill(client.inspect_container(container)["State"]["Pid"], signal.SIGKILL)
 
 
 def rename(client: APIClient, container: str) -> None:
-    """Give the running job another name, which begins with the old one."""
+    """Rename the running job; the new name begins with the old one."""
     old = client.inspect_container(container)["Name"].lstrip("/")
     client.rename(container, f"{old}-renamed")
 
 
 def restart(client: APIClient, container: str) -> None:
-    """Restart as `docker restart -t 1` does, and kill the second attempt."""
+    """Restart it like `docker restart -t 1`, and kill the second run."""
     client.restart(container, timeout=1)
     time.sleep(SETTLE_SECONDS)
     client.kill(container)
 
 
 def remove(client: APIClient, container: str) -> None:
-    """Remove the running job as `docker rm -f` does."""
+    """Remove the running job like `docker rm -f`."""
     client.remove_container(container, force=True)
 
 
@@ -132,4 +132,4 @@ PLAYED: Mapping[str, Scenario] = {
     ),
     "completed_removed": Scenario("ends with 0 and has `--rm`", shell("exit 0"), host=ONCE),
 }
-"""Those of one job each that the scripted engine plays to a whole daemon."""
+"""Scenarios of one job each, which the scripted engine plays to a daemon."""

@@ -1,4 +1,4 @@
-"""What jobs are recorded in: a memory limit that they share, networks that they join."""
+"""Environment of recorded jobs: a shared memory limit, and networks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from tests.scripted.scenarios import SHARED
 
 @contextmanager
 def shared_limit(limit_bytes: int) -> Iterator[None]:
-    """Have the control group `SHARED` with this limit meanwhile (cgroup v1); with 0, have none."""
+    """Create the control group `SHARED` with this limit (cgroup v1) for the duration; none with 0."""
     if not limit_bytes:
         yield
         return
@@ -26,7 +26,7 @@ def shared_limit(limit_bytes: int) -> Iterator[None]:
 
 @contextmanager
 def networks(client: APIClient, number: int) -> Iterator[list[str]]:
-    """Have so many networks meanwhile, each a bridge of the host's that leads nowhere; give their ids."""
+    """Create internal bridge networks for the duration; yield their ids."""
     names: list[str] = []
     try:
         for each in range(number):
