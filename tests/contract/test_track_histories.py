@@ -6,46 +6,35 @@ from collections import Counter
 
 from hypothesis import given, settings
 
-from tests.contract.histories import (
-    History,
-    Outage,
-    forgetful_outages,
-    found,
-    histories,
-    listed_histories,
-    must_be_known,
-    outages,
-    replay,
-    replay_with_outage,
-)
+from tests.contract.histories import History, Outage
+from tests.contract.history_replay import findable_exits, replay, replay_with_outage, verdicts
+from tests.contract.history_strategies import histories, listed_histories, outages, overrun_outages
 
 
 @given(histories())
 @settings(max_examples=300, deadline=None)
-def test_however_a_history_is_told_every_exit_is_found_once_and_judged_alike(history: History) -> None:
-    assert found(replay(history)) == history.truth()
+def test_every_exit_is_found_once_with_its_verdict(history: History) -> None:
+    assert verdicts(replay(history)) == history.truth()
 
 
 @given(listed_histories())
 @settings(max_examples=300, deadline=None)
-def test_a_list_at_any_moment_of_a_history_changes_nothing(history: History) -> None:
-    assert found(replay(history)) == history.truth()
+def test_a_list_at_any_moment_changes_nothing(history: History) -> None:
+    assert verdicts(replay(history)) == history.truth()
 
 
 @given(listed_histories(), outages())
 @settings(max_examples=300, deadline=None)
-def test_a_tracker_that_was_killed_finds_every_exit_once_where_the_engine_remembers_its_events(
+def test_after_an_outage_every_exit_in_the_event_buffer_is_found_once(
     history: History, outage: Outage
 ) -> None:
     counted = Counter((end.job.container_id, end.code) for end in replay_with_outage(history, outage))
     assert counted == history.codes()
 
 
-@given(listed_histories(), forgetful_outages())
+@given(listed_histories(), overrun_outages())
 @settings(max_examples=300, deadline=None)
-def test_a_tracker_that_is_killed_and_comes_back_later_counts_nothing_twice(
-    history: History, outage: Outage
-) -> None:
+def test_after_an_outage_nothing_is_counted_twice(history: History, outage: Outage) -> None:
     ends = replay_with_outage(history, outage)
     counted = Counter((end.job.container_id, end.code) for end in ends)
     known = Counter({key: value for key, value in counted.items() if key[1] is not None})
@@ -54,10 +43,8 @@ def test_a_tracker_that_is_killed_and_comes_back_later_counts_nothing_twice(
     assert (known - history.codes(), each - truly) == (Counter(), Counter())
 
 
-@given(listed_histories(), forgetful_outages())
+@given(listed_histories(), overrun_outages())
 @settings(max_examples=300, deadline=None)
-def test_a_tracker_that_was_away_finds_every_exit_that_the_engine_still_knows_of(
-    history: History, outage: Outage
-) -> None:
+def test_after_an_outage_every_exit_the_engine_still_shows_is_found(history: History, outage: Outage) -> None:
     counted = Counter((end.job.container_id, end.code) for end in replay_with_outage(history, outage))
-    assert must_be_known(history, outage) - counted == Counter()
+    assert findable_exits(history, outage) - counted == Counter()
