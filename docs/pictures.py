@@ -26,7 +26,7 @@ from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from exporter.web.views import job_view
 from tests.contract.canned_kernel import CannedKernel
-from tests.contract.replaying import replay
+from tests.contract.corpus_replay import replay
 from tests.contract.tracker_driver import exits
 from tests.corpus.cases import load
 

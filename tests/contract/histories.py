@@ -2,8 +2,9 @@
 
 An engine publishes its events in one order, and one reader passes them on in it. Within a container
 ``start`` comes before ``die`` and ``kill`` before ``die``; ``oom`` may come after ``die``. Containers are
-independent of each other. An inspection shows the container at any moment after it was requested, and arrives at any moment
-after that, or never. An engine that is starting a container answers only once the start is over.
+independent of each other. An inspection shows the container at any moment after it was requested, and arrives
+at any moment after that, or never. An engine that is starting a container answers only once the start is
+over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Made-up hosts whose engine loses some OOM events, and tells others late, or before the kill is counted."""
+"""Made-up hosts whose engine loses some OOM events, and reports others late or before the kill is counted."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.contract.tracker_driver import (
 LIMIT = 64 << 20
 SLOTS = 8
 SECONDS = 600.0
-_ASKED_AT = (EventType.OOM, EventType.DIE)
+_POLLED_AT = (EventType.OOM, EventType.DIE)
 
 
 class Fate(Enum):
-    """What becomes of a job: whether it has a memory limit, its code, and whether it has an OOM kill."""
+    """Whether a job has a memory limit, its code, and whether it has an OOM kill."""
 
     SUCCEEDS = (False, 0, False)
     SUCCEEDS_WITH_A_LIMIT = (True, 0, False)
@@ -56,7 +56,7 @@ _SHARES = {
 
 @dataclass(frozen=True)
 class EventFaults:
-    """How many OOM events an engine loses, tells after the end, and tells before the kill is counted."""
+    """Shares of OOM events that are lost, that come after the exit, and that come before the count."""
 
     lost: float
     late: float
@@ -67,59 +67,62 @@ Observation = Event | Inspection | None
 
 
 class LossyHost:
-    """A host for ten minutes; ``fates`` says what truly became of each container."""
+    """A host for ten minutes; ``fates`` are the true ones of its containers."""
 
     def __init__(self, seed: int, faults: EventFaults) -> None:
-        """Let it all happen."""
+        """Generate the jobs of all slots."""
         self._dice = random.Random(seed)  # noqa: S311  # not a secret
         self._faults = faults
         self._kills: list[float] = []
-        self._words: list[tuple[float, Observation]] = []
+        self._observations: list[tuple[float, Observation]] = []
         self.fates: dict[str, Fate] = {}
         for _ in range(SLOTS):
             seconds = self._dice.uniform(0, 1)
             while seconds < SECONDS:
                 seconds = self._job(seconds) + self._dice.expovariate(1)
 
-    def told(self) -> Iterator[Exit]:
-        """What a tracker makes of it that is told as an exporter beside that engine would be."""
+    def exits(self) -> Iterator[Exit]:
+        """Return the exits that a tracker beside that engine finds."""
         tracker = Tracker(replace(CONFIG, has_kernel_counter=True), lambda _: None)
         tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
         counted = 0
         ticks = ((tick * KERNEL_POLL_SECONDS, None) for tick in range(int(SECONDS / KERNEL_POLL_SECONDS)))
-        for seconds, word in sorted([*self._words, *ticks], key=lambda told: told[0]):
-            if word is None or (isinstance(word, Event) and word.type in _ASKED_AT):
+        for seconds, seen in sorted([*self._observations, *ticks], key=lambda each: each[0]):
+            if seen is None or (isinstance(seen, Event) and seen.type in _POLLED_AT):
                 kills = sum(kill <= seconds for kill in self._kills[counted : counted + 100])
                 if kills:
                     tracker.kernel_reported(KernelReport(kills, at(seconds)))
                 counted += kills
-            _tell(tracker, seconds, word)
+            _pass(tracker, seconds, seen)
             tracker.release_due(seconds)
             yield from exits(tracker.drain())
         tracker.release_due(10 * SECONDS)
         yield from exits(tracker.drain())
 
-    def _job(self, tried: float) -> float:
-        """One job; returns when it ended."""
+    def _job(self, attempted: float) -> float:
+        """Generate one job; return when it ended."""
         dice, container = self._dice, f"{len(self.fates):064x}"
         fate = self.fates[container] = dice.choices(list(_SHARES), list(_SHARES.values()))[0]
-        limited, code, is_hit = fate.value
-        started = tried + dice.uniform(0.05, 0.4)
+        limited, code, has_kill = fate.value
+        started = attempted + dice.uniform(0.05, 0.4)
         ended = (
             started
             + 0.05
             + dice.choice([dice.uniform(0.01, 0.1), dice.expovariate(1), dice.expovariate(0.2)])
         )
         limit = LIMIT if limited else None
-        self._words += [(tried, start_attempt(tried, container)), (started, start(started, container))]
-        self._words.append((started + 0.01, running(started, container, limit=limit)))
-        self._words.append((ended, die(ended, code, container)))
-        if is_hit:
-            self._hit(container, started, ended)
+        self._observations += [
+            (attempted, start_attempt(attempted, container)),
+            (started, start(started, container)),
+        ]
+        self._observations.append((started + 0.01, running(started, container, limit=limit)))
+        self._observations.append((ended, die(ended, code, container)))
+        if has_kill:
+            self._kill(container, started, ended)
         return ended
 
-    def _hit(self, container: str, started: float, ended: float) -> None:
-        """Kill a process of it, mostly right before its end, and tell of it in one way or another."""
+    def _kill(self, container: str, started: float, ended: float) -> None:
+        """Kill a process of a job, mostly right before its end, and report it with a fault or without."""
         dice, faults = self._dice, self._faults
         killed = ended - dice.uniform(0.002, 0.08)
         if self.fates[container] is not Fate.STARVES and dice.random() < 1 / 3:
@@ -129,18 +132,18 @@ class LossyHost:
         if chance < faults.lost:
             return
         if chance < faults.lost + faults.late:
-            told = ended + dice.uniform(0.001, 0.3)
+            reported = ended + dice.uniform(0.001, 0.3)
         elif chance < faults.lost + faults.late + faults.ahead:
-            told = killed - dice.uniform(0, 0.02)
+            reported = killed - dice.uniform(0, 0.02)
         else:
-            told = killed + dice.uniform(0.0001, 0.005)
-        # An engine tells of nothing before it has told of the start.
-        told = max(started + 0.0001, told)
-        self._words.append((told, oom(told, container)))
+            reported = killed + dice.uniform(0.0001, 0.005)
+        # No event comes before that of the start.
+        reported = max(started + 0.0001, reported)
+        self._observations.append((reported, oom(reported, container)))
 
 
-def _tell(tracker: Tracker, seconds: float, word: Observation) -> None:
-    if isinstance(word, Inspection):
-        tracker.inspected(word.container_id, word, at(seconds))
-    elif word is not None:
-        tracker.event(word, seconds, inspecting=word.type is EventType.START)
+def _pass(tracker: Tracker, seconds: float, seen: Observation) -> None:
+    if isinstance(seen, Inspection):
+        tracker.inspected(seen.container_id, seen, at(seconds))
+    elif seen is not None:
+        tracker.event(seen, seconds, inspecting=seen.type is EventType.START)

@@ -1,4 +1,4 @@
-"""How often a kill that no event tells of is given to the right job; figures stand in kernel-counter.md."""
+"""Shares of unreported OOM kills that are attributed correctly; kernel-counter.md has the figures."""
 
 from collections import Counter
 from fractions import Fraction
@@ -13,38 +13,36 @@ LOSSY = EventFaults(lost=0.05, late=0.03, ahead=0.2)
 
 
 def tally(faults: EventFaults) -> dict[Fate, Counter[tuple[int, bool]]]:
-    """For each fate, how often how many OOM kills were told, and whether they were said to be the cause."""
-    told: dict[Fate, Counter[tuple[int, bool]]] = {fate: Counter() for fate in Fate}
+    """Return for each fate the numbers of exits by their OOM kills, and whether those are the cause."""
+    counts: dict[Fate, Counter[tuple[int, bool]]] = {fate: Counter() for fate in Fate}
     for seed in SEEDS:
         host = LossyHost(seed, faults)
-        exits = list(host.told())
+        exits = list(host.exits())
         assert Counter(exited.job.container_id for exited in exits) == Counter(host.fates.keys())
         for exited in exits:
-            said = exited.code != 0 and exited.evidence.oom_killed
-            told[host.fates[exited.job.container_id]][exited.oom_kills, said] += 1
-    return told
+            is_cause = exited.code != 0 and exited.evidence.oom_killed
+            counts[host.fates[exited.job.container_id]][exited.oom_kills, is_cause] += 1
+    return counts
 
 
-def test_where_no_event_is_lost_every_kill_is_told_of_its_own_job() -> None:
-    for fate, told in tally(COMPLETE).items():
-        assert {kills for kills, _ in told} == {int(fate.value[2])}, fate
+def test_without_lost_events_every_kill_is_attributed_correctly() -> None:
+    for fate, counts in tally(COMPLETE).items():
+        assert {kills for kills, _ in counts} == {int(fate.value[2])}, fate
 
 
 @pytest.fixture(scope="module")
 def shares() -> dict[Fate, Fraction]:
-    """Of an engine that loses one event in twenty: the share of each fate that is told with a kill."""
+    """Share of exits with a kill by fate, for an engine that loses one event in twenty."""
     return {
-        fate: Fraction(sum(count for (kills, _), count in told.items() if kills), told.total())
-        for fate, told in tally(LOSSY).items()
+        fate: Fraction(sum(count for (kills, _), count in counts.items() if kills), counts.total())
+        for fate, counts in tally(LOSSY).items()
     }
 
 
 @pytest.mark.parametrize(
     ("fate", "least"), [(Fate.SURVIVES, 0.975), (Fate.FAILS_AFTER_IT, 0.98), (Fate.STARVES, 0.999)]
 )
-def test_most_kills_of_which_no_event_tells_are_told_all_the_same(
-    shares: dict[Fate, Fraction], fate: Fate, least: float
-) -> None:
+def test_most_unreported_kills_are_attributed(shares: dict[Fate, Fraction], fate: Fate, least: float) -> None:
     assert shares[fate] >= least
 
 
@@ -58,5 +56,5 @@ def test_most_kills_of_which_no_event_tells_are_told_all_the_same(
         (Fate.IS_KILLED, 0.011),
     ],
 )
-def test_few_are_given_to_a_job_that_had_none(shares: dict[Fate, Fraction], fate: Fate, most: float) -> None:
+def test_few_jobs_without_a_kill_get_one(shares: dict[Fate, Fraction], fate: Fate, most: float) -> None:
     assert shares[fate] <= most

@@ -13,8 +13,8 @@ import pytest
 from exporter.model import Job
 from exporter.sources.docker.track.job import job_key
 from tests.contract.canned_kernel import CannedKernel
+from tests.contract.corpus_replay import replay
 from tests.contract.engines import APIS, on_other_host
-from tests.contract.replaying import replay
 from tests.corpus import cases
 from tests.corpus.cases import End
 from tests.lab.exporter import ExporterProcess

@@ -53,7 +53,7 @@ class RunLifecycle:
         run = self.begin(container, event.at_ns, event.at_ns)
         run.start_seen = True
         if attempt is not None:
-            run.start_attempt_ns = attempt.start_event_ns
+            run.start_attempt_ns = attempt.began_ns
         self.claim_unmatched(
             container, run, max(run.start_attempt_ns or 0, run.start_event_ns - _START_DELAY_NS), now
         )

@@ -18,7 +18,7 @@ class StartAttempt:
     at the end of a run.
     """
 
-    start_event_ns: int
+    began_ns: int
     joined_network: bool = True
     is_held: bool = False
     failed_state: Inspection | None = None
@@ -27,7 +27,7 @@ class StartAttempt:
 
     def update_from_inspect(self, inspection: Inspection, requested_ns: int) -> None:
         """Take over an inspection, unless it was requested before this attempt."""
-        if requested_ns < self.start_event_ns:
+        if requested_ns < self.began_ns:
             return
         if not inspection.start_failed:
             self.ok_state = inspection
