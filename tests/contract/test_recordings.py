@@ -1,4 +1,4 @@
-"""What a real engine once said is understood by the whole daemon; its truth stands in the corpus."""
+"""Recordings of a real engine, played to the daemon; the expected results are in the corpus."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.scripted.times import SECOND, format_rfc3339, parse_rfc3339
 
 PATIENCE_SECONDS = 20.0
 ENGINE_ID = "SCRI:PTED"
-# --- the truth of a recording
+# --- expected results
 
 
 @dataclass(frozen=True)
 class Times:
-    """When an attempt started and ended, and when OOM kills and requests came in it, in order."""
+    """Times of a run: its start, its end, and its OOM kills and kill requests in order."""
 
     started: int | None
     ended: int
@@ -38,7 +38,7 @@ class Times:
 
 
 def times(recording: Recording) -> list[Times]:
-    """The times of each attempt, by the engine's own answers; of one that never started, of its event."""
+    """Return the times of each run, by the engine's answers; for a failed start, by its event."""
     found: list[Times] = []
     started: int | None = None
     facts: list[int] = []
@@ -56,29 +56,31 @@ def times(recording: Recording) -> list[Times]:
 
 
 def state_time(step: Step, key: str) -> int:
-    """When it happened, as the engine answered right after; by its event where it did not."""
+    """Return the time in the answer right after an event, or that of the event."""
     answer = step.inspection.answer if step.inspection else None
     return step.event["timeNano"] if answer is None else parse_rfc3339(answer["State"][key])
 
 
 def start_error(recording: Recording) -> str:
-    """The engine's own text about a start that failed."""
+    """Return the engine's text about a failed start."""
     errors = (each.answer["State"]["Error"] for each in recording.inspects if each.answer is not None)
     return next((" ".join(str(error).split()) for error in errors if error), "")
 
 
 def notes(recording: Recording, end: End, when: Times) -> list[str]:
-    """The sentences that show why; a request or an OOM kill with how far from the end it was."""
+    """Return the expected evidence; requests and OOM kills with their distance from the end."""
     if when.started is None:
         return [f"The engine could not start it: {start_error(recording)}"]
-    said = [
+    events = [
         f"{note} {distance(when.ended - fact)}." for note, fact in zip(end.evidence, when.facts, strict=True)
     ]
-    return said + ([STOPPED] if recording.name in STOPPED_BY_COMMAND and end is ends_of(recording)[0] else [])
+    return events + (
+        [STOPPED] if recording.name in STOPPED_BY_COMMAND and end is ends_of(recording)[0] else []
+    )
 
 
 def distance(nanoseconds: int) -> str:
-    """How far before or after the end something was."""
+    """Return how long before or after the end something was."""
     if -SECOND // 100 < nanoseconds < 0:
         return "at the end"
     return f"{abs(nanoseconds) / SECOND:.3f} s {'before' if nanoseconds >= 0 else 'after'} the end"
@@ -95,24 +97,24 @@ STOPPED_BY_COMMAND = {"docker-stop-obeyed", "docker-stop-timed-out", "docker-res
 def test_the_tracker_reports_each_start_of_a_recording_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    told = replay(cases.load(f"{DIRECTORY.name}/{name}"), CannedKernel(tmp_path, monkeypatch))
-    begun = {each.attempt for each in told if isinstance(each, Job)}
+    emitted = replay(cases.load(f"{DIRECTORY.name}/{name}"), CannedKernel(tmp_path, monkeypatch))
+    started_attempts = {each.attempt for each in emitted if isinstance(each, Job)}
     started = {attempt for attempt, when in enumerate(times(load(name)), 1) if when.started is not None}
-    assert begun == started
+    assert started_attempts == started
 
 
 # --- through the whole daemon
 
 
 class Stage:
-    """A daemon that watches a scripted engine on which recordings are played."""
+    """Daemon that watches a scripted engine on which recordings are played."""
 
     def __init__(self, engine: ScriptedEngine, exporter: ExporterProcess) -> None:
         self._engine = engine
         self._exporter = exporter
 
     def play(self, recording: Recording) -> None:
-        """Let it happen as it did: while a container is being started, nothing is answered about it."""
+        """Play a recording; while a container is being started, inspections of it are held back."""
         answers = f"/containers/{recording.container_id}/json"
         for step in recording.steps:
             if step.event["Action"] == "connect":
@@ -124,19 +126,19 @@ class Stage:
                 self._await_answer(recording, step)
 
     def rows(self, recording: Recording) -> list[dict[str, Any]]:
-        """The API's rows of a recorded container, by attempt."""
+        """Return the API's rows of a recorded container, by attempt."""
         own = (row for row in self._exporter.jobs() if row["container_id"] == recording.container_id)
         return sorted(own, key=lambda row: int(row["attempt"]))
 
     def await_ends(self, recording: Recording) -> None:
-        """Wait until all its attempts are on record as ended."""
+        """Wait until all its runs are on record as ended."""
         expected = len(ends_of(recording))
         wait_until(
             lambda: sum(bool(row["reason"]) for row in self.rows(recording)) >= expected, PATIENCE_SECONDS
         )
 
     def _await_answer(self, recording: Recording, step: Step) -> None:
-        """An engine does not remove a container in the middle of an answer."""
+        """Wait until the answer was used: an engine does not remove a container before it has answered."""
         if step.event["Action"] == "start":
             started = bare(format_rfc3339(state_time(step, "StartedAt")))
             wait_until(
@@ -153,13 +155,13 @@ class Stage:
 
 
 def ends_of(recording: Recording) -> list[End]:
-    """What is expected of a recording."""
+    """Return the expected ends of a recording."""
     file = recording.name.replace("-", "_")
     return cases.load(f"{DIRECTORY.name}/{file}").truth[recording.name]
 
 
 def bare(time: str | None) -> str | None:
-    """A time without the zeros at its end, which recordings do not write."""
+    """Return a time without trailing zeros, which recordings do not have."""
     return time and time.rstrip("Z").rstrip("0").rstrip(".")
 
 
@@ -167,7 +169,7 @@ def bare(time: str | None) -> str | None:
 def shown(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, list[dict[str, Any]]]:
-    """What a daemon shows of each recording after all were played to it, in the form of each API."""
+    """Rows of a daemon for each recording after all were played, with the messages of each API."""
     directory = tmp_path_factory.mktemp("recordings")
     # Recordings are as old as they are: nothing is forgotten.
     keeping = ("--storage.retention", "0")
@@ -184,13 +186,13 @@ def shown(
 
 
 def known(engine: ScriptedEngine) -> ScriptedEngine:
-    """The engine with an id of which the ids of jobs can be made here."""
+    """Return the engine with an id that is known here, since ids of jobs derive from it."""
     engine.info["ID"] = ENGINE_ID
     return engine
 
 
 def expected_row(recording: Recording, attempt: int, end: End, when: Times) -> dict[str, Any]:
-    """The API's row of one attempt."""
+    """Return the API's expected row of one run."""
     (created,) = {str(each.answer["Created"]) for each in recording.inspects if each.answer is not None}
     named = recording.name + ("-renamed" if recording.name == "rename-while-running" else "")
     text = f"JOB_{end.status.upper()} ({end.termination}, exit code: {end.code} - {end.reason})"
@@ -235,5 +237,5 @@ def test_the_daemon_shows_exactly_the_ends_of_a_recording(
 
 
 def with_bare_times(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its times as recordings write them."""
+    """Return a row with its times as in recordings."""
     return {**row, **{stamp: bare(row[stamp]) for stamp in ("created_at", "started_at", "finished_at")}}

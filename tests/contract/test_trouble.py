@@ -1,4 +1,4 @@
-"""The daemon in trouble: its store, floods, nonsense, clocks. Nothing is lost, nothing invented."""
+"""Daemon in trouble: its store, floods, broken messages, clocks. No exit is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from tests.lab.wait import wait_until
 from tests.scripted.engine import ScriptedEngine
 from tests.store.files import fill, small_disk
 
-PATIENCE_SECONDS = 60.0
-UNHURRIED = ("--storage.retention", "0", "--exits.oom-wait", "0")
+TIMEOUT_SECONDS = 60.0
+FLAGS = ("--storage.retention", "0", "--exits.oom-wait", "0")
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 MEGABYTE = 1 << 20
 
 
 @pytest.fixture
 def exporter(engine: ScriptedEngine, tmp_path: Path) -> Iterator[ExporterProcess]:
-    """A daemon that is ready."""
-    with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as ready:
+    """Daemon that is ready."""
+    with ExporterProcess(engine.url, tmp_path, arguments=FLAGS) as ready:
         yield ready
 
 
 def job(
     number: int, code: int, labels: Mapping[str, str] = {}, *, begins: float = 1, ends: float = 2
 ) -> Iterable[Any]:
-    """The events of one job with --rm."""
+    """Yield the events of one job with --rm."""
     yield event("create", begins - 0.1, number, **labels)
     yield event("start", begins, number, **labels)
     yield event("die", ends, number, exitCode=str(code), **labels)
@@ -46,13 +46,13 @@ def job(
 
 
 def play(engine: ScriptedEngine, events: Iterable[Any]) -> None:
-    """Let all this happen."""
+    """Emit all these events."""
     for each in events:
         engine.emit(each)
 
 
 def counted(exporter: ExporterProcess) -> dict[str, float]:
-    """How many exits were counted with each code."""
+    """Return the number of counted exits by code."""
     found: dict[str, float] = {}
     for labels, value in samples(exporter, "container_exits_total").items():
         if value:
@@ -61,26 +61,26 @@ def counted(exporter: ExporterProcess) -> dict[str, float]:
     return found
 
 
-def comes_to(exporter: ExporterProcess, wanted: dict[str, float]) -> bool:
-    """Whether these exits are counted, or are soon."""
-    return wait_until(lambda: counted(exporter) == wanted, PATIENCE_SECONDS)
+def is_counted(exporter: ExporterProcess, wanted: dict[str, float]) -> bool:
+    """Wait until exactly these exits are counted; return whether they are."""
+    return wait_until(lambda: counted(exporter) == wanted, TIMEOUT_SECONDS)
 
 
-def of_itself(exporter: ExporterProcess, name: str) -> float:
-    """A metric of the exporter without labels, or the sum of it."""
+def exporter_metric(exporter: ExporterProcess, name: str) -> float:
+    """Return the sum of all series of a metric of the exporter."""
     return sum(samples(exporter, f"exit_exporter_{name}").values())
 
 
 def resident(exporter: ExporterProcess) -> int:
-    """Its resident memory, in bytes."""
+    """Return its resident memory in bytes."""
     status = Path(f"/proc/{exporter.process.pid}/status").read_text(encoding="ascii")
     found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
     assert found
     return int(found[1]) * 1024
 
 
-def trouble(exporter: ExporterProcess) -> str:
-    """What it says is wrong; empty where it is ready."""
+def unready_cause(exporter: ExporterProcess) -> str:
+    """Return why it is not ready, empty if it is."""
     answer = exporter.get("/-/ready")
     return "" if answer.ok else str(answer.json()["detail"])
 
@@ -93,7 +93,7 @@ def test_a_second_daemon_on_a_database_does_not_start(
 ) -> None:
     other = ExporterProcess(engine.url, tmp_path)
     other.start()
-    assert wait_until(lambda: not other.process.alive, PATIENCE_SECONDS)
+    assert wait_until(lambda: not other.process.alive, TIMEOUT_SECONDS)
     path = tmp_path / "exit-exporter.db"
     assert other.process.returncode == 1
     assert (
@@ -101,7 +101,7 @@ def test_a_second_daemon_on_a_database_does_not_start(
         in other.process.log_tail()
     )
     play(engine, job(1, 3))
-    assert comes_to(exporter, {"3": 1})
+    assert is_counted(exporter, {"3": 1})
 
 
 def test_exits_are_kept_while_the_database_is_locked(
@@ -114,42 +114,42 @@ def test_exits_are_kept_while_the_database_is_locked(
             play(engine, job(number, number % 3))
         locked = "database is locked; another process is writing to it; only one exporter may use a database"
         cause = f"store: {path}: {locked}"
-        assert wait_until(lambda: trouble(exporter) == cause, PATIENCE_SECONDS)
-        assert (counted(exporter), of_itself(exporter, "store_errors_total") >= 1) == ({}, True)
+        assert wait_until(lambda: unready_cause(exporter) == cause, TIMEOUT_SECONDS)
+        assert (counted(exporter), exporter_metric(exporter, "store_errors_total") >= 1) == ({}, True)
         assert exporter.get("/-/healthy").ok
-        assert wait_until(lambda: of_itself(exporter, "exits_pending") == 50, PATIENCE_SECONDS)
+        assert wait_until(lambda: exporter_metric(exporter, "exits_pending") == 50, TIMEOUT_SECONDS)
         other.execute("ROLLBACK")
-    assert comes_to(exporter, {"0": 17, "1": 17, "2": 16})
-    assert wait_until(lambda: trouble(exporter) == "", PATIENCE_SECONDS)
-    assert of_itself(exporter, "exits_pending") == 0
+    assert is_counted(exporter, {"0": 17, "1": 17, "2": 16})
+    assert wait_until(lambda: unready_cause(exporter) == "", TIMEOUT_SECONDS)
+    assert exporter_metric(exporter, "exits_pending") == 0
 
 
 def test_exits_are_kept_while_the_disk_is_full(engine: ScriptedEngine, tmp_path: Path) -> None:
     with (
         small_disk(tmp_path / "disk", "4m") as disk,
-        ExporterProcess(engine.url, disk, arguments=UNHURRIED) as exporter,
+        ExporterProcess(engine.url, disk, arguments=FLAGS) as exporter,
     ):
         play(engine, job(1, 0))
-        assert comes_to(exporter, {"0": 1})
+        assert is_counted(exporter, {"0": 1})
         filler = fill(disk)
         for number in range(2, 60):
             play(engine, job(number, 3))
-        assert wait_until(lambda: "full" in trouble(exporter), PATIENCE_SECONDS)
+        assert wait_until(lambda: "full" in unready_cause(exporter), TIMEOUT_SECONDS)
         assert counted(exporter) == {"0": 1}
         filler.unlink()
-        assert comes_to(exporter, {"0": 1, "3": 58})
-        assert wait_until(lambda: trouble(exporter) == "", PATIENCE_SECONDS)
+        assert is_counted(exporter, {"0": 1, "3": 58})
+        assert wait_until(lambda: unready_cause(exporter) == "", TIMEOUT_SECONDS)
 
 
 def test_a_batch_is_stored_entirely_or_not_at_all(engine: ScriptedEngine, tmp_path: Path) -> None:
-    dice = random.Random(5)  # noqa: S311  # not a secret
-    with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as exporter:
+    random_numbers = random.Random(5)  # noqa: S311  # not a secret
+    with ExporterProcess(engine.url, tmp_path, arguments=FLAGS) as exporter:
         total = 0
         for _ in range(5):
             burst = [each for number in range(total, total + 60) for each in job(number, 3)]
             total += 60
             play(engine, burst)
-            wait_until(lambda: bool(counted(exporter)), dice.random() / 10)
+            wait_until(lambda: bool(counted(exporter)), random_numbers.random() / 10)
             exporter.kill()
             with closing(sqlite3.connect(tmp_path / "exit-exporter.db")) as plain:
                 rows = plain.execute("SELECT count(*) FROM jobs WHERE status != 'running'").fetchone()[0]
@@ -170,11 +170,11 @@ def test_workloads_over_the_limit_are_folded_without_loss(
 ) -> None:
     for number in range(10_000):
         play(engine, job(number, 1, {"exit-exporter.workload": f"workload-{number}"}))
-    assert comes_to(exporter, {"1": 10_000})
+    assert is_counted(exporter, {"1": 10_000})
     answer = exporter.get("/metrics")
     workloads = {dict(labels)["workload"] for labels in samples(exporter, "container_exits_total")}
     assert (answer.status_code, len(workloads)) == (HTTPStatus.OK, 501)
-    assert of_itself(exporter, "jobs_over_workload_limit_total") == 10_000 - 500
+    assert exporter_metric(exporter, "jobs_over_workload_limit_total") == 10_000 - 500
 
 
 def test_memory_does_not_grow_with_removed_containers(
@@ -184,9 +184,9 @@ def test_memory_does_not_grow_with_removed_containers(
     for turn in range(3):
         for number in range(4_000 * turn, 4_000 * (turn + 1)):
             play(engine, job(number, 0))
-        assert comes_to(exporter, {"0": 4_000 * (turn + 1)})
+        assert is_counted(exporter, {"0": 4_000 * (turn + 1)})
         used.append(resident(exporter))
-    # The first has made what stays; ids of the gone, which are remembered up to a number, are small.
+    # The first round allocates what stays; the kept ids of removed containers are small and bounded.
     assert used[2] - used[1] < 6 * MEGABYTE
 
 
@@ -195,11 +195,11 @@ def test_a_crash_loop_is_counted_run_by_run(engine: ScriptedEngine, exporter: Ex
     for turn in range(2_000):
         engine.emit(event("start", 10 + turn))
         engine.emit(event("die", 10.5 + turn, exitCode="7"))
-    assert comes_to(exporter, {"7": 2_000})
+    assert is_counted(exporter, {"7": 2_000})
     assert exporter.jobs(limit=1000)[0]["attempt"] == 2_000
 
 
-# --- nonsense
+# --- broken messages
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_crash_loop_is_counted_run_by_run(engine: ScriptedEngine, exporter: Ex
 def test_no_label_breaks_the_exposition(engine: ScriptedEngine, exporter: ExporterProcess, text: str) -> None:
     labels = {"exit-exporter.workload": text, "image": text, "name": text}
     play(engine, job(1, 3, labels))
-    assert comes_to(exporter, {"3": 1})
+    assert is_counted(exporter, {"3": 1})
     exposition = requests.get(f"{exporter.url}/metrics", headers=OPENMETRICS, timeout=30).text
     assert len(list(strict(exposition))) > 10  # type: ignore[no-untyped-call]
     (row,) = exporter.jobs()
@@ -220,15 +220,18 @@ def test_no_label_breaks_the_exposition(engine: ScriptedEngine, exporter: Export
 def test_random_bytes_are_malformed_and_the_next_event_is_read(
     engine: ScriptedEngine, exporter: ExporterProcess
 ) -> None:
-    dice = random.Random(7)  # noqa: S311  # not a secret
-    lines = [dice.randbytes(dice.randrange(1, 400)).replace(b"\n", b"") or b"x" for _ in range(500)]
+    random_numbers = random.Random(7)  # noqa: S311  # not a secret
+    lines = [
+        random_numbers.randbytes(random_numbers.randrange(1, 400)).replace(b"\n", b"") or b"x"
+        for _ in range(500)
+    ]
     for number, line in enumerate(lines):
         engine.emit(line)
         play(engine, job(number, 3) if number % 100 == 0 else ())
-    assert comes_to(exporter, {"3": 5})
+    assert is_counted(exporter, {"3": 5})
     malformed = samples(exporter, "exit_exporter_engine_events_total")
-    told = {dict(labels)["event"]: value for labels, value in malformed.items()}
-    assert told["malformed"] == sum(bool(line.strip()) for line in lines)
+    counts = {dict(labels)["event"]: value for labels, value in malformed.items()}
+    assert counts["malformed"] == sum(bool(line.strip()) for line in lines)
 
 
 # --- clocks
@@ -240,7 +243,7 @@ def test_a_clock_set_back_costs_no_exit(engine: ScriptedEngine, exporter: Export
     engine.emit(event("die", 1400, exitCode="3"))
     engine.emit(event("start", 1401))
     engine.emit(event("die", 1402, exitCode="4"))
-    assert comes_to(exporter, {"3": 1, "4": 1})
+    assert is_counted(exporter, {"3": 1, "4": 1})
     ran = [row["duration_seconds"] for row in exporter.jobs()]
     assert all(seconds is None or seconds >= 0 for seconds in ran)
 
@@ -250,7 +253,7 @@ def test_a_clock_set_back_and_restarts_count_nothing_twice(
 ) -> None:
     play(engine, job(1, 3, begins=5000, ends=5001))
     play(engine, job(2, 4, begins=1400, ends=1401))
-    assert comes_to(exporter, {"3": 1, "4": 1})
+    assert is_counted(exporter, {"3": 1, "4": 1})
     for _ in range(2):
         exporter.kill()
         exporter.start()
@@ -263,14 +266,14 @@ def test_a_clock_set_back_and_restarts_count_nothing_twice(
 
 def test_counters_survive_the_deletion_of_old_jobs(engine: ScriptedEngine, tmp_path: Path) -> None:
     engine.set_container(exited(1, 2, 3))
-    with ExporterProcess(engine.url, tmp_path, arguments=UNHURRIED) as exporter:
-        assert comes_to(exporter, {"3": 1})
+    with ExporterProcess(engine.url, tmp_path, arguments=FLAGS) as exporter:
+        assert is_counted(exporter, {"3": 1})
         exporter.stop()
     short = ("--storage.retention", "1s")
     with ExporterProcess(engine.url, tmp_path, arguments=short) as exporter:
-        assert wait_until(lambda: exporter.jobs() == [], PATIENCE_SECONDS)
+        assert wait_until(lambda: exporter.jobs() == [], TIMEOUT_SECONDS)
         assert counted(exporter) == {"3": 1}
         exporter.stop()
-    # Kept for longer again, it must not be taken for one that was never seen.
+    # With a longer retention again, the job must not be taken for a new one.
     with ExporterProcess(engine.url, tmp_path) as exporter:
         assert counted(exporter) == {"3": 1}
