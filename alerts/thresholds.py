@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from exporter.config import yaml_document
+from exporter.config.yaml_document import read_yaml, validate_document
 
 FILE = Path(__file__).with_name("thresholds.yaml")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -180,7 +180,7 @@ class Thresholds(_Section):
 
 def load(file: Path = FILE) -> Thresholds:
     """The thresholds of a file; raises DocumentError with every problem in it and its line."""
-    return yaml_document.validate(yaml_document.read(file), Thresholds)
+    return validate_document(read_yaml(file), Thresholds)
 
 
 def seconds(duration: str) -> int:

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.sent import say, timed
-from exporter.config import logging_setup
-from exporter.config.settings import Log, LogLevel, Traces
+from exporter.config.logging_setup import set_up_logging
+from exporter.config.settings import LogLevel, LogSettings, TraceSettings
 from exporter.metrics import definitions as metrics
 from exporter.metrics.state import MetricState
 from exporter.model import TelemetrySignal
@@ -25,11 +25,11 @@ TRACES = (TelemetrySignal.TRACES,)
 def main(words: list[str]) -> None:
     """Deliver, and say what it cost: from the start until nothing is pending."""
     chosen = _arguments(words)
-    logging_setup.set_up(Log(level=LogLevel.WARNING))
+    set_up_logging(LogSettings(level=LogLevel.WARNING))
     with closing(Store(Path(chosen.database))) as store:
         ledger = MetricState(store.series())
         exporting = read_config({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
-        (delivery,) = build_workers(Traces(), exporting, store, ledger)
+        (delivery,) = build_workers(TraceSettings(), exporting, store, ledger)
         with timed() as sent:
             delivery.start()
             _await_none_pending(ledger)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from exporter import cli
-from exporter.config import settings
+from exporter.config.options import settings_options
 from exporter.metrics.definitions import METRICS, STANDARD_METRICS, MetricType
 from exporter.otlp.attributes import JOB_ATTRIBUTES
 from exporter.verdict.catalog_file import builtin_catalog
@@ -132,9 +132,9 @@ def _settings() -> Iterator[str]:
     yield ""
     yield "| Flag | Variable | Default | Meaning |"
     yield "|---|---|---|---|"
-    for option in settings.options():
+    for option in settings_options():
         default = f"`{option.default}`" if option.default else ""
-        repeat = " In the variable, separate them with commas." if option.repeatable else ""
+        repeat = " In the variable, separate them with commas." if option.multiple else ""
         yield f"| `{option.flag}` | `{option.variable}` | {default} | {option.help}{repeat} |"
 
 

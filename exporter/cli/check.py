@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from exporter.config import settings, yaml_document
+from exporter.config.loading import SettingsError, load_settings_file
+from exporter.config.settings import Settings
+from exporter.config.yaml_document import DocumentError, read_yaml
 from exporter.verdict.catalog_file import builtin_catalog, load_catalog
 
 
@@ -23,14 +25,14 @@ def check(files: tuple[Path, ...]) -> None:
 def _check(file: Path) -> bool:
     try:
         click.echo(f"{file}: good {_judge(file)}")
-    except (yaml_document.DocumentError, settings.SettingsError) as error:
+    except (DocumentError, SettingsError) as error:
         for problem in error.problems:
             click.echo(problem, err=True)
         return False
     return True
 
 
-def _judge_settings(chosen: settings.Settings) -> None:
+def _judge_settings(chosen: Settings) -> None:
     """What only shows when the daemon starts; raises SettingsError."""
     # Only here: nothing else of the command needs what speaks to engines and databases.
     from exporter.sources.docker.api.address import resolve_address  # noqa: PLC0415
@@ -40,15 +42,15 @@ def _judge_settings(chosen: settings.Settings) -> None:
         for host in chosen.docker.host:
             resolve_address(host, chosen.docker.cert_path, os.environ)
     except EngineError as error:
-        raise settings.SettingsError([f"docker.host: {error}"]) from error
+        raise SettingsError([f"docker.host: {error}"]) from error
     load_catalog(chosen.catalogue.file)
 
 
 def _judge(file: Path) -> str:
     """What kind of file it is, by its names; raises where it is a bad one."""
-    data = yaml_document.read(file).data
-    if isinstance(data, dict) and set(data) & set(settings.Settings.model_fields):
-        _judge_settings(settings.read(file))
+    data = read_yaml(file).data
+    if isinstance(data, dict) and set(data) & set(Settings.model_fields):
+        _judge_settings(load_settings_file(file))
         return "settings"
     own = load_catalog(file)
     named = len(own.reasons) - len(builtin_catalog().reasons)

@@ -12,7 +12,7 @@ from rich.live import Live
 from exporter.cli.client import Client, url_option
 from exporter.cli.codes import ExitCode
 from exporter.cli.tables import Job, console, jobs_table, show
-from exporter.config import duration
+from exporter.config.duration import parse_duration
 from exporter.model import Status
 
 RECENT = "24h"
@@ -23,7 +23,7 @@ _WATCH_SECONDS = 2.0
 def _duration(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     try:
         if value is not None:
-            duration.parse(value)
+            parse_duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     return value

@@ -1,4 +1,4 @@
-"""``exit-exporter serve``: the daemon. Its flags are the settings, one for each."""
+"""``exit-exporter serve``: the daemon; each setting is a flag."""
 
 from __future__ import annotations
 
@@ -11,84 +11,85 @@ from typing import Any
 
 import click
 
-from exporter.config import settings
+from exporter.config.loading import SettingsError, load_settings
+from exporter.config.options import Option, settings_options, unknown_variables
+from exporter.config.settings import Settings
 
 
-def _options() -> list[click.Parameter]:
-    return [_option(option) for option in settings.options()]
-
-
-def _option(option: settings.Option) -> click.Parameter:
+def _flag(parameter: str, option: Option) -> click.Parameter:
     default = f"  [default: {option.default}]" if option.default else ""
     return click.Option(
-        # The name is the setting's own, dot and all, so that it comes back under it.
-        [option.name.replace(".", "__").replace("-", "_"), option.flag],
+        [parameter, option.flag],
         help=option.help + default,
-        # All of them, so that one that is given twice is refused and not quietly the last one.
-        multiple=not option.switch,
-        is_flag=option.switch,
+        # Every option takes several values, so that one given twice is refused; click would keep the last.
+        multiple=not option.is_flag,
+        is_flag=option.is_flag,
         default=None,
     )
 
 
-def _serve(**given: Any) -> None:
-    # Until the daemon can reload: who asks for that while it starts must not end it.
+def _serve(**parameters: Any) -> None:
+    # Until the daemon can reload, SIGHUP must not end it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with _absent("rich"):
-        # structlog imports rich where it can, for a console; a daemon would carry 6 MB of it for nothing.
+    with _not_installed("rich"):
+        # structlog imports rich for its console output, which takes 6 MB of memory and is not used here.
         import structlog  # noqa: PLC0415
-    # Only here: whoever asks for the flags alone does not wait for the daemon to be imported.
+    # Imported only here, so that the help does not wait for the whole daemon.
     from exporter import app  # noqa: PLC0415
-    from exporter.config import logging_setup  # noqa: PLC0415
+    from exporter.config.logging_setup import set_up_logging  # noqa: PLC0415
 
+    settings = _load(parameters)
+    set_up_logging(settings.log)
     log = structlog.get_logger(__name__)
-    flags = {
-        _names[name].name: _as_given(_names[name], value)
-        for name, value in given.items()
-        if value not in (None, ())
-    }
-    try:
-        chosen = settings.load(flags, os.environ)
-    except settings.SettingsError as error:
-        raise click.ClickException("\n".join(error.problems)) from error
-    logging_setup.set_up(chosen.log)
-    for variable in settings.unknown_variables(os.environ):
+    for variable in unknown_variables(os.environ):
         log.warning("unknown variable, ignored", variable=variable)
     try:
-        parts = app.build(chosen, os.environ)
+        parts = app.build(settings, os.environ)
     except app.StartError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(app.run(parts))
 
 
 @contextmanager
-def _absent(package: str) -> Iterator[None]:
-    """To whoever imports it meanwhile, a package that is not imported yet is not installed."""
+def _not_installed(package: str) -> Iterator[None]:
+    """Make imports of a package fail as if it were not installed, unless it is imported already."""
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None  # type: ignore[assignment]  # as the import system documents it
+    sys.modules[package] = None  # type: ignore[assignment]  # documented by the import system
     try:
         yield
     finally:
         del sys.modules[package]
 
 
-def _as_given(option: settings.Option, value: Any) -> Any:
-    if option.switch or option.repeatable:
+def _load(parameters: dict[str, Any]) -> Settings:
+    flags = {
+        _OPTIONS[name].name: _single(_OPTIONS[name], value)
+        for name, value in parameters.items()
+        if value not in (None, ())
+    }
+    try:
+        return load_settings(flags, os.environ)
+    except SettingsError as error:
+        raise click.ClickException("\n".join(error.problems)) from error
+
+
+def _single(option: Option, value: Any) -> Any:
+    if option.is_flag or option.multiple:
         return value
     if len(value) > 1:
-        raise click.ClickException(f"{option.flag}: is given {len(value)} times, and only one can hold")
+        raise click.ClickException(f"{option.flag}: given {len(value)} times; it takes one value")
     return value[0]
 
 
-_names = {option.name.replace(".", "__").replace("-", "_"): option for option in settings.options()}
+_OPTIONS = {option.name.replace(".", "__").replace("-", "_"): option for option in settings_options()}
 
 serve = click.Command(
     "serve",
     callback=_serve,
-    params=_options(),
-    help="Watch container engines and serve what is learnt.\n\n"
-    "Each flag is also a variable (--docker.host is EXIT_EXPORTER_DOCKER_HOST) and a line of the "
-    "file that --config.file names. Flags win over variables, variables over the file.",
+    params=[_flag(parameter, option) for parameter, option in _OPTIONS.items()],
+    help="Watch container engines, and serve metrics and the API.\n\n"
+    "Each flag is also a variable (--docker.host is EXIT_EXPORTER_DOCKER_HOST) and a line of the file "
+    "that --config.file names. Flags override variables, and variables override the file.",
 )

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from exporter.config import duration
+from exporter.config.duration import format_duration
 
 # Wide enough for any row: what goes to a file or a pipe is not folded at some terminal's width.
 _PIPE_WIDTH = 1000
@@ -77,13 +77,13 @@ def ago(timestamp: str | None) -> str:
     if timestamp is None:
         return ""
     passed = datetime.now(UTC) - datetime.fromisoformat(f"{timestamp[:19]}+00:00")
-    return f"{duration.show(max(0, int(passed.total_seconds())))} ago"
+    return f"{format_duration(max(0, int(passed.total_seconds())))} ago"
 
 
 def length(job: Job) -> str:
     """How long a job ran."""
     seconds = job["duration_seconds"]
-    return "" if seconds is None else duration.show(seconds)
+    return "" if seconds is None else format_duration(seconds)
 
 
 def size(in_bytes: int) -> str:

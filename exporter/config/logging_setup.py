@@ -1,4 +1,4 @@
-"""What the daemon says of itself: one line an event, on standard error, as logfmt or JSON."""
+"""Log of the daemon: one line for each event, on standard error, as logfmt or JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
-from exporter.config.settings import Log, LogFormat
+from exporter.config.settings import LogFormat, LogSettings
 
 _RENDERERS: dict[LogFormat, Processor] = {
     LogFormat.LOGFMT: structlog.processors.LogfmtRenderer(
@@ -19,8 +19,8 @@ _RENDERERS: dict[LogFormat, Processor] = {
 }
 
 
-def set_up(settings: Log) -> None:
-    """From now on, say what the settings ask for."""
+def set_up_logging(settings: LogSettings) -> None:
+    """Configure structlog for the whole process."""
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     structlog.configure(
         processors=[
@@ -28,7 +28,7 @@ def set_up(settings: Log) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("msg"),
-            _plain,
+            _join_lists,
             _RENDERERS[settings.format],
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -37,8 +37,8 @@ def set_up(settings: Log) -> None:
     )
 
 
-def _plain(_logger: object, _method: str, event: Any) -> Any:
-    """Logfmt knows no lists, and a line must stay one line."""
+def _join_lists(_logger: object, _method: str, event: Any) -> Any:
+    """Write lists as text: logfmt has no lists."""
     for key, value in event.items():
         if isinstance(value, (list, tuple)):
             event[key] = "; ".join(str(item) for item in value)

@@ -1,4 +1,4 @@
-"""YAML files that people write: read whole, checked whole, every problem with its file and line."""
+"""YAML files written by people, validated as a whole; each problem has its file and line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Location = tuple[str | int, ...]
 
 
 class DocumentError(Exception):
-    """A file was refused; ``problems`` are lines of the form ``file:line: place: cause``."""
+    """A file was refused; each of the ``problems`` is a line ``file:line: place: cause``."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -25,9 +25,9 @@ class DocumentError(Exception):
 
 
 class Document:
-    """A parsed YAML file that still knows on which line each of its parts stands.
+    """A parsed YAML file, with the line of each of its parts.
 
-    ``keys`` are the values of the key nodes, by the nodes' identity: ``0x2A`` is the key 42.
+    ``keys`` are the values of the key nodes, by the id of the node: ``0x2A`` is the key 42.
     """
 
     def __init__(self, path: Path, root: yaml.Node | None, keys: Mapping[int, object], data: Any) -> None:
@@ -37,7 +37,7 @@ class Document:
         self.data = data
 
     def line(self, location: Location) -> int:
-        """The line (from 1) of the innermost part of ``location`` that the file really has."""
+        """Return the line (from 1) of the innermost part of ``location`` that exists in the file."""
         node, line = self._root, 1
         for step in location:
             child = self._child(node, step)
@@ -47,12 +47,12 @@ class Document:
         return line
 
     def problem(self, location: Location, cause: str) -> str:
-        """One problem in the form in which all are shown."""
+        """Return a problem in the form in which all are shown."""
         place = ".".join(str(step) for step in location)
         return f"{self.path}:{self.line(location)}: {place + ': ' if place else ''}{cause}"
 
     def _child(self, node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
-        """The line on which ``step`` of ``node`` begins, and its value."""
+        """Return the first line of ``step`` of ``node``, and its value."""
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 if str(self._keys.get(id(key), key.value)) == str(step):
@@ -63,9 +63,9 @@ class Document:
         return None
 
 
-def read(path: Path) -> Document:
-    """Parse one YAML file; an empty one is an empty mapping. Raises DocumentError."""
-    text = _text(path)
+def read_yaml(path: Path) -> Document:
+    """Parse a YAML file; an empty one is an empty mapping. Raises DocumentError."""
+    text = _read_text(path)
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
@@ -73,15 +73,15 @@ def read(path: Path) -> Document:
     except yaml.YAMLError as error:
         raise DocumentError([_syntax_problem(path, text, error)]) from error
     except ValueError as error:
-        # What PyYAML makes of odd tags (a set, pairs) it makes late, and outside of any one value.
+        # PyYAML constructs odd tags (a set, pairs) late, and without a position.
         raise DocumentError([f"{path}: not usable YAML: {error}"]) from error
     except RecursionError as error:
         raise DocumentError([f"{path}: nested too deeply"]) from error
     return Document(path, root, loader.keys, {} if data is None else data)
 
 
-def validate(document: Document, model: type[Model]) -> Model:
-    """The document as ``model``. Raises DocumentError with every problem, each with its line."""
+def validate_document(document: Document, model: type[Model]) -> Model:
+    """Return the document as ``model``. Raises DocumentError with all problems."""
     if not isinstance(document.data, dict):
         raise DocumentError([document.problem((), "expected 'name: value' lines at the top")])
     try:
@@ -90,20 +90,20 @@ def validate(document: Document, model: type[Model]) -> Model:
         raise DocumentError([_field_problem(document, detail) for detail in error.errors()]) from error
 
 
-# To YAML 1.1, 010 is eight and 1:30 is ninety.
+# In YAML 1.1, 010 is eight and 1:30 is ninety.
 _INT_TAG = "tag:yaml.org,2002:int"
-_DECEPTIVE = re.compile(r"[-+]?(0[0-9_]+|[0-9]+:.*)")
+_AMBIGUOUS_INT = re.compile(r"[-+]?(0[0-9_]+|[0-9]+:.*)")
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loading that is strict where YAML would silently take something else than was meant."""
+    """Safe loader that refuses text which YAML silently reads as something else."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.keys: dict[int, object] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse aliases: a few lines of them can multiply to more than any memory holds."""
+        """Refuse aliases: a few lines of them can expand to more than fits into memory."""
         if self.check_event(yaml.AliasEvent):
             cause = "aliases are not supported; write it out where it is needed"
             event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -111,8 +111,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  # as PyYAML has it
-        """Refuse what is read otherwise than it looks, and give other failures the form of PyYAML's own."""
-        if node.tag == _INT_TAG and _DECEPTIVE.fullmatch(node.value):
+        """Refuse ambiguous numbers, and give other failures a position in the file."""
+        if node.tag == _INT_TAG and _AMBIGUOUS_INT.fullmatch(node.value):
             raise _refusal(node.start_mark, f"{node.value!r}: write it as a plain decimal number")
         try:
             return super().construct_object(node, deep)
@@ -121,9 +121,9 @@ class _Loader(yaml.SafeLoader):
             raise _refusal(node.start_mark, f"{str(node.value)[:40]!r} is not a usable {kind}") from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        """Refuse a key given twice, of which YAML keeps the last, and one that it reads as a truth value."""
+        """Refuse duplicate keys, of which YAML keeps the last, and keys that it reads as booleans."""
         if not isinstance(node, yaml.MappingNode):
-            # Text or a list that a tag calls a mapping; PyYAML says what it is.
+            # Text or a list with the tag of a mapping; PyYAML has an error for it.
             return super().construct_mapping(node, deep)
         seen: set[object] = set()
         for key, _ in node.value:
@@ -145,7 +145,7 @@ def _refusal(mark: yaml.Mark, cause: str) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, cause, mark)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -170,9 +170,12 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> str:
 
 
 def _field_problem(document: Document, detail: Any) -> str:
-    # pydantic adds "[key]" to the location of a bad mapping key; no reader knows it by that name.
+    # pydantic adds "[key]" to the location of a bad mapping key; it is no part of the file.
     location = tuple(step for step in detail["loc"] if step != "[key]")
     cause = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        cause = "unknown name; see the documentation for the names there are"
+    match detail["type"]:
+        case "extra_forbidden":
+            cause = "unknown name; see the documentation for the valid names"
+        case "model_type":
+            cause = "expected 'name: value' lines"
     return document.problem(location, cause)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import structlog
 
 from exporter import __version__
-from exporter.config.settings import Events, Jobs, Traces
+from exporter.config.settings import EventOutput, TracedJobs, TraceSettings
 from exporter.metrics.state import MetricState
 from exporter.model import TelemetrySignal
 from exporter.otlp.client import OtlpClient
@@ -24,11 +24,11 @@ from exporter.store import Store
 log = structlog.get_logger(__name__)
 
 
-def enabled_signals(settings: Traces, config: OtelConfig) -> frozenset[TelemetrySignal]:
+def enabled_signals(settings: TraceSettings, config: OtelConfig) -> frozenset[TelemetrySignal]:
     """Return the signals that are exported of each traced job. Raises OtelConfigError."""
-    if settings.jobs is Jobs.NONE or not config.endpoints:
+    if settings.jobs is TracedJobs.NONE or not config.endpoints:
         return frozenset()
-    if settings.events is Events.SPANS:
+    if settings.events is EventOutput.SPANS:
         if TelemetrySignal.TRACES not in config.endpoints:
             log.warning("nothing is exported: only logs have an endpoint, and traces.events is spans")
         return frozenset(config.endpoints) & {TelemetrySignal.TRACES}
@@ -41,7 +41,7 @@ def enabled_signals(settings: Traces, config: OtelConfig) -> frozenset[Telemetry
 
 
 def build_workers(
-    settings: Traces, config: OtelConfig, store: Store, state: MetricState
+    settings: TraceSettings, config: OtelConfig, store: Store, state: MetricState
 ) -> tuple[OutboxWorker, ...]:
     """Return a worker for each signal that is enabled or has entries left from earlier runs.
 
@@ -63,7 +63,7 @@ def build_workers(
     )
 
 
-def _encoder(signal: TelemetrySignal, settings: Traces, config: OtelConfig, store: Store) -> Encoder:
+def _encoder(signal: TelemetrySignal, settings: TraceSettings, config: OtelConfig, store: Store) -> Encoder:
     resource = {
         "service.version": __version__,
         "service.instance.id": store.instance_id,
@@ -71,7 +71,7 @@ def _encoder(signal: TelemetrySignal, settings: Traces, config: OtelConfig, stor
     }
     if signal is TelemetrySignal.LOGS:
         return LogEncoder(resource, config.limits)
-    return SpanEncoder(resource, config.limits, with_events=settings.events is not Events.LOGS)
+    return SpanEncoder(resource, config.limits, with_events=settings.events is not EventOutput.LOGS)
 
 
 def _client(endpoint: OtlpEndpoint) -> OtlpClient:

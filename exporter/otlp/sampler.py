@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from exporter.config.settings import Jobs
+from exporter.config.settings import TracedJobs
 from exporter.model import Job, Status, TelemetrySignal, Trace, Verdict
 from exporter.otlp.trace_context import parse_traceparent, span_ids_for
 
@@ -44,7 +44,7 @@ SAMPLERS: Mapping[str, Callable[[float], Sampler]] = {
 class TraceSelector:
     """Selects the jobs of which ``signals`` are sent, by their status and then by the sampler."""
 
-    jobs: Jobs
+    jobs: TracedJobs
     sampler: Sampler = Sampler()
     signals: frozenset[TelemetrySignal] = frozenset(TelemetrySignal)
 
@@ -57,9 +57,9 @@ class TraceSelector:
 
     def _has_status(self, status: Status) -> bool:
         match self.jobs:
-            case Jobs.ALL:
+            case TracedJobs.ALL:
                 return True
-            case Jobs.FAILED:
+            case TracedJobs.FAILED:
                 return status is Status.FAILED
-            case Jobs.NONE:
+            case TracedJobs.NONE:
                 return False

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from exporter.config import yaml_document
+from exporter.config.yaml_document import Document, DocumentError, read_yaml, validate_document
 from exporter.exit_codes import MAX_CODE
 from exporter.verdict.catalog import CodeReasons, Reason, ReasonCatalog, ReasonName
 
@@ -39,7 +40,7 @@ class CatalogFile(BaseModel):
 @cache
 def builtin_catalog() -> ReasonCatalog:
     """Return the catalog of ``reasons.yaml``."""
-    file = yaml_document.validate(yaml_document.read(BUILTIN), CatalogFile)
+    file = validate_document(read_yaml(BUILTIN), CatalogFile)
     return ReasonCatalog(file.reasons, file.codes, {}, {})
 
 
@@ -51,18 +52,16 @@ def load_catalog(path: Path | None) -> ReasonCatalog:
     base = builtin_catalog()
     if path is None:
         return base
-    document = yaml_document.read(path)
-    file = yaml_document.validate(document, CatalogFile)
+    document = read_yaml(path)
+    file = validate_document(document, CatalogFile)
     reasons = {**base.reasons, **file.reasons}
     problems = list(_problems(document, file, reasons))
     if problems:
-        raise yaml_document.DocumentError(problems)
+        raise DocumentError(problems)
     return ReasonCatalog(reasons, {**base.codes, **file.codes}, file.workloads, file.images)
 
 
-def _problems(
-    document: yaml_document.Document, file: CatalogFile, reasons: Mapping[str, Reason]
-) -> Iterator[str]:
+def _problems(document: Document, file: CatalogFile, reasons: Mapping[str, Reason]) -> Iterator[str]:
     for name in file.reasons:
         known = builtin_catalog().canonical(name) or name
         if known != name:

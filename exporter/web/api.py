@@ -9,11 +9,11 @@ import time
 from http import HTTPStatus
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from exporter.config import duration
+from exporter.config.field_types import Duration
 from exporter.exit_codes import MAX_CODE
 from exporter.model import SECOND_NS, Status, Workload
 from exporter.store import JobFilter, Store
@@ -30,13 +30,7 @@ _EVER = 50 * 365 * 86400
 _CODE = re.compile(r"0*([0-9]{1,10})")
 
 
-def _seconds(value: object) -> object:
-    return duration.parse(value) if isinstance(value, str) else value
-
-
-Duration = Annotated[
-    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "examples": ["90s", "2h", "30d"]})
-]
+DurationParameter = Annotated[Duration, WithJsonSchema({"type": "string", "examples": ["90s", "2h", "30d"]})]
 
 
 class NoQuery(BaseModel):
@@ -54,7 +48,7 @@ class JobsQuery(BaseModel):
     reason: str | None = Field(None, description="Only jobs that ended for this reason.")
     code: Annotated[int, Field(ge=0, le=MAX_CODE)] | None = Field(None, description="Only this exit code.")
     workload: str | None = Field(None, description="Only jobs of this workload.")
-    since: Duration | None = Field(
+    since: DurationParameter | None = Field(
         None, description="Only jobs that run or have ended within this duration, such as 2h."
     )
     limit: int = Field(100, ge=1, le=MAX_LIMIT, description="At most so many jobs.")

@@ -20,7 +20,7 @@ workloads:
 LEVELS = "'debug', 'info', 'warning' or 'error'"
 UNDESCRIBED = "reason Nowhere is described nowhere; add it under 'reasons:' with a meaning"
 ONLY_SQLITE = "only a SQLite file is supported; example: sqlite:////var/lib/exits.db"
-UNKNOWN = "unknown name; see the documentation for the names there are"
+UNKNOWN = "unknown name; see the documentation for the valid names"
 
 
 @pytest.fixture(autouse=True)

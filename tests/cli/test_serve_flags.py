@@ -177,7 +177,7 @@ BAD: list[tuple[str, str, str]] = [
     ("web.listen-address", "10137", f"'10137' {ADDRESS}"),
     ("web.listen-address", "127.0.0.1:65536", f"'127.0.0.1:65536' {ADDRESS}"),
     ("web.listen-address", "127.0.0.1:²", f"'127.0.0.1:²' {ADDRESS}"),
-    ("web.telemetry-path", "metrics", "'metrics' is no path such as /metrics"),
+    ("web.telemetry-path", "metrics", "'metrics' is not a path such as /metrics"),
     ("log.level", "loud", f"Input should be {LEVELS}"),
     ("log.format", "xml", "Input should be 'logfmt' or 'json'"),
 ]
@@ -337,4 +337,4 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["tail.redact", "log.level", "storage.url"])
 def test_a_flag_of_which_only_one_can_hold_is_refused_twice(name: str) -> None:
     done = refused(f"--{name}", "one", f"--{name}", "two")
-    assert done == Done(1, "", f"Error: --{name}: is given 2 times, and only one can hold\n")
+    assert done == Done(1, "", f"Error: --{name}: given 2 times; it takes one value\n")

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from exporter.config.settings import Traces
+from exporter.config.settings import TraceSettings
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import TelemetrySignal, Trace
 from exporter.otlp import outbox_queue, outbox_worker
@@ -210,7 +210,7 @@ def test_each_signal_is_delivered_whatever_becomes_of_the_other(tmp_path: Path) 
             logs.posts(range(3))
             logs.signal = TelemetrySignal.TRACES
             logs.posts(range(3))
-            for each in build_workers(Traces(), exporting, logs.store, logs.ledger):
+            for each in build_workers(TraceSettings(), exporting, logs.store, logs.ledger):
                 each.start()
                 stack.callback(each.stop, PATIENCE_SECONDS)
             bad.wait_for_requests(1)
@@ -839,7 +839,7 @@ def test_of_what_was_left_by_others_settings_a_delivery_is_made(tmp_path: Path, 
         {signal: OtlpEndpoint(f"{receiver.url}/v1/{signal}") for signal in TelemetrySignal}
     )
     with closing(Store(before.path)) as store:
-        made = build_workers(Traces(), exporting, store, MetricState({}))
+        made = build_workers(TraceSettings(), exporting, store, MetricState({}))
     assert [each.signal for each in made] == [TelemetrySignal.TRACES, TelemetrySignal.LOGS]
 
 

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from starlette.requests import Request
 
-from exporter.config.settings import Jobs
+from exporter.config.settings import TracedJobs
 from exporter.metrics import definitions as metrics
 from exporter.metrics.collector import build_registry
 from exporter.metrics.state import Exemplar
@@ -533,7 +533,7 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(piping: Piping) -> None:
 
 
 TRACED = frozenset({TelemetrySignal.TRACES})
-SELECTOR = TraceSelector(Jobs.FAILED, Sampler(), TRACED)
+SELECTOR = TraceSelector(TracedJobs.FAILED, Sampler(), TRACED)
 LAUNCHER = Trace("1" * 32, "2" * 16)
 TRACEPARENT = f"00-{LAUNCHER.trace_id}-{LAUNCHER.span_id}-01"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.settings import Jobs
+from exporter.config.settings import TracedJobs
 from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState
@@ -75,7 +75,7 @@ def run_once(directory: Path, receiver: Receiver) -> None:
     served.ledger = MetricState(served.store.series())
     source = CannedSource(inbox, HOST, RUNS)
     classifier = Classifier(
-        served.catalog, TraceSelector(Jobs.FAILED, signals=frozenset({TelemetrySignal.TRACES}))
+        served.catalog, TraceSelector(TracedJobs.FAILED, signals=frozenset({TelemetrySignal.TRACES}))
     )
     job_metrics = JobMetrics(10, served.catalog.has_code, served.store.series())
     recorder = Recorder(served.store, served.ledger, job_metrics, classifier, served.health)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from exporter.config import settings
+from exporter.config.settings import ExitSettings, WorkloadSettings
 from exporter.model import ContainerHistory, Cursor, Evidence, Exit, Job, MemoryLimit, OomVictim, Workload
 from exporter.sources.docker.engine import (
     ContainerList,
@@ -33,10 +33,10 @@ HOST = "host"
 IMAGE = "job:1"
 CONFIG = TrackerConfig(
     HOST,
-    workload_order=settings.Workload().order,
-    oom_seconds=settings.Exits().oom_wait,
-    oom_window_ns=round(settings.Exits().oom_window * SECOND),
-    stop_window_ns=round(settings.Exits().stop_window * SECOND),
+    workload_order=WorkloadSettings().order,
+    oom_seconds=ExitSettings().oom_wait,
+    oom_window_ns=round(ExitSettings().oom_window * SECOND),
+    stop_window_ns=round(ExitSettings().stop_window * SECOND),
     retention_ns=0,
 )
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config.settings import Jobs
+from exporter.config.settings import TracedJobs
 from exporter.model import ClassifiedExit, Job, Status, Trace
 from exporter.otlp.sampler import SAMPLERS, Sampler, TraceSelector
 from exporter.otlp.trace_context import span_ids_for
@@ -28,9 +28,13 @@ def select(selector: TraceSelector, classified: ClassifiedExit) -> Trace | None:
 
 @pytest.mark.parametrize(
     ("jobs", "statuses"),
-    [(Jobs.FAILED, {Status.FAILED}), (Jobs.ALL, set(Status) - {Status.RUNNING}), (Jobs.NONE, set())],
+    [
+        (TracedJobs.FAILED, {Status.FAILED}),
+        (TracedJobs.ALL, set(Status) - {Status.RUNNING}),
+        (TracedJobs.NONE, set()),
+    ],
 )
-def test_the_setting_selects_jobs_by_their_status(jobs: Jobs, statuses: set[Status]) -> None:
+def test_the_setting_selects_jobs_by_their_status(jobs: TracedJobs, statuses: set[Status]) -> None:
     selected = [each for each in EXITS if select(TraceSelector(jobs), each) == span_ids_for(each.exit.job)]
     assert selected == [each for each in EXITS if each.verdict.status in statuses]
     assert {each.verdict.status for each in selected} == statuses
@@ -53,7 +57,7 @@ def test_the_setting_selects_jobs_by_their_status(jobs: Jobs, statuses: set[Stat
 def test_each_sampler_samples_what_its_name_says(
     name: str, argument: float, *, alone: bool, sampled_parent: bool, unsampled_parent: bool
 ) -> None:
-    selector = TraceSelector(Jobs.FAILED, SAMPLERS[name](argument))
+    selector = TraceSelector(TracedJobs.FAILED, SAMPLERS[name](argument))
     labels = ("", "no traceparent", TRACEPARENT, UNSAMPLED)
     traces = [select(selector, ended(job(traceparent=label), 1)) for label in labels]
     assert [trace is not None for trace in traces] == [alone, alone, sampled_parent, unsampled_parent]
@@ -67,7 +71,7 @@ def test_the_samplers_are_those_of_the_specification() -> None:
 def test_by_default_a_failed_job_is_traced_below_an_unsampled_parent() -> None:
     classified = ended(job(traceparent=UNSAMPLED), 1)
     span_id = span_ids_for(classified.exit.job).span_id
-    assert select(TraceSelector(Jobs.FAILED), classified) == Trace(PARENT_TRACE, span_id, PARENT_SPAN)
+    assert select(TraceSelector(TracedJobs.FAILED), classified) == Trace(PARENT_TRACE, span_id, PARENT_SPAN)
 
 
 @pytest.mark.parametrize(

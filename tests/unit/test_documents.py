@@ -7,8 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from exporter.config import yaml_document
-from exporter.config.yaml_document import MAX_BYTES, DocumentError
+from exporter.config.yaml_document import MAX_BYTES, DocumentError, read_yaml, validate_document
 
 
 class Shelf(BaseModel):
@@ -35,26 +34,26 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def problems(path: Path) -> list[str]:
     with pytest.raises(DocumentError) as refused:
-        yaml_document.read(path)
+        read_yaml(path)
     return refused.value.problems
 
 
 def test_a_file_is_read_as_what_it_says(path: Path) -> None:
     path.write_text("name: mine\nbooks: [a, b]\nplaces:\n  1: here\n")
-    assert yaml_document.read(path).data == {"name": "mine", "books": ["a", "b"], "places": {1: "here"}}
+    assert read_yaml(path).data == {"name": "mine", "books": ["a", "b"], "places": {1: "here"}}
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing yet\n", "---\n", "null\n"])
 def test_an_empty_file_is_an_empty_mapping(path: Path, text: str) -> None:
     path.write_text(text)
-    document = yaml_document.read(path)
-    assert yaml_document.validate(document, Shelf) == Shelf()
+    document = read_yaml(path)
+    assert validate_document(document, Shelf) == Shelf()
 
 
 def test_text_in_any_script_is_read_with_or_without_a_byte_order_mark(path: Path) -> None:
     for encoding in ("utf-8", "utf-8-sig"):
         path.write_text("name: 日本 Zoë 🐟\n", encoding=encoding)
-        assert yaml_document.read(path).data == {"name": "日本 Zoë 🐟"}
+        assert read_yaml(path).data == {"name": "日本 Zoë 🐟"}
 
 
 def test_a_missing_file_cannot_be_read(path: Path) -> None:
@@ -72,7 +71,7 @@ def test_a_file_within_a_file_cannot_be_read(path: Path) -> None:
 
 def test_a_file_of_a_megabyte_is_read_and_of_a_byte_more_refused(path: Path) -> None:
     path.write_bytes(b"#" * MAX_BYTES)
-    assert yaml_document.read(path).data == {}
+    assert read_yaml(path).data == {}
     path.write_bytes(b"#" * (MAX_BYTES + 1))
     assert problems(path) == [f"{path}: larger than 1048576 bytes; is this the right file?"]
 
@@ -123,12 +122,12 @@ def test_a_place_is_on_the_line_of_the_innermost_part_that_the_file_has(
     path: Path, location: tuple[str | int, ...], line: int
 ) -> None:
     path.write_text("# a shelf\nname: mine\n\nbooks:\n  - a\n  - b\n\nplaces:\n  1: here\n  0x10: there\n")
-    assert yaml_document.read(path).line(location) == line
+    assert read_yaml(path).line(location) == line
 
 
 def test_a_problem_names_file_line_place_and_cause(path: Path) -> None:
     path.write_text("books:\n  - a\n  - b\n")
-    document = yaml_document.read(path)
+    document = read_yaml(path)
     assert document.problem(("books", 1), "is lost") == f"{path}:3: books.1: is lost"
     assert document.problem((), "is lost") == f"{path}:1: is lost"
 
@@ -136,11 +135,11 @@ def test_a_problem_names_file_line_place_and_cause(path: Path) -> None:
 def test_every_problem_is_told_at_once_each_with_its_line(path: Path) -> None:
     path.write_text("name: [mine]\nbooks:\n  - a\n  - 5\npages: 9\nplaces:\n  1: here\n  two: there\n")
     with pytest.raises(DocumentError) as refused:
-        yaml_document.validate(yaml_document.read(path), Shelf)
+        validate_document(read_yaml(path), Shelf)
     assert sorted(refused.value.problems) == [
         f"{path}:1: name: Input should be a valid string",
         f"{path}:4: books.1: Input should be a valid string",
-        f"{path}:5: pages: unknown name; see the documentation for the names there are",
+        f"{path}:5: pages: unknown name; see the documentation for the valid names",
         f"{path}:8: places.two: Input should be a valid integer, unable to parse string as an integer",
     ]
 
@@ -149,14 +148,14 @@ def test_every_problem_is_told_at_once_each_with_its_line(path: Path) -> None:
 def test_a_file_that_is_no_mapping_is_refused(path: Path, text: str) -> None:
     path.write_text(f"# a shelf\n{text}")
     with pytest.raises(DocumentError) as refused:
-        yaml_document.validate(yaml_document.read(path), Shelf)
+        validate_document(read_yaml(path), Shelf)
     assert refused.value.problems == [f"{path}:1: expected 'name: value' lines at the top"]
 
 
 def outcome(path: Path) -> Shelf | list[str]:
     """Read a file that may be anything; give its problems where it is refused."""
     try:
-        return yaml_document.validate(yaml_document.read(path), Shelf)
+        return validate_document(read_yaml(path), Shelf)
     except DocumentError as error:
         return error.problems
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import duration
+from exporter.config.duration import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from exporter.config import duration
     ],
 )
 def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
-    assert duration.parse(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
 )
 def test_what_is_no_duration_is_refused_with_examples_of_what_is(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration") as refused:
-        duration.parse(text)
+        parse_duration(text)
     assert str(refused.value) == f"{text!r} is not a duration; write 90s, 15m, 2h or 30d"
 
 
 @given(st.text())
 def test_any_text_is_a_duration_that_is_not_negative_or_is_refused(text: str) -> None:
     try:
-        seconds = duration.parse(text)
+        seconds = parse_duration(text)
     except ValueError:
         return
     assert seconds >= 0
@@ -75,11 +75,11 @@ def test_any_text_is_a_duration_that_is_not_negative_or_is_refused(text: str) ->
     ],
 )
 def test_a_duration_is_shown_in_its_two_largest_units(seconds: float, text: str) -> None:
-    assert duration.show(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @given(st.integers(0, 100 * 31_536_000))
 def test_what_is_shown_is_never_longer_than_the_truth_and_loses_less_than_a_24th_of_it(seconds: int) -> None:
-    shown = duration.parse(duration.show(seconds))
+    shown = parse_duration(format_duration(seconds))
     assert shown <= seconds
     assert 24 * (seconds - shown) <= seconds

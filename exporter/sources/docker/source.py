@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from exporter.config.settings import Settings, Tail
+from exporter.config.settings import LogTailSettings, Settings
 from exporter.log_tail import LogTail, redactor
 from exporter.model import SECOND_NS, ContainerHistory, Cursor, Job
 from exporter.sources.docker.api.adapter import DockerEngine
@@ -218,7 +218,7 @@ def _tracker_config(settings: Settings) -> TrackerConfig:
     )
 
 
-def _log_tail(settings: Tail) -> LogTail | None:
+def _log_tail(settings: LogTailSettings) -> LogTail | None:
     if not settings.lines:
         return None
     return LogTail(settings.lines, settings.bytes, redactor(settings.redact) if settings.redact else None)

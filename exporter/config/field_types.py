@@ -1,0 +1,102 @@
+"""Types of settings, with the checks of their values. The checks raise ValueError with text for users."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from exporter.config.address import DEFAULT_ADDRESS
+from exporter.config.duration import parse_duration
+from exporter.log_tail import redactor
+from exporter.workload import parse_source
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
+_MAX_PORT = 65535
+_URL_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_RESERVED_PATHS = ("/api/", "/-/", "/openapi.json/")
+_DATABASE_EXAMPLE = "sqlite:////var/lib/exits.db"
+# More nanoseconds than these do not fit into the database's integers.
+_CENTURY_SECONDS = 100 * 365 * 86400
+
+
+def expand_path(path: str) -> Path:
+    """Return a path with ``~`` replaced by the home directory. Raises ValueError if there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path!r}: there is no such home directory") from error
+
+
+def _parse_seconds(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _check_path(value: object) -> object:
+    if value is None or isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        # pydantic's own text has the name of a class, which differs between versions of Python.
+        raise ValueError(f"{value!r} is not a path")  # noqa: TRY004
+    return expand_path(value) if value else None
+
+
+def _split_list(value: object) -> object:
+    """Return the items of a list that is written with commas, as in a variable."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _check_database_url(value: str) -> str:
+    try:
+        url = make_url(value)
+    except ArgumentError as error:
+        raise ValueError(f"{value!r} is not a database URL; example: {_DATABASE_EXAMPLE}") from error
+    is_file = url.database and url.database != ":memory:" and not url.database.startswith("file:")
+    if url.drivername != "sqlite" or url.query or not is_file:
+        raise ValueError(f"{value!r}: only a SQLite file is supported; example: {_DATABASE_EXAMPLE}")
+    return value
+
+
+def database_path(url: str) -> Path:
+    """Return the file of a checked database URL."""
+    return Path(make_url(url).database or "")
+
+
+def _check_address(value: object) -> object:
+    if (
+        not isinstance(value, str)
+        or not _ADDRESS.fullmatch(value)
+        or int(value.rpartition(":")[2]) > _MAX_PORT
+    ):
+        raise ValueError(f"{value!r} is not HOST:PORT, such as {DEFAULT_ADDRESS} or [::]:10137")
+    return value
+
+
+def _check_url_path(value: object) -> object:
+    if not isinstance(value, str) or not _URL_PATH.fullmatch(value):
+        raise ValueError(f"{value!r} is not a path such as /metrics")
+    if f"{value}/".startswith(_RESERVED_PATHS):
+        raise ValueError(f"{value!r} is reserved; use another path, such as /metrics")
+    return value
+
+
+def _check_pattern(value: object) -> object:
+    if isinstance(value, str) and value:
+        redactor(value)
+    return value or None
+
+
+Duration = Annotated[float, BeforeValidator(_parse_seconds)]
+Seconds = Annotated[Duration, Field(ge=0, le=_CENTURY_SECONDS)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_check_path)]
+RedactPattern = Annotated[str | None, BeforeValidator(_check_pattern)]
+ListenAddress = Annotated[str, BeforeValidator(_check_address)]
+UrlPath = Annotated[str, BeforeValidator(_check_url_path)]
+DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
+EngineHosts = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+WorkloadSource = Annotated[str, AfterValidator(parse_source)]
+WorkloadSources = Annotated[tuple[WorkloadSource, ...], BeforeValidator(_split_list), Field(min_length=1)]
