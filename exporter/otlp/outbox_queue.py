@@ -59,12 +59,12 @@ class OutboxQueue:
         return self._outbox.pending(self.signal, 1, newest=True)
 
     def acknowledge(self, numbers: Sequence[int], rejected: int) -> None:
-        """Delete entries that the collector has accepted, all but ``rejected`` of them for good."""
+        """Delete entries that the collector accepted, except ``rejected`` of them, which it rejected."""
         counts = OtlpJobCounts(exported=len(numbers) - rejected, rejected=rejected)
         self._record(OutboxUpdate(numbers), counts, len(numbers))
 
-    def set_aside(self, entry: OutboxEntry, cause: str) -> None:
-        """Keep an entry that is rejected, without sending it again before the next start."""
+    def dead_letter(self, entry: OutboxEntry, cause: str) -> None:
+        """Make a rejected entry a dead letter: it is sent again after the next start."""
         job_id = entry.record.job.id if entry.record else "?"
         log.warning(
             "job rejected, set aside until the next start", signal=self.signal.value, job=job_id, cause=cause

@@ -165,7 +165,7 @@ class OutboxWorker:
             try:
                 items = self._encoder.items(entry.record.ended)
             except Exception as error:  # noqa: BLE001  # one bad entry must not block the others
-                self._queue.set_aside(entry, f"cannot be encoded: {error!r}")
+                self._queue.dead_letter(entry, f"cannot be encoded: {error!r}")
                 continue
             size += sum(item.ByteSize() for item in items)
             if batch.entries and size > MAX_BYTES:
@@ -191,7 +191,7 @@ class OutboxWorker:
                 # One entry is bad; halving the batch finds it.
                 self._batch_size = len(batch.entries) // 2
             case PermanentFailure():
-                self._queue.set_aside(batch.entries[0], result.cause)
+                self._queue.dead_letter(batch.entries[0], result.cause)
                 self._rejections += 1
                 if self._rejections > MANY_REJECTIONS:
                     self._back_off("collector rejects everything, slowing down", result.cause)

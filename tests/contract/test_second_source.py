@@ -22,7 +22,7 @@ from exporter.pipeline.sources import ConnectedSources
 from exporter.sources.source import Inbox
 from exporter.verdict.facts import EndedRun, FailedStart, RunFacts
 from tests.contract.canned_source import CannedSource
-from tests.contract.delivering import BRIEF, FORMS, LIMITS, PATIENCE_SECONDS, collector
+from tests.contract.outbox_driver import BRIEF, ENCODERS, LIMITS, WAIT_SECONDS, http_client
 from tests.lab.wait import wait_until
 from tests.scripted.http_receiver import Receiver
 from tests.web.served import Served
@@ -84,18 +84,18 @@ def run_once(directory: Path, receiver: Receiver) -> None:
     pipeline = Pipeline(inbox, sources, recorder, stopping)
     signal = TelemetrySignal.TRACES
     queue = OutboxQueue(signal, served.store.outbox, served.ledger, LIMITS)
-    worker = OutboxWorker(FORMS[signal], collector(receiver), queue, BRIEF)
+    worker = OutboxWorker(ENCODERS[signal], http_client(receiver), queue, BRIEF)
     recorder.on_enqueued(worker.notify)
     served.health.set_unready(source.address, "not connected yet")
     with served.running():
         pipeline.start()
         worker.start()
         source.start(served.store.cursors().get(source.address))
-        assert wait_until(lambda: served.ask("/-/ready").ok, PATIENCE_SECONDS)
+        assert wait_until(lambda: served.ask("/-/ready").ok, WAIT_SECONDS)
         shown = [served.ask(f"/api/v1/jobs/{run.job.id}").json() for run in RUNS]
         exposition = served.ask("/metrics").text
-        worker.stop(PATIENCE_SECONDS)
-        assert pipeline.stop(PATIENCE_SECONDS)
+        worker.stop(WAIT_SECONDS)
+        assert pipeline.stop(WAIT_SECONDS)
     assert [(job["status"], job["container_exit_code"], job["reason"]) for job in shown] == [
         (Status.DONE, 0, "Completed"),
         (Status.FAILED, 3, "Error"),
