@@ -8,6 +8,7 @@ from signal import SIGSEGV
 import pytest
 
 from exporter.model import MemoryLimit
+from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.verdict.facts import Crash, ForkRejected, KernelOomKill
 from tests.contract.tracker_driver import (
@@ -38,13 +39,18 @@ from tests.contract.tracker_driver import (
     start_attempt,
 )
 
+
+def counted(seconds: float, kills: int = 1) -> KernelReport:
+    return kernel(seconds, counted=kills)
+
+
 COUNTED = "The kernel counted an OOM kill that no other container accounts for."
 LIMIT = 64 << 20
 COUNTING = replace(CONFIG, has_kernel_counter=True)
 LIMITED: list[Step] = [Inspecting(start(0)), answer(running(0, limit=LIMIT))]
 LIMITED_B: list[Step] = [Inspecting(start(0, B)), answer(running(0, B, limit=LIMIT))]
 BOTH: list[Step] = [start(0), start(0, B)]
-EARLY, ONE, LATE = kernel(0.5, counted=1), kernel(0.95, counted=1), kernel(0.699, counted=1)
+EARLY, ONE, LATE = counted(0.5), counted(0.95), counted(0.699)
 BOTH_END: list[Step] = [die(1, 0), die(1, 137, B)]
 FLAGGED = exited(0, 1, 137, oom_killed=True)
 
@@ -80,27 +86,15 @@ def test_a_success_with_a_limit_has_survived_a_counted_kill() -> None:
 
 
 ONE_RUN: dict[str, tuple[list[Step], int]] = {
-    "counted with the exit": ([start(0), kernel(1.001, counted=1), die(1, 1)], 1),
-    "counted before the start was reported": (
-        [start_attempt(-0.4), kernel(-0.003, counted=1), start(0), die(0.05, 137)],
-        1,
-    ),
-    "counted before the start attempt": (
-        [start_attempt(-0.4), kernel(-0.5, counted=1), start(0), die(0.05, 137)],
-        0,
-    ),
-    "counted long before the start": (
-        [start_attempt(-4), kernel(-1.1, counted=1), start(0), die(0.05, 137)],
-        0,
-    ),
-    "counted before a start that was not seen": (
-        [listed(running(2), as_of=3), kernel(1.9, counted=1), die(3.5, 137)],
-        0,
-    ),
-    "counted before the run": ([kernel(5, counted=1), start(10), die(14, 2)], 0),
-    "counted long before the exit": ([start(0), kernel(0.5, counted=1), die(20, 137)], 0),
+    "counted with the exit": ([start(0), counted(1.001), die(1, 1)], 1),
+    "counted before the start event": ([start_attempt(-0.4), counted(-0.003), start(0), die(0.05, 137)], 1),
+    "counted before the start attempt": ([start_attempt(-0.4), counted(-0.5), start(0), die(0.05, 137)], 0),
+    "counted long before the start": ([start_attempt(-4), counted(-1.1), start(0), die(0.05, 137)], 0),
+    "counted before an unseen start": ([listed(running(2), as_of=3), counted(1.9), die(3.5, 137)], 0),
+    "counted before the run": ([counted(5), start(10), die(14, 2)], 0),
+    "counted long before the exit": ([start(0), counted(0.5), die(20, 137)], 0),
     "counted long before a success": ([*LIMITED, ONE, die(2, 0)], 0),
-    "logged for an unknown container": ([start(0), kernel(0.95, counted=1, logged=C), die(1, 137)], 0),
+    "logged for another container": ([start(0), kernel(0.95, counted=1, logged=C), die(1, 137)], 0),
 }
 
 
@@ -113,43 +107,34 @@ def test_kills_of_one_run(steps: list[Step], expected: int) -> None:
 TWO_RUNS: dict[str, tuple[list[Step], Kills]] = {
     "one kill, two exits with 137": ([*BOTH, ONE, die(1, 137), die(1.05, 137, B)], {A: [0.95], B: []}),
     "one kill, one exit with 137": ([*BOTH, ONE, die(1, 1), die(1.05, 137, B)], {A: [], B: [0.95]}),
-    "two kills, two exits": (
-        [*BOTH, kernel(0.95, counted=2), die(1, 1), die(1.05, 137, B)],
-        {A: [0.95], B: [0.95]},
-    ),
+    "two kills, two exits": ([*BOTH, counted(0.95, 2), die(1, 1), die(1.05, 137, B)], {A: [0.95], B: [0.95]}),
     "each exit takes the nearer kill": (
-        [*BOTH, ONE, die(1, 137), kernel(1.8, counted=1), die(1.85, 137, B)],
+        [*BOTH, ONE, die(1, 137), counted(1.8), die(1.85, 137, B)],
         {A: [0.95], B: [1.8]},
     ),
-    "an old kill is not taken for a newer one": (
-        [*BOTH, EARLY, kernel(15, counted=1), die(15.1, 137), die(15.2, 137, B)],
+    "an older and a newer kill": (
+        [*BOTH, EARLY, counted(15), die(15.1, 137), die(15.2, 137, B)],
         {A: [15], B: []},
     ),
     "a kill after the exit": (
-        [*BOTH, start(0, C), oom(0.1, C), kernel(0.1, counted=1), die(0.2, 137), LATE, die(0.7, 137, B)],
+        [*BOTH, start(0, C), oom(0.1, C), counted(0.1), die(0.2, 137), LATE, die(0.7, 137, B)],
         {A: [], B: [0.699]},
     ),
     "a success without a limit": ([*BOTH, ONE, die(1, 0), die(1.1, 137, B)], {A: [], B: [0.95]}),
     "an event explains the kill": ([*BOTH, ONE, oom(0.96), die(1, 137, B)], {B: []}),
     "an event before the count explains it": ([*BOTH, oom(0.94), ONE, die(1, 137, B)], {B: []}),
     "an event explains one of two kills": (
-        [*BOTH, oom(0.94), ONE, kernel(1.2, counted=1), die(1.3, 137, B)],
+        [*BOTH, oom(0.94), ONE, counted(1.2), die(1.3, 137, B)],
         {B: [1.2]},
     ),
-    "an event long before the count": (
-        [*BOTH, oom(0.94), kernel(9.9, counted=1), die(10, 137, B)],
-        {B: [9.9]},
-    ),
-    "an event explains the nearest kill": (
-        [*BOTH, EARLY, kernel(15, counted=1), oom(15.01), die(16, 137, B)],
-        {B: []},
-    ),
+    "an event long before the count": ([*BOTH, oom(0.94), counted(9.9), die(10, 137, B)], {B: [9.9]}),
+    "an event explains the nearest kill": ([*BOTH, EARLY, counted(15), oom(15.01), die(16, 137, B)], {B: []}),
     "an event after the exit of its own run": (
         [*BOTH, ONE, kill(0.98, 9), die(1, 137), oom(1.01), die(1.1, 137, B)],
         {A: [], B: []},
     ),
     "an event before its count takes no other kill": (
-        [*BOTH, ONE, die(1, 137), 0.8, oom(1.8, B), kernel(1.81, counted=1)],
+        [*BOTH, ONE, die(1, 137), 0.8, oom(1.8, B), counted(1.81)],
         {A: [0.95]},
     ),
     "the OOMKilled flag explains the kill": (
@@ -170,7 +155,7 @@ TWO_RUNS: dict[str, tuple[list[Step], Kills]] = {
         {A: [0.95], B: []},
     ),
     "three exits: the most likely victim chooses first": (
-        [*LIMITED, *LIMITED_B, start(0, C), EARLY, kernel(0.9, counted=1), die(1, 1, C), *BOTH_END],
+        [*LIMITED, *LIMITED_B, start(0, C), EARLY, counted(0.9), die(1, 1, C), *BOTH_END],
         {A: [0.5], B: [0.9], C: []},
     ),
 }
@@ -198,10 +183,7 @@ def test_the_more_likely_of_two_victims_gets_the_kill(
 NO_WAITS: dict[str, tuple[list[Step], int]] = {
     "a success with a limit, nothing counted": ([*LIMITED, die(1, 0)], 0),
     "137, nothing counted": ([start(0), die(1, 137)], 137),
-    "137, all that was counted is explained": (
-        [*BOTH, oom(1, B), kernel(1, counted=1), 1.0, die(2.1, 137)],
-        137,
-    ),
+    "137, all that was counted is explained": ([*BOTH, oom(1, B), counted(1), 1.0, die(2.1, 137)], 137),
 }
 
 

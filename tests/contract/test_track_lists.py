@@ -250,8 +250,7 @@ def test_an_exit_says_that_events_were_missed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event_gap", "is_lost"),
-    [(EventGap.RESTARTED, True), (EventGap.NONE, False), (EventGap.OVERRUN, False)],
+    ("event_gap", "is_lost"), [(EventGap.RESTARTED, True), (EventGap.NONE, False), (EventGap.OVERRUN, False)]
 )
 def test_a_255_is_the_hosts_only_if_no_event_can_be_missing(event_gap: EventGap, *, is_lost: bool) -> None:
     driver = resumed(on_record(cursor=WATCHED), event_gap)
