@@ -27,20 +27,20 @@ def main(words: list[str]) -> None:
     chosen = _arguments(words)
     set_up_logging(LogSettings(level=LogLevel.WARNING))
     with closing(Store(Path(chosen.database))) as store:
-        ledger = MetricState(store.series())
+        metric_state = MetricState(store.series())
         exporting = read_config({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
-        (delivery,) = build_workers(TraceSettings(), exporting, store, ledger)
+        (delivery,) = build_workers(TraceSettings(), exporting, store, metric_state)
         with timed() as sent:
             delivery.start()
-            _await_none_pending(ledger)
-        sent.arrived = int(ledger.value(metrics.OTLP_JOBS_EXPORTED, TRACES))
+            _await_none_pending(metric_state)
+        sent.arrived = int(metric_state.value(metrics.OTLP_JOBS_EXPORTED, TRACES))
         delivery.stop(STOP_SECONDS)
     say(sent)
 
 
-def _await_none_pending(ledger: MetricState) -> None:
+def _await_none_pending(metric_state: MetricState) -> None:
     give_up = time.monotonic() + GIVE_UP_SECONDS
-    while ledger.value(metrics.OTLP_PENDING_JOBS, TRACES) and time.monotonic() < give_up:
+    while metric_state.value(metrics.OTLP_PENDING_JOBS, TRACES) and time.monotonic() < give_up:
         time.sleep(LOOK_SECONDS)
 
 

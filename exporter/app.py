@@ -61,7 +61,7 @@ class App:
 
     store: Store
     catalog: ReloadableCatalog
-    ledger: MetricState
+    metric_state: MetricState
     pipeline: Pipeline
     sources: tuple[Source, ...]
     deliveries: tuple[OutboxWorker, ...]
@@ -79,26 +79,34 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         listener = _listen(settings.web.listen_address)
         store = _open_store(settings.storage.path)
         kept = store.series()
-        ledger = MetricState(kept)
-        selector, deliveries = _telemetry(settings, environment, store, ledger)
+        metric_state = MetricState(kept)
+        selector, deliveries = _telemetry(settings, environment, store, metric_state)
     except (DocumentError, EngineError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
     readiness, stopping = Readiness(), threading.Event()
     for source in sources:
         readiness.set_unready(source.address, "the engine has not answered yet")
     classifier = Classifier(catalog, selector, assume_oom=settings.exits.assume_oom)
-    recorder = Recorder(store, ledger, _accounts(settings, catalog, kept, ledger), classifier, readiness)
+    recorder = Recorder(
+        store, metric_state, _job_metrics(settings, catalog, kept, metric_state), classifier, readiness
+    )
     recorder.on_enqueued(lambda: _notify(deliveries))
     records = StoredRecords(store, recorder, stopping)
-    pipeline = Pipeline(inbox, ConnectedSources(sources, records, ledger, readiness), recorder, stopping)
+    pipeline = Pipeline(
+        inbox, ConnectedSources(sources, records, metric_state, readiness), recorder, stopping
+    )
     daemon = Daemon(
-        build_registry(ledger), readiness, catalog, lambda: reload(catalog, ledger), lambda: pipeline.alive
+        build_registry(metric_state),
+        readiness,
+        catalog,
+        lambda: reload(catalog, metric_state),
+        lambda: pipeline.alive,
     )
     operations = AdminRoutes(daemon, settings.web.telemetry_path)
     server = make_server(site(Api(store, catalog), operations))
     undelivered = frozenset(TelemetrySignal) - {delivery.signal for delivery in deliveries}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, undelivered)
-    return App(store, catalog, ledger, pipeline, sources, deliveries, retention, server, listener)
+    return App(store, catalog, metric_state, pipeline, sources, deliveries, retention, server, listener)
 
 
 def _open_store(path: Path) -> Store:
@@ -137,7 +145,7 @@ def run(app: App) -> int:
     return _stop(app)
 
 
-def reload(catalog: ReloadableCatalog, ledger: MetricState) -> None:
+def reload(catalog: ReloadableCatalog, metric_state: MetricState) -> None:
     """Take the catalogue file anew and say in the metrics how it went. Raises DocumentError."""
     changes = MetricUpdate()
     exporter_metrics.set_reload_failed(changes)
@@ -145,37 +153,37 @@ def reload(catalog: ReloadableCatalog, ledger: MetricState) -> None:
         catalog.reload()
         exporter_metrics.set_reload_succeeded(changes)
     finally:
-        ledger.apply(changes)
+        metric_state.apply(changes)
 
 
-def _accounts(
-    settings: Settings, catalog: ReloadableCatalog, kept: Mapping[SeriesKey, float], ledger: MetricState
+def _job_metrics(
+    settings: Settings, catalog: ReloadableCatalog, kept: Mapping[SeriesKey, float], metric_state: MetricState
 ) -> JobMetrics:
     order, changes = ",".join(settings.workload.order), MetricUpdate()
     record_workload_order(order, kept, time.time(), changes)
-    ledger.apply(changes)
+    metric_state.apply(changes)
     return JobMetrics(
         settings.workload.limit,
         catalog.has_code,
         kept,
         idle_ns=int(settings.storage.retention * SECOND_NS),
-        since_ns=workload_order_since_ns(ledger, order),
+        since_ns=workload_order_since_ns(metric_state, order),
     )
 
 
 def _telemetry(
-    settings: Settings, environment: Mapping[str, str], store: Store, ledger: MetricState
+    settings: Settings, environment: Mapping[str, str], store: Store, metric_state: MetricState
 ) -> tuple[TraceSelector | None, tuple[OutboxWorker, ...]]:
     exporting = read_config(environment)
     if not exporting.endpoints:
         log.info("no traces are sent: no endpoint, or turned off")
-        _say_what_waits(store, ledger)
+        _say_what_waits(store, metric_state)
         return None, ()
     # OTLP's messages take 6 MB of memory: only a daemon that sends any loads them.
     from exporter.otlp.factory import build_workers, enabled_signals  # noqa: PLC0415
 
     workers, signals = (
-        build_workers(settings.traces, exporting, store, ledger),
+        build_workers(settings.traces, exporting, store, metric_state),
         enabled_signals(settings.traces, exporting),
     )
     return TraceSelector(settings.traces.jobs, exporting.sampler, signals) if signals else None, workers
@@ -186,7 +194,7 @@ def _notify(workers: Iterable[OutboxWorker]) -> None:
         worker.notify()
 
 
-def _say_what_waits(store: Store, ledger: MetricState) -> None:
+def _say_what_waits(store: Store, metric_state: MetricState) -> None:
     changes = MetricUpdate()
     for kind in TelemetrySignal:
         waiting = store.outbox.count_pending(kind)
@@ -197,7 +205,7 @@ def _say_what_waits(store: Store, ledger: MetricState) -> None:
                 signal=kind.value,
                 jobs=waiting,
             )
-    ledger.apply(changes)
+    metric_state.apply(changes)
 
 
 def _introduce(app: App) -> None:
@@ -206,7 +214,7 @@ def _introduce(app: App) -> None:
     exporter_metrics.create_series(changes)
     for source in app.sources:
         exporter_metrics.create_engine_series(changes, source.address)
-    app.ledger.apply(changes)
+    app.metric_state.apply(changes)
 
 
 def _handle_signals(app: App) -> None:
@@ -226,7 +234,7 @@ def _handle_signals(app: App) -> None:
 
 def _reload_quietly(app: App) -> None:
     try:
-        reload(app.catalog, app.ledger)
+        reload(app.catalog, app.metric_state)
     except DocumentError:
         # Said in the log and in the metrics already; a signal has nobody to answer to.
         return
@@ -253,5 +261,5 @@ def _stop(app: App) -> int:
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_delivering(app.deliveries)
     app.store.close()
-    log.info("stopped", drained=drained, otlp_pending_jobs=exporter_metrics.otlp_pending(app.ledger))
+    log.info("stopped", drained=drained, otlp_pending_jobs=exporter_metrics.otlp_pending(app.metric_state))
     return 0 if drained else 1

@@ -46,13 +46,13 @@ def create_engine_series(update: MetricUpdate, address: str) -> None:
 
 
 def create_backfill_series(update: MetricUpdate, host: str) -> None:
-    """Create the series whose presence says that the host's earlier exits are counted."""
+    """Create the series that mark the host's backfill as done: its earlier exits are counted."""
     for metric in (definitions.EXITS_UNOBSERVED, definitions.EXITS_RECOVERED):
         update.add(metric, HostLabels(host), 0)
 
 
 def create_otlp_series(update: MetricUpdate, signal: TelemetrySignal, pending: int) -> None:
-    """Create the series of a signal that is exported, of which ``pending`` jobs wait."""
+    """Create the series of an exported signal; ``pending`` is the number of jobs that wait."""
     set_otlp_pending(update, signal, pending)
     for metric in (
         definitions.OTLP_JOBS_EXPORTED,

@@ -114,7 +114,7 @@ class JobMetrics:
 
     @property
     def has_evictions(self) -> bool:
-        """Whether workloads were evicted whose series are not removed yet."""
+        """True if series of evicted workloads are not removed yet."""
         return bool(self._slots.evicted)
 
     def remove_evicted_series(self, keys: Collection[SeriesKey], update: MetricUpdate) -> None:

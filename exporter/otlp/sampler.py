@@ -42,7 +42,7 @@ SAMPLERS: Mapping[str, Callable[[float], Sampler]] = {
 
 @dataclass(frozen=True, slots=True)
 class TraceSelector:
-    """Selects the jobs of which ``signals`` are sent, by their status and then by the sampler."""
+    """Selects the jobs that are exported, by status and then by sampler; ``signals`` are exported of each."""
 
     jobs: TracedJobs
     sampler: Sampler = Sampler()

@@ -94,17 +94,17 @@ class Piping:
     ) -> None:
         self.store = WatchedStore(directory)
         kept = self.store.series()
-        self.ledger, self.health, self.catalog = MetricState(kept), Readiness(), ReloadableCatalog(None)
+        self.metric_state, self.health, self.catalog = MetricState(kept), Readiness(), ReloadableCatalog(None)
         self.health.set_unready(ADDRESS, "the engine has not answered yet")
         self._inbox = Inbox()
         config = replace(CONFIG, host="", oom_seconds=oom_seconds)
         engines = [DockerEngine(EngineAddress(address)) for address in (ADDRESS, OTHER_ADDRESS)]
         sources = [DockerSource(engine, self._inbox, config) for engine in engines]
-        accounts = JobMetrics(workloads, self.catalog.has_code, kept, idle_ns=idle_ns)
+        job_metrics = JobMetrics(workloads, self.catalog.has_code, kept, idle_ns=idle_ns)
         stopping, classifier = threading.Event(), Classifier(self.catalog, selector)
-        self.recorder = Recorder(self.store, self.ledger, accounts, classifier, self.health)
+        self.recorder = Recorder(self.store, self.metric_state, job_metrics, classifier, self.health)
         records = StoredRecords(self.store, self.recorder, stopping)
-        connected_sources = ConnectedSources(sources, records, self.ledger, self.health)
+        connected_sources = ConnectedSources(sources, records, self.metric_state, self.health)
         self.pipeline = Pipeline(self._inbox, connected_sources, self.recorder, stopping)
 
     def __enter__(self) -> Self:
@@ -140,7 +140,7 @@ class Piping:
 
     def series(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The series of a metric that can be seen."""
-        return series_of(metric, self.ledger.snapshot())
+        return series_of(metric, self.metric_state.snapshot())
 
     def durable(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The series of a metric as they are on record."""

@@ -85,7 +85,7 @@ def about_jobs(series: dict[SeriesKey, float]) -> dict[SeriesKey, float]:
 def test_nothing_of_a_job_is_visible_before_it_is_durable(tmp_path: Path) -> None:
     seen: list[dict[SeriesKey, float]] = []
     with Piping(tmp_path) as piping:
-        piping.store.before_commit = lambda: seen.append(about_jobs(piping.ledger.snapshot()))
+        piping.store.before_commit = lambda: seen.append(about_jobs(piping.metric_state.snapshot()))
         piping.connects().sees(start(0), oom(0.9), die(1, 137))
         assert piping.ended(1)
     assert seen[0] == {}
@@ -103,7 +103,7 @@ def test_what_is_visible_of_jobs_is_what_is_durable(piping: Piping) -> None:
 def test_a_job_that_begins_makes_the_series_of_its_likeliest_ends_at_0(piping: Piping) -> None:
     piping.sees(start(0))
     assert wait_until(lambda: piping.series(metrics.JOBS_RUNNING) == {JOB[:2]: 1}, PATIENCE_SECONDS)
-    assert about_jobs(piping.ledger.snapshot()) == {
+    assert about_jobs(piping.metric_state.snapshot()) == {
         (metrics.JOBS_RUNNING.name, JOB[:2]): 1,
         (metrics.OOM_KILLS.name, JOB): 0,
         (metrics.RESTARTS.name, JOB): 0,
@@ -138,7 +138,7 @@ def test_many_exits_share_a_commit(tmp_path: Path) -> None:
         container = identity(number)
         piping.sees(start(number, container), die(number + 1, 0, container))
     with piping:
-        assert wait_until(lambda: piping.ledger.value(metrics.EXITS, COMPLETED) == 2500, 60)
+        assert wait_until(lambda: piping.metric_state.value(metrics.EXITS, COMPLETED) == 2500, 60)
     sizes = [len(batch.ended) for batch in piping.store.batches if batch.ended]
     assert (sizes, piping.series(metrics.EXITS)) == (
         [499, *[500] * 4, 1],
@@ -170,7 +170,7 @@ def test_what_the_store_refuses_is_kept_and_committed_once_when_it_takes_it_agai
     piping.store.refuses_commits = True
     piping.sees(start(0), die(1, 0), start(2), die(3, 1))
     assert wait_until(lambda: piping.store.refusals > 5, PATIENCE_SECONDS)
-    assert (piping.store.records(), about_jobs(piping.ledger.snapshot()), piping.health.problems()) == (
+    assert (piping.store.records(), about_jobs(piping.metric_state.snapshot()), piping.health.problems()) == (
         [],
         {},
         {"store": FULL},
@@ -191,7 +191,7 @@ def test_every_refusal_is_counted_and_visible_at_once(piping: Piping) -> None:
     piping.store.refuses_commits = True
     piping.sees(start(0))
     assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
-    assert wait_until(lambda: piping.ledger.value(metrics.STORE_ERRORS) > 2, PATIENCE_SECONDS)
+    assert wait_until(lambda: piping.metric_state.value(metrics.STORE_ERRORS) > 2, PATIENCE_SECONDS)
     piping.store.refuses_commits = False
     assert wait_until(lambda: bool(piping.store.records()), PATIENCE_SECONDS)
     piping.pipeline.stop(PATIENCE_SECONDS)
@@ -289,7 +289,7 @@ def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
     piping.pipeline.on_crash(lambda: crashes.append("crashed"))
     operations = AdminRoutes(
         Daemon(
-            build_registry(piping.ledger),
+            build_registry(piping.metric_state),
             piping.health,
             piping.catalog,
             lambda: None,
@@ -629,8 +629,8 @@ def test_the_ids_of_a_failed_jobs_span_are_on_record_and_in_the_exemplars(tmp_pa
         trace = span_ids_for(job(0))
         assert traces == {job_id(A): trace, job_id(B): None}
         duration = (*JOB[:2], "failed", str(bisect_left(metrics.RUN_DURATION.buckets, 1)))
-        assert wait_until(lambda: bool(piping.ledger.exemplars()), PATIENCE_SECONDS)
-        assert piping.ledger.exemplars() == {
+        assert wait_until(lambda: bool(piping.metric_state.exemplars()), PATIENCE_SECONDS)
+        assert piping.metric_state.exemplars() == {
             (metrics.EXITS.name, ERROR): Exemplar(trace, 1, at(1)),
             (metrics.RUN_DURATION.name, duration): Exemplar(trace, 1.0, at(1)),
         }
@@ -668,11 +668,11 @@ def test_a_traceparent_that_is_none_is_counted_and_the_trace_is_the_jobs_own(
 def test_without_tracing_nothing_is_posted_and_no_job_has_a_span(piping: Piping) -> None:
     piping.sees(start(0), die(1, 1)).says(*launched(B, TRACEPARENT, 1), *launched(C, "garbage", 1))
     assert piping.ended(3)
-    assert wait_until(lambda: piping.ledger.value(metrics.EXITS, ERROR) == 3, PATIENCE_SECONDS)
+    assert wait_until(lambda: piping.metric_state.value(metrics.EXITS, ERROR) == 3, PATIENCE_SECONDS)
     assert [list(batch.outbox) for batch in piping.store.batches] == [[]] * len(piping.store.batches)
     assert [record.ended and record.ended.trace for record in piping.store.records()] == [None] * 3
     assert [piping.store.outbox.count_pending(signal) for signal in TelemetrySignal] == [0, 0]
-    assert piping.ledger.exemplars() == {}
+    assert piping.metric_state.exemplars() == {}
     assert (piping.series(metrics.OTLP_PENDING_JOBS), piping.series(metrics.TRACEPARENTS_IGNORED)) == ({}, {})
 
 
@@ -707,7 +707,7 @@ def test_a_span_whose_row_is_given_up_is_counted_as_given_up_and_is_no_exemplar(
         assert piping.series(metrics.OTLP_JOBS_DROPPED) == {("traces",): given_up}
         assert piping.series(metrics.OTLP_PENDING_JOBS) == {("traces",): 30 - given_up}
         posted = {record.ended.trace for record in piping.store.records() if record.ended}
-        assert {exemplar.trace for exemplar in piping.ledger.exemplars().values()} <= posted
+        assert {exemplar.trace for exemplar in piping.metric_state.exemplars().values()} <= posted
 
 
 def test_only_what_failed_keeps_the_end_of_its_log(piping: Piping) -> None:
@@ -755,11 +755,11 @@ def test_a_slot_that_is_given_up_is_on_record_with_the_job_that_took_it(tmp_path
         piping.store.refuses_commits = True
         piping.sees(*run_of("new", 200, B))
         assert wait_until(lambda: piping.store.refusals > 2, PATIENCE_SECONDS)
-        assert workloads(piping.ledger.snapshot()) == workloads(piping.store.series()) == {"old"}
+        assert workloads(piping.metric_state.snapshot()) == workloads(piping.store.series()) == {"old"}
         piping.store.refuses_commits = False
         assert piping.ended(2)
         assert workloads(piping.store.series()) == {"new"}
-    assert workloads(piping.ledger.snapshot()) == {"new"}
+    assert workloads(piping.metric_state.snapshot()) == {"new"}
     with Piping(tmp_path, workloads=1, idle_ns=at(100) - at(0)) as again:
         again.connects().sees(*run_of("old", 250, C))
         assert again.ended(3)

@@ -72,18 +72,18 @@ def test_a_canned_source_reaches_metric_api_and_span(tmp_path: Path, starts: int
 def run_once(directory: Path, receiver: Receiver) -> None:
     """Run a whole daemon's parts over the database in a directory, and check what they show."""
     served, inbox, stopping = Served(directory), Inbox(), threading.Event()
-    served.ledger = MetricState(served.store.series())
+    served.metric_state = MetricState(served.store.series())
     source = CannedSource(inbox, HOST, RUNS)
     classifier = Classifier(
         served.catalog, TraceSelector(TracedJobs.FAILED, signals=frozenset({TelemetrySignal.TRACES}))
     )
     job_metrics = JobMetrics(10, served.catalog.has_code, served.store.series())
-    recorder = Recorder(served.store, served.ledger, job_metrics, classifier, served.health)
+    recorder = Recorder(served.store, served.metric_state, job_metrics, classifier, served.health)
     records = StoredRecords(served.store, recorder, stopping)
-    sources = ConnectedSources([source], records, served.ledger, served.health)
+    sources = ConnectedSources([source], records, served.metric_state, served.health)
     pipeline = Pipeline(inbox, sources, recorder, stopping)
     signal = TelemetrySignal.TRACES
-    queue = OutboxQueue(signal, served.store.outbox, served.ledger, LIMITS)
+    queue = OutboxQueue(signal, served.store.outbox, served.metric_state, LIMITS)
     worker = OutboxWorker(ENCODERS[signal], http_client(receiver), queue, BRIEF)
     recorder.on_enqueued(worker.notify)
     served.health.set_unready(source.address, "not connected yet")

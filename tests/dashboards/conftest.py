@@ -26,9 +26,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 
 @contextmanager
-def served(ledger: MetricState) -> Iterator[str]:
-    """Serve a ledger as an exporter does, exemplars and all; give the address."""
-    server = ThreadingHTTPServer((LOOPBACK, 0), MetricsHandler.factory(build_registry(ledger)))
+def served(metric_state: MetricState) -> Iterator[str]:
+    """Serve a metric_state as an exporter does, exemplars and all; give the address."""
+    server = ThreadingHTTPServer((LOOPBACK, 0), MetricsHandler.factory(build_registry(metric_state)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"{LOOPBACK}:{server.server_address[1]}"

@@ -1,4 +1,4 @@
-"""Ninety minutes of exporters, made by the real accounts and the real collector.
+"""Ninety minutes of exporters, made by the real JobMetrics and the real collector.
 
 Nothing is later than `END`; what dashboards show is the hour before it. The facts of that hour are
 the constants below; the tests compare dashboards with them.
@@ -73,12 +73,12 @@ class Exporter:
         )
         counted: list[Job] = []
 
-        def begin(accounts: JobMetrics, changes: MetricUpdate) -> None:
-            counted.append(accounts.on_start(began, likely_exits(began), changes))
+        def begin(job_metrics: JobMetrics, changes: MetricUpdate) -> None:
+            counted.append(job_metrics.on_start(began, likely_exits(began), changes))
 
         self.deeds.append((at, begin))
         self.deeds.append(
-            (finished, lambda accounts, changes: accounts.on_exit(traced, changes, counted[-1]))
+            (finished, lambda job_metrics, changes: job_metrics.on_exit(traced, changes, counted[-1]))
         )
 
     def begins(self, begun: Job, minute: float) -> None:
@@ -97,16 +97,19 @@ class Exporter:
         self.deeds.append((round(minute * MINUTE), deed))
 
     def history(self) -> Iterator[tuple[int, MetricState]]:
-        """Give its ledger at each scrape; it is the same one, going on."""
-        ledger, accounts = MetricState({}), JobMetrics(self.max_workloads, builtin_catalog().has_code)
+        """Give its metric_state at each scrape; it is the same one, going on."""
+        metric_state, job_metrics = (
+            MetricState({}),
+            JobMetrics(self.max_workloads, builtin_catalog().has_code),
+        )
         todo = sorted(self.deeds, key=lambda deed: deed[0])
         for second in range(0, END - START + 1, SCRAPE_SECONDS):
             changes = MetricUpdate()
             while todo and todo[0][0] <= second:
-                todo.pop(0)[1](accounts, changes)
+                todo.pop(0)[1](job_metrics, changes)
             self._goes_on(changes)
-            ledger.apply(changes)
-            yield START + second, ledger
+            metric_state.apply(changes)
+            yield START + second, metric_state
 
     def _goes_on(self, changes: MetricUpdate) -> None:
         for event_type, count in ((EventType.DIE, 1), (EventType.START, 1), (EventType.OTHER, 20)):
@@ -253,17 +256,19 @@ def _alerts() -> Iterator[str]:
 
 def now() -> list[MetricState]:
     """Give the ledgers as they are in the end."""
-    return [[ledger for _, ledger in exporter.history()][-1] for exporter in exporters()]
+    return [[metric_state for _, metric_state in exporter.history()][-1] for exporter in exporters()]
 
 
 def scrapes(exporter: Exporter) -> Iterator[str]:
     """What Prometheus has scraped of one exporter, and what it says of its target itself."""
-    for second, ledger in exporter.history():
+    for second, metric_state in exporter.history():
         if second < exporter.read_from:
             continue
         up = second not in exporter.unscraped
         samples = (
-            [sample for family in build_registry(ledger).collect() for sample in family.samples] if up else []
+            [sample for family in build_registry(metric_state).collect() for sample in family.samples]
+            if up
+            else []
         )
         own = {
             "up": float(up),

@@ -1,1 +1,1 @@
-"""Spans of failed jobs: which, what is in them, and how a collector is told."""
+"""Export over OTLP: configuration, selection, encoding, and clients."""

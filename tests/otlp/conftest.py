@@ -1,4 +1,4 @@
-"""Collectors that are spoken to directly, whatever the environment of the tests says."""
+"""Connections without the proxies and certificates that the environment of the tests may configure."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Jobs that are spans, and requests with them."""
+"""Traced jobs, and requests with them."""
 
 from dataclasses import replace
 

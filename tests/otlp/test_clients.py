@@ -193,7 +193,7 @@ def test_with_mutual_trust_a_request_is_accepted(
 NOT_VERIFIED = "CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
 NO_HANDSHAKE = "Failed to create security handshaker."
 PROTOCOL_FAILURE = "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL"
-# To a client that it refuses, a gRPC server closes the connection without a word.
+# A gRPC server closes the connection of a client that it refuses, without a cause.
 CLOSED = "gRPC UNAVAILABLE: failed to connect to all addresses; last error: "
 
 

@@ -1,4 +1,4 @@
-"""Keys for a collector and for who speaks to it."""
+"""Certificates and keys for a collector and its clients."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.integration.keys import Authority
 
 @dataclass(frozen=True)
 class Keys:
-    """Directories with ca.pem, cert.pem and key.pem; the stranger is vouched for by somebody else."""
+    """Directories with ca.pem, cert.pem and key.pem; the stranger has another authority."""
 
     server: Path
     client: Path
@@ -17,7 +17,7 @@ class Keys:
 
     @classmethod
     def create(cls, directory: Path) -> Self:
-        """Write new ones."""
+        """Write new certificates and keys."""
         authority = Authority.create("the authority of a test")
         return cls(
             authority.equip_server(directory / "server"),
@@ -27,10 +27,10 @@ class Keys:
 
 
 def pair(directory: Path) -> tuple[str, str]:
-    """Give a certificate and its key."""
+    """Return a certificate and its key."""
     return str(directory / "cert.pem"), str(directory / "key.pem")
 
 
 def authority_of(directory: Path) -> str:
-    """Give who vouches for it."""
+    """Return the certificate of the authority."""
     return str(directory / "ca.pem")

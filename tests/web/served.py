@@ -1,4 +1,4 @@
-"""The whole web side on a loopback socket, over a store, a ledger and a catalogue of its own."""
+"""The whole web side on a loopback socket, over a store, a metric_state and a catalogue of its own."""
 
 import sqlite3
 import threading
@@ -32,7 +32,7 @@ class Served:
         self.catalogue_file.touch()
         self.database = directory / "exits.db"
         self.store = Store(self.database)
-        self.ledger = MetricState({})
+        self.metric_state = MetricState({})
         self.health = Readiness()
         self.catalog = ReloadableCatalog(self.catalogue_file)
         self.alive = True
@@ -45,10 +45,10 @@ class Served:
     def running(self, telemetry_path: str = "/metrics") -> Iterator[Self]:
         """Serve, until the block ends."""
         daemon = Daemon(
-            build_registry(self.ledger),
+            build_registry(self.metric_state),
             self.health,
             self.catalog,
-            lambda: app.reload(self.catalog, self.ledger),
+            lambda: app.reload(self.catalog, self.metric_state),
             lambda: self.alive,
         )
         listener = listen("127.0.0.1:0")

@@ -29,7 +29,7 @@ RELOADED = (
 def scraped(tmp_path: Path) -> Served:
     """Give the web side, not served yet, with a value of every metric."""
     served = Served(tmp_path)
-    served.ledger = samples.filled_state()
+    served.metric_state = samples.filled_state()
     return served
 
 
@@ -110,7 +110,7 @@ def test_a_scrape_shows_what_was_published_since_the_one_before(served: Served) 
     changes.add(definitions.STORE_ERRORS)
     seen = []
     for _ in range(3):
-        served.ledger.apply(changes)
+        served.metric_state.apply(changes)
         seen.append(served.ask("/metrics?name[]=exit_exporter_store_errors_total").text.split()[-1])
     assert seen == ["1.0", "2.0", "3.0"]
 
@@ -156,7 +156,7 @@ def test_not_ready_tells_every_cause_by_name_and_ready_none(served: Served) -> N
 
 def reloaded(served: Served) -> list[float | None]:
     """Give what the metrics say of the last reload: whether it succeeded, and when one last did."""
-    values = served.ledger.snapshot()
+    values = served.metric_state.snapshot()
     return [values.get((name, ())) for name in RELOADED]
 
 
