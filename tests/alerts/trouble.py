@@ -1,4 +1,4 @@
-"""Ninety minutes in which everything goes wrong that there is an alert for, counted by the real JobMetrics."""
+"""Ninety minutes in which everything goes wrong that has an alert, counted by the real JobMetrics."""
 
 from collections.abc import Iterator
 from typing import Any

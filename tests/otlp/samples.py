@@ -13,18 +13,18 @@ TRACEPARENT = f"00-{PARENT_TRACE}-{PARENT_SPAN}-01"
 NO_LIMITS = SpanLimits()
 
 
-def traced(judged: ClassifiedExit, trace: Trace | None = None) -> ClassifiedExit:
-    """Give the end of a job with ids that are the digit of its container."""
-    digit = judged.exit.job.container_id[0]
-    return replace(judged, trace=trace or Trace(digit * 32, digit * 16))
+def traced(classified: ClassifiedExit, trace: Trace | None = None) -> ClassifiedExit:
+    """Return an exit with a trace whose ids are the digit of its container."""
+    digit = classified.exit.job.container_id[0]
+    return replace(classified, trace=trace or Trace(digit * 32, digit * 16))
 
 
 def request(
     signal: TelemetrySignal = TelemetrySignal.TRACES, digits: str = "a", name: str = "gentle-stingray"
 ) -> ExportRequest:
-    """Give a request with an OOM-killed job for each digit."""
-    of: Encoder = (SpanEncoder if signal is TelemetrySignal.TRACES else LogEncoder)(
+    """Return a request with a job killed for memory for each digit."""
+    encoder: Encoder = (SpanEncoder if signal is TelemetrySignal.TRACES else LogEncoder)(
         {"service.name": "test"}, NO_LIMITS
     )
-    jobs = [traced(ended(job(digit, name=name), 137, OOM)) for digit in digits]
-    return of.request([item for judged in jobs for item in of.items(judged)])
+    exits = [traced(ended(job(digit, name=name), 137, OOM)) for digit in digits]
+    return encoder.request([item for each in exits for item in encoder.items(each)])
