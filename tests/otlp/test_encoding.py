@@ -513,21 +513,21 @@ OOM_KILLS = st.builds(OomKill, st.sampled_from(OomSource), st.none() | SIGNED_TI
 def traced_exits(draw: st.DrawFn) -> ClassifiedExit:
     """Draw any exit that the model allows, with a trace and any events."""
     classified = draw(ENDS)
-    begun: Job = replace(
+    started: Job = replace(
         classified.exit.job,
         start_event_ns=draw(SIGNED_TIMES),
         kills=tuple(draw(st.lists(KILLS, max_size=4))),
         oom_kills=tuple(draw(st.lists(OOM_KILLS, max_size=4))),
     )
-    exit_ = replace(classified.exit, job=begun, finished_ns=draw(SIGNED_TIMES))
+    exit_ = replace(classified.exit, job=started, finished_ns=draw(SIGNED_TIMES))
     return replace(classified, exit=exit_, trace=draw(TRACES))
 
 
 @given(traced_exits(), st.builds(SpanLimits, st.integers(0, 6), st.none() | st.integers(0, 9)))
 def test_any_traced_job_is_read_as_it_was_sent(classified: ClassifiedExit, limits: SpanLimits) -> None:
     received, trace, ended_job = span(classified, limits), classified.trace, classified.exit
-    begun = ended_job.job
-    started_ns = begun.start_event_ns if begun.started_ns is None else begun.started_ns
+    started = ended_job.job
+    started_ns = started.start_event_ns if started.started_ns is None else started.started_ns
     assert trace is not None
     assert (received.trace_id, received.span_id, received.parent_span_id) == (
         trace.trace_id,
@@ -540,9 +540,9 @@ def test_any_traced_job_is_read_as_it_was_sent(classified: ClassifiedExit, limit
         max(0, started_ns, ended_job.finished_ns),
     )
     assert set(received.attributes) <= {attribute.name for attribute in JOB_ATTRIBUTES}
-    assert received.attributes["container.name"] == begun.name[: limits.text_length]
+    assert received.attributes["container.name"] == started.name[: limits.text_length]
     assert received.attributes.get("process.exit.code") == ended_job.code
-    assert received.attributes.get("exit_exporter.memory_limit_bytes") == begun.memory_limit_bytes
+    assert received.attributes.get("exit_exporter.memory_limit_bytes") == started.memory_limit_bytes
     times = [at_ns for _, at_ns, _ in received.events]
     assert times == sorted(times)
     assert len(times) == min(limits.events, len(times) + received.dropped_events)
