@@ -14,7 +14,7 @@ from typing import Protocol
 from exporter.model import Cursor
 from exporter.verdict.facts import KernelFact
 
-# An engine keeps its latest 256 events, of all types together, and replays them to who asks for the past.
+# An engine keeps its latest 256 events, of all types together, and replays them on request.
 EVENT_BUFFER_SIZE = 256
 # The kernel of a local engine is read at least this often, so that a report is at most this late.
 KERNEL_POLL_SECONDS = 0.25
@@ -79,7 +79,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """State of one container when the engine was asked.
+    """State of one container at the time of the request.
 
     ``code`` and ``finished_ns`` belong to the end of the run that started at ``started_ns``; while it runs,
     ``previous_finished_ns`` is the end of the run before. ``start_failed``: its latest start failed after
@@ -167,7 +167,7 @@ class RawLogTail:
 class EngineInfo:
     """Identity of an engine and of its host.
 
-    ``time_ns`` is the engine's own clock when it was asked, ``id`` the id that it reports.
+    ``time_ns`` is the engine's own clock at the request, ``id`` the id that it reports.
     ``late_network_connect``: it connects a container to its networks only once its process exists, so that
     no event announces a start that then fails.
     """

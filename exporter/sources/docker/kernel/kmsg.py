@@ -121,7 +121,7 @@ class KmsgParser:
     def parse(self, records: Iterable[bytes], time_ns: Callable[[int], int]) -> Iterator[KernelFact]:
         """Yield the facts of the next records; ``time_ns`` converts microseconds of the log's clock.
 
-        A kill whose last line is not among the records is yielded without it: an exit may wait for the fact.
+        A kill without its last line is yielded too, since an exit may be waiting for the fact.
         """
         for record in records:
             parts = _RECORD.match(record)
