@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +31,8 @@ from exporter.pipeline.readiness import Readiness
 from exporter.pipeline.recorder import Recorder
 from exporter.pipeline.records import StoredRecords
 from exporter.pipeline.sources import ConnectedSources
-from exporter.sources.docker.engine import EngineError
 from exporter.sources.docker.source import docker_sources
-from exporter.sources.source import Inbox, Source
+from exporter.sources.source import Inbox, Source, SourceError
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 5.0
-# What is not delivered then waits for the next start.
-DELIVER_SECONDS = 2.0
+# Telemetry that is not exported by then waits in the outbox for the next start.
+EXPORT_SECONDS = 2.0
 
 
 class StartError(Exception):
@@ -64,7 +64,7 @@ class App:
     metric_state: MetricState
     pipeline: Pipeline
     sources: tuple[Source, ...]
-    deliveries: tuple[OutboxWorker, ...]
+    workers: tuple[OutboxWorker, ...]
     retention: Retention
     server: Server
     listener: socket.socket
@@ -80,21 +80,19 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         store = _open_store(settings.storage.path)
         kept = store.series()
         metric_state = MetricState(kept)
-        selector, deliveries = _telemetry(settings, environment, store, metric_state)
-    except (DocumentError, EngineError, StoreError, OtelConfigError) as error:
+        selector, workers = _telemetry(settings, environment, store, metric_state)
+    except (DocumentError, SourceError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
     readiness, stopping = Readiness(), threading.Event()
     for source in sources:
         readiness.set_unready(source.address, "the engine has not answered yet")
     classifier = Classifier(catalog, selector, assume_oom=settings.exits.assume_oom)
-    recorder = Recorder(
-        store, metric_state, _job_metrics(settings, catalog, kept, metric_state), classifier, readiness
-    )
-    recorder.on_enqueued(lambda: _notify(deliveries))
+    job_metrics = _job_metrics(settings, catalog, kept, metric_state)
+    recorder = Recorder(store, metric_state, job_metrics, classifier, readiness)
+    recorder.on_enqueued(lambda: _notify(workers))
     records = StoredRecords(store, recorder, stopping)
-    pipeline = Pipeline(
-        inbox, ConnectedSources(sources, records, metric_state, readiness), recorder, stopping
-    )
+    connected = ConnectedSources(sources, records, metric_state, readiness)
+    pipeline = Pipeline(inbox, connected, recorder, stopping)
     daemon = Daemon(
         build_registry(metric_state),
         readiness,
@@ -102,11 +100,10 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         lambda: reload(catalog, metric_state),
         lambda: pipeline.alive,
     )
-    operations = AdminRoutes(daemon, settings.web.telemetry_path)
-    server = make_server(site(Api(store, catalog), operations))
-    undelivered = frozenset(TelemetrySignal) - {delivery.signal for delivery in deliveries}
-    retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, undelivered)
-    return App(store, catalog, metric_state, pipeline, sources, deliveries, retention, server, listener)
+    server = make_server(site(Api(store, catalog), AdminRoutes(daemon, settings.web.telemetry_path)))
+    without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
+    retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
+    return App(store, catalog, metric_state, pipeline, sources, workers, retention, server, listener)
 
 
 def _open_store(path: Path) -> Store:
@@ -124,13 +121,13 @@ def _listen(address: str) -> socket.socket:
 
 
 def run(app: App) -> int:
-    """Run until asked to stop; the process's exit code."""
-    _introduce(app)
+    """Run until asked to stop, then drain. Return the exit code of the process."""
+    _init_series(app)
     _handle_signals(app)
-    app.pipeline.on_crash(lambda: _end(app))
+    app.pipeline.on_crash(lambda: _request_stop(app))
     try:
-        for delivery in app.deliveries:
-            delivery.start()
+        for worker in app.workers:
+            worker.start()
         app.pipeline.start()
         cursors = app.store.cursors()
     except StoreError as error:
@@ -146,7 +143,7 @@ def run(app: App) -> int:
 
 
 def reload(catalog: ReloadableCatalog, metric_state: MetricState) -> None:
-    """Take the catalogue file anew and say in the metrics how it went. Raises DocumentError."""
+    """Load the catalog file again, and show in the metrics whether it was valid. Raises DocumentError."""
     changes = MetricUpdate()
     exporter_metrics.set_reload_failed(changes)
     try:
@@ -174,19 +171,21 @@ def _job_metrics(
 def _telemetry(
     settings: Settings, environment: Mapping[str, str], store: Store, metric_state: MetricState
 ) -> tuple[TraceSelector | None, tuple[OutboxWorker, ...]]:
-    exporting = read_config(environment)
-    if not exporting.endpoints:
+    """Return the choice of jobs of which telemetry is sent, and a worker for each signal.
+
+    A signal that is turned off has a worker as long as jobs wait in its outbox and it has an endpoint.
+    """
+    config = read_config(environment)
+    if not config.endpoints:
         log.info("no traces are sent: no endpoint, or turned off")
-        _say_what_waits(store, metric_state)
+        _report_backlog(store, metric_state)
         return None, ()
     # OTLP's messages take 6 MB of memory: only a daemon that sends any loads them.
     from exporter.otlp.factory import build_workers, enabled_signals  # noqa: PLC0415
 
-    workers, signals = (
-        build_workers(settings.traces, exporting, store, metric_state),
-        enabled_signals(settings.traces, exporting),
-    )
-    return TraceSelector(settings.traces.jobs, exporting.sampler, signals) if signals else None, workers
+    workers = build_workers(settings.traces, config, store, metric_state)
+    signals = enabled_signals(settings.traces, config)
+    return TraceSelector(settings.traces.jobs, config.sampler, signals) if signals else None, workers
 
 
 def _notify(workers: Iterable[OutboxWorker]) -> None:
@@ -194,22 +193,23 @@ def _notify(workers: Iterable[OutboxWorker]) -> None:
         worker.notify()
 
 
-def _say_what_waits(store: Store, metric_state: MetricState) -> None:
+def _report_backlog(store: Store, metric_state: MetricState) -> None:
+    """Count and log the jobs in the outbox that nothing will send."""
     changes = MetricUpdate()
-    for kind in TelemetrySignal:
-        waiting = store.outbox.count_pending(kind)
-        if waiting:
-            exporter_metrics.set_otlp_pending(changes, kind, waiting)
+    for telemetry_signal in TelemetrySignal:
+        pending = store.outbox.count_pending(telemetry_signal)
+        if pending:
+            exporter_metrics.set_otlp_pending(changes, telemetry_signal, pending)
             log.warning(
                 "jobs wait to be sent, and traces are turned off or have no endpoint",
-                signal=kind.value,
-                jobs=waiting,
+                signal=telemetry_signal.value,
+                jobs=pending,
             )
     metric_state.apply(changes)
 
 
-def _introduce(app: App) -> None:
-    """The series that are there from the first scrape on."""
+def _init_series(app: App) -> None:
+    """Create the series that the first scrape already shows."""
     changes = MetricUpdate()
     exporter_metrics.create_series(changes)
     for source in app.sources:
@@ -218,39 +218,29 @@ def _introduce(app: App) -> None:
 
 
 def _handle_signals(app: App) -> None:
+    """Stop on SIGTERM and SIGINT, at once if asked again; reload on SIGHUP."""
+
     def stop(_number: int, _frame: object) -> None:
         if app.server.should_exit:
-            # Asked twice: whoever does that wants no more patience.
             os._exit(1)
-        app.server.should_exit = True
+        _request_stop(app)
 
-    def hang_up(_number: int, _frame: object) -> None:
-        threading.Thread(target=_reload_quietly, args=(app,), name="reload").start()
+    def start_reload(_number: int, _frame: object) -> None:
+        threading.Thread(target=_reload_on_signal, args=(app,), name="reload").start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, hang_up)
+    signal.signal(signal.SIGHUP, start_reload)
 
 
-def _reload_quietly(app: App) -> None:
-    try:
+def _reload_on_signal(app: App) -> None:
+    # A refused file is in the log and the metrics by then; a signal has nobody to report it to.
+    with suppress(DocumentError):
         reload(app.catalog, app.metric_state)
-    except DocumentError:
-        # Said in the log and in the metrics already; a signal has nobody to answer to.
-        return
 
 
-def _end(app: App) -> None:
+def _request_stop(app: App) -> None:
     app.server.should_exit = True
-
-
-def _stop_delivering(deliveries: Iterable[OutboxWorker]) -> None:
-    """All at the same time: together they may take no longer than one."""
-    threads = [threading.Thread(target=delivery.stop, args=(DELIVER_SECONDS,)) for delivery in deliveries]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def _stop(app: App) -> int:
@@ -259,7 +249,16 @@ def _stop(app: App) -> int:
         source.stop()
     app.retention.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
-    _stop_delivering(app.deliveries)
+    _stop_workers(app.workers)
     app.store.close()
     log.info("stopped", drained=drained, otlp_pending_jobs=exporter_metrics.otlp_pending(app.metric_state))
     return 0 if drained else 1
+
+
+def _stop_workers(workers: Iterable[OutboxWorker]) -> None:
+    """Stop all at the same time, so that together they take no longer than one."""
+    threads = [threading.Thread(target=worker.stop, args=(EXPORT_SECONDS,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

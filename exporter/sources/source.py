@@ -84,6 +84,10 @@ Outcome = Job | EndedRun | EventCounted | EventsMissed | Listed | HostFact
 # --- the parts of a source
 
 
+class SourceError(Exception):
+    """A source cannot be set up or read; the text is for people."""
+
+
 class Records(Protocol):
     """What is on record. A method waits as long as the store does not answer."""
 

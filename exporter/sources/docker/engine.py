@@ -12,6 +12,7 @@ from enum import Enum, StrEnum
 from typing import Protocol
 
 from exporter.model import Cursor
+from exporter.sources.source import SourceError
 from exporter.verdict.facts import KernelFact
 
 # An engine keeps its latest 256 events, of all types together, and replays them on request.
@@ -20,7 +21,7 @@ EVENT_BUFFER_SIZE = 256
 KERNEL_POLL_SECONDS = 0.25
 
 
-class EngineError(Exception):
+class EngineError(SourceError):
     """The engine did not answer, or gave no usable answer; the text is for users."""
 
 
