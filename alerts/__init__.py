@@ -1,1 +1,1 @@
-"""The rules for Prometheus, made from the thresholds and the catalogue of metrics."""
+"""Rules for Prometheus, generated from the thresholds and the metric definitions."""

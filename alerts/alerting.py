@@ -1,4 +1,4 @@
-"""Every alert, declared once: the rules, the table of the README and the tests read this."""
+"""Alerting rules; the table of the README and the tests are derived from them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from alerts.names import Names
+from alerts.recording_names import RecordingNames
 from alerts.thresholds import Links, Thresholds
 from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
 
 
 class Severity(StrEnum):
-    """Critical wakes somebody, warning is for the day, info explains."""
+    """Severity: critical pages somebody, warning can wait for the day, info helps to understand others."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -21,7 +21,7 @@ class Severity(StrEnum):
 
 
 class Subject(Enum):
-    """What an alert is about, as the labels that say so; it decides which dashboard helps."""
+    """Subject of an alert: the labels that identify it. The link to a dashboard depends on it."""
 
     WORKLOAD = ("host", "workload")
     WORKLOAD_ANYWHERE = ("workload",)
@@ -30,7 +30,7 @@ class Subject(Enum):
     ALL_EXPORTERS = ()
 
     def dashboard(self, links: Links) -> str:
-        """The uid of its dashboard."""
+        """Return the uid of its dashboard."""
         if "workload" in self.value:
             return links.workload_dashboard
         return links.overview_dashboard if self is Subject.HOST else links.exporter_dashboard
@@ -38,7 +38,7 @@ class Subject(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert. The summary has no label in it, so that all alerts of a kind read the same."""
+    """Alerting rule. ``for_`` is a duration, empty for none. The summary contains no labels, as is usual."""
 
     name: str
     subject: Subject
@@ -46,47 +46,49 @@ class Alert:
     expression: str
     summary: str
     description: str
-    lasting: str = ""
+    for_: str = ""
 
     def runbook_url(self, links: Links) -> str:
-        """Where it says what to do."""
+        """Return the address of its runbook."""
         return f"{links.runbooks}/{self.name}.md"
 
     def dashboard(self, links: Links) -> str:
-        """Where to look, with what the alert is about chosen."""
-        chosen = "&".join(f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in self.subject.value)
-        return f"{links.grafana}/d/{self.subject.dashboard(links)}{'?' if chosen else ''}{chosen}"
+        """Return the address of its dashboard, with the subject of the alert selected."""
+        selected = "&".join(
+            f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in self.subject.value
+        )
+        return f"{links.grafana}/d/{self.subject.dashboard(links)}{'?' if selected else ''}{selected}"
 
 
-# As long as Prometheus itself holds a value that is not said to be gone.
-_HELD = "5m"
+# As long as Prometheus itself returns the last value of a series.
+_STALE_AFTER = "5m"
 _WHERE = "workload {{ $labels.workload }} on {{ $labels.host }}"
 _EXPORTER = "The exporter at {{ $labels.instance }}"
 
 
-def _counted(thing: str) -> str:
-    """The value and what it counts, in the plural where it is more than one."""
+def _value(thing: str) -> str:
+    """Return a template of the value and the thing that it counts, in the plural unless it is 1."""
     return f'{{{{ printf "%.0f" $value }}}} {thing}{{{{ if ne $value 1.0 }}}}s{{{{ end }}}}'
 
 
-_JOBS = _counted("job")
+_JOBS = _value("job")
 _WERE = "{{ if eq $value 1.0 }}was{{ else }}were{{ end }}"
 
 
-def _held(gauge: Metric) -> str:
-    """Its value at the last scrape: an exporter that is restarted over and over would set a ``for`` back."""
-    return f"last_over_time({gauge.name}[{_HELD}])"
+def _last(gauge: Metric) -> str:
+    """Return the last value of a gauge, since a restart of the exporter would reset ``for``."""
+    return f"last_over_time({gauge.name}[{_STALE_AFTER}])"
 
 
-def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
-    """About jobs and their memory."""
-    names, window = Names(thresholds), thresholds.increases.window
+def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about OOM kills."""
+    names, window = RecordingNames(thresholds), thresholds.increases.window
     spike, survived, kills = thresholds.oom_spike, thresholds.oom_survived, names.workload_kills
     yield Alert(
         "JobOOMKilledSpike",
         Subject.WORKLOAD,
         Severity.CRITICAL,
-        # Kills at about the floor would ring and fall silent in turn.
+        # With a number of kills near the floor, the alert would flap.
         f"max_over_time({names.oomkilled_spike}[{spike.hold}])",
         "Far more jobs of a workload are OOM-killed than usual.",
         f"{_JOBS} of {_WHERE} {_WERE} OOM-killed within {window}: at least {spike.floor}, and more than"
@@ -125,21 +127,25 @@ def of_memory(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         f"{kills} > 0\nunless\n{kills} <= {survived.multiple} * {names.out_of_memory}",
         "The kernel kills processes of jobs for memory, and the jobs go on without them.",
-        f"{_counted('OOM kill')} in jobs of {_WHERE} within {window}, and jobs went on regardless: what the"
+        f"{_value('OOM kill')} in jobs of {_WHERE} within {window}, and jobs went on regardless: what the"
         " killed processes were to do may be missing from results that look complete.",
         survived.for_,
     )
 
 
-def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
-    """About jobs that fail."""
-    names, window, long = Names(thresholds), thresholds.increases.window, thresholds.increases.long_window
+def failure_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about jobs that fail."""
+    names, window, long = (
+        RecordingNames(thresholds),
+        thresholds.increases.window,
+        thresholds.increases.long_window,
+    )
     loop, ratio = thresholds.crash_loop, thresholds.failure_ratio
     yield Alert(
         "JobCrashLooping",
         Subject.WORKLOAD,
         Severity.WARNING,
-        # Over the long window, or a loop that takes some minutes each time would never be one.
+        # Over the long window, so that a loop of jobs that run for minutes is found.
         f"{names.failed_long} >= {loop.floor}\nand\nmax_over_time({names.failed}[{loop.hold}]) > 0\n"
         f"unless\n{names.done} > 0",
         "Jobs of a workload fail over and over, and none is done.",
@@ -176,9 +182,9 @@ def of_failures(thresholds: Thresholds) -> Iterator[Alert]:
     )
 
 
-def of_health(thresholds: Thresholds) -> Iterator[Alert]:
-    """About jobs that are ended because their health check fails."""
-    names, unhealthy = Names(thresholds), thresholds.unhealthy
+def health_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about jobs that are ended because their health check failed."""
+    names, unhealthy = RecordingNames(thresholds), thresholds.unhealthy
     yield Alert(
         "JobUnhealthy",
         Subject.WORKLOAD,
@@ -191,27 +197,27 @@ def of_health(thresholds: Thresholds) -> Iterator[Alert]:
     )
 
 
-def of_restarts(thresholds: Thresholds) -> Iterator[Alert]:
-    """About services that end well, and are begun again by their restart policy."""
-    names, loop, ratio = Names(thresholds), thresholds.restart_loop, thresholds.failure_ratio
+def restart_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about services that end without a failure and are restarted."""
+    names, loop, ratio = RecordingNames(thresholds), thresholds.restart_loop, thresholds.failure_ratio
     yield Alert(
         "JobRestartLooping",
         Subject.WORKLOAD,
         Severity.WARNING,
         f"{names.workload_restarts_long} >= {loop.floor} * clamp_min({names.jobs_running_long}, 1)\n"
         f"and\n{names.workload_restarts} > 0\n"
-        # Without these, it is a crash loop or a high share of failures, and told as that.
+        # Otherwise it is a crash loop or a high ratio of failures, which have alerts of their own.
         f"and\n{names.done} > 0\nunless\n{names.failed_ratio} > {ratio.above}",
         "A workload ends without a failure and is started again, over and over.",
-        f"{_counted('run')} of {_WHERE} {_WERE} begun by the restart policy within"
+        f"{_value('run')} of {_WHERE} {_WERE} begun by the restart policy within"
         f" {thresholds.increases.long_window}, and most of those before were done: it does not stay up.",
         loop.for_,
     )
 
 
-def of_deadlines(thresholds: Thresholds) -> Iterator[Alert]:
-    """About workloads that must succeed now and then."""
-    names = Names(thresholds)
+def deadline_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about workloads that must succeed regularly."""
+    names = RecordingNames(thresholds)
     yield Alert(
         "JobNotSucceeded",
         Subject.WORKLOAD_ANYWHERE,
@@ -223,16 +229,16 @@ def of_deadlines(thresholds: Thresholds) -> Iterator[Alert]:
     )
 
 
-def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
-    """About exporters and engines that are away."""
-    names, limits = Names(thresholds), thresholds.exporter
+def availability_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about exporters and engines that cannot be reached."""
+    names, limits = RecordingNames(thresholds), thresholds.exporter
     yield Alert(
         "ExitExporterDown",
         Subject.EXPORTER,
         Severity.WARNING,
-        # One that answers now and then is down as well.
+        # An exporter that answers only now and then is down, too.
         f"avg_over_time(up[{limits.down_within}]) < 0.5\nand up\n"
-        f"and on (job, instance)\n{names.known} offset {limits.down_within}",
+        f"and on (job, instance)\n{names.exporters} offset {limits.down_within}",
         "An exporter cannot be scraped.",
         f"{_EXPORTER} (job {{{{ $labels.job }}}}) has answered {{{{ $value | humanizePercentage }}}} of the"
         f" scrapes within {limits.down_within}. Exits are counted when it is back, as far as the engine"
@@ -251,7 +257,7 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterEngineDisconnected",
         Subject.EXPORTER,
         Severity.WARNING,
-        # One that comes and goes is lost as well.
+        # An engine that comes and goes is disconnected, too.
         f"avg_over_time({definitions.ENGINE_UP.name}[{limits.engine_within}]) < 0.5",
         "An exporter has lost its engine.",
         f"{_EXPORTER} has been able to watch {{{{ $labels.engine }}}} for {{{{ $value |"
@@ -262,30 +268,30 @@ def of_reach(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterConfigReloadFailed",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{_held(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL)} == 0",
+        f"{_last(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL)} == 0",
         "A catalogue file was refused.",
         f"{_EXPORTER} has refused its catalogue file and judges by the one before.",
         limits.catalogue_for,
     )
 
 
-def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
-    """About what exporters could not see or keep."""
-    names, window, limits = Names(thresholds), thresholds.increases.window, thresholds.exporter
+def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about exits that exporters could not observe or record."""
+    names, window, limits = RecordingNames(thresholds), thresholds.increases.window, thresholds.exporter
     yield Alert(
         "ExitExporterEventGap",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(definitions.EVENT_GAPS)} > 0",
+        f"{names.own_increase(definitions.EVENT_GAPS)} > 0",
         "An engine had forgotten events before they were read.",
-        f"{_EXPORTER} found {_counted('gap')} in the events of {{{{ $labels.engine }}}} within {window}:"
+        f"{_EXPORTER} found {_value('gap')} in the events of {{{{ $labels.engine }}}} within {window}:"
         " exits may be missing from all counts.",
     )
     yield Alert(
         "ExitExporterExitsUnobserved",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(definitions.EXITS_UNOBSERVED)} > 0",
+        f"{names.own_increase(definitions.EXITS_UNOBSERVED)} > 0",
         "Jobs ended unseen, and their codes are gone.",
         f"{_EXPORTER} found {_JOBS} of {{{{ $labels.host }}}} that ended unseen, within {window}: counted"
         " with reason Unknown, whatever became of them.",
@@ -294,9 +300,9 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterStoreErrors",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(definitions.STORE_ERRORS)} >= {limits.store_floor}",
+        f"{names.own_increase(definitions.STORE_ERRORS)} >= {limits.store_floor}",
         "The store of an exporter refuses transactions.",
-        f"The store of the exporter at {{{{ $labels.instance }}}} has refused {_counted('transaction')}"
+        f"The store of the exporter at {{{{ $labels.instance }}}} has refused {_value('transaction')}"
         f" within {window}, and it has gone on for {limits.store_for}.",
         limits.store_for,
     )
@@ -304,9 +310,9 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterExitsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{_held(definitions.EXITS_PENDING)} > 0",
+        f"{_last(definitions.EXITS_PENDING)} > 0",
         "Exits wait for the store, and no metric tells of them.",
-        f"The store of the exporter at {{{{ $labels.instance }}}} has not taken {_counted('exit')} for"
+        f"The store of the exporter at {{{{ $labels.instance }}}} has not taken {_value('exit')} for"
         f" {limits.pending_for}. Until it does, alerts about jobs are blind there.",
         limits.pending_for,
     )
@@ -314,7 +320,7 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobRecordsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(definitions.JOB_RECORDS_DROPPED)} > 0",
+        f"{names.own_increase(definitions.JOB_RECORDS_DROPPED)} > 0",
         "Ended jobs were counted, but not recorded.",
         f"{_EXPORTER} has counted {_JOBS} within {window} without recording them: the store was away for"
         " too long.",
@@ -323,22 +329,22 @@ def of_counting(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobsOverWorkloadLimit",
         Subject.EXPORTER,
         Severity.INFO,
-        f"{names.of_itself(definitions.JOBS_OVER_WORKLOAD_LIMIT)} > 0",
+        f"{names.own_increase(definitions.JOBS_OVER_WORKLOAD_LIMIT)} > 0",
         "Too many workloads: jobs are counted together as Other.",
         f"{_EXPORTER} has counted {_JOBS} as workload Other within {window}; alerts cannot tell them apart.",
     )
 
 
-def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
-    """About spans and log records on their way to the collector."""
-    names, window, limits = Names(thresholds), thresholds.increases.window, thresholds.exporter
-    waiting = _held(definitions.OTLP_PENDING_JOBS)
+def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about the export of spans and log records."""
+    names, window, limits = RecordingNames(thresholds), thresholds.increases.window, thresholds.exporter
+    pending = _last(definitions.OTLP_PENDING_JOBS)
     yield Alert(
         "ExitExporterOtlpJobsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"({waiting} > 0 unless {names.of_itself(definitions.OTLP_JOBS_EXPORTED)} > 0)\n"
-        f"or\n{waiting} > {limits.spans_floor}",
+        f"({pending} > 0 unless {names.own_increase(definitions.OTLP_JOBS_EXPORTED)} > 0)\n"
+        f"or\n{pending} > {limits.spans_floor}",
         "Jobs wait for an OTLP collector that does not accept them, or not fast enough.",
         f"The collector has not taken the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
         f" {{{{ $labels.instance }}}}, and it has been so for {limits.spans_for}.",
@@ -348,7 +354,7 @@ def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsRejected",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(definitions.OTLP_JOBS_REJECTED)} > 0",
+        f"{names.own_increase(definitions.OTLP_JOBS_REJECTED)} > 0",
         "The OTLP collector rejects jobs for good.",
         f"The collector has rejected the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
         f" {{{{ $labels.instance }}}} within {window}; they are not sent again.",
@@ -357,7 +363,7 @@ def of_delivery(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.of_itself(definitions.OTLP_JOBS_DROPPED)} > 0",
+        f"{names.own_increase(definitions.OTLP_JOBS_DROPPED)} > 0",
         "Jobs waited for the OTLP collector for too long and were dropped.",
         f"{_EXPORTER} has dropped the {{{{ $labels.signal }}}} of {_JOBS} within {window}, which had waited"
         " for too long or with too many.",

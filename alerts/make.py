@@ -1,4 +1,4 @@
-"""Write the rules and the table of the README; ``--check`` only says which are out of date."""
+"""Write the rules and the table of the README; ``--check`` only lists files that are out of date."""
 
 from __future__ import annotations
 
@@ -24,50 +24,48 @@ WIDTH = 100
 
 Recordings = Callable[[Thresholds], Iterator[Recording]]
 Alerts = Callable[[Thresholds], Iterator[Alert]]
-# What builds on something stands in one group with it: a group's rules are evaluated in their order and
-# at one moment, those of another group whenever.
+# A rule is in the same group as the rules that it uses: the rules of one group are evaluated in order and at
+# the same time, those of different groups independently.
 GROUPS: dict[str, tuple[tuple[Recordings, ...], tuple[Alerts, ...]]] = {
     "exit-exporter-jobs": (
         (
-            recordings.of_watching,
+            recordings.coverage,
             recordings.instance_level,
             recordings.workload_level,
-            recordings.of_unhealthy,
-            recordings.of_restarts,
+            recordings.unhealthy_ends,
+            recordings.restarts,
             recordings.host_level,
             recordings.oom_spikes,
-            recordings.oom_spikes_of_hosts,
-            recordings.oom_spikes_of_fleets,
+            recordings.host_oom_spikes,
+            recordings.fleet_oom_spikes,
         ),
-        (alerting.of_memory, alerting.of_failures, alerting.of_health, alerting.of_restarts),
+        (alerting.oom_alerts, alerting.failure_alerts, alerting.health_alerts, alerting.restart_alerts),
     ),
-    "exit-exporter-deadlines": ((recordings.deadlines,), (alerting.of_deadlines,)),
+    "exit-exporter-deadlines": ((recordings.deadlines,), (alerting.deadline_alerts,)),
     "exit-exporter-self": (
-        (recordings.of_itself,),
-        (alerting.of_reach, alerting.of_counting, alerting.of_delivery),
+        (recordings.exporter_level,),
+        (alerting.availability_alerts, alerting.data_loss_alerts, alerting.otlp_alerts),
     ),
 }
 
 
 def all_alerts(thresholds: Thresholds) -> list[Alert]:
-    """Every alert, in the order of the rules."""
+    """Return all alerts, in the order of the rules."""
     return [alert for _, parts in GROUPS.values() for part in parts for alert in part(thresholds)]
 
 
 def rules(thresholds: Thresholds) -> str:
-    """The file of rules."""
+    """Return the text of the rules file."""
     lines = ["# Made from alerts/thresholds.yaml by `make alerts`; do not edit.", "groups:"]
-    for group, (recorded, alerted) in GROUPS.items():
+    for group, (recording_parts, alerting_parts) in GROUPS.items():
         lines += [f"  - name: {group}", f"    interval: {thresholds.increases.interval}", "    rules:"]
-        for records in recorded:
-            lines += [_recording(recording) for recording in records(thresholds)]
-        for parts in alerted:
-            lines += [_alert(alert, thresholds.links) for alert in parts(thresholds)]
+        lines += [_recording(rule) for part in recording_parts for rule in part(thresholds)]
+        lines += [_alert(rule, thresholds.links) for part in alerting_parts for rule in part(thresholds)]
     return "\n".join([*lines, ""])
 
 
 def readme(thresholds: Thresholds) -> str:
-    """The README, with its table of alerts as it should be."""
+    """Return the text of the README, with a current table of alerts."""
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{_table(thresholds)}\n\n{END}{after}"
@@ -77,7 +75,7 @@ FILES: dict[Path, Callable[[Thresholds], str]] = {RULES: rules, README: readme}
 
 
 def stale(thresholds: Thresholds) -> list[Path]:
-    """The files that are not what the thresholds make."""
+    """Return the files that differ from what the thresholds give."""
     return [
         file
         for file, text in FILES.items()
@@ -86,7 +84,7 @@ def stale(thresholds: Thresholds) -> list[Path]:
 
 
 def main() -> int:
-    """Write, or check; the exit code."""
+    """Write or check the files, and return the exit code."""
     try:
         thresholds = load()
     except DocumentError as error:
@@ -113,8 +111,8 @@ def _recording(recording: Recording) -> str:
 
 def _alert(alert: Alert, links: Links) -> str:
     rule: dict[str, Any] = {"alert": alert.name, "expr": alert.expression}
-    if alert.lasting:
-        rule["for"] = alert.lasting
+    if alert.for_:
+        rule["for"] = alert.for_
     rule["labels"] = {"severity": alert.severity.value}
     rule["annotations"] = {
         "summary": alert.summary,
@@ -127,14 +125,14 @@ def _alert(alert: Alert, links: Links) -> str:
 
 def _table(thresholds: Thresholds) -> str:
     rows = [
-        f"| [{alert.name}](runbooks/{alert.name}.md) | {alert.severity} | {alert.lasting} | {alert.summary} |"
+        f"| [{alert.name}](runbooks/{alert.name}.md) | {alert.severity} | {alert.for_} | {alert.summary} |"
         for alert in all_alerts(thresholds)
     ]
     return "\n".join(["| Alert | Severity | After | What |", "|---|---|---|---|", *rows])
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such."""
+    """YAML dumper that writes texts of several lines as literal blocks."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

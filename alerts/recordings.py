@@ -1,27 +1,27 @@
-"""The recording rules: what has happened lately, step by step from exporters to hosts."""
+"""Recording rules: increases within the windows, from single exporters up to hosts and the fleet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from alerts.names import Names, SpreadNames
-from alerts.shape import increase, once, selector, total
+from alerts.promql import deduplicate, increase, selector, sum_without
+from alerts.recording_names import RecordingNames, SpreadNames
 from alerts.thresholds import Thresholds, seconds
 from exporter.metrics import definitions
 from exporter.model import Status
 from exporter.verdict.catalog import FAILED_STARTS
 
 _OF_WORKLOAD = ("host", "workload")
-# For so long a recording remembers its own value, should nobody evaluate it.
+# How long a recording keeps its own value if rules are not evaluated.
 _REMEMBERED = "1d"
 LOST = "HostLost"
 OOM = "OOMKilled"
 INIT_OOM = "InitOutOfMemory"
 UNHEALTHY = "Unhealthy"
-# Jobs that somebody stopped (terminated) are in no recording, and so in no alert.
+# Jobs that were asked to stop (terminated) are in no recording rule, and so in no alert.
 _FINISHED = f'status=~"{Status.DONE}|{Status.FAILED}"'
-_OF_ITSELF = (
+_OWN_COUNTERS = (
     definitions.EVENT_GAPS,
     definitions.EXITS_UNOBSERVED,
     definitions.STORE_ERRORS,
@@ -35,7 +35,7 @@ _OF_ITSELF = (
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording rule, and why it is there."""
+    """Recording rule with its purpose, which becomes its comment."""
 
     name: str
     expression: str
@@ -43,132 +43,140 @@ class Recording:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def of_watching(thresholds: Thresholds) -> Iterator[Recording]:
-    """Who has been watching, and since when there is news of it."""
-    names, times, up = Names(thresholds), thresholds.increases, definitions.ENGINE_UP
+def coverage(thresholds: Thresholds) -> Iterator[Recording]:
+    """Yield the time that increases cover, and which exporters are reliable."""
+    names, times, up = RecordingNames(thresholds), thresholds.increases, definitions.ENGINE_UP
     engine = ", ".join(up.labels)
     yield Recording(
-        names.watching, f"({up.name} == 1) * time()", "When an exporter was last seen to watch an engine."
+        names.watched_at, f"({up.name} == 1) * time()", "When an exporter was last seen to watch an engine."
     )
     for window in (times.window, times.long_window):
-        lately = f"last_over_time({names.watching}[{window}])"
+        lately = f"last_over_time({names.watched_at}[{window}])"
         longest = seconds(times.look_back) + seconds(window)
         yield Recording(
-            names.span(window),
+            names.coverage(window),
             f"max without ({engine}) (\n"
-            f"  time() - last_over_time({names.watching}[{times.look_back}] offset {window}) and {lately}\n"
+            f"  time() - last_over_time({names.watched_at}[{times.look_back}] offset {window}) and {lately}\n"
             f"  or\n  0 * {lately} + {longest}\n)",
             "For how many seconds what it has gained within the window has come together: those of the"
             " window, and what scrapes or engines were missing before it. Of the engines that it has"
             " watched within the window: one that is down for good takes nothing from the others.",
         )
         yield Recording(
-            names.steady(window),
-            f"{names.span(window)} <= {seconds(window) + seconds(times.steady)}\n"
+            names.reliable(window),
+            f"{names.coverage(window)} <= {seconds(window) + seconds(times.steady)}\n"
             f"and\nmin without ({engine}) (max_over_time({up.name}[{times.steady}])) == 1",
             "Of those the ones that have missed next to nothing, and watch all of their engines now.",
         )
 
 
 def instance_level(thresholds: Thresholds) -> Iterator[Recording]:
-    """What each exporter has counted lately."""
-    names, times = Names(thresholds), thresholds.increases
+    """Yield the increases of each exporter's counters of jobs."""
+    names, times = RecordingNames(thresholds), thresholds.increases
     finished = increase(definitions.EXITS, times.window, times.look_back, _FINISHED)
     yield Recording(
         names.exits,
-        total(finished, ["image", "code"]),
+        sum_without(finished, ["image", "code"]),
         "Jobs that were done or failed within the window, as each exporter counted them.",
     )
     kills = increase(definitions.OOM_KILLS, times.window, times.look_back)
-    yield Recording(names.kills, total(kills, ["image"]), "Processes that the kernel killed for memory.")
+    yield Recording(
+        names.kills, sum_without(kills, ["image"]), "Processes that the kernel killed for memory."
+    )
     lost = increase(definitions.EXITS, times.window, times.host_look_back, f'reason="{LOST}"')
     yield Recording(
         names.lost,
-        total(lost, ["workload", "image", "status", "code", "reason"]),
+        sum_without(lost, ["workload", "image", "status", "code", "reason"]),
         "Jobs that went down with their host; looked back for longer, as its exporter was away too.",
     )
     not_lost = f'{_FINISHED}, reason!="{LOST}"'
-    # Who is new need not wait for an hour to be told of a loop.
+    # On a new exporter, a loop is reported before a whole long window is over.
     long = increase(definitions.EXITS, times.long_window, times.look_back, not_lost, since=times.window)
     yield Recording(
         names.exits_long,
-        total(long, ["image", "code", "reason"]),
+        sum_without(long, ["image", "code", "reason"]),
         "Jobs that were done or failed within the long window.",
     )
 
 
-def of_itself(thresholds: Thresholds) -> Iterator[Recording]:
-    """What each exporter has counted about itself lately, and which targets are exporters."""
-    names, times = Names(thresholds), thresholds.increases
+def exporter_level(thresholds: Thresholds) -> Iterator[Recording]:
+    """Yield the targets that are exporters, and the increases of counters about themselves."""
+    names, times = RecordingNames(thresholds), thresholds.increases
     yield Recording(
-        names.known,
+        names.exporters,
         f"group without ({', '.join(definitions.BUILD_INFO.labels)}) ({definitions.BUILD_INFO.name})\n"
-        f"or\nlast_over_time({names.known}[{_REMEMBERED}]) and on (job, instance) up",
+        f"or\nlast_over_time({names.exporters}[{_REMEMBERED}]) and on (job, instance) up",
         "The targets that are exporters, whatever their job is called: those that answer as one, and"
         " those that once did and are still targets.",
     )
-    for metric in _OF_ITSELF:
+    for metric in _OWN_COUNTERS:
         gained = increase(metric, times.window, times.look_back)
-        yield Recording(names.of_itself(metric), gained, metric.help)
+        yield Recording(names.own_increase(metric), gained, metric.help)
 
 
 def workload_level(thresholds: Thresholds) -> Iterator[Recording]:
-    """What has happened to workloads, said once however many exporters watch their engine."""
-    names, long = Names(thresholds), thresholds.increases.long_window
+    """Yield the ends of each workload's jobs, once for all exporters of an engine."""
+    names, long = RecordingNames(thresholds), thresholds.increases.long_window
     failed, done = f'status="{Status.FAILED}"', f'status="{Status.DONE}"'
-    of_their_own = total(f'{names.exits}{{{failed}, reason!="{LOST}"}}', ["status", "reason"])
-    yield Recording(names.failed, _once(thresholds, of_their_own), "Jobs that failed of their own.")
-    were_done = total(f"{names.exits}{{{done}}}", ["status", "reason"])
-    yield Recording(names.done, _once(thresholds, were_done), "Jobs that were done.")
+    of_their_own = sum_without(f'{names.exits}{{{failed}, reason!="{LOST}"}}', ["status", "reason"])
+    yield Recording(names.failed, _deduplicated(thresholds, of_their_own), "Jobs that failed of their own.")
+    were_done = sum_without(f"{names.exits}{{{done}}}", ["status", "reason"])
+    yield Recording(names.done, _deduplicated(thresholds, were_done), "Jobs that were done.")
     reasons = "|".join((*FAILED_STARTS, *thresholds.not_started.also))
-    not_started = total(f'{names.exits}{{{failed}, reason=~"{reasons}"}}', ["status"])
+    not_started = sum_without(f'{names.exits}{{{failed}, reason=~"{reasons}"}}', ["status"])
     yield Recording(
         names.not_started,
-        _once(thresholds, not_started, (*_OF_WORKLOAD, "reason")),
+        _deduplicated(thresholds, not_started, (*_OF_WORKLOAD, "reason")),
         "Jobs that could not start, by reason.",
     )
-    yield Recording(names.workload_kills, _once(thresholds, names.kills), "Processes killed for memory.")
+    yield Recording(
+        names.workload_kills, _deduplicated(thresholds, names.kills), "Processes killed for memory."
+    )
     for name, ends, why in (
         (names.finished_long, names.exits_long, "Jobs that were done or failed within the long window."),
         (names.failed_long, f"{names.exits_long}{{{failed}}}", "Those of them that failed."),
     ):
-        yield Recording(name, _once(thresholds, total(ends, ["status"]), window=long), why)
+        yield Recording(name, _deduplicated(thresholds, sum_without(ends, ["status"]), window=long), why)
     ratio = f"{names.failed_long} / ({names.finished_long} > 0)"
     yield Recording(names.failed_ratio, ratio, "The share that failed.")
 
 
-def of_unhealthy(thresholds: Thresholds) -> Iterator[Recording]:
-    """Which workloads' jobs were ended because their health check failed."""
-    names, times = Names(thresholds), thresholds.increases
+def unhealthy_ends(thresholds: Thresholds) -> Iterator[Recording]:
+    """Yield the jobs that were ended because their health check failed."""
+    names, times = RecordingNames(thresholds), thresholds.increases
     ends = f'{_FINISHED}, reason="{UNHEALTHY}"'
     long = increase(definitions.EXITS, times.long_window, times.look_back, ends, since=times.window)
     yield Recording(
         names.unhealthy,
-        total(long, ["image", "status", "code", "reason"]),
+        sum_without(long, ["image", "status", "code", "reason"]),
         "Jobs that were ended because their health check failed, within the long window.",
     )
-    lately = total(f'{names.exits}{{reason="{UNHEALTHY}"}}', ["status", "reason"])
-    yield Recording(names.workload_unhealthy, _once(thresholds, lately), "The same within the window.")
+    lately = sum_without(f'{names.exits}{{reason="{UNHEALTHY}"}}', ["status", "reason"])
+    yield Recording(
+        names.workload_unhealthy, _deduplicated(thresholds, lately), "The same within the window."
+    )
     yield Recording(
         names.workload_unhealthy_long,
-        _once(thresholds, names.unhealthy, window=times.long_window),
+        _deduplicated(thresholds, names.unhealthy, window=times.long_window),
         "Those of the long window.",
     )
 
 
-def of_restarts(thresholds: Thresholds) -> Iterator[Recording]:
-    """How often restart policies have begun runs of workloads, and how many of their jobs ran at once."""
-    names, times, restarts = Names(thresholds), thresholds.increases, definitions.RESTARTS
-    lately = total(increase(restarts, times.window, times.look_back), ["image"])
+def restarts(thresholds: Thresholds) -> Iterator[Recording]:
+    """Yield the runs that restart policies began, and the most jobs that ran at once."""
+    names, times, restarts = RecordingNames(thresholds), thresholds.increases, definitions.RESTARTS
+    lately = sum_without(increase(restarts, times.window, times.look_back), ["image"])
     yield Recording(names.restarts, lately, "Runs that a restart policy began, within the window.")
     long = increase(restarts, times.long_window, times.look_back, since=times.window)
-    yield Recording(names.restarts_long, total(long, ["image"]), "The same within the long window.")
+    yield Recording(names.restarts_long, sum_without(long, ["image"]), "The same within the long window.")
     yield Recording(
-        names.workload_restarts, _once(thresholds, names.restarts), "Those within the window, of a workload."
+        names.workload_restarts,
+        _deduplicated(thresholds, names.restarts),
+        "Those within the window, of a workload.",
     )
     yield Recording(
         names.workload_restarts_long,
-        _once(thresholds, names.restarts_long, window=times.long_window),
+        _deduplicated(thresholds, names.restarts_long, window=times.long_window),
         "Those within the long window.",
     )
     yield Recording(
@@ -180,34 +188,34 @@ def of_restarts(thresholds: Thresholds) -> Iterator[Recording]:
 
 
 def host_level(thresholds: Thresholds) -> Iterator[Recording]:
-    """What has happened to hosts as a whole."""
-    names = Names(thresholds)
-    exits = total(names.exits, ["workload", "status", "reason"])
+    """Yield the ends of jobs for each host."""
+    names = RecordingNames(thresholds)
+    exits = sum_without(names.exits, ["workload", "status", "reason"])
     yield Recording(
         names.host_exits,
-        _once(thresholds, exits, ["host"]),
+        _deduplicated(thresholds, exits, ["host"]),
         "Jobs that were done or failed on a host. Its samples also say since when the host is watched.",
     )
-    lost = _once(thresholds, names.lost, ["host"])
+    lost = _deduplicated(thresholds, names.lost, ["host"])
     yield Recording(names.host_lost, lost, "Jobs that went down with their host.")
 
 
 def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
-    """Which workloads have far more OOM kills than usual."""
-    names, times, spike = Names(thresholds), thresholds.increases, thresholds.oom_spike
-    killed = total(f'{names.exits}{{status="{Status.FAILED}", reason="{OOM}"}}', ["status", "reason"])
-    yield Recording(names.oomkilled, _once(thresholds, killed), "Jobs that were OOM-killed.")
+    """Yield the workloads with far more OOM kills than usual."""
+    names, times, spike = RecordingNames(thresholds), thresholds.increases, thresholds.oom_spike
+    killed = sum_without(f'{names.exits}{{status="{Status.FAILED}", reason="{OOM}"}}', ["status", "reason"])
+    yield Recording(names.oomkilled, _deduplicated(thresholds, killed), "Jobs that were OOM-killed.")
     of_memory = f'{names.exits}{{status="{Status.FAILED}", reason=~"{OOM}|{INIT_OOM}"}}'
     yield Recording(
         names.out_of_memory,
-        _once(thresholds, total(of_memory, ["status", "reason"])),
+        _deduplicated(thresholds, sum_without(of_memory, ["status", "reason"])),
         "Those, and jobs whose container could not be set up within its memory limit.",
     )
-    windows = f"({names.span(times.window)} / {seconds(times.window)})"
+    windows = f"({names.coverage(times.window)} / {seconds(times.window)})"
     by_window = f"{killed}\n/ ignoring (host, workload) group_left ()\n{windows}"
     yield Recording(
         names.oomkilled_average,
-        f"{_once(thresholds, by_window)}\nor\n{names.oomkilled}",
+        f"{_deduplicated(thresholds, by_window)}\nor\n{names.oomkilled}",
         "The same for each window that it has come together in. What was missed for hours comes all at"
         " once, and is to be held against what is usual in hours.",
     )
@@ -227,70 +235,57 @@ def oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
     )
 
 
-def oom_spikes_of_hosts(thresholds: Thresholds) -> Iterator[Recording]:
-    """Which hosts have many OOM kills that are not usual, and not of one workload alone."""
-    names, spike = Names(thresholds), thresholds.oom_spike
-    usual = _usual(thresholds, names.of_host.unusual)
+def host_oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
+    """Yield the hosts with many unusual OOM kills in several workloads."""
+    names, spike = RecordingNames(thresholds).of_host, thresholds.oom_spike
     yield from _spread(
-        thresholds, names.of_host, _Spread("workload", spike.host_floor, spike.host_others, usual)
+        thresholds, names, spike.host_floor, spike.host_others, _usual(thresholds, names.unusual)
     )
 
 
-def oom_spikes_of_fleets(thresholds: Thresholds) -> Iterator[Recording]:
-    """Which workloads have many OOM kills that are not usual on all hosts together, and not on one alone."""
-    names, spike = Names(thresholds), thresholds.oom_spike
+def fleet_oom_spikes(thresholds: Thresholds) -> Iterator[Recording]:
+    """Yield the workloads with many unusual OOM kills on several hosts."""
+    names, spike = RecordingNames(thresholds), thresholds.oom_spike
     yield Recording(
         names.fleet_exits,
-        total(names.host_exits, ["host"]),
+        sum_without(names.host_exits, ["host"]),
         "Jobs that were done or failed on all hosts. Its samples also say since when any of them is watched:"
         " those that are now may be young.",
     )
-    usual = _usual(thresholds, names.of_fleet.unusual, "ignoring (workload) group_left ()", names.fleet_exits)
-    yield from _spread(
-        thresholds, names.of_fleet, _Spread("host", spike.fleet_floor, spike.fleet_others, usual)
-    )
+    matching = "ignoring (workload) group_left ()"
+    usual = _usual(thresholds, names.of_fleet.unusual, matching, names.fleet_exits)
+    yield from _spread(thresholds, names.of_fleet, spike.fleet_floor, spike.fleet_others, usual)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """OOM kills ``over`` several of something: from when on they are many, and what is usual."""
-
-    over: str
-    floor: int
-    others: int
-    usual: str
-
-
-def _spread(thresholds: Thresholds, names: SpreadNames, spread: _Spread) -> Iterator[Recording]:
-    over, each, average = (
-        spread.over,
-        Names(thresholds).oomkilled_unusual,
-        Names(thresholds).oomkilled_average,
-    )
+def _spread(
+    thresholds: Thresholds, names: SpreadNames, floor: int, others: int, usual: str
+) -> Iterator[Recording]:
+    over, all_names = names.over, RecordingNames(thresholds)
+    each, average = all_names.oomkilled_unusual, all_names.oomkilled_average
     yield Recording(
         names.unusual,
-        total(each, [over]),
+        sum_without(each, [over]),
         f"OOM-killed jobs of each {over} that has far more than usual, together: what one has steadily"
         " hides nothing of the others.",
     )
-    yield Recording(names.average, total(f"{average} and {each}", [over]), "The same for each window.")
+    yield Recording(names.average, sum_without(f"{average} and {each}", [over]), "The same for each window.")
     yield Recording(
         names.usual,
-        spread.usual,
+        usual,
         f"How many of these there are on average: what is rare for each {over} may be usual for all.",
     )
     yield Recording(
         names.spike,
-        f"{names.unusual} >= {spread.floor}\n"
-        f"and\n{names.unusual} - max without ({over}) ({each}) >= {spread.others}\n"
+        f"{names.unusual} >= {floor}\n"
+        f"and\n{names.unusual} - max without ({over}) ({each}) >= {others}\n"
         f"unless\n{names.average} <= {thresholds.oom_spike.multiple} * {names.usual}",
         f"Where these are many, not of one {over} alone, and far more than usual.",
     )
 
 
 def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
-    """Since when the workloads that must succeed now and then have not."""
-    names = Names(thresholds)
+    """Yield the last success of the workloads that must succeed regularly."""
+    names = RecordingNames(thresholds)
     for workload, deadline in thresholds.not_succeeded.workloads.items():
         yield Recording(
             names.deadline,
@@ -298,7 +293,7 @@ def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
             f"{workload} must succeed every {deadline}.",
             {"workload": workload},
         )
-    # Whoever writes a deadline may give it more labels, for routing.
+    # A deadline can have more labels, which its author added for routing.
     named = f"and on (workload) {names.deadline}"
     done = selector(definitions.LAST_EXIT, f'status="{Status.DONE}"')
     yield Recording(
@@ -314,14 +309,16 @@ def deadlines(thresholds: Thresholds) -> Iterator[Recording]:
     )
 
 
-def _once(thresholds: Thresholds, series: str, labels: Sequence[str] = _OF_WORKLOAD, window: str = "") -> str:
-    """Series with these labels beside those of their target, of which several exporters may tell."""
-    steady = Names(thresholds).steady(window or thresholds.increases.window)
-    return once(series, labels, steady, thresholds.labels.replica)
+def _deduplicated(
+    thresholds: Thresholds, series: str, labels: Sequence[str] = _OF_WORKLOAD, window: str = ""
+) -> str:
+    """Return the series with these labels, and those of the target, as one for all exporters of an engine."""
+    reliable = RecordingNames(thresholds).reliable(window or thresholds.increases.window)
+    return deduplicate(series, labels, reliable, thresholds.labels.replica)
 
 
 def _usual(thresholds: Thresholds, of: str, matching: str = "", watched: str = "") -> str:
-    """The average of a window, over the time in which host or fleet was watched, but for the latest."""
+    """Return the average of a window over the time in which the host or fleet was watched."""
     before = f"[{thresholds.oom_spike.baseline}] offset {thresholds.oom_spike.recent}"
-    windows = f"count_over_time({watched or Names(thresholds).host_exits}{before})"
+    windows = f"count_over_time({watched or RecordingNames(thresholds).host_exits}{before})"
     return f"sum_over_time({of}{before})\n{f'/ {matching}'.rstrip()}\n{windows}"

@@ -1,4 +1,4 @@
-"""The thresholds as people write them, checked: an unknown or missing one is refused."""
+"""Thresholds of the rules, validated: an unknown or missing one is an error."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[smhdw]$")]
 Count = Annotated[int, Field(gt=0)]
-# As it stands within the rules' expressions.
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+# Inserted into the rules' expressions as it is.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S*[^/\s]$")]
 
 
@@ -25,7 +25,7 @@ class _Section(BaseModel):
 
 
 class Increases(_Section):
-    """How the increase of a counter is measured."""
+    """Windows in which the increase of a counter is measured."""
 
     window: Duration
     long_window: Duration
@@ -36,13 +36,13 @@ class Increases(_Section):
 
     @model_validator(mode="after")
     def _each_is_longer(self) -> Self:
-        # What looks further must see more: otherwise the rules are taken, and tell nothing or nonsense.
+        # With another order, Prometheus would accept the rules, but they would be wrong or never fire.
         _ascending(self, "interval", "steady", "window", "long_window", "look_back", "host_look_back")
         return self
 
 
 class OomSpike(_Section):
-    """When OOM kills are a spike."""
+    """Thresholds of OOM spikes."""
 
     floor: Count
     multiple: Count
@@ -60,59 +60,59 @@ class OomSpike(_Section):
         return self
 
 
-class Lasting(_Section):
-    """How long something must last."""
+class _Lasting(_Section):
+    """Section with the duration for which a condition must be true."""
 
     for_: Duration = Field(alias="for")
 
 
-class OomSurvived(Lasting):
-    """When OOM kills are not those that ended a job."""
+class OomSurvived(_Lasting):
+    """Thresholds of OOM kills that jobs survived."""
 
     multiple: Count
 
 
-class CrashLoop(Lasting):
-    """When failures are a loop."""
+class CrashLoop(_Lasting):
+    """Thresholds of crash loops."""
 
     floor: Count
     hold: Duration
 
 
 class Unhealthy(_Section):
-    """When ends for a failed health check are repeated."""
+    """Thresholds of ends because of a failed health check."""
 
     floor: Count
     hold: Duration
 
 
-class RestartLoop(Lasting):
-    """When runs that a restart policy begins are a loop."""
+class RestartLoop(_Lasting):
+    """Thresholds of restart loops without failures."""
 
     floor: Count
 
 
-class FailureRatio(Lasting):
-    """When too many fail."""
+class FailureRatio(_Lasting):
+    """Thresholds of the ratio of failures."""
 
     above: float = Field(gt=0, lt=1)
     floor: Count
 
 
 class NotStarted(_Section):
-    """Which reasons beside those of failed starts say that a job cannot start."""
+    """Reasons, besides those of failed starts, that mean that a job cannot start."""
 
-    also: list[Word]
+    also: list[Name]
 
 
 class NotSucceeded(_Section):
-    """Which workloads must succeed, and how often."""
+    """Workloads that must succeed, each with its deadline."""
 
     workloads: dict[str, Duration]
 
 
 class Exporter(_Section):
-    """When the exporter itself is in trouble."""
+    """Thresholds of the exporter's own problems."""
 
     down_within: Duration
     absent_for: Duration
@@ -127,13 +127,13 @@ class Exporter(_Section):
 
 
 class Labels(_Section):
-    """What tells two exporters of one engine apart."""
+    """Labels by which two exporters of one engine differ."""
 
-    replica: list[Word] = Field(min_length=1)
+    replica: list[Name] = Field(min_length=1)
 
 
 class Links(_Section):
-    """Where people go from an alert, or from a dashboard."""
+    """Addresses that alerts and dashboards link to."""
 
     docs: Url
     runbooks: Url
@@ -144,7 +144,7 @@ class Links(_Section):
 
 
 class Thresholds(_Section):
-    """All of the file."""
+    """All sections of the file."""
 
     increases: Increases
     oom_spike: OomSpike
@@ -161,17 +161,17 @@ class Thresholds(_Section):
 
     @model_validator(mode="after")
     def _loops_outlast_the_window(self) -> Self:
-        # One event counts for a whole window: what must go on has to last for longer.
+        # A single event counts for a whole window, so a condition that has to persist must last longer.
         window = seconds(self.increases.window)
         if seconds(self.oom_spike.recent) < window:
             raise ValueError("oom_spike.recent must not be shorter than increases.window")
-        for name, lasting in (
+        for name, duration in (
             ("crash_loop.for", self.crash_loop.for_),
             ("restart_loop.for", self.restart_loop.for_),
             ("exporter.store_for", self.exporter.store_for),
             ("exporter.spans_for", self.exporter.spans_for),
         ):
-            if seconds(lasting) <= window:
+            if seconds(duration) <= window:
                 raise ValueError(f"{name} must be longer than increases.window")
         if seconds(self.crash_loop.for_) <= window + seconds(self.crash_loop.hold):
             raise ValueError("crash_loop.for must be longer than increases.window and crash_loop.hold")
@@ -179,12 +179,12 @@ class Thresholds(_Section):
 
 
 def load(file: Path = FILE) -> Thresholds:
-    """The thresholds of a file; raises DocumentError with every problem in it and its line."""
+    """Return the thresholds of a file. Raises DocumentError with the line of each problem."""
     return validate_document(read_yaml(file), Thresholds)
 
 
 def seconds(duration: str) -> int:
-    """How long a duration is."""
+    """Return a duration in seconds."""
     return int(duration[:-1]) * _UNITS[duration[-1]]
 
 

@@ -1,6 +1,6 @@
-"""Every rule, asked of a real Prometheus on which everything has gone wrong: none is without an answer.
+"""Every rule returns something on a real Prometheus in whose past everything has gone wrong.
 
-What the recording rules have recorded by then is written by promtool from the shipped file.
+The past of the recording rules is backfilled by promtool.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alerts import make
 from tests.alerts import trouble
 from tests.dashboards.scenario import END, MINUTE, START
 from tests.lab.prometheus import PrometheusProcess, judge_past, made_past
-from tests.lab.promql import parse, selected
+from tests.lab.promql import selectors
 
 RULES: list[dict[str, Any]] = [
     rule
@@ -27,7 +27,7 @@ SILENT = {"ExitExporterAbsent": "It is about a Prometheus without any exporter; 
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusProcess]:
-    """One that has scraped all of it, and has recorded what the rules record."""
+    """Start a Prometheus with that past, recordings included."""
     directory = tmp_path_factory.mktemp("trouble")
     made_past(trouble.past(), directory)
     for independent in in_turn([rule for rule in RULES if "record" in rule]):
@@ -37,7 +37,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusP
 
 
 def in_turn(rules: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Recording rules in groups, each of which builds on those before it alone."""
+    """Yield recording rules in groups, each of which uses only those before it."""
     left = list(rules)
     while left:
         unmade = {rule["record"] for rule in left}
@@ -47,12 +47,12 @@ def in_turn(rules: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _builds_on(rule: dict[str, Any]) -> set[str]:
-    # Some remember their own value.
-    return {part.name for part in selected(parse(rule["expr"]))} - {rule["record"]}
+    # Some use their own last value.
+    return {each.name for each in selectors(rule["expr"])} - {rule["record"]}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
-def test_a_rule_has_an_answer(prometheus: PrometheusProcess, rule: dict[str, Any]) -> None:
+def test_a_rule_returns_something(prometheus: PrometheusProcess, rule: dict[str, Any]) -> None:
     asked: dict[str, str | int] = {"query": rule["expr"], "start": START, "end": END, "step": MINUTE}
     found = prometheus.ask("query_range", **asked)["result"]
     assert bool(found) is (rule.get("alert") not in SILENT)

@@ -10,6 +10,9 @@ from typing import Any
 HERE = Path(__file__).parents[2] / "dashboards"
 FILES = ("exits-overview.json", "workload.json", "exporter-health.json")
 SCRAPE_SECONDS = 30
+HUES = ("red", "orange", "yellow", "green", "blue", "purple")
+PALETTE = {f"{shade}{hue}" for hue in HUES for shade in ("", "super-light-", "light-", "semi-dark-", "dark-")}
+"""Colours that Grafana names, with a variant for each theme."""
 GRAPH_PIXELS = 600
 
 Board = dict[str, Any]
@@ -17,7 +20,7 @@ Panel = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class OtlpEndpoint:
+class PanelQuery:
     """One query of one panel."""
 
     board: str
@@ -46,10 +49,10 @@ def panels(board: Board) -> Iterator[Panel]:
     return (panel for panel in board["panels"] if panel["type"] != "row")
 
 
-def targets(names: Sequence[str] = FILES) -> list[OtlpEndpoint]:
+def targets(names: Sequence[str] = FILES) -> list[PanelQuery]:
     """Give every query of every panel."""
     return [
-        OtlpEndpoint(name, panel, query)
+        PanelQuery(name, panel, query)
         for name in names
         for panel in panels(load(name))
         for query in panel["targets"]

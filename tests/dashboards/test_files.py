@@ -11,8 +11,7 @@ import yaml
 from dashboards import colours, make
 from dashboards.frame import EXPORTER_ALERTS, JOB_ALERTS
 from exporter.verdict.catalog_file import builtin_catalog
-from tests.dashboards.boards import FILES, HERE, load, panels, variables
-from tests.dashboards.rules import PALETTE
+from tests.dashboards.boards import FILES, HERE, PALETTE, load, panels, variables
 
 ROOT = HERE.parent
 PROVISIONING = HERE / "provisioning"
@@ -110,6 +109,20 @@ def test_uids_and_ids_stay_since_links_and_bookmarks_have_them() -> None:
         "exit-exporter-health",
     ]
     assert [{panel["title"]: panel["id"] for panel in panels(load(name))} for name in FILES] == PANEL_IDS
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_dashboard_is_read_only_and_uses_the_chosen_datasource(name: str) -> None:
+    board = load(name)
+    assert (board["editable"], board["timezone"], board["tags"]) == (False, "browser", ["exit-exporter"])
+    parts = [part for panel in panels(board) for part in (panel, *panel["targets"])]
+    queried = [variable for variable in variables(board).values() if variable["type"] == "query"]
+    assert {part["datasource"]["uid"] for part in (*parts, *queried)} == {"${datasource}"}
+    assert {variable["refresh"] for variable in queried} == {2}
+    both = [variables(board)[name] for name in ("job", "instance")]
+    assert [(each["multi"], each["includeAll"], each["allValue"]) for each in both] == [
+        (True, True, ".+")
+    ] * 2
 
 
 @pytest.mark.parametrize("name", FILES)

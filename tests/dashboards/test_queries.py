@@ -15,7 +15,7 @@ from tests.dashboards import scenario
 from tests.dashboards.boards import (
     FILES,
     SCRAPE_SECONDS,
-    OtlpEndpoint,
+    PanelQuery,
     everything,
     interpolated,
     load,
@@ -43,7 +43,7 @@ WITH_EXEMPLARS = [target for target in ALL if target.query.get("exemplar")]
 EXEMPLAR_SECONDS = 60.0
 
 
-def ask(prometheus: Prometheus, target: OtlpEndpoint, values: dict[str, str]) -> list[Series]:
+def ask(prometheus: Prometheus, target: PanelQuery, values: dict[str, str]) -> list[Series]:
     """Ask one query as the panel would."""
     step = step_of(target.panel, HOUR)
     query = interpolated(target.expression, values, range_seconds=HOUR, step=step)
@@ -81,7 +81,7 @@ def most(found: list[Series], label: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("target", ALL, ids=str)
-def test_a_query_has_data(prometheus: Prometheus, target: OtlpEndpoint) -> None:
+def test_a_query_has_data(prometheus: Prometheus, target: PanelQuery) -> None:
     found = ask(prometheus, target, everything(load(target.board), SHOP.name))
     points = [
         value for series in found for value in (*series.get("values", ()), series.get("value")) if value
@@ -90,7 +90,7 @@ def test_a_query_has_data(prometheus: Prometheus, target: OtlpEndpoint) -> None:
 
 
 @pytest.mark.parametrize("target", ALL, ids=str)
-def test_a_query_is_taken_whatever_is_chosen(prometheus: Prometheus, target: OtlpEndpoint) -> None:
+def test_a_query_is_taken_whatever_is_chosen(prometheus: Prometheus, target: PanelQuery) -> None:
     ask(prometheus, target, narrowed(load(target.board), CHOSEN))
 
 
@@ -105,14 +105,14 @@ def test_what_is_chosen_is_what_is_shown(prometheus: Prometheus) -> None:
 
 
 @pytest.mark.parametrize("target", ALL, ids=str)
-def test_a_legend_has_the_labels_that_it_names(prometheus: Prometheus, target: OtlpEndpoint) -> None:
+def test_a_legend_has_the_labels_that_it_names(prometheus: Prometheus, target: PanelQuery) -> None:
     named = set(re.findall(r"\{\{(\w+)\}\}", target.query.get("legendFormat", "")))
     found = ask(prometheus, target, everything(load(target.board), SHOP.name))
     assert all(named <= series["metric"].keys() for series in found)
 
 
 @pytest.mark.parametrize("target", [each for each in ALL if each.panel["type"] != "table"], ids=str)
-def test_two_curves_never_have_one_name(prometheus: Prometheus, target: OtlpEndpoint) -> None:
+def test_two_curves_never_have_one_name(prometheus: Prometheus, target: PanelQuery) -> None:
     found = ask(prometheus, target, everything(load(target.board), SHOP.name))
     named = re.findall(r"\{\{(\w+)\}\}", target.query.get("legendFormat", ""))
     names = [tuple(series["metric"].get(label) for label in named) for series in found]
@@ -124,7 +124,7 @@ def test_a_table_has_a_column_for_every_field_and_none_beside(prometheus: Promet
     for panel in panels(load(name)):
         if panel["type"] == "table":
             found = [
-                ask(prometheus, OtlpEndpoint(name, panel, query), everything(load(name), SHOP.name))
+                ask(prometheus, PanelQuery(name, panel, query), everything(load(name), SHOP.name))
                 for query in panel["targets"]
             ]
             values = (
@@ -306,7 +306,7 @@ def test_a_memory_limit_is_told_beside_the_kills_that_it_made(
 ) -> None:
     assert number(prometheus, WORKLOAD, "Memory limit", workload.name) == limit
     graph = next(each for each in ALL if each.panel["title"] == "OOM kills and memory limit")
-    target = OtlpEndpoint(WORKLOAD, graph.panel, graph.panel["targets"][-1])
+    target = PanelQuery(WORKLOAD, graph.panel, graph.panel["targets"][-1])
     found = ask(prometheus, target, everything(load(WORKLOAD), workload.name))
     assert {value for series in found for _, value in series["values"]} == ({str(limit)} if limit else set())
 
@@ -380,7 +380,7 @@ def test_a_single_event_of_an_exporter_is_seen(prometheus: Prometheus, title: st
 
 
 @pytest.mark.parametrize("target", WITH_EXEMPLARS, ids=str)
-def test_an_exemplar_is_the_trace_of_a_job(prometheus: Prometheus, target: OtlpEndpoint) -> None:
+def test_an_exemplar_is_the_trace_of_a_job(prometheus: Prometheus, target: PanelQuery) -> None:
     query = interpolated(
         target.expression,
         everything(load(target.board), SHOP.name),
