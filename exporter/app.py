@@ -177,7 +177,7 @@ def _telemetry(
     """
     config = read_config(environment)
     if not config.endpoints:
-        log.info("no traces are sent: no endpoint, or turned off")
+        log.info("OTLP export is off: no endpoint configured, or disabled")
         _report_backlog(store, metric_state)
         return None, ()
     # OTLP's messages take 6 MB of memory: only a daemon that sends any loads them.
@@ -201,7 +201,7 @@ def _report_backlog(store: Store, metric_state: MetricState) -> None:
         if pending:
             exporter_metrics.set_otlp_pending(changes, telemetry_signal, pending)
             log.warning(
-                "jobs wait to be sent, and traces are turned off or have no endpoint",
+                "pending telemetry kept: no OTLP endpoint configured",
                 signal=telemetry_signal.value,
                 jobs=pending,
             )
