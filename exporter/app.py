@@ -36,10 +36,10 @@ from exporter.sources.source import Inbox, Source, SourceError
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
-from exporter.web.admin import AdminRoutes, Daemon
+from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
-from exporter.web.server import ListenError, Server, listen, make_server
-from exporter.web.site import site
+from exporter.web.metrics import MetricsRoutes
+from exporter.web.server import ListenError, Server, create_app, create_server, open_listener
 
 if TYPE_CHECKING:
     from exporter.otlp.outbox_worker import OutboxWorker
@@ -93,14 +93,10 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     records = StoredRecords(store, recorder, stopping)
     connected = ConnectedSources(sources, records, metric_state, readiness)
     pipeline = Pipeline(inbox, connected, recorder, stopping)
-    daemon = Daemon(
-        build_registry(metric_state),
-        readiness,
-        catalog,
-        lambda: reload(catalog, metric_state),
-        lambda: pipeline.alive,
-    )
-    server = make_server(site(Api(store, catalog), AdminRoutes(daemon, settings.web.telemetry_path)))
+    api = Api(store, catalog)
+    scrape = MetricsRoutes(build_registry(metric_state), settings.web.telemetry_path)
+    admin = AdminRoutes(readiness, catalog, lambda: reload(catalog, metric_state), lambda: pipeline.alive)
+    server = create_server(create_app([*api.endpoints(), *scrape.endpoints(), *admin.endpoints()]))
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
     return App(store, catalog, metric_state, pipeline, sources, workers, retention, server, listener)
@@ -115,7 +111,7 @@ def _open_store(path: Path) -> Store:
 
 def _listen(address: str) -> socket.socket:
     try:
-        return listen(address)
+        return open_listener(address)
     except ListenError as error:
         raise StartError(f"{error}; see --web.listen-address") from error
 

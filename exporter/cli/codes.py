@@ -10,7 +10,7 @@ import click
 
 from exporter.exit_codes import MAX_CODE, MAX_SIGNAL, SIGNAL_BASE
 
-RANGE = f"they go from 0 to {MAX_CODE}"
+RANGE = f"0 to {MAX_CODE}"
 # Of Linux on x86 and ARM, wherever the command itself runs: the first is 1.
 _SIGNAL_NAMES = """
 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT
@@ -43,7 +43,7 @@ class ExitCode(click.ParamType[int]):
         code = number(text)
         if code is None:
             hint = "; 'ps --reason' lists the jobs of a reason" if text.isalpha() else ""
-            self.fail(f"{text!r} is no exit code; {RANGE}{hint}", param, ctx)
+            self.fail(f"{text!r} is not an exit code ({RANGE}){hint}", param, ctx)
         return code
 
 

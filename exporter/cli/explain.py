@@ -36,7 +36,7 @@ def explain(code: str, workload: str | None, url: str) -> None:
     """
     wanted = asked(code)
     if wanted is None and not code[:1].isalpha():
-        raise click.BadParameter(f"{code!r} is no exit code; {RANGE}", param_hint=_HINT)
+        raise click.BadParameter(f"{code!r} is not an exit code ({RANGE})", param_hint=_HINT)
     client = Client(url)
     show(_reason(client, code) if wanted is None else _code(client, wanted, workload))
 
@@ -77,8 +77,8 @@ def _unknown(word: str, known: list[dict[str, Any]]) -> str:
     words = {name.lower().removeprefix("sig"): name for name in SIGNALS}
     words |= {name.lower(): name for name in (*SIGNALS, *(reason["reason"] for reason in known))}
     near = get_close_matches(word.lower(), words, 1)
-    hint = f"did you mean {words[near[0]]}?" if near else f"codes go from 0 to {MAX_CODE}"
-    return f"{word!r} is no exit code, no signal and no reason; {hint}"
+    hint = f"did you mean {words[near[0]]}?" if near else f"codes are 0 to {MAX_CODE}"
+    return f"{word!r} is not an exit code, a signal or a reason; {hint}"
 
 
 def _codes(reason: dict[str, Any]) -> str:

@@ -24,39 +24,44 @@ from exporter.web.endpoints import Endpoint, json_response, parse_query
 from exporter.web.problems import ProblemError
 
 MAX_LIMIT = 1000
-_LAST_NS = 2**63 - 1
-# Seconds back to before any engine, and few enough for the database's integers.
-_EVER = 50 * 365 * 86400
+_MAX_NS = 2**63 - 1
+# Before any engine existed, and few enough seconds for the database's integers.
+_MAX_SINCE_SECONDS = 50 * 365 * 86400
 _CODE = re.compile(r"0*([0-9]{1,10})")
-
 
 DurationParameter = Annotated[Duration, WithJsonSchema({"type": "string", "examples": ["90s", "2h", "30d"]})]
 
+_BAD_REQUEST = (HTTPStatus.BAD_REQUEST, "A parameter is wrong.")
+_NOT_FOUND = (HTTPStatus.NOT_FOUND, "There is no such job.")
+_UNAVAILABLE = (HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be read.")
+
 
 class NoQuery(BaseModel):
-    """No parameters: one that is given is a mistake that its sender should hear of."""
+    """No parameters: unknown ones are refused, since they are mistakes of the client."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class JobsQuery(BaseModel):
-    """Which jobs; all conditions must hold."""
+    """Conditions for jobs; all must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    status: Status | None = Field(None, description="Only jobs that stand so.")
+    status: Status | None = Field(None, description="Only jobs with this status.")
     reason: str | None = Field(None, description="Only jobs that ended for this reason.")
-    code: Annotated[int, Field(ge=0, le=MAX_CODE)] | None = Field(None, description="Only this exit code.")
+    code: Annotated[int, Field(ge=0, le=MAX_CODE)] | None = Field(
+        None, description="Only jobs with this exit code."
+    )
     workload: str | None = Field(None, description="Only jobs of this workload.")
     since: DurationParameter | None = Field(
-        None, description="Only jobs that run or have ended within this duration, such as 2h."
+        None, description="Only jobs that are running or ended within this duration, such as 2h."
     )
-    limit: int = Field(100, ge=1, le=MAX_LIMIT, description="At most so many jobs.")
-    cursor: str | None = Field(None, description="next_cursor of the page before.")
+    limit: int = Field(100, ge=1, le=MAX_LIMIT, description="Maximum number of jobs.")
+    cursor: str | None = Field(None, description="next_cursor of the previous page.")
 
 
 class CodeQuery(BaseModel):
-    """For whom a code is read: a user's catalogue may have words of its own for some."""
+    """Workload and image, for which the user's catalogue can have reasons of their own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,87 +70,77 @@ class CodeQuery(BaseModel):
 
 
 class Api:
-    """Answers from the store and the catalogue."""
+    """Endpoints that read the store and the catalogue."""
 
     def __init__(self, store: Store, catalog: ReloadableCatalog) -> None:
         self._store = store
         self._catalog = catalog
 
     def endpoints(self) -> list[Endpoint]:
-        """What there is."""
-        bad, missing = (
-            (HTTPStatus.BAD_REQUEST, "A parameter is wrong."),
-            (HTTPStatus.NOT_FOUND, "None there."),
-        )
-        down = (HTTPStatus.SERVICE_UNAVAILABLE, "The store cannot be read.")
+        """Return the endpoints."""
         return [
             Endpoint(
                 "/api/v1/jobs",
                 "Jobs, the newest first",
                 self.jobs,
                 query=JobsQuery,
-                answer=views.JobPage,
-                problems=(bad, down),
+                response_model=views.JobPage,
+                error_responses=(_BAD_REQUEST, _UNAVAILABLE),
             ),
             Endpoint(
                 "/api/v1/jobs/{id}",
                 "One job, by its id or by its container's name or id (the newest attempt)",
                 self.job,
                 query=NoQuery,
-                answer=views.JobView,
-                problems=(bad, missing, down),
+                response_model=views.JobView,
+                error_responses=(_BAD_REQUEST, _NOT_FOUND, _UNAVAILABLE),
             ),
             Endpoint(
                 "/api/v1/reasons",
                 "The catalogue of reasons",
                 self.reasons,
                 query=NoQuery,
-                answer=views.ReasonList,
-                problems=(bad,),
+                response_model=views.ReasonList,
+                error_responses=(_BAD_REQUEST,),
             ),
             Endpoint(
                 "/api/v1/reasons/{code}",
-                "Every way to read an exit code",
+                "All readings of an exit code",
                 self.code,
                 query=CodeQuery,
-                answer=views.CodeView,
-                problems=(bad,),
+                response_model=views.CodeView,
+                error_responses=(_BAD_REQUEST,),
             ),
         ]
 
     def jobs(self, request: Request) -> Response:
-        """A page of jobs."""
+        """Return a page of jobs."""
         query = parse_query(request, JobsQuery)
-        wanted = JobFilter(
+        job_filter = JobFilter(
             status=query.status,
-            reason=None if query.reason is None else self._reason(query.reason),
+            reason=None if query.reason is None else self._canonical_reason(query.reason),
             code=query.code,
             workload=query.workload,
-            since_ns=None
-            if query.since is None
-            else time.time_ns() - int(min(query.since, _EVER) * SECOND_NS),
+            since_ns=None if query.since is None else _ago_ns(query.since),
         )
-        before = _position(query.cursor) if query.cursor else None
-        found = self._store.list_jobs(wanted, query.limit + 1, before)
+        before = _decode_cursor(query.cursor) if query.cursor else None
+        found = self._store.list_jobs(job_filter, query.limit + 1, before)
         page, more = found[: query.limit], found[query.limit :]
-        cursor = _cursor(page[-1].job.start_event_ns, page[-1].job.id) if more else None
-        return json_response(
-            views.JobPage(
-                jobs=[views.job_view(record, self._catalog.current) for record in page], next_cursor=cursor
-            )
-        )
+        job_views = [views.job_view(record, self._catalog.current) for record in page]
+        next_cursor = _encode_cursor(page[-1].job.start_event_ns, page[-1].job.id) if more else None
+        return json_response(views.JobPage(jobs=job_views, next_cursor=next_cursor))
 
-    def _reason(self, word: str) -> str:
-        known = self._catalog.current.canonical(word)
-        if known is None:
-            # An empty list would look like good news.
-            near = self._catalog.current.closest(word)
-            hint = f"; did you mean {near}?" if near else "; see /api/v1/reasons"
-            raise ProblemError(HTTPStatus.BAD_REQUEST, f"reason: {word!r} is no word of the catalogue{hint}")
-        return known
+    def _canonical_reason(self, name: str) -> str:
+        reason = self._catalog.current.canonical(name)
+        if reason is None:
+            # An empty list would look as if there were no such exits.
+            closest = self._catalog.current.closest(name)
+            hint = f"did you mean {closest}?" if closest else "see /api/v1/reasons"
+            raise ProblemError(HTTPStatus.BAD_REQUEST, f"reason: {name!r} is not in the catalogue; {hint}")
+        return reason
 
     def job(self, request: Request) -> Response:
-        """One job."""
+        """Return one job."""
         parse_query(request, NoQuery)
         key = request.path_params["id"]
         record = self._store.find_job(key)
@@ -156,45 +151,44 @@ class Api:
         return json_response(views.job_view(record, self._catalog.current))
 
     def reasons(self, request: Request) -> Response:
-        """The catalogue."""
+        """Return the catalogue."""
         parse_query(request, NoQuery)
         return json_response(views.reason_list(self._catalog.current))
 
     def code(self, request: Request) -> Response:
-        """The readings of a code."""
-        text = request.path_params["code"]
+        """Return all readings of a code."""
+        code = _parse_code(request.path_params["code"])
         query = parse_query(request, CodeQuery)
-        found = _CODE.fullmatch(text)
-        if found is None or int(found.group(1)) > MAX_CODE:
-            raise ProblemError(
-                HTTPStatus.BAD_REQUEST, f"code: {text!r} is no exit code; they go from 0 to {MAX_CODE}"
-            )
-        workload = Workload(query.workload, query.image)
-        return json_response(
-            views.code_view(
-                int(found.group(1)), explain(int(found.group(1)), self._catalog.current, workload)
-            )
-        )
+        explanations = explain(code, self._catalog.current, Workload(query.workload, query.image))
+        return json_response(views.code_view(code, explanations))
 
 
-def _cursor(start_event_ns: int, job_id: str) -> str:
+def _ago_ns(seconds: float) -> int:
+    return time.time_ns() - int(min(seconds, _MAX_SINCE_SECONDS) * SECOND_NS)
+
+
+def _parse_code(text: str) -> int:
+    digits = _CODE.fullmatch(text)
+    if digits is None or int(digits[1]) > MAX_CODE:
+        detail = f"code: {text!r} is not an exit code (0 to {MAX_CODE})"
+        raise ProblemError(HTTPStatus.BAD_REQUEST, detail)
+    return int(digits[1])
+
+
+def _encode_cursor(start_event_ns: int, job_id: str) -> str:
     return base64.urlsafe_b64encode(f"{start_event_ns}:{job_id}".encode()).decode().rstrip("=")
 
 
-def _position(cursor: str) -> tuple[int, str]:
+def _decode_cursor(cursor: str) -> tuple[int, str]:
+    problem = ProblemError(
+        HTTPStatus.BAD_REQUEST, "cursor: not a next_cursor of this API; omit it for the first page"
+    )
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        start_event_ns, _, job_id = (
-            base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").partition(":")
-        )
-        position = int(start_event_ns), job_id
+        padded = (cursor + "=" * (-len(cursor) % 4)).encode("ascii")
+        number, _, job_id = base64.urlsafe_b64decode(padded).decode("ascii").partition(":")
+        start_event_ns = int(number)
     except (ValueError, binascii.Error) as error:
-        raise _NOT_OURS from error
-    if abs(position[0]) > _LAST_NS:
-        raise _NOT_OURS
-    return position
-
-
-_NOT_OURS = ProblemError(
-    HTTPStatus.BAD_REQUEST, "cursor: not one that this API gave; leave it out to begin anew"
-)
+        raise problem from error
+    if abs(start_event_ns) > _MAX_NS:
+        raise problem
+    return start_event_ns, job_id

@@ -1,9 +1,9 @@
-"""The OpenAPI document, made from the endpoints: nothing in it is written twice."""
+"""The OpenAPI document, derived from the endpoints."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,21 +16,20 @@ from exporter.web.problems import MEDIA_TYPE, Problem
 _REF = "#/components/schemas/{model}"
 
 
-def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """OpenAPI 3.1 of these endpoints."""
-    known = list(endpoints)
-    answers = {endpoint.answer for endpoint in known if endpoint.answer is not None} | {Problem}
-    ordered = sorted(answers, key=lambda model: model.__name__)
+def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of these endpoints."""
+    models = {endpoint.response_model for endpoint in endpoints if endpoint.response_model} | {Problem}
+    ordered = sorted(models, key=lambda model: model.__name__)
     _, schemas = models_json_schema([(model, "serialization") for model in ordered], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
-    for endpoint in known:
+    for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "exit-exporter",
             "version": __version__,
-            "description": "Why did my container exit? Codes and reasons of ended jobs, by evidence.",
+            "description": "Why did my container exit? Exit codes and reasons of container jobs.",
         },
         "paths": paths,
         "components": {"schemas": schemas.get("$defs", {})},
@@ -44,12 +43,12 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "parameters": [*_path_parameters(endpoint.path), *_query_parameters(endpoint.query)],
         "responses": {
             "200": {
-                "description": "As asked.",
-                "content": {media_type: _schema(endpoint.answer) for media_type in endpoint.media_types},
+                "description": "Success.",
+                "content": dict.fromkeys(endpoint.media_types, _schema(endpoint.response_model)),
             },
             **{
                 str(int(status)): {"description": when, "content": {MEDIA_TYPE: _schema(Problem)}}
-                for status, when in endpoint.problems
+                for status, when in endpoint.error_responses
             },
         },
     }
@@ -84,11 +83,11 @@ def _query_parameters(query: type[BaseModel] | None) -> list[dict[str, Any]]:
 
 
 def _parameter_schema(field: dict[str, Any], definitions: Any) -> Any:
-    """The schema of a parameter that is given: that it may be left out is no value of it."""
-    given = [variant for variant in field.pop("anyOf", []) if variant != {"type": "null"}]
-    merged = {**field, **(given[0] if given else {})}
+    """Return the schema of a parameter's value; null stands for a missing parameter, and is no value."""
+    variants = [variant for variant in field.pop("anyOf", []) if variant != {"type": "null"}]
+    merged = {**field, **(variants[0] if variants else {})}
     if merged.get("default") is None:
         merged.pop("default", None)
     merged.pop("title", None)
-    # A parameter has no components of its own to refer to.
+    # A parameter cannot refer to components: schemas of enums are copied in.
     return definitions[merged["$ref"].rpartition("/")[2]] if "$ref" in merged else merged

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: what went wrong, where, and what to do."""
+"""Errors as problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """RFC 9457. ``errors`` names each place that is wrong, where there are several."""
+    """A problem document of RFC 9457. ``errors`` has every cause if there are several."""
 
     model_config = ConfigDict(frozen=True)
 
     type: str = "about:blank"
-    title: str = Field(description="The HTTP status in words.")
+    title: str = Field(description="The HTTP status as text.")
     status: int
-    detail: str = Field(description="What went wrong here, and what to do.")
+    detail: str = Field(description="The cause, and what to do.")
     errors: list[str] = []
 
 
 class ProblemError(Exception):
-    """Answers a request with a problem document."""
+    """Is answered with a problem document."""
 
     def __init__(self, status: HTTPStatus, detail: str, errors: list[str] | None = None) -> None:
         super().__init__(detail)
@@ -37,38 +37,41 @@ class ProblemError(Exception):
         self.errors = errors or []
 
 
-def response(status: int, detail: str, errors: list[str] | None = None, headers: Any = None) -> Response:
-    """The answer for a problem."""
+def problem_response(
+    status: int, detail: str, errors: list[str] | None = None, headers: Any = None
+) -> Response:
+    """Return a problem document as a response."""
     problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or [])
     return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
 
 
-def _problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ProblemError)  # noqa: S101  # registered for nothing else
-    return response(error.status, error.detail, error.errors)
+def _on_problem(_request: Request, error: Any) -> Response:
+    return problem_response(error.status, error.detail, error.errors)
 
 
-def _store(_request: Request, error: Exception) -> Response:
-    return response(HTTPStatus.SERVICE_UNAVAILABLE, f"the store cannot be read: {error}")
+def _on_store_error(_request: Request, error: Any) -> Response:
+    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, f"the store cannot be read: {error}")
 
 
-def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # registered for nothing else
-    status = HTTPStatus(error.status_code)
-    detail = {
-        HTTPStatus.NOT_FOUND: f"there is nothing at {request.url.path}; /openapi.json lists what there is",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed at {request.url.path}",
-    }.get(status, error.detail)
-    return response(status, detail, headers=error.headers)
+def _on_http_exception(request: Request, error: Any) -> Response:
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            detail = f"no endpoint at {request.url.path}; /openapi.json lists all endpoints"
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            detail = f"{request.method} is not allowed at {request.url.path}"
+        case _:
+            detail = error.detail
+    return problem_response(error.status_code, detail, headers=error.headers)
 
 
-def _bug(_request: Request, _error: Exception) -> Response:
-    return response(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug of the exporter; its log has the details")
+def _on_bug(_request: Request, _error: Any) -> Response:
+    detail = "a bug of the exporter; its log has the details"
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
-HANDLERS: dict[Any, Any] = {
-    ProblemError: _problem,
-    StoreError: _store,
-    HTTPException: _http,
-    Exception: _bug,
+EXCEPTION_HANDLERS: dict[Any, Any] = {
+    ProblemError: _on_problem,
+    StoreError: _on_store_error,
+    HTTPException: _on_http_exception,
+    Exception: _on_bug,
 }

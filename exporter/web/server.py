@@ -1,25 +1,32 @@
-"""Serving: uvicorn on a socket of our own, ended by us and not by its own handling of signals."""
+"""The ASGI application, and a uvicorn server on a socket that the daemon opened."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-# Long enough for an answer under way, short enough that stopping takes seconds.
+from exporter.web.endpoints import Endpoint
+from exporter.web.openapi import openapi_document
+from exporter.web.problems import EXCEPTION_HANDLERS
+
+# Long enough for a response in progress, short enough to stop within seconds.
 GRACE_SECONDS = 2
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the text is for people."""
+    """The address cannot be listened on; the text is for users."""
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to the daemon: uvicorn would end the process before we have drained."""
+    """A server that leaves signals to the daemon; uvicorn would end the process before it is drained."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -27,27 +34,39 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(address: str) -> socket.socket:
-    """A bound socket for ``HOST:PORT``; an empty host means all. Raises ListenError."""
+def create_app(endpoints: Iterable[Endpoint]) -> Starlette:
+    """Return the application of these endpoints, with their OpenAPI document."""
+    endpoints = list(endpoints)
+    document = openapi_document(endpoints)
+
+    def openapi(_request: Request) -> Response:
+        return JSONResponse(document)
+
+    routes = [*(endpoint.route() for endpoint in endpoints), Route("/openapi.json", openapi)]
+    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+
+
+def open_listener(address: str) -> socket.socket:
+    """Return a bound socket for ``HOST:PORT``; without a host, for all addresses. Raises ListenError."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
-    dual = not host and socket.has_dualstack_ipv6()
+    dualstack = not host and socket.has_dualstack_ipv6()
     try:
-        listener = socket.create_server((host, int(port)), family=family, dualstack_ipv6=dual)
+        listener = socket.create_server((host, int(port)), family=family, dualstack_ipv6=dualstack)
     except OSError as error:
-        # socket puts the address into the text a second time; names that cannot be resolved have no errno.
+        # str(error) repeats the address; errors of name resolution have no positive errno.
         cause = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise ListenError(f"cannot listen on {address}: {cause}") from error
-    # Without it each answer on a connection that is kept waits 40 ms for the client's kernel.
+    # Otherwise each response on a kept connection waits 40 ms for the client's kernel.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
-def make_server(site: Starlette) -> Server:
-    """A server for the site; it says nothing by itself, the daemon does."""
+def create_server(app: Starlette) -> Server:
+    """Return a server of the application, without a log of its own."""
     config = uvicorn.Config(
-        site,
+        app,
         log_config=None,
         access_log=False,
         lifespan="off",

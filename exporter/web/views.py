@@ -1,4 +1,4 @@
-"""What the API answers, as JSON: made from the model here, and nowhere else."""
+"""Response models of the API, and how they are made of the model's values."""
 
 from __future__ import annotations
 
@@ -24,40 +24,42 @@ from exporter.verdict.catalog import Reason, ReasonCatalog
 from exporter.verdict.classify import Explanation
 from exporter.verdict.oom_kills import oom_count
 
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class View(BaseModel):
-    """An answer of the API."""
+    """Base of response models."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class HolderView(View):
-    """The process that held most memory."""
+    """The process that used the most memory."""
 
     process: str
     rss_bytes: int
 
 
 class OomProcessView(View):
-    """A process that was killed for memory, as the kernel's log tells of it."""
+    """A process that was OOM-killed, as reported in the kernel log."""
 
-    at: Time | None = Field(description="When it was killed; null where the log does not say.")
+    at: Timestamp | None = Field(description="Time of the kill; null if the log does not have it.")
     process: str = Field(description="Its name.")
     pid: int = Field(description="Its process id on the host.")
     limit: MemoryLimit | None = Field(
-        description="Whose memory limit was reached; null where the log does not say."
+        description="Memory limit that was reached; null if the log does not say."
     )
     cgroup: str = Field(
-        description="The control group that has this limit; / is the host, empty where the log does not say."
+        description="Control group that has this limit; / is the host; empty if the log does not say."
     )
-    rss_bytes: int | None = Field(description="Its anonymous memory when it was killed.")
-    largest: HolderView | None = Field(description="Another process, where that one held more than it.")
+    rss_bytes: int | None = Field(description="Its anonymous memory at the time of the kill.")
+    largest: HolderView | None = Field(
+        description="The process that used the most memory, if it was another one."
+    )
 
 
 class JobView(View):
-    """One run of one container. Fields of the end are null while the job runs."""
+    """One run of one container. The fields of its end are null while it runs."""
 
     id: str = Field(description="The container's short id and a key of the run.")
     name: str = Field(description="The container's name, without the slash.")
@@ -67,65 +69,71 @@ class JobView(View):
     image: str
     status: Status
     container_exit_code: Annotated[int, Field(ge=0, le=MAX_CODE)] | None = Field(
-        description="The exit code; null while the job runs, and where it is not known."
+        description="The exit code; null while the job runs, or if it is not known."
     )
     reason: str | None
     termination: Termination | None
-    error: str | None = Field(description="The one text for people; null where nothing is wrong.")
+    error: str | None = Field(
+        description="Status, termination, exit code and reason as one text; null if nothing is wrong."
+    )
     start_error: str | None = Field(
-        description="The engine's own text about a start that failed; null where there is none."
+        description="The engine's error text of a failed start; null if there is none."
     )
-    recovery: Recovery | None = Field(description="What automation may do about it.")
+    recovery: Recovery | None = Field(
+        description="What automation may do: none, retry, retry-later, more-memory, fix-command or fix-code."
+    )
     evidence: list[str] = Field(
-        description="What is known beside the code, in sentences; of a running job, what has happened in it."
+        description="Evidence beside the code, in sentences; for a running job, what has happened so far."
     )
-    meaning: str | None = Field(description="What the reason means, in one sentence.")
-    causes: list[str] = Field(description="Likely causes, the likeliest first.")
-    not_known: list[str] = Field(description="What was not known when it was judged, in sentences.")
+    meaning: str | None = Field(description="Meaning of the reason, in one sentence.")
+    causes: list[str] = Field(description="Likely causes, the most likely first.")
+    not_known: list[str] = Field(description="What was not known when the exit was classified, in sentences.")
     attempt: int = Field(description="Which run of its container this is, from 1.")
     restarts: int | None = Field(
         description=(
-            "How often the engine had restarted the container by itself when this run began, since it was "
-            "last started by hand; null where the engine was not asked."
+            "Restarts by the engine's restart policy before this run, since the last manual start; null if "
+            "the engine did not report them."
         )
     )
-    oom_kills: int = Field(description="Processes of it that were killed for memory.")
+    oom_kills: int = Field(description="Number of its processes that were OOM-killed.")
     oom_limit: MemoryLimit | None = Field(
         description=(
-            "Whose memory limit was reached where that ended the job: its own, that of a parent control "
-            "group, or the memory of the host; null of other ends, and where it is not known."
+            "Memory limit that was reached, if that ended the job: its own, that of a parent control group, "
+            "or the memory of the host; null for other exits, or if it is not known."
         )
     )
     oom_processes: list[OomProcessView] = Field(
-        description="The processes that were killed for memory, as far as the kernel's log tells of them."
+        description="The OOM-killed processes that the kernel log reports."
     )
     memory_limit_bytes: int | None
-    created_at: Time | None
-    started_at: Time | None
-    finished_at: Time | None
+    created_at: Timestamp | None
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
     duration_seconds: float | None
     log_tail: str | None = Field(
-        description="The end of a failed job's log, where that was asked for; null in a list of jobs."
+        description="Last lines of a failed job's log, if they are kept; always null in a list of jobs."
     )
-    trace_id: str | None = Field(description="The job's trace; null where none was made.")
-    span_id: str | None = Field(description="The job's span in that trace.")
+    trace_id: str | None = Field(description="Trace of the job; null if it has none.")
+    span_id: str | None = Field(description="Span of the job in that trace.")
 
 
 class JobPage(View):
-    """Jobs, the newest first; ``next_cursor`` asks for those after them, null at the end."""
+    """Jobs, the newest first; ``next_cursor`` is null on the last page."""
 
     jobs: list[JobView]
     next_cursor: str | None
 
 
 class ReasonView(View):
-    """A word of the catalogue."""
+    """A reason of the catalogue."""
 
     reason: str
     meaning: str
     causes: list[str]
     recovery: Recovery
-    codes: list[int] = Field(description="The codes that can bear this word by themselves, for any workload.")
+    codes: list[int] = Field(
+        description="Codes that have this reason without further evidence, for all workloads."
+    )
 
 
 class ReasonList(View):
@@ -137,7 +145,7 @@ class ReasonList(View):
 class ReadingView(View):
     """One way to read a code."""
 
-    when: str = Field(description="In which circumstances the code is read so.")
+    when: str = Field(description="Circumstances in which the code has this reason.")
     status: Status
     termination: Termination
     reason: str
@@ -148,28 +156,27 @@ class ReadingView(View):
 
 
 class CodeView(View):
-    """Every way to read a code, the plain one first."""
+    """All readings of a code; the first one needs no evidence."""
 
     code: int
     readings: list[ReadingView]
 
 
 class ReloadView(View):
-    """A catalogue was taken."""
+    """Size of the reloaded catalogue."""
 
     codes: int
     reasons: int
 
 
 class StateView(View):
-    """Whether all is well; ``causes`` by who is in trouble."""
+    """State of the daemon: ``healthy`` or ``ready``."""
 
     status: str
-    causes: dict[str, str] = {}
 
 
 def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
-    """A job as the API shows it, in the words of the catalogue of now."""
+    """Return a job as the API shows it, with the meanings of the current catalogue."""
     job, judged = record.job, record.ended
     ended = judged.exit if judged else None
     evidence = ended.evidence if ended else Evidence(notes=job.notes)
@@ -196,7 +203,7 @@ def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
         restarts=job.restarts,
         oom_kills=ended.oom_kills if ended else oom_count(job.oom_kills),
         oom_limit=evidence.limit,
-        oom_processes=[_oom_process(kill, kill.victim) for kill in job.oom_kills if kill.victim],
+        oom_processes=[_oom_process_view(kill, kill.victim) for kill in job.oom_kills if kill.victim],
         memory_limit_bytes=job.memory_limit_bytes,
         created_at=rfc3339(job.created_ns),
         started_at=rfc3339(job.started_ns),
@@ -209,7 +216,7 @@ def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
 
 
 def _causes(judged: ClassifiedExit, catalog: ReasonCatalog) -> list[str]:
-    """Those of this very job first; of what is no failure, only those."""
+    """Return the causes: those in the evidence first; if the job did not fail, only those."""
     ended, verdict = judged.exit, judged.verdict
     if verdict.status is not Status.FAILED:
         return list(ended.evidence.causes)
@@ -217,30 +224,30 @@ def _causes(judged: ClassifiedExit, catalog: ReasonCatalog) -> list[str]:
 
 
 def reason_list(catalog: ReasonCatalog) -> ReasonList:
-    """The catalogue as the API shows it."""
+    """Return the catalogue as the API shows it."""
     codes: dict[str, list[int]] = {}
     for code, code_reasons in sorted(catalog.codes.items()):
-        for word in code_reasons.specific_reasons():
-            codes.setdefault(word, []).append(code)
+        for name in code_reasons.specific_reasons():
+            codes.setdefault(name, []).append(code)
     return ReasonList(
-        reasons=[_reason(word, meaning, codes.get(word, [])) for word, meaning in catalog.reasons.items()]
+        reasons=[_reason_view(name, reason, codes.get(name, [])) for name, reason in catalog.reasons.items()]
     )
 
 
 def code_view(code: int, explanations: list[Explanation]) -> CodeView:
-    """The readings of a code as the API shows them."""
-    return CodeView(code=code, readings=[_reading(explanation) for explanation in explanations])
+    """Return the readings of a code as the API shows them."""
+    return CodeView(code=code, readings=[_reading_view(explanation) for explanation in explanations])
 
 
 def rfc3339(nanoseconds: int | None) -> str | None:
-    """UTC, to the nanosecond."""
+    """Return a time as RFC 3339: UTC, with nanoseconds."""
     if nanoseconds is None:
         return None
     seconds, rest = divmod(nanoseconds, SECOND_NS)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def _oom_process(kill: OomKill, victim: OomVictim) -> OomProcessView:
+def _oom_process_view(kill: OomKill, victim: OomVictim) -> OomProcessView:
     return OomProcessView(
         at=rfc3339(kill.at_ns),
         process=victim.process,
@@ -258,17 +265,17 @@ def _duration(started_ns: int | None, finished_ns: int | None) -> float | None:
     return max(0, finished_ns - started_ns) / SECOND_NS
 
 
-def _reason(word: str, meaning: Reason, codes: list[int]) -> ReasonView:
+def _reason_view(name: str, reason: Reason, codes: list[int]) -> ReasonView:
     return ReasonView(
-        reason=word,
-        meaning=meaning.meaning,
-        causes=list(meaning.all_causes),
-        recovery=meaning.recovery,
+        reason=name,
+        meaning=reason.meaning,
+        causes=list(reason.all_causes),
+        recovery=reason.recovery,
         codes=codes,
     )
 
 
-def _reading(explanation: Explanation) -> ReadingView:
+def _reading_view(explanation: Explanation) -> ReadingView:
     verdict = explanation.verdict
     return ReadingView(
         when=explanation.context.value,

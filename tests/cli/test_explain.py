@@ -138,8 +138,8 @@ def test_what_goes_to_a_pipe_has_no_spaces_at_the_ends_of_its_lines(served: Serv
     assert explanation == flat(explanation)
 
 
-NO_CODE = "is no exit code; they go from 0 to 4294967295"
-NO_WORD = "is no exit code, no signal and no reason"
+NO_CODE = "is not an exit code (0 to 4294967295)"
+NO_WORD = "is not an exit code, a signal or a reason"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ NO_WORD = "is no exit code, no signal and no reason"
     [
         ("OMKilled", f"'OMKilled' {NO_WORD}; did you mean OOMKilled?"),
         ("trem", f"'trem' {NO_WORD}; did you mean SIGTERM?"),
-        ("zzzzzz", f"'zzzzzz' {NO_WORD}; codes go from 0 to 4294967295"),
+        ("zzzzzz", f"'zzzzzz' {NO_WORD}; codes are 0 to 4294967295"),
         ("4294967296", f"'4294967296' {NO_CODE}"),
         ("-2147483649", f"'-2147483649' {NO_CODE}"),
         ("0x", f"'0x' {NO_CODE}"),

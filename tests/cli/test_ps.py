@@ -20,7 +20,7 @@ PS_MODULE = import_module("exporter.cli.ps")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
-NO_CODE = "is no exit code; they go from 0 to 4294967295"
+NO_CODE = "is not an exit code (0 to 4294967295)"
 NONE = "no jobs; -a shows all on record\n"
 
 
@@ -111,7 +111,7 @@ def test_where_nobody_watches_an_empty_table_says_so(served: Served) -> None:
 
 def test_a_reason_that_is_no_word_is_refused_with_the_nearest(served: Served) -> None:
     done = invoke("ps", "--reason", "OMKiled", "--url", served.url)
-    text = "reason: 'OMKiled' is no word of the catalogue; did you mean OOMKilled?"
+    text = "reason: 'OMKiled' is not in the catalogue; did you mean OOMKilled?"
     assert (done.code, done.err) == (1, f"Error: {text}\n")
 
 
@@ -168,7 +168,7 @@ def test_more_jobs_than_fit_a_page_are_all_listed_once(
         ),
         (
             ("--code", "-1"),
-            "Invalid value for '--code': '-1' is no exit code; they go from 0 to 4294967295",
+            "Invalid value for '--code': '-1' is not an exit code (0 to 4294967295)",
         ),
         (
             ("--code", "x"),

@@ -311,7 +311,7 @@ def test_an_http_reload_refuses_a_bad_catalogue_with_line_and_cause(
             "type": "about:blank",
             "title": HTTPStatus.UNPROCESSABLE_ENTITY.phrase,
             "status": 422,
-            "detail": "the catalogue file is refused, the one before stays",
+            "detail": "the catalogue file is refused; the previous one stays in use",
             "errors": [
                 (
                     f"{catalogue}:2: codes.42: reason Undescribed is described nowhere; "

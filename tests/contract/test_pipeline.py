@@ -14,7 +14,6 @@ from starlette.requests import Request
 
 from exporter.config.settings import TracedJobs
 from exporter.metrics import definitions as metrics
-from exporter.metrics.collector import build_registry
 from exporter.metrics.state import Exemplar
 from exporter.model import Cursor, JobRecord, SeriesKey, TelemetrySignal, Trace
 from exporter.otlp.sampler import Sampler, TraceSelector
@@ -29,7 +28,7 @@ from exporter.sources.docker.messages import (
 )
 from exporter.sources.docker.track.job import job_key
 from exporter.sources.source import Disconnected
-from exporter.web.admin import AdminRoutes, Daemon
+from exporter.web.admin import AdminRoutes
 from exporter.web.problems import ProblemError
 from tests.contract.engines import identity
 from tests.contract.piping import ADDRESS, CONNECTED, FULL, OTHER_ADDRESS, PATIENCE_SECONDS, Piping
@@ -287,27 +286,18 @@ def test_a_bug_ends_the_pipeline_calls_for_the_end_of_all_and_is_unhealthy(
 
     crashes: list[str] = []
     piping.pipeline.on_crash(lambda: crashes.append("crashed"))
-    operations = AdminRoutes(
-        Daemon(
-            build_registry(piping.metric_state),
-            piping.health,
-            piping.catalog,
-            lambda: None,
-            lambda: piping.pipeline.alive,
-        ),
-        "/metrics",
-    )
+    admin = AdminRoutes(piping.health, piping.catalog, lambda: None, lambda: piping.pipeline.alive)
     request = Request({"type": "http"})
-    assert operations.healthy(request).status_code == HTTPStatus.OK
+    assert admin.healthy(request).status_code == HTTPStatus.OK
     monkeypatch.setattr(classifier, "classify", classify)
     piping.sees(start(0))
     assert wait_until(lambda: not piping.pipeline.alive, PATIENCE_SECONDS)
     with pytest.raises(ProblemError) as problem:
-        operations.healthy(request)
+        admin.healthy(request)
     assert (crashes, problem.value.status, problem.value.detail) == (
         ["crashed"],
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "the pipeline has ended; its log says why",
+        "the pipeline has ended; the log has the cause",
     )
 
 

@@ -15,10 +15,10 @@ from exporter.metrics.state import MetricState
 from exporter.pipeline.readiness import Readiness
 from exporter.store import Store
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
-from exporter.web.admin import AdminRoutes, Daemon
+from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
-from exporter.web.server import listen, make_server
-from exporter.web.site import site
+from exporter.web.metrics import MetricsRoutes
+from exporter.web.server import create_app, create_server, open_listener
 
 PATIENCE_SECONDS = 30
 
@@ -44,16 +44,19 @@ class Served:
     @contextmanager
     def running(self, telemetry_path: str = "/metrics") -> Iterator[Self]:
         """Serve, until the block ends."""
-        daemon = Daemon(
-            build_registry(self.metric_state),
-            self.health,
-            self.catalog,
-            lambda: app.reload(self.catalog, self.metric_state),
-            lambda: self.alive,
-        )
-        listener = listen("127.0.0.1:0")
+        listener = open_listener("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.server = make_server(site(Api(self.store, self.catalog), AdminRoutes(daemon, telemetry_path)))
+        routes: list[Api | AdminRoutes | MetricsRoutes] = [
+            Api(self.store, self.catalog),
+            MetricsRoutes(build_registry(self.metric_state), telemetry_path),
+            AdminRoutes(
+                self.health,
+                self.catalog,
+                lambda: app.reload(self.catalog, self.metric_state),
+                lambda: self.alive,
+            ),
+        ]
+        self.server = create_server(create_app(endpoint for each in routes for endpoint in each.endpoints()))
         thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
         try:

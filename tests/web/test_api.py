@@ -20,8 +20,8 @@ from tests.web.served import Served
 OK, BAD, MISSING = HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND
 PARAMETERS = "status, reason, code, workload, since, limit, cursor"
 STATUSES = "'running', 'done', 'failed', 'terminated' or 'unknown'"
-CODES = "they go from 0 to 4294967295"
-NOT_OURS = "cursor: not one that this API gave; leave it out to begin anew"
+CODES = "0 to 4294967295"
+NOT_OURS = "cursor: not a next_cursor of this API; omit it for the first page"
 LONG_AGO_NS = 978_307_200 * SECOND_NS
 """2001-01-01T00:00:00Z."""
 
@@ -308,14 +308,14 @@ def cursor_of(text: str) -> str:
         ("since=yesterday", ["since: 'yesterday' is not a duration; write 90s, 15m, 2h or 30d"]),
         ("since=-1h", ["since: '-1h' is not a duration; write 90s, 15m, 2h or 30d"]),
         ("since=", ["since: '' is not a duration; write 90s, 15m, 2h or 30d"]),
-        ("name=a", [f"name: no such parameter; there are {PARAMETERS}"]),
-        ("Status=failed", [f"Status: no such parameter; there are {PARAMETERS}"]),
+        ("name=a", [f"name: unknown parameter; valid are: {PARAMETERS}"]),
+        ("Status=failed", [f"Status: unknown parameter; valid are: {PARAMETERS}"]),
         (
             "limit=0&status=x&container=1",
             [
                 f"status: Input should be {STATUSES}",
                 "limit: Input should be greater than or equal to 1",
-                f"container: no such parameter; there are {PARAMETERS}",
+                f"container: unknown parameter; valid are: {PARAMETERS}",
             ],
         ),
     ],
@@ -474,7 +474,7 @@ def test_a_code_is_read_as_the_workload_or_the_image_has_it(served: Served) -> N
 )
 def test_what_is_no_code_is_refused(served: Served, code: str) -> None:
     answer = said(served.ask(f"/api/v1/reasons/{quote(code)}"))
-    assert answer == problem(BAD, f"code: {code!r} is no exit code; {CODES}")
+    assert answer == problem(BAD, f"code: {code!r} is not an exit code ({CODES})")
 
 
 def test_leading_noughts_change_no_code(served: Served) -> None:
@@ -487,7 +487,7 @@ def test_a_parameter_that_there_is_not_is_refused_everywhere(served: Served, pat
     fill(served)
     answer = served.ask(f"{path}?colour=red")
     assert (answer.status_code, answer.json()["title"]) == (BAD, "Bad Request")
-    assert answer.json()["detail"].startswith("colour: no such parameter")
+    assert answer.json()["detail"].startswith("colour: unknown parameter")
 
 
 # What there is not
@@ -497,7 +497,7 @@ def test_a_parameter_that_there_is_not_is_refused_everywhere(served: Served, pat
     "path", ["/nothing", "/api/v2/jobs", "/api/v1", "/api/v1/jobs/a/b", "/metrics/x", "/-/"]
 )
 def test_where_there_is_nothing_the_answer_says_where_to_look(served: Served, path: str) -> None:
-    detail = f"there is nothing at {path}; /openapi.json lists what there is"
+    detail = f"no endpoint at {path}; /openapi.json lists all endpoints"
     assert said(served.ask(path)) == problem(MISSING, detail)
 
 

@@ -127,9 +127,9 @@ def test_while_the_store_fails_all_that_needs_no_store_still_answers(scraped: Se
 
 
 def test_the_daemon_is_healthy_as_long_as_exits_are_taken_in(served: Served) -> None:
-    assert said(served.ask("/-/healthy")) == good({"status": "healthy", "causes": {}})
+    assert said(served.ask("/-/healthy")) == good({"status": "healthy"})
     served.alive = False
-    dead = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the pipeline has ended; its log says why")
+    dead = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the pipeline has ended; the log has the cause")
     assert said(served.ask("/-/healthy")) == dead
 
 
@@ -151,7 +151,7 @@ def test_not_ready_tells_every_cause_by_name_and_ready_none(served: Served) -> N
     )
     served.health.set_ready("unix:///b.sock")
     served.health.set_ready("nobody has said anything of this one")
-    assert said(served.ask("/-/ready")) == good({"status": "ready", "causes": {}})
+    assert said(served.ask("/-/ready")) == good({"status": "ready"})
 
 
 def reloaded(served: Served) -> list[float | None]:
@@ -203,7 +203,7 @@ def test_a_bad_file_is_refused_with_every_line_that_is_wrong_and_the_old_words_s
     file = served.catalogue_file
     assert said(served.ask("/-/reload", "POST")) == problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        "the catalogue file is refused, the one before stays",
+        "the catalogue file is refused; the previous one stays in use",
         f"{file}:2: codes.42.reason: String should match pattern '^[A-Z][A-Za-z0-9]{{1,63}}$'",
     )
     assert plain_reason(served, 42) == "CheckpointCorrupt"
@@ -211,7 +211,7 @@ def test_a_bad_file_is_refused_with_every_line_that_is_wrong_and_the_old_words_s
     served.catalogue_file.write_text(BAD_FILE.replace("checkpoint corrupt", "Error"), encoding="utf-8")
     assert said(served.ask("/-/reload", "POST")) == problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        "the catalogue file is refused, the one before stays",
+        "the catalogue file is refused; the previous one stays in use",
         f"{file}:3: codes.0: code 0 is always Completed and cannot be renamed",
         f"{file}:6: workloads.shop/*.43: reason Nowhere is described nowhere; "
         "add it under 'reasons:' with a meaning",
@@ -231,7 +231,7 @@ def test_a_file_that_is_gone_is_refused_like_a_bad_one(served: Served) -> None:
     served.catalogue_file.unlink()
     assert said(served.ask("/-/reload", "POST")) == problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        "the catalogue file is refused, the one before stays",
+        "the catalogue file is refused; the previous one stays in use",
         f"{served.catalogue_file}: cannot be read: No such file or directory",
     )
     assert reloaded(served) == [0, None]

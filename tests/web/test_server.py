@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.server import ListenError, listen, make_server
+from exporter.web.server import ListenError, create_server, open_listener
 from tests.web.served import PATIENCE_SECONDS, Served
 
 REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -38,13 +38,13 @@ def everything(client: socket.socket) -> bytes:
     ],
 )
 def test_it_listens_where_it_is_told(address: str, family: socket.AddressFamily, host: str) -> None:
-    with closing(listen(address)) as listener:
+    with closing(open_listener(address)) as listener:
         assert (listener.family, listener.getsockname()[0]) == (family, host)
         assert listener.getsockname()[1] != 0
 
 
 def test_without_a_host_it_listens_on_all_addresses_of_both_kinds() -> None:
-    with closing(listen(":0")) as listener:
+    with closing(open_listener(":0")) as listener:
         port = listener.getsockname()[1]
         for host in ("127.0.0.1", "::1"):
             socket.create_connection((host, port), PATIENCE_SECONDS).close()
@@ -53,12 +53,12 @@ def test_without_a_host_it_listens_on_all_addresses_of_both_kinds() -> None:
 def refusal(address: str) -> str:
     """Give what is said of an address that cannot be listened on."""
     with pytest.raises(ListenError) as caught:
-        listen(address).close()
+        open_listener(address).close()
     return str(caught.value)
 
 
 def test_an_address_that_is_taken_is_named() -> None:
-    with closing(listen("127.0.0.1:0")) as listener:
+    with closing(open_listener("127.0.0.1:0")) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         expected = f"cannot listen on {address}: Address already in use"
         assert refusal(address) == expected
@@ -130,7 +130,7 @@ def test_many_clients_are_answered_at_once(served: Served) -> None:
 
 def test_it_leaves_signals_to_the_daemon() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with make_server(lambda *_: None).capture_signals():  # type: ignore[arg-type]
+    with create_server(lambda *_: None).capture_signals():  # type: ignore[arg-type]
         assert {number: signal.getsignal(number) for number in before} == before
 
 
