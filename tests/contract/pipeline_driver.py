@@ -1,0 +1,202 @@
+"""Driver of a pipeline with real parts, to which a test sends messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from exporter.metrics.definitions import Metric
+from exporter.metrics.job_metrics import JobMetrics
+from exporter.metrics.state import MetricState
+from exporter.model import ClassifiedExit, ContainerHistory, Cursor, Job, JobRecord, SeriesKey
+from exporter.otlp.sampler import TraceSelector
+from exporter.pipeline.classifier import Classifier
+from exporter.pipeline.loop import Pipeline
+from exporter.pipeline.readiness import Readiness
+from exporter.pipeline.recorder import Recorder
+from exporter.pipeline.records import StoredRecords
+from exporter.pipeline.sources import ConnectedSources
+from exporter.sources.docker.api.adapter import DockerEngine
+from exporter.sources.docker.api.address import EngineAddress
+from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, Inspection
+from exporter.sources.docker.messages import EventReceived, Inspected, StreamOpened, WatchMessage, connected
+from exporter.sources.docker.source import DockerSource
+from exporter.sources.source import Disconnected, Inbox, Message
+from exporter.store import Batch, JobFilter, Store, StoreError
+from exporter.verdict.reloadable_catalog import ReloadableCatalog
+from tests.contract.tracker_driver import CONFIG, HOST, at
+from tests.lab.wait import wait_until
+
+ADDRESS = "unix:///engine.sock"
+OTHER_ADDRESS = "unix:///other.sock"
+TIMEOUT_SECONDS = 10.0
+FULL = "exits.db: database or disk is full"
+CONNECTED = StreamOpened(
+    EngineInfo(HOST, "1", "a kernel", 1, at(-100)), has_kernel_counter=False, cursor=Cursor(0, at(-100))
+)
+# Labels of the job that ``start`` and ``die`` are about, and of its ends.
+JOB = (HOST, "job", "job")
+COMPLETED = (*JOB, "done", "0", "Completed")
+OOM_KILLED = (*JOB, "failed", "137", "OOMKilled")
+ERROR = (*JOB, "failed", "1", "Error")
+
+Series = dict[tuple[str, ...], float]
+
+
+class RefusingStore(Store):
+    """Store that keeps its batches, and refuses commits or queries while a test wants it to."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "exits.db")
+        self.refuses_commits = False
+        self.refuses_queries = False
+        self.refusals = 0
+        self.batches: list[Batch] = []
+        self.before_commit: Callable[[], None] = lambda: None
+
+    def commit(self, batch: Batch) -> None:
+        """Commit a batch, or refuse it."""
+        self.before_commit()
+        self._refuse(when=self.refuses_commits)
+        super().commit(batch)
+        self.batches.append(batch)
+
+    def running_jobs(self) -> list[Job]:
+        """Return the jobs that run, or refuse to."""
+        self._refuse(when=self.refuses_queries)
+        return super().running_jobs()
+
+    def load_history(
+        self, container_id: str, other_engines: frozenset[str] = frozenset()
+    ) -> ContainerHistory | None:
+        """Return what is on record of a container, or refuse to."""
+        self._refuse(when=self.refuses_queries)
+        return super().load_history(container_id, other_engines)
+
+    def records(self) -> list[JobRecord]:
+        """Return all jobs, the oldest first."""
+        return self.list_jobs(JobFilter(), 100_000)[::-1]
+
+    def _refuse(self, *, when: bool) -> None:
+        if when:
+            self.refusals += 1
+            raise StoreError(FULL)
+
+
+class PipelineDriver:
+    """Pipeline over the store in a directory; it runs between ``__enter__`` and ``__exit__``."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        oom_seconds: float = 0.0,
+        workloads: int = 500,
+        idle_ns: int = 0,
+        selector: TraceSelector | None = None,
+    ) -> None:
+        self.store = RefusingStore(directory)
+        stored = self.store.series()
+        self.metric_state, self.readiness = MetricState(stored), Readiness()
+        self.readiness.set_unready(ADDRESS, "the engine has not answered yet")
+        self.catalog = ReloadableCatalog(None)
+        self._inbox = Inbox()
+        config = replace(CONFIG, host="", oom_seconds=oom_seconds)
+        engines = [DockerEngine(EngineAddress(address)) for address in (ADDRESS, OTHER_ADDRESS)]
+        sources = [DockerSource(engine, self._inbox, config) for engine in engines]
+        job_metrics = JobMetrics(workloads, self.catalog.has_code, stored, idle_ns=idle_ns)
+        stopping, classifier = threading.Event(), Classifier(self.catalog, selector)
+        self.recorder = Recorder(self.store, self.metric_state, job_metrics, classifier, self.readiness)
+        records = StoredRecords(self.store, self.recorder, stopping)
+        connected_sources = ConnectedSources(sources, records, self.metric_state, self.readiness)
+        self.loop = Pipeline(self._inbox, connected_sources, self.recorder, stopping)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.loop.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and close the store."""
+        self.stop()
+        self.store.close()
+
+    def stop(self) -> bool:
+        """Stop, and return whether all that was read is on record."""
+        return self.loop.stop(TIMEOUT_SECONDS)
+
+    # --- messages
+
+    def send(self, *contents: WatchMessage | Disconnected, address: str = ADDRESS) -> Self:
+        """Send messages of an engine's watcher."""
+        for content in contents:
+            message = connected(content) if isinstance(content, StreamOpened) else content
+            self._inbox.put(Message(address, message))
+        return self
+
+    def connect(self, address: str = ADDRESS) -> Self:
+        """Connect an engine that has no containers."""
+        return self.send(CONNECTED, ContainerList((), at(-100)), address=address)
+
+    def events(self, *events: Event, address: str = ADDRESS) -> Self:
+        """Send events that cause no inspection."""
+        return self.send(*(EventReceived(event, inspecting=False) for event in events), address=address)
+
+    def inspected(self, container_id: str, inspection: Inspection | None) -> Self:
+        """Send an inspection."""
+        return self.send(Inspected(container_id, inspection))
+
+    # --- what came of them
+
+    def series(self, metric: Metric) -> Series:
+        """Return the visible series of a metric."""
+        return series_of(metric, self.metric_state.snapshot())
+
+    def stored_series(self, metric: Metric) -> Series:
+        """Return the stored series of a metric."""
+        return series_of(metric, self.store.series())
+
+    def shows(self, metric: Metric, series: Mapping[Any, float]) -> bool:
+        """Return whether these become the series of a metric."""
+        return self.reaches(lambda: self.series(metric) == series)
+
+    def ends(self, count: int) -> bool:
+        """Return whether the number of ended jobs on record becomes ``count``."""
+        return self.reaches(lambda: sum(each.ended is not None for each in self.store.records()) == count)
+
+    def is_refused(self, times: int) -> bool:
+        """Return whether the store has refused more often than that, or soon has."""
+        return self.reaches(lambda: self.store.refusals > times)
+
+    def becomes_ready(self) -> bool:
+        """Return whether all problems are solved soon."""
+        return self.reaches(lambda: not self.readiness.problems())
+
+    def becomes_idle(self) -> bool:
+        """Return whether all messages are taken from the inbox soon."""
+        return self.reaches(self._inbox.empty)
+
+    def reaches(self, fact: Callable[[], bool]) -> bool:
+        """Return whether a fact becomes true within the timeout."""
+        return wait_until(fact, TIMEOUT_SECONDS)
+
+    def exits(self) -> list[ClassifiedExit]:
+        """Return the ended jobs on record, the oldest first, with their logs."""
+        records = [self.store.find_job(each.job.id) for each in self.store.records()]
+        return [each.ended for each in records if each is not None and each.ended is not None]
+
+
+def series_of(metric: Metric, series: Mapping[SeriesKey, float]) -> Series:
+    """Return the series of one metric by their labels."""
+    return {labels: value for (name, labels), value in series.items() if name == metric.name}
+
+
+def job_series(series: Mapping[SeriesKey, float]) -> dict[SeriesKey, float]:
+    """Return the series about jobs."""
+    return {key: value for key, value in series.items() if key[0].startswith("container_")}

@@ -1,0 +1,175 @@
+"""How the pipeline connects sources: readiness, reconnects, gaps, and several on one host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import structlog
+
+from exporter.metrics import definitions as metrics
+from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, KernelReport
+from exporter.sources.source import Disconnected
+from tests.contract.pipeline_driver import (
+    ADDRESS,
+    COMPLETED,
+    CONNECTED,
+    JOB,
+    OOM_KILLED,
+    OTHER_ADDRESS,
+    PipelineDriver,
+)
+from tests.contract.tracker_driver import HOST, A, B, at, create, die, exited, oom, start
+
+pytestmark = pytest.mark.usefixtures("fast_retries")
+
+
+def test_an_engine_is_ready_once_it_is_listed(tmp_path: Path) -> None:
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.send(CONNECTED)
+        listing = {ADDRESS: "the engine's containers are being listed"}
+        assert pipeline.reaches(lambda: pipeline.readiness.problems() == listing)
+        pipeline.send(ContainerList((), at(0)))
+        assert pipeline.becomes_ready()
+
+
+def test_an_engine_is_not_ready_before_its_list_is_on_record(tmp_path: Path) -> None:
+    causes: list[dict[str, str]] = []
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.store.before_commit = lambda: causes.append(pipeline.readiness.problems())
+        pipeline.send(CONNECTED, ContainerList((exited(0, 1, 3),), at(10)))
+        assert pipeline.ends(1)
+        assert pipeline.becomes_ready()
+    assert causes[0] == {ADDRESS: "the engine's containers are being listed"}
+
+
+def test_series_at_0_follow_once_the_list_is_on_record(
+    tmp_path: Path,
+) -> None:
+    seen = []
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.store.before_commit = lambda: seen.append(pipeline.series(metrics.EXITS_UNOBSERVED))
+        pipeline.send(CONNECTED, ContainerList((exited(0, 1, 3),), at(10)))
+        assert pipeline.ends(1)
+        assert pipeline.becomes_ready()
+        assert (seen[0], pipeline.series(metrics.EXITS_UNOBSERVED)) == ({}, {(HOST,): 0})
+
+
+def test_a_second_connection_is_counted_as_a_reconnect(pipeline: PipelineDriver) -> None:
+    away = {ADDRESS: "the event stream ended"}
+    pipeline.send(Disconnected("the event stream ended"))
+    assert pipeline.reaches(lambda: pipeline.readiness.problems() == away)
+    none, one = {(ADDRESS,): 0}, {(ADDRESS,): 1.0}
+    assert pipeline.series(metrics.ENGINE_UP) == none
+    pipeline.send(Disconnected("no such socket"), CONNECTED, ContainerList((), at(0)))
+    assert pipeline.becomes_ready()
+    assert (
+        pipeline.series(metrics.ENGINE_UP),
+        pipeline.series(metrics.EVENT_GAPS),
+        pipeline.series(metrics.ENGINE_RECONNECTS),
+    ) == (one, {}, one)
+
+
+@pytest.mark.parametrize("event_gap", [EventGap.OVERRUN, EventGap.RESTARTED])
+def test_missed_events_are_counted_as_a_gap(pipeline: PipelineDriver, event_gap: EventGap) -> None:
+    pipeline.send(Disconnected("the event stream ended"), replace(CONNECTED, event_gap=event_gap))
+    pipeline.send(ContainerList((), at(0), event_gap=event_gap))
+    assert pipeline.shows(metrics.EVENT_GAPS, {(ADDRESS,): 1})
+
+
+@pytest.mark.parametrize(
+    ("events", "read_to_end", "gaps"),
+    [
+        ([start(0), die(1, 143)], True, {}),
+        ([start(0), die(1, 143)], False, {(ADDRESS,): 1}),
+        ([start(0)], True, {(ADDRESS,): 1}),
+        ([create(0)], True, {(ADDRESS,): 1}),
+    ],
+    ids=["all had ended", "not read to the end", "one ran", "one may have been starting"],
+)
+def test_a_restart_after_all_ends_were_read_is_no_gap(
+    pipeline: PipelineDriver,
+    events: list[Event],
+    read_to_end: bool,  # noqa: FBT001  # a case of the table
+    gaps: dict[tuple[str, ...], float],
+) -> None:
+    pipeline.events(*events)
+    pipeline.send(Disconnected("the event stream ended"))
+    pipeline.send(replace(CONNECTED, event_gap=EventGap.RESTARTED, read_to_end=read_to_end))
+    pipeline.send(ContainerList((), at(9), event_gap=EventGap.RESTARTED))
+    assert pipeline.becomes_idle()
+    assert pipeline.series(metrics.EVENT_GAPS) == gaps
+
+
+def test_a_late_list_does_not_make_an_engine_ready(pipeline: PipelineDriver) -> None:
+    away = {ADDRESS: "the event stream ended"}
+    pipeline.send(Disconnected("the event stream ended"), ContainerList((), at(0)), ContainerList((), at(0)))
+    assert pipeline.becomes_idle()
+    assert pipeline.reaches(lambda: pipeline.readiness.problems() == away)
+    assert pipeline.readiness.problems() == away
+
+
+def test_an_engine_with_two_addresses_is_watched_once(pipeline: PipelineDriver) -> None:
+    known = replace(CONNECTED, info=replace(CONNECTED.info, id="ABCD:EFGH"))
+    cause = f"is the same engine as {ADDRESS}; name it once"
+    with structlog.testing.capture_logs() as lines:
+        for address in (ADDRESS, OTHER_ADDRESS, OTHER_ADDRESS):
+            pipeline.send(known, ContainerList((), at(-100)), address=address)
+            events = (start(0), die(1, 5))
+            pipeline.events(*events, address=address)
+        assert pipeline.reaches(lambda: pipeline.readiness.problems() == {OTHER_ADDRESS: cause})
+        assert pipeline.ends(1)
+        assert pipeline.becomes_idle()
+    assert pipeline.series(metrics.EXITS)[(*JOB, "failed", "5", "Error")] == 1
+    causes = [line["cause"] for line in lines if line["event"] == "engine not watched"]
+    assert causes == [cause]
+
+
+def test_a_host_name_shared_by_two_engines_is_logged(pipeline: PipelineDriver) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for address in (OTHER_ADDRESS, OTHER_ADDRESS):
+            pipeline.send(replace(CONNECTED, info=replace(CONNECTED.info, id="EFGH:ABCD")), address=address)
+        assert pipeline.becomes_idle()
+    logged = [
+        (line["engine"], line["host"]) for line in lines if line["event"] == "engines have one host name"
+    ]
+    assert logged == [(OTHER_ADDRESS, HOST)]
+
+
+def test_every_event_is_counted_by_its_type(pipeline: PipelineDriver) -> None:
+    pipeline.events(create(-1), start(0), die(1, 0), Event(EventType.MALFORMED), Event(EventType.OTHER))
+    assert pipeline.ends(1)
+    kinds = ("create", "start", "die", "malformed", "other")
+    expected = {(ADDRESS, kind): 1.0 for kind in kinds}
+    assert pipeline.shows(metrics.ENGINE_EVENTS, expected)
+
+
+@pytest.mark.parametrize(("host", "reason"), [(HOST, "SIGKILL"), ("elsewhere", "OOMKilled")])
+def test_an_oom_kill_of_one_engine_explains_none_of_another(tmp_path: Path, host: str, reason: str) -> None:
+    counts = replace(CONNECTED, has_kernel_counter=True)
+    kill = KernelReport(1, at(0.95))
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.send(counts, ContainerList((), at(-100)))
+        other = replace(counts, info=replace(counts.info, host=host))
+        pipeline.send(other, ContainerList((), at(-100)), address=OTHER_ADDRESS)
+        pipeline.events(start(0)).send(kill).events(oom(0.96), die(1, 137))
+        events = (start(0, B), die(1.1, 137, B))
+        pipeline.send(kill, address=OTHER_ADDRESS).events(*events, address=OTHER_ADDRESS)
+        assert pipeline.ends(2)
+        reasons = {each.exit.job.container_id: each.verdict.reason for each in pipeline.exits()}
+    assert reasons == {A: "OOMKilled", B: reason}
+
+
+def test_two_engines_on_one_host_keep_their_jobs_apart(pipeline: PipelineDriver) -> None:
+    pipeline.events(start(0))
+    assert pipeline.shows(metrics.JOBS_RUNNING, {JOB[:2]: 1})
+    pipeline.send(CONNECTED, ContainerList((), at(10)), address=OTHER_ADDRESS)
+    pipeline.events(start(11, B), die(12, 0, B), address=OTHER_ADDRESS)
+    assert pipeline.reaches(lambda: len(pipeline.store.records()) == 2)
+    assert pipeline.ends(1)
+    pipeline.events(die(20, 0))
+    assert pipeline.ends(2)
+    # On record first, and a moment later to be seen.
+    assert pipeline.shows(metrics.JOBS_RUNNING, {JOB[:2]: 0})
+    assert pipeline.series(metrics.EXITS) == {COMPLETED: 2, OOM_KILLED: 0}
