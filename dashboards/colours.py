@@ -1,16 +1,16 @@
-"""Which colour means what, on every dashboard.
+"""Meaning of colours on all dashboards.
 
-The names are those of Grafana's palette: each theme has its own shade of them.
+The names are those of Grafana's palette, which has a variant of each for every theme.
 """
 
 from __future__ import annotations
 
 GOOD, WARNING, BAD, NEUTRAL = "green", "orange", "red", "blue"
 NONE = "text"
-"""That of the text around it: nothing is said of good or bad."""
+"""Colour of text, which means neither good nor bad."""
 
 STATUSES = {"done": GOOD, "failed": BAD, "terminated": NEUTRAL, "unknown": WARNING}
-# The reasons that most jobs end for, and those that must not be taken for one of them.
+# The most frequent reasons, and others that must not look like them.
 REASONS = {
     "Completed": GOOD,
     "OOMKilled": BAD,

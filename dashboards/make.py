@@ -1,4 +1,4 @@
-"""Write the dashboards, and the table of their panels; ``--check`` only says which are out of date."""
+"""Write the dashboards and the table of their panels; ``--check`` only lists files that are out of date."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DashboardLinkPlacement
 
 from dashboards import exits_overview, exporter_health, workload
-from dashboards.frame import framed
+from dashboards.layout import build_dashboard
 
 HERE = Path(__file__).parent
 README = "README.md"
 HIDDEN = DashboardLinkPlacement.IN_CONTROLS_MENU.value
 BEGIN, END = "<!-- panels: made by `make dashboards` -->", "<!-- end of panels -->"
-PAGES = {
-    "exits-overview.json": exits_overview.page,
-    "workload.json": workload.page,
-    "exporter-health.json": exporter_health.page,
+SPECS = {
+    "exits-overview.json": exits_overview.dashboard,
+    "workload.json": workload.dashboard,
+    "exporter-health.json": exporter_health.dashboard,
 }
 
 
 def files() -> dict[str, str]:
-    """Every file that is made, by its name, and what stands in it."""
-    boards = {name: encoded(name) for name in PAGES}
+    """Return all generated files: their names and texts."""
+    boards = {name: encoded(name) for name in SPECS}
     return {**boards, README: _with_panels((HERE / README).read_text(encoding="utf-8"), boards)}
 
 
 def encoded(name: str) -> str:
-    """A dashboard as JSON, its keys in order, so that a change shows as what it is."""
-    board = _in_sight(json.loads(json.dumps(framed(PAGES[name]()), cls=JSONEncoder)))
+    """Return a dashboard as JSON with sorted keys, so that diffs are small."""
+    board = _without_menus(json.loads(json.dumps(build_dashboard(SPECS[name]()), cls=JSONEncoder)))
     return json.dumps(board, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def stale() -> dict[str, str]:
-    """Of ``files``, those that are not what stands there."""
+    """Return the files that are out of date."""
     return {
         name: text
         for name, text in files().items()
@@ -47,7 +47,7 @@ def stale() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write, or check; the exit code."""
+    """Write or check the files, and return the exit code."""
     old = stale()
     if "--check" in sys.argv[1:]:
         for name in old:
@@ -59,12 +59,12 @@ def main() -> int:
     return 0
 
 
-def _in_sight(value: Any) -> Any:
-    """Undo a default of the SDK that has newer Grafanas hide links and annotations in a menu."""
+def _without_menus(value: Any) -> Any:
+    """Remove a default of the SDK with which newer Grafanas hide links and annotations in a menu."""
     if isinstance(value, list):
-        return [_in_sight(each) for each in value]
+        return [_without_menus(each) for each in value]
     if isinstance(value, dict):
-        return {key: _in_sight(each) for key, each in value.items() if each != HIDDEN}
+        return {key: _without_menus(each) for key, each in value.items() if each != HIDDEN}
     return value
 
 

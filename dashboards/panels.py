@@ -1,4 +1,4 @@
-"""The kinds of panels, each with the looks that it has on every dashboard."""
+"""Kinds of panels, each with the options that it has on all dashboards."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from grafana_foundation_sdk.builders import (
     timeseries,
 )
 from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.models import common as looks
+from grafana_foundation_sdk.models import common as models
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.colours import NEUTRAL, NONE, WARNING
 
-DATASOURCE = looks.DataSourceRef(type_val="prometheus", uid="${datasource}")
+DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 EVENTS_STEP = "5m"
-"""Bars of single events are read as counts: with a step well above the scrape interval, they nearly are."""
+"""Step of bars. They nearly count events, if the step is well above the scrape interval."""
 QUANTILES_STEP = "10m"
-"""A quantile is of some jobs, not of the one that happened to end."""
+"""Step of quantiles, so that they are of several jobs."""
 MOMENTS_STEP = "1m"
-"""As near as a table tells when something was."""
+"""Accuracy of times in a table."""
 
 Steps = Sequence[tuple[float, str]]
-"""From which value on which colour, the first from 0; what has no value has none."""
-Words = Mapping[str, tuple[str, str]]
-"""What is shown instead of a value, and its colour."""
+"""Lowest values of each colour, the first from 0. A missing value has no colour."""
+ValueMap = Mapping[str, tuple[str, str]]
+"""Texts and colours that replace values."""
 Query = prometheus.Dataquery
 Panel = TypeVar(
     "Panel", bargauge.Panel, heatmap.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel
@@ -45,8 +45,8 @@ AnyPanel = bargauge.Panel | heatmap.Panel | stat.Panel | statetimeline.Panel | t
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What stands on a panel, and its size. ``number`` is for good: links to the panel have it."""
+class PanelSpec:
+    """Id, texts and size of a panel. ``number`` never changes: links to the panel contain it."""
 
     number: int
     title: str
@@ -57,7 +57,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where a click on a value leads."""
+    """Target of a click on a value."""
 
     title: str
     url: str
@@ -65,7 +65,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its field, its heading; ``width`` in pixels, None for what is left."""
+    """Column of a table. ``width`` is in pixels, None for the rest of the width."""
 
     field: str
     heading: str
@@ -74,113 +74,115 @@ class Column:
     link: Link | None = None
 
 
-def curve(expression: str, legend: str, *, exemplars: bool = False) -> Query:
-    """A query over time; with exemplars, a job that has a trace is shown where it ended."""
+def range_query(expression: str, legend: str, *, exemplars: bool = False) -> Query:
+    """Return a query over time; with exemplars, jobs with a trace are marked where they ended."""
     return Query().expr(expression).legend_format(legend).range().exemplar(exemplars)
 
 
-def instant(expression: str, legend: str = "") -> Query:
-    """A query of the end of the range."""
+def instant_query(expression: str, legend: str = "") -> Query:
+    """Return a query at the end of the range."""
     return Query().expr(expression).legend_format(legend).instant()
 
 
-def buckets(expression: str) -> Query:
-    """A query over time for the buckets of a heatmap."""
-    return curve(expression, "{{le}}", exemplars=True).format(PromQueryFormat.HEATMAP)
+def heatmap_query(expression: str) -> Query:
+    """Return a query over time for the buckets of a heatmap."""
+    return range_query(expression, "{{le}}", exemplars=True).format(PromQueryFormat.HEATMAP)
 
 
-def rows(expression: str) -> Query:
-    """A query for rows of a table."""
-    return instant(expression).format(PromQueryFormat.TABLE)
+def table_query(expression: str) -> Query:
+    """Return a query for the rows of a table."""
+    return instant_query(expression).format(PromQueryFormat.TABLE)
 
 
-def figure(
-    card: Card, expression: str, steps: Steps, *, unit: str = "short", decimals: int = 0
+def number_stat(
+    spec: PanelSpec, expression: str, steps: Steps, *, unit: str = "short", decimals: int = 0
 ) -> stat.Panel:
-    """One number, coloured by how bad it is; without one, in no colour."""
-    panel = _framed(stat.Panel(), card, unit, [instant(expression, card.title)])
+    """Return a panel with one number and its colour; without a number, it has no colour."""
+    panel = _with_spec(stat.Panel(), spec, unit, [instant_query(expression, spec.title)])
     return (
         panel.decimals(decimals)
         .no_value("no data")
         .thresholds(_thresholds(steps))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .color_mode(looks.BigValueColorMode.VALUE)
-        .graph_mode(looks.BigValueGraphMode.NONE)
-        .text_mode(looks.BigValueTextMode.VALUE)
+        .color_mode(models.BigValueColorMode.VALUE)
+        .graph_mode(models.BigValueGraphMode.NONE)
+        .text_mode(models.BigValueTextMode.VALUE)
     )
 
 
-def word(card: Card, query: Query, words: Words, unit: str = "short") -> stat.Panel:
-    """One word with its colour instead of a number; a value without a word is a number of ``unit``."""
-    panel = _framed(stat.Panel(), card, unit, [query])
+def value_stat(spec: PanelSpec, query: Query, value_map: ValueMap, unit: str = "short") -> stat.Panel:
+    """Return a panel with a text instead of a number; a value without a text is shown in ``unit``."""
+    panel = _with_spec(stat.Panel(), spec, unit, [query])
     return (
         panel.no_value("no data")
-        .mappings([_words(words)])
+        .mappings([_value_map(value_map)])
         .thresholds(_thresholds([(0, NEUTRAL)]))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .graph_mode(looks.BigValueGraphMode.NONE)
-        .text_mode(looks.BigValueTextMode.VALUE)
+        .graph_mode(models.BigValueGraphMode.NONE)
+        .text_mode(models.BigValueTextMode.VALUE)
     )
 
 
-def of_one_size(panel: stat.Panel) -> stat.Panel:
-    """The same, its value no larger than those of others beside it, however long they are."""
+def fixed_text_size(panel: stat.Panel) -> stat.Panel:
+    """Give the value of a panel the same size as in others beside it."""
     return panel.text(common.VizTextDisplayOptions().value_size(36))
 
 
-def bars(card: Card, queries: Iterable[Query], colours: Mapping[str, str] | None = None) -> timeseries.Panel:
-    """Events over time, stacked by what they are; none where none has happened."""
-    panel = _graph(card, "short", queries, colours or {}).min(0).no_value("none").decimals(0)
+def bars(
+    spec: PanelSpec, queries: Iterable[Query], colours: Mapping[str, str] | None = None
+) -> timeseries.Panel:
+    """Return a panel with events over time as stacked bars, none where nothing occurred."""
+    panel = _graph(spec, "short", queries, colours or {}).min(0).no_value("none").decimals(0)
     return (
-        panel.draw_style(looks.GraphDrawStyle.BARS)
+        panel.draw_style(models.GraphDrawStyle.BARS)
         .interval(EVENTS_STEP)
         .axis_soft_max(1)
         .fill_opacity(80)
         .line_width(0)
-        .stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL).group("A"))
+        .stacking(common.StackingConfig().mode(models.StackingMode.NORMAL).group("A"))
     )
 
 
 def lines(
-    card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str, str] | None = None
+    spec: PanelSpec, unit: str, queries: Iterable[Query], colours: Mapping[str, str] | None = None
 ) -> timeseries.Panel:
-    """Values over time."""
-    return _graph(card, unit, queries, colours or {}).min(0).fill_opacity(10).line_width(2)
+    """Return a panel with values over time as lines."""
+    return _graph(spec, unit, queries, colours or {}).min(0).fill_opacity(10).line_width(2)
 
 
-def levels(card: Card, query: Query) -> timeseries.Panel:
-    """How many of something there were at each moment: whole numbers, from one to the next in a step."""
-    panel = _graph(card, "short", [query], {}).min(0).decimals(0).axis_soft_max(1)
-    return panel.line_interpolation(looks.LineInterpolation.STEP_AFTER).fill_opacity(0).line_width(1)
+def step_lines(spec: PanelSpec, query: Query) -> timeseries.Panel:
+    """Return a panel with whole numbers over time as stepped lines."""
+    panel = _graph(spec, "short", [query], {}).min(0).decimals(0).axis_soft_max(1)
+    return panel.line_interpolation(models.LineInterpolation.STEP_AFTER).fill_opacity(0).line_width(1)
 
 
 def points(
-    card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str, str] | None = None
+    spec: PanelSpec, unit: str, queries: Iterable[Query], colours: Mapping[str, str] | None = None
 ) -> timeseries.Panel:
-    """Values of single steps, which may differ by orders of magnitude: nothing is between two of them."""
-    powers = common.ScaleDistributionConfig().type(looks.ScaleDistribution.LOG).log(10)
+    """Return a panel with values of single steps as points, on a logarithmic scale."""
+    powers = common.ScaleDistributionConfig().type(models.ScaleDistribution.LOG).log(10)
     return (
-        _graph(card, unit, queries, colours or {})
+        _graph(spec, unit, queries, colours or {})
         .interval(QUANTILES_STEP)
-        .draw_style(looks.GraphDrawStyle.POINTS)
-        .show_points(looks.VisibilityMode.ALWAYS)
+        .draw_style(models.GraphDrawStyle.POINTS)
+        .show_points(models.VisibilityMode.ALWAYS)
         .point_size(6)
         .scale_distribution(powers)
     )
 
 
-def most_first(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same, its legend a table beside it, for curves of which there can be many."""
-    legend = _legend().display_mode(looks.LegendDisplayMode.TABLE).placement(looks.LegendPlacement.RIGHT)
+def with_table_legend(panel: timeseries.Panel) -> timeseries.Panel:
+    """Give a panel with many series a table as its legend, with the highest series first."""
+    legend = _legend().display_mode(models.LegendDisplayMode.TABLE).placement(models.LegendPlacement.RIGHT)
     return panel.legend(legend.calcs(["max", "lastNotNull"]).sort_by("Max").sort_desc(sort_desc=True))
 
 
-def dashed(panel: timeseries.Panel, legend: str, colour: str, unit: str = "") -> timeseries.Panel:
-    """The same, one of its curves a dashed line: what the others are to be held against.
+def with_dashed_line(panel: timeseries.Panel, legend: str, colour: str, unit: str = "") -> timeseries.Panel:
+    """Draw one series of a panel as a dashed line, for comparison.
 
-    With a unit of its own, that curve has an axis of its own, on the right, in its colour and with its name.
+    With a unit of its own, it has an axis of its own, on the right, in its colour and with its name.
     """
-    looks_of_it = {
+    style = {
         "color": _fixed(colour),
         "custom.drawStyle": "line",
         "custom.lineStyle": {"fill": "dash", "dash": [8, 8]},
@@ -190,23 +192,23 @@ def dashed(panel: timeseries.Panel, legend: str, colour: str, unit: str = "") ->
     }
     own_axis = {
         "unit": unit,
-        # As many as it takes, whatever the others have.
+        # Not the number of decimals of the other series.
         "decimals": None,
         "custom.axisPlacement": "right",
         "custom.axisColorMode": "series",
         "custom.axisLabel": legend,
     }
-    wanted = looks_of_it | (own_axis if unit else {})
+    properties = style | (own_axis if unit else {})
     return panel.override_by_name(
-        legend, [model.DynamicConfigValue(name, value) for name, value in wanted.items()]
+        legend, [model.DynamicConfigValue(name, value) for name, value in properties.items()]
     )
 
 
-def heat(card: Card, expression: str) -> heatmap.Panel:
-    """A distribution over time; of values in seconds."""
-    panel = _framed(heatmap.Panel(), card, "short", [buckets(expression)])
-    # Schemes of one hue end in the colour of the background, in one theme or the other: there, single
-    # jobs cannot be seen.
+def heatmap_panel(spec: PanelSpec, expression: str) -> heatmap.Panel:
+    """Return a panel with the distribution of durations over time."""
+    panel = _with_spec(heatmap.Panel(), spec, "short", [heatmap_query(expression)])
+    # Schemes of one hue end in the colour of the background in one of the themes, where single jobs would be
+    # invisible.
     colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Spectral").steps(64)
     return (
         panel.interval(EVENTS_STEP)
@@ -215,30 +217,32 @@ def heat(card: Card, expression: str) -> heatmap.Panel:
         .color(colour)
         .cell_gap(1)
         .cell_values(heatmap.CellValues().unit("short").decimals(0))
-        .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(looks.AxisPlacement.LEFT))
+        .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(models.AxisPlacement.LEFT))
         .filter_values(heatmap.FilterValueRange().le(1e-9))
-        .rows_frame(heatmap.RowsHeatmapOptions().layout(looks.HeatmapCellLayout.LE).value("jobs"))
-        .tooltip(heatmap.HeatmapTooltip().mode(looks.TooltipDisplayMode.SINGLE).y_histogram(y_histogram=True))
+        .rows_frame(heatmap.RowsHeatmapOptions().layout(models.HeatmapCellLayout.LE).value("jobs"))
+        .tooltip(
+            heatmap.HeatmapTooltip().mode(models.TooltipDisplayMode.SINGLE).y_histogram(y_histogram=True)
+        )
         .show_legend()
         .exemplars_color(NONE)
     )
 
 
-def ranking(card: Card, query: Query, link: Link) -> bargauge.Panel:
-    """The worst few, longest bar first."""
-    panel = _framed(bargauge.Panel(), card, "short", [query])
+def bar_ranking(spec: PanelSpec, query: Query, link: Link) -> bargauge.Panel:
+    """Return a panel with a bar for each of the worst few, longest first."""
+    panel = _with_spec(bargauge.Panel(), spec, "short", [query])
     return (
         panel.decimals(0)
         .min(0)
         .no_value("none")
         .thresholds(_thresholds([(0, WARNING)]))
-        .data_links([opened(link)])
+        .data_links([data_link(link)])
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .orientation(looks.VizOrientation.HORIZONTAL)
-        .display_mode(looks.BarGaugeDisplayMode.BASIC)
-        .name_placement(looks.BarGaugeNamePlacement.LEFT)
-        .value_mode(looks.BarGaugeValueMode.TEXT)
-        .sizing(looks.BarGaugeSizing.MANUAL)
+        .orientation(models.VizOrientation.HORIZONTAL)
+        .display_mode(models.BarGaugeDisplayMode.BASIC)
+        .name_placement(models.BarGaugeNamePlacement.LEFT)
+        .value_mode(models.BarGaugeValueMode.TEXT)
+        .sizing(models.BarGaugeSizing.MANUAL)
         .min_viz_height(16)
         .max_viz_height(22)
         .text(common.VizTextDisplayOptions().title_size(12).value_size(14))
@@ -246,14 +250,14 @@ def ranking(card: Card, query: Query, link: Link) -> bargauge.Panel:
     )
 
 
-def states(card: Card, query: Query, words: Words) -> statetimeline.Panel:
-    """Which state each of some things was in, over time."""
-    panel = _framed(statetimeline.Panel(), card, "short", [query])
+def state_timeline(spec: PanelSpec, query: Query, value_map: ValueMap) -> statetimeline.Panel:
+    """Return a panel with the states of several things over time."""
+    panel = _with_spec(statetimeline.Panel(), spec, "short", [query])
     return (
-        panel.mappings([_words(words)])
+        panel.mappings([_value_map(value_map)])
         .no_value("no data")
         .color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-        .show_value(looks.VisibilityMode.NEVER)
+        .show_value(models.VisibilityMode.NEVER)
         .merge_values(merge_values=True)
         .row_height(0.8)
         .legend(_legend())
@@ -261,9 +265,11 @@ def states(card: Card, query: Query, words: Words) -> statetimeline.Panel:
     )
 
 
-def listing(card: Card, queries: Iterable[Query], columns: Sequence[Column], sorted_by: str) -> table.Panel:
-    """Rows with the fields of several queries that agree in their labels, greatest first."""
-    panel = _framed(table.Panel(), card, "short", queries)
+def table_panel(
+    spec: PanelSpec, queries: Iterable[Query], columns: Sequence[Column], sorted_by: str
+) -> table.Panel:
+    """Return a table that joins queries by their labels, with the greatest value first."""
+    panel = _with_spec(table.Panel(), spec, "short", queries)
     for column in columns:
         panel.override_by_name(column.heading, _properties(column))
     return (
@@ -272,28 +278,30 @@ def listing(card: Card, queries: Iterable[Query], columns: Sequence[Column], sor
         .with_transformation(model.DataTransformerConfig("merge", options={}))
         .with_transformation(model.DataTransformerConfig("organize", options=_order(columns)))
         .sort_by([common.TableSortByFieldState().display_name(sorted_by).desc(desc=True)])
-        .cell_height(looks.TableCellHeight.SM)
+        .cell_height(models.TableCellHeight.SM)
     )
 
 
-def opened(link: Link) -> build.DashboardLink:
-    """A link as values have it: what a click on one opens."""
+def data_link(link: Link) -> build.DashboardLink:
+    """Return a link as values have it."""
     return build.DashboardLink(link.title).url(link.url)
 
 
-def _framed(panel: Panel, card: Card, unit: str, queries: Iterable[Query]) -> Panel:
+def _with_spec(panel: Panel, spec: PanelSpec, unit: str, queries: Iterable[Query]) -> Panel:
     for letter, query in zip(ascii_uppercase, queries, strict=False):
         panel.with_target(query.ref_id(letter).datasource(DATASOURCE))
-    panel.id(card.number).title(card.title).description(card.description)
-    return panel.datasource(DATASOURCE).unit(unit).span(card.width).height(card.height)
+    panel.id(spec.number).title(spec.title).description(spec.description)
+    return panel.datasource(DATASOURCE).unit(unit).span(spec.width).height(spec.height)
 
 
-def _graph(card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str, str]) -> timeseries.Panel:
-    panel = _framed(timeseries.Panel(), card, unit, queries).no_value("no data")
+def _graph(
+    spec: PanelSpec, unit: str, queries: Iterable[Query], colours: Mapping[str, str]
+) -> timeseries.Panel:
+    panel = _with_spec(timeseries.Panel(), spec, unit, queries).no_value("no data")
     for name, colour in colours.items():
         panel.override_by_name(name, [model.DynamicConfigValue("color", _fixed(colour))])
-    # Where names have a meaning, one keeps its colour when others come and go; but two of them can have
-    # the same, which of many workloads nobody could tell apart.
+    # By name, a series keeps its colour when others come and go. But two can have the same colour, so it is
+    # not used for names without a meaning, such as many workloads.
     mode = model.FieldColorModeId
     others = mode.PALETTE_CLASSIC_BY_NAME if colours else mode.PALETTE_CLASSIC
     return panel.color_scheme(build.FieldColor().mode(others)).legend(_legend()).tooltip(_tooltip())
@@ -302,19 +310,19 @@ def _graph(card: Card, unit: str, queries: Iterable[Query], colours: Mapping[str
 def _legend() -> common.VizLegendOptions:
     return (
         common.VizLegendOptions()
-        .display_mode(looks.LegendDisplayMode.LIST)
-        .placement(looks.LegendPlacement.BOTTOM)
+        .display_mode(models.LegendDisplayMode.LIST)
+        .placement(models.LegendPlacement.BOTTOM)
         .show_legend(show_legend=True)
         .calcs([])
     )
 
 
 def _tooltip() -> common.VizTooltipOptions:
-    return common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING)
+    return common.VizTooltipOptions().mode(models.TooltipDisplayMode.MULTI).sort(models.SortOrder.DESCENDING)
 
 
 def _thresholds(steps: Steps) -> build.ThresholdsConfig:
-    # What has no value is below all others.
+    # A missing value is below all others.
     below = model.Threshold(None, NONE)
     return (
         build.ThresholdsConfig()
@@ -323,11 +331,11 @@ def _thresholds(steps: Steps) -> build.ThresholdsConfig:
     )
 
 
-def _words(words: Words) -> model.ValueMap:
+def _value_map(value_map: ValueMap) -> model.ValueMap:
     return model.ValueMap(
         {
             value: model.ValueMappingResult(text=text, color=colour, index=index)
-            for index, (value, (text, colour)) in enumerate(words.items())
+            for index, (value, (text, colour)) in enumerate(value_map.items())
         }
     )
 

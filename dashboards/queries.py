@@ -1,4 +1,4 @@
-"""The shapes of the queries: every series narrowed to the chosen targets, no first event lost."""
+"""Queries that select the chosen targets, and do not miss the first event of a series."""
 
 from __future__ import annotations
 
@@ -17,97 +17,96 @@ UNKNOWN = 'status="unknown"'
 OOM_KILLED = 'reason="OOMKilled"'
 
 RANGE = "$__range"
-"""All that the reader looks at: for figures and tables."""
+"""The whole time range: for numbers and tables."""
 RATE = "$__rate_interval"
-"""One step of a graph and a scrape more, and at least four scrapes."""
+"""One step of a graph plus one scrape, at least four scrapes."""
 STEP = "$__interval"
-"""From one point of a graph to the next."""
+"""Time between two points of a graph."""
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """Which series is in every scrape from the moment on at which counters can have news, by which labels."""
+class BackfillMarker:
+    """Series that exists from the time on at which counters have new events, with its labels."""
 
     metric: Metric
     labels: tuple[str, ...]
 
 
-OF_JOBS = Presence(definitions.EXITS_UNOBSERVED, ("job", "instance", "host"))
-"""There once that is counted which a host's engine still knew of when it was first listed."""
-OF_EXPORTERS = Presence(definitions.BUILD_INFO, ("job", "instance"))
-"""There from an exporter's first scrape on."""
+JOBS_BACKFILLED = BackfillMarker(definitions.EXITS_UNOBSERVED, ("job", "instance", "host"))
+"""It exists once everything is counted that the engine of a host still knew at its first list."""
+EXPORTER_SCRAPED = BackfillMarker(definitions.BUILD_INFO, ("job", "instance"))
+"""It exists from the first scrape of an exporter on."""
 
 
-def presence_for(metric: Metric) -> Presence:
-    """What shows since when a metric can have news."""
-    return OF_JOBS if "host" in metric.labels else OF_EXPORTERS
+def marker_for(metric: Metric) -> BackfillMarker:
+    """Return the marker from which on increases of a metric are new."""
+    return JOBS_BACKFILLED if "host" in metric.labels else EXPORTER_SCRAPED
 
 
 def series(metric: Metric | str, *matchers: str, part: str = "") -> str:
-    """A metric of the chosen targets; ``part`` is that of a histogram, such as ``_bucket``."""
+    """Return a selector for the chosen targets; ``part`` is a suffix of a histogram, such as ``_bucket``."""
     name = metric if isinstance(metric, str) else metric.name
     return f"{name}{part}{{{', '.join((*TARGETS, *matchers))}}}"
 
 
 def of_exporters(name: str, window: str) -> str:
-    """What Prometheus itself says of targets: of those alone whose jobs have had an exporter in a window.
+    """Return a series that Prometheus has for each target, without those of other programs.
 
-    It says so of all that it scrapes, and whoever has chosen all jobs has chosen those too.
+    With all scrape jobs selected, these would match as well: only jobs with an exporter in the window do.
     """
     return f"({series(name)} and on (job) last_over_time({series(definitions.BUILD_INFO)}[{window}]))"
 
 
-def gained(selector: str, window: str = RANGE, presence: Presence = OF_JOBS) -> str:
-    """What counters have gained in a window, the first value of those that began in it included.
+def increase(selector: str, window: str = RANGE, marker: BackfillMarker = JOBS_BACKFILLED) -> str:
+    """Return the increase of counters in a window, including the first value of a new series.
 
-    ``increase`` sees a counter from its second value on: of a workload whose only job failed, it would
-    see nothing. A first value is a gain where news was being read before the counter began: then it was in
-    fewer scrapes than the series that shows ``presence``. Where it was in all of those, its first value is
-    history that somebody begins to read.
+    PromQL's ``increase`` ignores the first value, and so the only failure of a workload. The first value is
+    new if the series has fewer samples in the window than its ``marker``: then the marker existed before it.
+    If it has as many, the first value is history.
     """
     began = f"min_over_time({selector}[{window}]) unless {selector} offset {window}"
-    scrapes = total(f"count_over_time({series(presence.metric)}[{window}])", *presence.labels)
-    target = ", ".join(presence.labels)
+    scrapes = total(f"count_over_time({series(marker.metric)}[{window}])", *marker.labels)
+    target = ", ".join(marker.labels)
     late = f"count_over_time({selector}[{window}]) < on ({target}) group_left () {scrapes}"
-    # Another label keeps `or` from taking a series' first value for its increase.
+    # The label distinguishes the first value from the increase of the same series, so that `or` keeps both.
     first = f'label_replace(({began}) and ({late}), "first", "value", "", "")'
     return f"(increase({selector}[{window}]) or {first})"
 
 
-def happened(gains: str) -> str:
-    """Gains where there are any: legends then name what happened, and nothing else."""
+def nonzero(gains: str) -> str:
+    """Return only values above 0, so that legends contain only what occurred."""
     return f"{gains} > 0"
 
 
-def last_gained(selector: str, *labels: str) -> str:
-    """When counters last gained something in the range, to within one step, by labels.
+def last_increase_time(selector: str, *labels: str) -> str:
+    """Return the time of the last increase in the range, by labels, accurate to one step.
 
-    A value of a subquery is of the moment at which it was computed. Its steps overlap as those of graphs
-    do, so that none of them misses what happened between two.
+    A value of a subquery has the time at which it was computed. Its steps overlap as those of graphs do, so
+    that no event between two steps is missed.
     """
-    moments = f"timestamp({happened(gained(selector, RATE))})"
+    moments = f"timestamp({nonzero(increase(selector, RATE))})"
     return f"max by ({', '.join(labels)}) (max_over_time({moments}[{RANGE}:{STEP}]))"
 
 
 def total(expression: str, *labels: str) -> str:
-    """The sum, by labels if there are any."""
+    """Return the sum, by labels if there are any."""
     by = f" by ({', '.join(labels)})" if labels else ""
     return f"sum{by} ({expression})"
 
 
 def counted(expression: str) -> str:
-    """A sum, or 0 where exporters are read and have no such series; nothing where none is read."""
+    """Return a sum, 0 if exporters have no such series, nothing if there are no exporters."""
     return f"{expression} or 0 * {total(series(definitions.ENGINE_UP))}"
 
 
 def quantile(share: float, metric: Metric, *by: str, jobs: Iterable[str] = ()) -> str:
-    """How long the given share of what a step of a graph has gained took at most."""
-    buckets = gained(series(metric, *jobs, part="_bucket"), RATE, presence_for(metric))
+    """Return a quantile of the observations within a step of a graph."""
+    buckets = increase(series(metric, *jobs, part="_bucket"), RATE, marker_for(metric))
     return f"histogram_quantile({share}, {total(buckets, 'le', *by)})"
 
 
 def success_ratio(*matchers: str) -> str:
-    """Of the jobs that could fail and ended in the range, the share that was done; nothing if none ended."""
-    done = total(gained(series(definitions.EXITS, *matchers, DONE)))
-    either = total(gained(series(definitions.EXITS, *matchers, 'status=~"done|failed"')))
+    """Return the share of done jobs among those that were done or failed; nothing if there are none."""
+    done = total(increase(series(definitions.EXITS, *matchers, DONE)))
+    either = total(increase(series(definitions.EXITS, *matchers, 'status=~"done|failed"')))
     return f"({done} or vector(0)) / ({either} > 0)"

@@ -1,28 +1,27 @@
-"""One workload: how its jobs ended, what memory did to them, how long they ran."""
+"""One workload: how its jobs ended, their memory and their durations."""
 
 from __future__ import annotations
 
-from dashboards import colours, figures, frame
+from dashboards import colours, layout, shared_panels
 from dashboards.colours import BAD, NEUTRAL, WARNING
-from dashboards.figures import DIAMOND, exits, number_of, small
-from dashboards.frame import Page, Section
+from dashboards.layout import DashboardSpec, Row
 from dashboards.panels import (
     EVENTS_STEP,
     AnyPanel,
-    Card,
     Column,
+    PanelSpec,
     bars,
-    curve,
-    dashed,
-    figure,
-    instant,
-    levels,
+    fixed_text_size,
+    instant_query,
     lines,
-    listing,
-    of_one_size,
+    number_stat,
     points,
-    rows,
-    word,
+    range_query,
+    step_lines,
+    table_panel,
+    table_query,
+    value_stat,
+    with_dashed_line,
 )
 from dashboards.queries import (
     DONE,
@@ -32,73 +31,80 @@ from dashboards.queries import (
     RATE,
     REASONS,
     counted,
-    gained,
-    happened,
+    increase,
+    nonzero,
     quantile,
     series,
     total,
 )
+from dashboards.shared_panels import DIAMOND, count_stat, exits, top_row
 from exporter.metrics import definitions
 
 WORKLOAD = 'workload="$workload"'
 _JOBS = (HOSTS, WORKLOAD)
 _LIMITS = series(definitions.MEMORY_LIMIT, *_JOBS)
-# Hosts can differ; the least is the one to be held responsible. 0 is that of jobs that have none.
+# Hosts can differ, and the lowest limit is the likeliest cause. Jobs without a limit have 0.
 _LIMIT = f"min({_LIMITS} > 0)"
 
 
-def page() -> Page:
-    """The dashboard."""
-    return Page(
-        frame.WORKLOAD,
+def dashboard() -> DashboardSpec:
+    """Return the dashboard."""
+    return DashboardSpec(
+        layout.WORKLOAD,
         "exit-exporter / Workload",
         "The jobs of one workload: attempts, codes, reasons, memory, durations.",
-        [frame.host(), frame.one_workload(), frame.reason(WORKLOAD)],
-        [frame.to_overview(frame.JOBS), frame.to_health(), frame.docs("Reasons", "reasons.md")],
-        # Those of hosts have no workload.
-        frame.firing(frame.JOB_ALERTS, matchers=('workload=""', WORKLOAD)),
+        [layout.host_variable(), layout.one_workload_variable(), layout.reason_variable(WORKLOAD)],
         [
-            Section(100, "In the chosen time: $workload", _figures()),
-            Section(200, "Ends", [figures.by_reason(201, _JOBS), _by_code(), _codes()]),
-            Section(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_beyond()]),
-            Section(400, "Runs", _runs()),
+            layout.link_to_overview(layout.JOBS),
+            layout.link_to_health(),
+            layout.link_to_docs("Reasons", "reasons.md"),
+        ],
+        # Alerts about hosts have no workload.
+        layout.firing_alerts(layout.JOB_ALERTS, matchers=('workload=""', WORKLOAD)),
+        [
+            Row(100, "In the chosen time: $workload", _top_row()),
+            Row(200, "Ends", [shared_panels.by_reason(201, _JOBS), _by_code(), _codes()]),
+            Row(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_beyond()]),
+            Row(400, "Runs", _runs()),
         ],
     )
 
 
-def _figures() -> list[AnyPanel]:
+def _top_row() -> list[AnyPanel]:
     return [
         _attempts(),
-        figures.failures(102, _JOBS),
-        figures.success(103, _JOBS),
-        figures.running(104, _JOBS),
-        _since(small(105, "Last success", "How long ago a job was last done, however far back."), DONE),
-        _since(small(106, "Last failure", "How long ago a job last failed, however far back."), FAILED),
+        shared_panels.failures(102, _JOBS),
+        shared_panels.success(103, _JOBS),
+        shared_panels.running(104, _JOBS),
+        _since(
+            top_row(105, "Last success", "Time since a job was last done, also before the chosen time."), DONE
+        ),
+        _since(
+            top_row(106, "Last failure", "Time since a job last failed, also before the chosen time."), FAILED
+        ),
     ]
 
 
 def _attempts() -> AnyPanel:
-    text = (
-        "Jobs that ended, for one of the chosen reasons. Each run of a container is one, a restart another."
-    )
-    attempts = counted(total(gained(exits(_JOBS, REASONS))))
-    return figure(small(101, "Attempts", text), attempts, [(0, NEUTRAL)])
+    text = "Jobs that ended for one of the chosen reasons. Each run of a container counts, also a restart."
+    attempts = counted(total(increase(exits(_JOBS, REASONS))))
+    return number_stat(top_row(101, "Attempts", text), attempts, [(0, NEUTRAL)])
 
 
-def _since(card: Card, status: str) -> AnyPanel:
+def _since(spec: PanelSpec, status: str) -> AnyPanel:
     last = f"max({series(definitions.LAST_EXIT, *_JOBS, status)})"
-    return figure(card, f"time() - {last}", [(0, NEUTRAL)], unit="s").no_value("never")
+    return number_stat(spec, f"time() - {last}", [(0, NEUTRAL)], unit="s").no_value("never")
 
 
 def _by_code() -> AnyPanel:
     text = "Jobs that ended within one step of the graph, by exit code."
-    query = happened(total(gained(exits(_JOBS, REASONS), RATE), "code"))
-    return bars(Card(202, "Ends by exit code", text), [curve(query, "{{code}}")], colours.CODES)
+    query = nonzero(total(increase(exits(_JOBS, REASONS), RATE), "code"))
+    return bars(PanelSpec(202, "Ends by exit code", text), [range_query(query, "{{code}}")], colours.CODES)
 
 
 def _codes() -> AnyPanel:
-    text = "How often each code and reason occurred in the chosen time, by host and image."
-    counts = total(gained(exits(_JOBS, REASONS)), "status", "code", "reason", "host", "image")
+    text = "Number of each code and reason in the chosen time, by host and image."
+    counts = total(increase(exits(_JOBS, REASONS)), "status", "code", "reason", "host", "image")
     columns = [
         Column("reason", "Reason", 190),
         Column("code", "Code", 90),
@@ -107,85 +113,95 @@ def _codes() -> AnyPanel:
         Column("image", "Image"),
         Column("Value", "Attempts", 90),
     ]
-    return listing(Card(203, "Codes and reasons", text, 24), [rows(happened(counts))], columns, "Attempts")
+    return table_panel(
+        PanelSpec(203, "Codes and reasons", text, 24), [table_query(nonzero(counts))], columns, "Attempts"
+    )
 
 
 def _oom_kills() -> AnyPanel:
     text = (
-        "Processes that the kernel killed for memory within one step of the graph, and jobs that ended of "
-        f"it, against the memory limit (dashed, on the right). {DIAMOND}"
+        "OOM-killed processes and jobs within one step of the graph, and the memory limit (dashed, on the "
+        f"right). {DIAMOND}"
     )
     queries = [
-        curve(total(gained(series(definitions.OOM_KILLS, *_JOBS), RATE)), "processes killed"),
-        curve(total(gained(exits(_JOBS, OOM_KILLED), RATE)), "jobs OOMKilled", exemplars=True),
-        curve(_LIMIT, "memory limit"),
+        range_query(total(increase(series(definitions.OOM_KILLS, *_JOBS), RATE)), "processes killed"),
+        range_query(total(increase(exits(_JOBS, OOM_KILLED), RATE)), "jobs OOMKilled", exemplars=True),
+        range_query(_LIMIT, "memory limit"),
     ]
     kills = {"processes killed": WARNING, "jobs OOMKilled": BAD}
-    graph = lines(Card(301, "OOM kills and memory limit", text, 11), "short", queries, kills)
-    return dashed(graph.interval(EVENTS_STEP).decimals(0), "memory limit", NEUTRAL, "bytes")
+    graph = lines(PanelSpec(301, "OOM kills and memory limit", text, 11), "short", queries, kills)
+    return with_dashed_line(graph.interval(EVENTS_STEP).decimals(0), "memory limit", NEUTRAL, "bytes")
 
 
 def _memory_limit() -> AnyPanel:
     text = (
-        "What the job that last began or ended may take; where hosts differ, the least. Without a limit, "
-        "what the host has is the limit."
+        "Memory limit of the job that last began or ended, the lowest if hosts differ. Without a limit, the "
+        "host's memory is the limit."
     )
-    query = instant(f"{_LIMIT} or max({_LIMITS})", "memory limit")
-    limit = word(Card(304, "Memory limit", text, 4), query, {"0": ("none", WARNING)}, "bytes")
-    return of_one_size(limit)
+    query = instant_query(f"{_LIMIT} or max({_LIMITS})", "memory limit")
+    limit = value_stat(PanelSpec(304, "Memory limit", text, 4), query, {"0": ("none", WARNING)}, "bytes")
+    return fixed_text_size(limit)
 
 
 def _oom_ended() -> AnyPanel:
-    card = Card(302, "Jobs OOMKilled", "Jobs that the kernel's OOM killer ended, in the chosen time.", 4)
-    return of_one_size(number_of(card, exits(_JOBS, OOM_KILLED), BAD))
+    spec = PanelSpec(302, "Jobs OOMKilled", "Jobs that the kernel's OOM killer ended, in the chosen time.", 4)
+    return fixed_text_size(count_stat(spec, exits(_JOBS, OOM_KILLED), BAD))
 
 
 def _oom_beyond() -> AnyPanel:
     text = (
-        "OOM kills in the chosen time, less one for each job that ended of one. Some are of jobs that went "
-        "on without the process, others of several processes of one job: which, nobody counts."
+        "OOM-killed processes in the chosen time, minus one for each job that ended because of one. They "
+        "were in jobs that went on, or in jobs with several killed processes; these are not counted apart."
     )
-    kills = counted(total(gained(series(definitions.OOM_KILLS, *_JOBS))))
-    ended = counted(total(gained(exits(_JOBS, OOM_KILLED))))
+    kills = counted(total(increase(series(definitions.OOM_KILLS, *_JOBS))))
+    ended = counted(total(increase(exits(_JOBS, OOM_KILLED))))
     beyond = f"clamp_min(({kills}) - ({ended}), 0)"
-    return of_one_size(figure(Card(303, "Kills beyond one per job", text, 5), beyond, [(0, NEUTRAL)]))
+    return fixed_text_size(
+        number_stat(PanelSpec(303, "Kills beyond one per job", text, 5), beyond, [(0, NEUTRAL)])
+    )
 
 
 def _runs() -> list[AnyPanel]:
-    return [_quantiles(), figures.durations(402, _JOBS), _running(), _ages(), _restarts()]
+    return [_quantiles(), shared_panels.durations(402, _JOBS), _running(), _ages(), _restarts()]
 
 
 def _quantiles() -> AnyPanel:
     text = (
-        "What half, 90 % and 99 % of the jobs stayed below; of those that ended within one step of the "
+        "Median, 90th and 99th percentile of the run durations of jobs that ended within one step of the "
         f"graph. {DIAMOND}"
     )
     half, most, nearly_all = (
         quantile(share, definitions.RUN_DURATION, jobs=_JOBS) for share in (0.5, 0.9, 0.99)
     )
-    # Of one histogram Grafana asks for the exemplars once.
-    queries = [curve(half, "p50", exemplars=True), curve(most, "p90"), curve(nearly_all, "p99")]
+    # Exemplars are those of the whole histogram, so one query is enough.
+    queries = [
+        range_query(half, "p50", exemplars=True),
+        range_query(most, "p90"),
+        range_query(nearly_all, "p99"),
+    ]
     shades = {"p50": f"light-{NEUTRAL}", "p90": NEUTRAL, "p99": f"dark-{NEUTRAL}"}
-    return points(Card(401, "Run duration quantiles", text), "s", queries, shades)
+    return points(PanelSpec(401, "Run duration quantiles", text), "s", queries, shades)
 
 
 def _running() -> AnyPanel:
     query = total(series(definitions.JOBS_RUNNING, *_JOBS), "host")
-    card = Card(403, "Jobs running", "Jobs that ran at each moment, by host.")
-    return levels(card, curve(query, "{{host}}"))
+    spec = PanelSpec(403, "Jobs running", "Jobs that ran at each moment, by host.")
+    return step_lines(spec, range_query(query, "{{host}}"))
 
 
 def _ages() -> AnyPanel:
-    text = "How long ago, at each moment, the last end of each status was: a saw whose teeth are the ends."
+    text = "Time since the last end, by status. It falls to 0 with each end."
     query = f"time() - max by (status) ({series(definitions.LAST_EXIT, *_JOBS)})"
-    ages = curve(query, "{{status}}")
-    return lines(Card(404, "Time since the last end", text), "s", [ages], colours.STATUSES)
+    ages = range_query(query, "{{status}}")
+    return lines(PanelSpec(404, "Time since the last end", text), "s", [ages], colours.STATUSES)
 
 
 def _restarts() -> AnyPanel:
     text = (
-        "Runs that the engine's restart policy began within one step of the graph, by host. Many of a "
-        "service whose runs are done mean that it does not stay up."
+        "Runs within one step of the graph that the engine's restart policy began, by host. Many of them "
+        "mean that a service does not stay up, even if its runs are done."
     )
-    query = happened(total(gained(series(definitions.RESTARTS, *_JOBS), RATE), "host"))
-    return bars(Card(405, "Runs begun by the restart policy", text, 24), [curve(query, "{{host}}")])
+    query = nonzero(total(increase(series(definitions.RESTARTS, *_JOBS), RATE), "host"))
+    return bars(
+        PanelSpec(405, "Runs begun by the restart policy", text, 24), [range_query(query, "{{host}}")]
+    )

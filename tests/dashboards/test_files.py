@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dashboards import colours, make
-from dashboards.frame import EXPORTER_ALERTS, JOB_ALERTS
+from dashboards.layout import EXPORTER_ALERTS, JOB_ALERTS
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.dashboards.boards import FILES, HERE, PALETTE, load, panels, variables
 

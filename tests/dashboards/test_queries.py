@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboards.figures import DIAMOND, SQUARE
+from dashboards.shared_panels import DIAMOND, SQUARE
 from exporter.model import Workload
 from exporter.otlp.trace_context import span_ids_for
 from tests.dashboards import scenario

@@ -1,4 +1,4 @@
-"""What surrounds the panels, the same on every dashboard: variables, annotations, links, rows."""
+"""Parts of a dashboard around its panels: variables, annotations, links and rows."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from exporter.metrics import definitions
 
 _THRESHOLDS = load()
 _LINKS = _THRESHOLDS.links
-# Alerts link there, so that it is said once where they look.
+# Alerts link to these dashboards, so the uids are defined together with the thresholds.
 OVERVIEW, WORKLOAD, HEALTH = _LINKS.overview_dashboard, _LINKS.workload_dashboard, _LINKS.exporter_dashboard
 DOCS = _LINKS.docs
 _ALERTS = {alert.name for alert in all_alerts(_THRESHOLDS)}
 EXPORTER_ALERTS = frozenset(name for name in _ALERTS if name.startswith("ExitExporter"))
 """The names of this exporter's alerts about itself."""
 JOB_ALERTS = frozenset(_ALERTS - EXPORTER_ALERTS)
-"""The names of its alerts about jobs and hosts; other projects have some about these too."""
+"""The names of its alerts about jobs and hosts. Other projects have alerts about these, too."""
 
 EXPORTERS = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 JOBS = f"{EXPORTERS}&${{host:queryparam}}"
-"""What a link hands on: of what its dashboard lacks, the bare names would stay in the address."""
-MARKS = "purple"
-"""That of alerts: of the series, few have it."""
-EVERY_TIME = model.VariableRefresh.ON_TIME_RANGE_CHANGED
+"""Variables that a link passes on; one that the dashboard lacks would be in the address literally."""
+ALERT_COLOUR = "purple"
+"""Colour of alerts, which few series have."""
+REFRESH = model.VariableRefresh.ON_TIME_RANGE_CHANGED
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A row and its panels. ``number`` is for good, and none of its panels has it."""
+class Row:
+    """Row with its panels. ``number`` never changes, and no panel has the same."""
 
     number: int
     title: str
@@ -44,8 +44,8 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A dashboard before it is one. ``uid`` is for good: links and bookmarks have it."""
+class DashboardSpec:
+    """Contents of a dashboard. ``uid`` never changes: links and bookmarks contain it."""
 
     uid: str
     title: str
@@ -53,120 +53,120 @@ class Page:
     variables: Sequence[build.QueryVariable]
     links: Sequence[build.DashboardLink]
     alerts: build.AnnotationQuery
-    sections: Sequence[Section]
+    rows: Sequence[Row]
 
 
-def framed(page: Page) -> model.Dashboard:
-    """The dashboard."""
+def build_dashboard(spec: DashboardSpec) -> model.Dashboard:
+    """Return the dashboard with the variables that all have."""
     board = (
-        build.Dashboard(page.title)
-        .uid(page.uid)
-        .description(page.description)
+        build.Dashboard(spec.title)
+        .uid(spec.uid)
+        .description(spec.description)
         .tags(["exit-exporter"])
         .readonly()
         .timezone(TimeZoneBrowser)
         .time("now-6h", "now")
         .refresh("1m")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .variables([datasource(), job(), instance(), *page.variables])
-        .annotations([page.alerts])
-        .links([*page.links])
+        .variables([datasource_variable(), job_variable(), instance_variable(), *spec.variables])
+        .annotations([spec.alerts])
+        .links([*spec.links])
     )
-    for section in page.sections:
-        board.with_row(build.Row(section.title).id(section.number))
-        for panel in section.panels:
+    for row in spec.rows:
+        board.with_row(build.Row(row.title).id(row.number))
+        for panel in row.panels:
             board.with_panel(panel)
     return board.build()
 
 
-def datasource() -> build.DatasourceVariable:
-    """Which Prometheus is asked."""
+def datasource_variable() -> build.DatasourceVariable:
+    """Return the variable of the Prometheus to query."""
     return build.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
-def job() -> build.QueryVariable:
-    """Which scrape jobs."""
+def job_variable() -> build.QueryVariable:
+    """Return the variable of the scrape jobs."""
     return _any("job", "Job", f"label_values({definitions.BUILD_INFO.name}, job)")
 
 
-def instance() -> build.QueryVariable:
-    """Which exporters."""
+def instance_variable() -> build.QueryVariable:
+    """Return the variable of the exporters."""
     exporters = f'{definitions.BUILD_INFO.name}{{job=~"$job"}}'
     return _any("instance", "Instance", f"label_values({exporters}, instance)")
 
 
-def host() -> build.QueryVariable:
-    """Which hosts' jobs."""
+def host_variable() -> build.QueryVariable:
+    """Return the variable of the hosts."""
     return _any("host", "Host", f"label_values({series(definitions.JOBS_RUNNING)}, host)")
 
 
-def workloads() -> build.QueryVariable:
-    """Which workloads, any number."""
+def workloads_variable() -> build.QueryVariable:
+    """Return the variable of any number of workloads."""
     return _any("workload", "Workload", _workloads())
 
 
-def one_workload() -> build.QueryVariable:
-    """Which workload, exactly one."""
+def one_workload_variable() -> build.QueryVariable:
+    """Return the variable of exactly one workload."""
     return _query("workload", "Workload", _workloads()).multi(multi=False).include_all(include_all=False)
 
 
-def reason(workload: str) -> build.QueryVariable:
-    """Which reasons, of the ends of the workloads that a matcher leaves."""
+def reason_variable(workload: str) -> build.QueryVariable:
+    """Return the variable of the reasons, of workloads that match."""
     ends = series(definitions.EXITS, HOSTS, workload)
     return _any("reason", "Reason", f"label_values({ends}, reason)")
 
 
-def to_overview(choices: str) -> build.DashboardLink:
-    """To the overview, with these choices."""
+def link_to_overview(choices: str) -> build.DashboardLink:
+    """Return a link to the overview, with these variables."""
     return _to("Exits overview", f"/d/{OVERVIEW}?{choices}")
 
 
-def to_workload(choices: str) -> build.DashboardLink:
-    """To the workload dashboard, with these choices; of workloads it takes one, its first."""
+def link_to_workload(choices: str) -> build.DashboardLink:
+    """Return a link to the workload dashboard, which takes the first of several workloads."""
     return _to("Workload", f"/d/{WORKLOAD}?{choices}")
 
 
-def to_health() -> build.DashboardLink:
-    """To the health of the exporters whose figures these are."""
+def link_to_health() -> build.DashboardLink:
+    """Return a link to the health of the selected exporters."""
     return _to("Exporter health", f"/d/{HEALTH}?{EXPORTERS}")
 
 
-def this_workload(name: str) -> Link:
-    """From a value to the dashboard of its workload; ``name`` is the template that tells which it is."""
+def workload_link(name: str) -> Link:
+    """Return a link from a value to its workload; ``name`` is Grafana's template for the name."""
     chosen = f"var-workload=${{{name}:percentencode}}"
     return Link("This workload", f"/d/{WORKLOAD}?{JOBS}&${{__url_time_range}}&{chosen}")
 
 
-def these_exporters() -> Link:
-    """From a value to the health of the exporters that it is of."""
+def exporters_link() -> Link:
+    """Return a link from a value to the health of its exporters."""
     return Link("Exporter health", f"/d/{HEALTH}?{EXPORTERS}&${{__url_time_range}}")
 
 
-def docs(title: str, page: str) -> build.DashboardLink:
-    """To a page of the documentation."""
+def link_to_docs(title: str, page: str) -> build.DashboardLink:
+    """Return a link to a page of the documentation."""
     link = build.DashboardLink(title).type(model.DashboardLinkType.LINK).icon("doc")
     return link.url(f"{DOCS}/{page}").target_blank(target_blank=True)
 
 
-def firing(*names: frozenset[str], matchers: Sequence[str] = ("",)) -> build.AnnotationQuery:
-    """When alerts of these names were firing, each of which had what one of the matchers asks.
+def firing_alerts(*names: frozenset[str], matchers: Sequence[str] = ("",)) -> build.AnnotationQuery:
+    """Return the annotation of firing alerts with these names that fit one of the matchers.
 
-    Not narrowed to the chosen targets: rules sum over instances, and then their alerts are of none. Nor
-    are those shown that only inform: there is one for every job that was OOMKilled.
+    It does not select the chosen targets, since alerts of rules that sum over instances have none. Alerts
+    that only inform are left out: there is one for every OOM-killed job.
     """
     alerts = "|".join(sorted(frozenset().union(*names)))
     whole = f'alertstate="firing", severity!="info", alertname=~"{alerts}"'
-    # Over a whole step, or of a long range those would be missed that are shorter than one.
+    # Over a whole step, since an alert can be shorter than a step of a long range.
     firing = [f"max_over_time(ALERTS{{{_listed(whole, each)}}}[{RATE}])" for each in matchers]
     return (
         build.AnnotationQuery()
         .name("Firing alerts")
         .datasource(DATASOURCE)
         .enable(enable=True)
-        .icon_color(MARKS)
+        .icon_color(ALERT_COLOUR)
         .expr(" or ".join(firing))
         .title_format("{{alertname}}")
-        # Every alert has this label. Of the keys of tags, those are left out that an alert has not.
+        # Every alert has this label. Tag keys that an alert does not have are left out.
         .text_format("{{severity}}")
         .tag_keys("workload,host,engine")
         .step("60s")
@@ -181,7 +181,7 @@ def _any(name: str, label: str, query: str) -> build.QueryVariable:
 
 def _query(name: str, label: str, query: str) -> build.QueryVariable:
     variable = build.QueryVariable(name).label(label).datasource(DATASOURCE).query(query)
-    return variable.refresh(EVERY_TIME).sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+    return variable.refresh(REFRESH).sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
 
 
 def _listed(*matchers: str) -> str:
