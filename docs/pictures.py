@@ -20,7 +20,8 @@ import pytest
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from exporter.cli import show, tables
+from exporter.cli import tables
+from exporter.cli.show import render
 from exporter.model import ClassifiedExit, Exit, JobRecord, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
@@ -71,9 +72,7 @@ def ps_picture() -> str:
 
 def show_picture() -> str:
     """Return the picture of `show`, with the first sample."""
-    # The command itself would ask a server.
-    sheet = show._sheet  # noqa: SLF001
-    return _draw(f"exit-exporter show {TRAINING.name}", lambda: sheet(_api_job(TRAINING)))
+    return _draw(f"exit-exporter show {TRAINING.name}", lambda: render(_api_job(TRAINING)))
 
 
 PICTURES: dict[str, Callable[[], str]] = {"ps.svg": ps_picture, "show.svg": show_picture}
@@ -97,7 +96,7 @@ def _on_disk(name: str) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _api_job(sample: Sample) -> tables.Job:
+def _api_job(sample: Sample) -> tables.JobJson:
     """Return the last exit of a recording as the API returns it, moved to the time of the picture."""
     found = _renamed(_last_exit(sample.recording), sample)
     verdict = classify(found.code, found.evidence, builtin_catalog(), found.job.workload)

@@ -1,4 +1,4 @@
-"""The command line: parse, call, return an exit code. It knows the API, not the store."""
+"""The command line. Its commands ask the API; only ``serve`` imports the daemon."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ COMMANDS = ("serve", "ps", "show", "explain", "check")
 
 
 def command(name: str) -> click.Command:
-    """One of COMMANDS."""
+    """Return one of COMMANDS."""
     found: click.Command = getattr(import_module(f"exporter.cli.{name}"), name)
     return found
 
 
 class _Commands(click.Group):
-    """Each command is the module of its name, imported only when it is used.
+    """Each command is in the module of its name, which is imported when the command is used.
 
-    The daemon then does not carry what draws tables, nor ``ps`` what opens databases.
+    So the daemon does not load the code that draws tables, and ``ps`` not the code that opens databases.
     """
 
     def list_commands(self, _context: click.Context) -> list[str]:

@@ -1,4 +1,4 @@
-"""``exit-exporter check``: are these files good?"""
+"""``exit-exporter check``: validate settings and catalogue files."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from exporter.verdict.catalog_file import builtin_catalog, load_catalog
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
-    """Check settings and catalogue FILES; ends with 1 if any would be refused."""
-    good = [_check(file) for file in files]
-    if not all(good):
+    """Validate settings and catalogue FILES; exits with 1 if one of them is bad."""
+    results = [_check(file) for file in files]
+    if not all(results):
         raise SystemExit(1)
 
 
 def _check(file: Path) -> bool:
     try:
-        click.echo(f"{file}: good {_judge(file)}")
+        click.echo(f"{file}: good {_validate(file)}")
     except (DocumentError, SettingsError) as error:
         for problem in error.problems:
             click.echo(problem, err=True)
@@ -32,26 +32,25 @@ def _check(file: Path) -> bool:
     return True
 
 
-def _judge_settings(chosen: Settings) -> None:
-    """What only shows when the daemon starts; raises SettingsError."""
-    # Only here: nothing else of the command needs what speaks to engines and databases.
-    from exporter.sources.docker.api.address import resolve_address  # noqa: PLC0415
-    from exporter.sources.docker.engine import EngineError  # noqa: PLC0415
-
-    try:
-        for host in chosen.docker.host:
-            resolve_address(host, chosen.docker.cert_path, os.environ)
-    except EngineError as error:
-        raise SettingsError([f"docker.host: {error}"]) from error
-    load_catalog(chosen.catalogue.file)
-
-
-def _judge(file: Path) -> str:
-    """What kind of file it is, by its names; raises where it is a bad one."""
+def _validate(file: Path) -> str:
+    """Return the kind of a good file, by the names in it. Raises DocumentError or SettingsError."""
     data = read_yaml(file).data
     if isinstance(data, dict) and set(data) & set(Settings.model_fields):
-        _judge_settings(load_settings_file(file))
+        _validate_values(load_settings_file(file))
         return "settings"
-    own = load_catalog(file)
-    named = len(own.reasons) - len(builtin_catalog().reasons)
-    return f"catalogue ({named} new reason{'' if named == 1 else 's'})"
+    new = len(load_catalog(file).reasons) - len(builtin_catalog().reasons)
+    return f"catalogue ({new} new reason{'' if new == 1 else 's'})"
+
+
+def _validate_values(settings: Settings) -> None:
+    """Check what otherwise fails only at the daemon's start. Raises DocumentError or SettingsError."""
+    # Imported only here: it loads the Docker SDK.
+    from exporter.sources.docker.api.address import resolve_address  # noqa: PLC0415
+    from exporter.sources.source import SourceError  # noqa: PLC0415
+
+    try:
+        for host in settings.docker.host:
+            resolve_address(host, settings.docker.cert_path, os.environ)
+    except SourceError as error:
+        raise SettingsError([f"docker.host: {error}"]) from error
+    load_catalog(settings.catalogue.file)

@@ -1,4 +1,4 @@
-"""Asking the daemon's API, and saying clearly what is wrong where it does not answer."""
+"""Client of the daemon's API, with clear errors if the daemon does not answer."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from urllib.parse import quote, urlsplit
 import click
 import requests
 
-DEFAULT_URL = "http://127.0.0.1:10137"
+from exporter.config.address import DEFAULT_ADDRESS
+
+DEFAULT_URL = f"http://{DEFAULT_ADDRESS}"
 PROBLEM = "application/problem+json"
 TIMEOUT_SECONDS = 30
-_OURSELVES = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class NoAnswerError(click.ClickException):
-    """The daemon cannot be reached; ends the command with 1."""
+class UnreachableError(click.ClickException):
+    """The daemon cannot be reached; the command exits with 1."""
 
 
 class Client:
@@ -27,74 +29,74 @@ class Client:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
-        # A proxy in the environment knows nothing of this machine's own addresses.
-        self._session.trust_env = _host(url) not in _OURSELVES
+        # A proxy in the environment does not know this machine's own addresses.
+        self._session.trust_env = _host(url) not in _LOOPBACK_HOSTS
 
     def get(self, path: str, *parts: str, key: str, **query: Any) -> Any:
-        """What the API answers at ``path`` with ``parts`` behind it, quoted: a table that has ``key``.
+        """Return the JSON object at ``path`` followed by ``parts``, which are quoted; it has ``key``.
 
-        Raises NoAnswerError where no exit-exporter answers, ClickException with its words where it refuses.
+        Raises UnreachableError if no exit-exporter answers, ClickException if it answers with an error.
         """
-        whole = "/".join([path, *(quote(part, safe="") for part in parts)])
-        wanted = {name: value for name, value in query.items() if value is not None}
-        response = self._ask(whole, wanted)
-        body = self._table(response)
+        full_path = "/".join([path, *(quote(part, safe="") for part in parts)])
+        parameters = {name: value for name, value in query.items() if value is not None}
+        response = self._request(full_path, parameters)
+        body = self._json_object(response)
         if not response.ok and response.headers.get("Content-Type") == PROBLEM:
             raise click.ClickException(str(body.get("detail")))
         if not response.ok or key not in body:
-            raise self._somebody_else()
+            raise self._not_our_server()
         return body
 
-    def trouble(self) -> str | None:
-        """What the daemon says stands in its way; None where it is ready."""
-        response = self._ask("/-/ready", {})
-        return None if response.ok else str(self._table(response).get("detail"))
+    def not_ready_reason(self) -> str | None:
+        """Return why the daemon is not ready; None if it is. Raises UnreachableError."""
+        response = self._request("/-/ready", {})
+        return None if response.ok else str(self._json_object(response).get("detail"))
 
-    def _ask(self, path: str, query: Mapping[str, Any]) -> requests.Response:
+    def _request(self, path: str, parameters: Mapping[str, str]) -> requests.Response:
         try:
-            return self._session.get(f"{self._url}{path}", params=query, timeout=TIMEOUT_SECONDS)
+            return self._session.get(f"{self._url}{path}", params=parameters, timeout=TIMEOUT_SECONDS)
         except requests.exceptions.Timeout as error:
-            raise NoAnswerError(
+            raise UnreachableError(
                 f"{self._url} does not answer within {TIMEOUT_SECONDS:g} s; see --url"
             ) from error
         except requests.exceptions.ConnectionError as error:
-            raise NoAnswerError(
+            raise UnreachableError(
                 f"no exit-exporter answers at {self._url}; is 'exit-exporter serve' running there? See --url"
             ) from error
         except (requests.RequestException, ValueError) as error:
-            raise NoAnswerError(f"{self._url}: {error}; see --url") from error
+            raise UnreachableError(f"{self._url}: {error}; see --url") from error
 
-    def _table(self, response: requests.Response) -> dict[str, Any]:
+    def _json_object(self, response: requests.Response) -> dict[str, Any]:
         try:
             body = response.json()
         except ValueError as error:
-            raise self._somebody_else() from error
+            raise self._not_our_server() from error
         if not isinstance(body, dict):
-            raise self._somebody_else()
+            raise self._not_our_server()
         return body
 
-    def _somebody_else(self) -> NoAnswerError:
-        return NoAnswerError(f"{self._url} answers, but not as exit-exporter; see --url")
+    def _not_our_server(self) -> UnreachableError:
+        return UnreachableError(f"{self._url} answers, but not as exit-exporter; see --url")
 
 
 def _host(url: str) -> str:
-    """The host that a URL names. Raises NoAnswerError where it is none."""
+    """Return the host of a URL. Raises UnreachableError if it has none."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise NoAnswerError(f"{url}: {error}; see --url") from error
+        raise UnreachableError(f"{url}: {error}; see --url") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise NoAnswerError(f"{url} is no address such as {DEFAULT_URL}; see --url")
+        raise UnreachableError(f"{url} is not a URL such as {DEFAULT_URL}; see --url")
     return parts.hostname
 
 
 def url_option(command: Command) -> Command:
-    """``--url``, which names the server."""
+    """Add ``--url``, the address of the daemon, to a command."""
     return click.option(
         "--url",
         envvar="EXIT_EXPORTER_URL",
         default=DEFAULT_URL,
         show_default=True,
         show_envvar=True,
-        help="The server to ask.",
+        help="URL of the server to ask.",
     )(command)

@@ -12,103 +12,100 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli.client import Client, NoAnswerError, url_option
-from exporter.cli.codes import RANGE, SIGNALS, Asked, TakesNegativeNumbers, asked
-from exporter.cli.tables import show
-from exporter.exit_codes import MAX_CODE
+from exporter.cli.client import Client, UnreachableError, url_option
+from exporter.cli.codes import CODE_RANGE, SIGNALS, NegativeNumberCommand, ParsedCode, parse_code
+from exporter.cli.tables import print_output
 from exporter.verdict import classify
 from exporter.verdict.catalog import DEFAULT_REASON
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.web.views import code_view, reason_list
 
-_HINT = "'CODE'"
+_PARAMETER = "'CODE'"
 
 
-@click.command(cls=TakesNegativeNumbers)
+@click.command(cls=NegativeNumberCommand)
 @click.argument("code")
-@click.option("--workload", help="As read for this workload: it may have words of its own.")
+@click.option("--workload", help="Explain for this workload, which can have reasons of its own.")
 @url_option
 def explain(code: str, workload: str | None, url: str) -> None:
-    """Explain an exit CODE: every way to read it, what that means, and what to do.
+    """Explain an exit CODE: all its readings, what they mean and what to do.
 
     CODE is a number (137, 0xC000013A), a signal (SIGKILL; -9, as wrappers report it) or a reason (OOMKilled).
-    Where no server answers, the built-in catalogue does.
+    If no server answers, the built-in catalogue is used.
     """
-    wanted = asked(code)
-    if wanted is None and not code[:1].isalpha():
-        raise click.BadParameter(f"{code!r} is not an exit code ({RANGE})", param_hint=_HINT)
+    parsed = parse_code(code)
+    if parsed is None and not code[:1].isalpha():
+        raise click.BadParameter(f"{code!r} is not an exit code ({CODE_RANGE})", param_hint=_PARAMETER)
     client = Client(url)
-    show(_reason(client, code) if wanted is None else _code(client, wanted, workload))
+    print_output(_explain_reason(client, code) if parsed is None else _explain_code(client, parsed, workload))
 
 
-def _code(client: Client, wanted: Asked, workload: str | None) -> RenderableType:
-    """Every way to read a code."""
-    answer = _answer(
-        lambda: client.get("/api/v1/reasons", str(wanted.code), key="readings", workload=workload),
-        lambda: code_view(wanted.code, classify.explain(wanted.code, builtin_catalog())),
+def _explain_code(client: Client, parsed: ParsedCode, workload: str | None) -> RenderableType:
+    answer = _ask_or_builtin(
+        lambda: client.get("/api/v1/reasons", str(parsed.code), key="readings", workload=workload),
+        lambda: code_view(parsed.code, classify.explain(parsed.code, builtin_catalog())),
     )
-    note = [Text(f"{wanted.note}\n")] if wanted.note else []
-    return Group(*note, *(_reading(reading) for reading in answer["readings"]))
+    note = [Text(f"{parsed.note}\n")] if parsed.note else []
+    return Group(*note, *(_render_reading(reading) for reading in answer["readings"]))
 
 
-def _reason(client: Client, word: str) -> RenderableType:
-    """What a reason's word means, and which codes bear it."""
-    answer = _answer(
+def _explain_reason(client: Client, name: str) -> RenderableType:
+    answer = _ask_or_builtin(
         lambda: client.get("/api/v1/reasons", key="reasons"), lambda: reason_list(builtin_catalog())
     )
-    known = {reason["reason"].lower(): reason for reason in answer["reasons"]}
-    found = known.get(word.lower())
+    reasons = {reason["reason"].lower(): reason for reason in answer["reasons"]}
+    found = reasons.get(name.lower())
     if found is None:
-        raise click.BadParameter(_unknown(word, list(known.values())), param_hint=_HINT)
-    return _sheet(Text(found["reason"], "bold"), found, f"Codes: {_codes(found)}")
+        raise click.BadParameter(_unknown_name(name, list(reasons.values())), param_hint=_PARAMETER)
+    return _render(Text(found["reason"], "bold"), found, f"Codes: {_codes(found)}")
 
 
-def _answer(ask: Callable[[], Any], built_in: Callable[[], BaseModel]) -> Any:
-    """What the server says, or else the built-in catalogue, and that it does."""
+def _ask_or_builtin(ask: Callable[[], Any], builtin: Callable[[], BaseModel]) -> Any:
+    """Return the server's answer, or that of the built-in catalogue with a note on standard error."""
     try:
         return ask()
-    except NoAnswerError as error:
+    except UnreachableError as error:
         click.echo(f"{error.message}\nFrom the built-in catalogue:\n", err=True)
-        return built_in().model_dump(mode="json")
+        return builtin().model_dump(mode="json")
 
 
-def _unknown(word: str, known: list[dict[str, Any]]) -> str:
-    # Signals are mostly written without their first letters.
-    words = {name.lower().removeprefix("sig"): name for name in SIGNALS}
-    words |= {name.lower(): name for name in (*SIGNALS, *(reason["reason"] for reason in known))}
-    near = get_close_matches(word.lower(), words, 1)
-    hint = f"did you mean {words[near[0]]}?" if near else f"codes are 0 to {MAX_CODE}"
-    return f"{word!r} is not an exit code, a signal or a reason; {hint}"
+def _unknown_name(name: str, reasons: list[dict[str, Any]]) -> str:
+    # Signals are mostly written without SIG.
+    names = {signal.lower().removeprefix("sig"): signal for signal in SIGNALS}
+    names |= {known.lower(): known for known in (*SIGNALS, *(reason["reason"] for reason in reasons))}
+    closest = get_close_matches(name.lower(), names, 1)
+    hint = f"did you mean {names[closest[0]]}?" if closest else f"codes are {CODE_RANGE}"
+    return f"{name!r} is not an exit code, a signal or a reason; {hint}"
 
 
 def _codes(reason: dict[str, Any]) -> str:
-    shown = ", ".join(_ranges(reason["codes"]))
+    codes = ", ".join(_ranges(reason["codes"]))
     if reason["reason"] == DEFAULT_REASON:
-        return f"{shown}, and all that have no word of their own"
-    return shown or "none of its own; it is told by evidence"
+        return f"{codes}, and all that have no reason of their own"
+    return codes or "none; it needs evidence"
 
 
 def _ranges(codes: list[int]) -> Iterator[str]:
-    """The numbers in words: those in a row by the first and the last."""
-    begins = [code for code in codes if code - 1 not in codes]
+    """Yield the ranges of consecutive numbers as text."""
+    starts = [code for code in codes if code - 1 not in codes]
     ends = [code for code in codes if code + 1 not in codes]
-    for first, last in zip(begins, ends, strict=True):
+    for first, last in zip(starts, ends, strict=True):
         yield str(first) if first == last else f"{first}-{last}"
 
 
-def _reading(reading: dict[str, Any]) -> RenderableType:
+def _render_reading(reading: dict[str, Any]) -> RenderableType:
     title = Text.assemble((reading["reason"], "bold"), f"  if {reading['when']}")
-    return _sheet(title, reading, reading["error"], with_causes=reading["status"] == "failed")
+    return _render(title, reading, reading["error"], with_causes=reading["status"] == "failed")
 
 
-def _sheet(
-    title: Text, words: dict[str, Any], fact: str | None, *, with_causes: bool = True
+def _render(
+    title: Text, reason: dict[str, Any], fact: str | None, *, with_causes: bool = True
 ) -> RenderableType:
-    facts = Table.grid(padding=(0, 1))
-    facts.add_row(Text("   "), Text(words["meaning"]))
+    rows = Table.grid(padding=(0, 1))
+    rows.add_row(Text("   "), Text(reason["meaning"]))
     if fact:
-        facts.add_row(Text("  "), Text(fact, "dim"))
-    facts.add_row(Text("  "), Text(f"Recovery: {words['recovery']}"))
-    for cause in words["causes"] if with_causes else ():
-        facts.add_row(Text("  -"), Text(cause))
-    return Group(title, facts, Text())
+        rows.add_row(Text("  "), Text(fact, "dim"))
+    rows.add_row(Text("  "), Text(f"Recovery: {reason['recovery']}"))
+    for cause in reason["causes"] if with_causes else ():
+        rows.add_row(Text("  -"), Text(cause))
+    return Group(title, rows, Text())

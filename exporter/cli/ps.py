@@ -1,4 +1,4 @@
-"""``exit-exporter ps``: the jobs."""
+"""``exit-exporter ps``: list jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.live import Live
 
 from exporter.cli.client import Client, url_option
 from exporter.cli.codes import ExitCode
-from exporter.cli.tables import Job, console, jobs_table, show
+from exporter.cli.tables import JobJson, console, jobs_table, print_output
 from exporter.config.duration import parse_duration
 from exporter.model import Status
 
@@ -20,7 +20,7 @@ _PAGE = 1000
 _WATCH_SECONDS = 2.0
 
 
-def _duration(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+def _check_duration(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     try:
         if value is not None:
             parse_duration(value)
@@ -30,53 +30,66 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
 
 
 @click.command()
-@click.option("-a", "--all", "everything", is_flag=True, help=f"All on record, not only the last {RECENT}.")
-@click.option("-v", "--verbose", is_flag=True, help="With the error's text.")
-@click.option("-w", "--watch", is_flag=True, help="Show again whenever something changes, until Ctrl-C.")
-@click.option("--reason", help="Only this reason, such as OOMKilled.")
-@click.option("--code", type=ExitCode(), help="Only this exit code.")
-@click.option("--workload", help="Only this workload.")
-@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only this status.")
-@click.option("--since", callback=_duration, help="Only what runs or ended within this time, such as 2h.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("-a", "--all", "show_all", is_flag=True, help=f"Show all jobs, not only the last {RECENT}.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the error text.")
+@click.option("-w", "--watch", is_flag=True, help="Refresh the table every 2 s, until Ctrl-C.")
+@click.option("--reason", help="Only jobs with this reason, such as OOMKilled.")
+@click.option("--code", type=ExitCode(), help="Only jobs with this exit code.")
+@click.option("--workload", help="Only jobs of this workload.")
+@click.option(
+    "--status", type=click.Choice([status.value for status in Status]), help="Only jobs with this status."
+)
+@click.option(
+    "--since",
+    callback=_check_duration,
+    help="Only jobs that are running or ended within this time, such as 2h.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Output format.",
+)
 @url_option
-def ps(*, everything: bool, verbose: bool, watch: bool, form: str, url: str, **wanted: Any) -> None:
-    """List jobs, the newest first: those that run, and those that have ended."""
+def ps(*, show_all: bool, verbose: bool, watch: bool, output_format: str, url: str, **filters: Any) -> None:
+    """List jobs, running and ended, the newest first."""
     client = Client(url)
-    wanted["since"] = wanted["since"] or (None if everything else RECENT)
-    if form == "json":
-        click.echo(json.dumps({"jobs": _jobs(client, wanted)}, indent=2))
+    filters["since"] = filters["since"] or (None if show_all else RECENT)
+    if output_format == "json":
+        click.echo(json.dumps({"jobs": _fetch(client, filters)}, indent=2))
     elif watch:
-        _watch(client, wanted, verbose=verbose)
+        _watch(client, filters, verbose=verbose)
     else:
-        jobs = _jobs(client, wanted)
-        show(jobs_table(jobs, verbose=verbose))
+        jobs = _fetch(client, filters)
+        print_output(jobs_table(jobs, verbose=verbose))
         if not jobs:
-            click.echo(_why_none(client), err=True)
+            click.echo(_why_empty(client), err=True)
 
 
-def _why_none(client: Client) -> str:
-    """An empty table must not be taken for a quiet night where nobody watches."""
-    cause = client.trouble()
-    return f"no jobs, but not all is well: {cause}" if cause else "no jobs; -a shows all on record"
+def _why_empty(client: Client) -> str:
+    # Without this, an empty table looks as if nothing had ended although nothing is watched.
+    reason = client.not_ready_reason()
+    return f"no jobs, and the exporter is not ready: {reason}" if reason else "no jobs; -a shows older ones"
 
 
-def _jobs(client: Client, wanted: dict[str, Any]) -> list[Job]:
-    jobs: list[Job] = []
+def _fetch(client: Client, filters: dict[str, Any]) -> list[JobJson]:
+    jobs: list[JobJson] = []
     cursor = None
     while True:
-        page = client.get("/api/v1/jobs", key="jobs", **wanted, limit=_PAGE, cursor=cursor)
+        page = client.get("/api/v1/jobs", key="jobs", **filters, limit=_PAGE, cursor=cursor)
         jobs += page["jobs"]
         cursor = page["next_cursor"]
         if cursor is None:
             return jobs
 
 
-def _watch(client: Client, wanted: dict[str, Any], *, verbose: bool) -> None:
+def _watch(client: Client, filters: dict[str, Any], *, verbose: bool) -> None:
     with Live(console=console(), auto_refresh=False) as live:
         try:
             while True:
-                live.update(jobs_table(_jobs(client, wanted), verbose=verbose), refresh=True)
+                live.update(jobs_table(_fetch(client, filters), verbose=verbose), refresh=True)
                 time.sleep(_WATCH_SECONDS)
         except KeyboardInterrupt:
             return

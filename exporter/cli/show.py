@@ -1,4 +1,4 @@
-"""``exit-exporter show``: all that is known of one job."""
+"""``exit-exporter show``: one job with its evidence."""
 
 from __future__ import annotations
 
@@ -10,30 +10,36 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli import tables
 from exporter.cli.client import Client, url_option
-from exporter.cli.tables import Job, ago, code, length, size, status
+from exporter.cli.tables import (
+    JobJson,
+    format_age,
+    format_bytes,
+    format_code,
+    format_run_time,
+    format_status,
+    print_output,
+)
 
-# The latest are those that matter.
-_MOST_PROCESSES = 5
+# The latest ones are shown.
+_MAX_PROCESSES = 5
 
 
 @click.command()
 @click.argument("job")
 @url_option
 def show(job: str, url: str) -> None:
-    """Show all that is known of one JOB.
+    """Show one JOB with its evidence.
 
-    JOB is a job's id, or a container's name, id, or beginning of an id (then its newest attempt).
+    JOB is a job's id, or a container's name, id, or start of an id (its newest attempt is shown then).
     """
     if job in {"", ".", ".."} or "/" in job:
-        raise click.BadParameter(f"{job!r} can be no job's id and no container's name", param_hint="JOB")
-    client = Client(url)
-    found = client.get("/api/v1/jobs", job, key="id")
-    tables.show(_sheet(found))
+        raise click.BadParameter(f"{job!r} is not a job id or a container name", param_hint="JOB")
+    print_output(render(Client(url).get("/api/v1/jobs", job, key="id")))
 
 
-def _sheet(job: Job) -> RenderableType:
+def render(job: JobJson) -> RenderableType:
+    """Return a job as text for the terminal."""
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(job):
         facts.add_row(Text(name, "bold"), value)
@@ -51,7 +57,7 @@ def _sheet(job: Job) -> RenderableType:
     return Group(*parts)
 
 
-def _facts(job: Job) -> list[tuple[str, Text]]:
+def _facts(job: JobJson) -> list[tuple[str, Text]]:
     limit = job["memory_limit_bytes"]
     facts = [
         ("Job", job["id"]),
@@ -62,19 +68,19 @@ def _facts(job: Job) -> list[tuple[str, Text]]:
         ("Container", job["container_id"]),
         ("Attempt", str(job["attempt"])),
         ("Restarts", _restarts(job["restarts"])),
-        ("Status", status(job)),
-        ("Exit code", code(job)),
+        ("Status", format_status(job)),
+        ("Exit code", format_code(job)),
         ("Error", job["error"]),
         ("Engine said", job["start_error"]),
         ("Recovery", job["recovery"]),
         ("OOM kills", str(job["oom_kills"])),
         ("Killed", _killed(job["oom_processes"])),
         ("Limit reached", _limit_reached(job)),
-        ("Memory limit", size(limit) if limit else "none known"),
+        ("Memory limit", format_bytes(limit) if limit else "none known"),
         ("Created", job["created_at"]),
         ("Started", job["started_at"]),
-        ("Finished", job["finished_at"] and f"{job['finished_at']}  ({ago(job['finished_at'])})"),
-        ("Ran", length(job)),
+        ("Finished", job["finished_at"] and f"{job['finished_at']}  ({format_age(job['finished_at'])})"),
+        ("Ran", format_run_time(job)),
         ("Trace", job["trace_id"]),
         ("Span", job["span_id"]),
     ]
@@ -82,16 +88,16 @@ def _facts(job: Job) -> list[tuple[str, Text]]:
 
 
 def _restarts(number: int | None) -> str | None:
-    """Said only of a run that a restart policy has begun: such a loop can look like success."""
+    """Return the restarts of a run that a restart policy began: such a loop can look like success."""
     return f"{number} by its restart policy" if number else None
 
 
-def _limit_reached(job: Job) -> str | None:
-    """Whose memory limit it was that ended the job."""
+def _limit_reached(job: JobJson) -> str | None:
+    """Return the memory limit that ended the job."""
     match job["oom_limit"]:
         case "own":
             limit = job["memory_limit_bytes"]
-            return f"its own, {size(limit)}" if limit else "its own"
+            return f"its own, {format_bytes(limit)}" if limit else "its own"
         case "parent":
             above = [each["cgroup"] for each in job["oom_processes"] if each["limit"] == "parent"]
             return (
@@ -103,18 +109,20 @@ def _limit_reached(job: Job) -> str | None:
 
 
 def _killed(processes: list[dict[str, Any]]) -> str:
-    """A line for each process that was killed for memory, the latest of them if there are many."""
-    before = len(processes) - _MOST_PROCESSES
+    """Return a line for each OOM-killed process; of many, the latest."""
+    before = len(processes) - _MAX_PROCESSES
     more = [f"{before} more before"] if before > 0 else []
-    return "\n".join([*more, *(_process(each) for each in processes[-_MOST_PROCESSES:])])
+    return "\n".join([*more, *(_process(each) for each in processes[-_MAX_PROCESSES:])])
 
 
 def _process(killed: dict[str, Any]) -> str:
-    words = f"{killed['process']} (pid {killed['pid']} on the host)"
+    text = f"{killed['process']} (pid {killed['pid']} on the host)"
     if killed["rss_bytes"] is not None:
-        words += f", {size(killed['rss_bytes'])}"
+        text += f", {format_bytes(killed['rss_bytes'])}"
     largest = killed["largest"]
-    return f"{words}; {largest['process']} held most, {size(largest['rss_bytes'])}" if largest else words
+    return (
+        f"{text}; {largest['process']} used most, {format_bytes(largest['rss_bytes'])}" if largest else text
+    )
 
 
 def _list(lines: list[str]) -> RenderableType:

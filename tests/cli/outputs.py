@@ -163,7 +163,7 @@ PS: dict[str, Output] = {
     "ps_verbose": piped("ps", "-v"),
     "ps_all": two_hours_later("ps", "-a"),
     "ps_verbose_failed": piped("ps", "-v", "--status", "failed"),
-    "ps_none": piped("ps", "--reason", "Aborted", complaint="no jobs; -a shows all on record\n"),
+    "ps_none": piped("ps", "--reason", "Aborted", complaint="no jobs; -a shows older ones\n"),
     "ps_80": shown("ps"),
     "ps_132": shown("ps", columns=132),
     "ps_verbose_80": shown("ps", "-v"),

@@ -21,7 +21,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 NO_CODE = "is not an exit code (0 to 4294967295)"
-NONE = "no jobs; -a shows all on record\n"
+NONE = "no jobs; -a shows older ones\n"
 
 
 def said(done: Done) -> str:
@@ -106,7 +106,7 @@ def test_where_nobody_watches_an_empty_table_says_so(served: Served) -> None:
     served.health.set_unready("unix:///gone.sock", "no such socket; is the engine running?")
     done = invoke("ps", "--reason", "Aborted", "--url", served.url)
     cause = "unix:///gone.sock: no such socket; is the engine running?"
-    assert (done.code, done.err) == (0, f"no jobs, but not all is well: {cause}\n")
+    assert (done.code, done.err) == (0, f"no jobs, and the exporter is not ready: {cause}\n")
 
 
 def test_a_reason_that_is_no_word_is_refused_with_the_nearest(served: Served) -> None:
