@@ -18,18 +18,13 @@ import docker
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from tests.lab.cgroups import (
-    cgroup_processes,
-    mount_missing_cgroups,
-    remove_cgroup,
-    thaw,
-    unmount_cgroups,
-)
+from tests.lab.cgroups import cgroup_processes, remove_cgroup, thaw
 from tests.lab.errors import LabError
 from tests.lab.install import program
 from tests.lab.mounts import unmount_below
 from tests.lab.orphans import engine_processes, kill_all
 from tests.lab.process import LoggedProcess, system_path
+from tests.lab.shared import SHIM_SOCKETS, SharedParts
 from tests.lab.wait import wait_until
 
 READY_SECONDS = 60.0
@@ -38,10 +33,6 @@ CLIENT_SECONDS = 60
 
 SOCKET_PATH_LIMIT = 100
 """Just under what the kernel allows for the path of a unix socket."""
-
-SHIM_SOCKETS = Path("/run/containerd/s")
-SHARED_DIRECTORIES = (Path("/run/docker"), Path("/run/docker/plugins"), SHIM_SOCKETS.parent, SHIM_SOCKETS)
-"""What the engine and its shims create outside their own directories; no setting prevents it."""
 
 LAST_RELEASE_WITH_TRUST_KEY = 23
 
@@ -79,8 +70,7 @@ class PrivateEngine:
         self._engine: LoggedProcess | None = None
         self._containerd: LoggedProcess | None = None
         self._clients: list[docker.DockerClient] = []
-        self._cgroup_mounts: list[Path] = []
-        self._absent_before: list[Path] = []
+        self._shared = SharedParts()
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -191,9 +181,8 @@ class PrivateEngine:
             return
         if os.geteuid() != 0:
             raise LabError("a private Docker Engine needs root; run as root, or set DOCKER_HOST")
-        self._absent_before = [path for path in SHARED_DIRECTORIES if not path.exists()]
         self._root = _fresh_directory()
-        self._cgroup_mounts = mount_missing_cgroups()
+        self._shared.join()
         self._write_settings()
 
     def _write_settings(self) -> None:
@@ -305,9 +294,7 @@ class PrivateEngine:
         _remove_shim_sockets(root / "containerd-state")
         unmount_below(root)
         shutil.rmtree(root)
-        unmount_cgroups(self._cgroup_mounts)
-        for path in reversed(self._absent_before):
-            _remove_if_empty(path)
+        self._shared.leave()
 
 
 def _fresh_directory() -> Path:
@@ -371,11 +358,3 @@ def shim_addresses(state: Path) -> Iterator[str]:
     yield from (file.read_text().strip() for file in state.glob("*/*/*/address"))
     # Since containerd 2.0.
     yield from (json.loads(file.read_text())["address"] for file in state.glob("*/*/*/bootstrap.json"))
-
-
-def _remove_if_empty(path: Path) -> None:
-    try:
-        path.rmdir()
-    except OSError:
-        # It does not exist, or another engine uses it.
-        return

@@ -1,19 +1,18 @@
 """Docker Engine 29, which Debian does not package: built once with Go into the user's cache."""
 
-import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.errors import LabError
 from tests.lab.install import ensure_to_build
+from tests.lab.lock import locked
 from tests.lab.process import system_path, tail
 
 USUAL_GO = "/usr/local/go/bin"
@@ -70,7 +69,7 @@ def engine_29() -> Path:
     folder = _folder()
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.with_name(f"{folder.name}.lock")):
+        with locked(folder.with_name(f"{folder.name}.lock")):
             if not folder.is_dir():
                 _build(folder)
     return folder
@@ -97,14 +96,6 @@ def _folder() -> Path:
 
 def _go() -> str | None:
     return shutil.which("go", path=os.pathsep.join([system_path(), USUAL_GO]))
-
-
-@contextmanager
-def _alone(lock: Path) -> Generator[None]:
-    """Hold a lock against other builds; the kernel releases the lock of a process that dies."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _build(folder: Path) -> None:

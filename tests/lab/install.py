@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.errors import LabError
+from tests.lab.lock import locked
 from tests.lab.process import system_path
 
 PACKAGES: Mapping[str, str] = {
@@ -34,6 +35,9 @@ BUILD_PACKAGES: Mapping[str, str] = {"gcc": "build-essential", "pkg-config": "pk
 
 BUILD_LIBRARIES: Mapping[str, str] = {"libseccomp": "libseccomp-dev"}
 """Debian package of each library that the runtime is linked with, by its pkg-config name."""
+
+LOCK = Path("/run/exit-exporter-install.lock")
+"""Held while packages are installed: apt does not wait for another process that updates its lists."""
 
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 POLICY = "#!/bin/sh\nexit 101\n"
@@ -98,7 +102,7 @@ def _install(missing: Sequence[str], packages: Sequence[str], otherwise: str = "
             f"{', '.join(missing)} not found, and only Debian's root may install: "
             f"install {' '.join(packages)} (or what they are called here){otherwise}"
         )
-    with _no_service_starts():
+    with locked(LOCK), _no_service_starts():
         _apt_get("update", "--quiet")
         _apt_get("install", "--quiet", "--yes", "--no-install-recommends", *packages)
 
