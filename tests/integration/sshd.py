@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -27,21 +28,14 @@ PACKAGES: Mapping[str, str] = {"sshd": "openssh-server", "ssh": "openssh-client"
 """The Debian package of each program; where docker.io has no ``docker``, docker-cli does."""
 
 READY_SECONDS = 20.0
-PATIENCE_SECONDS = 10.0
 PRIVILEGE_SEPARATION = Path("/run/sshd")
 
 
 def ensure_ssh() -> None:
     """Have every program of ``PACKAGES`` on this machine, installing them on Debian as root."""
     missing = [name for name in PACKAGES if _program(name) is None]
-    if not missing:
-        return
-    packages = [PACKAGES[name] for name in missing]
-    if not install._is_debian() or os.geteuid() != 0:
-        raise LabError(f"{', '.join(missing)} not found: install {' '.join(packages)}")
-    with install._no_service_starts():
-        install._apt_get("update", "--quiet")
-        install._apt_get("install", "--quiet", "--yes", "--no-install-recommends", *packages)
+    if missing:
+        install._install(missing, [PACKAGES[name] for name in missing])
 
 
 class Sshd:
@@ -117,8 +111,10 @@ class Sshd:
     def stop(self) -> None:
         """End it with every session, as when the host is gone."""
         if self._process is not None:
+            # Stopped, it begins no session that would be missing from the list and go on.
+            self._process.send(signal.SIGSTOP)
             sessions = self.sessions
-            self._process.end(PATIENCE_SECONDS)
+            self._process.kill()
             kill_all(sessions)
 
     @contextmanager
