@@ -1,1 +1,1 @@
-"""The benchmarks: how fast, how small and how prompt the exporter is, as ratios within one run."""
+"""Benchmarks of speed, memory and delay, as ratios within one run."""

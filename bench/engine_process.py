@@ -1,9 +1,9 @@
-"""The scripted engine in a process of its own: plays a tape as it is told to, a word a line on stdin.
+"""Scripted engine in a process of its own: plays a recording by commands on stdin, one a line.
 
-``hold`` waits for a reader and holds its stream, ``emit N`` lets the next N events of the tape happen,
-``release`` lets the stream go on. Each answers with the machine's monotonic time, in seconds, of just
-before it was done. Unlike ``tests.scripted.serve``, the engine has no containers when a reader connects:
-they come with the events, as they do while a real one is watched.
+``hold`` waits for a reader and holds its stream, ``emit N`` sends the next N events of the recording,
+``release`` releases the stream. Each is answered with the monotonic time in seconds just before it was done.
+Unlike in ``tests.scripted.serve``, the engine has no containers when a reader connects: they come with the
+events, as with a real engine.
 """
 
 import argparse
@@ -25,22 +25,22 @@ READER_SECONDS = 60.0
 
 
 class Player:
-    """What can be done with the tape."""
+    """Player of a recording."""
 
     def __init__(self, engine: ScriptedEngine, events: BinaryIO) -> None:
         self._engine = engine
         self._events = events
-        self._words: Mapping[str, Callable[[int], None]] = {
+        self._commands: Mapping[str, Callable[[int], None]] = {
             "hold": self._hold,
             "emit": self._emit,
             "release": self._release,
         }
 
-    def obey(self, line: str) -> float:
-        """Do what the line says; when that began."""
-        word, _, count = line.strip().partition(" ")
+    def run(self, line: str) -> float:
+        """Run a command, and return when that began."""
+        command, _, count = line.strip().partition(" ")
         begun = time.monotonic()
-        self._words[word](int(count or 0))
+        self._commands[command](int(count or 0))
         return begun
 
     def _hold(self, _: int) -> None:
@@ -55,8 +55,8 @@ class Player:
         self._engine.resume()
 
 
-def furnish(engine: ScriptedEngine, inspects: BinaryIO | None, *, local: bool) -> None:
-    """Say whose machine it is, and how inspects are answered; a list is always empty."""
+def configure(engine: ScriptedEngine, inspects: BinaryIO | None, *, local: bool) -> None:
+    """Set the kernel and the answers to inspects; the container list is always empty."""
     engine.info["KernelVersion"] = platform.release() if local else "another-machine"
     engine.info["MemTotal"] = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     engine.fail_next("/containers/json", HTTPStatus.OK, sys.maxsize, body=b"[]\n")
@@ -64,28 +64,28 @@ def furnish(engine: ScriptedEngine, inspects: BinaryIO | None, *, local: bool) -
         engine.set_container(json.loads(line))
 
 
-def main(words: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Serve until stdin ends."""
-    chosen = _arguments(words)
+    chosen = _arguments(arguments)
     engine = ScriptedEngine(chosen.socket.parent, name=chosen.socket.name)
     with ExitStack() as files:
         inspects = files.enter_context(chosen.inspects.open("rb")) if chosen.inspects else None
-        furnish(engine, inspects, local=chosen.local)
+        configure(engine, inspects, local=chosen.local)
         events = files.enter_context(chosen.events.open("rb"))
         files.enter_context(engine)
         print(engine.url, flush=True)
         player = Player(engine, events)
         for line in sys.stdin:
-            print(player.obey(line), flush=True)
+            print(player.run(line), flush=True)
 
 
-def _arguments(words: list[str]) -> argparse.Namespace:
+def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.engine_process", description=__doc__)
     parser.add_argument("socket", type=Path, help="where to listen; its directory must be there")
-    parser.add_argument("events", type=Path, help="the tape: one event a line")
-    parser.add_argument("--inspects", type=Path, help="one inspect answer a line; without: 404 for all")
-    parser.add_argument("--local", action="store_true", help="pretend to run on this machine's kernel")
-    return parser.parse_args(words)
+    parser.add_argument("events", type=Path, help="the recording: one event a line")
+    parser.add_argument("--inspects", type=Path, help="one inspect answer a line; without it, all are 404")
+    parser.add_argument("--local", action="store_true", help="report the kernel of this machine")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The exporter as its users start it: a process of its own, asked over HTTP and weighed by the kernel."""
+"""Exporter as users start it, in a process of its own; its memory is measured by the kernel."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 
 READY_SECONDS = 60.0
-PATIENCE_SECONDS = 20.0
+STOP_SECONDS = 20.0
 PAGE = 1000
 MEGABYTE = 10**6
 EXITS = "container_exits_total"
@@ -29,28 +29,28 @@ PROMETHEUS_ACCEPTS = (
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-"""What Prometheus 3 asks for unless it is told otherwise."""
+"""``Accept`` header of Prometheus 3 by default."""
 
 WITHOUT_SSH = "import sys; sys.modules['paramiko'] = None; from exporter.cli import main; main()"
-"""What an install without the extra ``ssh`` does: paramiko cannot be imported."""
+"""Start as in an installation without the extra ``ssh``: paramiko cannot be imported."""
 
 
 class BenchError(Exception):
-    """A benchmark that has no valid figure to print; the text says why."""
+    """Failure of a benchmark, so that it has no valid result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One answer to a scrape: how long it took, in seconds, and its body as it came."""
+    """Answer to a scrape: its duration in seconds, and its body as received."""
 
     seconds: float
     body: bytes
 
 
 class Exporter:
-    """A running exporter; as a context manager it is ready on entry and ended on exit.
+    """Running exporter; as a context manager it is ready on entry and ended on exit.
 
-    ``variables`` are its environment's, beside this process's own.
+    ``variables`` are added to the environment of this process.
     """
 
     def __init__(
@@ -84,45 +84,45 @@ class Exporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it; a bad end is an error of its own."""
+        """End it. Raises BenchError if it ends with an error."""
         code = self._stop()
         if error is None and code != 0:
             raise BenchError(f"the exporter ended with {code}; see {self._log}")
 
     @property
     def resident(self) -> float:
-        """Its resident memory now, in MB."""
+        """Current resident memory in MB."""
         return self._memory("VmRSS")
 
     @property
     def peak(self) -> float:
-        """The most resident memory that it had, in MB."""
+        """Highest resident memory so far in MB."""
         return self._memory("VmHWM")
 
     @property
     def cpu_seconds(self) -> float:
-        """The processor time that it has taken, in all its threads."""
+        """Processor time of all its threads in seconds."""
         stat = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii")
         user, system = stat.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def scrape(self, *, compressed: bool = False) -> Scrape:
-        """Ask for the metrics as Prometheus does, over a connection that stays open."""
+        """Scrape the metrics as Prometheus does, over a connection that stays open."""
         headers = {"Accept": PROMETHEUS_ACCEPTS} | ({"Accept-Encoding": "gzip"} if compressed else {})
         begun = time.perf_counter()
         body = self._get("/metrics", headers)
         return Scrape(time.perf_counter() - begun, body)
 
     def series(self, name: str) -> str:
-        """The series of one metric, in plain text."""
+        """Return the series of one metric as plain text."""
         return self._get(f"/metrics?{urlencode({'name[]': name})}", {}).decode()
 
     def exits(self) -> int:
-        """How many exits the counter shows."""
+        """Return the number of exits in the counter."""
         return int(sum_of(self.series(EXITS), EXITS))
 
     def jobs(self) -> list[dict[str, Any]]:
-        """All jobs that the API shows, of all pages."""
+        """Return all jobs in the API, from all pages."""
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -142,7 +142,7 @@ class Exporter:
         status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
         found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
         if found is None:
-            raise BenchError(f"the kernel does not tell {field} of the exporter")
+            raise BenchError(f"the kernel does not show {field} of the exporter")
         return int(found[1]) * 1024 / MEGABYTE
 
     def _get(self, path: str, headers: dict[str, str]) -> bytes:
@@ -167,10 +167,10 @@ class Exporter:
 
     def _stop(self) -> int | None:
         self._http.close()
-        return None if self._process is None else self._process.end(PATIENCE_SECONDS)
+        return None if self._process is None else self._process.end(STOP_SECONDS)
 
 
 def sum_of(exposition: str, name: str) -> float:
-    """The sum of all series of one name, with labels or without; exemplars behind them do not count."""
+    """Return the sum of all series of a name, with or without labels; exemplars do not count."""
     mine = (line for line in exposition.splitlines() if line.startswith((f"{name}{{", f"{name} ")))
     return sum(float(line.partition(" # ")[0].rpartition(" ")[2]) for line in mine)

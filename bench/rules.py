@@ -1,4 +1,4 @@
-"""What the alert rules cost a Prometheus that evaluates them, beside a plain increase of the same series."""
+"""Cost of the rules in Prometheus, compared with one plain increase of the same series."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import yaml
 
 from alerts import make
 from alerts.thresholds import load, seconds
-from bench.figures import median
+from bench.percentiles import median
 from bench.table import Row
 from tests.lab.install import ensure_prometheus
 from tests.lab.prometheus import PrometheusProcess, made_past
@@ -29,14 +29,14 @@ PLAIN = "sum by (workload) (increase(container_exits_total[10m]))"
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds of one evaluation: of each rule, and of the plain query."""
+    """Seconds of one evaluation of each rule, and of the plain query."""
 
     rules: dict[str, float]
     plain: float
 
 
 def costs(series: int, rounds: int, directory: Path) -> list[Costs]:
-    """Ask all that the rules ask, at the end of as long a past as they look back, so many times."""
+    """Evaluate all rules a number of times, after a past that is as long as they look back."""
     ensure_prometheus()
     end = int(time.time()) // 3600 * 3600
     made_past("\n".join([*_past(series, end), "# EOF", ""]), directory)
@@ -45,7 +45,7 @@ def costs(series: int, rounds: int, directory: Path) -> list[Costs]:
 
 
 def cost_rows(series: int, rounds: Sequence[Costs]) -> Iterator[Row]:
-    """How long, against the plain query of the same round, and against how often it is done."""
+    """Yield the cost compared with the plain query of the same round, and with the interval."""
     every = seconds(load().increases.interval)
     totals = [sum(each.rules.values()) for each in rounds]
     ratios = [sum(each.rules.values()) / each.plain for each in rounds]
@@ -69,13 +69,13 @@ def _asked(prometheus: PrometheusProcess, at: int) -> Costs:
 
 
 def _seconds(prometheus: PrometheusProcess, query: str, at: int) -> float:
-    """Those of Prometheus itself, without the way there and back."""
+    """Return Prometheus' own evaluation time, without the request."""
     answer = prometheus.ask("query", query=query, time=at, stats="all")
     return float(answer["stats"]["timings"]["evalTotalTime"])
 
 
 def _past(series: int, end: int) -> Iterator[str]:
-    """Counters that move now and then, as long back as any rule looks but that for lost hosts."""
+    """Yield counters that increase now and then, over the time that the rules look back."""
     times = range(end - seconds(load().increases.look_back) - 3600, end, SCRAPE_SECONDS)
     yield "# TYPE container_exits counter"
     for number in range(series):

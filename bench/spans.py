@@ -1,58 +1,62 @@
-"""Spans per second to a healthy collector: from the outbox on disk, and by the OpenTelemetry SDK itself."""
+"""Export to a collector: from the outbox on disk, and by the OpenTelemetry SDK for comparison."""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.child_process import ExportCost, run_child
 from bench.exporter import BenchError
-from bench.sent import Sent, heard
-from bench.tape import Tape
-from bench.throughput import WAYS, Run, throughput
-from bench.traced import NO_ENDPOINT, Endpoint
+from bench.recording import EngineRecording
+from bench.throughput import VARIANTS, Run, throughput
+from bench.tracing import NO_ENDPOINT, Endpoint
 from tests.lab.collector import Collector
 
-# Nobody listens at the port "discard": what is posted there is tried, and waits.
-NOWHERE = Endpoint("http://127.0.0.1:9", takes=False)
+# Nothing listens on the port "discard", so that the export is tried and entries stay pending.
+NOWHERE = Endpoint("http://127.0.0.1:9", accepts=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Sendings:
-    """One round, the same number of spans each: the outbox, and the SDK in its circumstances.
+class ExportRound:
+    """Costs of one round, each for the same number of spans.
 
-    ``made``: they are made while they are sent; ``handed``: made before; ``default``: as ``made``, with a
-    queue of the SDK's own size.
+    ``created``: the SDK creates spans while it sends them. ``prepared``: they exist before.
+    ``default_queue``: as ``created``, with a queue of the SDK's default size.
     """
 
-    outbox: Sent
-    made: Sent
-    handed: Sent
-    default: Sent
+    outbox: ExportCost
+    created: ExportCost
+    prepared: ExportCost
+    default_queue: ExportCost
 
 
-def sendings(posted: Path, spans: int, directory: Path, collector: Collector) -> Sendings:
-    """One round, over a copy of the store with so many posted. Raises BenchError where one is lost."""
-    database = shutil.copy(posted, directory)
+def measure_export(filled_store: Path, spans: int, directory: Path, collector: Collector) -> ExportRound:
+    """Measure one round with a copy of the filled store. Raises BenchError if a span is lost."""
+    database = shutil.copy(filled_store, directory)
     url = collector.http_url
-    outbox = heard("bench.deliver", database, url)
-    made = heard("bench.sdk", url, spans, "--queue", spans)
-    handed = heard("bench.sdk", url, spans, "--queue", spans, "--beforehand")
-    for what, sent in (("outbox", outbox), ("SDK", made), ("SDK", handed)):
+    outbox = run_child("bench.export_outbox", database, url)
+    created = run_child("bench.otel_sdk", url, spans, "--queue", spans)
+    prepared = run_child("bench.otel_sdk", url, spans, "--queue", spans, "--prepared")
+    for what, sent in (("outbox", outbox), ("SDK", created), ("SDK", prepared)):
         if sent.arrived != spans:
             raise BenchError(f"{sent.arrived} spans of {spans} arrived from the {what}")
-    return Sendings(outbox, made, handed, heard("bench.sdk", url, spans))
+    return ExportRound(outbox, created, prepared, run_child("bench.otel_sdk", url, spans))
 
 
 @dataclass(frozen=True, slots=True)
-class Postings:
-    """One round of the whole way: without traces, with a collector that is away, and with a healthy one."""
+class TracingRound:
+    """Runs of one round: without an endpoint, with an unreachable and with a healthy collector."""
 
     off: Run
-    away: Run
-    taken: Run
+    unreachable: Run
+    healthy: Run
 
 
-def postings(tape: Tape, directories: tuple[Path, Path, Path], collector: Collector) -> Postings:
-    """What it costs those who count that failed jobs are posted, and that they are delivered too."""
+def measure_tracing(
+    recording: EngineRecording, directories: tuple[Path, Path, Path], collector: Collector
+) -> TracingRound:
+    """Measure the cost of traces for counting exits, with and without a collector."""
     endpoints = (NO_ENDPOINT, NOWHERE, Endpoint(collector.http_url))
     pairs = zip(directories, endpoints, strict=True)
-    return Postings(*(throughput(tape, WAYS[0], directory, endpoint) for directory, endpoint in pairs))
+    return TracingRound(
+        *(throughput(recording, VARIANTS[0], directory, endpoint) for directory, endpoint in pairs)
+    )

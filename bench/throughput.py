@@ -1,35 +1,35 @@
-"""The whole way: from the engine's stream to exits that are committed and shown, in exits per second."""
+"""Speed in exits per second, from the engine's stream to exits that are committed and shown."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine import TapeEngine
+from bench.engine import EngineProcess
 from bench.exporter import COMMITS, Exporter, sum_of
+from bench.recording import EngineRecording
 from bench.replay import flood
-from bench.tape import Tape
-from bench.traced import NO_ENDPOINT, Endpoint
+from bench.tracing import NO_ENDPOINT, Endpoint
 from bench.verify import verify
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """In which circumstances: ``answered`` inspects, and a ``local`` engine, whose kernel is a witness."""
+class Variant:
+    """Variant of a run: ``answered`` inspects, and a ``local`` engine, whose OOM counter is read."""
 
     name: str
     answered: bool
     local: bool
 
 
-WAYS = (
-    Way("inspects answered, local engine", answered=True, local=True),
-    Way("inspects 404, local engine", answered=False, local=True),
-    Way("inspects answered, remote (errors wait 1 s)", answered=True, local=False),
+VARIANTS = (
+    Variant("inspects answered, local engine", answered=True, local=True),
+    Variant("inspects 404, local engine", answered=False, local=True),
+    Variant("inspects answered, remote (errors wait 1 s)", answered=True, local=False),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of the whole way cost; ``peak`` is in MB, with the backlog of a flood in it."""
+    """Results of one run; ``peak`` is memory in MB, with the backlog."""
 
     exits_per_second: float
     cpu_ms_per_exit: float
@@ -37,20 +37,22 @@ class Run:
     peak: float
 
 
-def throughput(tape: Tape, way: Way, directory: Path, endpoint: Endpoint = NO_ENDPOINT) -> Run:
-    """One run over a fresh database. Raises BenchError where a single exit is wrong."""
+def throughput(
+    recording: EngineRecording, variant: Variant, directory: Path, endpoint: Endpoint = NO_ENDPOINT
+) -> Run:
+    """Run once with a new database. Raises BenchError if a single exit is wrong."""
     with (
-        TapeEngine(tape, directory, answered=way.answered, local=way.local) as engine,
+        EngineProcess(recording, directory, answered=variant.answered, local=variant.local) as engine,
         Exporter(engine.url, directory, variables=endpoint.variables) as exporter,
     ):
-        cost = flood(tape, engine, exporter)
+        cost = flood(recording, engine, exporter)
         peak = exporter.peak
         commits = sum_of(exporter.scrape().body.decode(), COMMITS)
-        verify(exporter, tape, answered=way.answered)
-        endpoint.await_told(exporter, tape, answered=way.answered)
+        verify(exporter, recording, answered=variant.answered)
+        endpoint.wait_until_exported(exporter, recording, answered=variant.answered)
     return Run(
-        exits_per_second=tape.exits / cost.seconds,
-        cpu_ms_per_exit=1000 * cost.cpu_seconds / tape.exits,
-        exits_per_commit=tape.exits / commits,
+        exits_per_second=recording.exits / cost.seconds,
+        cpu_ms_per_exit=1000 * cost.cpu_seconds / recording.exits,
+        exits_per_commit=recording.exits / commits,
         peak=peak,
     )

@@ -1,4 +1,4 @@
-"""Whether what came out is right: every run once, with its code and reason, in the API and in the counter."""
+"""Verification that API and counter have every run once, with its code and reason."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,15 +7,15 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.exporter import EXITS, BenchError, Exporter
-from bench.mix import Outcome
-from bench.tape import Tape
+from bench.recording import EngineRecording
+from bench.scenario import Outcome
 
 SHOWN = 5
 
 
-def verify(exporter: Exporter, tape: Tape, *, answered: bool) -> None:
-    """Raise BenchError unless exactly what the tape holds has been counted and judged."""
-    wanted = _wanted(tape, answered=answered)
+def verify(exporter: Exporter, recording: EngineRecording, *, answered: bool) -> None:
+    """Raise BenchError unless exactly the runs of the recording were counted, with the right verdicts."""
+    wanted = _wanted(recording, answered=answered)
     _compare("the API", wanted, _shown(exporter.jobs()))
     _compare("the counter", Counter(map(_series, wanted.elements())), _counted(exporter))
 
@@ -24,10 +24,10 @@ Run = tuple[str, int, Outcome]
 Series = tuple[str, str, str]
 
 
-def _wanted(tape: Tape, *, answered: bool) -> Counter[Run]:
+def _wanted(recording: EngineRecording, *, answered: bool) -> Counter[Run]:
     return Counter(
         (container.id, attempt, outcome)
-        for container in tape.containers
+        for container in recording.containers
         for attempt, outcome in enumerate(container.kind.expected(answered=answered), 1)
     )
 

@@ -1,4 +1,4 @@
-"""The same delay on a real engine, started for it: needs root, ``dockerd`` and a static busybox."""
+"""Delay on a real engine: needs root, ``dockerd`` and a static busybox."""
 
 import threading
 import time
@@ -10,21 +10,21 @@ from typing import Any
 import docker
 
 from bench.exporter import EXITS, BenchError, Exporter, sum_of
+from exporter.model import SECOND_NS
 from tests.lab import PrivateEngine, import_busybox
 from tests.lab.install import missing_programs
 
 GIVE_UP_SECONDS = 10.0
-SECOND_NS = 10**9
 JOB = ("sh", "-c", "sleep 0.1")
 
 
-def is_at_hand() -> bool:
-    """Whether a real engine can be started here."""
+def is_available() -> bool:
+    """Return whether a real engine can be started here."""
     return not missing_programs()
 
 
 def real_delays(directory: Path, jobs: int) -> list[float]:
-    """Seconds from the engine's own time of a ``die`` to the end of the first scrape that shows it."""
+    """Return the seconds from the engine's time of each ``die`` to the end of the scrape that shows it."""
     with PrivateEngine() as engine:
         client = engine.client()
         image = import_busybox(client)
@@ -33,7 +33,7 @@ def real_delays(directory: Path, jobs: int) -> list[float]:
 
 
 class _Deaths:
-    """When each container died, by the engine's events."""
+    """Times of ``die`` events by container."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -48,7 +48,7 @@ class _Deaths:
     def of(self, container_id: str) -> int:
         with self._changed:
             if not self._changed.wait_for(lambda: container_id in self._at_ns, GIVE_UP_SECONDS):
-                raise BenchError(f"the engine told of no end of {container_id[:12]}")
+                raise BenchError(f"the engine reported no end of {container_id[:12]}")
             return self._at_ns[container_id]
 
 

@@ -1,4 +1,4 @@
-"""Failed jobs of which a collector is to be told, and a store on disk with all of them in its outbox."""
+"""Failed jobs to export, and a store on disk with all of them in its outbox."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,26 +13,26 @@ from exporter.store import Batch, Store
 from tests.store import samples
 
 DATABASE = "exits.db"
-COMMIT = 1000
+COMMIT_SIZE = 1000
 OOM_NS = samples.BEGAN_NS + 89 * samples.SECOND_NS
 
 
 def failed_jobs(count: int) -> Iterator[ClassifiedExit]:
-    """Jobs that were killed for memory, each of a container of its own; always the same."""
+    """Yield OOM-killed jobs, each of a container of its own; always the same."""
     oom_kills = (OomKill(OomSource.EVENT, OOM_NS),)
     for number in range(count):
         container_id = hashlib.sha256(f"letter {number}".encode()).hexdigest()
         job = samples.job(container_id=container_id, name=f"worker-{number}", oom_kills=oom_kills)
-        judged = samples.ended(job, 137, samples.OOM, oom_kills=1)
-        yield replace(judged, trace=span_ids_for(job))
+        classified = samples.ended(job, 137, samples.OOM, oom_kills=1)
+        yield replace(classified, trace=span_ids_for(job))
 
 
-def post(count: int, directory: Path) -> Path:
-    """Put so many of them into a new store, and into its outbox."""
+def fill_outbox(count: int, directory: Path) -> Path:
+    """Create a store with so many of them in its outbox."""
     path = directory / DATABASE
     jobs = failed_jobs(count)
     with closing(Store(path)) as store:
-        while ended := list(islice(jobs, COMMIT)):
-            letters = [(judged.exit.job.id, TelemetrySignal.TRACES) for judged in ended]
-            store.commit(Batch(ended=ended, outbox=letters))
+        while ended := list(islice(jobs, COMMIT_SIZE)):
+            entries = [(classified.exit.job.id, TelemetrySignal.TRACES) for classified in ended]
+            store.commit(Batch(ended=ended, outbox=entries))
     return path

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK's own way, in a process of its own: the same spans through its batch processor."""
+"""Export of the same spans by the OpenTelemetry SDK's batch processor, in a process of its own."""
 
 import argparse
 import logging
@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode
 
-from bench.letters import failed_jobs
-from bench.sent import Sent, say, timed
+from bench.child_process import ExportCost, measured, print_cost
+from bench.outbox import failed_jobs
 from exporter import __version__
 from exporter.model import ClassifiedExit
 from exporter.otlp.attributes import job_attributes
@@ -36,86 +36,88 @@ RESOURCE = Resource(
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What a span shall say, in the words of the exporter's own."""
+class SpanContent:
+    """Contents of a span, the same as in the exporter's spans."""
 
-    judged: ClassifiedExit
+    classified: ClassifiedExit
     attributes: Mapping[str, AttributeValue]
-    happened: Sequence[SpanEvent]
+    events: Sequence[SpanEvent]
 
 
-class Counting(SpanExporter):
-    """Counts what the collector has taken of another exporter."""
+class CountingExporter(SpanExporter):
+    """Count the spans that the collector has accepted from another exporter."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self.arrived = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Hand on, and count."""
+        """Export and count."""
         result = self._exporter.export(spans)
         self.arrived += len(spans) if result is SpanExportResult.SUCCESS else 0
         return result
 
     def shutdown(self) -> None:
-        """Hand on."""
+        """Shut down the other exporter."""
         self._exporter.shutdown()
 
 
-def main(words: list[str]) -> None:
-    """Send so many spans, and say what it cost: until the processor has flushed them."""
-    chosen = _arguments(words)
-    # It says that its queue is full, which is what is asked here.
+def main(arguments: list[str]) -> None:
+    """Send a number of spans, and print what it cost until the processor has flushed them."""
+    chosen = _arguments(arguments)
+    # A full queue is expected here, so its warning is of no use.
     logging.disable(logging.WARNING)
-    known = [Known(each, job_attributes(each), span_events(each)) for each in failed_jobs(chosen.spans)]
-    exporter = Counting(OTLPSpanExporter(endpoint=f"{chosen.url}/v1/traces"))
+    contents = [
+        SpanContent(each, job_attributes(each), span_events(each)) for each in failed_jobs(chosen.spans)
+    ]
+    exporter = CountingExporter(OTLPSpanExporter(endpoint=f"{chosen.url}/v1/traces"))
     processor = BatchSpanProcessor(exporter, max_queue_size=chosen.queue)
-    sent = (_hand_over if chosen.beforehand else _make)(known, processor)
-    sent.arrived = exporter.arrived
-    say(sent)
+    cost = (_send_prepared if chosen.prepared else _send_while_creating)(contents, processor)
+    cost.arrived = exporter.arrived
+    print_cost(cost)
 
 
-def _make(known: Iterable[Known], processor: BatchSpanProcessor) -> Sent:
-    """The spans are made while they are sent."""
+def _send_while_creating(contents: Iterable[SpanContent], processor: BatchSpanProcessor) -> ExportCost:
+    """Create spans while they are sent."""
     provider = TracerProvider(resource=RESOURCE)
     provider.add_span_processor(processor)
-    with timed() as sent:
-        _tell(known, provider)
+    with measured() as cost:
+        _create_spans(contents, provider)
         processor.force_flush()
-    return sent
+    return cost
 
 
-def _hand_over(known: Iterable[Known], processor: BatchSpanProcessor) -> Sent:
-    """The spans have been made before; this is the processor and the exporter alone."""
+def _send_prepared(contents: Iterable[SpanContent], processor: BatchSpanProcessor) -> ExportCost:
+    """Create spans before the measurement of processor and exporter."""
     provider, memory = TracerProvider(resource=RESOURCE), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(memory))
-    _tell(known, provider)
+    _create_spans(contents, provider)
     spans = memory.get_finished_spans()
-    with timed() as sent:
+    with measured() as cost:
         for span in spans:
             processor.on_end(span)
         processor.force_flush()
-    return sent
+    return cost
 
 
-def _tell(known: Iterable[Known], provider: TracerProvider) -> None:
+def _create_spans(contents: Iterable[SpanContent], provider: TracerProvider) -> None:
     tracer = provider.get_tracer("exit-exporter", __version__)
-    for each in known:
-        ended = each.judged.exit
+    for each in contents:
+        ended = each.classified.exit
         span = tracer.start_span(SPAN_NAME, attributes=each.attributes, start_time=ended.job.started_ns)
-        for event_type in each.happened:
+        for event_type in each.events:
             span.add_event(event_type.name, event_type.attributes, event_type.at_ns)
-        span.set_status(Status(StatusCode.ERROR, each.judged.verdict.error))
+        span.set_status(Status(StatusCode.ERROR, each.classified.verdict.error))
         span.end(ended.finished_ns)
 
 
-def _arguments(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.sdk", description=__doc__)
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.otel_sdk", description=__doc__)
     parser.add_argument("url", help="a collector's OTLP/HTTP, without a path")
-    parser.add_argument("spans", type=int, help="how many")
-    parser.add_argument("--queue", type=int, help="how many its queue holds; without: what the SDK does")
-    parser.add_argument("--beforehand", action="store_true", help="make them before the time runs")
-    return parser.parse_args(words)
+    parser.add_argument("spans", type=int, help="number of spans")
+    parser.add_argument("--queue", type=int, help="size of its queue; by default that of the SDK")
+    parser.add_argument("--prepared", action="store_true", help="create them before the measurement")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

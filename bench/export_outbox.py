@@ -1,4 +1,4 @@
-"""The exporter's own delivery, in a process of its own: all that waits in a store's outbox goes out."""
+"""Export everything in the outbox of a store, in a process of its own."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from bench.sent import say, timed
+from bench.child_process import measured, print_cost
 from exporter.config.logging_setup import set_up_logging
 from exporter.config.settings import LogLevel, LogSettings, TraceSettings
 from exporter.metrics import definitions as metrics
@@ -22,20 +22,20 @@ STOP_SECONDS = 5.0
 TRACES = (TelemetrySignal.TRACES,)
 
 
-def main(words: list[str]) -> None:
-    """Deliver, and say what it cost: from the start until nothing is pending."""
-    chosen = _arguments(words)
+def main(arguments: list[str]) -> None:
+    """Export, and print what it cost from the start until nothing is pending."""
+    chosen = _arguments(arguments)
     set_up_logging(LogSettings(level=LogLevel.WARNING))
     with closing(Store(Path(chosen.database))) as store:
         metric_state = MetricState(store.series())
         exporting = read_config({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
         (delivery,) = build_workers(TraceSettings(), exporting, store, metric_state)
-        with timed() as sent:
+        with measured() as cost:
             delivery.start()
             _await_none_pending(metric_state)
-        sent.arrived = int(metric_state.value(metrics.OTLP_JOBS_EXPORTED, TRACES))
+        cost.arrived = int(metric_state.value(metrics.OTLP_JOBS_EXPORTED, TRACES))
         delivery.stop(STOP_SECONDS)
-    say(sent)
+    print_cost(cost)
 
 
 def _await_none_pending(metric_state: MetricState) -> None:
@@ -44,11 +44,11 @@ def _await_none_pending(metric_state: MetricState) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _arguments(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.deliver", description=__doc__)
-    parser.add_argument("database", type=Path, help="a store with something in its outbox")
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.export_outbox", description=__doc__)
+    parser.add_argument("database", type=Path, help="a store with entries in its outbox")
     parser.add_argument("url", help="a collector's OTLP/HTTP, without a path")
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The exporter with thousands of jobs behind it: the memory that it takes, and what a scrape costs."""
+"""Memory of an exporter after thousands of jobs, and the cost of its scrapes."""
 
 import gzip
 import time
@@ -6,21 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.engine import TapeEngine
+from bench.engine import EngineProcess
 from bench.exporter import Exporter, Scrape
+from bench.recording import EngineRecording
 from bench.replay import trickle
-from bench.tape import Tape
-from bench.traced import NO_ENDPOINT, Endpoint
+from bench.tracing import NO_ENDPOINT, Endpoint
 from bench.verify import verify
 
 SCRAPING_SECONDS = 5.0
-LEAST = 10
+MIN_SCRAPES = 10
 AFTER_RESTART = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident MB: when the jobs have ended, when it has been scraped for a while, and at most."""
+    """Resident memory in MB: after the jobs, after scrapes, and the highest."""
 
     resident: float
     scraped: float
@@ -29,28 +29,28 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Scrapes:
-    """What scrapes of one form took, in seconds, and the bytes of the last."""
+    """Durations of scrapes in one format in seconds, and the size of the last in bytes."""
 
     seconds: tuple[float, ...]
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class Install:
-    """An exporter as it may be installed and told: with paramiko or without, and where its traces go."""
+class Installation:
+    """Exporter with or without paramiko, and the endpoint of its traces."""
 
     with_ssh: bool
     endpoint: Endpoint = NO_ENDPOINT
 
-    def over(self, engine: TapeEngine, directory: Path) -> Exporter:
-        """It, in front of this engine."""
+    def start(self, engine: EngineProcess, directory: Path) -> Exporter:
+        """Return such an exporter that watches an engine."""
         variables = self.endpoint.variables
         return Exporter(engine.url, directory, with_ssh=self.with_ssh, variables=variables)
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """All that was measured of one exporter with so many jobs."""
+class MemoryResult:
+    """Results of one exporter after a number of jobs."""
 
     jobs: int
     fresh: Memory
@@ -60,29 +60,31 @@ class Filled:
     series: int
 
 
-def filled(tape: Tape, directory: Path, install: Install, scrapes: int) -> Filled:
-    """Let the tape happen at an easy pace, weigh, scrape up to so often; and so again after a restart."""
-    with TapeEngine(tape, directory, answered=True, local=True) as engine:
-        with install.over(engine, directory) as exporter:
-            trickle(tape, engine, exporter)
-            install.endpoint.await_told(exporter, tape, answered=True)
+def measure_memory(
+    recording: EngineRecording, directory: Path, install: Installation, scrapes: int
+) -> MemoryResult:
+    """Measure after a slow replay, after up to ``scrapes`` scrapes, and again after a restart."""
+    with EngineProcess(recording, directory, answered=True, local=True) as engine:
+        with install.start(engine, directory) as exporter:
+            trickle(recording, engine, exporter)
+            install.endpoint.wait_until_exported(exporter, recording, answered=True)
             resident = exporter.resident
             both = _pairs(exporter, scrapes)
             fresh = Memory(resident, exporter.resident, exporter.peak)
-            verify(exporter, tape, answered=True)
-        with install.over(engine, directory) as exporter:
+            verify(exporter, recording, answered=True)
+        with install.start(engine, directory) as exporter:
             resident = exporter.resident
             _pairs(exporter, AFTER_RESTART)
             restarted = Memory(resident, exporter.resident, exporter.peak)
-            verify(exporter, tape, answered=True)
+            verify(exporter, recording, answered=True)
     plain, compressed = _scrapes(one for one, _ in both), _scrapes(other for _, other in both)
-    return Filled(tape.exits, fresh, restarted, plain, compressed, _series(both[-1]))
+    return MemoryResult(recording.exits, fresh, restarted, plain, compressed, _series(both[-1]))
 
 
 def _pairs(exporter: Exporter, count: int) -> list[tuple[Scrape, Scrape]]:
-    """Scrapes in both forms, in turns; fewer where they take long, but never less than a few."""
+    """Scrape in both formats in turns; less often if that takes long, but at least a few times."""
     begun, made = time.monotonic(), list[tuple[Scrape, Scrape]]()
-    while len(made) < min(count, LEAST) or (
+    while len(made) < min(count, MIN_SCRAPES) or (
         len(made) < count and time.monotonic() - begun < SCRAPING_SECONDS
     ):
         made.append((exporter.scrape(), exporter.scrape(compressed=True)))
@@ -95,7 +97,7 @@ def _scrapes(made: Iterable[Scrape]) -> Scrapes:
 
 
 def _series(pair: tuple[Scrape, Scrape]) -> int:
-    """How many series there are, in the plain form and the same in the other."""
+    """Return the number of series, which is the same in both formats."""
     plain, compressed = (len(_lines(body)) for body in (pair[0].body, gzip.decompress(pair[1].body)))
     if plain != compressed:
         raise RuntimeError(f"{plain} series in plain text, {compressed} in gzip")
@@ -103,5 +105,5 @@ def _series(pair: tuple[Scrape, Scrape]) -> int:
 
 
 def _lines(exposition: bytes) -> list[bytes]:
-    """The lines that are series."""
+    """Return the lines that are series."""
     return [line for line in exposition.splitlines() if line and not line.startswith(b"#")]

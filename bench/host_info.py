@@ -1,18 +1,18 @@
-"""What the figures depend on beside the code: the machine, and what a durable write costs on its disk."""
+"""Machine of a run, and the time of a durable write on its disk, on which the results depend."""
 
 import os
 import platform
 import time
 from pathlib import Path
 
-from bench.figures import median
+from bench.percentiles import median
 
 WRITES = 50
 PAGE_BYTES = 4096
 
 
-def described(directory: Path) -> str:
-    """One line about where this run takes place."""
+def describe_host(directory: Path) -> str:
+    """Return one line about the machine of this run."""
     load = os.getloadavg()[0]
     return (
         f"{os.cpu_count()} CPUs, load {load:.1f}, {platform.system()} {platform.release()}, "
