@@ -37,7 +37,7 @@ from exporter.otlp.encoding import ExportResponse, LogEncoder, SpanEncoder
 from tests.otlp.samples import NO_LIMITS, PARENT_SPAN, PARENT_TRACE, request, traced
 from tests.scripted.received import ReceivedRecord, ReceivedSpan, logs, traces
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
-from tests.store.test_records import ENDS, TEXTS, TIMES
+from tests.store.strategies import ENDS, TEXTS, TIMES
 
 RESOURCE = {"service.name": "exits", "team": "größe"}
 ENDED_NS = BEGAN_NS + 90 * SECOND_NS

@@ -10,7 +10,7 @@ from exporter.model import Job, KillRequest, Trace, Workload
 from exporter.otlp.trace_context import SpanContext, parse_traceparent, span_ids_for
 from tests.otlp.samples import PARENT_SPAN, PARENT_TRACE, TRACEPARENT
 from tests.store.samples import BEGAN_NS, job
-from tests.store.test_records import JOBS
+from tests.store.strategies import JOBS
 
 SAMPLED = SpanContext(PARENT_TRACE, PARENT_SPAN, sampled=True)
 UNSAMPLED = SpanContext(PARENT_TRACE, PARENT_SPAN, sampled=False)

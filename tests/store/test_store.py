@@ -1,0 +1,246 @@
+"""Batches: recorded whole or not at all, found again as they were, and pruned."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+
+from exporter.model import (
+    ClassifiedExit,
+    Evidence,
+    Job,
+    JobRecord,
+    SeriesKey,
+)
+from exporter.store import Batch, Store, StoreError
+from tests.store.files import fill, opened, small_disk, trigger
+from tests.store.samples import ANY, BEGAN_NS, OOM, STOPPED, ended, job, shown
+from tests.store.strategies import ENDS
+
+ROOT = Path(__file__).parents[2]
+SERIES: dict[SeriesKey, float] = {
+    ("container_exits_total", ("node-1", "shop/worker", "img", "failed", "137", "OOMKilled")): 3,
+    ("container_run_duration_seconds", ("node-1", 'quo"ted', "Größe, ∑", "sum")): 0.1 + 0.2,
+    ("exit_exporter_store_errors_total", ()): 2.0**53,
+}
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from exporter.store import Batch
+from tests.store.files import opened
+from tests.store.samples import ended, job
+
+with opened(Path(sys.argv[1])) as store:
+    series = {("container_exits_total", ()): 1}
+    store.commit(Batch(running=[job("b")], ended=[ended(job("a"), 137)], series=series))
+    with store._database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE series SET value = 2")
+        connection.exec_driver_sql("DELETE FROM jobs")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def progress(run: Job) -> tuple[Any, ...]:
+    """Return what has happened in a run, which is no part of its equality."""
+    return run.restarts, run.kills, run.oom_kills, run.notes
+
+
+# Recording
+
+
+def test_jobs_and_series_of_a_batch_are_recorded_together(store: Store) -> None:
+    running, failed = job("a"), ended(job("b", start_event_ns=BEGAN_NS - 1), 137, OOM, oom_kills=2)
+    store.commit(Batch(running=[running], ended=[failed], series=SERIES))
+    store.commit(Batch())
+    assert store.list_jobs(ANY, 10) == [JobRecord(running, None), shown(failed)]
+    assert store.series() == SERIES
+
+
+@given(ENDS)
+@settings(max_examples=50, deadline=None)
+def test_a_job_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, classified: ClassifiedExit
+) -> None:
+    with opened(tmp_path_factory.getbasetemp() / "whatever" / "exits.db") as store:
+        store.commit(Batch(running=[classified.exit.job]))
+        running = store.find_job(classified.exit.job.id)
+        assert running == JobRecord(classified.exit.job, None)
+        assert progress(running.job) == progress(classified.exit.job)
+        store.commit(Batch(ended=[classified]))
+        over = store.find_job(classified.exit.job.id)
+        assert over == shown(classified)
+        # The notes of an ended run are in its evidence.
+        assert progress(over.job) == progress(replace(classified.exit.job, notes=()))
+
+
+def test_an_end_replaces_the_running_job(store: Store) -> None:
+    store.commit(Batch(running=[job()]))
+    for code, evidence in ((143, STOPPED), (0, Evidence())):
+        store.commit(Batch(running=[job()], ended=[ended(job(), code, evidence)]))
+        assert store.list_jobs(ANY, 10) == [shown(ended(job(), code, evidence))]
+
+
+def test_series_survive_reopening_to_the_last_bit(database: Path) -> None:
+    with opened(database) as store:
+        store.commit(Batch(series=dict.fromkeys(SERIES, 1.0)))
+        store.commit(Batch(series=SERIES))
+    with opened(database) as store:
+        assert store.series() == SERIES
+
+
+def test_a_series_without_a_value_is_deleted(database: Path) -> None:
+    deleted, *others = SERIES
+    with opened(database) as store:
+        store.commit(Batch(series=SERIES))
+        store.commit(Batch(series={deleted: None, ("never_there_total", ("x",)): None}))
+    with opened(database) as store:
+        assert store.series() == {key: SERIES[key] for key in others}
+
+
+@pytest.mark.parametrize("how", ["ABORT", "FAIL", "ROLLBACK"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "AFTER INSERT ON jobs WHEN NEW.name = 'gentle-stingray-b'",
+        "AFTER INSERT ON series WHEN NEW.name = 'exit_exporter_store_errors_total'",
+    ],
+)
+def test_a_failed_batch_leaves_nothing_and_can_be_retried(
+    store: Store, database: Path, when: str, how: str
+) -> None:
+    batch = Batch(running=[job("a"), job("b")], ended=[ended(job("c"), 1)], series=SERIES)
+    with trigger(database, when, how):
+        with pytest.raises(StoreError) as caught:
+            store.commit(batch)
+        assert str(caught.value) == f"{database}: not today"
+        assert (store.list_jobs(ANY, 10), store.series()) == ([], {})
+    store.commit(batch)
+    assert [record.job.container_id[0] for record in store.list_jobs(ANY, 10)] == [*"cba"]
+    assert store.series() == SERIES
+
+
+def test_a_commit_survives_a_kill_and_an_open_transaction_does_not(database: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(database)], check=False, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+    with opened(database) as store:
+        assert store.list_jobs(ANY, 10) == [JobRecord(job("b"), None), shown(ended(job("a"), 137))]
+        assert store.series() == {("container_exits_total", ()): 1}
+
+
+def test_a_full_disk_refuses_a_batch_until_there_is_space(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk, opened(disk / "exits.db") as store:
+        first = ended(job("a"), 1)
+        store.commit(Batch(ended=[first], series=SERIES))
+        filler = fill(disk)
+        more = Batch(running=[job(digit) for digit in "bcdef"], series=dict.fromkeys(SERIES, 9.0))
+        for _ in range(3):
+            with pytest.raises(StoreError) as caught:
+                store.commit(more)
+            advice = "free some space; pending data is kept and written then"
+            assert str(caught.value) == f"{disk / 'exits.db'}: database or disk is full; {advice}"
+            assert (store.list_jobs(ANY, 10), store.series()) == ([shown(first)], SERIES)
+        filler.unlink()
+        store.commit(more)
+        assert [record.job.container_id[0] for record in store.list_jobs(ANY, 10)] == [*"fedcba"]
+        assert store.series() == dict.fromkeys(SERIES, 9.0)
+
+
+def test_a_reader_sees_the_last_commit(store: Store, database: Path) -> None:
+    store.commit(Batch(ended=[ended(job(), 1)], series=SERIES))
+    with closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM jobs")
+        writer.execute("DELETE FROM series")
+        assert store.list_jobs(ANY, 10) == [shown(ended(job(), 1))]
+        assert store.series() == SERIES
+        writer.execute("COMMIT")
+    assert (store.list_jobs(ANY, 10), store.series()) == ([], {})
+
+
+def test_concurrent_commits_wait_for_each_other(store: Store) -> None:
+    batches = [Batch(running=[job("a", attempt=attempt)]) for attempt in range(1, 41)]
+    start = threading.Barrier(8)
+
+    def commit(mine: list[Batch]) -> None:
+        start.wait()
+        for batch in mine:
+            store.commit(batch)
+
+    threads = [threading.Thread(target=commit, args=(batches[index::8],)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(record.job.attempt for record in store.list_jobs(ANY, 100)) == [*range(1, 41)]
+
+
+@pytest.mark.parametrize(
+    ("table", "use"),
+    [
+        ("jobs", lambda store: store.list_jobs(ANY, 1)),
+        ("jobs", lambda store: store.find_job("a")),
+        ("jobs", lambda store: store.running_jobs()),
+        ("jobs", lambda store: store.load_history("a")),
+        ("series", lambda store: store.series()),
+        ("jobs", lambda store: store.commit(Batch(running=[job()]))),
+        ("jobs", lambda store: store.prune(1)),
+    ],
+)
+def test_every_method_reports_a_missing_table(
+    store: Store, database: Path, table: str, use: Callable[[Store], object]
+) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"DROP TABLE {table}")
+    with pytest.raises(StoreError) as caught:
+        use(store)
+    assert str(caught.value) == f"{database}: no such table: {table}"
+
+
+# Pruning
+
+
+def test_only_jobs_that_ended_before_a_time_are_pruned(store: Store) -> None:
+    old, at, young = (
+        ended(job(digit), 1, finished_ns=BEGAN_NS + offset)
+        for digit, offset in zip("abc", (-1, 0, 1), strict=True)
+    )
+    running = job("d", start_event_ns=1)
+    store.commit(Batch(running=[running], ended=[old, at, young], series=SERIES))
+    for count in (1, 0):
+        assert store.prune(BEGAN_NS) == count
+        assert store.list_jobs(ANY, 10) == [shown(young), shown(at), JobRecord(running, None)]
+        assert store.series() == SERIES
+        assert store.pruned_before_ns == BEGAN_NS
+
+
+def test_a_failed_pruning_deletes_nothing(store: Store, database: Path) -> None:
+    store.commit(Batch(ended=[ended(job(digit), 1) for digit in "abc"]))
+    with trigger(database, "BEFORE DELETE ON jobs WHEN OLD.name = 'gentle-stingray-b'", "ABORT"):
+        with pytest.raises(StoreError) as caught:
+            store.prune(2**62)
+        assert str(caught.value) == f"{database}: not today"
+        assert len(store.list_jobs(ANY, 10)) == 3
+
+
+# Identity
+
+
+def test_each_database_has_an_instance_id_that_stays(tmp_path: Path) -> None:
+    found: list[str] = []
+    for path in ("one/exits.db", "one/exits.db", "two/exits.db"):
+        with opened(tmp_path / path) as store:
+            found += [store.instance_id, store.instance_id]
+    one, two = found[0], found[-1]
+    assert found == [one] * 4 + [two] * 2
+    assert one != two
+    assert (str(UUID(one)), str(UUID(two))) == (one, two)
