@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager, as programs."""
+"""Prometheus and Alertmanager are installed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a real OOM kill to somebody being told: every part between is real, rules and routing as shipped."""
+"""From an OOM kill to a notification, with real parts and the shipped rules and routing."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ PAST_SECONDS = 1800
 
 
 @dataclass(frozen=True)
-class House:
-    """Everything that stands between a container and whoever is told."""
+class AlertingSystem:
+    """All parts between a container and a notification."""
 
     client: docker.DockerClient
     prometheus: PrometheusProcess
@@ -45,8 +45,8 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """All parts, running; Prometheus remembers the exporter for longer than the rules look back."""
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertingSystem]:
+    """Start all parts; Prometheus has a past of the exporter longer than the rules look back."""
     ensure_dockerd()
     directory: Path = tmp_path_factory.mktemp("alerts")
     routing = directory / "alertmanager.yml"
@@ -69,21 +69,21 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             target = {"job": JOB, "instance": address}
             watching.remember(watched_past(target, engine.url, HOST, PAST_SECONDS))
             with watching as prometheus:
-                yield House(client, prometheus, alertmanager, webhook)
+                yield AlertingSystem(client, prometheus, alertmanager, webhook)
 
 
 @pytest.fixture(scope="module")
-def spike(house: House) -> tuple[Message, dict[str, Any]]:
-    """What is told first of a spike of real OOM kills: the message, and the alert in it."""
-    run_many(house, "hungry", HUNGRY)
-    if not wait_until(lambda: bool(house.webhook.told("JobOOMKilledSpike")), SECONDS):
-        pytest.fail(f"nobody was told: {house.prometheus.alerts()}")
-    return house.webhook.told("JobOOMKilledSpike")[0]
+def spike(system: AlertingSystem) -> tuple[Message, dict[str, Any]]:
+    """Cause a spike of OOM kills; give its first notification, and the alert in it."""
+    run_many(system, "hungry", HUNGRY)
+    if not wait_until(lambda: bool(system.webhook.notifications("JobOOMKilledSpike")), SECONDS):
+        pytest.fail(f"there was no notification: {system.prometheus.alerts()}")
+    return system.webhook.notifications("JobOOMKilledSpike")[0]
 
 
-def run(house: House, workload: str, command: str, number: int) -> None:
-    """Run a job with little memory; kill it as soon as it is ready, if it says that it is."""
-    container = house.client.containers.run(
+def run(system: AlertingSystem, workload: str, command: str, number: int) -> None:
+    """Run a job with little memory, and kill it when it is ready if it reports that."""
+    container = system.client.containers.run(
         BUSYBOX,
         ["sh", "-c", command],
         name=f"{workload}-{number}",
@@ -98,21 +98,21 @@ def run(house: House, workload: str, command: str, number: int) -> None:
         container.kill()
 
 
-def run_many(house: House, workload: str, command: str) -> None:
-    """Run as many as make a spike if they are OOM-killed."""
+def run_many(system: AlertingSystem, workload: str, command: str) -> None:
+    """Run as many jobs as are a spike if they are OOM-killed."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda number: run(house, workload, command, number), range(MANY)))
+        list(pool.map(lambda number: run(system, workload, command, number), range(MANY)))
 
 
-def test_the_shipped_rules_are_the_ones_that_are_judged_by_and_none_has_an_error(house: House) -> None:
+def test_all_shipped_rules_are_evaluated_without_an_error(system: AlertingSystem) -> None:
     began = time.time()
-    assert wait_until(lambda: house.prometheus.judged_since(began), SECONDS)
-    rules = house.prometheus.rules()
+    assert wait_until(lambda: system.prometheus.judged_since(began), SECONDS)
+    rules = system.prometheus.rules()
     assert len(rules) == RULES.read_text().count("expr:")
     assert [(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"] == []
 
 
-def test_oom_kills_fire_the_spike_and_who_is_on_duty_is_told_what_and_where(
+def test_oom_kills_cause_a_spike_that_pages_the_person_on_call(
     spike: tuple[Message, dict[str, Any]],
 ) -> None:
     message, alert = spike
@@ -133,22 +133,22 @@ def test_oom_kills_fire_the_spike_and_who_is_on_duty_is_told_what_and_where(
 
 
 @pytest.mark.usefixtures("spike")
-def test_the_spike_silences_its_singles(house: House) -> None:
-    by_name = {alert["labels"]["alertname"]: alert["status"] for alert in house.alertmanager.alerts()}
+def test_the_spike_inhibits_the_alerts_about_single_kills(system: AlertingSystem) -> None:
+    by_name = {alert["labels"]["alertname"]: alert["status"] for alert in system.alertmanager.alerts()}
     assert by_name["JobOOMKilledSpike"]["state"] == "active"
     assert (by_name["JobOOMKilled"]["state"], len(by_name["JobOOMKilled"]["inhibitedBy"])) == (
         "suppressed",
         1,
     )
-    assert house.webhook.told("JobOOMKilled") == []
+    assert system.webhook.notifications("JobOOMKilled") == []
 
 
-def test_as_many_jobs_that_were_killed_by_somebody_alert_nobody(house: House) -> None:
-    run_many(house, "stopped", UNTIL_TOLD)
+def test_as_many_jobs_that_a_user_killed_cause_no_alert(system: AlertingSystem) -> None:
+    run_many(system, "stopped", UNTIL_TOLD)
     seen = 'sum(container_exits_total{workload="stopped", status="terminated", code="137"})'
-    assert wait_until(lambda: house.prometheus.value(seen) == MANY, SECONDS)
+    assert wait_until(lambda: system.prometheus.value(seen) == MANY, SECONDS)
     judged = time.time()
-    assert wait_until(lambda: house.prometheus.judged_since(judged), SECONDS)
-    assert house.prometheus.query('last_over_time(ALERTS{workload!="hungry"}[1h])') == []
-    told = [alert["labels"] for message in house.webhook.messages for alert in message.alerts]
-    assert [labels for labels in told if labels.get("workload") != "hungry"] == []
+    assert wait_until(lambda: system.prometheus.judged_since(judged), SECONDS)
+    assert system.prometheus.query('last_over_time(ALERTS{workload!="hungry"}[1h])') == []
+    notifications = [alert["labels"] for message in system.webhook.messages for alert in message.alerts]
+    assert [labels for labels in notifications if labels.get("workload") != "hungry"] == []

@@ -30,23 +30,23 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusP
     """Start a Prometheus with that past, recordings included."""
     directory = tmp_path_factory.mktemp("trouble")
     made_past(trouble.past(), directory)
-    for independent in in_turn([rule for rule in RULES if "record" in rule]):
+    for independent in in_order([rule for rule in RULES if "record" in rule]):
         judge_past(directory, independent, START, END)
     with PrometheusProcess(directory, targets={}) as prometheus:
         yield prometheus
 
 
-def in_turn(rules: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def in_order(rules: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Yield recording rules in groups, each of which uses only those before it."""
     left = list(rules)
     while left:
         unmade = {rule["record"] for rule in left}
-        ready = [rule for rule in left if not _builds_on(rule) & unmade]
+        ready = [rule for rule in left if not _uses(rule) & unmade]
         yield ready
         left = [rule for rule in left if rule not in ready]
 
 
-def _builds_on(rule: dict[str, Any]) -> set[str]:
+def _uses(rule: dict[str, Any]) -> set[str]:
     # Some use their own last value.
     return {each.name for each in selectors(rule["expr"])} - {rule["record"]}
 

@@ -1,4 +1,4 @@
-"""The example for Alertmanager: it is taken, and every alert goes where it should."""
+"""Routes and inhibitions of the example for Alertmanager."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SECONDS = 30
 
 
 def amtool(*arguments: str) -> str:
-    """What the real amtool says."""
+    """Run amtool and return its output."""
     done = subprocess.run([program("amtool"), *arguments], capture_output=True, text=True, check=True)
     return done.stdout
 
 
-def test_amtool_takes_the_example() -> None:
+def test_amtool_accepts_the_example() -> None:
     assert "SUCCESS" in amtool("check-config", str(EXAMPLE))
 
 
@@ -42,86 +42,92 @@ def test_every_alert_goes_to_the_receiver_of_its_severity(alert: Alert) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Silenced:
-    """Two alerts that fire, by their labels, and whether the first silences the second."""
+class Inhibition:
+    """Labels of two firing alerts, and whether the first inhibits the second."""
 
     source: dict[str, str]
     target: dict[str, str]
-    so: bool = True
+    is_inhibited: bool = True
 
 
-def _one(name: str, **labels: str) -> dict[str, str]:
+def _labels(name: str, **labels: str) -> dict[str, str]:
     return {"alertname": name, **labels}
 
 
 WORKLOAD = {"host": "h", "workload": "w"}
 TARGET = {"job": "e", "instance": "a"}
-SPIKES = _one("JobOOMKilledSpike", **WORKLOAD)
-FLEET = _one("FleetOOMKilledSpike", workload="w")
-DOWN = _one("ExitExporterDown", **TARGET)
-OF_ITSELF = sorted(
+SPIKE = _labels("JobOOMKilledSpike", **WORKLOAD)
+FLEET = _labels("FleetOOMKilledSpike", workload="w")
+DOWN = _labels("ExitExporterDown", **TARGET)
+ABOUT_EXPORTERS = sorted(
     {alert.name for alert in ALERTS if alert.subject is Subject.EXPORTER} - {"ExitExporterDown"}
 )
 PAIRS = [
-    *(Silenced(DOWN, _one(name, **TARGET)) for name in OF_ITSELF),
-    Silenced(DOWN, _one(OF_ITSELF[0], job="e", instance="b"), so=False),
-    Silenced(DOWN, _one("JobOOMKilled", **WORKLOAD), so=False),
-    Silenced(_one("ExitExporterAbsent"), DOWN),
-    Silenced(_one("ExitExporterAbsent"), _one("JobNotSucceeded", workload="w")),
-    Silenced(SPIKES, _one("JobOOMKilled", **WORKLOAD)),
-    Silenced(SPIKES, _one("JobCrashLooping", **WORKLOAD)),
-    Silenced(SPIKES, _one("JobOOMKilled", host="h", workload="other"), so=False),
-    Silenced(SPIKES, _one("JobOOMKilled", host="other", workload="w"), so=False),
-    Silenced(SPIKES, _one("JobOOMKillsSurvived", **WORKLOAD), so=False),
-    Silenced(FLEET, SPIKES),
-    Silenced(FLEET, _one("JobOOMKilled", **WORKLOAD)),
-    Silenced(FLEET, _one("JobCrashLooping", **WORKLOAD), so=False),
-    Silenced(FLEET, _one("JobOOMKilledSpike", host="h", workload="other"), so=False),
-    Silenced(FLEET, _one("HostOOMKilledSpike", host="h"), so=False),
-    Silenced(_one("HostOOMKilledSpike", host="h"), FLEET, so=False),
-    Silenced(_one("HostOOMKilledSpike", host="h"), SPIKES, so=False),
-    Silenced(_one("HostOOMKilledSpike", host="h"), _one("JobOOMKilled", **WORKLOAD)),
-    Silenced(_one("HostOOMKilledSpike", host="other"), _one("JobOOMKilled", **WORKLOAD), so=False),
-    Silenced(_one("JobCannotStart", **WORKLOAD), _one("JobCrashLooping", **WORKLOAD)),
-    Silenced(_one("JobUnhealthy", **WORKLOAD), _one("JobCrashLooping", **WORKLOAD)),
-    Silenced(_one("JobUnhealthy", **WORKLOAD), _one("JobRestartLooping", **WORKLOAD), so=False),
-    Silenced(_one("JobCrashLooping", **WORKLOAD), _one("JobFailureRatioHigh", **WORKLOAD)),
-    Silenced(_one("ExitExporterExitsPending", **TARGET), _one("ExitExporterStoreErrors", **TARGET)),
+    *(Inhibition(DOWN, _labels(name, **TARGET)) for name in ABOUT_EXPORTERS),
+    Inhibition(DOWN, _labels(ABOUT_EXPORTERS[0], job="e", instance="b"), is_inhibited=False),
+    Inhibition(DOWN, _labels("JobOOMKilled", **WORKLOAD), is_inhibited=False),
+    Inhibition(_labels("ExitExporterAbsent"), DOWN),
+    Inhibition(_labels("ExitExporterAbsent"), _labels("JobNotSucceeded", workload="w")),
+    Inhibition(SPIKE, _labels("JobOOMKilled", **WORKLOAD)),
+    Inhibition(SPIKE, _labels("JobCrashLooping", **WORKLOAD)),
+    Inhibition(SPIKE, _labels("JobOOMKilled", host="h", workload="other"), is_inhibited=False),
+    Inhibition(SPIKE, _labels("JobOOMKilled", host="other", workload="w"), is_inhibited=False),
+    Inhibition(SPIKE, _labels("JobOOMKillsSurvived", **WORKLOAD), is_inhibited=False),
+    Inhibition(FLEET, SPIKE),
+    Inhibition(FLEET, _labels("JobOOMKilled", **WORKLOAD)),
+    Inhibition(FLEET, _labels("JobCrashLooping", **WORKLOAD), is_inhibited=False),
+    Inhibition(FLEET, _labels("JobOOMKilledSpike", host="h", workload="other"), is_inhibited=False),
+    Inhibition(FLEET, _labels("HostOOMKilledSpike", host="h"), is_inhibited=False),
+    Inhibition(_labels("HostOOMKilledSpike", host="h"), FLEET, is_inhibited=False),
+    Inhibition(_labels("HostOOMKilledSpike", host="h"), SPIKE, is_inhibited=False),
+    Inhibition(_labels("HostOOMKilledSpike", host="h"), _labels("JobOOMKilled", **WORKLOAD)),
+    Inhibition(
+        _labels("HostOOMKilledSpike", host="other"), _labels("JobOOMKilled", **WORKLOAD), is_inhibited=False
+    ),
+    Inhibition(_labels("JobCannotStart", **WORKLOAD), _labels("JobCrashLooping", **WORKLOAD)),
+    Inhibition(_labels("JobUnhealthy", **WORKLOAD), _labels("JobCrashLooping", **WORKLOAD)),
+    Inhibition(
+        _labels("JobUnhealthy", **WORKLOAD), _labels("JobRestartLooping", **WORKLOAD), is_inhibited=False
+    ),
+    Inhibition(_labels("JobCrashLooping", **WORKLOAD), _labels("JobFailureRatioHigh", **WORKLOAD)),
+    Inhibition(_labels("ExitExporterExitsPending", **TARGET), _labels("ExitExporterStoreErrors", **TARGET)),
 ]
 
 
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertmanagerProcess]:
-    """A real one with the example as it is; its receivers lead nowhere."""
+    """Start Alertmanager with the example; its receivers are unreachable."""
     with AlertmanagerProcess(tmp_path_factory.mktemp("routing"), EXAMPLE) as alertmanager:
         yield alertmanager
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in another cluster"])
 @pytest.mark.parametrize(
-    "pair", PAIRS, ids=lambda pair: f"{pair.source['alertname']} {sorted(pair.target.values())} {pair.so}"
+    "pair",
+    PAIRS,
+    ids=lambda pair: f"{pair.source['alertname']} {sorted(pair.target.values())} {pair.is_inhibited}",
 )
-def test_an_alert_silences_what_it_explains_and_nothing_else(
+def test_an_alert_inhibits_only_what_it_explains(
     alertmanager: AlertmanagerProcess,
     request: pytest.FixtureRequest,
-    pair: Silenced,
-    elsewhere: bool,  # noqa: FBT001  # a case of the table
+    pair: Inhibition,
+    other_cluster: bool,  # noqa: FBT001  # a case of the table
 ) -> None:
-    # All cases are in one Alertmanager at once: each is a cluster of its own.
+    # All cases share one Alertmanager, so each has a cluster of its own.
     here = request.node.name
-    there = f"not {here}" if elsewhere else here
+    there = f"not {here}" if other_cluster else here
     alertmanager.tell({**pair.source, "cluster": here}, {**pair.target, "cluster": there})
 
     def states() -> dict[str, str]:
         alerts = [alert for alert in alertmanager.alerts() if alert["labels"]["cluster"] in {here, there}]
         return {alert["labels"]["alertname"]: alert["status"]["state"] for alert in alerts}
 
-    wanted = "suppressed" if pair.so and not elsewhere else "active"
+    wanted = "suppressed" if pair.is_inhibited and not other_cluster else "active"
     expected = {pair.source["alertname"]: "active", pair.target["alertname"]: wanted}
     assert wait_until(lambda: states() == expected, SECONDS), states()
 
 
-def test_every_alert_is_told_before_it_may_be_over() -> None:
+def test_every_alert_is_sent_before_it_can_be_over() -> None:
     window = seconds(load().increases.window)
     routes = [SETTINGS["route"], *SETTINGS["route"]["routes"]]
     waits = [route.get(key, "0s") for route in routes for key in ("group_wait", "group_interval")]

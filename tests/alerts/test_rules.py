@@ -74,7 +74,7 @@ def test_the_names_of_cases_are_unique() -> None:
     assert [name for name, times in Counter(case["name"] for _, case in CASES).items() if times > 1] == []
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_not() -> None:
+def test_every_alert_has_cases_in_which_it_fires_and_does_not() -> None:
     tested = [
         (test["alertname"], bool(test["exp_alerts"]))
         for _, case in CASES
@@ -280,7 +280,7 @@ def test_a_reason_can_be_added_to_those_of_failed_starts() -> None:
 READ = [(rule.get("alert") or rule["record"], each) for rule in RULES for each in selectors(rule["expr"])]
 
 
-def test_rules_read_metrics_that_exist_as_gauges_or_by_their_last_values() -> None:
+def test_rules_read_existing_metrics_in_the_right_way() -> None:
     bad = []
     for rule, each in READ:
         if each.name in {*RECORDED, DEADLINE, "up"}:
@@ -319,7 +319,7 @@ def test_jobs_that_were_asked_to_stop_are_in_no_rule() -> None:
     assert {matchers.get("status", matchers.get("reason")) for matchers in read} == {finished, "HostLost"}
 
 
-def test_a_recording_has_a_good_name_and_is_made_before_it_is_read() -> None:
+def test_a_recording_is_named_well_and_made_before_it_is_read() -> None:
     for group in GROUPS:
         # A group is evaluated at a time of its own, so it reads no recording of another.
         made: set[str] = {DEADLINE}

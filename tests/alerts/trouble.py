@@ -13,8 +13,8 @@ from tests.dashboards.scenario import (
     NOT_STARTED,
     START,
     Exporter,
-    introduced,
-    listed,
+    backfilled,
+    first_scrape,
     scrapes,
 )
 from tests.store.samples import OOM, job
@@ -28,14 +28,14 @@ UNHEALTHY = Evidence(unhealthy=True, stop_requested=True)
 
 
 def past() -> str:
-    """Give what Prometheus has scraped, as OpenMetrics with the times and the labels of the targets."""
+    """Return what Prometheus has scraped, as OpenMetrics with the times and labels of the targets."""
     lines = [line for exporter in (_troubled(), _lost()) for line in scrapes(exporter)]
     return "\n".join([*lines, *_deadline(), "# EOF", ""])
 
 
 def _troubled() -> Exporter:
     exporter = Exporter("a:10137", "unix:///var/run/docker.sock", 100)
-    introduced(exporter)
+    first_scrape(exporter)
     _memory(exporter)
     _failures(exporter)
     _own_troubles(exporter)
@@ -43,10 +43,10 @@ def _troubled() -> Exporter:
 
 
 def _lost() -> Exporter:
-    """One that answers no more."""
+    """Create an exporter that stops answering."""
     gone = set(range(START + DOWN_FROM * MINUTE, END + 1))
     exporter = Exporter("b:10137", "unix:///var/run/docker.sock", 100, unscraped=gone)
-    introduced(exporter)
+    first_scrape(exporter)
     return exporter
 
 
@@ -59,7 +59,7 @@ def _memory(exporter: Exporter) -> None:
         exporter.runs(_of("hungry"), 74 + kill / 2, 0.5, 137, evidence=OOM, oom_kills=1)
         exporter.runs(_of(f"hungry/{kill}"), 75, 1, 137, evidence=OOM, oom_kills=1)
     for host in ("node-1", "node-2"):
-        listed(exporter, host, 0)
+        backfilled(exporter, host, 0)
         for _ in range(5):
             exporter.runs(_of("everywhere", instance=host), 75, 1, 137, evidence=OOM, oom_kills=1)
     exporter.runs(_of("survivor"), 70, 5, 0, oom_kills=30)
@@ -79,7 +79,7 @@ def _failures(exporter: Exporter) -> None:
 
 def _own_troubles(exporter: Exporter) -> None:
     engine = (exporter.engine,)
-    exporter.says(
+    exporter.updates(
         75,
         ("set", definitions.ENGINE_UP, engine, 0),
         ("set", definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
@@ -95,7 +95,7 @@ def _own_troubles(exporter: Exporter) -> None:
 
 
 def _deadline() -> Iterator[str]:
-    """What the thresholds record for a workload that they name."""
+    """Yield the deadline of a workload that the thresholds list."""
     for second in range(START, END, MINUTE):
         yield f'{DEADLINE}{{workload="{LATE}"}} 600 {second}'
 

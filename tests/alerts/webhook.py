@@ -1,4 +1,4 @@
-"""Who is told by Alertmanager: a server that keeps every message."""
+"""Webhook receiver for Alertmanager that keeps all notifications."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Message:
-    """What one receiver was told at once."""
+    """Notification: its receiver, its path, and the alerts in it."""
 
     receiver: str
     path: str
@@ -39,11 +39,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Webhook:
-    """A running server; as a context manager it is gone on exit."""
+    """Running server; as a context manager it is stopped on exit."""
 
     def __init__(self) -> None:
         self._server = _Server()
@@ -64,16 +64,16 @@ class Webhook:
 
     @property
     def url(self) -> str:
-        """Where it is, without a path."""
+        """Address of the server without a path."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def messages(self) -> list[Message]:
-        """All that came, in order."""
+        """All notifications in order."""
         return list(self._server.messages)
 
-    def told(self, alertname: str) -> list[tuple[Message, dict[str, Any]]]:
-        """Every telling of an alert, with the message that it came in."""
+    def notifications(self, alertname: str) -> list[tuple[Message, dict[str, Any]]]:
+        """Return each notification that contains an alert, with the alert."""
         return [
             (message, alert)
             for message in self.messages

@@ -1,4 +1,4 @@
-"""The dashboards as Grafana loads them, and what Grafana does to a query before it sends it."""
+"""Dashboards as Grafana loads them, and queries as it sends them."""
 
 import json
 import re
@@ -21,19 +21,19 @@ Panel = dict[str, Any]
 
 @dataclass(frozen=True)
 class PanelQuery:
-    """One query of one panel."""
+    """Query of a panel."""
 
     board: str
     panel: Panel
     query: dict[str, Any]
 
     def __str__(self) -> str:
-        """Name it in a test's report."""
+        """Return its name for test reports."""
         return f"{self.board}: {self.panel['title']}: {self.query['refId']}"
 
     @property
     def expression(self) -> str:
-        """Give the query as it is written."""
+        """Return the query as it is in the file."""
         text: str = self.query["expr"]
         return text
 
@@ -45,12 +45,12 @@ def load(name: str) -> Board:
 
 
 def panels(board: Board) -> Iterator[Panel]:
-    """Give its panels without the rows."""
+    """Return the panels without the rows."""
     return (panel for panel in board["panels"] if panel["type"] != "row")
 
 
 def targets(names: Sequence[str] = FILES) -> list[PanelQuery]:
-    """Give every query of every panel."""
+    """Return all queries of all panels."""
     return [
         PanelQuery(name, panel, query)
         for name in names
@@ -60,12 +60,12 @@ def targets(names: Sequence[str] = FILES) -> list[PanelQuery]:
 
 
 def variables(board: Board) -> dict[str, dict[str, Any]]:
-    """Give its variables by name."""
+    """Return the variables by name."""
     return {variable["name"]: variable for variable in board["templating"]["list"]}
 
 
 def everything(board: Board, workload: str) -> dict[str, str]:
-    """Give the variables' values where nothing is narrowed; of one workload there is no 'all'."""
+    """Return the values of the variables with everything selected; the one workload has no 'all'."""
     return {
         name: variable.get("allValue") or workload
         for name, variable in variables(board).items()
@@ -74,7 +74,7 @@ def everything(board: Board, workload: str) -> dict[str, str]:
 
 
 def narrowed(board: Board, chosen: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Give the variables' values where some are chosen: a list is escaped and becomes an alternation."""
+    """Return the values of the variables with some selected: a list becomes an escaped alternation."""
     values = everything(board, chosen["workload"][0])
     for name in values.keys() & chosen.keys():
         if variables(board)[name]["multi"]:
@@ -84,13 +84,13 @@ def narrowed(board: Board, chosen: Mapping[str, Sequence[str]]) -> dict[str, str
 
 
 def step_of(panel: Panel, range_seconds: int) -> int:
-    """Give the distance of a graph's points: what fits into its width, at least a scrape and its minimum."""
+    """Return the step of a graph by its width, at least one scrape and its minimum."""
     minimum = _seconds(panel["interval"]) if "interval" in panel else SCRAPE_SECONDS
     return max(minimum, range_seconds // GRAPH_PIXELS)
 
 
 def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: int, step: int) -> str:
-    """Give a query as Prometheus gets it."""
+    """Return a query as Prometheus receives it."""
     rate = max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)
     built_in = {
         "__rate_interval": f"{rate}s",
@@ -104,7 +104,7 @@ def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: i
 
 
 def _escaped(value: str) -> str:
-    """Escape as Grafana does, once for the regular expression and once for the string around it."""
+    """Escape as Grafana does, for the regular expression and for the string around it."""
     return re.sub(r"[$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value.replace("\\", "\\\\\\\\"))
 
 

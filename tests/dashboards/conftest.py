@@ -1,4 +1,4 @@
-"""One real Prometheus for all tests here: it has the scenario's past, and scrapes its end over and over."""
+"""Prometheus for all tests of dashboards, with the past of the scenario; it scrapes the end of it."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.lab.collector import LOOPBACK
 
 @pytest.fixture(scope="package")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Give the Prometheus."""
+    """Start Prometheus."""
     with (
         served(scenario.now()[0]) as address,
         running(tmp_path_factory.mktemp("prometheus"), scenario.past(), address) as server,

@@ -1,7 +1,7 @@
-"""Ninety minutes of exporters, made by the real JobMetrics and the real collector.
+"""Ninety minutes of exporters, made by the real job metrics and collector.
 
-Nothing is later than `END`; what dashboards show is the hour before it. The facts of that hour are
-the constants below; the tests compare dashboards with them.
+The dashboards show the hour before `END`. The constants below are the facts of that hour, with which tests
+compare the dashboards.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -44,74 +44,76 @@ SHOP_RESTARTED = (10, 50.5, 51.5)
 SHOP_LIMIT = 256 << 20
 RUNNING = 2
 NIGHT_CODE = "3"
-"""A code that nobody foresaw: its series begins at 1, and a plain increase does not see it."""
+"""A code without a series at 0: its series begins at 1, which a plain increase ignores."""
 
-Deed = Callable[[JobMetrics, MetricUpdate], object]
+Action = Callable[[JobMetrics, MetricUpdate], object]
 
 
 @dataclass
 class Exporter:
-    """One exporter and what happens to it, each deed with its second since `START`."""
+    """Exporter with its actions, each with its second since `START`."""
 
     instance: str
     engine: str
     max_workloads: int
-    deeds: list[tuple[int, Deed]] = field(default_factory=list)
+    actions: list[tuple[int, Action]] = field(default_factory=list)
     unscraped: set[int] = field(default_factory=set)
     read_from: int = START
 
     def runs(self, begun: Job, minute: float, minutes: float, code: int | None, **end: object) -> None:
-        """Have a job run from one minute on for some."""
+        """Run a job from one minute on for some minutes."""
         at = round(minute * MINUTE)
         began = replace(begun, start_event_ns=(START + at) * SECOND_NS, started_ns=(START + at) * SECOND_NS)
         finished = at + round(minutes * MINUTE)
         evidence = end.pop("evidence", Evidence())
         assert isinstance(evidence, Evidence)
-        judged = ended(began, code, evidence, finished_ns=(START + finished) * SECOND_NS, **end)
+        classified = ended(began, code, evidence, finished_ns=(START + finished) * SECOND_NS, **end)
         traced = (
-            replace(judged, trace=span_ids_for(began)) if judged.verdict.status.value == "failed" else judged
+            replace(classified, trace=span_ids_for(began))
+            if classified.verdict.status.value == "failed"
+            else classified
         )
         counted: list[Job] = []
 
         def begin(job_metrics: JobMetrics, changes: MetricUpdate) -> None:
             counted.append(job_metrics.on_start(began, likely_exits(began), changes))
 
-        self.deeds.append((at, begin))
-        self.deeds.append(
+        self.actions.append((at, begin))
+        self.actions.append(
             (finished, lambda job_metrics, changes: job_metrics.on_exit(traced, changes, counted[-1]))
         )
 
-    def begins(self, begun: Job, minute: float) -> None:
-        """Have a job begin that still runs at the end."""
-        self.deeds.append(
+    def starts(self, begun: Job, minute: float) -> None:
+        """Start a job that still runs at the end."""
+        self.actions.append(
             (round(minute * MINUTE), lambda a, changes: a.on_start(begun, likely_exits(begun), changes))
         )
 
-    def says(self, minute: float, *what: tuple[str, definitions.Metric, tuple[str, ...], float]) -> None:
-        """Have it say something of itself: a verb of `Changes`, a metric, labels, a figure."""
+    def updates(self, minute: float, *what: tuple[str, definitions.Metric, tuple[str, ...], float]) -> None:
+        """Update metrics about itself: a method of `MetricUpdate`, metric, labels, value."""
 
-        def deed(_: JobMetrics, changes: MetricUpdate) -> None:
+        def action(_: JobMetrics, changes: MetricUpdate) -> None:
             for verb, metric, labels, figure in what:
                 getattr(changes, verb)(metric, labels, figure)
 
-        self.deeds.append((round(minute * MINUTE), deed))
+        self.actions.append((round(minute * MINUTE), action))
 
     def history(self) -> Iterator[tuple[int, MetricState]]:
-        """Give its metric_state at each scrape; it is the same one, going on."""
+        """Yield its metric state at each scrape; it is always the same object."""
         metric_state, job_metrics = (
             MetricState({}),
             JobMetrics(self.max_workloads, builtin_catalog().has_code),
         )
-        todo = sorted(self.deeds, key=lambda deed: deed[0])
+        todo = sorted(self.actions, key=lambda action: action[0])
         for second in range(0, END - START + 1, SCRAPE_SECONDS):
             changes = MetricUpdate()
             while todo and todo[0][0] <= second:
                 todo.pop(0)[1](job_metrics, changes)
-            self._goes_on(changes)
+            self._add_activity(changes)
             metric_state.apply(changes)
             yield START + second, metric_state
 
-    def _goes_on(self, changes: MetricUpdate) -> None:
+    def _add_activity(self, changes: MetricUpdate) -> None:
         for event_type, count in ((EventType.DIE, 1), (EventType.START, 1), (EventType.OTHER, 20)):
             changes.add(definitions.ENGINE_EVENTS, (self.engine, event_type.value), count)
         for seconds in (0.001, 0.002, 0.02):
@@ -120,16 +122,16 @@ class Exporter:
 
 
 def exporters() -> list[Exporter]:
-    """Give all of them, with all that happens."""
+    """Return all exporters with their actions."""
     return [_first(), _second(), _known_late()]
 
 
 def _first() -> Exporter:
     exporter = Exporter("a:10137", "unix:///var/run/docker.sock", 10, unscraped={START + 20 * MINUTE})
-    introduced(exporter)
+    first_scrape(exporter)
     shop = job("a", workload=SHOP, memory_limit_bytes=SHOP_LIMIT)
     night = job("b", workload=NIGHT, traceparent="none", memory_limit_bytes=None)
-    # Before the hour: what is shown must not have it.
+    # Before the hour that dashboards show.
     exporter.runs(shop, 2, 8, 0)
     exporter.runs(shop, 12, 5, 1)
     for minute in (31, 45, 60):
@@ -140,42 +142,42 @@ def _first() -> Exporter:
     exporter.runs(shop, 62, 2, 143, evidence=STOPPED)
     exporter.runs(night, 55.5, 1, int(NIGHT_CODE))
     exporter.runs(night, 57, 20, 1)
-    exporter.begins(job("c", workload=SHOP), 20)
+    exporter.starts(job("c", workload=SHOP), 20)
     restarts = ("node-1", SHOP.name, SHOP.image)
     for moment in SHOP_RESTARTED:
-        exporter.says(moment, ("add", definitions.RESTARTS, restarts, 1))
-    # Another engine, named to an exporter that is scraped already: what it still knew of is not news.
+        exporter.updates(moment, ("add", definitions.RESTARTS, restarts, 1))
+    # An engine that is added to a scraped exporter: its earlier exits are history.
     for number in range(5):
         exporter.runs(job(f"{number}", instance="node-4", workload=OLD), 55, 0, 1, recovered=True)
-    listed(exporter, "node-4", 55)
+    backfilled(exporter, "node-4", 55)
     return exporter
 
 
 def _second() -> Exporter:
     exporter = Exporter("b:10137", "tcp://node-2:2376", 1)
-    introduced(exporter, "node-2")
+    first_scrape(exporter, "node-2")
     batch = job("d", instance="node-2", workload=IMPORT)
     exporter.runs(batch, 40, 0, 127, evidence=NOT_STARTED)
     exporter.runs(batch, 41, 20, None, recovered=True)
     exporter.runs(batch, 42, 20, 143, evidence=STOPPED, recovered=True)
     exporter.runs(batch, 43, 20, 255, evidence=LOST, recovered=True)
     exporter.runs(job("e", instance="node-2", workload=EXTRA), 66, 2, 1)
-    exporter.begins(job("f", instance="node-2", workload=IMPORT), 25)
+    exporter.starts(job("f", instance="node-2", workload=IMPORT), 25)
     engine = (exporter.engine,)
-    exporter.says(45, ("set", definitions.ENGINE_UP, engine, 0), ("add", definitions.STORE_ERRORS, (), 2))
-    exporter.says(
+    exporter.updates(45, ("set", definitions.ENGINE_UP, engine, 0), ("add", definitions.STORE_ERRORS, (), 2))
+    exporter.updates(
         45, ("set", definitions.EXITS_PENDING, (), 5), ("add", definitions.JOB_RECORDS_DROPPED, (), 1)
     )
-    exporter.says(48, ("set", definitions.ENGINE_UP, engine, 1), ("set", definitions.EXITS_PENDING, (), 0))
-    exporter.says(
+    exporter.updates(48, ("set", definitions.ENGINE_UP, engine, 1), ("set", definitions.EXITS_PENDING, (), 0))
+    exporter.updates(
         48, ("add", definitions.ENGINE_RECONNECTS, engine, 1), ("add", definitions.EVENT_GAPS, engine, 1)
     )
-    exporter.says(
+    exporter.updates(
         62,
         ("set", definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 0),
         ("set", definitions.OTLP_PENDING_JOBS, TRACES, 3),
     )
-    exporter.says(
+    exporter.updates(
         63,
         ("add", definitions.OTLP_JOBS_REJECTED, TRACES, 1),
         ("add", definitions.OTLP_JOBS_DROPPED, TRACES, 2),
@@ -184,19 +186,19 @@ def _second() -> Exporter:
 
 
 def _known_late() -> Exporter:
-    """One that has counted for long when Prometheus hears of it: of what it has counted, nothing is news."""
+    """Create an exporter that Prometheus scrapes only late, so that its counts are history."""
     exporter = Exporter("c:10137", "unix:///var/run/docker.sock", 10, read_from=START + 60 * MINUTE)
-    introduced(exporter, "node-3")
+    first_scrape(exporter, "node-3")
     for minute in range(0, 50, 5):
         exporter.runs(job("7", instance="node-3", workload=OLD), minute, 1, 1)
     return exporter
 
 
-def introduced(exporter: Exporter, host: str = "node-1") -> None:
-    """As an exporter introduces itself, and its engine was listed: what may never happen is there at 0."""
+def first_scrape(exporter: Exporter, host: str = "node-1") -> None:
+    """Add the metrics that an exporter has after its first list, with rare events at 0."""
     engine = (exporter.engine,)
-    listed(exporter, host, 0)
-    exporter.says(
+    backfilled(exporter, host, 0)
+    exporter.updates(
         0,
         ("set", definitions.BUILD_INFO, ("0.1.0", "3.11.7"), 1),
         ("set", definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1),
@@ -213,10 +215,10 @@ def introduced(exporter: Exporter, host: str = "node-1") -> None:
     )
 
 
-def listed(exporter: Exporter, host: str, minute: float) -> None:
-    """Have it count what a host's engine still knew of."""
+def backfilled(exporter: Exporter, host: str, minute: float) -> None:
+    """Mark a host as backfilled."""
     metrics = (definitions.EXITS_RECOVERED, definitions.EXITS_UNOBSERVED)
-    exporter.says(minute, *(("add", metric, (host,), 0.0) for metric in metrics))
+    exporter.updates(minute, *(("add", metric, (host,), 0.0) for metric in metrics))
 
 
 _OF_THE_STORE = (
@@ -227,20 +229,20 @@ _OF_THE_STORE = (
 
 
 def past() -> str:
-    """Give what Prometheus has scraped, as OpenMetrics with the times and the labels of the targets."""
+    """Return what Prometheus has scraped, as OpenMetrics with the times and labels of the targets."""
     lines = [line for exporter in exporters() for line in scrapes(exporter)]
-    return "\n".join([*lines, *_strangers(), *_alerts(), "# EOF", ""])
+    return "\n".join([*lines, *_other_targets(), *_alerts(), "# EOF", ""])
 
 
-def _strangers() -> Iterator[str]:
-    """Targets of another job, which are no exporters and do not answer."""
+def _other_targets() -> Iterator[str]:
+    """Yield targets of another scrape job, which are not exporters and do not answer."""
     for second in range(START, END + 1, SCRAPE_SECONDS):
         for name, value in (("up", 0), ("scrape_duration_seconds", 10), ("scrape_samples_scraped", 0)):
             yield f'{name}{{job="node",instance="n:9100"}} {value} {second}'
 
 
 def _alerts() -> Iterator[str]:
-    """Each for a minute, and so that a graph of long steps has no point in it."""
+    """Yield alerts that last one minute, between two points of a graph with long steps."""
     for alert, severity, label in (
         ("JobOOMKilledSpike", "critical", f'workload="{SHOP.name}"'),
         ("JobOOMKilled", "info", f'workload="{SHOP.name}"'),
@@ -255,12 +257,12 @@ def _alerts() -> Iterator[str]:
 
 
 def now() -> list[MetricState]:
-    """Give the ledgers as they are in the end."""
+    """Return the final metric states."""
     return [[metric_state for _, metric_state in exporter.history()][-1] for exporter in exporters()]
 
 
 def scrapes(exporter: Exporter) -> Iterator[str]:
-    """What Prometheus has scraped of one exporter, and what it says of its target itself."""
+    """Yield what Prometheus has scraped of one exporter, with its own series of the target."""
     for second, metric_state in exporter.history():
         if second < exporter.read_from:
             continue

@@ -1,4 +1,4 @@
-"""The files are what the generator makes, links lead somewhere, and provisioning fits them."""
+"""Generated files, links and provisioning of the dashboards."""
 
 import json
 import re
@@ -78,11 +78,11 @@ PANEL_IDS = [
 ]
 
 
-def test_the_files_are_what_the_generator_makes() -> None:
+def test_the_committed_files_are_up_to_date() -> None:
     assert make.files() == {name: (HERE / name).read_text(encoding="utf-8") for name in (*FILES, make.README)}
 
 
-def test_a_file_that_was_changed_by_hand_is_found(
+def test_a_file_that_was_edited_is_listed_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in (*FILES, make.README):
@@ -98,11 +98,11 @@ def test_a_file_that_was_changed_by_hand_is_found(
     assert (tmp_path / "workload.json").read_text(encoding="utf-8") == make.encoded("workload.json")
 
 
-def test_the_json_is_the_classic_one_that_every_grafana_loads() -> None:
+def test_the_json_has_the_schema_that_every_grafana_loads() -> None:
     assert [load(name)["schemaVersion"] for name in FILES] == [42, 42, 42]
 
 
-def test_uids_and_ids_stay_since_links_and_bookmarks_have_them() -> None:
+def test_uids_and_panel_ids_never_change() -> None:
     assert [load(name)["uid"] for name in FILES] == [
         "exit-exporter-overview",
         "exit-exporter-workload",
@@ -126,7 +126,7 @@ def test_a_dashboard_is_read_only_and_uses_the_chosen_datasource(name: str) -> N
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_dashboard_leads_to_the_two_others_and_to_the_docs(name: str) -> None:
+def test_each_dashboard_links_to_the_others_and_to_the_docs(name: str) -> None:
     board = load(name)
     others = {load(other)["uid"] for other in FILES} - {board["uid"]}
     urls = [link["url"] for link in board["links"]]
@@ -135,44 +135,44 @@ def test_each_dashboard_leads_to_the_two_others_and_to_the_docs(name: str) -> No
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_link_to_the_docs_is_to_a_page_that_there_is(name: str) -> None:
+def test_links_to_the_docs_lead_to_existing_pages(name: str) -> None:
     pages = [link["url"].partition("/docs/")[2] for link in load(name)["links"] if "/docs/" in link["url"]]
     assert [page for page in pages if not (ROOT / "docs" / page).is_file()] == []
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_link_hands_on_variables_that_both_dashboards_have(name: str) -> None:
+def test_a_link_passes_variables_that_both_dashboards_have(name: str) -> None:
     boards = {board["uid"]: board for board in map(load, FILES)}
     here = load(name)
     for url in re.findall(r'"(/d/[^"]+)"', json.dumps(here)):
         there = variables(boards[url.split("/d/")[1].split("?")[0]])
-        handed_on = set(re.findall(r"\$\{(\w+):queryparam\}", url))
-        assert handed_on <= set(variables(here)) & set(there)
+        passed = set(re.findall(r"\$\{(\w+):queryparam\}", url))
+        assert passed <= set(variables(here)) & set(there)
         assert set(re.findall(r"var-(\w+)=", url)) <= set(there)
 
 
 @pytest.mark.parametrize("path", sorted(PROVISIONING.rglob("*.yaml")), ids=lambda path: path.parent.name)
-def test_provisioning_is_of_the_first_version(path: Path) -> None:
+def test_provisioning_has_version_1(path: Path) -> None:
     assert _yaml(path)["apiVersion"] == 1
 
 
-def test_an_exemplar_leads_to_its_trace_by_the_label_that_it_has() -> None:
+def test_an_exemplar_links_to_its_trace() -> None:
     prometheus, traces = _yaml(PROVISIONING / "datasources/exit-exporter.yaml")["datasources"]
     assert (prometheus["type"], traces["type"]) == ("prometheus", "jaeger")
     (link,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
     assert link.keys() == {"name", "url", "urlDisplayLabel"}
     assert link["name"] == "trace_id"
-    # As Grafana reads it: `$$` is one `$`, and a single one would be that of an environment variable.
+    # Grafana reads `$$` as `$`, and a single `$` as an environment variable.
     assert link["url"].count("$") == 2
     assert link["url"].endswith("/trace/$${__value.raw}")
 
 
-def test_provisioned_dashboards_cannot_be_saved_over() -> None:
+def test_provisioned_dashboards_cannot_be_overwritten() -> None:
     (provider,) = _yaml(PROVISIONING / "dashboards/exit-exporter.yaml")["providers"]
     assert (provider["type"], provider["allowUiUpdates"]) == ("file", False)
 
 
-def test_the_annotations_have_every_alert_of_the_rules_where_it_belongs() -> None:
+def test_every_alert_is_annotated_on_the_right_dashboards() -> None:
     rules = [text.read_text(encoding="utf-8") for text in (ROOT / "alerts").glob("*.rules.yml")]
     alerts = {name for text in rules for name in re.findall(r"alert: (\w+)", text)}
     assert alerts == JOB_ALERTS | EXPORTER_ALERTS
@@ -181,25 +181,25 @@ def test_the_annotations_have_every_alert_of_the_rules_where_it_belongs() -> Non
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_annotation_has_no_word_for_a_label_that_some_alerts_lack(name: str) -> None:
+def test_an_annotation_shows_only_labels_that_all_alerts_have(name: str) -> None:
     (annotation,) = load(name)["annotations"]["list"]
-    words = re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"] + annotation["textFormat"])
-    assert words == ["alertname", "severity"]
+    labels = re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"] + annotation["textFormat"])
+    assert labels == ["alertname", "severity"]
 
 
-def test_reasons_that_have_a_colour_are_of_the_catalogue() -> None:
+def test_reasons_with_a_colour_are_in_the_catalog() -> None:
     assert colours.REASONS.keys() - builtin_catalog().reasons.keys() == set()
     assert len(set(colours.REASONS.values())) == len(colours.REASONS)
 
 
 def test_codes_have_the_colours_of_their_reasons() -> None:
-    words = {code: builtin_catalog().codes[int(code)] for code in colours.CODES}
-    assert {code: words[code].reason for code in ("0", "1")} == {"0": "Completed", "1": "Error"}
+    reasons = {code: builtin_catalog().codes[int(code)] for code in colours.CODES}
+    assert {code: reasons[code].reason for code in ("0", "1")} == {"0": "Completed", "1": "Error"}
     assert colours.CODES["0"] == colours.REASONS["Completed"]
     assert colours.CODES["1"] == colours.REASONS["Error"]
 
 
-def test_a_colour_has_a_name_of_the_palette() -> None:
+def test_colours_are_in_the_palette() -> None:
     named = {*colours.STATUSES.values(), *colours.REASONS.values(), *colours.CODES.values()}
     assert named - {colours.NONE} <= PALETTE
 

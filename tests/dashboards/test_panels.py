@@ -22,7 +22,7 @@ each_board = pytest.mark.parametrize("name", FILES)
 
 
 @each_board
-def test_every_query_selects_the_chosen_targets_and_existing_series(name: str) -> None:
+def test_every_query_selects_chosen_targets_and_existing_series(name: str) -> None:
     queries = [target["expr"] for panel in panels(load(name)) for target in panel["targets"]]
     assert [query for query in queries if query.count(TARGETS) != len(selectors(query))] == []
     assert [fault for query in queries for fault in _faults(query)] == []

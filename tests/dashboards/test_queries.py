@@ -1,6 +1,6 @@
-"""Every query of every panel, as Grafana sends it, on a real Prometheus: it shows what happened.
+"""Every query of every panel, as Grafana sends it, on a real Prometheus with the past of the scenario.
 
-No panel may be empty: the scenario has something for each.
+No panel may be empty: the scenario contains data for each.
 """
 
 import re
@@ -44,7 +44,7 @@ EXEMPLAR_SECONDS = 60.0
 
 
 def ask(prometheus: Prometheus, target: PanelQuery, values: dict[str, str]) -> list[Series]:
-    """Ask one query as the panel would."""
+    """Send a query as its panel does."""
     step = step_of(target.panel, HOUR)
     query = interpolated(target.expression, values, range_seconds=HOUR, step=step)
     return (
@@ -53,19 +53,19 @@ def ask(prometheus: Prometheus, target: PanelQuery, values: dict[str, str]) -> l
 
 
 def shown(prometheus: Prometheus, board: str, title: str, workload: str = SHOP.name) -> list[Series]:
-    """Ask the first query of a panel, nothing narrowed, of the board's one workload if it has one."""
+    """Send the first query of a panel with everything selected, and one workload if the board needs it."""
     target = next(each for each in ALL if (each.board, each.panel["title"]) == (board, title))
     return ask(prometheus, target, everything(load(board), workload))
 
 
 def number(prometheus: Prometheus, board: str, title: str, workload: str = SHOP.name) -> float:
-    """Give the one number of a figure."""
+    """Return the number in a panel."""
     (series,) = shown(prometheus, board, title, workload)
     return float(series["value"][1])
 
 
 def counts(found: list[Series], *labels: str) -> dict[Any, int]:
-    """Give the values of a moment by these labels, whole."""
+    """Return the values of an instant query by labels, as integers."""
     return {
         tuple(series["metric"].get(label) for label in labels): round(float(series["value"][1]))
         for series in found
@@ -73,7 +73,7 @@ def counts(found: list[Series], *labels: str) -> dict[Any, int]:
 
 
 def most(found: list[Series], label: str) -> dict[str, float]:
-    """Give the highest point of each curve."""
+    """Return the highest value of each series."""
     return {
         series["metric"].get(label, ""): max(float(value) for _, value in series["values"] if value != "NaN")
         for series in found
@@ -90,11 +90,11 @@ def test_a_query_has_data(prometheus: Prometheus, target: PanelQuery) -> None:
 
 
 @pytest.mark.parametrize("target", ALL, ids=str)
-def test_a_query_is_taken_whatever_is_chosen(prometheus: Prometheus, target: PanelQuery) -> None:
+def test_a_query_is_valid_with_any_selection(prometheus: Prometheus, target: PanelQuery) -> None:
     ask(prometheus, target, narrowed(load(target.board), CHOSEN))
 
 
-def test_what_is_chosen_is_what_is_shown(prometheus: Prometheus) -> None:
+def test_only_the_selection_is_shown(prometheus: Prometheus) -> None:
     (target,) = [each for each in ALL if each.panel["title"] == "Last failures by workload"][:1]
     found = ask(prometheus, target, narrowed(load(OVERVIEW), CHOSEN))
     assert counts(found, "workload", "reason", "code") == {
@@ -105,14 +105,14 @@ def test_what_is_chosen_is_what_is_shown(prometheus: Prometheus) -> None:
 
 
 @pytest.mark.parametrize("target", ALL, ids=str)
-def test_a_legend_has_the_labels_that_it_names(prometheus: Prometheus, target: PanelQuery) -> None:
+def test_legends_name_labels_that_exist(prometheus: Prometheus, target: PanelQuery) -> None:
     named = set(re.findall(r"\{\{(\w+)\}\}", target.query.get("legendFormat", "")))
     found = ask(prometheus, target, everything(load(target.board), SHOP.name))
     assert all(named <= series["metric"].keys() for series in found)
 
 
 @pytest.mark.parametrize("target", [each for each in ALL if each.panel["type"] != "table"], ids=str)
-def test_two_curves_never_have_one_name(prometheus: Prometheus, target: PanelQuery) -> None:
+def test_no_two_series_have_the_same_legend(prometheus: Prometheus, target: PanelQuery) -> None:
     found = ask(prometheus, target, everything(load(target.board), SHOP.name))
     named = re.findall(r"\{\{(\w+)\}\}", target.query.get("legendFormat", ""))
     names = [tuple(series["metric"].get(label) for label in named) for series in found]
@@ -120,7 +120,7 @@ def test_two_curves_never_have_one_name(prometheus: Prometheus, target: PanelQue
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_table_has_a_column_for_every_field_and_none_beside(prometheus: Prometheus, name: str) -> None:
+def test_a_table_has_exactly_one_column_for_each_field(prometheus: Prometheus, name: str) -> None:
     for panel in panels(load(name)):
         if panel["type"] == "table":
             found = [
@@ -155,7 +155,7 @@ def test_every_variable_has_values(prometheus: Prometheus, name: str) -> None:
         (HEALTH, {"ExitExporterEngineDisconnected"}),
     ],
 )
-def test_firing_alerts_are_marked_however_short(
+def test_short_alerts_are_annotated_too(
     prometheus: Prometheus, name: str, alerts: set[str], step: int
 ) -> None:
     (annotation,) = load(name)["annotations"]["list"]
@@ -175,16 +175,16 @@ def test_firing_alerts_are_marked_however_short(
         ("Not watched", 0),
     ],
 )
-def test_the_figures_on_top_are_what_happened(prometheus: Prometheus, title: str, expected: int) -> None:
+def test_the_numbers_in_the_top_row_are_right(prometheus: Prometheus, title: str, expected: int) -> None:
     assert round(number(prometheus, OVERVIEW, title)) == expected
 
 
-def test_the_success_ratio_is_of_those_that_could_fail(prometheus: Prometheus) -> None:
+def test_the_success_ratio_is_right(prometheus: Prometheus) -> None:
     expected = scenario.DONE / (scenario.DONE + scenario.FAILURES)
     assert number(prometheus, OVERVIEW, "Success ratio") == pytest.approx(expected, abs=0.01)
 
 
-def test_failures_are_told_by_workload_host_reason_and_code_also_those_that_nobody_foresaw(
+def test_failures_are_listed_by_workload_host_reason_and_code(
     prometheus: Prometheus,
 ) -> None:
     found = shown(prometheus, OVERVIEW, "Last failures by workload")
@@ -199,7 +199,7 @@ def test_failures_are_told_by_workload_host_reason_and_code_also_those_that_nobo
 
 
 def last_failures(prometheus: Prometheus, end: int) -> dict[tuple[str, str], float]:
-    """Give the minute, since the scenario began, of each last failure by workload and code."""
+    """Return the minute of each last failure, by workload and code."""
     when = next(each for each in ALL if each.panel["id"] == 301 and each.query["refId"] == "B")
     values = everything(load(OVERVIEW), SHOP.name)
     step = step_of(when.panel, HOUR)
@@ -211,7 +211,7 @@ def last_failures(prometheus: Prometheus, end: int) -> dict[tuple[str, str], flo
     }
 
 
-def test_every_row_has_its_own_last_failure_to_within_a_step(prometheus: Prometheus) -> None:
+def test_the_time_of_a_last_failure_is_accurate_to_one_step(prometheus: Prometheus) -> None:
     ends = {
         (SHOP.name, "137"): 52.5,
         (NIGHT.name, scenario.NIGHT_CODE): 56.5,
@@ -228,7 +228,7 @@ def test_every_row_has_its_own_last_failure_to_within_a_step(prometheus: Prometh
     )
 
 
-def test_what_failed_in_the_step_that_is_not_over_has_a_last_failure_too(prometheus: Prometheus) -> None:
+def test_a_failure_in_the_current_step_has_a_time_too(prometheus: Prometheus) -> None:
     told = last_failures(prometheus, scenario.START + round(56.75 * MINUTE))
     assert told[NIGHT.name, scenario.NIGHT_CODE] == 56.5
 
@@ -243,21 +243,21 @@ def test_the_worst_workloads_come_first(prometheus: Prometheus) -> None:
     assert killing["metric"]["workload"] == SHOP.name
 
 
-def test_ends_are_told_by_status_as_they_happen(prometheus: Prometheus) -> None:
+def test_ends_are_shown_by_status(prometheus: Prometheus) -> None:
     found = shown(prometheus, OVERVIEW, "Ends by status")
     assert set(most(found, "status")) == {"done", "failed", "terminated", "unknown"}
-    # The unknown end was the first of its series: a plain increase would never leave 0.
+    # The unknown end was the first value of its series: a plain increase would stay 0.
     assert most(found, "status")["unknown"] == pytest.approx(1, abs=0.3)
 
 
-def test_bars_count_each_end_about_once(prometheus: Prometheus) -> None:
+def test_bars_count_each_end_approximately_once(prometheus: Prometheus) -> None:
     found = shown(prometheus, OVERVIEW, "Ends by reason")
     bars = sum(float(value) for series in found for _, value in series["values"] if value != "NaN")
     # Steps overlap by one scrape.
     assert scenario.ENDED * 0.9 < bars < scenario.ENDED * 1.5
 
 
-def test_history_that_somebody_begins_to_read_is_no_event(prometheus: Prometheus) -> None:
+def test_history_of_a_new_target_is_not_shown_as_events(prometheus: Prometheus) -> None:
     known = shown(prometheus, OVERVIEW, "Jobs running")
     assert scenario.OLD.name in {series["metric"]["workload"] for series in known}
     of_reasons = [
@@ -267,7 +267,7 @@ def test_history_that_somebody_begins_to_read_is_no_event(prometheus: Prometheus
     assert of_reasons[1] == {}
 
 
-def test_what_was_first_counts_also_in_a_range_that_begins_before_the_exporter(
+def test_first_values_count_in_a_range_before_the_exporter_too(
     prometheus: Prometheus,
 ) -> None:
     (target,) = [each for each in ALL if (each.board, each.panel["title"]) == (OVERVIEW, "Failures")]
@@ -287,21 +287,21 @@ def test_what_was_first_counts_also_in_a_range_that_begins_before_the_exporter(
         ("Last failure", 37.5 * MINUTE),
     ],
 )
-def test_one_workload_has_its_own_figures(prometheus: Prometheus, title: str, expected: int) -> None:
+def test_a_workload_has_its_own_numbers(prometheus: Prometheus, title: str, expected: int) -> None:
     assert round(number(prometheus, WORKLOAD, title)) == expected
 
 
-def test_a_workload_of_which_nothing_is_known_runs_no_job(prometheus: Prometheus) -> None:
+def test_an_unknown_workload_has_no_running_jobs(prometheus: Prometheus) -> None:
     assert number(prometheus, WORKLOAD, "Running", "nobody/ever") == 0
 
 
-def test_kills_that_ended_no_job_are_apart_from_those_that_did(prometheus: Prometheus) -> None:
+def test_kills_that_ended_no_job_are_shown_separately(prometheus: Prometheus) -> None:
     assert round(number(prometheus, WORKLOAD, "Jobs OOMKilled")) == scenario.OOM_KILLED
     assert round(number(prometheus, WORKLOAD, "Kills beyond one per job")) == scenario.SHOP_SURVIVED
 
 
 @pytest.mark.parametrize(("workload", "limit"), [(SHOP, scenario.SHOP_LIMIT), (NIGHT, 0)])
-def test_a_memory_limit_is_told_beside_the_kills_that_it_made(
+def test_the_memory_limit_is_shown_with_the_kills(
     prometheus: Prometheus, workload: Workload, limit: int
 ) -> None:
     assert number(prometheus, WORKLOAD, "Memory limit", workload.name) == limit
@@ -311,7 +311,7 @@ def test_a_memory_limit_is_told_beside_the_kills_that_it_made(
     assert {value for series in found for _, value in series["values"]} == ({str(limit)} if limit else set())
 
 
-def test_a_workload_without_an_end_of_memory_has_none(prometheus: Prometheus) -> None:
+def test_a_workload_without_oom_kills_shows_none(prometheus: Prometheus) -> None:
     assert number(prometheus, WORKLOAD, "Jobs OOMKilled", NIGHT.name) == 0
     assert number(prometheus, WORKLOAD, "Kills beyond one per job", NIGHT.name) == 0
 
@@ -325,7 +325,7 @@ def test_codes_and_reasons_are_counted(prometheus: Prometheus) -> None:
     }
 
 
-def test_runs_of_a_restart_policy_are_told_as_they_happen(prometheus: Prometheus) -> None:
+def test_runs_of_a_restart_policy_are_shown(prometheus: Prometheus) -> None:
     found = shown(prometheus, WORKLOAD, "Runs begun by the restart policy")
     assert most(found, "host")["node-1"] == pytest.approx(2, abs=0.3)
     assert shown(prometheus, WORKLOAD, "Runs begun by the restart policy", NIGHT.name) == []
@@ -337,7 +337,7 @@ def test_the_first_run_of_a_workload_has_a_duration(prometheus: Prometheus) -> N
     assert most(found, "le")["15.0"] == 0
 
 
-def test_the_health_of_exporters_is_told(prometheus: Prometheus) -> None:
+def test_the_health_of_exporters_is_shown(prometheus: Prometheus) -> None:
     assert number(prometheus, HEALTH, "Catalogue") == 0
     assert number(prometheus, HEALTH, "OTLP jobs pending") == 3
     assert round(number(prometheus, HEALTH, "Exits unobserved")) == scenario.UNKNOWN
@@ -348,7 +348,7 @@ def test_the_health_of_exporters_is_told(prometheus: Prometheus) -> None:
     assert lowest == {"a:10137": 1, "b:10137": 0, "c:10137": 1}
 
 
-def test_targets_that_are_no_exporters_are_none_of_ours(prometheus: Prometheus) -> None:
+def test_other_targets_are_not_shown(prometheus: Prometheus) -> None:
     assert number(prometheus, HEALTH, "Exporters down") == 0
     scraped = shown(prometheus, HEALTH, "Scrape duration")
     assert {series["metric"]["instance"] for series in scraped} == {"a:10137", "b:10137", "c:10137"}
@@ -369,7 +369,7 @@ def test_targets_that_are_no_exporters_are_none_of_ours(prometheus: Prometheus) 
         ("Jobs over the workload limit", "{{instance}}"),
     ],
 )
-def test_a_single_event_of_an_exporter_is_seen(prometheus: Prometheus, title: str, curve: str) -> None:
+def test_a_single_event_of_an_exporter_is_shown(prometheus: Prometheus, title: str, curve: str) -> None:
     (target,) = [
         each
         for each in ALL
@@ -397,7 +397,7 @@ def test_an_exemplar_is_the_trace_of_a_job(prometheus: Prometheus, target: Panel
     assert {len(exemplar["labels"]["trace_id"]) for exemplar in found} == {len(span_ids_for(job()).trace_id)}
 
 
-def test_a_way_to_traces_is_where_jobs_are_looked_for_and_once_on_a_panel() -> None:
+def test_panels_about_jobs_have_exemplars_once() -> None:
     assert [(target.board, target.panel["title"], target.query["refId"]) for target in WITH_EXEMPLARS] == [
         (OVERVIEW, "Ends by reason", "A"),
         (OVERVIEW, "Jobs OOMKilled", "A"),
@@ -410,10 +410,10 @@ def test_a_way_to_traces_is_where_jobs_are_looked_for_and_once_on_a_panel() -> N
     ]
 
 
-def test_a_panel_says_how_its_jobs_with_a_trace_look() -> None:
+def test_descriptions_explain_the_marks_of_exemplars() -> None:
     marks = {"timeseries": DIAMOND, "heatmap": SQUARE}
     marked = {target.board + target.panel["title"] for target in WITH_EXEMPLARS}
     for target in ALL:
-        said = {mark for mark in marks.values() if mark in target.panel["description"]}
+        explained = {mark for mark in marks.values() if mark in target.panel["description"]}
         has = target.board + target.panel["title"] in marked
-        assert said == ({marks[target.panel["type"]]} if has else set())
+        assert explained == ({marks[target.panel["type"]]} if has else set())
