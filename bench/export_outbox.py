@@ -10,6 +10,7 @@ from bench.child_process import measured, print_cost
 from exporter.config.logging_setup import set_up_logging
 from exporter.config.settings import LogLevel, LogSettings, TraceSettings
 from exporter.metrics import definitions as metrics
+from exporter.metrics.labels import SignalLabels
 from exporter.metrics.state import MetricState
 from exporter.model import TelemetrySignal
 from exporter.otlp.config import read_config
@@ -19,7 +20,7 @@ from exporter.store import Store
 GIVE_UP_SECONDS = 300.0
 LOOK_SECONDS = 0.01
 STOP_SECONDS = 5.0
-TRACES = (TelemetrySignal.TRACES,)
+TRACES = SignalLabels(TelemetrySignal.TRACES.value)
 
 
 def main(arguments: list[str]) -> None:
