@@ -57,7 +57,7 @@ class Pipeline:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs; without it, nothing is counted."""
+        """True while the thread runs; without it, nothing is counted."""
         return self._thread.is_alive()
 
     def _run_guarded(self) -> None:

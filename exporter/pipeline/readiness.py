@@ -1,4 +1,4 @@
-"""What keeps the daemon from being ready, for ``/-/ready``."""
+"""Problems that keep the daemon from being ready, as ``/-/ready`` shows them."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Recorder:
 
     @property
     def has_pending(self) -> bool:
-        """Whether anything but positions is not on record yet."""
+        """True if anything but positions is not on record yet."""
         return bool(self._pending)
 
     @property
@@ -98,7 +98,7 @@ class Recorder:
         return self._commit_at if self._pending else None
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time to commit what is pending, or else the positions."""
+        """Return whether it is time to commit what is pending, or else the positions."""
         return now >= (self._commit_at if self._pending else self._cursors_at)
 
     def add(self, outcome: Job | EndedRun) -> None:

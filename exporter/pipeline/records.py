@@ -1,4 +1,4 @@
-"""What is on record, for the sources: every answer is waited for."""
+"""Access of the sources to what is on record; every answer is waited for."""
 
 from __future__ import annotations
 

@@ -55,15 +55,16 @@ class ConnectedSources:
         now = {address: tracker.cursor for address, tracker in self._trackers.items()}
         return {address: cursor for address, cursor in now.items() if cursor is not None}
 
-    def receive(self, message: Message, now: float) -> Iterator[Job | EndedRun]:
-        """Take in a message, and yield what is to be recorded."""
+    def receive(self, message: Message, now: float) -> Iterable[Job | EndedRun]:
+        """Take in a message, and return what is to be recorded."""
         match message.content:
             case Connected() as connected:
-                yield from self._connect(message.address, connected, now)
+                return self._connect(message.address, connected, now)
             case Disconnected() as disconnected:
                 self._disconnect(message.address, disconnected)
             case content if message.address in self._trackers:
-                yield from self._track(message.address, content, now)
+                return self._track(message.address, content, now)
+        return ()
 
     def release_due(self, now: float) -> Iterator[Job | EndedRun]:
         """Yield what need not wait any longer for late evidence."""
@@ -83,12 +84,12 @@ class ConnectedSources:
 
     # --- connections
 
-    def _connect(self, address: str, connected: Connected, now: float) -> Iterator[Job | EndedRun]:
+    def _connect(self, address: str, connected: Connected, now: float) -> Iterable[Job | EndedRun]:
         duplicate = self._addresses.setdefault((connected.identity, connected.host), address)
         if connected.identity and duplicate != address:
             # Read from both, every exit would be counted twice.
             self._warn_not_watched(address, f"is the same engine as {duplicate}; name it once")
-            return
+            return ()
         is_new = address not in self._trackers
         is_back = not (is_new or self._is_up(address))
         changes = MetricUpdate()
@@ -100,7 +101,7 @@ class ConnectedSources:
             self._readiness.set_unready(address, "the engine's containers are being listed")
         if is_new:
             self._add_tracker(address, connected)
-        yield from self._track(address, connected.details, now)
+        return self._track(address, connected.details, now)
 
     def _disconnect(self, address: str, disconnected: Disconnected) -> None:
         changes = MetricUpdate()
@@ -127,8 +128,8 @@ class ConnectedSources:
 
     # --- outcomes
 
-    def _track(self, address: str, content: object, now: float) -> Iterator[Job | EndedRun]:
-        yield from self._recorded(address, self._trackers[address].receive(content, now), now)
+    def _track(self, address: str, content: object, now: float) -> Iterable[Job | EndedRun]:
+        return self._recorded(address, self._trackers[address].receive(content, now), now)
 
     def _recorded(self, address: str, outcomes: Iterable[Outcome], now: float) -> Iterator[Job | EndedRun]:
         """Yield the outcomes that are to be recorded, and count, show or forward the others."""

@@ -73,7 +73,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """A fact for the other sources on the same host; their trackers receive ``content``."""
+    """A fact for the other sources on the same host; their trackers receive ``content``.
+
+    A tracker returns no HostFact for one that it receives: the two would go back and forth for ever.
+    """
 
     content: object
 
@@ -89,7 +92,7 @@ class SourceError(Exception):
 
 
 class Records(Protocol):
-    """What is on record. A method waits as long as the store does not answer."""
+    """Access to what is on record. A method waits as long as the store does not answer."""
 
     @property
     def pruned_before_ns(self) -> int:
