@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# One worker more than cores: tests on real engines mostly wait.
+PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --cov
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 STAMP  := $(VENV)/.installed
 
 .PHONY: help install check check-generated test test-pythons demo bench docs alerts dashboards clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ settings.register_profile(
 settings.load_profile("project")
 
 
+TESTS = Path(__file__).parent
+SLOWEST = ("integration", "alerts", "contract")
+"""Folders of tests that begin first, so that no worker ends long after the others."""
+
 ONE_ENGINE = "Tested only on Debian's engine"
 
 
@@ -29,6 +34,35 @@ def pytest_configure() -> None:
     """Refuse to run with one engine if FAIL_ON_SKIP is set."""
     if os.environ.get("FAIL_ON_SKIP") and (why := why_no_engine_29()):
         raise pytest.UsageError(f"{ONE_ENGINE}; FAIL_ON_SKIP requires both. {why}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for workers that run at the same time: a group is run by one of them, in order."""
+    items.sort(key=_rank)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    folder = _folder(item)
+    return not _kills(item), SLOWEST.index(folder) if folder in SLOWEST else len(SLOWEST)
+
+
+def _group(item: pytest.Item) -> str:
+    # Exporters read the kernel's counter of OOM kills, which does not say whose they are.
+    if _kills(item):
+        return "oom kills"
+    # These share the engines of a session; other modules share only what is their own.
+    return "engines" if _folder(item) == "integration" else item.nodeid.partition("::")[0]
+
+
+def _kills(item: pytest.Item) -> bool:
+    return item.get_closest_marker("oom_kills") is not None
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
 
 
 def pytest_report_header() -> str:
