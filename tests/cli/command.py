@@ -1,4 +1,4 @@
-"""Running the command as its users do: piped, at a terminal, and without what the tester's own shell sets."""
+"""Runs of the command: in a pipe, in a terminal, and within this process."""
 
 import fcntl
 import os
@@ -19,8 +19,8 @@ from tests.lab.exporter import clean_environment
 
 COMMAND = Path(sys.executable).with_name("exit-exporter")
 PATIENCE_SECONDS = 60
-# What a shell, a terminal or a company's network set, and what would change an output.
-_SURROUNDINGS = (
+# Variables of the tester's shell or network that would change an output.
+_DISTURBING_VARIABLES = (
     "COLUMNS",
     "LINES",
     "NO_COLOR",
@@ -33,7 +33,7 @@ _SURROUNDINGS = (
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended, and what it said."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -41,7 +41,7 @@ class Done:
 
 
 def run(*words: str | Path, **variables: str) -> Done:
-    """Run the installed command, piped."""
+    """Run the installed command in a pipe."""
     done = subprocess.run(
         [COMMAND, *words],
         check=False,
@@ -55,41 +55,41 @@ def run(*words: str | Path, **variables: str) -> Done:
 
 
 def at_terminal(*words: str, columns: int = 80, **variables: str) -> str:
-    """Run the installed command at a terminal of so many columns, which must succeed; give what it shows."""
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    """Run the installed command in a terminal; it must succeed. Return its output."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
         [COMMAND, *words],
-        stdin=its,
-        stdout=its,
-        stderr=its,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
         env=environment({"TERM": "xterm-256color", **variables}),
     ) as process:
-        os.close(its)
-        shown = _read(ours)
+        os.close(slave)
+        shown = _read(master)
         assert process.wait(PATIENCE_SECONDS) == 0, shown
-    os.close(ours)
+    os.close(master)
     return shown.decode().replace("\r\n", "\n")
 
 
 def invoke(*words: str, **variables: str) -> Done:
-    """Run the command within this process, where a test can put something else in the place of a part."""
-    result = CliRunner().invoke(main, words, env=variables, catch_exceptions=False)
+    """Run the command within this process, where a test can patch its parts."""
+    result = CliRunner().invoke(main, words, env=variables, catch_exceptions=False, prog_name="exit-exporter")
     return Done(result.exit_code, result.stdout, result.stderr)
 
 
 def environment(variables: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """Give the surroundings of a command: the tester's own without what would change an output."""
+    """Return the environment of a command: the tester's own, without what would change an output."""
     kept = {
         name: value
         for name, value in clean_environment().items()
-        if name not in _SURROUNDINGS and not name.lower().endswith("_proxy")
+        if name not in _DISTURBING_VARIABLES and not name.lower().endswith("_proxy")
     }
     return {**kept, **variables}
 
 
 def _read(terminal: int) -> bytes:
-    """Read until nobody holds the other side any more, which Linux tells by an error."""
+    """Read until the other side is closed, which Linux reports as an error."""
     shown = b""
     try:
         while more := os.read(terminal, 65536):

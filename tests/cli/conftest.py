@@ -1,4 +1,4 @@
-"""A server with a job of every kind, for the commands to ask."""
+"""A server with a job of every kind."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.web.served import Served
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    """Give a server that knows the jobs of the outputs."""
+    """Return a server with the jobs of the outputs."""
     with Served(tmp_path).running() as running:
         fill(running)
         yield running

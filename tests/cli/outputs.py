@@ -1,6 +1,6 @@
-"""What the commands show, whole, as it was agreed.
+"""Whole outputs of the commands, compared with the golden files.
 
-After a change that is meant: `python -m tests.cli.outputs`, and read what git says has changed.
+After an intended change run `python -m tests.cli.outputs`, and review the diff.
 """
 
 import tempfile
@@ -32,16 +32,16 @@ Output = Callable[[str], str]
 
 
 class TwoHoursLater(datetime):
-    """A clock that stands two hours after most of the jobs ended."""
+    """A clock that is stopped two hours after most of the jobs ended."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:
-        """Give the time at which it stands."""
+        """Return that time."""
         return cls.fromtimestamp(BEGAN_NS // SECOND_NS + 90 + 7200, tz or UTC)
 
 
 def fill(served: Served) -> None:
-    """Record a job of every kind; the newest is the first one here."""
+    """Record a job of every kind, the newest first."""
     hungry = job("a", name="gentle-stingray-1", start_event_ns=BEGAN_NS + 6)
     stopped = job("c", name="stopped", attempt=3, instance="node-2", start_event_ns=BEGAN_NS + 4)
     served.store.commit(
@@ -74,12 +74,12 @@ UNSTARTABLE = replace(
 
 
 def killed(*victims: OomVictim) -> tuple[OomKill, ...]:
-    """Give OOM kills of which the kernel's log tells."""
+    """Return the OOM kills that the kernel log reports."""
     return tuple(OomKill(OomSource.LOG, BEGAN_NS + at_ns, victim) for at_ns, victim in enumerate(victims))
 
 
-def starved(*victims: OomVictim, limit: int | None = None) -> Evidence:
-    """Give what is known of an end ninety seconds after these were killed for memory."""
+def oom_evidence(*victims: OomVictim, limit: int | None = None) -> Evidence:
+    """Return the evidence of an exit ninety seconds after these OOM kills."""
     ended_ns = BEGAN_NS + 90 * SECOND_NS
     return assess(
         RunFacts(137, ended_ns, (), killed(*victims), SIGTERM, 10 * SECOND_NS, memory_limit_bytes=limit)
@@ -87,7 +87,7 @@ def starved(*victims: OomVictim, limit: int | None = None) -> Evidence:
 
 
 def fill_more(served: Served) -> None:
-    """Record what the engine and the kernel's log told of some more jobs."""
+    """Record more jobs, with evidence from the engine and the kernel log."""
     own = OomVictim(MemoryLimit.OWN, f"/docker/{'1' * 64}", "python", 4711, 498 << 20)
     parent = OomVictim(MemoryLimit.PARENT, "/s", "worker", 4812, 62 << 20)
     host = OomVictim(MemoryLimit.HOST, "/", "cc1plus", 4913, 1288 << 20, ("java", 13 << 30))
@@ -109,19 +109,19 @@ def fill_more(served: Served) -> None:
                 ended(
                     job("1", name="own-limit", memory_limit_bytes=512 << 20, oom_kills=killed(own)),
                     137,
-                    replace(starved(own), not_known=("Events were missed.",)),
+                    replace(oom_evidence(own), not_known=("Events were missed.",)),
                     oom_kills=1,
                 ),
                 ended(
                     job("2", name="parents-limit", memory_limit_bytes=None, oom_kills=killed(parent)),
                     137,
-                    starved(parent),
+                    oom_evidence(parent),
                     oom_kills=1,
                 ),
                 ended(
                     job("3", name="hosts-memory", memory_limit_bytes=1536 << 20, oom_kills=killed(host)),
                     137,
-                    starved(host, limit=1536 << 20),
+                    oom_evidence(host, limit=1536 << 20),
                     oom_kills=1,
                 ),
                 ended(
@@ -132,24 +132,24 @@ def fill_more(served: Served) -> None:
     )
 
 
-def piped(*words: str, complaint: str = "") -> Output:
-    """Give what goes to a pipe."""
+def piped(*words: str, note: str = "") -> Output:
+    """Return the output in a pipe; the ``note`` is on standard error."""
 
     def show(url: str) -> str:
         done = run(*words, "--url", url)
-        assert (done.code, done.err) == (0, complaint)
+        assert (done.code, done.err) == (0, note)
         return done.out
 
     return show
 
 
 def shown(*words: str, columns: int = 80) -> Output:
-    """Give what is seen at a terminal of so many columns."""
+    """Return the output in a terminal of this width."""
     return lambda url: at_terminal(*words, "--url", url, columns=columns)
 
 
 def two_hours_later(*words: str) -> Output:
-    """Give what would go to a pipe two hours after most of the jobs ended."""
+    """Return the output in a pipe two hours after most of the jobs ended."""
 
     def show(url: str) -> str:
         with patch("exporter.cli.tables.datetime", TwoHoursLater):
@@ -163,7 +163,7 @@ PS: dict[str, Output] = {
     "ps_verbose": piped("ps", "-v"),
     "ps_all": two_hours_later("ps", "-a"),
     "ps_verbose_failed": piped("ps", "-v", "--status", "failed"),
-    "ps_none": piped("ps", "--reason", "Aborted", complaint="no jobs; -a shows older ones\n"),
+    "ps_none": piped("ps", "--reason", "Aborted", note="no jobs; -a shows older ones\n"),
     "ps_80": shown("ps"),
     "ps_132": shown("ps", columns=132),
     "ps_verbose_80": shown("ps", "-v"),
@@ -189,7 +189,7 @@ SHOW_MORE: dict[str, Output] = {
     "show_running_survivor": piped("show", "survivor"),
     "show_casualties": piped("show", "casualties"),
 }
-"""Of jobs of ``fill_more``."""
+"""Outputs of the jobs of ``fill_more``."""
 EXPLAINED = ("0", "1", "2", "127", "137", "255", "3221225477", "OOMKilled", "Error", "RealTimeSignal")
 EXPLAIN: dict[str, Output] = {
     **{f"explain_{word.lower()}": piped("explain", word) for word in EXPLAINED},
@@ -199,17 +199,17 @@ OUTPUTS = PS | SHOW | EXPLAIN | SHOW_MORE
 
 
 def golden(name: str) -> str:
-    """Give a whole output as it was agreed."""
+    """Return a golden output."""
     return (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def flat(output: str) -> str:
-    """Give an output without what no one sees: the spaces at the ends of its lines."""
+    """Return an output without spaces at the ends of its lines."""
     return "".join(f"{line.rstrip()}\n" for line in output.splitlines())
 
 
-def agree() -> None:
-    """Write down what the commands show now."""
+def write_golden() -> None:
+    """Write the current outputs to the golden files."""
     (GOLDEN / "serve_help.txt").write_text(run("serve", "--help", COLUMNS="100").out, encoding="utf-8")
     with tempfile.TemporaryDirectory() as directory, Served(Path(directory)).running() as served:
         fill(served)
@@ -220,4 +220,4 @@ def agree() -> None:
 
 
 if __name__ == "__main__":
-    agree()
+    write_golden()

@@ -1,4 +1,4 @@
-"""Servers that are something else: what somebody reaches who mistypes a port."""
+"""Servers of other programs, which a mistyped port can reach."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Other:
-    """What such a server answers to everything."""
+    """Response of such a server to every request."""
 
     body: bytes
     status: HTTPStatus = HTTPStatus.OK
@@ -19,7 +19,7 @@ class Other:
 
 
 NOBODY = "http://127.0.0.1:1"
-"""The port of a service that nobody runs any more."""
+"""A port on which nothing listens."""
 
 OTHERS = {
     "a page": Other(b"<html>Welcome to nginx!</html>", media_type="text/html"),
@@ -39,7 +39,7 @@ OTHERS = {
 
 @contextmanager
 def other_server(other: Other) -> Iterator[str]:
-    """Serve something else; give its URL."""
+    """Serve this response to all requests; give the URL."""
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ def other_server(other: Other) -> Iterator[str]:
             self.wfile.write(other.body)
 
         def log_message(self, *_words: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
