@@ -68,7 +68,7 @@ class OomSource(Enum):
     COUNTER = "The kernel counted an OOM kill that no other container accounts for"
 
 
-class MemoryLimit(StrEnum):
+class LimitOwner(StrEnum):
     """Owner of the memory limit that was reached: the container, a control group above it, or the host."""
 
     OWN = "own"
@@ -86,7 +86,7 @@ class OomVictim:
     was the victim.
     """
 
-    limit: MemoryLimit | None
+    limit: LimitOwner | None
     cgroup: str
     process: str
     pid: int
@@ -121,7 +121,7 @@ class Evidence:
     start_error: str = ""
     host_lost: bool = False
     oom_killed: bool = False
-    limit: MemoryLimit | None = None
+    limit: LimitOwner | None = None
     unhealthy: bool = False
     stop_requested: bool = False
     ran_ns: int | None = None
@@ -204,10 +204,10 @@ class Job:
 class ContainerHistory:
     """Recorded past of a container.
 
-    ``attempts`` is the number of its runs, ``last_end_ns`` the last time at which one ended, None if none
-    did. ``restarts`` is the engine's last known count of restarts. ``recorded_event_times`` are the times of
-    all recorded events in nanoseconds. ``failed_start_ns`` is the time of its last failed start, None if the
-    last record is a run.
+    ``attempts`` is the number of its runs and failed starts, ``last_end_ns`` the last time at which one
+    ended, None if none did. ``restarts`` is the engine's last known count of restarts.
+    ``recorded_event_times`` are the times of all recorded events in nanoseconds. ``failed_start_ns`` is the
+    time of its last failed start, None if the last record is a run.
     """
 
     attempts: int
@@ -238,7 +238,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """Ended job with its evidence, not yet classified.
+    """Ended job with the evidence that its facts were reduced to; the second of three stages of an exit.
 
     ``code`` is None if it is unknown. ``finished_ns`` is the engine's ``State.FinishedAt``, or the time of
     the event if that is all there is. ``oom_kills`` is the number of processes that were OOM-killed.

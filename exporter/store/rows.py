@@ -15,7 +15,7 @@ from exporter.model import (
     Job,
     JobRecord,
     KillRequest,
-    MemoryLimit,
+    LimitOwner,
     OomKill,
     OomSource,
     OomVictim,
@@ -138,7 +138,7 @@ def _oom_kill(source: str, at_ns: int | None, victim: dict[str, Any] | None = No
 
 def _victim(entry: dict[str, Any]) -> OomVictim:
     largest = entry["largest"] and tuple(entry["largest"])
-    limit = None if entry["limit"] is None else MemoryLimit(entry["limit"])
+    limit = None if entry["limit"] is None else LimitOwner(entry["limit"])
     return OomVictim(**{**entry, "limit": limit, "largest": largest})
 
 
@@ -166,7 +166,7 @@ def _evidence(row: Row[Any]) -> Evidence:
     """Return the part of the evidence that is stored: what is shown, not what the verdict was made of."""
     return Evidence(
         start_error=row.start_error or "",
-        limit=None if row.oom_limit is None else MemoryLimit(row.oom_limit),
+        limit=None if row.oom_limit is None else LimitOwner(row.oom_limit),
         ran_ns=None if row.started_ns is None else max(0, row.finished_ns - row.started_ns),
         notes=tuple(row.evidence),
         causes=tuple(row.causes or ()),

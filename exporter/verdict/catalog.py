@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from exporter.exit_codes import NOT_EXECUTABLE, NOT_FOUND
-from exporter.model import SECOND_NS, Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
+from exporter.model import SECOND_NS, Evidence, LimitOwner, Recovery, Status, Termination, Verdict, Workload
 from exporter.verdict import start_errors
 
 NO_WORKLOAD = Workload(name="", image="")
@@ -136,7 +136,7 @@ class ReasonCatalog:
     ) -> tuple[str, ...]:
         """Return the likely causes by the evidence, then those of the code, then those of the reason."""
         reason = self.describe(verdict.reason)
-        of_reason = reason.causes if evidence.limit is MemoryLimit.OWN else reason.all_causes
+        of_reason = reason.causes if evidence.limit is LimitOwner.OWN else reason.all_causes
         if self._hides_the_request(code, verdict, workload) or evidence.limit in _OTHERS_LIMITS:
             of_reason = ()
         of_code = self._causes_of_code(code, evidence, verdict, workload)
@@ -194,7 +194,7 @@ class ReasonCatalog:
 
 
 # The evidence names the limit then, so causes that are about the job's own limit would mislead.
-_OTHERS_LIMITS = frozenset({MemoryLimit.PARENT, MemoryLimit.HOST})
+_OTHERS_LIMITS = frozenset({LimitOwner.PARENT, LimitOwner.HOST})
 _START_FAILURES: Mapping[int | None, str] = {
     NOT_EXECUTABLE: "CommandNotExecutable",
     NOT_FOUND: "CommandNotFound",

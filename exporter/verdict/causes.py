@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.exit_codes import SIGNAL_BASE
-from exporter.model import MemoryLimit
+from exporter.model import LimitOwner
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, RunFacts, SeccompKill
 from exporter.verdict.notes import mebibytes, owner_is_unknown
 
 
-def likely_causes(run: RunFacts, limit: MemoryLimit | None, *, oom_killed: bool) -> Iterator[str]:
+def likely_causes(run: RunFacts, limit: LimitOwner | None, *, oom_killed: bool) -> Iterator[str]:
     """Return the causes, the likeliest first; ``limit`` is the memory limit that an OOM kill reached."""
     if oom_killed:
         yield from memory_causes(run, limit)
@@ -22,13 +22,13 @@ def likely_causes(run: RunFacts, limit: MemoryLimit | None, *, oom_killed: bool)
             yield cause
 
 
-def memory_causes(run: RunFacts, limit: MemoryLimit | None) -> Iterator[str]:
+def memory_causes(run: RunFacts, limit: LimitOwner | None) -> Iterator[str]:
     """Return the causes of an OOM kill at a limit that is not the container's own."""
     victims = [kill.victim for kill in run.oom_kills if kill.victim]
-    if limit is MemoryLimit.PARENT:
+    if limit is LimitOwner.PARENT:
         shared = victims[-1].cgroup if victims else run.cgroup_parent
         yield f"The limit of the control group {shared}, which it shares, was reached: raise that one"
-    if limit is MemoryLimit.HOST:
+    if limit is LimitOwner.HOST:
         own = "" if run.memory_limit_bytes else ", or give it a limit of its own"
         yield f"The host itself was out of memory: run it elsewhere or later{own}"
     if victims and victims[-1].largest:

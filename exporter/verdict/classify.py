@@ -9,7 +9,7 @@ from exporter.exit_codes import SIGKILLED, SIGTERMED, START_FAILURES, UNKNOWN_ST
 from exporter.model import (
     ClassifiedExit,
     Evidence,
-    MemoryLimit,
+    LimitOwner,
     Recovery,
     Status,
     Termination,
@@ -128,14 +128,14 @@ def _plain(code: int, ran_ns: int | None) -> _Row:
     return Status.FAILED, Termination.CONTAINER_EXITED_WITH_ERROR, context
 
 
-def _recovery(status: Status, recovery: Recovery, limit: MemoryLimit | None) -> Recovery:
+def _recovery(status: Status, recovery: Recovery, limit: LimitOwner | None) -> Recovery:
     """Return what automation may do about it.
 
     Nothing after a requested stop, and more memory only helps against the limit of the job itself.
     """
     if status is Status.TERMINATED:
         return Recovery.NONE
-    if recovery is Recovery.MORE_MEMORY and limit in {MemoryLimit.PARENT, MemoryLimit.HOST}:
+    if recovery is Recovery.MORE_MEMORY and limit in {LimitOwner.PARENT, LimitOwner.HOST}:
         return Recovery.RETRY_LATER
     return recovery
 

@@ -148,7 +148,7 @@ class CountedRun:
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """Ended job as its source reports it: with facts, not yet classified.
+    """Ended job with the facts that its source reports; the first of three stages of an exit.
 
     ``facts.ended_ns`` is the engine's ``State.FinishedAt``, or the time of its event if that is all there is.
     ``recovered`` means that the end was found afterwards instead of being observed. ``log_tail`` is the end

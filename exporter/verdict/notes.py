@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from signal import Signals
 
-from exporter.model import SECOND_NS, MemoryLimit, OomKill, OomSource, OomVictim
+from exporter.model import SECOND_NS, LimitOwner, OomKill, OomSource, OomVictim
 from exporter.verdict.facts import (
     Crash,
     FailedStart,
@@ -98,11 +98,11 @@ def _oom_notes(oom_kills: Sequence[OomKill]) -> Iterator[tuple[int, str]]:
 
 def _limit_text(victim: OomVictim) -> str:
     match victim.limit:
-        case MemoryLimit.OWN:
+        case LimitOwner.OWN:
             text = "its own limit was reached"
-        case MemoryLimit.PARENT:
+        case LimitOwner.PARENT:
             text = f"the limit of {victim.cgroup} was reached, which others share"
-        case MemoryLimit.HOST:
+        case LimitOwner.HOST:
             text = "the host itself was out of memory"
         case _:
             text = "whose limit was reached is not known"

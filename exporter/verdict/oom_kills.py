@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exporter.exit_codes import SIGKILLED
-from exporter.model import KillRequest, MemoryLimit, OomKill, OomSource
+from exporter.model import KillRequest, LimitOwner, OomKill, OomSource
 from exporter.verdict.facts import RunFacts
 from exporter.verdict.stop_requests import LATE_NS, explaining_requests, is_terminating
 
@@ -40,14 +40,14 @@ def ended_by_oom(run: RunFacts) -> bool:
     return run.ended_ns - last_ns <= run.oom_window_ns or any(_is_certain(kill, run) for kill in timed)
 
 
-def limit_reached(run: RunFacts) -> MemoryLimit | None:
+def limit_reached(run: RunFacts) -> LimitOwner | None:
     """Return the limit that the last OOM kill reached; None without one, or if it is not known."""
     victims = [kill.victim for kill in run.oom_kills if kill.victim and kill.victim.limit]
     if victims:
         return victims[-1].limit
     if not run.oom_kills or not run.inspected or run.memory_limit_bytes is not None:
         return None
-    return MemoryLimit.PARENT if run.cgroup_parent else MemoryLimit.HOST
+    return LimitOwner.PARENT if run.cgroup_parent else LimitOwner.HOST
 
 
 def _requests_end(kill: KillRequest, run: RunFacts) -> bool:

@@ -13,7 +13,7 @@ from exporter.model import (
     ClassifiedExit,
     Evidence,
     JobRecord,
-    MemoryLimit,
+    LimitOwner,
     OomKill,
     OomVictim,
     Recovery,
@@ -46,7 +46,7 @@ class OomProcessView(View):
     at: Timestamp | None = Field(description="Time of the kill; null if the log does not have it.")
     process: str = Field(description="Its name.")
     pid: int = Field(description="Its process id on the host.")
-    limit: MemoryLimit | None = Field(
+    limit: LimitOwner | None = Field(
         description="Memory limit that was reached; null if the log does not say."
     )
     cgroup: str = Field(
@@ -96,7 +96,7 @@ class JobView(View):
         )
     )
     oom_kills: int = Field(description="Number of its processes that were OOM-killed.")
-    oom_limit: MemoryLimit | None = Field(
+    oom_limit: LimitOwner | None = Field(
         description=(
             "Memory limit that was reached, if that ended the job: its own, that of a parent control group, "
             "or the memory of the host; null for other exits, or if it is not known."

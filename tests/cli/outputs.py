@@ -12,7 +12,7 @@ from signal import SIGTERM
 from typing import Self
 from unittest.mock import patch
 
-from exporter.model import Evidence, MemoryLimit, OomKill, OomSource, OomVictim, Workload
+from exporter.model import Evidence, LimitOwner, OomKill, OomSource, OomVictim, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.store import Batch
 from exporter.verdict.evidence import assess
@@ -88,10 +88,10 @@ def oom_evidence(*victims: OomVictim, limit: int | None = None) -> Evidence:
 
 def fill_more(served: Served) -> None:
     """Record more jobs, with evidence from the engine and the kernel log."""
-    own = OomVictim(MemoryLimit.OWN, f"/docker/{'1' * 64}", "python", 4711, 498 << 20)
-    parent = OomVictim(MemoryLimit.PARENT, "/s", "worker", 4812, 62 << 20)
-    host = OomVictim(MemoryLimit.HOST, "/", "cc1plus", 4913, 1288 << 20, ("java", 13 << 30))
-    child = OomVictim(MemoryLimit.OWN, f"/docker/{'4' * 64}", "worker", 100)
+    own = OomVictim(LimitOwner.OWN, f"/docker/{'1' * 64}", "python", 4711, 498 << 20)
+    parent = OomVictim(LimitOwner.PARENT, "/s", "worker", 4812, 62 << 20)
+    host = OomVictim(LimitOwner.HOST, "/", "cc1plus", 4913, 1288 << 20, ("java", 13 << 30))
+    child = OomVictim(LimitOwner.OWN, f"/docker/{'4' * 64}", "worker", 100)
     children = tuple(replace(child, pid=pid) for pid in range(100, 107))
     served.store.commit(
         Batch(

@@ -211,7 +211,7 @@ def test_a_list_is_sent_after_all_events_before_it(engine: ScriptedEngine) -> No
         ContainerList,
     ]
     (listed,) = (each for each in received if isinstance(each, ContainerList))
-    assert listed.unlisted_ids == {identity(1)}
+    assert listed.seen_ids == {identity(1)}
 
 
 def test_a_list_is_sent_after_replayed_events(

@@ -7,7 +7,7 @@ from signal import SIGSEGV
 
 import pytest
 
-from exporter.model import MemoryLimit
+from exporter.model import LimitOwner
 from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.verdict.facts import Crash, ForkRejected, KernelOomKill
@@ -202,12 +202,12 @@ def test_a_container_that_may_not_be_killed_gets_no_kill(config: TrackerConfig) 
 
 
 def test_a_kill_in_a_nested_engine_is_of_the_container_whose_limit_was_reached() -> None:
-    victim = replace(VICTIM, limit=MemoryLimit.PARENT, cgroup=f"/docker/{A}")
+    victim = replace(VICTIM, limit=LimitOwner.PARENT, cgroup=f"/docker/{A}")
     report = kernel(0.95, KernelOomKill(at(0.95), C, victim), counted=1)
     (exit_,) = play_counting(start(0), report, die(1, 137)).exits()
     (oom_kill,) = exit_.job.oom_kills
     assert exit_.evidence.oom_killed
-    assert oom_kill.victim == replace(victim, limit=MemoryLimit.OWN)
+    assert oom_kill.victim == replace(victim, limit=LimitOwner.OWN)
 
 
 # Other facts in the log

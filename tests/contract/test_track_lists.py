@@ -83,7 +83,7 @@ UNKNOWN_CONTAINERS: dict[str, tuple[list[Step], list[str]]] = {
         ["a1 exited 3, recovered"],
     ),
     "started while the list was made": (
-        [start(5.5), listed(as_of=5, unlisted_ids=A), die(6, 0)],
+        [start(5.5), listed(as_of=5, seen_ids=A), die(6, 0)],
         ["a1", "a1 exited 0"],
     ),
     "started again after the list was made": (
@@ -326,7 +326,7 @@ def test_an_exit_keeps_the_count_of_its_own_run() -> None:
     ],
 )
 def test_a_run_in_a_list_is_one_however_often_its_container_was_restarted(steps: list[Step]) -> None:
-    driver = play(*steps, listed(exited(5, 6, 1, restarts=500), as_of=9, unlisted_ids=A), 5.0)
+    driver = play(*steps, listed(exited(5, 6, 1, restarts=500), as_of=9, seen_ids=A), 5.0)
     assert [end.code for end in driver.exits()] == [1]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from exporter.config.settings import ExitSettings, WorkloadSettings
-from exporter.model import ContainerHistory, Cursor, Evidence, Exit, Job, MemoryLimit, OomVictim, Workload
+from exporter.model import ContainerHistory, Cursor, Evidence, Exit, Job, LimitOwner, OomVictim, Workload
 from exporter.sources.docker.engine import (
     ContainerList,
     Event,
@@ -40,7 +40,7 @@ CONFIG = TrackerConfig(
     retention_ns=0,
 )
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
-VICTIM = OomVictim(MemoryLimit.OWN, "/docker/one", "python", 4711)
+VICTIM = OomVictim(LimitOwner.OWN, "/docker/one", "python", 4711)
 
 
 def at(seconds: float) -> int:
@@ -194,12 +194,12 @@ def answer(inspection: Inspection | None, container: str = A, *, requested: floa
 def listed(
     *containers: Inspection,
     as_of: float,
-    unlisted_ids: str = "",
+    seen_ids: str = "",
     event_gap: EventGap = EventGap.NONE,
     events_complete: bool = False,
 ) -> ContainerList:
-    """Return a list of all containers, made after ``as_of``; ``unlisted_ids`` exist but are not in it."""
-    return ContainerList(containers, at(as_of), frozenset(unlisted_ids.split()), event_gap, events_complete)
+    """Return a list of all containers, made after ``as_of``; ``seen_ids`` exist but are not in it."""
+    return ContainerList(containers, at(as_of), frozenset(seen_ids.split()), event_gap, events_complete)
 
 
 def kernel(seconds: float, *facts: KernelFact, counted: int = 0, logged: str | None = None) -> KernelReport:

@@ -23,7 +23,7 @@ from exporter.model import (
     Evidence,
     Job,
     KillRequest,
-    MemoryLimit,
+    LimitOwner,
     OomKill,
     OomSource,
     OomVictim,
@@ -86,7 +86,7 @@ def killed_often(count: int) -> ClassifiedExit:
 EXPLAINED = replace(
     NOT_STARTED,
     start_error="no such device",
-    limit=MemoryLimit.PARENT,
+    limit=LimitOwner.PARENT,
     causes=("The device is missing",),
     not_known=("Events were missed.",),
 )
@@ -239,8 +239,8 @@ def test_a_span_begins_at_the_start_not_at_its_event() -> None:
     assert (received.start_ns, received.events[0]) == (BEGAN_NS + 7, ("container.start", BEGAN_NS + 7, {}))
 
 
-OWN_LIMIT = OomVictim(MemoryLimit.OWN, "/docker/a", "python", 4711, 300 << 20)
-HOST_LIMIT = OomVictim(MemoryLimit.HOST, "/", "cc1", 4713, largest=("java", 3 << 30))
+OWN_LIMIT = OomVictim(LimitOwner.OWN, "/docker/a", "python", 4711, 300 << 20)
+HOST_LIMIT = OomVictim(LimitOwner.HOST, "/", "cc1", 4713, largest=("java", 3 << 30))
 OF_OWN_LIMIT = {"process": "python", "limit": "own", "cgroup": "/docker/a", "rss_bytes": 300 << 20}
 OF_HOST_LIMIT = {
     "process": "cc1",

@@ -7,7 +7,7 @@ from exporter.model import (
     Evidence,
     Exit,
     Job,
-    MemoryLimit,
+    LimitOwner,
     OomKill,
     OomSource,
     OomVictim,
@@ -24,7 +24,7 @@ TIMES = st.integers(min_value=0, max_value=2**63 - 1)
 SENTENCES = st.lists(TEXTS, max_size=3).map(tuple)
 VICTIMS = st.builds(
     OomVictim,
-    st.none() | st.sampled_from(MemoryLimit),
+    st.none() | st.sampled_from(LimitOwner),
     TEXTS,
     TEXTS,
     TIMES,
@@ -60,7 +60,7 @@ ENDS = st.builds(
         st.builds(
             Evidence,
             start_error=TEXTS,
-            limit=st.none() | st.sampled_from(MemoryLimit),
+            limit=st.none() | st.sampled_from(LimitOwner),
             notes=SENTENCES,
             causes=SENTENCES,
             not_known=SENTENCES,

@@ -3,7 +3,7 @@
 from signal import SIGTERM
 from typing import Any
 
-from exporter.model import KillRequest, MemoryLimit, OomKill, OomSource, OomVictim
+from exporter.model import KillRequest, LimitOwner, OomKill, OomSource, OomVictim
 from exporter.verdict.facts import KernelFact, RunFacts
 
 SECOND = 10**9
@@ -40,7 +40,7 @@ def oom(seconds_before: float, source: OomSource = OomSource.EVENT) -> OomKill:
 FLAG = OomKill(OomSource.FLAG, None)
 
 
-def victim(limit: MemoryLimit | None = MemoryLimit.OWN, pid: int = PID, **known: Any) -> OomVictim:
+def victim(limit: LimitOwner | None = LimitOwner.OWN, pid: int = PID, **known: Any) -> OomVictim:
     """Create the details of an OOM kill that the kernel logs."""
     return OomVictim(limit, "/s", "python3", pid, **known)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.yaml_document import DocumentError
-from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
+from exporter.model import Evidence, LimitOwner, Recovery, Status, Termination, Verdict, Workload
 from exporter.verdict.catalog import AT_ONCE_NS, NO_WORKLOAD, ExitContext, Reason, ReasonCatalog
 from exporter.verdict.catalog_file import BUILTIN, builtin_catalog, load_catalog
 from tests.unit.corpus import DIRECTORY, BadFile, bad_files
@@ -193,8 +193,8 @@ def test_causes_are_those_of_evidence_code_and_reason_in_this_order(
     assert ", ".join(found) == f"of the evidence, {causes}"
 
 
-@pytest.mark.parametrize("limit", [MemoryLimit.PARENT, MemoryLimit.HOST])
-def test_causes_do_not_blame_a_limit_that_was_not_reached(limit: MemoryLimit) -> None:
+@pytest.mark.parametrize("limit", [LimitOwner.PARENT, LimitOwner.HOST])
+def test_causes_do_not_blame_a_limit_that_was_not_reached(limit: LimitOwner) -> None:
     evidence = Evidence(oom_killed=True, limit=limit, causes=("of the evidence",))
     assert CATALOG.causes(137, evidence, failed("OOMKilled")) == ("of the evidence",)
 

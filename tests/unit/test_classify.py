@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Evidence, MemoryLimit, Recovery, Status, Termination, Verdict, Workload
+from exporter.model import Evidence, LimitOwner, Recovery, Status, Termination, Verdict, Workload
 from exporter.verdict.catalog import CodeReasons, ExitContext, Reason, ReasonCatalog
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import Explanation, classify, explain
@@ -78,7 +78,7 @@ def expected(code: int | None, evidence: Evidence) -> Verdict:
     """Return the verdict by the table, with its recovery and its error text."""
     status, termination, reason = expected_row(code, evidence)
     recovery = Recovery.NONE if status is Status.TERMINATED else CATALOG.reasons[reason].recovery
-    if recovery is Recovery.MORE_MEMORY and evidence.limit in {MemoryLimit.PARENT, MemoryLimit.HOST}:
+    if recovery is Recovery.MORE_MEMORY and evidence.limit in {LimitOwner.PARENT, LimitOwner.HOST}:
         recovery = Recovery.RETRY_LATER
     shown = "unknown" if code is None else code
     error = f"JOB_{status.value.upper()} ({termination.value}, exit code: {shown} - {reason})"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model import KillRequest, MemoryLimit, OomKill, OomSource
+from exporter.model import KillRequest, LimitOwner, OomKill, OomSource
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from exporter.verdict.evidence import assess
@@ -163,26 +163,26 @@ BUSY = "The host itself was out of memory: run it elsewhere or later"
 UNLIMITED = f"{BUSY}, or give it a limit of its own"
 SURVIVED = "A process of it was killed for memory earlier; what failed in the end may have missed it"
 LIMITS = {
-    "its own": (run(logged(1, victim())), MemoryLimit.OWN, []),
-    "a parent's": (run(logged(1, victim(MemoryLimit.PARENT))), MemoryLimit.PARENT, [SHARED]),
+    "its own": (run(logged(1, victim())), LimitOwner.OWN, []),
+    "a parent's": (run(logged(1, victim(LimitOwner.PARENT))), LimitOwner.PARENT, [SHARED]),
     "the host's": (
-        run(logged(1, victim(MemoryLimit.HOST, largest=("postgres", 3 << 30)))),
-        MemoryLimit.HOST,
+        run(logged(1, victim(LimitOwner.HOST, largest=("postgres", 3 << 30)))),
+        LimitOwner.HOST,
         [UNLIMITED, "Another process held most of that memory: postgres, 3,072 MiB"],
     ),
     "the host's, below its own": (
-        run(logged(1, victim(MemoryLimit.HOST)), memory_limit_bytes=1 << 30),
-        MemoryLimit.HOST,
+        run(logged(1, victim(LimitOwner.HOST)), memory_limit_bytes=1 << 30),
+        LimitOwner.HOST,
         [BUSY],
     ),
     "not in the log": (run(logged(1, victim(None))), None, []),
     "of a success": (run(logged(HOUR, victim()), code=0), None, []),
     "of a run that was not inspected": (run(oom(1)), None, []),
     "its own or a parent's": (run(oom(1), inspected=True, memory_limit_bytes=1 << 20), None, []),
-    "only a parent's": (run(oom(1), inspected=True, cgroup_parent="/s"), MemoryLimit.PARENT, [SHARED]),
-    "none but the host's": (run(oom(1), inspected=True), MemoryLimit.HOST, [UNLIMITED]),
+    "only a parent's": (run(oom(1), inspected=True, cgroup_parent="/s"), LimitOwner.PARENT, [SHARED]),
+    "none but the host's": (run(oom(1), inspected=True), LimitOwner.HOST, [UNLIMITED]),
     "of a failure much later": (
-        run(logged(HOUR, victim(MemoryLimit.HOST, CHILD)), code=1, pid=PID),
+        run(logged(HOUR, victim(LimitOwner.HOST, CHILD)), code=1, pid=PID),
         None,
         [SURVIVED],
     ),
@@ -191,7 +191,7 @@ LIMITS = {
 
 @pytest.mark.parametrize(("facts", "limit", "causes"), LIMITS.values(), ids=LIMITS)
 def test_evidence_names_the_limit_that_was_reached(
-    facts: RunFacts, limit: MemoryLimit | None, causes: list[str]
+    facts: RunFacts, limit: LimitOwner | None, causes: list[str]
 ) -> None:
     found = assess(facts)
     assert (found.limit, [*found.causes]) == (limit, causes)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model import MemoryLimit, OomVictim
+from exporter.model import LimitOwner, OomVictim
 from exporter.sources.docker.kernel.kmsg import KmsgParser
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, KernelOomKill, SeccompKill
 
@@ -72,7 +72,7 @@ def row(pid: int, pages: int, name: str, tgid: int | None = None) -> str:
 def own(at: int, cgroup: str, process: str, pid: int, rss_kib: int) -> KernelOomKill:
     """Return a kill at the container's own limit."""
     container_id = cgroup.rpartition("/")[2]
-    victim = OomVictim(MemoryLimit.OWN, cgroup, process, pid, rss_kib * 1024)
+    victim = OomVictim(LimitOwner.OWN, cgroup, process, pid, rss_kib * 1024)
     return KernelOomKill(at, container_id, victim)
 
 
@@ -91,7 +91,7 @@ def alone(at: int, pid: int) -> KernelOomKill:
                 KernelOomKill(
                     1378883023,
                     ONE,
-                    OomVictim(MemoryLimit.PARENT, "/s", "holder  big", 13192, 90168 * 1024),
+                    OomVictim(LimitOwner.PARENT, "/s", "holder  big", 13192, 90168 * 1024),
                 )
             ],
         ),
@@ -140,27 +140,27 @@ def test_recorded_logs_give_the_expected_facts(file: str, facts: list[KernelFact
 @pytest.mark.parametrize(
     ("line", "container_id", "limit", "cgroup"),
     [
-        (kill(limited=f"/docker/{ONE}"), ONE, MemoryLimit.OWN, f"/docker/{ONE}"),
+        (kill(limited=f"/docker/{ONE}"), ONE, LimitOwner.OWN, f"/docker/{ONE}"),
         (
             kill(f"/system.slice/docker-{ONE}.scope", limited=f"/system.slice/docker-{ONE}.scope"),
             ONE,
-            MemoryLimit.OWN,
+            LimitOwner.OWN,
             f"/system.slice/docker-{ONE}.scope",
         ),
-        (kill(f"/docker/{ONE}/job", limited=f"/docker/{ONE}"), ONE, MemoryLimit.OWN, f"/docker/{ONE}"),
+        (kill(f"/docker/{ONE}/job", limited=f"/docker/{ONE}"), ONE, LimitOwner.OWN, f"/docker/{ONE}"),
         (
             kill(f"/docker/{ONE}/docker/{TWO}", limited=f"/docker/{ONE}"),
             TWO,
-            MemoryLimit.PARENT,
+            LimitOwner.PARENT,
             f"/docker/{ONE}",
         ),
-        (kill(f"/jobs.slice/{ONE}", limited="/jobs.slice"), ONE, MemoryLimit.PARENT, "/jobs.slice"),
-        (kill(constraint="NONE"), ONE, MemoryLimit.HOST, "/"),
-        (kill(constraint="CPUSET"), ONE, MemoryLimit.HOST, "/"),
-        (kill(constraint="MEMORY_POLICY"), ONE, MemoryLimit.HOST, "/"),
-        (kill("/user.slice/a.scope", limited="/user.slice"), None, MemoryLimit.PARENT, "/user.slice"),
-        (kill("/x\\x5cx2dy.slice", limited="/x\\x5cx2dy.slice"), None, MemoryLimit.OWN, "/x\\x2dy.slice"),
-        (kill().replace("cpuset=/,mems_allowed=0,", ""), ONE, MemoryLimit.HOST, "/"),
+        (kill(f"/jobs.slice/{ONE}", limited="/jobs.slice"), ONE, LimitOwner.PARENT, "/jobs.slice"),
+        (kill(constraint="NONE"), ONE, LimitOwner.HOST, "/"),
+        (kill(constraint="CPUSET"), ONE, LimitOwner.HOST, "/"),
+        (kill(constraint="MEMORY_POLICY"), ONE, LimitOwner.HOST, "/"),
+        (kill("/user.slice/a.scope", limited="/user.slice"), None, LimitOwner.PARENT, "/user.slice"),
+        (kill("/x\\x5cx2dy.slice", limited="/x\\x5cx2dy.slice"), None, LimitOwner.OWN, "/x\\x2dy.slice"),
+        (kill().replace("cpuset=/,mems_allowed=0,", ""), ONE, LimitOwner.HOST, "/"),
     ],
     ids=[
         *("cgroupfs", "systemd", "below", "nested", "slice", "host", "cpuset", "policy"),
@@ -168,7 +168,7 @@ def test_recorded_logs_give_the_expected_facts(file: str, facts: list[KernelFact
     ],
 )
 def test_an_oom_kill_has_its_innermost_container_and_limit(
-    line: str, container_id: str | None, limit: MemoryLimit, cgroup: str
+    line: str, container_id: str | None, limit: LimitOwner, cgroup: str
 ) -> None:
     assert parse_line(line) == [KernelOomKill(7, container_id, OomVictim(limit, cgroup, "python", 42))]
 
@@ -202,7 +202,7 @@ def test_a_table_belongs_to_the_next_kill_only() -> None:
 
 def test_a_kill_with_a_late_last_line_is_reported_once() -> None:
     log = KmsgParser(PAGE)
-    expected = KernelOomKill(7, ONE, OomVictim(MemoryLimit.HOST, "/", "python", 42))
+    expected = KernelOomKill(7, ONE, OomVictim(LimitOwner.HOST, "/", "python", 42))
     assert (parse([record(kill())], log), parse([record(killed())], log)) == ([expected], [])
 
 
@@ -219,14 +219,14 @@ def test_lines_of_another_kill_complete_nothing() -> None:
 @pytest.mark.parametrize(
     ("whose", "limit", "cgroup"),
     [
-        ("Out of memory: ", MemoryLimit.HOST, "/"),
-        ("Out of memory (oom_kill_allocating_task): ", MemoryLimit.HOST, "/"),
+        ("Out of memory: ", LimitOwner.HOST, "/"),
+        ("Out of memory (oom_kill_allocating_task): ", LimitOwner.HOST, "/"),
         ("Memory cgroup out of memory: ", None, ""),
         ("", None, ""),
     ],
 )
 def test_the_last_line_alone_is_a_kill_without_a_container(
-    whose: str, limit: MemoryLimit | None, cgroup: str
+    whose: str, limit: LimitOwner | None, cgroup: str
 ) -> None:
     assert parse_line(killed(whose=whose)) == [
         KernelOomKill(7, None, OomVictim(limit, cgroup, "python", 42, 1234 * 1024), named=False)

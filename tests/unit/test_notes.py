@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from exporter.model import MemoryLimit, OomSource, OomVictim
+from exporter.model import LimitOwner, OomSource, OomVictim
 from exporter.verdict.evidence import assess
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, RunFacts, SeccompKill
 from exporter.verdict.notes import signal_name
@@ -74,11 +74,11 @@ def test_the_circumstances_of_a_stop_are_noted(
     [
         (victim(rss_bytes=300 << 20), " (python3, 300 MiB) for memory {}; its own limit was reached."),
         (
-            victim(MemoryLimit.PARENT),
+            victim(LimitOwner.PARENT),
             " (python3) for memory {}; the limit of /s was reached, which others share.",
         ),
         (
-            victim(MemoryLimit.HOST, largest=("{db}", 1 << 30)),
+            victim(LimitOwner.HOST, largest=("{db}", 1 << 30)),
             " (python3) for memory {}; the host itself was out of memory; {{db}} held most (1,024 MiB).",
         ),
         (victim(None), " (python3) for memory {}; whose limit was reached is not known."),

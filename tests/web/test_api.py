@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import MemoryLimit, OomKill, OomSource, OomVictim, Workload
+from exporter.model import LimitOwner, OomKill, OomSource, OomVictim, Workload
 from exporter.store import Batch
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
@@ -116,11 +116,11 @@ def fill(served: Served) -> None:
         oom_kills=(OomKill(OomSource.EVENT, BEGAN_NS + 9),),
         notes=("The engine reported an OOM kill.",),
     )
-    victim = OomVictim(MemoryLimit.PARENT, "/s", "python", 4711, 300 << 20, ("java", 3 << 30))
+    victim = OomVictim(LimitOwner.PARENT, "/s", "python", 4711, 300 << 20, ("java", 3 << 30))
     kills = (OomKill(OomSource.EVENT, BEGAN_NS + 9), OomKill(OomSource.LOG, BEGAN_NS + 9, victim))
     why = replace(
         OOM,
-        limit=MemoryLimit.PARENT,
+        limit=LimitOwner.PARENT,
         causes=("The limit of the control group /s, which it shares, was reached: raise that one",),
         not_known=("Events were missed.",),
     )

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from exporter.model import MemoryLimit, OomKill, OomSource, OomVictim
+from exporter.model import LimitOwner, OomKill, OomSource, OomVictim
 from exporter.store import Batch
 from tests.store.samples import OOM, ended, job
 from tests.web.served import Served
@@ -81,7 +81,7 @@ ANSWERS: dict[Answer, tuple[Callable[[Served], None], str]] = {
 @pytest.fixture
 def document(served: Served) -> Any:
     """Give the description, as it is served, with a running and an ended job on record."""
-    killed = job("a", oom_kills=(OomKill(OomSource.LOG, 1, OomVictim(MemoryLimit.OWN, "/a", "java", 7)),))
+    killed = job("a", oom_kills=(OomKill(OomSource.LOG, 1, OomVictim(LimitOwner.OWN, "/a", "java", 7)),))
     served.store.commit(Batch(running=[job("b")], ended=[ended(killed, 137, OOM, oom_kills=1)]))
     return served.ask("/openapi.json").json()
 

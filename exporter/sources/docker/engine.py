@@ -131,14 +131,15 @@ class EventGap(Enum):
 class ContainerList:
     """All containers of the engine at ``as_of_ns``; compared with the events up to then or later.
 
-    ``unlisted_ids`` exist or existed, but their state is not in the list. ``event_gap`` says which events may
-    be missing. ``events_complete``: the engine still has all events since its own start, so that an end
-    without an event happened before that start.
+    ``seen_ids`` are further ids of which no state in the list is the last word: inspecting them failed, or
+    an event has named them since the connection. ``event_gap`` says which events may be missing.
+    ``events_complete``: the engine still has all events since its own start, so that an end without an event
+    happened before that start.
     """
 
     containers: tuple[Inspection, ...]
     as_of_ns: int
-    unlisted_ids: frozenset[str] = frozenset()
+    seen_ids: frozenset[str] = frozenset()
     event_gap: EventGap = EventGap.NONE
     events_complete: bool = False
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from exporter.model import MemoryLimit, OomVictim
+from exporter.model import LimitOwner, OomVictim
 from exporter.text import sanitize
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, KernelOomKill, SeccompKill
 
@@ -155,13 +155,13 @@ class KmsgParser:
         """Return the kill that a line with a control group begins."""
         container_id, cgroup = innermost_container(line["cgroup"]), line["limited"]
         if cgroup is None or line["constraint"] != "MEMCG":
-            limit, cgroup = MemoryLimit.HOST, _HOST_CGROUP
+            limit, cgroup = LimitOwner.HOST, _HOST_CGROUP
         elif cgroup == line["cgroup"] or (
             container_id is not None and innermost_container(cgroup) == container_id
         ):
-            limit = MemoryLimit.OWN
+            limit = LimitOwner.OWN
         else:
-            limit = MemoryLimit.PARENT
+            limit = LimitOwner.PARENT
         largest = self._take_largest(line["pid"])
         victim = OomVictim(
             limit, _unescape(cgroup), _unescape(line["process"]), int(line["pid"]), largest=largest
@@ -182,7 +182,7 @@ class KmsgParser:
         yield from self._finish_kill()
         if pid not in self._reported_pids:
             is_host = line["whose"] == "Out of memory"
-            limit, cgroup = (MemoryLimit.HOST, _HOST_CGROUP) if is_host else (None, "")
+            limit, cgroup = (LimitOwner.HOST, _HOST_CGROUP) if is_host else (None, "")
             victim = OomVictim(limit, cgroup, _unescape(line["process"]), pid, rss_bytes)
             self._kill = KernelOomKill(at_ns, None, victim, named=False)
             yield from self._finish_kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.model import MemoryLimit, OomKill, OomSource
+from exporter.model import LimitOwner, OomKill, OomSource
 from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.kernel.kmsg import innermost_container
 from exporter.sources.docker.track.container import Container
@@ -51,7 +51,7 @@ class KernelFacts:
         if container is None:
             # The victim may belong to an engine inside a container, whose own limit was then reached.
             container = self._state.containers.get(innermost_container(victim.cgroup) or "")
-            victim = replace(victim, limit=MemoryLimit.OWN) if container else victim
+            victim = replace(victim, limit=LimitOwner.OWN) if container else victim
         if container is None and not kill.container_id:
             container = self._container_of(victim.pid)
         if container is not None:

@@ -32,7 +32,7 @@ class Reconciler:
                 inspection, listed
             ):
                 self._container_found(inspection, listed, now)
-        present = listed.unlisted_ids | {inspection.container_id for inspection in listed.containers}
+        present = listed.seen_ids | {inspection.container_id for inspection in listed.containers}
         for container in containers:
             if container.id not in present:
                 self._container_missing(container, listed.as_of_ns, now)
@@ -142,5 +142,5 @@ class Reconciler:
 
 def _is_outdated(inspection: Inspection, listed: ContainerList, run: Run) -> bool:
     """Return whether the container was started after it was inspected for the list."""
-    has_events = inspection.container_id in listed.unlisted_ids and run.start_seen
+    has_events = inspection.container_id in listed.seen_ids and run.start_seen
     return has_events and not inspection.running and (inspection.finished_ns or 0) < run.start_event_ns

@@ -68,9 +68,9 @@ class EngineWatcher:
         self._resume = ResumePoint(engine, cursor)
         self._stopping = threading.Event()
         self._connection: Connection | None = None
-        self._inspect_pool = WorkerPool(INSPECT_THREADS)
+        self._inspect_pool = WorkerPool("inspect", INSPECT_THREADS)
         # Logs may be slow; they must not delay inspections, on which verdicts depend.
-        self._log_pool = WorkerPool(LOG_THREADS)
+        self._log_pool = WorkerPool("read log", LOG_THREADS)
         self._check = StreamCheck(engine, self._inspect_pool, self._send)
         # A daemon thread: one that hangs in a dead connection must not delay the end of the process.
         self._thread = threading.Thread(target=self._run, name=f"watch {engine.address}", daemon=True)
@@ -223,8 +223,8 @@ class EngineWatcher:
 
     def _send_list(self, listed: ContainerList, connection: Connection) -> None:
         if not connection.ended:
-            unlisted_ids = listed.unlisted_ids | connection.seen_ids
-            self._send(replace(listed, unlisted_ids=unlisted_ids, event_gap=self._resume.event_gap))
+            seen_ids = listed.seen_ids | connection.seen_ids
+            self._send(replace(listed, seen_ids=seen_ids, event_gap=self._resume.event_gap))
             self._resume.clear_gap()
             connection.listed = True
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 class WorkerPool:
     """Threads beside the one that reads events; they are started as needed, up to ``max_threads``.
 
-    They are daemon threads, unlike those of an executor: one that hangs in a dead connection must not delay
-    the end of the process.
+    ``name`` is that of the threads in a stack dump. They are daemon threads, unlike those of an executor:
+    one that hangs in a dead connection must not delay the end of the process.
     """
 
-    def __init__(self, max_threads: int) -> None:
+    def __init__(self, name: str, max_threads: int) -> None:
+        self._name = name
         self._max_threads = max_threads
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -36,7 +37,7 @@ class WorkerPool:
             needs_thread = self._threads < min(self._outstanding, self._max_threads)
             self._threads += needs_thread
         if needs_thread:
-            threading.Thread(target=self._work, name=f"inspect {self._threads}", daemon=True).start()
+            threading.Thread(target=self._work, name=f"{self._name} {self._threads}", daemon=True).start()
         self._tasks.put(task)
         return True
 
