@@ -101,7 +101,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmana
         yield alertmanager
 
 
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in another cluster"])
+@pytest.mark.parametrize("other_cluster", [False, True], ids=["here", "in another cluster"])
 @pytest.mark.parametrize(
     "pair",
     PAIRS,
