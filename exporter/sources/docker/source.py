@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.config.settings import LogTailSettings, Settings
@@ -35,6 +35,9 @@ from exporter.sources.source import (
     Records,
 )
 from exporter.workload import labels_kept
+
+# Made once: there is one for every event.
+_COUNTED = {event_type: EventCounted(event_type.value) for event_type in EventType}
 
 
 class DockerSource:
@@ -137,18 +140,32 @@ class DockerTracker:
 
     def receive(self, content: object, now: float) -> list[Outcome]:
         """Take in a message of the watcher, or a fact from another engine on this host."""
-        return [*self._received(content, now), *self._tracker.drain()]
+        outcomes = self._receive(content, now)
+        outcomes += self._tracker.drain()
+        return outcomes
 
     def release_due(self, now: float) -> list[Outcome]:
         """Return the runs that need not wait any longer."""
         self._tracker.release_due(now)
         return [*self._tracker.drain()]
 
-    def _received(self, content: object, now: float) -> Iterator[Outcome]:
-        tracker = self._tracker
+    def _receive(self, content: object, now: float) -> list[Outcome]:
         match content:
             case EventReceived():
-                yield from self._event(content, now)
+                return self._event(content, now)
+            case ContainerList():
+                return self._listed(content, now)
+            case StreamOpened():
+                self._connected(content)
+            case OtherEngineOom():
+                self._tracker.oom_on_other_engine(content.container_id, content.at_ns, now)
+            case _:
+                self._pass_on(content)
+        return []
+
+    def _pass_on(self, content: object) -> None:
+        tracker = self._tracker
+        match content:
             case Inspected():
                 tracker.inspected(content.container_id, content.inspection, content.event_ns)
             case LogCollected():
@@ -159,16 +176,9 @@ class DockerTracker:
                 tracker.caught_up(content.until_ns)
             case StartFailed():
                 tracker.start_failed(content.inspection)
-            case OtherEngineOom():
-                tracker.oom_on_other_engine(content.container_id, content.at_ns, now)
-            case ContainerList():
-                yield from self._listed(content, now)
-            case StreamOpened():
-                self._connected(content)
 
-    def _event(self, received: EventReceived, now: float) -> Iterator[Outcome]:
+    def _event(self, received: EventReceived, now: float) -> list[Outcome]:
         event = received.event
-        yield EventCounted(event.type.value)
         self._tracker.event(
             event,
             now,
@@ -178,14 +188,15 @@ class DockerTracker:
         )
         if event.type is EventType.OOM:
             # Engines on one host share its kernel: a kill that it has counted is one engine's or another's.
-            yield HostFact(OtherEngineOom(event.container_id, event.at_ns))
+            return [_COUNTED[event.type], HostFact(OtherEngineOom(event.container_id, event.at_ns))]
+        return [_COUNTED[event.type]]
 
-    def _listed(self, listed: ContainerList, now: float) -> Iterator[Outcome]:
+    def _listed(self, listed: ContainerList, now: float) -> list[Outcome]:
         self._tracker.listed(listed, now)
         nothing_missed = listed.event_gap is EventGap.RESTARTED and self._restarted_idle
         if listed.event_gap is not EventGap.NONE and not nothing_missed:
-            yield EventsMissed(listed.event_gap.value)
-        yield Listed()
+            return [EventsMissed(listed.event_gap.value), Listed()]
+        return [Listed()]
 
     def _connected(self, opened: StreamOpened) -> None:
         self._restarted_idle = self._has_connected and opened.read_to_end and self._tracker.is_idle
