@@ -15,6 +15,7 @@ from exporter.store.schema import jobs
 
 # An engine buffers 256 events, and a run has at least two of them.
 _RUNS_IN_EVENT_BUFFER = 128
+_CONTAINER_ID_LENGTH = 64
 
 # All columns, with null for the log tail: a page of a thousand jobs would be too large with it.
 _WITHOUT_LOG_TAIL = [null().label("log_tail") if column is jobs.c.log_tail else column for column in jobs.c]
@@ -71,7 +72,9 @@ def list_jobs(
 
 def find_job(database: Database, key: str) -> JobRecord | None:
     """Return a job by its id, or the newest by a container's name, id or start of an id."""
-    has_prefix = jobs.c.container_id.startswith(key, autoescape=True) if key else false()
+    # SQLite refuses very long patterns.
+    can_be_prefix = 0 < len(key) <= _CONTAINER_ID_LENGTH
+    has_prefix = jobs.c.container_id.startswith(key, autoescape=True) if can_be_prefix else false()
     for condition in (jobs.c.id == key, jobs.c.name == key, has_prefix):
         found = database.read(select(jobs).where(condition).order_by(jobs.c.began_ns.desc()).limit(1))
         if found:

@@ -112,7 +112,9 @@ def test_of_several_jobs_one_is_meant(store: Store, key: str, found: Job, other:
     assert store.find_job(key) == JobRecord(found, None)
 
 
-@pytest.mark.parametrize("key", ["%", "_", "a%", "gentle%", "gentle_stingray_a", "a/", "\\", ""])
+@pytest.mark.parametrize(
+    "key", ["%", "_", "a%", "gentle%", "gentle_stingray_a", "a/", "\\", "", "a" * 65, "a" * 60_000], ids=len
+)
 def test_wildcards_find_nothing(store: Store, key: str) -> None:
     store.commit(Batch(running=[job("a")]))
     assert store.find_job(key) is None

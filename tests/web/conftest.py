@@ -1,4 +1,4 @@
-"""A web side of its own for each test."""
+"""A web server for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,6 @@ from tests.web.served import Served
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    """Give the whole web side, served."""
+    """Return a running server."""
     with Served(tmp_path).running() as running:
         yield running

@@ -1,4 +1,4 @@
-"""The whole web side on a loopback socket, over a store, a metric_state and a catalogue of its own."""
+"""The web server on a loopback socket, with a store, metrics and a catalogue of its own."""
 
 import sqlite3
 import threading
@@ -24,10 +24,10 @@ PATIENCE_SECONDS = 30
 
 
 class Served:
-    """What is served, to be changed by a test, and a client that asks for it."""
+    """The parts that are served, which a test can change, and a client."""
 
     def __init__(self, directory: Path) -> None:
-        """Make the parts; the store and the catalogue file lie in `directory`."""
+        """Create the parts; the database and the catalogue file are in `directory`."""
         self.catalogue_file = directory / "catalogue.yaml"
         self.catalogue_file.touch()
         self.database = directory / "exits.db"
@@ -38,7 +38,7 @@ class Served:
         self.alive = True
         self.url = ""
         self._http = requests.Session()
-        # A proxy in the environment must not be asked for this machine's own address.
+        # A proxy of the environment does not know this machine's address.
         self._http.trust_env = False
 
     @contextmanager
@@ -70,12 +70,12 @@ class Served:
             assert not thread.is_alive()
 
     def break_store(self) -> str:
-        """Take the jobs' table away; give what the store says from now on."""
+        """Drop the table of jobs; return the store's error from now on."""
         with closing(sqlite3.connect(self.database)) as connection:
             connection.execute("DROP TABLE jobs")
         return f"{self.database}: no such table: jobs"
 
     def ask(self, path: str, method: str = "GET", **options: object) -> requests.Response:
-        """Ask, without following a redirect."""
+        """Send a request, without following redirects."""
         options = {"timeout": PATIENCE_SECONDS, "allow_redirects": False, **options}
         return self._http.request(method, self.url + path, **options)  # type: ignore[arg-type]

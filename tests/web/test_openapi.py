@@ -1,8 +1,7 @@
-"""The API's own description: valid, complete, and true of every real answer."""
+"""The OpenAPI document: valid, complete, and true of real responses."""
 
 import re
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from exporter.model import LimitOwner, OomKill, OomSource, OomVictim
 from exporter.store import Batch
 from tests.store.samples import OOM, ended, job
 from tests.web.served import Served
-
-Answer = tuple[str, str, int]
 
 JOBS, JOB = "/api/v1/jobs", "/api/v1/jobs/{id}"
 REASONS, REASON = "/api/v1/reasons", "/api/v1/reasons/{code}"
@@ -32,31 +29,31 @@ PARAMETERS = {
 
 
 def nothing(_served: Served) -> None:
-    """Leave all as it is."""
+    """Change nothing."""
 
 
 def break_store(served: Served) -> None:
-    """Have the store fail."""
+    """Make the store fail."""
     served.break_store()
 
 
-def die(served: Served) -> None:
-    """Have the pipeline end."""
+def end_pipeline(served: Served) -> None:
+    """Let the pipeline end."""
     served.alive = False
 
 
-def be_in_trouble(served: Served) -> None:
-    """Have something stand in the way."""
+def set_unready(served: Served) -> None:
+    """Let a component be unready."""
     served.health.set_unready("store", "/exits.db: database or disk is full")
 
 
-def spoil(served: Served) -> None:
-    """Write a catalogue that must be refused."""
+def break_catalogue(served: Served) -> None:
+    """Write a bad catalogue file."""
     served.catalogue_file.write_text("codes: {1: Nowhere}\n", encoding="utf-8")
 
 
-# What must have happened, and what is then asked, for each answer that is documented.
-ANSWERS: dict[Answer, tuple[Callable[[Served], None], str]] = {
+Documented = tuple[str, str, int]
+RESPONSES: dict[Documented, tuple[Callable[[Served], None], str]] = {
     ("get", JOBS, 200): (nothing, "/api/v1/jobs?limit=1"),
     ("get", JOBS, 400): (nothing, "/api/v1/jobs?limit=0"),
     ("get", JOBS, 503): (break_store, "/api/v1/jobs"),
@@ -70,24 +67,27 @@ ANSWERS: dict[Answer, tuple[Callable[[Served], None], str]] = {
     ("get", REASON, 400): (nothing, "/api/v1/reasons/x"),
     ("get", METRICS, 200): (nothing, "/metrics"),
     ("get", HEALTHY, 200): (nothing, "/-/healthy"),
-    ("get", HEALTHY, 500): (die, "/-/healthy"),
+    ("get", HEALTHY, 500): (end_pipeline, "/-/healthy"),
     ("get", READY, 200): (nothing, "/-/ready"),
-    ("get", READY, 503): (be_in_trouble, "/-/ready"),
+    ("get", READY, 503): (set_unready, "/-/ready"),
     ("post", RELOAD, 200): (nothing, "/-/reload"),
-    ("post", RELOAD, 422): (spoil, "/-/reload"),
+    ("post", RELOAD, 422): (break_catalogue, "/-/reload"),
 }
+"""For each documented response, what leads to it and the path of the request."""
 
 
 @pytest.fixture
 def document(served: Served) -> Any:
-    """Give the description, as it is served, with a running and an ended job on record."""
+    """Return the document that is served, with a running and an ended job on record."""
     killed = job("a", oom_kills=(OomKill(OomSource.LOG, 1, OomVictim(LimitOwner.OWN, "/a", "java", 7)),))
     served.store.commit(Batch(running=[job("b")], ended=[ended(killed, 137, OOM, oom_kills=1)]))
-    return served.ask("/openapi.json").json()
+    response = served.ask("/openapi.json")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    return response.json()
 
 
 def operations(document: Any) -> dict[str, Any]:
-    """Give all operations, by method and path."""
+    """Return all operations, by method and path."""
     return {
         f"{method.upper()} {path}": operation
         for path, methods in document["paths"].items()
@@ -95,152 +95,110 @@ def operations(document: Any) -> dict[str, Any]:
     }
 
 
-def check(value: object, schema: Any, document: Any) -> None:
-    """Hold a value to a schema of the description."""
-    whole = {**schema, "components": document["components"]}
-    Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
+def validate(value: object, schema: Any, document: Any) -> None:
+    """Validate a value against a schema of the document."""
+    complete = {**schema, "components": document["components"]}
+    Draft202012Validator(complete, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
 
 
 def test_it_is_a_valid_openapi_document(document: Any) -> None:
     OpenAPIV31SpecValidator(document).validate()
     assert document["openapi"].startswith("3.1.")
+    ids = [operation["operationId"] for operation in operations(document).values()]
+    assert len(ids) == len(set(ids))
 
 
-def test_it_is_served_as_json(served: Served) -> None:
-    answer = served.ask("/openapi.json")
-    assert (answer.status_code, answer.headers["content-type"]) == (HTTPStatus.OK, "application/json")
-
-
-def test_every_path_and_every_parameter_is_described_and_no_others(document: Any) -> None:
-    described = {
-        name: [
-            f"{{{parameter['name']}}}" if parameter["in"] == "path" else parameter["name"]
-            for parameter in operation["parameters"]
-        ]
-        for name, operation in operations(document).items()
+def test_it_has_every_path_and_parameter(document: Any) -> None:
+    parameters = {name: operation["parameters"] for name, operation in operations(document).items()}
+    names = {
+        name: [f"{{{each['name']}}}" if each["in"] == "path" else each["name"] for each in found]
+        for name, found in parameters.items()
     }
-    assert described == PARAMETERS
+    assert names == PARAMETERS
+    in_query = [each for found in parameters.values() for each in found if each["in"] == "query"]
+    assert [each["name"] for each in in_query if not each["description"].endswith(".")] == []
 
 
-def test_every_parameter_of_a_query_says_what_it_does(document: Any) -> None:
-    silent = [
-        (name, parameter["name"])
-        for name, operation in operations(document).items()
-        for parameter in operation["parameters"]
-        if parameter["in"] == "query" and not parameter["description"].endswith(".")
-    ]
-    assert silent == []
-
-
-def test_every_operation_has_a_name_of_its_own(document: Any) -> None:
-    names = [operation["operationId"] for operation in operations(document).values()]
-    assert sorted(names) == sorted(set(names))
-
-
-def test_every_answer_that_is_described_really_happens(document: Any) -> None:
-    described = {
+def test_every_documented_response_is_tried_here(document: Any) -> None:
+    documented = {
         (method, path, int(status))
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         for status in operation["responses"]
     }
-    assert described == set(ANSWERS)
+    assert documented == set(RESPONSES)
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: " ".join(map(str, answer)))
-def test_a_real_answer_is_as_it_is_described(served: Served, document: Any, answer: Answer) -> None:
-    method, path, status = answer
-    prepare, asked = ANSWERS[answer]
+@pytest.mark.parametrize("documented", RESPONSES, ids=lambda documented: " ".join(map(str, documented)))
+def test_a_real_response_is_as_documented(served: Served, document: Any, documented: Documented) -> None:
+    method, path, status = documented
+    prepare, target = RESPONSES[documented]
     prepare(served)
-    real = served.ask(asked, method.upper())
-    assert real.status_code == status
-    described = document["paths"][path][method]["responses"][str(status)]["content"]
-    media_type = real.headers["content-type"].partition(";")[0]
-    assert media_type in described
-    check(real.text if media_type == "text/plain" else real.json(), described[media_type]["schema"], document)
+    response = served.ask(target, method.upper())
+    assert response.status_code == status
+    media_types = document["paths"][path][method]["responses"][str(status)]["content"]
+    media_type = response.headers["content-type"].partition(";")[0]
+    value = response.text if media_type == "text/plain" else response.json()
+    validate(value, media_types[media_type]["schema"], document)
 
 
-def test_an_openmetrics_answer_is_described_too(served: Served, document: Any) -> None:
-    real = served.ask("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
-    described = document["paths"][METRICS]["get"]["responses"]["200"]["content"]
-    assert real.headers["content-type"].partition(";")[0] in described
+def test_openmetrics_is_documented(served: Served, document: Any) -> None:
+    response = served.ask("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    media_types = document["paths"][METRICS]["get"]["responses"]["200"]["content"]
+    assert response.headers["content-type"].partition(";")[0] in media_types
 
 
 @pytest.mark.parametrize(
     "name", ["JobView", "OomProcessView", "HolderView", "JobPage", "ReasonView", "ReadingView", "CodeView"]
 )
-def test_every_field_that_is_described_always_comes(document: Any, name: str) -> None:
+def test_all_fields_are_required(document: Any, name: str) -> None:
     schema = document["components"]["schemas"][name]
     assert sorted(schema["required"]) == sorted(schema["properties"])
 
 
-def test_a_job_is_described_with_all_fields_of_the_contract(document: Any) -> None:
-    contract = (
+def test_a_job_has_all_promised_fields(document: Any) -> None:
+    promised = (
         "id name container_id instance workload image status container_exit_code reason termination error "
         "recovery attempt oom_kills memory_limit_bytes created_at started_at finished_at trace_id"
     )
-    assert set(contract.split()) <= set(document["components"]["schemas"]["JobView"]["required"])
-
-
-def test_a_wrong_answer_would_be_noticed(served: Served, document: Any) -> None:
-    schema = {"$ref": "#/components/schemas/JobPage"}
-    page = served.ask("/api/v1/jobs").json()
-    for name, wrong in (
-        ("status", "broken"),
-        ("container_exit_code", -1),
-        ("finished_at", "now"),
-        ("id", None),
-    ):
-        spoilt = {**page, "jobs": [{**page["jobs"][0], name: wrong}]}
-        with pytest.raises(Exception, match=re.escape(repr(wrong))):
-            check(spoilt, schema, document)
-
-
-GOOD_VALUES: dict[str, dict[str, list[Any]]] = {
-    JOBS: {
-        "status": ["failed"],
-        "reason": ["OOMKilled"],
-        "code": [0, 4294967295],
-        "workload": ["shop/worker"],
-        "since": ["2h", "0"],
-        "limit": [1, 1000],
-        "cursor": ["NDEwMjQ0NDgwMDAwMDAwMDAwMDpiYmJiYmJiYmJiYmItMQ"],
-    },
-    REASON: {"workload": ["shop/worker"], "image": ["registry.example/shop/worker"]},
-}
+    assert set(promised.split()) <= set(document["components"]["schemas"]["JobView"]["required"])
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "value"),
-    [
-        (path, name, value)
-        for path, parameters in GOOD_VALUES.items()
-        for name, values in parameters.items()
-        for value in values
-    ],
+    ("name", "wrong"),
+    [("status", "broken"), ("container_exit_code", -1), ("finished_at", "now"), ("id", None)],
 )
-def test_a_good_value_of_a_parameter_is_good_by_the_description_too(
-    served: Served, document: Any, path: str, name: str, value: object
-) -> None:
+def test_a_wrong_field_fails_the_validation(served: Served, document: Any, name: str, wrong: object) -> None:
+    page = served.ask("/api/v1/jobs").json()
+    page["jobs"][0][name] = wrong
+    with pytest.raises(Exception, match=re.escape(repr(wrong))):
+        validate(page, {"$ref": "#/components/schemas/JobPage"}, document)
+
+
+VALUES: dict[tuple[str, str], list[Any]] = {
+    (JOBS, "status"): ["failed"],
+    (JOBS, "reason"): ["OOMKilled"],
+    (JOBS, "code"): [0, 4294967295],
+    (JOBS, "workload"): ["shop/worker"],
+    (JOBS, "since"): ["2h", "0"],
+    (JOBS, "limit"): [1, 1000],
+    (JOBS, "cursor"): ["NDEwMjQ0NDgwMDAwMDAwMDAwMDpiYmJiYmJiYmJiYmItMQ"],
+    (REASON, "workload"): ["shop/worker"],
+    (REASON, "image"): ["registry.example/shop/worker"],
+}
+
+
+@pytest.mark.parametrize(("path", "name"), VALUES)
+def test_accepted_values_and_examples_are_valid(served: Served, document: Any, path: str, name: str) -> None:
     (parameter,) = [each for each in document["paths"][path]["get"]["parameters"] if each["name"] == name]
-    check(value, parameter["schema"], document)
-    assert served.ask(path.format(code=1), params={name: value}).status_code == HTTPStatus.OK
+    examples = examples_of(parameter["schema"])
+    assert bool(examples) == (name == "since")
+    for value in (*VALUES[path, name], *examples):
+        validate(value, parameter["schema"], document)
+        assert served.ask(path.format(code=1), params={name: value}).status_code == 200
 
 
 def examples_of(schema: Any) -> list[Any]:
-    """Give all examples of a schema."""
+    """Return all examples of a schema."""
     inner = [each for part in schema.get("anyOf", []) for each in examples_of(part)]
     return [*schema.get("examples", []), *inner]
-
-
-def test_every_example_is_a_good_value(served: Served, document: Any) -> None:
-    examples = {
-        (path, parameter["name"]): examples_of(parameter["schema"])
-        for path, methods in document["paths"].items()
-        for parameter in methods.get("get", {}).get("parameters", [])
-        if examples_of(parameter["schema"])
-    }
-    assert [*examples] == [(JOBS, "since")]
-    for (path, name), values in examples.items():
-        for value in values:
-            assert served.ask(path, params={name: value}).status_code == HTTPStatus.OK
