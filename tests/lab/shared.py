@@ -11,7 +11,10 @@ from tests.lab.cgroups import mount_missing_cgroups, unmount_cgroups
 from tests.lab.lock import open_locked
 
 REGISTER = Path("/run/exit-exporter-lab.json")
-"""File that lists what was created; every running engine holds its lock together with the others."""
+"""File that lists what was created. Its lock is held only while somebody joins or leaves."""
+
+USERS = REGISTER.with_suffix(".users")
+"""File whose lock all running engines hold together; it is opened only with the lock of the register."""
 
 SHIM_SOCKETS = Path("/run/containerd/s")
 DIRECTORIES = (Path("/run/docker"), Path("/run/docker/plugins"), SHIM_SOCKETS.parent, SHIM_SOCKETS)
@@ -22,30 +25,31 @@ class SharedParts:
     """One engine's share in them."""
 
     def __init__(self) -> None:
-        self._register: IO[str] | None = None
+        self._users: IO[str] | None = None
 
     def join(self) -> None:
         """Mount missing control groups, and note what is missing of `DIRECTORIES`."""
-        self._register = register = open_locked(REGISTER)
-        created = _read(register)
-        created["directories"] += [str(path) for path in DIRECTORIES if not path.exists()]
-        created["mounts"] += [str(point) for point in mount_missing_cgroups()]
-        register.truncate(0)
-        register.write(json.dumps(created))
-        register.flush()
-        fcntl.flock(register, fcntl.LOCK_SH)
+        with open_locked(REGISTER) as register:
+            self._users = USERS.open("a")
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            created = _read(register)
+            created["directories"] += [str(path) for path in DIRECTORIES if not path.exists()]
+            created["mounts"] += [str(point) for point in mount_missing_cgroups()]
+            register.truncate(0)
+            register.write(json.dumps(created))
 
     def leave(self) -> None:
         """Remove all of it, unless another engine uses it."""
-        register, self._register = self._register, None
-        if register is None:
+        users, self._users = self._users, None
+        if users is None:
             return
-        with register:
+        with open_locked(REGISTER) as register, users:
             try:
-                fcntl.flock(register, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
             created = _read(register)
+            USERS.unlink()
             REGISTER.unlink()
             unmount_cgroups([Path(point) for point in created["mounts"]])
             for path in reversed(created["directories"]):
