@@ -66,8 +66,8 @@ class _FittingTable:
         columns = self.columns if options.max_width >= _FULL_TABLE_WIDTH else self.columns_if_narrow
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for title, _ in columns:
-            # The longest word of an error stays whole, and names are wrapped; in the narrowest terminals that
-            # word is wrapped too.
+            # The longest word of an error is not broken, and names are wrapped instead; in the narrowest
+            # terminals it is broken too.
             width = _ERROR_WIDTH if title == "ERROR" and options.max_width >= _UNBROKEN_ERROR_WIDTH else None
             table.add_column(title, overflow="fold", no_wrap=title in _NO_WRAP, min_width=width)
         for job in self.jobs:

@@ -1,1 +1,1 @@
-"""Settings, YAML files with line numbers, durations, logging."""
+"""Settings, YAML files with line numbers, durations and logging."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -41,7 +42,7 @@ def _check_path(value: object) -> object:
         return value
     if not isinstance(value, str):
         # pydantic's own text has the name of a class, which differs between versions of Python.
-        raise ValueError(f"{value!r} is not a path")  # noqa: TRY004
+        raise PydanticCustomError("path_type", "{value} is not a path", {"value": repr(value)})
     return expand_path(value) if value else None
 
 

@@ -117,7 +117,7 @@ class WorkloadSettings(SettingsGroup):
         default=500,
         ge=1,
         description="Maximum number of workloads; further ones are counted together as 'Other'. A workload "
-        "without a job for --storage.retention frees its place.",
+        "without a job for --storage.retention gives up its slot.",
     )
 
 

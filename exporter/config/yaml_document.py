@@ -105,7 +105,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse aliases: a few lines of them can expand to more than fits into memory."""
         if self.check_event(yaml.AliasEvent):
-            cause = "aliases are not supported; write it out where it is needed"
+            cause = "aliases are not supported; repeat the value instead"
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise _refusal(event.start_mark, cause)
         return super().compose_node(parent, index)

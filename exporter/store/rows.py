@@ -75,9 +75,9 @@ def _oom_entry(kill: OomKill) -> list[Any]:
     return entry if kill.victim is None else [*entry, asdict(kill.victim)]
 
 
-def ended_row(judged: ClassifiedExit) -> dict[str, Any]:
+def ended_row(classified: ClassifiedExit) -> dict[str, Any]:
     """Return the row of an ended job."""
-    ended, verdict = judged.exit, judged.verdict
+    ended, verdict = classified.exit, classified.verdict
     evidence = ended.evidence
     return running_row(ended.job) | {
         "status": verdict.status.value,
@@ -95,7 +95,7 @@ def ended_row(judged: ClassifiedExit) -> dict[str, Any]:
         "oom_limit": evidence.limit,
         "causes": list(evidence.causes),
         "not_known": list(evidence.not_known),
-        **_trace_columns(judged.trace),
+        **_trace_columns(classified.trace),
     }
 
 

@@ -81,7 +81,7 @@ class Store:
     def commit(self, batch: Batch) -> None:
         """Record a batch durably, in one transaction."""
         job_rows = {job.id: running_row(job) for job in batch.running}
-        job_rows |= {judged.exit.job.id: ended_row(judged) for judged in batch.ended}
+        job_rows |= {classified.exit.job.id: ended_row(classified) for classified in batch.ended}
         cursor_rows = [
             {
                 "engine": engine,

@@ -1,1 +1,1 @@
-"""The web side: the API, the metrics, and whether all is well."""
+"""HTTP server: the API, the metrics, liveness and readiness."""

@@ -177,10 +177,10 @@ class StateView(View):
 
 def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
     """Return a job as the API shows it, with the meanings of the current catalogue."""
-    job, judged = record.job, record.ended
-    ended = judged.exit if judged else None
+    job, classified = record.job, record.ended
+    ended = classified.exit if classified else None
     evidence = ended.evidence if ended else Evidence(notes=job.notes)
-    verdict = judged.verdict if judged else None
+    verdict = classified.verdict if classified else None
     return JobView(
         id=job.id,
         name=job.name,
@@ -196,8 +196,10 @@ def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
         start_error=evidence.start_error or None,
         recovery=verdict.recovery if verdict else None,
         evidence=list(evidence.notes),
-        meaning=catalog.meaning(judged.exit.code, judged.verdict, job.workload) if judged else None,
-        causes=_causes(judged, catalog) if judged else [],
+        meaning=catalog.meaning(classified.exit.code, classified.verdict, job.workload)
+        if classified
+        else None,
+        causes=_causes(classified, catalog) if classified else [],
         not_known=list(evidence.not_known),
         attempt=job.attempt,
         restarts=job.restarts,
@@ -210,14 +212,14 @@ def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
         finished_at=rfc3339(ended.finished_ns if ended else None),
         duration_seconds=_duration(job.started_ns, ended.finished_ns if ended else None),
         log_tail=ended.log_tail if ended else None,
-        trace_id=judged.trace.trace_id if judged and judged.trace else None,
-        span_id=judged.trace.span_id if judged and judged.trace else None,
+        trace_id=classified.trace.trace_id if classified and classified.trace else None,
+        span_id=classified.trace.span_id if classified and classified.trace else None,
     )
 
 
-def _causes(judged: ClassifiedExit, catalog: ReasonCatalog) -> list[str]:
+def _causes(classified: ClassifiedExit, catalog: ReasonCatalog) -> list[str]:
     """Return the causes: those in the evidence first; if the job did not fail, only those."""
-    ended, verdict = judged.exit, judged.verdict
+    ended, verdict = classified.exit, classified.verdict
     if verdict.status is not Status.FAILED:
         return list(ended.evidence.causes)
     return list(catalog.causes(ended.code, ended.evidence, verdict, ended.job.workload))

@@ -1,4 +1,4 @@
-"""A database file of its own for each test, and a store over it."""
+"""A database for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,12 @@ from tests.store.files import opened
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Give the path of a database that is not there yet."""
+    """Return the path of a database that does not exist yet."""
     return tmp_path / "exits.db"
 
 
 @pytest.fixture
 def store(database: Path) -> Iterator[Store]:
-    """Give a store over a new database."""
+    """Return a store with a new database."""
     with opened(database) as new:
         yield new

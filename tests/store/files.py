@@ -1,6 +1,6 @@
-"""Database files, and the disks on which they lie: full, read-only, or as they should be.
+"""Database files, and disks for them that are full or read-only.
 
-Mounting needs root, for whom permissions do not count: only a real file system can refuse root.
+The tests run as root, who may write anywhere; only a mounted file system can refuse root.
 """
 
 import errno
@@ -16,14 +16,14 @@ from exporter.store import Store
 
 @contextmanager
 def opened(path: Path) -> Iterator[Store]:
-    """Give a store over a file, closed at the end."""
+    """Give a store that is closed at the end."""
     with closing(Store(path)) as store:
         yield store
 
 
 @contextmanager
 def trigger(path: Path, when: str, how: str) -> Iterator[None]:
-    """Have the database itself refuse what a trigger sees."""
+    """Let a trigger of the database refuse some statements."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"CREATE TRIGGER no {when} BEGIN SELECT RAISE({how}, 'not today'); END")
         yield
@@ -32,7 +32,7 @@ def trigger(path: Path, when: str, how: str) -> Iterator[None]:
 
 @contextmanager
 def small_disk(directory: Path, size: str = "512k") -> Iterator[Path]:
-    """Give a new directory that is a file system of its own, of so many bytes."""
+    """Give a new directory that is a file system of this size."""
     directory.mkdir()
     _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory)
     try:
@@ -43,7 +43,7 @@ def small_disk(directory: Path, size: str = "512k") -> Iterator[Path]:
 
 @contextmanager
 def read_only(path: Path) -> Iterator[None]:
-    """Let nobody write to a file or directory, root neither."""
+    """Make a file or directory read-only, also for root."""
     _run("mount", "--bind", path, path)
     try:
         _run("mount", "-o", "remount,bind,ro", path)
@@ -53,7 +53,7 @@ def read_only(path: Path) -> Iterator[None]:
 
 
 def fill(disk: Path) -> Path:
-    """Fill a small disk to its last byte; give the file that takes the room."""
+    """Fill a small disk to its last byte; return the file that fills it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (4096, 1):

@@ -1,7 +1,6 @@
-"""Jobs as the tests need them: complete, and judged by the real verdicts.
+"""Complete jobs, and exits with their real verdicts.
 
-They begin in the year 2100. To any clock of today their ends are still to come, and an age that
-is shown is always 0: no text of a test depends on when it runs.
+They start in the year 2100: their age is always shown as 0, so no output depends on the clock.
 """
 
 from dataclasses import replace
@@ -29,7 +28,7 @@ NOT_STARTED = Evidence(start_failed=True)
 
 
 def job(digit: str = "a", **changes: Any) -> Job:
-    """Give a job of the container whose id is this digit sixty-four times, with some fields changed."""
+    """Return a job of the container whose id is this digit 64 times, with some fields changed."""
     plain = Job(
         container_id=digit * 64,
         attempt=1,
@@ -46,23 +45,23 @@ def job(digit: str = "a", **changes: Any) -> Job:
     return replace(plain, **changes)
 
 
-def ended(begun: Job, code: int | None, evidence: Evidence = Evidence(), **changes: Any) -> ClassifiedExit:  # noqa: B008  # frozen
-    """Give the end of a job ninety seconds after it began, with some fields changed, and its verdict."""
-    plain = Exit(begun, code, begun.start_event_ns + 90 * SECOND_NS, evidence)
-    exit_ = replace(plain, **changes)
-    return ClassifiedExit(exit_, classify.classify(code, evidence, builtin_catalog(), begun.workload))
+def ended(job: Job, code: int | None, evidence: Evidence = Evidence(), **changes: Any) -> ClassifiedExit:  # noqa: B008  # frozen
+    """Return the exit of a job after 90 seconds with its verdict, with some fields changed."""
+    plain = Exit(job, code, job.start_event_ns + 90 * SECOND_NS, evidence)
+    verdict = classify.classify(code, evidence, builtin_catalog(), job.workload)
+    return ClassifiedExit(replace(plain, **changes), verdict)
 
 
-def shown(judged: ClassifiedExit) -> JobRecord:
-    """Give an end as it comes back: of its evidence, what is shown is on record."""
-    told, started_ns = judged.exit.evidence, judged.exit.job.started_ns
+def shown(classified: ClassifiedExit) -> JobRecord:
+    """Return an exit as the store returns it: only the evidence that is shown is stored."""
+    given, started_ns = classified.exit.evidence, classified.exit.job.started_ns
     evidence = Evidence(
-        start_error=told.start_error,
-        limit=told.limit,
-        ran_ns=None if started_ns is None else max(0, judged.exit.finished_ns - started_ns),
-        notes=told.notes,
-        causes=told.causes,
-        not_known=told.not_known,
+        start_error=given.start_error,
+        limit=given.limit,
+        ran_ns=None if started_ns is None else max(0, classified.exit.finished_ns - started_ns),
+        notes=given.notes,
+        causes=given.causes,
+        not_known=given.not_known,
     )
-    kept = replace(judged.exit, evidence=evidence, recovered=False)
-    return JobRecord(kept.job, ClassifiedExit(kept, judged.verdict, judged.trace))
+    stored = replace(classified.exit, evidence=evidence, recovered=False)
+    return JobRecord(stored.job, ClassifiedExit(stored, classified.verdict, classified.trace))

@@ -283,7 +283,7 @@ def test_the_outbox_expires_also_when_jobs_are_kept_for_ever(store: Store) -> No
     assert len(store.list_jobs(ANY, 10)) == 2
 
 
-def test_retention_leaves_the_entries_of_exported_signals_to_their_worker(store: Store) -> None:
+def test_retention_keeps_the_entries_of_exported_signals(store: Store) -> None:
     store.commit(batch("ab"))
     Retention(store, 0.0, 1e-9, frozenset({LOGS})).delete_old()
     assert pending(store) == "ab"

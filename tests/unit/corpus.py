@@ -1,4 +1,4 @@
-"""The bad files: each stands beside a text with exactly what is said when it is refused."""
+"""Bad files, each with a text file of the problems for which it is refused."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +8,14 @@ DIRECTORY = Path(__file__).parent / "bad_files"
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that is refused; ``path`` is relative to the corpus, as its expected problems have it."""
+    """A file that is refused; ``path`` is relative to the corpus, as in its problems."""
 
     path: Path
     problems: list[str]
 
 
 def bad_files(kind: str) -> list[BadFile]:
-    """Read the corpus of one kind of file; neither a file nor a text may stand alone."""
+    """Return the bad files of a kind; each must have its text file, and no text file may be left over."""
     names = {path.with_suffix("") for path in (DIRECTORY / kind).iterdir()}
     return [_bad_file(name) for name in sorted(names)]
 

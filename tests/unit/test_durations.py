@@ -1,4 +1,4 @@
-"""Lengths of time, read and shown."""
+"""Durations, parsed and formatted."""
 
 import pytest
 from hypothesis import given
@@ -27,7 +27,7 @@ from exporter.config.duration import format_duration, parse_duration
         ("1y2w3d4h5m6s7ms", 33_019_506.007),
     ],
 )
-def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
+def test_a_duration_is_parsed_to_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
@@ -38,14 +38,14 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
         *("1e3s", ".5s", "5.s", "1,5s", "1us", "1mo", "soon", "inf", "nan"),
     ],
 )
-def test_what_is_no_duration_is_refused_with_examples_of_what_is(text: str) -> None:
+def test_other_text_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration") as refused:
         parse_duration(text)
     assert str(refused.value) == f"{text!r} is not a duration; write 90s, 15m, 2h or 30d"
 
 
 @given(st.text())
-def test_any_text_is_a_duration_that_is_not_negative_or_is_refused(text: str) -> None:
+def test_no_duration_is_negative(text: str) -> None:
     try:
         seconds = parse_duration(text)
     except ValueError:
@@ -74,12 +74,12 @@ def test_any_text_is_a_duration_that_is_not_negative_or_is_refused(text: str) ->
         (2_592_000.0, "30d"),
     ],
 )
-def test_a_duration_is_shown_in_its_two_largest_units(seconds: float, text: str) -> None:
+def test_a_duration_is_formatted_in_two_units(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
 @given(st.integers(0, 100 * 31_536_000))
-def test_what_is_shown_is_never_longer_than_the_truth_and_loses_less_than_a_24th_of_it(seconds: int) -> None:
+def test_formatting_loses_less_than_a_24th(seconds: int) -> None:
     shown = parse_duration(format_duration(seconds))
     assert shown <= seconds
     assert 24 * (seconds - shown) <= seconds

@@ -1,4 +1,4 @@
-"""Alembic's entry: it runs the migrations over the connection that it is given."""
+"""Entry point of Alembic: run the migrations on the connection that the store passes."""
 
 from alembic import context
 

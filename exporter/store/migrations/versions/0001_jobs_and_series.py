@@ -1,4 +1,4 @@
-"""Jobs, and the series of the counters."""
+"""Tables of jobs, series, cursors and the time of the last pruning."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Traces: what is known of a job's span, the end of its log, and the outbox."""
+"""Columns for the span and the log tail of a job; tables of the outbox and the exporter's id."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What the engine and the kernel's log say of an end, and when the end was told."""
+"""Columns for evidence from the engine and the kernel log, and for the time of the exit's event."""
 
 import sqlalchemy as sa
 from alembic import op

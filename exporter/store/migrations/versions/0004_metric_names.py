@@ -1,6 +1,6 @@
-"""Renames the series of metrics that got new names, so that their counters go on.
+"""Rename the series of renamed metrics, so that their counters continue.
 
-Written out, rather than taken from the definitions of today: names may change again later.
+The names are constants, not today's definitions, which may change again.
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-# A histogram has one name for all of its parts. Gauges of before are missing: they are not stored.
+# A histogram has one name for all its series. Gauges are missing: they are not stored.
 RENAMED = {
     "exit_exporter_store_commit_seconds": "exit_exporter_store_commit_duration_seconds",
     "exit_exporter_rows_given_up_total": "exit_exporter_job_records_dropped_total",
