@@ -24,7 +24,7 @@ def check(files: tuple[Path, ...]) -> None:
 
 def _check(file: Path) -> bool:
     try:
-        click.echo(f"{file}: good {_validate(file)}")
+        click.echo(f"{file}: good {_validate_kind(file)}")
     except (DocumentError, SettingsError) as error:
         for problem in error.problems:
             click.echo(problem, err=True)
@@ -32,7 +32,7 @@ def _check(file: Path) -> bool:
     return True
 
 
-def _validate(file: Path) -> str:
+def _validate_kind(file: Path) -> str:
     """Return the kind of a good file, by the names in it. Raises DocumentError or SettingsError."""
     data = read_yaml(file).data
     if isinstance(data, dict) and set(data) & set(Settings.model_fields):

@@ -23,7 +23,7 @@ class UnreachableError(click.ClickException):
     """The daemon cannot be reached; the command exits with 1."""
 
 
-class Client:
+class ApiClient:
     """The API at ``url``."""
 
     def __init__(self, url: str) -> None:

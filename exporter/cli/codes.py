@@ -40,7 +40,7 @@ class ExitCode(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number."""
         text = str(value)
-        code = parse_number(text)
+        code = parse_code_number(text)
         if code is None:
             hint = "; 'ps --reason' lists the jobs of a reason" if text.isalpha() else ""
             self.fail(f"{text!r} is not an exit code ({CODE_RANGE}){hint}", param, ctx)
@@ -57,7 +57,7 @@ class NegativeNumberCommand(click.Command):
         return super().parse_args(ctx, [*others, "--", *numbers] if numbers else args)
 
 
-def parse_number(text: str) -> int | None:
+def parse_code_number(text: str) -> int | None:
     """Return a code that is written as a number; None if it is none."""
     if not _NUMBER.fullmatch(text) or len(text.lstrip("0")) > len(str(MAX_CODE)):
         return None
@@ -69,7 +69,7 @@ def parse_code(text: str) -> ParsedCode | None:
     """Return the code of a number or of a signal's name; None if the text is neither."""
     if _NEGATIVE.fullmatch(text):
         return _parse_negative(int(text))
-    code = parse_number(text)
+    code = parse_code_number(text)
     if code is not None:
         return ParsedCode(code, "" if text.isdigit() else f"{text} is {code}.")
     signal = _parse_signal(text.upper())

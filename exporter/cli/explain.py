@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli.client import Client, UnreachableError, url_option
+from exporter.cli.client import ApiClient, UnreachableError, url_option
 from exporter.cli.codes import CODE_RANGE, SIGNALS, NegativeNumberCommand, ParsedCode, parse_code
 from exporter.cli.tables import print_output
 from exporter.verdict import classify
@@ -36,11 +36,11 @@ def explain(code: str, workload: str | None, url: str) -> None:
     parsed = parse_code(code)
     if parsed is None and not code[:1].isalpha():
         raise click.BadParameter(f"{code!r} is not an exit code ({CODE_RANGE})", param_hint=_PARAMETER)
-    client = Client(url)
+    client = ApiClient(url)
     print_output(_explain_reason(client, code) if parsed is None else _explain_code(client, parsed, workload))
 
 
-def _explain_code(client: Client, parsed: ParsedCode, workload: str | None) -> RenderableType:
+def _explain_code(client: ApiClient, parsed: ParsedCode, workload: str | None) -> RenderableType:
     answer = _ask_or_builtin(
         lambda: client.get("/api/v1/reasons", str(parsed.code), key="readings", workload=workload),
         lambda: code_view(parsed.code, classify.explain(parsed.code, builtin_catalog())),
@@ -49,7 +49,7 @@ def _explain_code(client: Client, parsed: ParsedCode, workload: str | None) -> R
     return Group(*note, *(_render_reading(reading) for reading in answer["readings"]))
 
 
-def _explain_reason(client: Client, name: str) -> RenderableType:
+def _explain_reason(client: ApiClient, name: str) -> RenderableType:
     answer = _ask_or_builtin(
         lambda: client.get("/api/v1/reasons", key="reasons"), lambda: reason_list(builtin_catalog())
     )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.live import Live
 
-from exporter.cli.client import Client, url_option
+from exporter.cli.client import ApiClient, url_option
 from exporter.cli.codes import ExitCode
 from exporter.cli.tables import JobJson, console, jobs_table, print_output
 from exporter.config.duration import parse_duration
@@ -55,7 +55,7 @@ def _check_duration(_context: click.Context, _option: click.Parameter, value: st
 @url_option
 def ps(*, show_all: bool, verbose: bool, watch: bool, output_format: str, url: str, **filters: Any) -> None:
     """List jobs, running and ended, the newest first."""
-    client = Client(url)
+    client = ApiClient(url)
     filters["since"] = filters["since"] or (None if show_all else RECENT)
     if output_format == "json":
         click.echo(json.dumps({"jobs": _fetch(client, filters)}, indent=2))
@@ -68,13 +68,13 @@ def ps(*, show_all: bool, verbose: bool, watch: bool, output_format: str, url: s
             click.echo(_why_empty(client), err=True)
 
 
-def _why_empty(client: Client) -> str:
+def _why_empty(client: ApiClient) -> str:
     # Without this, an empty table looks as if nothing had ended although nothing is watched.
     reason = client.not_ready_reason()
     return f"no jobs, and the exporter is not ready: {reason}" if reason else "no jobs; -a shows older ones"
 
 
-def _fetch(client: Client, filters: dict[str, Any]) -> list[JobJson]:
+def _fetch(client: ApiClient, filters: dict[str, Any]) -> list[JobJson]:
     jobs: list[JobJson] = []
     cursor = None
     while True:
@@ -85,7 +85,7 @@ def _fetch(client: Client, filters: dict[str, Any]) -> list[JobJson]:
             return jobs
 
 
-def _watch(client: Client, filters: dict[str, Any], *, verbose: bool) -> None:
+def _watch(client: ApiClient, filters: dict[str, Any], *, verbose: bool) -> None:
     with Live(console=console(), auto_refresh=False) as live:
         try:
             while True:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli.client import Client, url_option
+from exporter.cli.client import ApiClient, url_option
 from exporter.cli.tables import (
     JobJson,
     format_age,
@@ -35,7 +35,7 @@ def show(job: str, url: str) -> None:
     """
     if job in {"", ".", ".."} or "/" in job:
         raise click.BadParameter(f"{job!r} is not a job id or a container name", param_hint="JOB")
-    print_output(render(Client(url).get("/api/v1/jobs", job, key="id")))
+    print_output(render(ApiClient(url).get("/api/v1/jobs", job, key="id")))
 
 
 def render(job: JobJson) -> RenderableType:
@@ -67,7 +67,7 @@ def _facts(job: JobJson) -> list[tuple[str, Text]]:
         ("Image", job["image"]),
         ("Container", job["container_id"]),
         ("Attempt", str(job["attempt"])),
-        ("Restarts", _restarts(job["restarts"])),
+        ("Restarts", _restarts_text(job["restarts"])),
         ("Status", format_status(job)),
         ("Exit code", format_code(job)),
         ("Error", job["error"]),
@@ -87,7 +87,7 @@ def _facts(job: JobJson) -> list[tuple[str, Text]]:
     return [(name, value if isinstance(value, Text) else Text(value)) for name, value in facts if value]
 
 
-def _restarts(number: int | None) -> str | None:
+def _restarts_text(number: int | None) -> str | None:
     """Return the restarts of a run that a restart policy began: such a loop can look like success."""
     return f"{number} by its restart policy" if number else None
 

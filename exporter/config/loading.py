@@ -86,10 +86,10 @@ def _validate(layer: Mapping[str, Any], places: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate(layer)
     except ValidationError as error:
-        raise SettingsError([_describe(detail, places) for detail in error.errors()]) from error
+        raise SettingsError([_setting_problem(detail, places) for detail in error.errors()]) from error
 
 
-def _describe(detail: Any, places: Mapping[str, str]) -> str:
+def _setting_problem(detail: Any, places: Mapping[str, str]) -> str:
     name = ".".join(str(step) for step in detail["loc"][:2])
     cause = detail["msg"].removeprefix("Value error, ")
     return f"{places.get(name, name)}: {cause}" if name else cause

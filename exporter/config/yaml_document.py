@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-MAX_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 20
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -148,11 +148,11 @@ def _refusal(mark: yaml.Mark, cause: str) -> yaml.constructor.ConstructorError:
 def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise DocumentError([f"{path}: cannot be read: {error.strerror}"]) from error
-    if len(raw) > MAX_BYTES:
-        raise DocumentError([f"{path}: larger than {MAX_BYTES} bytes; is this the right file?"])
+    if len(raw) > MAX_FILE_BYTES:
+        raise DocumentError([f"{path}: larger than {MAX_FILE_BYTES} bytes; is this the right file?"])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

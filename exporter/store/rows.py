@@ -133,10 +133,10 @@ def _run_key(row: Row[Any]) -> str:
 
 
 def _oom_kill(source: str, at_ns: int | None, victim: dict[str, Any] | None = None) -> OomKill:
-    return OomKill(OomSource[source], at_ns, None if victim is None else _victim(victim))
+    return OomKill(OomSource[source], at_ns, None if victim is None else _read_victim(victim))
 
 
-def _victim(entry: dict[str, Any]) -> OomVictim:
+def _read_victim(entry: dict[str, Any]) -> OomVictim:
     largest = entry["largest"] and tuple(entry["largest"])
     limit = None if entry["limit"] is None else LimitOwner(entry["limit"])
     return OomVictim(**{**entry, "limit": limit, "largest": largest})

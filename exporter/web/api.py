@@ -121,7 +121,7 @@ class Api:
             reason=None if query.reason is None else self._canonical_reason(query.reason),
             code=query.code,
             workload=query.workload,
-            since_ns=None if query.since is None else _ago_ns(query.since),
+            since_ns=None if query.since is None else _since_ns(query.since),
         )
         before = _decode_cursor(query.cursor) if query.cursor else None
         found = self._store.list_jobs(job_filter, query.limit + 1, before)
@@ -163,7 +163,7 @@ class Api:
         return json_response(views.code_view(code, explanations))
 
 
-def _ago_ns(seconds: float) -> int:
+def _since_ns(seconds: float) -> int:
     return time.time_ns() - int(min(seconds, _MAX_SINCE_SECONDS) * SECOND_NS)
 
 

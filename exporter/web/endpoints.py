@@ -55,7 +55,7 @@ def parse_query(request: Request, model: type[Query]) -> Query:
     try:
         return model.model_validate(parameters)
     except ValidationError as error:
-        problems = [_describe(detail, model) for detail in error.errors()]
+        problems = [_parameter_problem(detail, model) for detail in error.errors()]
         raise ProblemError(HTTPStatus.BAD_REQUEST, problems[0], problems) from error
 
 
@@ -64,7 +64,7 @@ def json_response(view: BaseModel, status: int = 200) -> Response:
     return Response(view.model_dump_json(), status, media_type="application/json")
 
 
-def _describe(detail: Any, model: type[BaseModel]) -> str:
+def _parameter_problem(detail: Any, model: type[BaseModel]) -> str:
     name = ".".join(str(step) for step in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{name}: unknown parameter; valid are: {', '.join(model.model_fields) or 'none'}"

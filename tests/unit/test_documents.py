@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from exporter.config.yaml_document import MAX_BYTES, DocumentError, read_yaml, validate_document
+from exporter.config.yaml_document import MAX_FILE_BYTES, DocumentError, read_yaml, validate_document
 
 
 class Shelf(BaseModel):
@@ -65,9 +65,9 @@ def test_a_file_that_cannot_be_read_is_refused(path: Path, tmp_path: Path) -> No
 
 
 def test_a_file_of_more_than_a_megabyte_is_refused(path: Path, tmp_path: Path) -> None:
-    path.write_bytes(b"#" * MAX_BYTES)
+    path.write_bytes(b"#" * MAX_FILE_BYTES)
     assert read_yaml(path).data == {}
-    path.write_bytes(b"#" * (MAX_BYTES + 1))
+    path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     endless = tmp_path / "endless.yaml"
     endless.symlink_to("/dev/zero")
     for file in (path, endless):
