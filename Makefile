@@ -2,15 +2,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# One worker more than cores: tests on real engines mostly wait.
-PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --cov
-WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install check check-generated test test-pythons demo bench docs alerts dashboards clean
+.PHONY: help install check check-generated test coverage test-pythons demo bench docs alerts dashboards clean
 help:
 	@echo 'make demo    a real engine, real containers, and why each one ended (DEMO_SECONDS=20 sets how long)'
 	@echo 'make test    all tests, on real engines'
+	@echo 'make coverage   all tests, and the branch coverage of exporter/: at least 97 %'
 	@echo 'make test-pythons   unit and contract tests on each supported Python that is installed'
 	@echo 'make check   style, types, import layers, generated files'
 	@echo 'make docs    write the pages and pictures that come from the code'
@@ -37,8 +35,15 @@ check-generated: $(STAMP)
 	$(BIN)/python -m alerts.make --check
 	$(BIN)/python -m dashboards.make --check
 
+# One worker more than there are cores, since tests on real engines mostly wait.
+WORKERS     ?= $(shell echo $$(($$(nproc) + 1)))
+PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov
 
 test-pythons:
 	@exec .ci/test-pythons
