@@ -37,7 +37,7 @@ check-generated: $(STAMP)
 
 # One worker more than there are cores, since tests on real engines mostly wait.
 WORKERS     ?= $(shell echo $$(($$(nproc) + 1)))
-PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST_ARGS ?= -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

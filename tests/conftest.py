@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.lab.engine29 import is_built, why_no_engine_29
 
@@ -27,6 +28,9 @@ TESTS = Path(__file__).parent
 SLOWEST = ("integration", "alerts", "contract")
 """Folders of tests that begin first, so that no worker ends long after the others."""
 
+ON_ENGINES = ("tests/integration/", "tests/alerts/test_end_to_end.py")
+"""Paths of the tests that run real engines."""
+
 ONE_ENGINE = "Tested only on Debian's engine"
 
 
@@ -36,33 +40,32 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"{ONE_ENGINE}; FAIL_ON_SKIP requires both. {why}")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for workers that run at the same time: a group is run by one of them, in order."""
+    """Begin with the folders that take longest."""
     items.sort(key=_rank)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
-def _rank(item: pytest.Item) -> tuple[bool, int]:
-    folder = _folder(item)
-    return not _kills(item), SLOWEST.index(folder) if folder in SLOWEST else len(SLOWEST)
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.relative_to(TESTS).parts[0]
+    return SLOWEST.index(folder) if folder in SLOWEST else len(SLOWEST)
 
 
-def _group(item: pytest.Item) -> str:
-    # Exporters read the kernel's counter of OOM kills, which does not say whose they are.
-    if _kills(item):
-        return "oom kills"
-    # These share the engines of a session; other modules share only what is their own.
-    return "engines" if _folder(item) == "integration" else item.nodeid.partition("::")[0]
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Distribute whole groups of tests to the workers."""
+    return GroupScheduling(config, log)
 
 
-def _kills(item: pytest.Item) -> bool:
-    return item.get_closest_marker("oom_kills") is not None
+class GroupScheduling(LoadScopeScheduling):
+    """Runs the tests of one group in one worker, in order.
 
+    Tests on real engines share the engines of a session. And they kill containers for memory: an exporter
+    beside them would read of that in the kernel's counter, which does not say whose kill it was.
+    """
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+    def _split_scope(self, nodeid: str) -> str:
+        """Return the group of a test."""
+        path = nodeid.partition("::")[0]
+        return "engines" if path.startswith(ON_ENGINES) else path
 
 
 def pytest_report_header() -> str:

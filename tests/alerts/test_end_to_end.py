@@ -25,8 +25,6 @@ from tests.lab.jobs import UNTIL_TOLD, await_ready
 from tests.lab.prometheus import PrometheusProcess, watched_past
 from tests.lab.wait import wait_until
 
-pytestmark = pytest.mark.oom_kills
-
 ROUTING = RULES.with_name("alertmanager.example.yml")
 RECEIVERS = "http://127.0.0.1:9/"
 JOB, HOST = "exit-exporter", "test-host"

@@ -34,8 +34,6 @@ from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 from tests.lab.wheels import SOURCE, build_image
 
-pytestmark = pytest.mark.oom_kills
-
 FILE = SOURCE / "compose.yaml"
 PROJECT = "trial"
 SERVICES = ("docker-proxy", "exporter", "collector", "prometheus", "alertmanager")

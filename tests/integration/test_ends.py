@@ -28,7 +28,7 @@ from tests.lab.wait import wait_until
 from tests.scripted.http_receiver import Receiver
 from tests.scripted.received import ReceivedSpan
 
-pytestmark = [on_each_engine, pytest.mark.oom_kills]
+pytestmark = on_each_engine
 
 # An end in four at a time: OOM kills and others overlap, as they do on a busy host.
 AT_A_TIME = 4

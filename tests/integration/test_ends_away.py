@@ -21,8 +21,6 @@ from tests.lab.kinds import AT_HAND, new_engine
 from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 
-pytestmark = pytest.mark.oom_kills
-
 GAPS = "exit_exporter_event_gaps_total"
 
 

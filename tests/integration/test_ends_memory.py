@@ -33,7 +33,7 @@ from tests.lab.images import PYTHON
 from tests.lab.jobs import READY, await_ready
 from tests.lab.wait import wait_until
 
-pytestmark = [on_each_engine, pytest.mark.oom_kills]
+pytestmark = on_each_engine
 
 LITTLE = 20 * MEBIBYTE
 # The log has a clock of its own, which differs by some milliseconds.

@@ -19,7 +19,7 @@ from tests.lab.exporter import ExporterProcess
 from tests.lab.jobs import READY, UNTIL_TOLD
 from tests.lab.wait import wait_until
 
-pytestmark = [on_each_engine, pytest.mark.oom_kills]
+pytestmark = on_each_engine
 
 # Shorter than the rule, so that what is later need not be waited for so long: a request explains an end
 # within this time, and within the container's own stop timeout and two seconds.

@@ -27,8 +27,6 @@ from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 from tests.lab.wheels import build_image
 
-pytestmark = pytest.mark.oom_kills
-
 TAG = "exit-exporter:test"
 USER = 10137
 SECONDS = 60

@@ -32,8 +32,6 @@ from tests.lab.images import BUSYBOX, import_busybox
 from tests.lab.install import ensure_dockerd
 from tests.lab.wait import wait_until
 
-pytestmark = pytest.mark.oom_kills
-
 CONTAINERS = int(os.environ.get("BURST", "60"))
 OUTAGES = int(os.environ.get("OUTAGES", "5"))
 SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))

@@ -91,7 +91,6 @@ def failed(exporter: ExporterProcess) -> list[dict[str, Any]]:
     return exporter.jobs(status="failed", limit=1000)
 
 
-@pytest.mark.oom_kills
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_the_span_of_an_oom_killed_container_arrives_at_a_real_collector(
     engine: PrivateEngine, client: docker.DockerClient, directory: Path, receiver: Receiver, protocol: str

@@ -244,9 +244,6 @@ def assert_ends_when_told(exporter: ExporterProcess) -> None:
 
 
 # Watching
-
-
-@pytest.mark.oom_kills
 @pytest.mark.parametrize("title", ["TLS", "ssh", "paramiko"])
 def test_exits_are_told_as_on_the_spot(
     title: str,
