@@ -35,8 +35,7 @@ check-generated: $(STAMP)
 	$(BIN)/python -m alerts.make --check
 	$(BIN)/python -m dashboards.make --check
 
-# One worker more than there are cores, since tests on real engines mostly wait.
-WORKERS     ?= $(shell echo $$(($$(nproc) + 1)))
+WORKERS     ?= $(shell nproc)
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test: $(STAMP)
