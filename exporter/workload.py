@@ -19,7 +19,7 @@ _IMAGE_ID = re.compile(r"^(sha256:[0-9a-f]{1,64}|[0-9a-f]{12,64})$")
 _MAYBE_ID = re.compile(r"^[0-9a-f]{1,11}$")
 
 
-class Source(StrEnum):
+class WorkloadSource(StrEnum):
     """Source of a workload's name."""
 
     LABEL = "label"
@@ -28,7 +28,12 @@ class Source(StrEnum):
     IMAGE = "image"
 
 
-DEFAULT_ORDER: tuple[str, ...] = (Source.LABEL, Source.SWARM, Source.COMPOSE, Source.IMAGE)
+DEFAULT_ORDER: tuple[str, ...] = (
+    WorkloadSource.LABEL,
+    WorkloadSource.SWARM,
+    WorkloadSource.COMPOSE,
+    WorkloadSource.IMAGE,
+)
 # Prefix of a source that is the label of that name.
 ANY_LABEL = "label:"
 _ONE_OFF = " (run)"
@@ -38,10 +43,10 @@ _REPLACEMENT = "\ufffd"
 
 def parse_source(text: str) -> str:
     """Return a source as it is written in an order. Raises ValueError if it is not one."""
-    if text in [*Source]:
+    if text in [*WorkloadSource]:
         return text
     if not text.startswith(ANY_LABEL):
-        raise ValueError(f"{text!r} is none of {', '.join(Source)} and {ANY_LABEL}NAME")
+        raise ValueError(f"{text!r} is none of {', '.join(WorkloadSource)} and {ANY_LABEL}NAME")
     label = text.removeprefix(ANY_LABEL)
     if not label or label != label.strip():
         raise ValueError(f"{text!r} names no label; write {ANY_LABEL}com.example.job")
@@ -91,13 +96,13 @@ def workload_of(
 
 def _name(source: str, given: Mapping[str, str], image: str) -> str:
     match source:
-        case Source.LABEL:
+        case WorkloadSource.LABEL:
             return _value(given, labels.WORKLOAD)
-        case Source.SWARM:
+        case WorkloadSource.SWARM:
             return _value(given, labels.SWARM_SERVICE)
-        case Source.COMPOSE:
+        case WorkloadSource.COMPOSE:
             return _compose_service(given)
-        case Source.IMAGE:
+        case WorkloadSource.IMAGE:
             return image
         case _:
             return _value(given, source.removeprefix(ANY_LABEL))

@@ -21,7 +21,7 @@ from exporter.verdict.evidence import assess_exit
 from exporter.verdict.facts import EndedRun
 from exporter.verdict.start_errors import reason_of
 
-# What a container that is told to stop mostly ends with.
+# Usual exit codes of a container that was asked to stop.
 _STOP_CODES = frozenset({0, SIGKILLED, SIGTERMED})
 _INIT_KILLED = "InitOutOfMemory"
 

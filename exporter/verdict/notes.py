@@ -26,7 +26,7 @@ _MEBIBYTE = 1 << 20
 def run_notes(run: RunFacts, *, unhealthy: bool) -> Iterator[str]:
     """Return the sentences of a run, with the time before its end for each fact that has a time."""
     if run.lost_with_host:
-        yield "The engine was started anew, and found it gone."
+        yield "The engine or its host went down, and the container with it."
     for source in (OomSource.FLAG, OomSource.COUNTER):
         # These are known by the time at which they were read, not at which the kill happened.
         if any(kill.source is source for kill in run.oom_kills):
@@ -43,7 +43,7 @@ def run_notes(run: RunFacts, *, unhealthy: bool) -> Iterator[str]:
     if run.stopped_together > 1:
         yield (
             f"All {run.stopped_together} containers that ran on this engine were asked to stop at the "
-            "same time, as when an engine is told to stop."
+            "same time, as when an engine is stopped."
         )
 
 

@@ -1,4 +1,4 @@
-"""Engines that go away or are told to stop, and Swarm that ends what is unhealthy: engines of their own."""
+"""Engines that go away or are stopped, and Swarm that stops unhealthy containers: engines of their own."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_swarm_ends_for_its_health_has_failed(own: PrivateEngine, tmp_path:
         assert set(faces.exits(exporter, "sick")) == {("failed", "143", "Unhealthy")}
 
 
-# --- an engine that is told to stop
+# --- an engine that is stopped
 
 
 def test_an_engine_that_is_told_to_stop_has_asked_all_its_containers_to_end_and_leaves_no_gap(

@@ -23,7 +23,7 @@ def test_facts_with_a_time_follow_those_without_and_are_sorted() -> None:
     kills = (asked(SIGKILL, 1), asked(None, 2), asked(37, -2))
     oom_kills = (FLAG, oom(100), oom(1.5, OomSource.LOG), oom(0, OomSource.COUNTER), oom(-0.0015))
     assert notes(run(*kills, *oom_kills, lost_with_host=True, hung=True)) == [
-        "The engine was started anew, and found it gone.",
+        "The engine or its host went down, and the container with it.",
         "The engine's OOMKilled flag is set.",
         "The kernel counted an OOM kill that no other container accounts for.",
         "It was out of memory and could not be killed for that (--oom-kill-disable): it hung.",
@@ -44,7 +44,7 @@ def test_only_the_last_twenty_facts_are_noted() -> None:
 
 TOGETHER = (
     "All 3 containers that ran on this engine were asked to stop at the same time, as when an engine is "
-    "told to stop."
+    "stopped."
 )
 HEALTH = (
     "It was unhealthy when it was asked to stop (a stop by hand of an unhealthy container looks the same); "

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.labels import KEPT
 from exporter.model import Workload
-from exporter.workload import DEFAULT_ORDER, Source, labels_kept, repository, tag, workload_of
+from exporter.workload import DEFAULT_ORDER, WorkloadSource, labels_kept, repository, tag, workload_of
 
 OWN = {"exit-exporter.workload": "nightly"}
 SWARM = {"com.docker.swarm.service.name": "web_api"}
@@ -109,13 +109,13 @@ def test_a_workload_has_the_name_of_its_first_source(labels: dict[str, str], nam
     ("order", "name"),
     [
         (DEFAULT_ORDER, "nightly"),
-        ((Source.COMPOSE, Source.LABEL), "shop/cart"),
-        ((Source.IMAGE, Source.LABEL), "acme/train"),
-        ((Source.SWARM,), "acme/train"),
-        ((Source.SWARM, Source.LABEL), "nightly"),
+        ((WorkloadSource.COMPOSE, WorkloadSource.LABEL), "shop/cart"),
+        ((WorkloadSource.IMAGE, WorkloadSource.LABEL), "acme/train"),
+        ((WorkloadSource.SWARM,), "acme/train"),
+        ((WorkloadSource.SWARM, WorkloadSource.LABEL), "nightly"),
         ((), "acme/train"),
-        (("label:com.example.job", Source.COMPOSE), "resize"),
-        (("label:com.example.other", "label:com.example.blank", Source.COMPOSE), "shop/cart"),
+        (("label:com.example.job", WorkloadSource.COMPOSE), "resize"),
+        (("label:com.example.other", "label:com.example.blank", WorkloadSource.COMPOSE), "shop/cart"),
     ],
 )
 def test_the_order_of_sources_is_a_setting(order: tuple[str, ...], name: str) -> None:
@@ -124,7 +124,12 @@ def test_the_order_of_sources_is_a_setting(order: tuple[str, ...], name: str) ->
 
 
 def test_labels_in_an_order_are_kept_too() -> None:
-    order = ("label:com.example.job", Source.LABEL, "label:exit-exporter.workload", Source.IMAGE)
+    order = (
+        "label:com.example.job",
+        WorkloadSource.LABEL,
+        "label:exit-exporter.workload",
+        WorkloadSource.IMAGE,
+    )
     assert labels_kept(order) == (*KEPT, "com.example.job")
 
 

@@ -12,7 +12,7 @@ from exporter.sources.docker.track.container_info import ContainerInfo
 
 _MAX_REMOVED = 10_000
 # A reconnect replays at most the engine's buffer. The other seven eighths are for what is received between
-# reconnects that follow each other closely, and for the events on record of containers seen anew.
+# reconnects that follow each other closely, and for the events on record of containers seen again.
 _MAX_SEEN_EVENTS = 8 * EVENT_BUFFER_SIZE
 
 LoadHistory = Callable[[str], ContainerHistory | None]

@@ -60,7 +60,7 @@ def unknowns(run: Run, facts: RunFacts, config: TrackerConfig) -> Iterator[str]:
         return
     was_asked = bool(explaining_requests(facts))
     if not run.oom_kills and not was_asked and not config.has_kernel_counter:
-        yield "Whether the kernel killed it for memory and no event told: the kernel could not be asked."
+        yield "Whether the kernel killed it for memory without an event: the kernel could not be asked."
     if any(kill.victim is None for kill in run.oom_kills) and not config.has_kernel_log:
         yield "Which process was killed, and at whose limit: the kernel's log could not be read."
     if run.code in _CRASH_CODES and not config.has_kernel_log:

@@ -13,7 +13,7 @@ from exporter.sources.docker.track.job import make_job
 from exporter.sources.docker.track.run import Run
 from exporter.verdict.facts import EndedRun
 
-# Requests to stop within this time are one act, as when an engine is told to stop.
+# Requests to stop within this time are one act, as when an engine is stopped.
 _STOPPED_TOGETHER_NS = SECOND_NS
 _MAX_RECENT_STOPS = 1_000
 
