@@ -205,7 +205,8 @@ class ContainerHistory:
     """Recorded past of a container.
 
     ``attempts`` is the number of its runs and failed starts, ``last_end_ns`` the last time at which one
-    ended, None if none did. ``restarts`` is the engine's last known count of restarts.
+    ended, None if none did, ``last_start_ns`` the last time at which a run began, None if no start is known.
+    ``restarts`` is the engine's last known count of restarts.
     ``recorded_event_times`` are the times of all recorded events in nanoseconds. ``failed_start_ns`` is the
     time of its last failed start, None if the last record is a run.
     """
@@ -215,6 +216,7 @@ class ContainerHistory:
     restarts: int | None = None
     recorded_event_times: frozenset[int] = frozenset()
     failed_start_ns: int | None = None
+    last_start_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,12 +48,14 @@ def load_history(
         return None
     # Not event_ns: a run that started between the end and its event would be taken for a recorded one.
     ends = [row.finished_ns for row in found if row.finished_ns is not None]
+    starts = [row.started_ns for row in found if row.started_ns is not None]
     return ContainerHistory(
         attempts=found[0].attempt,
         last_end_ns=max(ends, default=None),
         restarts=found[0].restarts,
         recorded_event_times=frozenset(at_ns for row in found for at_ns in recorded_event_times(row)),
         failed_start_ns=failed_start_ns(found[0]),
+        last_start_ns=max(starts, default=None),
     )
 
 

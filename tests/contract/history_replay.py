@@ -74,7 +74,11 @@ def on_record(emitted: Sequence[Job | Exit]) -> tuple[dict[str, ContainerHistory
         if each.attempt > known.attempts:
             failed_ns = ended_ns if key in ends and ends[key].evidence.start_failed else None
         attempts = max(known.attempts, each.attempt)
-        past[each.container_id] = ContainerHistory(attempts, latest, None, recorded_event_times, failed_ns)
+        starts = [time for time in (known.last_start_ns, each.started_ns) if time is not None]
+        last_start_ns = max(starts, default=None)
+        past[each.container_id] = ContainerHistory(
+            attempts, latest, None, recorded_event_times, failed_ns, last_start_ns
+        )
     return past, [each for key, each in jobs.items() if key not in ends]
 
 

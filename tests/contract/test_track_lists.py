@@ -266,6 +266,13 @@ def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
     assert {each.job.attempt: each.code for each in driver.exits()} == {1: None, 2: 126}
 
 
+def test_a_failed_start_is_found_after_an_end_recorded_late() -> None:
+    past = {A: ContainerHistory(1, last_end_ns=at(4.5), last_start_ns=at(0))}
+    driver = resumed(TrackerDriver(past=past, cursor=WATCHED), EventGap.OVERRUN)
+    driver.play(listed(exited(-0.003, 4, 127, start_failed=True), as_of=9, event_gap=EventGap.OVERRUN), 1.0)
+    assert ends(driver) == ["a2 failed to start 127, recovered"]
+
+
 @pytest.mark.parametrize(
     ("known", "shown", "missed"), [(0, 1, 0), (0, 3, 2), (2, 2, 2), (2, 0, 0), (None, 3, 0)]
 )

@@ -141,11 +141,15 @@ def test_a_history_has_attempts_last_end_and_event_times(store: Store) -> None:
     assert store.load_history(CONTAINER) is None
     store.commit(Batch(running=[first, job("b", attempt=7)]))
     times = {first.start_event_ns}
-    assert history(store) == ContainerHistory(1, None, recorded_event_times=frozenset(times))
+    assert history(store) == ContainerHistory(
+        1, None, recorded_event_times=frozenset(times), last_start_ns=first.started_ns
+    )
     end = ended(first, 1)
     store.commit(Batch(running=[second], ended=[end]))
     times |= {end.exit.finished_ns, second.start_event_ns}
-    assert history(store) == ContainerHistory(2, end.exit.finished_ns, recorded_event_times=frozenset(times))
+    assert history(store) == ContainerHistory(
+        2, end.exit.finished_ns, recorded_event_times=frozenset(times), last_start_ns=second.started_ns
+    )
     assert store.load_history("a" * 12) is None
 
 

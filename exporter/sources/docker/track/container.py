@@ -112,8 +112,9 @@ class Container:
         latest = self.latest_run
         if latest is not None:
             return not latest.matches(inspection)
-        last_end_ns = self.history.last_end_ns if self.history is not None else None
-        return last_end_ns is not None and last_end_ns > (inspection.finished_ns or 0)
+        # Not the recorded end: that may be the time of the event, which is later than the inspected one.
+        last_start_ns = self.history.last_start_ns if self.history is not None else None
+        return last_start_ns is not None and last_start_ns > (inspection.finished_ns or 0)
 
     def finish(self, run: Run) -> None:
         """Record that a pending run no longer waits."""
