@@ -37,4 +37,7 @@ def sanitize_error(text: str) -> str:
 
 
 def _replace(text: str) -> str:
+    # Nearly all text is plain, and every event has some.
+    if text.isascii() and text.isprintable():
+        return text
     return _REPLACED.sub("\ufffd", text)

@@ -34,6 +34,7 @@ _MASKABLE = {
     "exitCode": (EventType.DIE, MaskedField.CODE),
     "signal": (EventType.KILL, MaskedField.SIGNAL),
 }
+_NO_FIELDS: frozenset[MaskedField] = frozenset()
 _CONTAINER_ACTIONS = {
     "create": EventType.CREATE,
     "start": EventType.START,
@@ -228,11 +229,15 @@ def _container_event(message: Mapping[str, Any], wanted: Iterable[str]) -> Event
         code=_event_code(attributes) if event_type is EventType.DIE else None,
         signal=signal_number(attributes.get("signal", "")) if event_type is EventType.KILL else None,
         healthy=_HEALTH.get(action.rpartition(" ")[2]),
-        masked_fields=frozenset(
-            masked
-            for key, (owner, masked) in _MASKABLE.items()
-            if key in attributes and event_type is not owner
-        ),
+        masked_fields=_masked_fields(attributes, event_type),
+    )
+
+
+def _masked_fields(attributes: Mapping[str, Any], event_type: EventType) -> frozenset[MaskedField]:
+    if _MASKABLE.keys().isdisjoint(attributes):
+        return _NO_FIELDS
+    return frozenset(
+        masked for key, (owner, masked) in _MASKABLE.items() if key in attributes and event_type is not owner
     )
 
 
@@ -258,5 +263,5 @@ def _event_code(attributes: Mapping[str, Any]) -> int | None:
 
 
 def _labels(labels: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, str]:
-    given = {key: str(labels.get(key) or "").strip() for key in wanted}
-    return {key: sanitize(value) for key, value in given.items() if value}
+    given = ((key, str(labels[key] or "").strip()) for key in wanted if key in labels)
+    return {key: sanitize(value) for key, value in given if value}
