@@ -31,6 +31,12 @@ SLOWEST = ("integration", "alerts", "contract")
 ON_ENGINES = ("tests/integration/", "tests/alerts/test_end_to_end.py")
 """Paths of the tests that run real engines."""
 
+NEVER_OUT_OF_MEMORY = tuple(
+    f"tests/integration/test_{name}.py"
+    for name in ("ends_requests", "engine_contract", "failed_starts", "log_tails", "private_engine")
+)
+"""Those of them in which no container is killed for memory, and none must be seen to be."""
+
 ONE_ENGINE = "Tested only on Debian's engine"
 
 
@@ -58,14 +64,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 class GroupScheduling(LoadScopeScheduling):
     """Runs the tests of one group in one worker, in order.
 
-    Tests on real engines share the engines of a session. And they kill containers for memory: an exporter
-    beside them would read of that in the kernel's counter, which does not say whose kill it was.
+    Tests on real engines share the engines of a session. And some kill containers for memory: an exporter
+    beside them that cannot read the kernel's log would learn of that from the kernel's counter, which does
+    not say whose kill it was. So all that kill, and all that must not see it, run in one worker.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
         path = nodeid.partition("::")[0]
-        return "engines" if path.startswith(ON_ENGINES) else path
+        if path.startswith(NEVER_OUT_OF_MEMORY):
+            return "engines"
+        return "engines and memory" if path.startswith(ON_ENGINES) else path
 
 
 def pytest_report_header() -> str:
