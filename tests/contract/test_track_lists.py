@@ -266,10 +266,12 @@ def test_the_code_of_a_failed_start_is_not_that_of_the_run_before() -> None:
     assert {each.job.attempt: each.code for each in driver.exits()} == {1: None, 2: 126}
 
 
-def test_a_failed_start_is_found_after_an_end_recorded_late() -> None:
-    past = {A: ContainerHistory(1, last_end_ns=at(4.5), last_start_ns=at(0))}
+@pytest.mark.parametrize("ended", [4, -0.004], ids=["recorded by its event", "a moment before the start"])
+def test_a_failed_start_is_found_after_an_end_that_is_on_record_as_later(ended: float) -> None:
+    past = {A: ContainerHistory(1, last_end_ns=at(max(ended, 0) + 0.5), last_start_ns=at(-0.003))}
     driver = resumed(TrackerDriver(past=past, cursor=WATCHED), EventGap.OVERRUN)
-    driver.play(listed(exited(-0.003, 4, 127, start_failed=True), as_of=9, event_gap=EventGap.OVERRUN), 1.0)
+    shown = exited(-0.003, ended, 127, start_failed=True)
+    driver.play(listed(shown, as_of=9, event_gap=EventGap.OVERRUN), 1.0)
     assert ends(driver) == ["a2 failed to start 127, recovered"]
 
 

@@ -112,9 +112,11 @@ class Container:
         latest = self.latest_run
         if latest is not None:
             return not latest.matches(inspection)
-        # Not the recorded end: that may be the time of the event, which is later than the inspected one.
+        # By its start: the recorded end may be the time of the event, which is later than the inspected one.
+        # And of a run of a moment, engines give an end before its start.
         last_start_ns = self.history.last_start_ns if self.history is not None else None
-        return last_start_ns is not None and last_start_ns > (inspection.finished_ns or 0)
+        inspected_ns = max(inspection.started_ns or 0, inspection.finished_ns or 0)
+        return last_start_ns is not None and last_start_ns > inspected_ns
 
     def finish(self, run: Run) -> None:
         """Record that a pending run no longer waits."""
