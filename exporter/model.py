@@ -108,6 +108,42 @@ class OomKill:
 
 
 @dataclass(frozen=True, slots=True)
+class SupervisedJob:
+    """A job inside a container, as the supervisor that made the container names it.
+
+    ``id`` is the supervisor's own for this very run of the job (of dstack: the id of the job submission).
+    The names are empty or None where the container does not prove them.
+    """
+
+    supervisor: str
+    id: str
+    run: str = ""
+    job_num: int | None = None
+    replica_num: int | None = None
+
+    @property
+    def job_name(self) -> str:
+        """Name that all submissions of the job share; empty where it is not known."""
+        return f"{self.run}-{self.job_num}-{self.replica_num}" if self.run else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisedEnd:
+    """How a job inside a container ended, as far as the verdict depends on its supervisor's report.
+
+    ``status`` is unknown where the report is missing. ``termination`` is the supervisor's own word in
+    capitals, empty where it has none; ``signal`` the signal that ended the job; ``start_error`` why it could
+    not be started.
+    """
+
+    supervisor: str
+    status: Status
+    termination: str = ""
+    signal: int | None = None
+    start_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything beside the code that a verdict depends on.
 
@@ -128,6 +164,7 @@ class Evidence:
     notes: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     not_known: tuple[str, ...] = ()
+    supervised: SupervisedEnd | None = None
 
 
 class TelemetrySignal(StrEnum):
@@ -188,6 +225,8 @@ class Job:
     traceparent: str = ""
     # Derived from the other fields.
     key: str = field(default="", compare=False)
+    # It follows from labels and name.
+    supervised: SupervisedJob | None = field(default=None, compare=False)
     # Not part of the identity: these change while the job runs.
     restarts: int | None = field(default=None, compare=False)
     kills: tuple[KillRequest, ...] = field(default=(), compare=False)
@@ -264,7 +303,7 @@ class Verdict:
     """Classification of an exit. ``error`` is the text that users see, None for a job that is done."""
 
     status: Status
-    termination: Termination
+    termination: str
     reason: str
     recovery: Recovery
     error: str | None

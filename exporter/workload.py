@@ -15,6 +15,8 @@ MAX_LENGTH = 200
 # A tag follows the last colon, unless that colon belongs to the port of a registry.
 _TAG = re.compile(r":[^:/]+$")
 _IMAGE_ID = re.compile(r"^(sha256:[0-9a-f]{1,64}|[0-9a-f]{12,64})$")
+# dstack names a run so if its user does not: two words and a number.
+_GENERATED_RUN_NAME = re.compile(r"[a-z]{3,}-[a-z]{3,}-\d+")
 # An engine accepts any prefix of an id, but a name can look like that, too.
 _MAYBE_ID = re.compile(r"^[0-9a-f]{1,11}$")
 
@@ -23,6 +25,7 @@ class WorkloadSource(StrEnum):
     """Source of a workload's name."""
 
     LABEL = "label"
+    DSTACK = "dstack"
     SWARM = "swarm"
     COMPOSE = "compose"
     IMAGE = "image"
@@ -30,6 +33,7 @@ class WorkloadSource(StrEnum):
 
 DEFAULT_ORDER: tuple[str, ...] = (
     WorkloadSource.LABEL,
+    WorkloadSource.DSTACK,
     WorkloadSource.SWARM,
     WorkloadSource.COMPOSE,
     WorkloadSource.IMAGE,
@@ -80,15 +84,21 @@ def tag(image: str) -> str | None:
 
 
 def workload_of(
-    given: Mapping[str, str], image: str, order: Iterable[str] = DEFAULT_ORDER, *, known_as: str = ""
+    given: Mapping[str, str],
+    image: str,
+    order: Iterable[str] = DEFAULT_ORDER,
+    *,
+    known_as: str = "",
+    run: str = "",
 ) -> Workload:
     """Return the workload by the first source in ``order`` that has a name; ``given`` are the labels.
 
-    ``known_as`` is the repository of the image if the engine has reported it.
+    ``known_as`` is the repository of the image if the engine has reported it, ``run`` the name of dstack's
+    run.
     """
     short = known_as or repository(image)
     for source in order:
-        name = _name(source, given, short)
+        name = _run_name(run) if source == WorkloadSource.DSTACK else _name(source, given, short)
         if name:
             return Workload(name[:MAX_LENGTH], short)
     return Workload(short, short)
@@ -106,6 +116,14 @@ def _name(source: str, given: Mapping[str, str], image: str) -> str:
             return image
         case _:
             return _value(given, source.removeprefix(ANY_LABEL))
+
+
+def _run_name(run: str) -> str:
+    """Return the name of a run, empty for one that dstack has made up.
+
+    Such a name is new with each run: as workloads, they would fill the limit and have one exit each.
+    """
+    return "" if _GENERATED_RUN_NAME.fullmatch(run) else run
 
 
 def _value(given: Mapping[str, str], label: str) -> str:

@@ -66,6 +66,7 @@ def _facts(job: JobJson) -> list[tuple[str, Text]]:
         ("Workload", job["workload"]),
         ("Image", job["image"]),
         ("Container", job["container_id"]),
+        *_supervisor_rows(job),
         ("Attempt", str(job["attempt"])),
         ("Restarts", _restarts_text(job["restarts"])),
         ("Status", format_status(job)),
@@ -130,3 +131,13 @@ def _list(lines: list[str]) -> RenderableType:
     for line in lines:
         rows.add_row(Text("  -"), Text(line))
     return rows
+
+
+def _supervisor_rows(job: JobJson) -> list[tuple[str, str]]:
+    supervisor = job["supervisor"]
+    if supervisor is None:
+        return []
+    if supervisor["run"] is None:
+        return [(supervisor["name"], supervisor["job_id"])]
+    numbers = f"job {supervisor['job_num']}, replica {supervisor['replica_num']}"
+    return [(supervisor["name"], f"run {supervisor['run']}, {numbers}, submission {supervisor['job_id']}")]

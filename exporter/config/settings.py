@@ -176,6 +176,27 @@ class LogTailSettings(SettingsGroup):
     )
 
 
+class Switch(StrEnum):
+    """A setting that is on or off. YAML reads these words as true and false."""
+
+    ON = "on"
+    OFF = "off"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Switch | None:
+        return {True: cls.ON, False: cls.OFF}.get(value) if isinstance(value, bool) else None
+
+
+class DstackSettings(SettingsGroup):
+    """Containers of dstack."""
+
+    runner_log: Switch = Field(
+        default=Switch.ON,
+        description="Read the runner's log of dstack's containers, which alone tells how a job ended: on or "
+        "off.",
+    )
+
+
 class StorageSettings(SettingsGroup):
     """Database of jobs and counters."""
 
@@ -225,6 +246,7 @@ class Settings(SettingsGroup):
     exits: ExitSettings = ExitSettings()
     traces: TraceSettings = TraceSettings()
     tail: LogTailSettings = LogTailSettings()
+    dstack: DstackSettings = DstackSettings()
     storage: StorageSettings = Field(default_factory=StorageSettings)
     catalogue: CatalogueSettings = CatalogueSettings()
     web: WebSettings = WebSettings()

@@ -24,6 +24,13 @@ class Attribute:
     value: Callable[[ClassifiedExit], AttributeValue | None]
 
 
+def _of_supervisor(classified: ClassifiedExit, name: str) -> AttributeValue | None:
+    """Return one of the names that dstack has for a job; None where it has none."""
+    supervised = classified.exit.job.supervised
+    value: AttributeValue | None = None if supervised is None else getattr(supervised, name)
+    return None if value == "" else value
+
+
 def _tags(classified: ClassifiedExit) -> tuple[str, ...] | None:
     found = tag(classified.exit.job.image)
     return (found,) if found else None
@@ -56,6 +63,14 @@ JOB_ATTRIBUTES: tuple[Attribute, ...] = (
         "Number of the run of its container, from 1.",
         lambda each: each.exit.job.attempt,
     ),
+    Attribute("dstack.run.name", "Name of dstack's run.", lambda each: _of_supervisor(each, "run")),
+    Attribute("dstack.job.id", "Id of dstack's job submission.", lambda each: _of_supervisor(each, "id")),
+    Attribute(
+        "dstack.job.num", "Number of the job in the run.", lambda each: _of_supervisor(each, "job_num")
+    ),
+    Attribute(
+        "dstack.replica.num", "Number of the replica.", lambda each: _of_supervisor(each, "replica_num")
+    ),
     Attribute(
         "exit_exporter.workload",
         "Workload that the job belongs to.",
@@ -74,7 +89,7 @@ JOB_ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
         "exit_exporter.termination",
         "How the job ended, whatever its exit code.",
-        lambda each: each.verdict.termination.value,
+        lambda each: each.verdict.termination,
     ),
     Attribute(
         "exit_exporter.error",

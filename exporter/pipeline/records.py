@@ -44,6 +44,10 @@ class StoredRecords:
         """Return what is on record of a container, except by other sources."""
         return self._ask(lambda: self._store.load_history(container_id, other_sources), None)
 
+    def submissions(self, job_name: str, host: str) -> frozenset[str]:
+        """Return the ids of the containers that a supervisor made for a job on a host."""
+        return self._ask(lambda: self._store.submissions(job_name, host), frozenset())
+
     def _ask(self, query: Callable[[], T], otherwise: T) -> T:
         while True:
             try:

@@ -30,6 +30,7 @@ class JobFilter:
     code: int | None = None
     workload: str | None = None
     since_ns: int | None = None
+    supervised_id: str | None = None
 
 
 def running_jobs(database: Database) -> list[Job]:
@@ -57,6 +58,13 @@ def load_history(
         failed_start_ns=failed_start_ns(found[0]),
         last_start_ns=max(starts, default=None),
     )
+
+
+def submissions(database: Database, job_name: str, instance: str) -> frozenset[str]:
+    """Return the ids of the containers that a supervisor made for a job on one host."""
+    is_of_job = and_(jobs.c.supervised_job == job_name, jobs.c.instance == instance)
+    rows = database.read(select(jobs.c.container_id).where(is_of_job).distinct())
+    return frozenset(row.container_id for row in rows)
 
 
 def list_jobs(
@@ -93,5 +101,7 @@ def _conditions(job_filter: JobFilter) -> Iterable[Any]:
         yield jobs.c.code == job_filter.code
     if job_filter.workload is not None:
         yield jobs.c.workload == job_filter.workload
+    if job_filter.supervised_id is not None:
+        yield jobs.c.supervised_id == job_filter.supervised_id
     if job_filter.since_ns is not None:
         yield or_(jobs.c.finished_ns >= job_filter.since_ns, jobs.c.status == Status.RUNNING.value)

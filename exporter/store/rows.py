@@ -21,6 +21,7 @@ from exporter.model import (
     OomVictim,
     Recovery,
     Status,
+    SupervisedJob,
     Termination,
     Trace,
     Verdict,
@@ -65,8 +66,19 @@ def running_row(job: Job) -> dict[str, Any]:
         "oom_limit": None,
         "causes": [],
         "not_known": [],
+        **_supervised_columns(job.supervised),
         "kills": [[kill.signal, kill.at_ns] for kill in job.kills],
         "oom_witnesses": [_oom_entry(kill) for kill in job.oom_kills],
+    }
+
+
+def _supervised_columns(supervised: SupervisedJob | None) -> dict[str, Any]:
+    if supervised is None:
+        return {"supervised": None, "supervised_id": None, "supervised_job": None}
+    return {
+        "supervised": asdict(supervised),
+        "supervised_id": supervised.id or None,
+        "supervised_job": supervised.job_name or None,
     }
 
 
@@ -83,7 +95,7 @@ def ended_row(classified: ClassifiedExit) -> dict[str, Any]:
         "status": verdict.status.value,
         "code": ended.code,
         "reason": verdict.reason,
-        "termination": verdict.termination.value,
+        "termination": verdict.termination,
         "error": verdict.error,
         "recovery": verdict.recovery.value,
         "evidence": list(evidence.notes),
@@ -119,6 +131,7 @@ def read_job(row: Row[Any]) -> Job:
         memory_limit_bytes=row.memory_limit_bytes,
         traceparent=row.traceparent or "",
         key=_run_key(row),
+        supervised=None if row.supervised is None else SupervisedJob(**row.supervised),
         restarts=row.restarts,
         kills=tuple(KillRequest(signal, at_ns) for signal, at_ns in row.kills),
         oom_kills=tuple(_oom_kill(*entry) for entry in row.oom_witnesses),
@@ -155,9 +168,7 @@ def read_record(row: Row[Any]) -> JobRecord:
         log_tail=row.log_tail,
         event_ns=row.event_ns,
     )
-    verdict = Verdict(
-        Status(row.status), Termination(row.termination), row.reason, Recovery(row.recovery), row.error
-    )
+    verdict = Verdict(Status(row.status), row.termination, row.reason, Recovery(row.recovery), row.error)
     trace = Trace(row.trace_id, row.span_id, row.parent_span_id) if row.trace_id else None
     return JobRecord(ended.job, ClassifiedExit(ended, verdict, trace))
 

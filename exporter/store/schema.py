@@ -67,9 +67,15 @@ jobs = Table(
     Column("oom_limit", String),
     Column("causes", JSON),
     Column("not_known", JSON),
+    # The job that a supervisor made the container for, its id there, and the name that its submissions share.
+    Column("supervised", JSON),
+    Column("supervised_id", String),
+    Column("supervised_job", String),
     Index("jobs_newest", "began_ns", "id"),
     Index("jobs_of_container", "container_id", "attempt"),
     Index("jobs_by_status", "status", "began_ns"),
+    Index("jobs_by_supervised_id", "supervised_id"),
+    Index("jobs_by_supervised_job", "supervised_job"),
 )
 
 # One row for each series of a counter; the metrics are loaded from it at start.

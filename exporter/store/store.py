@@ -151,6 +151,10 @@ class Store:
         """
         return queries.load_history(self._database, container_id, other_engines)
 
+    def submissions(self, job_name: str, instance: str) -> frozenset[str]:
+        """Return the ids of the containers that a supervisor made for a job on one host."""
+        return queries.submissions(self._database, job_name, instance)
+
     def list_jobs(
         self, job_filter: queries.JobFilter, limit: int, before: tuple[int, str] | None = None
     ) -> list[JobRecord]:

@@ -40,6 +40,7 @@ class ExitContext(Enum):
     START_FAILED = "the engine could not start it"
     HOST_LOST = "its host or engine went down"
     NOT_OBSERVED = "nobody saw it end"
+    SUPERVISED = "its supervisor ended it, or reported an end without a code"
 
 
 class Reason(BaseModel):

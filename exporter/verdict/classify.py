@@ -12,10 +12,12 @@ from exporter.model import (
     LimitOwner,
     Recovery,
     Status,
+    SupervisedEnd,
     Termination,
     Verdict,
     Workload,
 )
+from exporter.verdict import terminations
 from exporter.verdict.catalog import AT_ONCE_NS, NO_WORKLOAD, ExitContext, ReasonCatalog
 from exporter.verdict.evidence import assess_exit
 from exporter.verdict.facts import EndedRun
@@ -25,7 +27,7 @@ from exporter.verdict.start_errors import reason_of
 _STOP_CODES = frozenset({0, SIGKILLED, SIGTERMED})
 _INIT_KILLED = "InitOutOfMemory"
 
-_Row = tuple[Status, Termination, ExitContext]
+_Row = tuple[Status, str, ExitContext]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +60,28 @@ def classify(
     ``code`` is None if it is unknown. ``assume_oom`` treats every 137 as an OOM kill, without evidence.
     """
     status, termination, context = _match_row(code, evidence, assume_oom=assume_oom)
-    reason = _start_failure(context, evidence) or catalog.reason_for(code, context, workload)
+    reason = _reason_beside_code(context, evidence) or catalog.reason_for(code, context, workload)
     return Verdict(
         status=status,
         termination=termination,
         reason=reason,
         recovery=_recovery(status, catalog.describe(reason).recovery, evidence.limit),
-        error=None if status is Status.DONE else error_text(status, termination, code, reason),
+        error=_error(status, termination, code, reason, is_supervised=evidence.supervised is not None),
     )
 
 
-def error_text(status: Status, termination: Termination, code: int | None, reason: str) -> str:
+def _error(
+    status: Status, termination: str, code: int | None, reason: str, *, is_supervised: bool
+) -> str | None:
+    if status is Status.DONE:
+        return None
+    if code is None and is_supervised:
+        # Its end has a code only where it ended by itself: that there is none is nothing unknown.
+        return f"JOB_{status.upper()} ({termination})"
+    return error_text(status, termination, code, reason)
+
+
+def error_text(status: Status, termination: str, code: int | None, reason: str) -> str:
     """Return the error as users see it everywhere."""
     shown = "unknown" if code is None else code
     return f"JOB_{status.upper()} ({termination}, exit code: {shown} - {reason})"
@@ -85,7 +98,9 @@ def explain(code: int, catalog: ReasonCatalog, workload: Workload = NO_WORKLOAD)
     return list(found.values())
 
 
-def _start_failure(context: ExitContext, evidence: Evidence) -> str | None:
+def _reason_beside_code(context: ExitContext, evidence: Evidence) -> str | None:
+    if context is ExitContext.SUPERVISED and evidence.supervised is not None:
+        return terminations.reason_of(evidence.supervised)
     if context is not ExitContext.START_FAILED:
         return None
     # The error text of a start whose runtime was killed is only about what failed after that.
@@ -93,6 +108,28 @@ def _start_failure(context: ExitContext, evidence: Evidence) -> str | None:
 
 
 def _match_row(code: int | None, evidence: Evidence, *, assume_oom: bool) -> _Row:
+    reported = None if evidence.supervised is None else _reported_row(code, evidence.supervised)
+    return reported or _row_by_evidence(code, evidence, assume_oom=assume_oom)
+
+
+def _reported_row(code: int | None, end: SupervisedEnd) -> _Row | None:
+    """Return the row of a job whose supervisor reports more than its code."""
+    match end.status:
+        case Status.UNKNOWN:
+            return Status.UNKNOWN, Termination.EXIT_NOT_OBSERVED, ExitContext.NOT_OBSERVED
+        case Status.TERMINATED:
+            return end.status, end.termination or Termination.TERMINATED_BY_USER, ExitContext.SUPERVISED
+        case Status.FAILED if end.termination:
+            return end.status, end.termination, ExitContext.SUPERVISED
+        case Status.FAILED if end.start_error:
+            return end.status, Termination.CONTAINER_EXITED_WITH_ERROR, ExitContext.START_FAILED
+        case Status.FAILED if code is None:
+            return end.status, Termination.CONTAINER_EXITED_WITH_ERROR, ExitContext.SUPERVISED
+        case _:
+            return None
+
+
+def _row_by_evidence(code: int | None, evidence: Evidence, *, assume_oom: bool) -> _Row:
     if evidence.start_failed:
         return Status.FAILED, Termination.CREATING_CONTAINER_ERROR, ExitContext.START_FAILED
     if evidence.host_lost:

@@ -11,20 +11,25 @@ from signal import Signals
 
 from exporter.model import Evidence, Exit
 from exporter.verdict.causes import likely_causes, memory_causes
-from exporter.verdict.facts import CountedRun, EndedRun, FailedStart, RunFacts
+from exporter.verdict.facts import CountedRun, EndedRun, FailedStart, RunFacts, SupervisedRun
 from exporter.verdict.notes import failed_start_notes, run_notes
 from exporter.verdict.oom_kills import ended_by_oom, limit_reached, oom_count
 from exporter.verdict.stop_requests import explaining_requests, was_unhealthy
+from exporter.verdict.supervised import assess_supervised
 
 
 def assess_exit(ended: EndedRun) -> Exit:
     """Return the exit with the evidence that its facts are reduced to."""
     facts = ended.facts
+    if isinstance(facts, SupervisedRun):
+        code, ended_ns, evidence = assess_supervised(facts, _assess_run)
+    else:
+        code, ended_ns, evidence = facts.code, facts.ended_ns, assess(facts)
     return Exit(
         ended.job,
-        facts.code,
-        facts.ended_ns,
-        replace(assess(facts), not_known=ended.not_known),
+        code,
+        ended_ns,
+        replace(evidence, not_known=(*ended.not_known, *evidence.not_known)),
         oom_count(facts.oom_kills),
         ended.recovered,
         ended.log_tail,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from exporter.model import SECOND_NS, Job, KillRequest, OomKill, OomVictim
+from exporter.model import SECOND_NS, Job, KillRequest, OomKill, OomVictim, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,61 @@ class CountedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class JobEnd:
+    """End of a job inside a container, as its supervisor reports it.
+
+    ``status`` is done, failed or terminated. ``code`` is the job's own, None where there is none; ``signal``
+    ended it, if one did. ``termination`` is the supervisor's own word in capitals, empty where it has none;
+    ``message`` its sentence. ``start_error`` says why the job could not be started, empty where it was.
+    """
+
+    at_ns: int
+    status: Status
+    code: int | None = None
+    signal: int | None = None
+    termination: str = ""
+    message: str = ""
+    start_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """What a supervisor has said of a job inside a container.
+
+    ``was_heard``: it has said anything at all. ``started_ns`` is when the job was started, None where it was
+    not. ``unreadable`` is why nothing, or not all, could be read of it; empty where all was.
+    """
+
+    was_heard: bool = False
+    started_ns: int | None = None
+    end: JobEnd | None = None
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisedRun:
+    """A container's run that a supervisor made for a job inside it: the job's end is what counts."""
+
+    supervisor: str
+    container: RunFacts
+    report: JobReport
+
+    @property
+    def oom_kills(self) -> Sequence[OomKill]:
+        """OOM kills in the container."""
+        return self.container.oom_kills
+
+    def as_job(self, job: Job) -> Job:
+        """Return the job with its own start, and without the requests after its end, which are not to it."""
+        end = self.report.end
+        if end is None:
+            return job
+        started_ns = job.started_ns if self.report.started_ns is None else self.report.started_ns
+        kills = tuple(kill for kill in job.kills if kill.at_ns <= end.at_ns)
+        return replace(job, started_ns=started_ns, kills=kills)
+
+
+@dataclass(frozen=True, slots=True)
 class EndedRun:
     """Ended job with the facts that its source reports; the first of three stages of an exit.
 
@@ -157,7 +212,7 @@ class EndedRun:
     """
 
     job: Job
-    facts: RunFacts | FailedStart | CountedRun
+    facts: RunFacts | FailedStart | CountedRun | SupervisedRun
     recovered: bool = False
     log_tail: str | None = None
     event_ns: int | None = None

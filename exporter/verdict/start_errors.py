@@ -195,6 +195,8 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         _any_of(
             r"(?<![/\w])exec:? .*(permission denied|is a directory)",
             r"exec format error",
+            # Go's own words, of a supervisor that starts the command itself.
+            r"^fork/exec .*: permission denied",
             r"open executable: permission denied",
             r"OCI permission denied",
         ),
@@ -203,6 +205,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "CommandNotFound",
         _any_of(
             r"executable file .*not found",
+            r"^fork/exec .*: no such file or directory",
             r"(?<![/\w])exec:? .*(no such file or directory|not a directory|file does not exist)",
             r"\bcannot run executable\b",
             r"system cannot find the (file|path) specified",

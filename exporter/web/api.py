@@ -53,6 +53,9 @@ class JobsQuery(BaseModel):
         None, description="Only jobs with this exit code."
     )
     workload: str | None = Field(None, description="Only jobs of this workload.")
+    dstack_job_id: str | None = Field(
+        None, description="Only jobs of this dstack job submission (the id in dstack's API)."
+    )
     since: DurationParameter | None = Field(
         None, description="Only jobs that are running or ended within this duration, such as 2h."
     )
@@ -121,6 +124,7 @@ class Api:
             reason=None if query.reason is None else self._canonical_reason(query.reason),
             code=query.code,
             workload=query.workload,
+            supervised_id=query.dstack_job_id,
             since_ns=None if query.since is None else _since_ns(query.since),
         )
         before = _decode_cursor(query.cursor) if query.cursor else None

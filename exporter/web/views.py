@@ -18,6 +18,7 @@ from exporter.model import (
     OomVictim,
     Recovery,
     Status,
+    SupervisedJob,
     Termination,
 )
 from exporter.verdict.catalog import Reason, ReasonCatalog
@@ -58,6 +59,18 @@ class OomProcessView(View):
     )
 
 
+class SupervisorView(View):
+    """A job inside a container, as its supervisor names it."""
+
+    name: str = Field(description="The supervisor: dstack.")
+    job_id: str = Field(description="Its id of this run of the job; of dstack, the id of the job submission.")
+    run: str | None = Field(
+        description="The run that the job belongs to; null where the name does not prove it."
+    )
+    job_num: int | None
+    replica_num: int | None
+
+
 class JobView(View):
     """One run of one container. The fields of its end are null while it runs."""
 
@@ -72,7 +85,12 @@ class JobView(View):
         description="The exit code; null while the job runs, or if it is not known."
     )
     reason: str | None
-    termination: Termination | None
+    termination: str | None = Field(
+        description=(
+            "How the job ended, whatever its code: one of "
+            f"{', '.join(Termination)}, or the word of a supervisor such as dstack, in capitals."
+        )
+    )
     error: str | None = Field(
         description="Status, termination, exit code and reason as one text; null if nothing is wrong."
     )
@@ -88,6 +106,9 @@ class JobView(View):
     meaning: str | None = Field(description="Meaning of the reason, in one sentence.")
     causes: list[str] = Field(description="Likely causes, the most likely first.")
     not_known: list[str] = Field(description="What was not known when the exit was classified, in sentences.")
+    supervisor: SupervisorView | None = Field(
+        description="Supervisor that made the container for a job inside it; null without one."
+    )
     attempt: int = Field(description="Which run of its container this is, from 1.")
     restarts: int | None = Field(
         description=(
@@ -175,6 +196,18 @@ class StateView(View):
     status: str
 
 
+def _supervisor_view(supervised: SupervisedJob | None) -> SupervisorView | None:
+    if supervised is None:
+        return None
+    return SupervisorView(
+        name=supervised.supervisor,
+        job_id=supervised.id,
+        run=supervised.run or None,
+        job_num=supervised.job_num,
+        replica_num=supervised.replica_num,
+    )
+
+
 def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
     """Return a job as the API shows it, with the meanings of the current catalogue."""
     job, classified = record.job, record.ended
@@ -201,6 +234,7 @@ def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
         else None,
         causes=_causes(classified, catalog) if classified else [],
         not_known=list(evidence.not_known),
+        supervisor=_supervisor_view(job.supervised),
         attempt=job.attempt,
         restarts=job.restarts,
         oom_kills=ended.oom_kills if ended else oom_count(job.oom_kills),

@@ -25,6 +25,7 @@ from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, Inspection
 from exporter.sources.docker.messages import EventReceived, Inspected, StreamOpened, WatchMessage, connected
 from exporter.sources.docker.source import DockerSource
+from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.source import Disconnected, Inbox, Message
 from exporter.store import Batch, JobFilter, Store, StoreError
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
@@ -87,6 +88,10 @@ class RefusingStore(Store):
             raise StoreError(FULL)
 
 
+PIPELINE_CONFIG = replace(CONFIG, host="", oom_seconds=0.0)
+"""Settings of its sources: nothing waits for an OOM event."""
+
+
 class PipelineDriver:
     """Pipeline over the store in a directory; it runs between ``__enter__`` and ``__exit__``."""
 
@@ -94,10 +99,10 @@ class PipelineDriver:
         self,
         directory: Path,
         *,
-        oom_seconds: float = 0.0,
         workloads: int = 500,
         idle_ns: int = 0,
         selector: TraceSelector | None = None,
+        config: TrackerConfig = PIPELINE_CONFIG,
     ) -> None:
         self.store = RefusingStore(directory)
         stored = self.store.series()
@@ -105,7 +110,6 @@ class PipelineDriver:
         self.readiness.set_unready(ADDRESS, "the engine has not answered yet")
         self.catalog = ReloadableCatalog(None)
         self._inbox = Inbox()
-        config = replace(CONFIG, host="", oom_seconds=oom_seconds)
         engines = [DockerEngine(EngineAddress(address)) for address in (ADDRESS, OTHER_ADDRESS)]
         sources = [DockerSource(engine, self._inbox, config) for engine in engines]
         job_metrics = JobMetrics(workloads, self.catalog.has_code, stored, idle_ns=idle_ns)

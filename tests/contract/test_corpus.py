@@ -63,7 +63,7 @@ def end_of(ended: Exit, truth: End | None) -> End:
     verdict = classify(ended.code, known, builtin_catalog(), ended.job.workload)
     end = End(
         status=verdict.status.value,
-        termination=verdict.termination.value,
+        termination=verdict.termination,
         code=ended.code,
         reason=verdict.reason,
         oom_kills=ended.oom_kills,

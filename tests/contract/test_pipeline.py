@@ -24,6 +24,7 @@ from tests.contract.pipeline_driver import (
     CONNECTED,
     JOB,
     OOM_KILLED,
+    PIPELINE_CONFIG,
     PipelineDriver,
     job_series,
 )
@@ -171,7 +172,7 @@ def test_stop_records_all_that_was_read(tmp_path: Path) -> None:
 
 
 def test_stop_records_exits_that_wait_for_evidence(tmp_path: Path) -> None:
-    with PipelineDriver(tmp_path, oom_seconds=3600) as pipeline:
+    with PipelineDriver(tmp_path, config=replace(PIPELINE_CONFIG, oom_seconds=3600)) as pipeline:
         pipeline.connect().events(start(0), die(1, 1), destroy(1.1))
         assert pipeline.stop()
         codes = [each.exit.code for each in pipeline.exits()]

@@ -50,7 +50,8 @@ class PrivateEngine:
     `hosts` are further listeners (`tcp://127.0.0.1:2376`); `extra_args` go to `dockerd`. The engine's
     programs are those in the folder `programs`, where it is given (`tests.lab.engine29`). With
     `own_network` its host network has a loopback and nothing of this machine's, as Swarm needs it, which
-    makes interfaces and listens at fixed ports.
+    makes interfaces and listens at fixed ports. `bridge` is an interface that the caller has made, at which
+    containers get addresses and published ports.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class PrivateEngine:
         extra_args: Sequence[str | Path] = (),
         programs: Path | None = None,
         own_network: bool = False,
+        bridge: str = "none",
     ) -> None:
         """Set the options; nothing is started or created yet."""
         self._own_network = own_network
+        self._bridge = bridge
         self._programs = programs
         self._hosts = tuple(hosts)
         self._extra_args = tuple(extra_args)
@@ -259,7 +262,7 @@ class PrivateEngine:
         # systemd's driver would ask the host's systemd for a slice per container.
         command += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
         # The host's network stays as it is: no bridge, no rule, no kernel setting.
-        command += ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+        command += [f"--bridge={self._bridge}", "--iptables=false", "--ip6tables=false"]
         command += ["--ip-forward=false", "--ip-masq=false"]
         for host in (self.url, *self._hosts):
             command += ["--host", host]

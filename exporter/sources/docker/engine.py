@@ -6,7 +6,7 @@ knows the format of an engine's own messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
@@ -23,6 +23,10 @@ KERNEL_POLL_SECONDS = 0.25
 
 class EngineError(SourceError):
     """The engine did not answer, or gave no usable answer; the text is for users."""
+
+
+class LogRefusedError(EngineError):
+    """The engine does not give this log, and will not later: it is gone, or its driver cannot be read."""
 
 
 class EventType(StrEnum):
@@ -232,6 +236,12 @@ class Engine(Protocol):
 
     def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
         """Return at least the last lines of a container's log in that time, or None if there is no log."""
+
+    def follow_log(self, container_id: str, since_ns: int) -> AsyncGenerator[tuple[int, str], None]:
+        """Return the lines of a container's standard output since a time, each with its time, until it ends.
+
+        Raises LogRefusedError if there will be none.
+        """
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""

@@ -18,6 +18,7 @@ from exporter.sources.docker.engine import (
     KernelReport,
 )
 from exporter.sources.source import Connected
+from exporter.verdict.facts import JobReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,24 @@ class LogCollected:
     log_tail: str | None
 
 
+# The log of a supervised container ends within a moment after it; what holds it open longer is not waited
+# for.
+LOG_END_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobReported:
+    """What a supervisor has logged about the job in the run that started at ``since_ns``.
+
+    ``is_final``: the log has been read to its end, or will not be read any further.
+    """
+
+    container_id: str
+    since_ns: int
+    report: JobReport
+    is_final: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
     """All events up to ``until_ns`` of the engine's clock have been read."""
@@ -103,6 +122,7 @@ WatchMessage = (
     | Inspected
     | StartFailed
     | LogCollected
+    | JobReported
     | ContainerList
     | CaughtUp
     | KernelReport

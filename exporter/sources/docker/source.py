@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from exporter.config.settings import LogTailSettings, Settings
+from exporter.config.settings import LogTailSettings, Settings, Switch
 from exporter.log_tail import LogTail, redactor
 from exporter.model import SECOND_NS, ContainerHistory, Cursor, Job
 from exporter.sources.docker.api.adapter import DockerEngine
@@ -15,11 +15,13 @@ from exporter.sources.docker.messages import (
     CaughtUp,
     EventReceived,
     Inspected,
+    JobReported,
     LogCollected,
     OtherEngineOom,
     StartFailed,
     StreamOpened,
 )
+from exporter.sources.docker.supervisors.registry import LABELS as SUPERVISOR_LABELS
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.sources.docker.watch.config import WatchConfig
@@ -92,7 +94,11 @@ class DockerSource:
             # Hosts made from one image have containers with equal ids: other engines' runs are not ours.
             return records.history(container_id, self._others)
 
-        return DockerTracker(Tracker(config, load_history, running, records.cursor(self.address)))
+        def load_submissions(job_name: str) -> frozenset[str]:
+            return records.submissions(job_name, config.host)
+
+        cursor = records.cursor(self.address)
+        return DockerTracker(Tracker(config, load_history, running, cursor, load_submissions))
 
     def _tracker_config(self, opened: StreamOpened, pruned_before_ns: int) -> TrackerConfig:
         info = opened.info
@@ -170,6 +176,8 @@ class DockerTracker:
                 tracker.inspected(content.container_id, content.inspection, content.event_ns)
             case LogCollected():
                 tracker.log_collected(content.container_id, content.ended_ns, content.log_tail)
+            case JobReported():
+                tracker.job_reported(content)
             case KernelReport():
                 tracker.kernel_reported(content)
             case CaughtUp():
@@ -212,9 +220,10 @@ def docker_sources(
         resolve_address(host, settings.docker.cert_path, environment)
         for host in settings.docker.host or ("",)
     )
-    engines = [DockerEngine(address, labels=labels_kept(settings.workload.order)) for address in addresses]
+    labels = (*labels_kept(settings.workload.order), *SUPERVISOR_LABELS)
+    engines = [DockerEngine(address, labels=labels) for address in addresses]
     watched = frozenset(engine.address for engine in engines)
-    config, watch = _tracker_config(settings), WatchConfig(log_tail=_log_tail(settings.tail))
+    config, watch = _tracker_config(settings), _watch_config(settings)
     return tuple(DockerSource(engine, inbox, config, watched=watched, watch=watch) for engine in engines)
 
 
@@ -225,8 +234,17 @@ def _tracker_config(settings: Settings) -> TrackerConfig:
         oom_seconds=settings.exits.oom_wait,
         oom_window_ns=int(settings.exits.oom_window * SECOND_NS),
         stop_window_ns=int(settings.exits.stop_window * SECOND_NS),
+        reads_job_logs=_reads_job_logs(settings),
         retention_ns=int(settings.storage.retention * SECOND_NS),
     )
+
+
+def _watch_config(settings: Settings) -> WatchConfig:
+    return WatchConfig(log_tail=_log_tail(settings.tail), follow_job_logs=_reads_job_logs(settings))
+
+
+def _reads_job_logs(settings: Settings) -> bool:
+    return settings.dstack.runner_log is Switch.ON
 
 
 def _log_tail(settings: LogTailSettings) -> LogTail | None:

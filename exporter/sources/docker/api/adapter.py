@@ -8,7 +8,7 @@ tails are configured ``/containers/{id}/logs``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +18,7 @@ import structlog
 
 from exporter.labels import KEPT
 from exporter.model import Cursor
-from exporter.sources.docker.api import log_frames, parse
+from exporter.sources.docker.api import log_frames, log_stream, parse
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.api.event_stream import MAX_LINE_BYTES, DockerEventStream
 from exporter.sources.docker.api.images import RepositoryCache
@@ -160,6 +160,10 @@ class DockerEngine:
             return repository(parse.image_name(json.loads(body.decode())))
         except _UNUSABLE as error:
             raise EngineError(f"unusable answer about {image_id}: {error!r}") from error
+
+    def follow_log(self, container_id: str, since_ns: int) -> AsyncGenerator[tuple[int, str], None]:
+        """Return the lines of a container's standard output, with their times, until it ends."""
+        return log_stream.read_log(self._transport.address, container_id, since_ns)
 
     def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
         """Return at least the last lines of a container's log in that time, or None if there is no log."""

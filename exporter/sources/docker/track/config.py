@@ -19,6 +19,7 @@ class TrackerConfig:
     engine from others, whatever its host is shown as. ``has_kernel_counter``: the kernel's OOM counter is
     polled, so that an unchanged counter rules an OOM kill out; kills before ``kernel_since_ns`` were not
     counted. ``has_kernel_log``: the kernel's log is read. ``late_network_connect``: as in ``EngineInfo``.
+    ``reads_job_logs``: the logs of supervised containers are followed.
     """
 
     host: str
@@ -33,4 +34,5 @@ class TrackerConfig:
     has_kernel_log: bool = False
     kernel_since_ns: int = 0
     late_network_connect: bool = False
+    reads_job_logs: bool = False
     pruned_before_ns: int = 0

@@ -124,6 +124,11 @@ class Container:
         if self.last_finished_run is None or self.last_finished_run.start_event_ns < run.start_event_ns:
             self.last_finished_run = run
 
+    def run_started_at(self, start_ns: int) -> Run | None:
+        """Return the run that an event or inspection shows to have started then; None if it is gone."""
+        runs = [*self.restored_runs, *self.pending_runs, *([self.run] if self.run else [])]
+        return next((run for run in runs if start_ns in {run.start_event_ns, run.started_ns}), None)
+
     def end_reported(self, at_ns: int, *, replayed: bool, log_pending: bool) -> None:
         """Record how the ``die`` event at a time was received: as a replay, and with its log requested."""
         for run in self.pending_runs:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from signal import SIGTERM
 
 from exporter.labels import traceparent
-from exporter.model import Job, Workload
+from exporter.model import Job, SupervisedJob, Workload
 from exporter.sources.docker.engine import Event, Inspection, MaskedField
+from exporter.sources.docker.supervisors.registry import supervised_job
 from exporter.workload import workload_of
 
 _SHORT_ID = 12
@@ -18,9 +19,10 @@ _SHORT_ID = 12
 class ContainerInfo:
     """Name, image, labels and limits of a container.
 
-    ``repository`` is the image's repository where ``image`` does not show it. ``recorded_workload`` is the
-    workload on record, used until the labels are known. ``created_ns`` is None until the container was
-    inspected; only then are its limits and its stop signal known.
+    ``repository`` is the image's repository where ``image`` does not show it. ``supervised`` is the job that
+    a supervisor made the container for. ``recorded_workload`` is the workload on record, used until the
+    labels are known. ``created_ns`` is None until the container was inspected; only then are its limits and
+    its stop signal known.
     """
 
     id: str
@@ -38,6 +40,7 @@ class ContainerInfo:
     stop_seconds: int | None = None
     recorded_workload: Workload | None = None
     traceparent: str = ""
+    supervised: SupervisedJob | None = None
 
     @property
     def is_inspected(self) -> bool:
@@ -51,7 +54,10 @@ class ContainerInfo:
 
     def workload(self, order: tuple[str, ...]) -> Workload:
         """Return the workload of its runs, named by the first source in ``order`` that applies."""
-        return self.recorded_workload or workload_of(self.labels, self.image, order, known_as=self.repository)
+        if self.recorded_workload is not None:
+            return self.recorded_workload
+        run = "" if self.supervised is None else self.supervised.run
+        return workload_of(self.labels, self.image, order, known_as=self.repository, run=run)
 
     def update_from_event(self, event: Event) -> None:
         """Take over the name, image and labels in an event."""
@@ -80,6 +86,8 @@ class ContainerInfo:
         self.name, self.image, self.repository = job.name, job.image, job.workload.image
         self.recorded_workload, self.traceparent = job.workload, job.traceparent
         self.created_ns, self.memory_limit_bytes = job.created_ns, job.memory_limit_bytes
+        self.supervised = job.supervised
 
     def _set_labels(self, labels: Mapping[str, str]) -> None:
         self.labels, self.recorded_workload, self.traceparent = dict(labels), None, traceparent(labels)
+        self.supervised = supervised_job(labels, self.name)

@@ -16,6 +16,8 @@ _MAX_REMOVED = 10_000
 _MAX_SEEN_EVENTS = 8 * EVENT_BUFFER_SIZE
 
 LoadHistory = Callable[[str], ContainerHistory | None]
+# By the name of a supervised job: the ids of the containers that were made for it.
+LoadSubmissions = Callable[[str], frozenset[str]]
 
 
 class Containers:

@@ -35,6 +35,7 @@ def make_job(run: Run, config: TrackerConfig) -> Job:
         memory_limit_bytes=info.memory_limit_bytes,
         traceparent=info.traceparent,
         key=run.key,
+        supervised=info.supervised,
         restarts=run.restarts,
         kills=tuple(run.kills),
         oom_kills=tuple(run.oom_kills),

@@ -107,6 +107,8 @@ class RunLifecycle:
         """Start the next run of a container and return it."""
         latest = container.latest_run
         previous_run_ns = container.last_end_ns if latest is None else latest.start_event_ns
+        if not container.run_count:
+            container.run_count = self._state.earlier_submissions(container)
         container.run_count += 1
         container.start_attempt = None
         container.run = Run(container.info, container.run_count, start_event_ns, started_ns, previous_run_ns)

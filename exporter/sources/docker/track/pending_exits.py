@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from exporter.sources.docker.messages import LOG_END_SECONDS
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.crash_log import CrashLog
@@ -9,11 +12,13 @@ from exporter.sources.docker.track.job import make_job
 from exporter.sources.docker.track.oom_attribution import OomAttribution, priority
 from exporter.sources.docker.track.run import Run
 from exporter.sources.docker.track.run_facts import run_facts, unknowns
-from exporter.verdict.facts import EndedRun
+from exporter.verdict.facts import EndedRun, JobReport, RunFacts, SupervisedRun
 from exporter.verdict.stop_requests import needs_stop_event
 
 # How long an exit waits for an inspection or log that was requested.
 INSPECT_SECONDS = 2.0
+# Longer than the watcher reads a log after the end of its container.
+REPORT_SECONDS = LOG_END_SECONDS + 1.0
 
 
 class PendingExits:
@@ -50,6 +55,7 @@ class PendingExits:
     def add(self, container: Container, run: Run, now: float) -> None:
         """Add a run that has just ended."""
         run.inspect_deadline = now + INSPECT_SECONDS
+        run.report_deadline = now + REPORT_SECONDS
         run.oom_deadline = now + self._config.oom_seconds
         container.pending_runs.append(run)
         self._containers[run] = container
@@ -66,8 +72,15 @@ class PendingExits:
         """Return until when a run waits; a time in the past if nothing can change its verdict."""
         is_inspected = self._containers[run].open_inspections or run.log_pending
         return max(
-            run.inspect_deadline if is_inspected else 0.0, run.oom_deadline if self._may_change(run) else 0.0
+            run.inspect_deadline if is_inspected else 0.0,
+            run.report_deadline if self._waits_for_report(run) else 0.0,
+            run.oom_deadline if self._may_change(run) else 0.0,
         )
+
+    def _waits_for_report(self, run: Run) -> bool:
+        """Return whether the log of its supervisor is still being read."""
+        is_read = self._config.reads_job_logs and run.info.supervised is not None
+        return is_read and not (run.report_is_final or run.exit_unknown)
 
     def _may_change(self, run: Run) -> bool:
         """Return whether an OOM event or the end of a stop command may still come, and would matter."""
@@ -80,11 +93,25 @@ class PendingExits:
         self._oom.attribute_counted(run, self._containers)
         crashes = self._crash_log.before_exit(run.code, run.ended_ns)
         facts = run_facts(run, self._config, crashes)
+        reported = self._with_report(run, facts)
+        job = make_job(run, self._config)
         return EndedRun(
-            make_job(run, self._config),
-            facts,
+            reported.as_job(job) if isinstance(reported, SupervisedRun) else job,
+            reported,
             recovered=run.end_replayed or not run.end_seen,
             log_tail=run.log_tail,
             event_ns=run.die_event_ns,
             not_known=tuple(unknowns(run, facts, self._config)),
         )
+
+    def _with_report(self, run: Run, facts: RunFacts) -> RunFacts | SupervisedRun:
+        """Return the facts with what the supervisor of the container has reported, if it has one."""
+        if run.info.supervised is None or run.exit_unknown or run.lost_with_host:
+            return facts
+        report = run.job_report or JobReport()
+        if report.end is None and not (run.report_is_final or report.unreadable):
+            cause = (
+                "was not read to its end" if self._config.reads_job_logs else "is not read (see the settings)"
+            )
+            report = replace(report, unreadable=cause)
+        return SupervisedRun(run.info.supervised.supervisor, facts, report)

@@ -8,7 +8,7 @@ from exporter.exit_codes import UNKNOWN_STATUS
 from exporter.model import SECOND_NS, Job, KillRequest, OomKill
 from exporter.sources.docker.engine import Inspection, MaskedField
 from exporter.sources.docker.track.container_info import ContainerInfo
-from exporter.verdict.facts import KernelFact
+from exporter.verdict.facts import JobReport, KernelFact
 
 _MAX_KILLS = 1_000
 _MAX_OOM_KILLS = 1_000
@@ -40,10 +40,11 @@ class Run:
     runs. ``die_event_ns`` is the time of the ``die`` event, None without one; ``end_replayed``: that event
     came as a replay. ``exit_unknown``: its code can no longer be found out. ``code_unreliable``: an
     inspection may correct the code. ``lost_with_host``: the engine or its host went down. ``was_stopped``:
-    the engine's stop command saw it end. ``stopped_together`` is the number of containers asked to stop
-    with it, 0 if not all were. ``inspect_deadline`` and ``oom_deadline`` are how long the exit waits for an
+    the engine's stop command saw it end. ``stopped_together`` is the number of containers asked to stop with
+    it, 0 if not all were. ``inspect_deadline`` and ``oom_deadline`` are how long the exit waits for an
     inspection or log, and for an OOM event. ``counter_moved_ns`` is when the kernel's OOM counter last moved
-    before the end was reported.
+    before the end was reported. ``job_report`` is what a supervisor has logged of the job in it, as a whole
+    if ``report_is_final``.
     """
 
     info: ContainerInfo
@@ -81,7 +82,10 @@ class Run:
     stopped_together: int = 0
     log_tail: str | None = None
     log_pending: bool = False
+    job_report: JobReport | None = None
+    report_is_final: bool = False
     inspect_deadline: float = 0.0
+    report_deadline: float = 0.0
     oom_deadline: float = 0.0
     counter_moved_ns: int = 0
 

@@ -8,7 +8,7 @@ from exporter.model import SECOND_NS, Cursor, Job
 from exporter.sources.docker.track.checkpoint import Checkpoint
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.container import Container
-from exporter.sources.docker.track.containers import Containers, LoadHistory
+from exporter.sources.docker.track.containers import Containers, LoadHistory, LoadSubmissions
 from exporter.sources.docker.track.job import make_job
 from exporter.sources.docker.track.run import Run
 from exporter.verdict.facts import EndedRun
@@ -21,12 +21,20 @@ _MAX_RECENT_STOPS = 1_000
 class EngineState:
     """Containers, checkpoint, and the outcomes that were not drained yet."""
 
-    def __init__(self, config: TrackerConfig, load_history: LoadHistory, cursor: Cursor | None) -> None:
+    def __init__(
+        self,
+        config: TrackerConfig,
+        load_history: LoadHistory,
+        cursor: Cursor | None,
+        load_submissions: LoadSubmissions,
+    ) -> None:
         self.config = config
         self.containers = Containers(load_history)
         self.checkpoint = Checkpoint(cursor)
         self._recent_stops: deque[tuple[str, int]] = deque(maxlen=_MAX_RECENT_STOPS)
         self._outcomes: list[Job | EndedRun] = []
+        self._load_submissions = load_submissions
+        self._submissions: dict[str, set[str]] = {}
 
     def drain(self) -> list[Job | EndedRun]:
         """Return the outcomes since the last call, in the order in which they became known."""
@@ -54,6 +62,19 @@ class EngineState:
         if container.is_done:
             self.containers.discard(container)
             self.checkpoint.close(container.id)
+
+    def earlier_submissions(self, container: Container) -> int:
+        """Return how many containers a supervisor made for the same job before this one."""
+        supervised = container.info.supervised
+        if supervised is None or not supervised.job_name:
+            return 0
+        name = supervised.job_name
+        if name not in self._submissions:
+            self._submissions[name] = set(self._load_submissions(name))
+        known = self._submissions[name]
+        earlier = len(known - {container.id})
+        known.add(container.id)
+        return earlier
 
     def stop_requested(self, container: Container, at_ns: int) -> None:
         """Record a request to stop a container."""

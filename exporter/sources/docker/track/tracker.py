@@ -26,9 +26,10 @@ from exporter.sources.docker.engine import (
     Inspection,
     KernelReport,
 )
+from exporter.sources.docker.messages import JobReported
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.container import Container
-from exporter.sources.docker.track.containers import LoadHistory
+from exporter.sources.docker.track.containers import LoadHistory, LoadSubmissions
 from exporter.sources.docker.track.crash_log import CrashLog
 from exporter.sources.docker.track.failed_starts import FailedStarts
 from exporter.sources.docker.track.kernel_facts import KernelFacts
@@ -54,9 +55,10 @@ class Tracker:
         load_history: LoadHistory,
         running: Iterable[Job] = (),
         cursor: Cursor | None = None,
+        load_submissions: LoadSubmissions = lambda _job_name: frozenset(),
     ) -> None:
         crash_log = CrashLog()
-        self._state = EngineState(config, load_history, cursor)
+        self._state = EngineState(config, load_history, cursor, load_submissions)
         self._oom = OomAttribution(config)
         self._pending_exits = PendingExits(config, self._oom, crash_log)
         self._run_events = RunEvents(self._state, self._oom)
@@ -222,6 +224,13 @@ class Tracker:
         for run in container.pending_runs if container else ():
             if run.die_event_ns == ended_ns:
                 run.log_tail, run.log_pending = log_tail, False
+
+    def job_reported(self, reported: JobReported) -> None:
+        """Take in what a supervisor has logged of the job in a run."""
+        container = self._state.containers.get(reported.container_id)
+        run = None if container is None else container.run_started_at(reported.since_ns)
+        if run is not None:
+            run.job_report, run.report_is_final = reported.report, reported.is_final
 
     def kernel_reported(self, report: KernelReport) -> None:
         """Take in a report of the kernel on its OOM kills and on processes that it refused or ended."""

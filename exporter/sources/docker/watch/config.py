@@ -17,6 +17,7 @@ class WatchConfig:
     for ``standstill``, the engine may have dropped events that nobody read. A created container is inspected
     if it has not started after ``start_grace``. With more than ``max_inbox`` messages waiting, reading stops
     for a while. With ``max_backlog`` requests waiting, only necessary inspections are made.
+    ``follow_job_logs``: the logs of supervised containers are read.
     """
 
     check_interval: float = 30.0
@@ -28,3 +29,4 @@ class WatchConfig:
     max_inbox: int = 50_000
     max_backlog: int = 200
     log_tail: LogTail | None = None
+    follow_job_logs: bool = False

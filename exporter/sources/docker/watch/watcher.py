@@ -26,6 +26,7 @@ from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.connection import Connection
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.sources.docker.watch.inspector import Inspector
+from exporter.sources.docker.watch.job_logs import JobLogFollower
 from exporter.sources.docker.watch.listing import list_containers
 from exporter.sources.docker.watch.resume import ResumePoint
 from exporter.sources.docker.watch.stream_check import StreamCheck
@@ -65,6 +66,7 @@ class EngineWatcher:
         self._config = config
         self._kernel = KernelPoller(make_kernel_reader, self._send)
         self._inspector = Inspector(engine, config.log_tail)
+        self._job_logs = JobLogFollower(engine.follow_log, self._send) if config.follow_job_logs else None
         self._resume = ResumePoint(engine, cursor)
         self._stopping = threading.Event()
         self._connection: Connection | None = None
@@ -82,6 +84,8 @@ class EngineWatcher:
 
     def start(self) -> None:
         """Begin to watch; return at once, even if the engine is down."""
+        if self._job_logs is not None:
+            self._job_logs.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -90,6 +94,8 @@ class EngineWatcher:
         if self._connection is not None:
             self._connection.close()
         self._kernel.close()
+        if self._job_logs is not None:
+            self._job_logs.stop()
         self._inspect_pool.stop()
         self._log_pool.stop()
 
@@ -203,6 +209,8 @@ class EngineWatcher:
         reading_log, since_ns = inspector.should_read_log(event), policy.previous_end_ns(event.container_id)
         replayed = 0 < event.at_ns <= connection.replay_until_ns
         self._send(EventReceived(event, inspecting, replayed, reading_log))
+        if self._job_logs is not None:
+            self._job_logs.observe(event)
         # The log comes first: with --rm it is removed before anything else. A pool that is stopped takes no
         # task, but the announced messages must still be sent.
         if reading_log and not self._log_pool.submit(lambda: self._send(inspector.read_log(event, since_ns))):
@@ -227,6 +235,8 @@ class EngineWatcher:
             self._send(replace(listed, seen_ids=seen_ids, event_gap=self._resume.event_gap))
             self._resume.clear_gap()
             connection.listed = True
+            if self._job_logs is not None:
+                self._job_logs.observe_list(listed)
 
     def _send(self, content: WatchMessage | Connected | Disconnected) -> None:
         self._inbox.put(Message(self._engine.address, content))

@@ -1,0 +1,1 @@
+"""Programs that run a job inside a container and outlive it: a module for each."""

@@ -1,0 +1,130 @@
+"""Evidence of a job inside a container, whose supervisor reports its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from signal import Signals
+
+from exporter.model import SECOND_NS, Evidence, Status, SupervisedEnd
+from exporter.verdict.facts import RunFacts, SupervisedRun
+
+# A supervisor gives no time between SIGTERM and SIGKILL: 11 to 47 ms were measured of dstack. A stop by hand
+# gives seconds.
+_AT_ONCE_NS = SECOND_NS
+# What a supervisor itself ends with: stopped, killed, or by itself. Any other code is of what ran before it.
+_SUPERVISORS_CODES = frozenset({None, 0, 1, 137, 143})
+
+
+def assess_supervised(
+    run: SupervisedRun, assess: Callable[[RunFacts], Evidence]
+) -> tuple[int | None, int, Evidence]:
+    """Return code, end in nanoseconds and evidence of the job, or of the container where that ended first."""
+    end, container = run.report.end, run.container
+    if end is not None:
+        return end.code, end.at_ns, _reported(run, assess(_facts_of_job(run)))
+    evidence = assess(container)
+    if evidence.oom_killed or evidence.host_lost:
+        # A source that names the container tells more than a missing report.
+        return container.code, container.ended_ns, evidence
+    if run.report.unreadable or not (run.report.was_heard or _failed_before_supervisor(run)):
+        return None, container.ended_ns, _unknown(run, evidence)
+    if not run.report.was_heard:
+        note = f"The container ended before {run.supervisor}'s runner reported anything."
+        return container.code, container.ended_ns, _noted(replace(evidence, start_failed=True), note)
+    evidence = _noted(evidence, f"{run.supervisor}'s runner had reported no end: the container ended first.")
+    if not _is_stopped_by_supervisor(container):
+        return container.code, container.ended_ns, evidence
+    stopped = SupervisedEnd(run.supervisor, Status.TERMINATED, signal=Signals.SIGKILL)
+    return None, container.ended_ns, replace(evidence, stop_requested=True, supervised=stopped)
+
+
+def _facts_of_job(run: SupervisedRun) -> RunFacts:
+    """Return the facts of the job, without what the supervisor did to the container afterwards."""
+    end, container = run.report.end, run.container
+    if end is None:
+        return container
+    return replace(
+        container,
+        code=end.code,
+        started_ns=container.started_ns if run.report.started_ns is None else run.report.started_ns,
+        ended_ns=end.at_ns,
+        kills=[kill for kill in container.kills if kill.at_ns <= end.at_ns],
+        was_stopped=False,
+        stopped_together=0,
+        lost_with_host=False,
+        unhealthy_ns=None,
+        # An OOM kill of process 1 explains any code: that is the supervisor, and not the job.
+        pid=None,
+    )
+
+
+def _reported(run: SupervisedRun, evidence: Evidence) -> Evidence:
+    end = run.report.end
+    if end is None:
+        return evidence
+    found = SupervisedEnd(run.supervisor, end.status, end.termination, end.signal, end.start_error)
+    is_stopped = end.status is Status.TERMINATED
+    evidence = replace(
+        evidence,
+        start_error=end.start_error or evidence.start_error,
+        stop_requested=evidence.stop_requested or is_stopped,
+        supervised=found,
+    )
+    return _noted(evidence, _end_note(run))
+
+
+def _unknown(run: SupervisedRun, evidence: Evidence) -> Evidence:
+    cause = run.report.unreadable or "its log says nothing of a job"
+    missing = f"How the job ended: {run.supervisor}'s runner reports that in its log, and {cause}."
+    return replace(
+        evidence,
+        stop_requested=False,
+        supervised=SupervisedEnd(run.supervisor, Status.UNKNOWN),
+        notes=(
+            *evidence.notes,
+            f"The container's code {run.container.code} is that of {run.supervisor}'s runner.",
+        ),
+        not_known=(*evidence.not_known, missing),
+    )
+
+
+def _end_note(run: SupervisedRun) -> str:
+    end = run.report.end
+    if end is None:
+        return ""
+    parts = [f"{run.supervisor}'s runner reported the job as {end.status.value}"]
+    if end.termination:
+        parts.append(f" ({end.termination})")
+    if end.code is not None and end.signal is None:
+        parts.append(f", exit status {end.code}")
+    if end.signal is not None:
+        parts.append(f", ended by {_signal_name(end.signal)}")
+    if end.start_error or end.message:
+        parts.append(f": {end.start_error or end.message}")
+    later = (run.container.ended_ns - end.at_ns) / SECOND_NS
+    return "".join(parts) + f"; the container ended {max(0.0, later):.1f} s later."
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _noted(evidence: Evidence, note: str) -> Evidence:
+    return replace(evidence, notes=(*evidence.notes, note))
+
+
+def _failed_before_supervisor(run: SupervisedRun) -> bool:
+    return run.container.code not in _SUPERVISORS_CODES
+
+
+def _is_stopped_by_supervisor(container: RunFacts) -> bool:
+    """Return whether SIGKILL followed SIGTERM at once."""
+    asked = {
+        kill.signal: kill.at_ns for kill in container.kills if kill.at_ns <= container.ended_ns + SECOND_NS
+    }
+    term_ns, kill_ns = asked.get(Signals.SIGTERM), asked.get(Signals.SIGKILL)
+    return term_ns is not None and kill_ns is not None and 0 <= kill_ns - term_ns < _AT_ONCE_NS

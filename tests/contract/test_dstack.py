@@ -1,0 +1,310 @@
+"""Recorded runs of the real dstack, through the whole pipeline: each has its true word everywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from exporter.cli.tables import jobs_table
+from exporter.config.settings import TracedJobs
+from exporter.labels import KEPT
+from exporter.metrics import definitions
+from exporter.model import Cursor, JobRecord
+from exporter.otlp.config import SpanLimits
+from exporter.otlp.encoding import SpanEncoder
+from exporter.otlp.sampler import TraceSelector
+from exporter.sources.docker.api import parse
+from exporter.sources.docker.engine import ContainerList, Event, EventType
+from exporter.sources.docker.messages import EventReceived, Inspected, JobReported, StreamOpened
+from exporter.sources.docker.supervisors.dstack import RunnerLog
+from exporter.sources.docker.supervisors.registry import LABELS
+from exporter.verdict.catalog_file import builtin_catalog
+from exporter.verdict.facts import JobReport
+from exporter.web.views import job_view
+from tests.contract.pipeline_driver import ADDRESS, CONNECTED, PIPELINE_CONFIG, PipelineDriver
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "dstack"
+SECOND = 10**9
+# No container was made, so that only dstack's server knows; of f-nossh, a failed start as of any container,
+# the recording has no inspection after it.
+NOT_REPLAYED = {"e-noimage", "g-whole", "f-nossh"}
+# What the recorder calls so, and what can be said without dstack's server.
+OURS: dict[str, dict[str, Any]] = {
+    "e-abort": {"termination": "TERMINATED_BY_USER"},
+    "f-dkill": {"termination": "TERMINATED_BY_USER"},
+    "f-dstop": {"termination": "TERMINATED_BY_USER"},
+    # The engine asks for the end of its containers on its own way down, as somebody who stops them all.
+    "h-engine": {
+        "status": "terminated",
+        "termination": "TERMINATED_BY_USER",
+        "exit_code": 137,
+        "reason": "Killed",
+    },
+}
+BY_CATALOGUE = {"d-exit-3": "Error", "g-att-3": "Error", "h-shim": "Error", "h-whole": "Error"}
+# Known by the container's own end: an OOM kill names it then.
+END = re.compile(r"Job state changed.*new=(done|failed|terminated)")
+KNOWN_WITHOUT_LOG = {"h-oom-runner"}
+
+
+@dataclass
+class Recording:
+    """One recorded run: what was sent, in order, the logs by container, and the truth."""
+
+    lines: list[dict[str, Any]]
+    truth: dict[str, Any] = field(init=False)
+    logs: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Sort the lines."""
+        self.truth = next(line["truth"]["right"] for line in self.lines if "truth" in line)
+        for line in self.lines:
+            if "log" in line:
+                self.logs.setdefault(line["id"], []).append((line["at"], line["log"]))
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Events and inspections."""
+        return [line for line in self.lines if "event" in line or "inspect" in line]
+
+    @property
+    def job_end_ns(self) -> int | None:
+        """Time of the runner's last change of state."""
+        ends = [report(log).end for log in self.logs.values()]
+        return max((end.at_ns for end in ends if end is not None), default=None)
+
+
+def load(name: str) -> Recording:
+    """Return a recording by its name."""
+    text = (RECORDINGS / f"{name}.jsonl").read_text()
+    return Recording([json.loads(line) for line in text.splitlines()])
+
+
+NAMES = sorted(path.stem for path in RECORDINGS.glob("*.jsonl") if path.stem not in NOT_REPLAYED)
+
+
+def report(log: Log) -> JobReport:
+    """Return what a log says."""
+    runner = RunnerLog()
+    for at_ns, line in log:
+        runner.read(line, at_ns)
+    return runner.report
+
+
+Log = Sequence[tuple[int, str]]
+Reports = Callable[[Log], JobReport]
+
+
+def replay(
+    pipeline: PipelineDriver,
+    recording: Recording,
+    reports: Reports = report,
+    *,
+    from_ns: int = 0,
+    start_ns: int | None = None,
+) -> None:
+    """Say what an engine and the logs of its containers said, after a time."""
+    starts: dict[str, int] = {}
+    for line in recording.messages:
+        if "inspect" in line:
+            if line["at"] >= from_ns:
+                inspection = parse.inspection(line["inspect"], (*KEPT, *LABELS))
+                pipeline.send(Inspected(inspection.container_id, inspection))
+            continue
+        event = parse.event(json.dumps(line["event"]).encode(), (*KEPT, *LABELS))
+        if event.type is EventType.START:
+            starts[event.container_id] = event.at_ns
+        if event.type is EventType.DIE:
+            log = recording.logs.get(event.container_id, [])
+            since_ns = starts[event.container_id] if start_ns is None else start_ns
+            pipeline.send(JobReported(event.container_id, since_ns, reports(log), is_final=True))
+        if event.at_ns >= from_ns and event.type is not EventType.OTHER:
+            is_asked = event.type is EventType.CREATE and event.container_id not in starts
+            pipeline.send(EventReceived(event, inspecting=is_asked and has_inspection(recording, event)))
+
+
+def has_inspection(recording: Recording, event: Event) -> bool:
+    """Return whether the recording has an inspection of the event's container."""
+    return any(line.get("inspect", {}).get("Id") == event.container_id for line in recording.messages)
+
+
+def connected(recording: Recording) -> StreamOpened:
+    """Return the connection to the engine, before everything in the recording."""
+    at_ns = recording.messages[0]["at"] - SECOND
+    return replace(CONNECTED, info=replace(CONNECTED.info, time_ns=at_ns), cursor=Cursor(0, at_ns))
+
+
+def driver(directory: Path) -> PipelineDriver:
+    """Return a pipeline that reads job logs, and makes a span of every job."""
+    config = replace(PIPELINE_CONFIG, reads_job_logs=True)
+    return PipelineDriver(directory, selector=TraceSelector(TracedJobs.ALL), config=config)
+
+
+def run(
+    directory: Path, recording: Recording, reports: Reports = report
+) -> tuple[list[JobRecord], dict[tuple[str, ...], float]]:
+    """Replay a recording; return its jobs, the oldest first, and the series of exits that are not 0."""
+    with driver(directory) as pipeline:
+        opened = connected(recording)
+        pipeline.send(opened, ContainerList((), opened.cursor.not_before_ns))
+        replay(pipeline, recording, reports)
+        count = sum(line.get("event", {}).get("Action") == "die" for line in recording.messages)
+        assert pipeline.ends(count)
+        return pipeline.store.records(), nonzero(pipeline.series(definitions.EXITS))
+
+
+def nonzero(series: Mapping[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    """Return the series that have counted something."""
+    return {labels: value for labels, value in series.items() if value}
+
+
+def counted(records: Sequence[JobRecord]) -> dict[tuple[str, ...], float]:
+    """Return the series that count the exits of these jobs."""
+    series: dict[tuple[str, ...], float] = {}
+    for record in records:
+        assert record.ended is not None
+        job, verdict, code = record.job, record.ended.verdict, record.ended.exit.code
+        label = "unknown" if code is None else str(code)
+        labels = (
+            job.instance,
+            job.workload.name,
+            job.workload.image,
+            verdict.status.value,
+            label,
+            verdict.reason,
+        )
+        series[labels] = series.get(labels, 0) + 1
+    return series
+
+
+def expected(name: str, recording: Recording) -> dict[str, Any]:
+    """Return the truth, as far as it can be known on the host."""
+    truth = dict(recording.truth)
+    if name in BY_CATALOGUE:
+        truth["reason"] = BY_CATALOGUE[name]
+    return truth | OURS.get(name, {})
+
+
+def words(record: JobRecord) -> dict[str, Any]:
+    """Return what a record says in the words of the truth."""
+    assert record.ended is not None
+    verdict = record.ended.verdict
+    return {
+        "status": verdict.status,
+        "termination": verdict.termination,
+        "exit_code": record.ended.exit.code,
+        "reason": verdict.reason,
+        "oom_kills": record.ended.exit.oom_kills,
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_recorded_run_has_its_true_word_everywhere(tmp_path: Path, name: str) -> None:
+    recording = load(name)
+    records, exits = run(tmp_path, recording)
+    assert [words(record) for record in records] == [expected(name, recording)] * len(records)
+    assert exits == counted(records)
+    for record in records:
+        check_shown(record)
+    job_end_ns = recording.job_end_ns
+    if job_end_ns is not None:
+        ended = records[-1].ended
+        assert ended is not None
+        assert abs(ended.exit.finished_ns - job_end_ns) < SECOND
+
+
+def check_shown(record: JobRecord) -> None:
+    """Check that API, command line and span say the same as the record."""
+    assert record.ended is not None
+    view = job_view(record, builtin_catalog())
+    verdict, code = record.ended.verdict, record.ended.exit.code
+    assert (view.container_exit_code, view.reason, view.error) == (code, verdict.reason, verdict.error)
+    assert view.supervisor is not None
+    assert record.job.supervised is not None
+    assert view.supervisor.job_id == record.job.supervised.id
+    shown = StringIO()
+    Console(width=300, file=shown).print(jobs_table([view.model_dump(mode="json")], verbose=True))
+    assert (verdict.error or record.job.name) in shown.getvalue()
+    (span,) = SpanEncoder({}, SpanLimits()).items(record.ended)
+    attributes = {each.key: each.value for each in span.attributes}
+    assert attributes["exit_exporter.termination"].string_value == verdict.termination
+    assert attributes["dstack.job.id"].string_value == view.supervisor.job_id
+    assert ("process.exit.code" in attributes) == (code is not None)
+    assert span.end_time_unix_nano == record.ended.exit.finished_ns
+
+
+def unreadable(_log: Log) -> JobReport:
+    """Return what is known where the log's driver cannot be read."""
+    return JobReport(unreadable="the log driver of this container cannot be read")
+
+
+def cut(log: Log) -> JobReport:
+    """Return what a log says that breaks off in the line that tells the job's end."""
+    last = next((number for number, (_, line) in enumerate(log) if END.search(line)), len(log))
+    return replace(report(log[:last]), unreadable="it ends in the middle of a line")
+
+
+def filtered(_log: Log) -> JobReport:
+    """Return what a log says without any line of the runner."""
+    return report([(1, "something else"), (2, "2026/11/28 09:48:30 http: superfluous")])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("reports", [unreadable, cut, filtered])
+def test_without_the_runners_word_no_false_one_is_said(tmp_path: Path, name: str, reports: Reports) -> None:
+    recording = load(name)
+    records, _exits = run(tmp_path, recording, reports)
+    if name in KNOWN_WITHOUT_LOG or (name == "g-nossh" and reports is filtered):
+        assert words(records[0]) == expected(name, recording)
+        return
+    for record in records:
+        said = words(record)
+        assert (said["status"], said["exit_code"], said["reason"]) == ("unknown", None, "Unknown")
+        assert record.ended is not None
+        assert any(
+            "dstack's runner reports that in its log" in each for each in record.ended.exit.evidence.not_known
+        )
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if load(name).job_end_ns and name != "f-retry"])
+def test_a_restart_between_the_jobs_end_and_the_containers_loses_nothing(tmp_path: Path, name: str) -> None:
+    recording = load(name)
+    restart_ns = recording.job_end_ns or 0
+    before = Recording(
+        [line for line in recording.lines if "truth" in line or line.get("at", 0) <= restart_ns]
+    )
+    with driver(tmp_path) as first:
+        opened = connected(recording)
+        first.send(opened, ContainerList((), opened.cursor.not_before_ns))
+        replay(first, before)
+        assert first.becomes_idle()
+    running = next(
+        line["inspect"]
+        for line in recording.messages
+        if line.get("inspect", {}).get("State", {}).get("Running")
+    )
+    with driver(tmp_path) as second:
+        cursor = second.store.cursors()[ADDRESS]
+        second.send(replace(opened, cursor=cursor))
+        listed = parse.inspection(running, (*KEPT, *LABELS))
+        second.send(ContainerList((listed,), restart_ns))
+        replay(second, recording, from_ns=restart_ns, start_ns=listed.started_ns)
+        assert second.ends(1)
+        (record,) = second.store.records()
+        assert nonzero(second.stored_series(definitions.EXITS)) == counted([record])
+    assert words(record) == expected(name, recording)
+
+
+def test_submissions_of_one_job_are_its_attempts(tmp_path: Path) -> None:
+    records, _exits = run(tmp_path, load("f-retry"))
+    assert [record.job.attempt for record in records] == [1, 2, 3, 4, 5, 6]
+    assert {record.job.workload.name for record in records} == {"f-retry"}
+    assert len({record.job.supervised.id for record in records if record.job.supervised}) == len(records)
