@@ -23,7 +23,13 @@ from exporter.otlp.encoding import SpanEncoder
 from exporter.otlp.sampler import TraceSelector
 from exporter.sources.docker.api import parse
 from exporter.sources.docker.engine import ContainerList, Event, EventType
-from exporter.sources.docker.messages import EventReceived, Inspected, JobReported, StreamOpened
+from exporter.sources.docker.messages import (
+    EventReceived,
+    Inspected,
+    JobReported,
+    StartFailed,
+    StreamOpened,
+)
 from exporter.sources.docker.supervisors.dstack import RunnerLog
 from exporter.sources.docker.supervisors.registry import LABELS
 from exporter.verdict.catalog_file import builtin_catalog
@@ -31,11 +37,14 @@ from exporter.verdict.facts import JobReport
 from exporter.web.views import job_view
 from tests.contract.pipeline_driver import ADDRESS, CONNECTED, PIPELINE_CONFIG, PipelineDriver
 
+pytestmark = pytest.mark.usefixtures("fast_retries")
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "dstack"
 SECOND = 10**9
-# No container was made, so that only dstack's server knows; of f-nossh, a failed start as of any container,
-# the recording has no inspection after it.
-NOT_REPLAYED = {"e-noimage", "g-whole", "f-nossh"}
+# No container was made, so that only dstack's server knows.
+NOT_REPLAYED = {"e-noimage", "g-whole"}
+# Its container could not be started: no event, no log. The inspection after that was not recorded.
+NOT_STARTED = "f-nossh"
+START_FAILED = {"ExitCode": 128, "FinishedAt": "2026-11-28T09:43:45.854174599Z"}
 # What the recorder calls so, and what can be said without dstack's server.
 OURS: dict[str, dict[str, Any]] = {
     "e-abort": {"termination": "TERMINATED_BY_USER"},
@@ -88,7 +97,9 @@ def load(name: str) -> Recording:
     return Recording([json.loads(line) for line in text.splitlines()])
 
 
-NAMES = sorted(path.stem for path in RECORDINGS.glob("*.jsonl") if path.stem not in NOT_REPLAYED)
+NAMES = sorted(
+    path.stem for path in RECORDINGS.glob("*.jsonl") if path.stem not in {*NOT_REPLAYED, NOT_STARTED}
+)
 
 
 def report(log: Log) -> JobReport:
@@ -110,9 +121,14 @@ def replay(
     *,
     from_ns: int = 0,
     start_ns: int | None = None,
+    is_late: bool = False,
 ) -> None:
-    """Say what an engine and the logs of its containers said, after a time."""
+    """Say what an engine and the logs of its containers said, after a time.
+
+    Logs end before the end of their container is reported; with ``is_late``, after everything else.
+    """
     starts: dict[str, int] = {}
+    late: list[JobReported] = []
     for line in recording.messages:
         if "inspect" in line:
             if line["at"] >= from_ns:
@@ -125,10 +141,13 @@ def replay(
         if event.type is EventType.DIE:
             log = recording.logs.get(event.container_id, [])
             since_ns = starts[event.container_id] if start_ns is None else start_ns
-            pipeline.send(JobReported(event.container_id, since_ns, reports(log), is_final=True))
+            reported = JobReported(event.container_id, since_ns, reports(log), is_final=True)
+            late += [reported] if is_late else []
+            pipeline.send(*([] if is_late else [reported]))
         if event.at_ns >= from_ns and event.type is not EventType.OTHER:
             is_asked = event.type is EventType.CREATE and event.container_id not in starts
             pipeline.send(EventReceived(event, inspecting=is_asked and has_inspection(recording, event)))
+    pipeline.send(*late)
 
 
 def has_inspection(recording: Recording, event: Event) -> bool:
@@ -149,13 +168,13 @@ def driver(directory: Path) -> PipelineDriver:
 
 
 def run(
-    directory: Path, recording: Recording, reports: Reports = report
+    directory: Path, recording: Recording, reports: Reports = report, *, is_late: bool = False
 ) -> tuple[list[JobRecord], dict[tuple[str, ...], float]]:
     """Replay a recording; return its jobs, the oldest first, and the series of exits that are not 0."""
     with driver(directory) as pipeline:
         opened = connected(recording)
         pipeline.send(opened, ContainerList((), opened.cursor.not_before_ns))
-        replay(pipeline, recording, reports)
+        replay(pipeline, recording, reports, is_late=is_late)
         count = sum(line.get("event", {}).get("Action") == "die" for line in recording.messages)
         assert pipeline.ends(count)
         return pipeline.store.records(), nonzero(pipeline.series(definitions.EXITS))
@@ -207,9 +226,10 @@ def words(record: JobRecord) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_recorded_run_has_its_true_word_everywhere(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("is_late", [False, True], ids=["in time", "late"])
+def test_each_recorded_run_has_its_true_word_everywhere(tmp_path: Path, name: str, *, is_late: bool) -> None:
     recording = load(name)
-    records, exits = run(tmp_path, recording)
+    records, exits = run(tmp_path, recording, is_late=is_late)
     assert [words(record) for record in records] == [expected(name, recording)] * len(records)
     assert exits == counted(records)
     for record in records:
@@ -219,6 +239,22 @@ def test_each_recorded_run_has_its_true_word_everywhere(tmp_path: Path, name: st
         ended = records[-1].ended
         assert ended is not None
         assert abs(ended.exit.finished_ns - job_end_ns) < SECOND
+
+
+def test_a_container_that_could_not_be_started_has_the_engines_word(tmp_path: Path) -> None:
+    recording = load(NOT_STARTED)
+    created, inspected, destroyed = recording.messages
+    failed = inspected["inspect"] | {"State": inspected["inspect"]["State"] | START_FAILED}
+    with driver(tmp_path) as pipeline:
+        opened = connected(recording)
+        pipeline.send(opened, ContainerList((), opened.cursor.not_before_ns))
+        replay(pipeline, replace(recording, lines=[*recording.lines[:1], created, inspected]))
+        pipeline.send(StartFailed(parse.inspection(failed, (*KEPT, *LABELS))))
+        replay(pipeline, replace(recording, lines=[*recording.lines[:1], destroyed]))
+        assert pipeline.ends(1)
+        records = pipeline.store.records()
+    assert [words(record) for record in records] == [expected(NOT_STARTED, recording)]
+    check_shown(records[0])
 
 
 def check_shown(record: JobRecord) -> None:
