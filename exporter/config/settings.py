@@ -110,8 +110,8 @@ class WorkloadSettings(SettingsGroup):
     order: WorkloadSources = Field(
         default=DEFAULT_ORDER,
         description="Sources of a workload's name; the first that has one is used: label "
-        "(exit-exporter.workload), label:NAME (any label, such as label:com.example.job), swarm, compose, "
-        "image.",
+        "(exit-exporter.workload), label:NAME (any label, such as label:com.example.job), "
+        "dstack (the run's name, unless dstack has made it up), swarm, compose, image.",
     )
     limit: int = Field(
         default=500,

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.model import ClassifiedExit, Status
+from exporter.model import ClassifiedExit, Status, SupervisedJob
 from exporter.otlp.span_events import AttributeValue
 from exporter.workload import tag
+
+# The supervisor whose names the attributes below are.
+_DSTACK = "dstack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,18 @@ class Attribute:
     value: Callable[[ClassifiedExit], AttributeValue | None]
 
 
-def _of_supervisor(classified: ClassifiedExit, name: str) -> AttributeValue | None:
-    """Return one of the names that dstack has for a job; None where it has none."""
-    supervised = classified.exit.job.supervised
-    value: AttributeValue | None = None if supervised is None else getattr(supervised, name)
-    return None if value == "" else value
+def _of_dstack(
+    value: Callable[[SupervisedJob], AttributeValue | None],
+) -> Callable[[ClassifiedExit], AttributeValue | None]:
+    """Return a function for one of the names that dstack has for a job; None where it has none."""
+
+    def of_exit(classified: ClassifiedExit) -> AttributeValue | None:
+        supervised = classified.exit.job.supervised
+        if supervised is None or supervised.supervisor != _DSTACK or value(supervised) == "":
+            return None
+        return value(supervised)
+
+    return of_exit
 
 
 def _tags(classified: ClassifiedExit) -> tuple[str, ...] | None:
@@ -63,14 +73,10 @@ JOB_ATTRIBUTES: tuple[Attribute, ...] = (
         "Number of the run of its container, from 1.",
         lambda each: each.exit.job.attempt,
     ),
-    Attribute("dstack.run.name", "Name of dstack's run.", lambda each: _of_supervisor(each, "run")),
-    Attribute("dstack.job.id", "Id of dstack's job submission.", lambda each: _of_supervisor(each, "id")),
-    Attribute(
-        "dstack.job.num", "Number of the job in the run.", lambda each: _of_supervisor(each, "job_num")
-    ),
-    Attribute(
-        "dstack.replica.num", "Number of the replica.", lambda each: _of_supervisor(each, "replica_num")
-    ),
+    Attribute("dstack.run.name", "Name of dstack's run.", _of_dstack(lambda job: job.run)),
+    Attribute("dstack.job.id", "Id of dstack's job submission.", _of_dstack(lambda job: job.id)),
+    Attribute("dstack.job.num", "Number of the job in the run.", _of_dstack(lambda job: job.job_num)),
+    Attribute("dstack.replica.num", "Number of the replica.", _of_dstack(lambda job: job.replica_num)),
     Attribute(
         "exit_exporter.workload",
         "Workload that the job belongs to.",

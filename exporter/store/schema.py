@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0004"
+REVISION = "0005"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})

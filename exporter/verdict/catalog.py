@@ -127,6 +127,8 @@ class ReasonCatalog:
 
     def meaning(self, code: int | None, verdict: Verdict, workload: Workload = NO_WORKLOAD) -> str:
         """Return the meaning of an exit in one sentence, which mentions a requested stop."""
+        if code is None and verdict.status is Status.TERMINATED and self._stands_for_codes(verdict.reason):
+            return "It was stopped before it ended by itself, so it has no exit code."
         if self._hides_the_request(code, verdict, workload):
             success = ", which stands for success" if code == 0 else ""
             return f"The engine was asked to stop the container, and it ended with {code}{success}."
@@ -168,7 +170,7 @@ class ReasonCatalog:
     ) -> tuple[str, ...]:
         """Return the causes of the code, none if something else than the code gave the reason."""
         reasons = self._reasons_of(code, workload)
-        by_code = verdict.termination is Termination.CONTAINER_EXITED_WITH_ERROR
+        by_code = verdict.termination == Termination.CONTAINER_EXITED_WITH_ERROR
         if by_code and verdict.reason in {reasons.reason, reasons.ran}:
             return reasons.causes_after(evidence.ran_ns)
         return ()
@@ -177,7 +179,11 @@ class ReasonCatalog:
         """Return whether a stop was requested that the meaning of the reason does not mention."""
         requested = self._reasons_of(code, workload).requested
         mentions = verdict.reason == requested and requested != DEFAULT_REASON
-        return verdict.status is Status.TERMINATED and not mentions
+        return code is not None and verdict.status is Status.TERMINATED and not mentions
+
+    def _stands_for_codes(self, reason: str) -> bool:
+        """Return whether the meaning of a reason is that of an exit code."""
+        return any(reason in reasons.all_reasons() for reasons in self.codes.values())
 
     def _reasons_of(self, code: int | None, workload: Workload) -> CodeReasons:
         if code is not None:

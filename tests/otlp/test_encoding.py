@@ -27,6 +27,9 @@ from exporter.model import (
     OomKill,
     OomSource,
     OomVictim,
+    Status,
+    SupervisedEnd,
+    SupervisedJob,
     TelemetrySignal,
     Trace,
 )
@@ -39,6 +42,7 @@ from tests.scripted.received import ReceivedRecord, ReceivedSpan, logs, traces
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 from tests.store.strategies import ENDS, TEXTS, TIMES
 
+SUBMISSION = SupervisedJob("dstack", "5c0c04a5", "train", 0, 2)
 RESOURCE = {"service.name": "exits", "team": "größe"}
 ENDED_NS = BEGAN_NS + 90 * SECOND_NS
 REQUESTED_NS = ENDED_NS - 2 * SECOND_NS
@@ -488,8 +492,42 @@ def test_the_attributes_are_those_of_the_table_in_its_order() -> None:
     names = [attribute.name for attribute in JOB_ATTRIBUTES]
     classified = killed_for_memory()
     evidence = replace(EXPLAINED, notes=OOM.notes)
-    classified = replace(classified, exit=replace(classified.exit, evidence=evidence))
+    submission = replace(classified.exit.job, supervised=SUBMISSION)
+    classified = replace(classified, exit=replace(classified.exit, job=submission, evidence=evidence))
     assert [*span(classified).attributes] == names == list(dict.fromkeys(names))
+
+
+@pytest.mark.parametrize(
+    ("supervised", "attributes"),
+    [
+        (
+            SUBMISSION,
+            {
+                "dstack.run.name": "train",
+                "dstack.job.id": "5c0c04a5",
+                "dstack.job.num": 0,
+                "dstack.replica.num": 2,
+            },
+        ),
+        (SupervisedJob("dstack", "5c0c04a5"), {"dstack.job.id": "5c0c04a5"}),
+        (SupervisedJob("dstack", ""), {}),
+        (SupervisedJob("other", "5c0c04a5", "train", 0, 2), {}),
+        (None, {}),
+    ],
+)
+def test_a_submission_of_dstack_has_its_names(
+    supervised: SupervisedJob | None, attributes: dict[str, Any]
+) -> None:
+    found = span(traced(ended(job(supervised=supervised), 1))).attributes
+    assert {name: value for name, value in found.items() if name.startswith("dstack.")} == attributes
+
+
+def test_an_end_without_a_code_has_no_attribute_of_one() -> None:
+    stopped = SupervisedEnd("dstack", Status.TERMINATED, "MAX_DURATION_EXCEEDED")
+    found = span(traced(ended(job(supervised=SUBMISSION), None, Evidence(supervised=stopped)))).attributes
+    assert "process.exit.code" not in found
+    assert found["exit_exporter.termination"] == "MAX_DURATION_EXCEEDED"
+    assert found["exit_exporter.error"] == "JOB_TERMINATED (MAX_DURATION_EXCEEDED)"
 
 
 def test_the_meaning_of_every_attribute_is_a_sentence() -> None:

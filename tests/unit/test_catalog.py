@@ -42,22 +42,23 @@ BY_ERROR_TEXT = {
     "ResourcesRefused",
     "WorkingDirectoryInvalid",
 }
+BY_SUPERVISOR = {"Inactive", "LogQuotaExceeded", "ImagePullFailed", "NoCapacity", "Preempted"}
 
 RECOVERIES = {
     Recovery.NONE: "Unknown Completed Interrupted Killed Terminated SIGINT SIGQUIT DebuggerTerminated "
-    "ControlCExit",
+    "ControlCExit Inactive",
     Recovery.RETRY: "Unhealthy "
     "HostLost TimedOut UnspecifiedError SIGHUP SIGKILL SIGALRM SIGTERM ProcessAborted",
     Recovery.RETRY_LATER: "NoHost Unavailable OSError IOError TemporaryFailure ProtocolError SIGPWR "
-    "InPageError HostExhausted DiskFull NetworkFailed PortInUse",
+    "InPageError HostExhausted DiskFull NetworkFailed PortInUse NoCapacity Preempted",
     Recovery.MORE_MEMORY: "OOMKilled InitOutOfMemory NoMemory CommitLimit",
-    Recovery.FIX_COMMAND: "RuntimeNotFound DeviceDriverMissing DeviceNotFound UserNotFound MountFailed "
+    Recovery.FIX_COMMAND: "ImagePullFailed RuntimeNotFound DeviceDriverMissing DeviceNotFound UserNotFound MountFailed "
     "PortRefused ResourcesRefused WorkingDirectoryInvalid "
     "ContainerCannotRun Misuse UsageError DataError NoInput NoUser OSFileError "
     "CannotCreate NoPermission ConfigError LauncherFailed CommandNotExecutable CommandNotFound FatalError "
     "SIGILL SIGBUS SIGUSR1 SIGUSR2 SIGPIPE SIGCHLD SIGTTOU SIGXCPU SIGXFSZ SIGPROF SIGSYS "
     "IllegalInstruction InvalidImageFormat DllNotFound EntryPointNotFound DllInitFailed",
-    Recovery.FIX_CODE: "Error SoftwareError SIGTRAP Aborted SIGFPE SegmentationFault SIGSTKFLT SIGCONT "
+    Recovery.FIX_CODE: "LogQuotaExceeded Error SoftwareError SIGTRAP Aborted SIGFPE SegmentationFault SIGSTKFLT SIGCONT "
     "SIGSTOP SIGTSTP SIGTTIN SIGURG SIGVTALRM SIGWINCH SIGIO RealTimeSignal Breakpoint DotNetEngineFailure "
     "DotNetFailFast AccessViolation IntegerDivisionByZero StackOverflow HeapCorruption StackBufferOverrun "
     "CallbackException AssertionFailed FailFast DotNetException CppException",
@@ -95,7 +96,7 @@ def test_the_built_in_catalog_lists_these_codes() -> None:
 
 def test_every_reason_is_described_and_used() -> None:
     by_code = {*BY_CODE.values(), *BY_CODE_AFTER_REQUEST.values(), *BY_CODE_OF_FAILED_START.values()}
-    assert set(CATALOG.reasons) == by_code | BY_EVIDENCE | BY_ERROR_TEXT
+    assert set(CATALOG.reasons) == by_code | BY_EVIDENCE | BY_ERROR_TEXT | BY_SUPERVISOR
     assert len({name.lower() for name in CATALOG.reasons}) == len(CATALOG.reasons)
 
 
@@ -140,6 +141,7 @@ def test_every_code_has_a_reason_in_every_context(code: int | None, context: Exi
         ExitContext.UNHEALTHY: "Unhealthy",
         ExitContext.HOST_LOST: "HostLost",
         ExitContext.NOT_OBSERVED: "Unknown",
+        ExitContext.SUPERVISED: reason_of_code(known),
     }[context]
     assert CATALOG.reason_for(code, context, NO_WORKLOAD) == reason
     assert reason in CATALOG.reasons

@@ -31,6 +31,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "tail.lines": ("2", 2),
     "tail.bytes": ("2", 2),
     "tail.redact": ("v+", "v+"),
+    "dstack.runner-log": ("off", "off"),
     "storage.url": ("sqlite:///g.db", "sqlite:///g.db"),
     "storage.retention": ("1y", 31_536_000.0),
     "catalogue.file": ("/own.yaml", "/own.yaml"),
@@ -147,6 +148,7 @@ def test_flags_override_variables_and_variables_the_file(file: Path, sources: tu
         ("workload.order", "[label:com.example.job, label]", ["label:com.example.job", "label"]),
         ("exits.oom-wait", "1.5", 1.5),
         ("exits.assume-oom", "true", True),
+        ("dstack.runner-log", "off", "off"),
         ("tail.lines", "7", 7),
     ],
 )
@@ -230,7 +232,7 @@ ADDRESS = "is not HOST:PORT, such as 127.0.0.1:10137 or [::]:10137"
 RESERVED = "is reserved; use another path, such as /metrics"
 AT_LEAST_1 = "Input should be greater than or equal to 1"
 WRONG = [
-    ("workload.order", "label,name", "'name' is none of label, swarm, compose, image and label:NAME"),
+    ("workload.order", "label,name", "'name' is none of label, dstack, swarm, compose, image and label:NAME"),
     ("workload.order", "label:", "'label:' names no label; write label:com.example.job"),
     (
         "workload.order",
@@ -250,6 +252,7 @@ WRONG = [
     ("tail.lines", "1001", "Input should be less than or equal to 1000"),
     ("tail.bytes", "0", AT_LEAST_1),
     ("tail.redact", "a(b", "'a(b' is not a regular expression of RE2: missing ): a(b"),
+    ("dstack.runner-log", "perhaps", "Input should be 'on' or 'off'"),
     ("storage.retention", "30", f"'30' {DURATION}"),
     ("storage.retention", "101y", "Input should be less than or equal to 3153600000"),
     ("storage.url", "exits.db", f"'exits.db' is not a database URL; {DATABASE_EXAMPLE}"),

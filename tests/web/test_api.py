@@ -18,7 +18,7 @@ from tests.web.responses import content, ok, problem
 from tests.web.served import Served
 
 OK, BAD, MISSING = HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND
-PARAMETERS = "status, reason, code, workload, since, limit, cursor"
+PARAMETERS = "status, reason, code, workload, dstack_job_id, since, limit, cursor"
 STATUSES = "'running', 'done', 'failed', 'terminated' or 'unknown'"
 LONG_AGO_NS = 978_307_200 * SECOND_NS
 """2001-01-01T00:00:00Z."""
@@ -41,6 +41,7 @@ RUNNING: dict[str, Any] = {
     "meaning": None,
     "causes": [],
     "not_known": [],
+    "supervisor": None,
     "attempt": 2,
     "restarts": None,
     "oom_kills": 1,
@@ -73,6 +74,7 @@ FAILED: dict[str, Any] = {
     "meaning": "Memory had run out, so the kernel killed a process of this container, and the job ended.",
     "causes": ["The limit of the control group /s, which it shares, was reached: raise that one"],
     "not_known": ["Events were missed."],
+    "supervisor": None,
     "attempt": 1,
     "restarts": None,
     "oom_kills": 1,

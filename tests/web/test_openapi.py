@@ -17,7 +17,7 @@ JOBS, JOB = "/api/v1/jobs", "/api/v1/jobs/{id}"
 REASONS, REASON = "/api/v1/reasons", "/api/v1/reasons/{code}"
 METRICS, HEALTHY, READY, RELOAD = "/metrics", "/-/healthy", "/-/ready", "/-/reload"
 PARAMETERS = {
-    f"GET {JOBS}": ["status", "reason", "code", "workload", "since", "limit", "cursor"],
+    f"GET {JOBS}": ["status", "reason", "code", "workload", "dstack_job_id", "since", "limit", "cursor"],
     f"GET {JOB}": ["{id}"],
     f"GET {REASONS}": [],
     f"GET {REASON}": ["{code}", "workload", "image"],
