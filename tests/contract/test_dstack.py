@@ -31,7 +31,7 @@ from exporter.sources.docker.messages import (
     StartFailed,
     StreamOpened,
 )
-from exporter.sources.docker.supervisors.dstack import RunnerLog
+from exporter.sources.docker.supervisors.dstack_log import RunnerLog
 from exporter.sources.docker.supervisors.registry import LABELS
 from exporter.sources.docker.track import pending_exits
 from exporter.verdict.catalog_file import builtin_catalog

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +20,7 @@ from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.api.scalars import format_time, parse_time
 from exporter.sources.docker.api.ssh import ssh_command
 from exporter.sources.docker.engine import EngineError, LogRefusedError
+from exporter.text import sanitize
 
 _CHUNK_BYTES = 1 << 16
 # Longer lines are cut: a runner's own are a few hundred bytes.
@@ -26,9 +28,10 @@ MAX_LINE_BYTES = 1 << 14
 # Engines send at most 16 KiB in a frame.
 MAX_FRAME_BYTES = 1 << 20
 CONNECT_SECONDS = 10.0
-_OK = 200
 _FRAME_HEADER = 8
-_STREAM_IDS = frozenset({0, 1, 2})
+# The stream on which an engine reports that it cannot go on reading.
+_ENGINES_OWN = 3
+_STREAM_IDS = frozenset({0, 1, 2, _ENGINES_OWN})
 
 
 class _Writer(Protocol):
@@ -44,31 +47,34 @@ async def read_log(
 ) -> AsyncGenerator[tuple[int, str], None]:
     """Yield the lines of a container's standard output since a time, with the engine's time of each.
 
-    Ends with the log, which is when the container ends. Raises LogRefusedError if the engine does not give
-    the log, EngineError if the connection fails.
+    A line without a time, which only follows a cut one, has that of the line before. Ends with the log, which
+    is when the container ends. Raises LogRefusedError if the engine does not give the log, EngineError if the
+    connection or the engine fails.
     """
     query = {"follow": 1, "stdout": 1, "timestamps": 1, "since": format_time(since_ns)}
     # Without a version: any engine has this request, and the latest is what its own client would use.
     target = f"/containers/{container_id}/logs?{urlencode(query)}"
     try:
         async with _connect(address) as (reader, writer):
-            lines = LineBuffer()
+            lines, at_ns = LineBuffer(), since_ns
             async for data in _body(reader, writer, target):
                 for line in lines.feed(data):
-                    time, _, text = line.decode(errors="replace").partition(" ")
-                    yield _time(time), text
+                    at_ns, text = split_time(line.decode(errors="replace"), at_ns)
+                    yield at_ns, text
             if lines.has_rest:
-                raise EngineError(f"log of {container_id[:12]}: it ends in the middle of a line")
-    except (TimeoutError, OSError, h11.ProtocolError) as error:
-        raise EngineError(f"log of {container_id[:12]}: {message_of(error)}") from error
+                raise EngineError("it ends in the middle of a line")
+    except (OSError, h11.ProtocolError) as error:
+        raise EngineError(message_of(error)) from error
 
 
-def _time(text: str) -> int:
-    """Return the time of a line in nanoseconds; 0 for a piece of a long line, which has none."""
+def split_time(line: str, before_ns: int) -> tuple[int, str]:
+    """Return the engine's time of a line, and its text; ``before_ns`` and all of it if it has no time."""
+    time, _, text = line.partition(" ")
     try:
-        return parse_time(text) or 0
-    except ValueError:
-        return 0
+        at_ns = parse_time(time)
+    except (ValueError, OverflowError):
+        return before_ns, line
+    return at_ns or before_ns, text
 
 
 @asynccontextmanager
@@ -126,14 +132,20 @@ async def _body(reader: asyncio.StreamReader, writer: _Writer, target: str) -> A
         match connection.next_event():
             case h11.NEED_DATA:
                 connection.receive_data(await reader.read(_CHUNK_BYTES))
-            case h11.Response(status_code=status) if status != _OK:
-                raise LogRefusedError(f"{target.partition('?')[0]}: HTTP {status}")
+            case h11.Response(status_code=status) if status != HTTPStatus.OK:
+                raise _refusal(status)
             case h11.Data(data=data):
                 yield unframe(bytes(data))
             case h11.EndOfMessage():
                 return
             case h11.ConnectionClosed():
-                raise EngineError(f"{target.partition('?')[0]}: the connection was closed")
+                raise EngineError("the connection was closed")
+
+
+def _refusal(status: int) -> EngineError:
+    """Return the error for a status: one of the engine's own trouble, or of a proxy's, may pass."""
+    may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+    return (EngineError if may_pass else LogRefusedError)(f"the engine does not give it (HTTP {status})")
 
 
 class FrameDecoder:
@@ -144,26 +156,41 @@ class FrameDecoder:
         self._is_framed: bool | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Return what the data carries; a frame that is not whole yet waits for its rest."""
-        if self._is_framed is False:
-            return data
+        """Return what the data carries; a frame that is not whole yet waits for its rest.
+
+        Raises EngineError for a frame that no engine sends, and for one in which it reports that it failed.
+        """
         self._rest += data
-        content = b""
-        while len(self._rest) >= _FRAME_HEADER:
-            if self._is_framed is None:
-                self._is_framed = self._rest[0] in _STREAM_IDS and self._rest[1:4] == b"\0\0\0"
-                if not self._is_framed:
-                    content, self._rest = self._rest, b""
-                    return content
-            size = int.from_bytes(self._rest[4:_FRAME_HEADER], "big")
-            if size > MAX_FRAME_BYTES:
-                raise EngineError(f"a frame of {size} bytes in a log; is this a Docker Engine?")
-            end = _FRAME_HEADER + size
-            if len(self._rest) < end:
-                break
-            content += self._rest[_FRAME_HEADER:end]
-            self._rest = self._rest[end:]
+        if self._is_framed is None and len(self._rest) >= _FRAME_HEADER:
+            self._is_framed = self._rest[0] in _STREAM_IDS and self._rest[1:4] == b"\0\0\0"
+        if self._is_framed:
+            return b"".join(self._take_frames())
+        if self._is_framed is None:
+            return b""
+        content, self._rest = self._rest, b""
         return content
+
+    def _take_frames(self) -> list[bytes]:
+        """Return the content of the frames that are whole, and keep the rest."""
+        taken, begin, rest = [], 0, self._rest
+        while len(rest) - begin >= _FRAME_HEADER:
+            content = begin + _FRAME_HEADER
+            end = content + _frame_size(rest[begin:content])
+            if len(rest) < end:
+                break
+            if rest[begin] == _ENGINES_OWN:
+                raise EngineError(sanitize(rest[content:end].decode(errors="replace").strip()))
+            taken.append(rest[content:end])
+            begin = end
+        self._rest = rest[begin:]
+        return taken
+
+
+def _frame_size(header: bytes) -> int:
+    size = int.from_bytes(header[4:], "big")
+    if size > MAX_FRAME_BYTES:
+        raise EngineError(f"a frame of {size} bytes in a log; is this a Docker Engine?")
+    return size
 
 
 class LineBuffer:

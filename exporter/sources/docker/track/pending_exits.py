@@ -111,7 +111,9 @@ class PendingExits:
         report = run.job_report or JobReport()
         if report.end is None and not (run.report_is_final or report.unreadable):
             cause = (
-                "was not read to its end" if self._config.reads_job_logs else "is not read (see the settings)"
+                "it was not read to its end"
+                if self._config.reads_job_logs
+                else "it is not read (see the settings)"
             )
             report = replace(report, unreadable=cause)
         return SupervisedRun(run.info.supervised.supervisor, facts, report)

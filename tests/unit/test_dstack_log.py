@@ -1,0 +1,202 @@
+"""The log of dstack's runner: what is read from it, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import Status
+from exporter.sources.docker.supervisors.dstack_log import MAX_STATE_LINE, RunnerLog
+from exporter.text import MAX_TEXT
+from exporter.verdict.facts import JobEnd, JobReport
+
+HEAD = "time=2026-11-28T09:36:19.05979Z level=info msg="
+CHANGED = f"{HEAD}Job state changed"
+RUNNING = f"{CHANGED} new=running"
+FAILED = f"{CHANGED} new=failed"
+DONE = f"{CHANGED} new=done"
+NOISE = (
+    "time=2026-11-28T09:36:20Z level=warning msg=API error err=Metrics collector is not available status=404"
+)
+
+
+def report(*lines: str) -> JobReport:
+    """Return what these lines say; the first is of time 1."""
+    log = RunnerLog()
+    for at_ns, line in enumerate(lines, 1):
+        log.read(line, at_ns)
+    return log.report
+
+
+def exec_failed(error: str) -> str:
+    """Return the line before the state of a job that failed."""
+    return f"time=2026-11-28T09:36:33Z level=error msg=Exec failed err={error}"
+
+
+def end(*lines: str) -> JobEnd:
+    """Return the end that these lines tell."""
+    found = report(RUNNING, *lines).end
+    assert found is not None
+    return found
+
+
+def test_the_first_end_counts_with_its_time() -> None:
+    assert report(NOISE, RUNNING, NOISE, DONE, FAILED) == JobReport(
+        was_heard=True, started_ns=2, end=JobEnd(4, Status.DONE, code=0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "signal", "start_error"),
+    [
+        ("wait for command: exit status 3", 3, None, ""),
+        ("wait for command: exit status 137", 137, None, ""),
+        ("wait for command: exit status -1", None, None, ""),
+        ("wait for command: signal: killed", 137, 9, ""),
+        ("wait for command: signal: segmentation fault (core dumped)", 139, 11, ""),
+        ("wait for command: signal: trace/breakpoint trap", 133, 5, ""),
+        ("wait for command: signal: of another kind", None, None, ""),
+        (
+            "start command: start command: fork/exec ./new=it: no such file or directory",
+            None,
+            None,
+            "fork/exec ./new=it: no such file or directory",
+        ),
+        ("", None, None, ""),
+    ],
+)
+def test_code_and_signal_are_those_of_the_error(
+    error: str, code: int | None, signal: int | None, start_error: str
+) -> None:
+    assert end(exec_failed(error), NOISE, FAILED) == JobEnd(
+        4, Status.FAILED, code=code, signal=signal, start_error=start_error
+    )
+
+
+ENDING = (
+    "new=terminated",
+    "termination_reason=max_duration_exceeded",
+    "termination_message=It took = too long",
+)
+
+
+@pytest.mark.parametrize("fields", list(permutations(ENDING)))
+def test_fields_come_in_any_order(fields: Sequence[str]) -> None:
+    expected = JobEnd(2, Status.TERMINATED, termination="MAX_DURATION_EXCEEDED", message="It took = too long")
+    assert end(" ".join([CHANGED, *fields])) == expected
+    assert end(" ".join([*fields, "msg=Job state changed", "level=info"])) == expected
+
+
+def test_a_stopped_job_has_no_code_and_the_signal_of_the_line_after_its_end() -> None:
+    canceled = "time=2026-11-28T09:36:33Z level=error msg=Job canceled"
+    after = "time=2026-11-28T09:36:33Z level=error msg=Executor failed err=job canceled: signal: terminated"
+    assert end(canceled, f"{CHANGED} new=terminated", after) == JobEnd(
+        3, Status.TERMINATED, signal=15, termination="TERMINATED_BY_USER"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "Distribution not supported",
+        "2026/11/28 09:48:30 http: superfluous response.WriteHeader call",
+        '{"level":"info","msg":"Job state changed","new":"done"}',
+        'time="2026-11-28T09:36:19Z" level=info msg="Job state changed" new=done',
+        "msg=Job state changed new=done",
+        "level=info new=done",
+        "xlevel=info xmsg=Job state changed xnew=done",
+        "\ufffd\x00\x1b[31mlevel=info\x00msg=Job state changed\x00new=done",
+    ],
+)
+def test_a_line_of_another_format_changes_nothing(line: str) -> None:
+    assert report(line) == JobReport()
+    assert report(RUNNING, line) == report(RUNNING)
+    assert report(RUNNING, line, FAILED).end == JobEnd(3, Status.FAILED)
+
+
+@pytest.mark.parametrize("state", ["new=fai", "new=paused", "", "other=done"])
+def test_a_state_that_is_not_known_makes_the_end_unknown(state: str) -> None:
+    found = report(RUNNING, f"{CHANGED} {state}")
+    assert found.end is None
+    assert "it has a state that is not known" in found.unreadable
+    later = report(RUNNING, f"{CHANGED} {state}", DONE)
+    assert (later.end, later.unreadable) == (JobEnd(3, Status.DONE, code=0), "")
+
+
+def test_a_state_between_running_and_the_end_is_passed_over() -> None:
+    assert report(RUNNING, f"{CHANGED} new=terminating") == report(RUNNING)
+
+
+def test_a_field_of_a_later_release_changes_nothing() -> None:
+    line = f"{CHANGED} new=failed exit_status=3 termination_reason=executor_error cause=x"
+    assert end(line) == JobEnd(2, Status.FAILED, termination="EXECUTOR_ERROR")
+    failed = exec_failed("wait for command: exit status 3").replace("Exec failed", "Exec failed attempt=1")
+    assert end(f"{failed} attempt=1", f"{CHANGED} attempt=1 new=failed") == JobEnd(3, Status.FAILED, code=3)
+
+
+@pytest.mark.parametrize("word", ["Not A Word", "x" * 65, "9lives", "=", "ex\u00e4mple"])
+def test_a_word_that_is_none_is_not_passed_on(word: str) -> None:
+    assert end(f"{CHANGED} termination_reason={word} new=failed").termination == ""
+
+
+def test_a_message_with_line_feeds_hides_neither_state_nor_reason() -> None:
+    first = f"{CHANGED} termination_message=Failed to set up the repo (git:"
+    found = end(
+        first, "fatal: no such repository", ") termination_reason=container_exited_with_error new=failed"
+    )
+    assert (found.at_ns, found.status) == (2, Status.FAILED)
+    assert found.termination == "CONTAINER_EXITED_WITH_ERROR"
+    assert report(RUNNING, first, NOISE, "new=failed").end is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{CHANGED} termination_message=git: new=done new=failed"],
+        [f"{CHANGED} termination_message=git:", "new=done", "x new=failed"],
+        [FAILED + " termination_message=git: new=done"],
+    ],
+)
+def test_a_message_that_contains_another_state_makes_none_believed(lines: Sequence[str]) -> None:
+    found = report(RUNNING, *lines)
+    assert found.end is None
+    assert "it has a state that is not known" in found.unreadable
+
+
+def test_what_is_kept_is_bounded_and_cannot_be_mistaken() -> None:
+    long = "\x1b[31m\u202e" + "x" * (2 * MAX_STATE_LINE)
+    assert len(end(f"{CHANGED} new=failed termination_message={long}").message) == MAX_TEXT
+    assert "\x1b" not in end(exec_failed(f"start command: {long}"), FAILED).start_error
+    assert len(report(f"{CHANGED} new={long}").unreadable) < 2 * MAX_TEXT
+    assert report(f"{CHANGED} termination_message={long}", "new=failed").end is None
+
+
+KEYS = ["time=", "level=", "msg=", "new=", "err=", "termination_reason=", "termination_message="]
+VALUES = [
+    "Job state changed",
+    "Exec failed",
+    "Executor failed",
+    "exit status 3",
+    "signal: killed",
+    "done",
+    "\n",
+]
+words = st.sampled_from([*KEYS, *VALUES, " ", '"'])
+
+
+@given(st.lists(st.lists(words | st.text(max_size=5), max_size=12).map("".join), max_size=8))
+def test_no_line_raises_and_an_end_stays(lines: list[str]) -> None:
+    report(*lines)
+    assert report(RUNNING, DONE, *[f"{HEAD}Job finished, shutting down", *lines]).end == JobEnd(
+        2, Status.DONE, code=0
+    )
+
+
+@given(st.integers(0, len(FAILED) - 1))
+def test_a_line_that_is_cut_tells_no_end(length: int) -> None:
+    assert report(RUNNING, exec_failed("wait for command: exit status 3"), FAILED[:length]).end is None
