@@ -39,7 +39,7 @@ def _check_duration(_context: click.Context, _option: click.Parameter, value: st
 @click.option(
     "--status", type=click.Choice([status.value for status in Status]), help="Only jobs with this status."
 )
-@click.option("--dstack-job-id", metavar="ID", help="Only this job submission of dstack.")
+@click.option("--dstack-job-id", type=click.UUID, metavar="ID", help="Only this job submission of dstack.")
 @click.option(
     "--since",
     callback=_check_duration,

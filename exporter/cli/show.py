@@ -88,6 +88,17 @@ def _facts(job: JobJson) -> list[tuple[str, Text]]:
     return [(name, value if isinstance(value, Text) else Text(value)) for name, value in facts if value]
 
 
+def _supervisor_rows(job: JobJson) -> list[tuple[str, str]]:
+    """Return which job of which supervisor ran in the container, in the supervisor's own names."""
+    supervisor = job["supervisor"]
+    if supervisor is None:
+        return []
+    if supervisor["run"] is None:
+        return [(supervisor["name"], supervisor["job_id"])]
+    numbers = f"job {supervisor['job_num']}, replica {supervisor['replica_num']}"
+    return [(supervisor["name"], f"run {supervisor['run']}, {numbers}, submission {supervisor['job_id']}")]
+
+
 def _restarts_text(number: int | None) -> str | None:
     """Return the restarts of a run that a restart policy began: such a loop can look like success."""
     return f"{number} by its restart policy" if number else None
@@ -131,13 +142,3 @@ def _list(lines: list[str]) -> RenderableType:
     for line in lines:
         rows.add_row(Text("  -"), Text(line))
     return rows
-
-
-def _supervisor_rows(job: JobJson) -> list[tuple[str, str]]:
-    supervisor = job["supervisor"]
-    if supervisor is None:
-        return []
-    if supervisor["run"] is None:
-        return [(supervisor["name"], supervisor["job_id"])]
-    numbers = f"job {supervisor['job_num']}, replica {supervisor['replica_num']}"
-    return [(supervisor["name"], f"run {supervisor['run']}, {numbers}, submission {supervisor['job_id']}")]

@@ -97,10 +97,12 @@ def format_bytes(in_bytes: int) -> str:
 
 
 def format_code(job: JobJson) -> str:
-    """Return a job's exit code; empty while it runs."""
+    """Return a job's exit code; empty while it runs, ``none`` if its supervisor saw it end without one."""
     if job["status"] == "running":
         return ""
-    return "unknown" if job["container_exit_code"] is None else str(job["container_exit_code"])
+    if job["container_exit_code"] is None:
+        return "none" if job["supervisor"] is not None and job["status"] != "unknown" else "unknown"
+    return str(job["container_exit_code"])
 
 
 def format_status(job: JobJson) -> Text:

@@ -8,6 +8,7 @@ import re
 import time
 from http import HTTPStatus
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.requests import Request
@@ -53,7 +54,7 @@ class JobsQuery(BaseModel):
         None, description="Only jobs with this exit code."
     )
     workload: str | None = Field(None, description="Only jobs of this workload.")
-    dstack_job_id: str | None = Field(
+    dstack_job_id: UUID | None = Field(
         None, description="Only jobs of this dstack job submission (the id in dstack's API)."
     )
     since: DurationParameter | None = Field(
@@ -124,7 +125,7 @@ class Api:
             reason=None if query.reason is None else self._canonical_reason(query.reason),
             code=query.code,
             workload=query.workload,
-            supervised_id=query.dstack_job_id,
+            supervised_id=None if query.dstack_job_id is None else str(query.dstack_job_id),
             since_ns=None if query.since is None else _since_ns(query.since),
         )
         before = _decode_cursor(query.cursor) if query.cursor else None

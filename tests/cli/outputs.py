@@ -12,19 +12,32 @@ from signal import SIGTERM
 from typing import Self
 from unittest.mock import patch
 
-from exporter.model import Evidence, LimitOwner, OomKill, OomSource, OomVictim, Workload
+from exporter.model import Evidence, LimitOwner, OomKill, OomSource, OomVictim, SupervisedJob, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.store import Batch
 from exporter.verdict.evidence import assess
 from exporter.verdict.facts import RunFacts
 from tests.cli.command import at_terminal, invoke, run
-from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
+from tests.store.samples import (
+    BEGAN_NS,
+    NOT_STARTED,
+    OOM,
+    SECOND_NS,
+    STOPPED,
+    SUBMISSION,
+    TIMED_OUT,
+    ended,
+    job,
+)
 from tests.web.served import Served
 
 GOLDEN = Path(__file__).with_name("golden")
 NIGHT = Workload("night/report", "report")
 LONG_AGO_NS = 978_307_200 * SECOND_NS
 """2001-01-01T00:00:00Z."""
+
+UNPROVED = SupervisedJob("dstack", "9f2d1c3b-0a4e-4c55-8e17-6b5a4d3c2b1a")
+"""A submission whose container's name does not prove the run."""
 
 TAIL = "epoch 3: loss 0.1\n[bold]no markup[/] :smile: " + 5 * "a long line " + "\nKilled"
 
@@ -127,6 +140,8 @@ def fill_more(served: Served) -> None:
                 ended(
                     job("6", name="casualties"), 0, Evidence(causes=("A worker needs more than it may have",))
                 ),
+                ended(job("7", name="timed-out", supervised=SUBMISSION), None, TIMED_OUT),
+                ended(job("8", name="unproved", supervised=UNPROVED), 3),
             ],
         )
     )
@@ -188,6 +203,8 @@ SHOW_MORE: dict[str, Output] = {
     "show_hosts_memory_132": shown("show", "hosts-memory", columns=132),
     "show_running_survivor": piped("show", "survivor"),
     "show_casualties": piped("show", "casualties"),
+    "show_supervised": piped("show", "timed-out"),
+    "show_supervised_unproved": piped("show", "unproved"),
 }
 """Outputs of the jobs of ``fill_more``."""
 EXPLAINED = ("0", "1", "2", "127", "137", "255", "3221225477", "OOMKilled", "Error", "RealTimeSignal")

@@ -11,8 +11,8 @@ import pytest
 from exporter.store import Batch
 from tests.cli.command import COMMAND, Done, at_terminal, invoke, run
 from tests.cli.other_servers import NOBODY, OTHERS, Other, other_server
-from tests.cli.outputs import PS, flat, golden, shown
-from tests.store.samples import BEGAN_NS, OOM, ended, job
+from tests.cli.outputs import PS, fill_more, flat, golden, shown
+from tests.store.samples import BEGAN_NS, OOM, SUBMISSION, ended, job
 from tests.web.served import Served
 
 # The package has the command itself under this name.
@@ -110,6 +110,8 @@ def test_an_empty_table_reports_that_the_daemon_is_not_ready(served: Served) -> 
         ("--code 0", "nightly"),
         ("--code 143", "stopped"),
         ("--workload night/report", "nightly"),
+        (f"--dstack-job-id {SUBMISSION.id}", "timed-out"),
+        (f"--dstack-job-id {SUBMISSION.id} --status failed", ""),
         ("--since 100y --reason Error", "long-ago"),
         ("--since 2h --reason Error", ""),
         ("-a --since 2h --reason Error", ""),
@@ -119,6 +121,8 @@ def test_an_empty_table_reports_that_the_daemon_is_not_ready(served: Served) -> 
     ],
 )
 def test_all_filters_must_hold(served: Served, words: str, found: str) -> None:
+    if "dstack" in words:
+        fill_more(served)
     assert names(served, *words.split()) == found
 
 
@@ -137,6 +141,7 @@ STATUSES = "'running', 'done', 'failed', 'terminated', 'unknown'"
     [
         (("--since", "yesterday"), f"Invalid value for '--since': 'yesterday' {NO_DURATION}"),
         (("--since", ""), f"Invalid value for '--since': '' {NO_DURATION}"),
+        (("--dstack-job-id", "train"), "Invalid value for '--dstack-job-id': 'train' is not a valid UUID."),
         (("--code", "-1"), f"Invalid value for '--code': '-1' {NO_CODE}"),
         (
             ("--code", "x"),

@@ -27,8 +27,6 @@ from exporter.model import (
     OomKill,
     OomSource,
     OomVictim,
-    Status,
-    SupervisedEnd,
     SupervisedJob,
     TelemetrySignal,
     Trace,
@@ -39,10 +37,19 @@ from exporter.otlp.config import SpanLimits
 from exporter.otlp.encoding import ExportResponse, LogEncoder, SpanEncoder
 from tests.otlp.samples import NO_LIMITS, PARENT_SPAN, PARENT_TRACE, request, traced
 from tests.scripted.received import ReceivedRecord, ReceivedSpan, logs, traces
-from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
+from tests.store.samples import (
+    BEGAN_NS,
+    NOT_STARTED,
+    OOM,
+    SECOND_NS,
+    STOPPED,
+    SUBMISSION,
+    TIMED_OUT,
+    ended,
+    job,
+)
 from tests.store.strategies import ENDS, TEXTS, TIMES
 
-SUBMISSION = SupervisedJob("dstack", "5c0c04a5", "train", 0, 2)
 RESOURCE = {"service.name": "exits", "team": "größe"}
 ENDED_NS = BEGAN_NS + 90 * SECOND_NS
 REQUESTED_NS = ENDED_NS - 2 * SECOND_NS
@@ -504,7 +511,7 @@ def test_the_attributes_are_those_of_the_table_in_its_order() -> None:
             SUBMISSION,
             {
                 "dstack.run.name": "train",
-                "dstack.job.id": "5c0c04a5",
+                "dstack.job.id": SUBMISSION.id,
                 "dstack.job.num": 0,
                 "dstack.replica.num": 2,
             },
@@ -523,8 +530,7 @@ def test_a_submission_of_dstack_has_its_names(
 
 
 def test_an_end_without_a_code_has_no_attribute_of_one() -> None:
-    stopped = SupervisedEnd("dstack", Status.TERMINATED, "MAX_DURATION_EXCEEDED")
-    found = span(traced(ended(job(supervised=SUBMISSION), None, Evidence(supervised=stopped)))).attributes
+    found = span(traced(ended(job(supervised=SUBMISSION), None, TIMED_OUT))).attributes
     assert "process.exit.code" not in found
     assert found["exit_exporter.termination"] == "MAX_DURATION_EXCEEDED"
     assert found["exit_exporter.error"] == "JOB_TERMINATED (MAX_DURATION_EXCEEDED)"

@@ -6,7 +6,17 @@ They start in the year 2100: their age is always shown as 0, so no output depend
 from dataclasses import replace
 from typing import Any
 
-from exporter.model import ClassifiedExit, Evidence, Exit, Job, JobRecord, Workload
+from exporter.model import (
+    ClassifiedExit,
+    Evidence,
+    Exit,
+    Job,
+    JobRecord,
+    Status,
+    SupervisedEnd,
+    SupervisedJob,
+    Workload,
+)
 from exporter.store import JobFilter
 from exporter.verdict import classify
 from exporter.verdict.catalog_file import builtin_catalog
@@ -25,6 +35,13 @@ STOPPED = Evidence(
     stop_requested=True, notes=("The engine was asked to send SIGTERM 0.250 s before the end.",)
 )
 NOT_STARTED = Evidence(start_failed=True)
+TIMED_OUT = Evidence(
+    stop_requested=True,
+    supervised=SupervisedEnd("dstack", Status.TERMINATED, "MAX_DURATION_EXCEEDED"),
+    notes=("dstack's runner reported the job as terminated (MAX_DURATION_EXCEEDED).",),
+)
+SUBMISSION = SupervisedJob("dstack", "5c0c04a5-4d0f-4f0e-9d5a-2f1f6f0c9f11", "train", 0, 2)
+"""A job submission of dstack."""
 
 
 def job(digit: str = "a", **changes: Any) -> Job:

@@ -52,13 +52,15 @@ RECOVERIES = {
     Recovery.RETRY_LATER: "NoHost Unavailable OSError IOError TemporaryFailure ProtocolError SIGPWR "
     "InPageError HostExhausted DiskFull NetworkFailed PortInUse NoCapacity Preempted",
     Recovery.MORE_MEMORY: "OOMKilled InitOutOfMemory NoMemory CommitLimit",
-    Recovery.FIX_COMMAND: "ImagePullFailed RuntimeNotFound DeviceDriverMissing DeviceNotFound UserNotFound MountFailed "
+    Recovery.FIX_COMMAND: "ImagePullFailed "
+    "RuntimeNotFound DeviceDriverMissing DeviceNotFound UserNotFound MountFailed "
     "PortRefused ResourcesRefused WorkingDirectoryInvalid "
     "ContainerCannotRun Misuse UsageError DataError NoInput NoUser OSFileError "
     "CannotCreate NoPermission ConfigError LauncherFailed CommandNotExecutable CommandNotFound FatalError "
     "SIGILL SIGBUS SIGUSR1 SIGUSR2 SIGPIPE SIGCHLD SIGTTOU SIGXCPU SIGXFSZ SIGPROF SIGSYS "
     "IllegalInstruction InvalidImageFormat DllNotFound EntryPointNotFound DllInitFailed",
-    Recovery.FIX_CODE: "LogQuotaExceeded Error SoftwareError SIGTRAP Aborted SIGFPE SegmentationFault SIGSTKFLT SIGCONT "
+    Recovery.FIX_CODE: "LogQuotaExceeded "
+    "Error SoftwareError SIGTRAP Aborted SIGFPE SegmentationFault SIGSTKFLT SIGCONT "
     "SIGSTOP SIGTSTP SIGTTIN SIGURG SIGVTALRM SIGWINCH SIGIO RealTimeSignal Breakpoint DotNetEngineFailure "
     "DotNetFailFast AccessViolation IntegerDivisionByZero StackOverflow HeapCorruption StackBufferOverrun "
     "CallbackException AssertionFailed FailFast DotNetException CppException",
@@ -162,6 +164,28 @@ def failed(reason: str) -> Verdict:
 
 def stopped(reason: str) -> Verdict:
     return Verdict(Status.TERMINATED, Termination.TERMINATED_BY_USER, reason, Recovery.NONE, "")
+
+
+@pytest.mark.parametrize(
+    ("termination", "reason", "meaning"),
+    [
+        *(
+            (termination, reason, "It was stopped before it ended by itself, so it has no exit code.")
+            for termination, reason in (
+                ("TERMINATED_BY_USER", "Terminated"),
+                ("TERMINATED_BY_USER", "Killed"),
+                ("MAX_DURATION_EXCEEDED", "TimedOut"),
+            )
+        ),
+        ("INACTIVITY_DURATION_EXCEEDED", "Inactive", CATALOG.reasons["Inactive"].meaning),
+        ("INSTANCE_UNREACHABLE", "HostLost", CATALOG.reasons["HostLost"].meaning),
+    ],
+)
+def test_the_meaning_of_a_stop_without_a_code_mentions_none(
+    termination: str, reason: str, meaning: str
+) -> None:
+    verdict = Verdict(Status.TERMINATED, termination, reason, Recovery.NONE, "")
+    assert CATALOG.meaning(None, verdict) == meaning
 
 
 CAUSES = """

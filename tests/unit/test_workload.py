@@ -123,6 +123,32 @@ def test_the_order_of_sources_is_a_setting(order: tuple[str, ...], name: str) ->
     assert workload_of(labels, "acme/train:v1", order) == Workload(name, "acme/train")
 
 
+@pytest.mark.parametrize(
+    ("run", "order", "name"),
+    [
+        ("train", DEFAULT_ORDER, "train"),
+        ("train-2", DEFAULT_ORDER, "train-2"),
+        ("train-model-v2", DEFAULT_ORDER, "train-model-v2"),
+        ("", DEFAULT_ORDER, "shop/cart"),
+        ("wet-mangust-7", DEFAULT_ORDER, "shop/cart"),
+        ("brave-horse-12", (WorkloadSource.DSTACK,), "acme/train"),
+        ("train", (WorkloadSource.COMPOSE, WorkloadSource.DSTACK), "shop/cart"),
+        ("train", (WorkloadSource.IMAGE,), "acme/train"),
+    ],
+)
+def test_a_run_of_dstack_is_a_workload_unless_its_name_is_made_up(
+    run: str, order: tuple[str, ...], name: str
+) -> None:
+    assert workload_of(COMPOSE, "acme/train:v1", order, run=run) == Workload(name, "acme/train")
+    assert workload_of(OWN, "acme/train:v1", run=run).name == "nightly"
+
+
+@given(st.dictionaries(st.sampled_from(KEPT), st.text()), st.text())
+def test_without_a_run_dstack_in_the_order_changes_nothing(labels: dict[str, str], image: str) -> None:
+    order = [source for source in DEFAULT_ORDER if source != WorkloadSource.DSTACK]
+    assert workload_of(labels, image) == workload_of(labels, image, order)
+
+
 def test_labels_in_an_order_are_kept_too() -> None:
     order = (
         "label:com.example.job",

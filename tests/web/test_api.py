@@ -10,10 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import Evidence, LimitOwner, OomKill, OomSource, OomVictim, Workload
+from exporter.model import Evidence, LimitOwner, OomKill, OomSource, OomVictim, SupervisedJob, Workload
 from exporter.store import Batch
 from exporter.verdict.catalog_file import builtin_catalog
-from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
+from tests.store.samples import (
+    BEGAN_NS,
+    NOT_STARTED,
+    OOM,
+    SECOND_NS,
+    STOPPED,
+    SUBMISSION,
+    TIMED_OUT,
+    ended,
+    job,
+)
 from tests.web.responses import content, ok, problem
 from tests.web.served import Served
 
@@ -166,6 +176,7 @@ def test_an_oom_kill_can_lack_the_limit(served: Served) -> None:
         (143, STOPPED, "JOB_TERMINATED (TERMINATED_BY_USER, exit code: 143 - Terminated)"),
         (127, NOT_STARTED, "JOB_FAILED (CREATING_CONTAINER_ERROR, exit code: 127 - CommandNotFound)"),
         (None, Evidence(), "JOB_UNKNOWN (EXIT_NOT_OBSERVED, exit code: unknown - Unknown)"),
+        (None, TIMED_OUT, "JOB_TERMINATED (MAX_DURATION_EXCEEDED)"),
     ],
 )
 def test_the_error_has_status_termination_code_and_reason(
@@ -182,6 +193,48 @@ def test_the_engines_error_of_a_failed_start_is_shown(served: Served) -> None:
         Batch(ended=[ended(job(started_ns=None), 127, replace(NOT_STARTED, start_error=error))])
     )
     assert served.ask("/api/v1/jobs/gentle-stingray-a").json()["start_error"] == error
+
+
+@pytest.mark.parametrize(
+    ("supervised", "shown"),
+    [
+        (
+            SUBMISSION,
+            {"name": "dstack", "job_id": SUBMISSION.id, "run": "train", "job_num": 0, "replica_num": 2},
+        ),
+        (
+            SupervisedJob("dstack", SUBMISSION.id),
+            {"name": "dstack", "job_id": SUBMISSION.id, "run": None, "job_num": None, "replica_num": None},
+        ),
+    ],
+)
+def test_a_job_has_the_names_of_its_supervisor(
+    served: Served, supervised: SupervisedJob, shown: dict[str, Any]
+) -> None:
+    served.store.commit(Batch(ended=[ended(job(supervised=supervised), 1)]))
+    assert served.ask("/api/v1/jobs/gentle-stingray-a").json()["supervisor"] == shown
+
+
+def test_a_stop_by_the_supervisor_is_said_in_its_own_words(served: Served) -> None:
+    served.store.commit(Batch(ended=[ended(job(supervised=SUBMISSION), None, TIMED_OUT)]))
+    found = served.ask("/api/v1/jobs/gentle-stingray-a").json()
+    said = {
+        name: found[name] for name in ("status", "container_exit_code", "reason", "termination", "meaning")
+    }
+    assert said == {
+        "status": "terminated",
+        "container_exit_code": None,
+        "reason": "TimedOut",
+        "termination": "MAX_DURATION_EXCEEDED",
+        "meaning": "It was stopped before it ended by itself, so it has no exit code.",
+    }
+
+
+def test_a_job_on_record_keeps_the_causes_of_its_code(served: Served) -> None:
+    served.store.commit(Batch(ended=[ended(job(), 3)]))
+    causes = builtin_catalog().codes[3].causes
+    assert causes
+    assert set(causes) <= set(served.ask("/api/v1/jobs/gentle-stingray-a").json()["causes"])
 
 
 def test_times_are_exact_and_durations_not_negative(served: Served) -> None:
@@ -228,6 +281,10 @@ def test_an_unknown_job_is_reported(served: Served, path: str, key: str) -> None
         ("code=4294967295", ""),
         ("workload=night/report", "d"),
         ("workload=n%25", ""),
+        (f"dstack_job_id={SUBMISSION.id}", "c"),
+        (f"dstack_job_id={SUBMISSION.id.upper()}", "c"),
+        (f"dstack_job_id={SUBMISSION.id}&status=failed", ""),
+        (f"dstack_job_id={'0' * 32}", ""),
         ("since=1h", "dca"),
         ("since=0", "dca"),
         ("since=1h30m", "dca"),
@@ -249,7 +306,7 @@ def test_all_conditions_must_hold(served: Served, query: str, found: str) -> Non
             ended=[
                 ended(job("a", name="a"), 137, OOM),
                 ended(old, 1),
-                ended(job("c", name="c", start_event_ns=BEGAN_NS + 1), 137, STOPPED),
+                ended(job("c", name="c", start_event_ns=BEGAN_NS + 1, supervised=SUBMISSION), 137, STOPPED),
             ],
         )
     )
@@ -286,6 +343,7 @@ def cursor_of(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+NO_UUID = "Input should be a valid UUID"
 UNKNOWN = f"unknown parameter; valid are: {PARAMETERS}"
 
 
@@ -296,6 +354,8 @@ UNKNOWN = f"unknown parameter; valid are: {PARAMETERS}"
         ("code=-1", ["code: Input should be greater than or equal to 0"]),
         ("code=4294967296", ["code: Input should be less than or equal to 4294967295"]),
         ("code=x", ["code: Input should be a valid integer, unable to parse string as an integer"]),
+        ("dstack_job_id=train", [f"dstack_job_id: {NO_UUID}, invalid character: found `t` at 0"]),
+        ("dstack_job_id=", [f"dstack_job_id: {NO_UUID}, invalid length: found 0"]),
         ("limit=0", ["limit: Input should be greater than or equal to 1"]),
         ("limit=1001", ["limit: Input should be less than or equal to 1000"]),
         *(
