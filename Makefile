@@ -4,10 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install check check-generated test coverage test-pythons demo bench docs alerts dashboards clean
+.PHONY: help install check check-generated test test-dstack coverage test-pythons demo bench docs alerts dashboards clean
 help:
 	@echo 'make demo    a real engine, real containers, and why each one ended (DEMO_SECONDS=20 sets how long)'
 	@echo 'make test    all tests, on real engines'
+	@echo 'make test-dstack   the exporter beside the real dstack; needs root, and Go the first time'
 	@echo 'make coverage   all tests, and the branch coverage of exporter/: at least 97 %'
 	@echo 'make test-pythons   unit and contract tests on each supported Python that is installed'
 	@echo 'make check   style, types, import layers, generated files'
@@ -40,6 +41,11 @@ PYTEST_ARGS ?= -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-dstack: $(STAMP)
+	@$(BIN)/python -m tests.dstack
+	@exec unshare --mount --net --propagation private env EXIT_EXPORTER_DSTACK_NAMESPACE=1 \
+		$(BIN)/python -m pytest tests/dstack $(DSTACK_ARGS)
 
 coverage: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --cov

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.lab.dstack_host import IN_NAMESPACE
 from tests.lab.engine29 import is_built, why_no_engine_29
 
 # No test depends on a clock. In CI, Hypothesis draws the same examples each time, so that a change does not
@@ -25,6 +26,8 @@ settings.load_profile("project")
 
 
 TESTS = Path(__file__).parent
+# The real dstack needs namespaces of its own, which `make test-dstack` makes.
+collect_ignore = [] if os.environ.get(IN_NAMESPACE) else ["dstack"]
 SLOWEST = ("integration", "alerts", "contract")
 """Folders of tests that begin first, so that no worker ends long after the others."""
 
@@ -79,6 +82,8 @@ class GroupScheduling(LoadScopeScheduling):
 
 def pytest_report_header() -> str:
     """Report which engines are tested."""
+    if os.environ.get(IN_NAMESPACE):
+        return "engine: Debian's, as the host of dstack's fleet"
     if why := why_no_engine_29():
         return f"{ONE_ENGINE}. {why}"
     return f"engines: Debian's and Docker Engine 29{'' if is_built() else ', which takes minutes to build'}"

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -11,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.errors import LabError
+from tests.lab.go import ADVICE, find_go
 from tests.lab.install import ensure_to_build
 from tests.lab.lock import locked
 from tests.lab.process import system_path, tail
-
-USUAL_GO = "/usr/local/go/bin"
-"""Usual directory of Go's own archive, which may not be on PATH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +79,9 @@ def is_built() -> bool:
 
 def why_no_engine_29() -> str | None:
     """Return why this machine cannot run an Engine 29 and what to do about it; None if it can."""
-    if is_built() or _go() is not None:
+    if is_built() or find_go() is not None:
         return None
-    return "Docker Engine 29 is built with Go, and there is no `go` on PATH: install it (https://go.dev/doc/install)"
+    return f"Docker Engine 29 is built with Go, and {ADVICE}"
 
 
 def _folder() -> Path:
@@ -94,13 +91,9 @@ def _folder() -> Path:
     return Path(cache) / "exit-exporter" / f"engine-29-{digest}"
 
 
-def _go() -> str | None:
-    return shutil.which("go", path=os.pathsep.join([system_path(), USUAL_GO]))
-
-
 def _build(folder: Path) -> None:
     """Build into another directory first, so that a folder of this name is always complete."""
-    go = _go()
+    go = find_go()
     if go is None:
         raise LabError(why_no_engine_29())
     ensure_to_build()

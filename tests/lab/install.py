@@ -36,6 +36,16 @@ BUILD_PACKAGES: Mapping[str, str] = {"gcc": "build-essential", "pkg-config": "pk
 BUILD_LIBRARIES: Mapping[str, str] = {"libseccomp": "libseccomp-dev"}
 """Debian package of each library that the runtime is linked with, by its pkg-config name."""
 
+DSTACK_PACKAGES: Mapping[str, str] = {
+    "debootstrap": "debootstrap",
+    "curl": "curl",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
+}
+"""The same for the host of a dstack fleet, and for the image of its tasks."""
+
 LOCK = Path("/run/exit-exporter-install.lock")
 """Held while packages are installed: apt does not wait for another process that updates its lists."""
 
@@ -61,6 +71,11 @@ def ensure_compose() -> None:
     _ensure(COMPOSE_PACKAGES)
 
 
+def ensure_dstack() -> None:
+    """Ensure every program of `DSTACK_PACKAGES` in the same way, without starting services."""
+    _ensure(DSTACK_PACKAGES)
+
+
 def ensure_to_build() -> None:
     """Ensure every program of `BUILD_PACKAGES` and library of `BUILD_LIBRARIES` in the same way."""
     _ensure(BUILD_PACKAGES)
@@ -76,8 +91,9 @@ def program(name: str, folder: Path | None = None) -> str:
     """
     path = shutil.which(name, path=system_path(folder))
     if path is None:
-        packages = {**PACKAGES, **PROMETHEUS_PACKAGES, **COMPOSE_PACKAGES, **BUILD_PACKAGES}
-        raise LabError(f"{name} not found: install {packages[name]}, or have `ensure_…` do it")
+        known = (PACKAGES, PROMETHEUS_PACKAGES, COMPOSE_PACKAGES, BUILD_PACKAGES, DSTACK_PACKAGES)
+        package = next(packages[name] for packages in known if name in packages)
+        raise LabError(f"{name} not found: install {package}, or have `ensure_…` do it")
     return path
 
 

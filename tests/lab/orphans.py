@@ -18,9 +18,15 @@ def engine_processes(directory: Path) -> set[int]:
     needle = os.fsencode(directory) + b"/"
     return {
         pid
-        for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+        for pid in _all_processes()
         if needle in (command := _command_line(pid)) and _is_engine_program(command)
     }
+
+
+def namespace_processes() -> set[int]:
+    """Return the ids of the other processes in this process's network namespace."""
+    own = _network("self")
+    return {pid for pid in _all_processes() if pid != os.getpid() and _network(str(pid)) == own}
 
 
 def kill_all(pids: Iterable[int]) -> bool:
@@ -29,6 +35,17 @@ def kill_all(pids: Iterable[int]) -> bool:
     for pid in remaining:
         _kill(pid)
     return wait_until(lambda: not any(map(_runs, remaining)), PATIENCE_SECONDS)
+
+
+def _all_processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _network(process: str) -> str:
+    try:
+        return str(Path(f"/proc/{process}/ns/net").readlink())
+    except OSError:
+        return ""
 
 
 def _is_engine_program(command: bytes) -> bool:
