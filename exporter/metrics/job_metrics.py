@@ -19,6 +19,7 @@ from exporter.metrics.state import Exemplar, MetricState, MetricUpdate
 from exporter.metrics.workload_slots import OTHER, WorkloadSlots
 from exporter.model import SECOND_NS, ClassifiedExit, Job, SeriesKey, Status, Verdict, Workload
 from exporter.verdict.oom_kills import oom_count
+from exporter.workload import WorkloadSource
 
 UNKNOWN_CODE = "unknown"
 OTHER_CODE = "other"
@@ -143,16 +144,30 @@ class JobMetrics:
         return str(code) if code <= MAX_LINUX_CODE or self._is_known(code) else OTHER_CODE
 
 
-def record_workload_order(order: str, stored: Iterable[SeriesKey], now: float, update: MetricUpdate) -> None:
+def record_workload_order(
+    order: str, stored: Mapping[SeriesKey, float], now: float, update: MetricUpdate
+) -> None:
     """Record since when workloads are named in this order: ``now`` if another order was recorded, else 0.
 
     ``now`` is in seconds since 1970. 0 also stands for series of older versions, which recorded no order.
+    An order that differs in dstack alone is the same one, since every other container keeps its name.
     """
-    known = {OrderLabels(*labels) for name, labels in stored if name == definitions.WORKLOAD_ORDER.name}
+    known = {
+        OrderLabels(*labels): since
+        for (name, labels), since in stored.items()
+        if name == definitions.WORKLOAD_ORDER.name
+    }
     if OrderLabels(order) in known:
         return
-    update.set(definitions.WORKLOAD_ORDER, OrderLabels(order), now if known else 0)
+    same = [
+        since for labels, since in known.items() if _without_dstack(labels.order) == _without_dstack(order)
+    ]
+    update.set(definitions.WORKLOAD_ORDER, OrderLabels(order), same[0] if same else now if known else 0)
     update.remove((definitions.WORKLOAD_ORDER.name, labels) for labels in known)
+
+
+def _without_dstack(order: str) -> list[str]:
+    return [source for source in order.split(",") if source != WorkloadSource.DSTACK]
 
 
 def workload_order_since_ns(state: MetricState, order: str) -> int:

@@ -109,7 +109,12 @@ class JobView(View):
     supervisor: SupervisorView | None = Field(
         description="Supervisor that made the container for a job inside it; null without one."
     )
-    attempt: int = Field(description="Which run of its container this is, from 1.")
+    attempt: int = Field(
+        description=(
+            "Which run of its container this is, from 1; where a supervisor makes a container for each try, "
+            "which try on this host."
+        )
+    )
     restarts: int | None = Field(
         description=(
             "Restarts by the engine's restart policy before this run, since the last manual start; null if "

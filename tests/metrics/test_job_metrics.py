@@ -11,7 +11,7 @@ from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import ClassifiedExit, Evidence, Job, OomKill, OomSource, SeriesKey, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.metrics.samples import likely_exits
-from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
+from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, TIMED_OUT, ended, job
 
 HOST, NAME, IMAGE = "node-1", "shop/worker", "registry.example/shop/worker"
 LABELS = (HOST, NAME, IMAGE)
@@ -115,6 +115,11 @@ def test_a_start_creates_series_and_leaves_those_that_exist(counted: dict[Series
                 (definitions.EXITS_UNOBSERVED.name, (HOST,)): 1,
             },
             id="not observed",
+        ),
+        pytest.param(
+            ended(job(), None, TIMED_OUT),
+            {exits("terminated", "unknown", "TimedOut"): 1, **duration("terminated")},
+            id="stopped by its supervisor",
         ),
         pytest.param(
             ended(job(), 1, recovered=True),
@@ -256,3 +261,18 @@ def test_the_time_of_a_workload_order_changes_with_the_order_only() -> None:
         state.apply_committed(update, state.values_to_store(update))
         seen.append({labels[0]: value for (_, labels), value in state.snapshot().items()})
     assert seen == [{"label": 0}, {"label": 0}, {"swarm,label": 7.0}, {"label": 8.0}]
+
+
+def test_dstack_in_the_order_is_no_new_order_for_the_workloads_of_other_containers() -> None:
+    state, seen = MetricState({}), []
+    for order, now in (
+        ("swarm", 5.0),
+        ("label,swarm", 6.0),
+        ("label,dstack,swarm", 7.0),
+        ("label,swarm", 8.0),
+    ):
+        update = MetricUpdate()
+        record_workload_order(order, state.snapshot(), now, update)
+        state.apply_committed(update, state.values_to_store(update))
+        seen.append({labels[0]: value for (_, labels), value in state.snapshot().items()})
+    assert seen == [{"swarm": 0}, {"label,swarm": 6.0}, {"label,dstack,swarm": 6.0}, {"label,swarm": 6.0}]

@@ -6,10 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.model import ContainerHistory, Job, JobRecord, Status, Workload
+from exporter.model import ContainerHistory, Job, JobRecord, Status, SupervisedJob, Workload
 from exporter.store import Batch, JobFilter, Store
 from tests.store.files import opened
-from tests.store.samples import ANY, BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job, shown
+from tests.store.samples import (
+    ANY,
+    BEGAN_NS,
+    NOT_STARTED,
+    OOM,
+    SECOND_NS,
+    STOPPED,
+    SUBMISSION,
+    TIMED_OUT,
+    ended,
+    job,
+    shown,
+)
 
 CONTAINER = "a" * 64
 
@@ -30,6 +42,8 @@ CONTAINER = "a" * 64
         (JobFilter(code=137), "ba"),
         (JobFilter(workload="night/report"), "ea"),
         (JobFilter(workload=""), ""),
+        (JobFilter(supervised_id=SUBMISSION.id), "r"),
+        (JobFilter(supervised_id=SUBMISSION.id, status=Status.FAILED), ""),
         (JobFilter(since_ns=BEGAN_NS + 90 * SECOND_NS), "rebd"),
         (JobFilter(code=137, status=Status.TERMINATED), "b"),
         (JobFilter(code=137, workload="night/report", since_ns=0, reason="OOMKilled"), "a"),
@@ -42,6 +56,7 @@ def test_all_conditions_of_a_filter_must_hold(store: Store, job_filter: JobFilte
         digit: job(digit, name=digit, start_event_ns=BEGAN_NS + offset)
         for offset, digit in enumerate("acdber", start=-2)
     }
+    jobs["r"] = replace(jobs["r"], supervised=SUBMISSION)
     exits = [
         ended(replace(jobs["a"], workload=night), 137, OOM),
         ended(jobs["b"], 137, STOPPED),
@@ -51,6 +66,38 @@ def test_all_conditions_of_a_filter_must_hold(store: Store, job_filter: JobFilte
     ]
     store.commit(Batch(running=[jobs["r"]], ended=exits))
     assert "".join(record.job.name for record in store.list_jobs(job_filter, 10)) == found
+
+
+def test_submissions_are_the_containers_of_one_job_on_one_host(store: Store) -> None:
+    other_job, unproved = replace(SUBMISSION, replica_num=3), replace(SUBMISSION, run="")
+    store.commit(
+        Batch(
+            running=[job("a", supervised=SUBMISSION)],
+            ended=[
+                ended(job("b", supervised=replace(SUBMISSION, id="another")), 1),
+                ended(job("b", attempt=2, supervised=replace(SUBMISSION, id="another")), 1),
+                ended(job("c", supervised=other_job), 1),
+                ended(job("d", supervised=unproved), 1),
+                ended(job("e", supervised=SUBMISSION, instance="node-2"), 1),
+                ended(job("f"), 1),
+            ],
+        )
+    )
+    assert store.submissions("train-0-2", "node-1") == {"a" * 64, "b" * 64}
+    assert store.submissions("train-0-2", "node-2") == {"e" * 64}
+    assert store.submissions("", "node-1") == frozenset()
+
+
+@pytest.mark.parametrize("supervised", [None, SUBMISSION, SupervisedJob("dstack", "")])
+def test_the_job_of_a_supervisor_is_kept(store: Store, supervised: SupervisedJob | None) -> None:
+    running = job("a", supervised=supervised)
+    store.commit(Batch(running=[running]))
+    assert [each.supervised for each in store.running_jobs()] == [supervised]
+    store.commit(Batch(ended=[ended(running, None, TIMED_OUT)]))
+    (record,) = store.list_jobs(ANY, 2)
+    assert record.job.supervised == supervised
+    assert record.ended is not None
+    assert record.ended.verdict.termination == "MAX_DURATION_EXCEEDED"
 
 
 @given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 5))

@@ -31,10 +31,10 @@ from exporter.model import (
     Trace,
     Verdict,
 )
-from exporter.store import Store, schema
+from exporter.store import Batch, JobFilter, Store, schema
 from exporter.store.opening import sqlite_engine
 from tests.store.files import opened
-from tests.store.samples import ANY, BEGAN_NS, SECOND_NS, job
+from tests.store.samples import ANY, BEGAN_NS, SECOND_NS, SUBMISSION, job
 
 SCRIPTS = str(Path(schema.__file__).with_name("migrations"))
 REVISIONS = [script.revision for script in ScriptDirectory(SCRIPTS).walk_revisions()][::-1]
@@ -204,6 +204,26 @@ def test_series_continue_under_the_new_names_of_metrics(database: Path) -> None:
     assert series_rows(database) == OLD_SERIES
 
 
+def test_jobs_of_before_supervisors_are_kept_beside_those_of_one(database: Path) -> None:
+    move(database, command.upgrade, "0002")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(ROWS_OF_0002)
+    move(database, command.upgrade, "0004")
+    submission = job("c", supervised=SUBMISSION)
+    with opened(database) as store:
+        assert store.submissions(SUBMISSION.job_name, "node-1") == frozenset()
+        store.commit(Batch(running=[submission]))
+        assert store.submissions(SUBMISSION.job_name, "node-1") == {submission.container_id}
+        found = store.list_jobs(JobFilter(supervised_id=SUBMISSION.id), 10)
+        assert [record.job.container_id for record in found] == [submission.container_id]
+        ids = {record.job.id for record in store.list_jobs(ANY, 10)}
+    move(database, command.downgrade, "0004")
+    with opened(database) as store:
+        records = store.list_jobs(ANY, 10)
+        assert {record.job.id for record in records} == ids
+        assert [record.job.supervised for record in records] == [None] * len(ids)
+
+
 def test_all_rows_of_version_0002_are_kept(database: Path) -> None:
     move(database, command.upgrade, "0002")
     with closing(sqlite3.connect(database)) as connection:
@@ -235,7 +255,7 @@ def test_all_rows_of_version_0002_are_kept(database: Path) -> None:
             found = store.find_job(job_id)
             assert found == record
             # The equality of jobs leaves these out.
-            for name in ("id", "key", "restarts", "kills", "oom_kills"):
+            for name in ("id", "key", "supervised", "restarts", "kills", "oom_kills"):
                 assert getattr(found.job, name) == getattr(record.job, name)
             assert (found.job.id, found.job.key) == (job_id, "")
         assert len(store.list_jobs(ANY, 10)) == 2

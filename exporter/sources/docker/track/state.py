@@ -16,6 +16,8 @@ from exporter.verdict.facts import EndedRun
 # Requests to stop within this time are one act, as when an engine is stopped.
 _STOPPED_TOGETHER_NS = SECOND_NS
 _MAX_RECENT_STOPS = 1_000
+# Of more jobs, the submissions are read from the record again.
+_MAX_SUBMITTED_JOBS = 1_000
 
 
 class EngineState:
@@ -69,12 +71,13 @@ class EngineState:
         if supervised is None or not supervised.job_name:
             return 0
         name = supervised.job_name
-        if name not in self._submissions:
-            self._submissions[name] = set(self._load_submissions(name))
-        known = self._submissions[name]
-        earlier = len(known - {container.id})
-        known.add(container.id)
-        return earlier
+        known = self._submissions.pop(name, None)
+        if known is None:
+            known = set(self._load_submissions(name))
+        while len(self._submissions) >= _MAX_SUBMITTED_JOBS:
+            del self._submissions[next(iter(self._submissions))]
+        self._submissions[name] = known | {container.id}
+        return len(known - {container.id})
 
     def stop_requested(self, container: Container, at_ns: int) -> None:
         """Record a request to stop a container."""
