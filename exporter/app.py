@@ -32,6 +32,9 @@ from exporter.pipeline.recorder import Recorder
 from exporter.pipeline.records import StoredRecords
 from exporter.pipeline.sources import ConnectedSources
 from exporter.sources.docker.source import docker_sources
+from exporter.sources.dstack.problems import Problem
+from exporter.sources.dstack.server import DstackServer
+from exporter.sources.dstack.source import dstack_server, submission_tracker
 from exporter.sources.source import Inbox, Source, SourceError
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention
@@ -64,6 +67,7 @@ class App:
     metric_state: MetricState
     pipeline: Pipeline
     sources: tuple[Source, ...]
+    dstack: DstackServer | None
     workers: tuple[OutboxWorker, ...]
     retention: Retention
     server: Server
@@ -76,10 +80,12 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     try:
         catalog = ReloadableCatalog(settings.catalogue.file)
         sources = docker_sources(settings, environment, inbox)
+        dstack = dstack_server(settings, environment, inbox)
         listener = _listen(settings.web.listen_address)
         store = _open_store(settings.storage.path)
         kept = store.series()
         metric_state = MetricState(kept)
+        cursors = store.cursors()
         selector, workers = _telemetry(settings, environment, store, metric_state)
     except (DocumentError, SourceError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
@@ -92,6 +98,9 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     recorder.on_enqueued(lambda: _notify(workers))
     records = StoredRecords(store, recorder, stopping)
     connected = ConnectedSources(sources, records, metric_state, readiness)
+    if dstack is not None:
+        tracker = submission_tracker(settings, dstack, records, cursors.get(dstack.address))
+        connected.add_server(dstack.address, tracker)
     pipeline = Pipeline(inbox, connected, recorder, stopping)
     api = Api(store, catalog)
     scrape = MetricsRoutes(build_registry(metric_state), settings.web.telemetry_path)
@@ -99,7 +108,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     server = create_server(create_app([*api.endpoints(), *scrape.endpoints(), *admin.endpoints()]))
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
-    return App(store, catalog, metric_state, pipeline, sources, workers, retention, server, listener)
+    return App(store, catalog, metric_state, pipeline, sources, dstack, workers, retention, server, listener)
 
 
 def _open_store(path: Path) -> Store:
@@ -125,13 +134,15 @@ def run(app: App) -> int:
         for worker in app.workers:
             worker.start()
         app.pipeline.start()
-        cursors = app.store.cursors()
+        cursors, open_runs = app.store.cursors(), app.store.open_runs()
     except StoreError as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
         return 1
     app.retention.start()
     for source in app.sources:
         source.start(cursors.get(source.address))
+    if app.dstack is not None:
+        app.dstack.start(cursors.get(app.dstack.address), open_runs)
     host, port, *_ = app.listener.getsockname()
     log.info("listening", address=f"{host}:{port}")
     app.server.run(sockets=[app.listener])
@@ -210,6 +221,8 @@ def _init_series(app: App) -> None:
     exporter_metrics.create_series(changes)
     for source in app.sources:
         exporter_metrics.create_engine_series(changes, source.address)
+    if app.dstack is not None:
+        exporter_metrics.create_dstack_series(changes, Problem)
     app.metric_state.apply(changes)
 
 
@@ -243,6 +256,8 @@ def _stop(app: App) -> int:
     log.info("stopping")
     for source in app.sources:
         source.stop()
+    if app.dstack is not None:
+        app.dstack.stop()
     app.retention.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_workers(app.workers)

@@ -108,11 +108,47 @@ class OomKill:
 
 
 @dataclass(frozen=True, slots=True)
+class Submission:
+    """One run of a job, as its supervisor's server reports it. It is shown beside the verdict, never in it.
+
+    ``id`` is that of the SupervisedJob, ``run_id`` and ``run`` are id and name of the run that it belongs to,
+    which ``is_open`` until it has ended. ``number`` counts the submissions of the job from 0. ``status`` is
+    the server's own word, and ``summary`` the words that its users see. ``termination`` is its word for the
+    end in capitals, ``message`` its sentence, ``stopped_by`` who asked for the end; each is empty where there
+    is none. ``exit_status`` is None where there is none, and may be negative. ``has_container`` is False only
+    where the server says that no container was made.
+    """
+
+    supervisor: str
+    id: str
+    run_id: str
+    run: str = ""
+    job_num: int | None = None
+    replica_num: int | None = None
+    number: int | None = None
+    project: str = ""
+    user: str = ""
+    image: str = ""
+    host: str = ""
+    status: str = ""
+    summary: str = ""
+    termination: str = ""
+    message: str = ""
+    stopped_by: str = ""
+    exit_status: int | None = None
+    submitted_ns: int = 0
+    finished_ns: int | None = None
+    has_container: bool = True
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisedJob:
     """A job inside a container, as the supervisor that made the container names it.
 
     ``id`` is the supervisor's own for this very run of the job (of dstack: the id of the job submission).
-    The names are empty or None where the container does not prove them.
+    The names are empty or None where the container does not prove them. ``submission`` is what the
+    supervisor's server reports of it, None where that is not known.
     """
 
     supervisor: str
@@ -120,6 +156,7 @@ class SupervisedJob:
     run: str = ""
     job_num: int | None = None
     replica_num: int | None = None
+    submission: Submission | None = field(default=None, compare=False)
 
     @property
     def job_name(self) -> str:
@@ -199,7 +236,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of one container.
+    """One run of one container, or a job for which a supervisor made none: its ``container_id`` is empty.
 
     ``attempt`` counts the runs of the container from 1. ``key`` identifies the run, equally for every
     exporter that watches the engine; empty for jobs that were recorded before keys existed. ``image`` is the
@@ -235,8 +272,16 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Id in URLs: the short id of the container, and the key, or the attempt if there is no key."""
-        return f"{self.container_id[:12]}-{self.key or self.attempt}"
+        """Id in URLs: the short id of the container, and the key, or the attempt if there is no key.
+
+        Without a container, the key alone.
+        """
+        return f"{self.container_id[:12]}-{self.key or self.attempt}" if self.has_container else self.key
+
+    @property
+    def has_container(self) -> bool:
+        """Return whether a container was made for it."""
+        return bool(self.container_id)
 
 
 @dataclass(frozen=True, slots=True)

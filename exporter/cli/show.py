@@ -88,15 +88,33 @@ def _facts(job: JobJson) -> list[tuple[str, Text]]:
     return [(name, value if isinstance(value, Text) else Text(value)) for name, value in facts if value]
 
 
-def _supervisor_rows(job: JobJson) -> list[tuple[str, str]]:
+def _supervisor_rows(job: JobJson) -> list[tuple[str, str | None]]:
     """Return which job of which supervisor ran in the container, in the supervisor's own names."""
     supervisor = job["supervisor"]
     if supervisor is None:
         return []
+    server_rows = _server_rows(supervisor["name"], supervisor.get("submission"))
     if supervisor["run"] is None:
-        return [(supervisor["name"], supervisor["job_id"])]
+        return [(supervisor["name"], supervisor["job_id"]), *server_rows]
     numbers = f"job {supervisor['job_num']}, replica {supervisor['replica_num']}"
-    return [(supervisor["name"], f"run {supervisor['run']}, {numbers}, submission {supervisor['job_id']}")]
+    named = f"run {supervisor['run']}, {numbers}, submission {supervisor['job_id']}"
+    return [(supervisor["name"], named), *server_rows]
+
+
+def _server_rows(name: str, submission: JobJson | None) -> list[tuple[str, str | None]]:
+    """Return what the supervisor's server reports."""
+    if submission is None:
+        return []
+    message = f": {submission['message']}" if submission["message"] else ""
+    number = submission["number"]
+    return [
+        ("Project", submission["project"]),
+        ("User", submission["user"]),
+        ("Submission", None if number is None else f"number {number}, from 0"),
+        ("Stopped by", submission["stopped_by"]),
+        (f"{name} says", f"{submission['summary']}{message}"),
+        ("Differs", submission["difference"]),
+    ]
 
 
 def _restarts_text(number: int | None) -> str | None:

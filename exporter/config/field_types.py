@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -20,6 +21,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
 _MAX_PORT = 65535
 _URL_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _RESERVED_PATHS = ("/api/", "/-/", "/openapi.json/")
+_SERVER_EXAMPLE = "https://dstack.example.com"
 _DATABASE_EXAMPLE = "sqlite:////var/lib/exits.db"
 # More nanoseconds than these do not fit into the database's integers.
 _CENTURY_SECONDS = 100 * 365 * 86400
@@ -85,6 +87,26 @@ def _check_url_path(value: object) -> object:
     return value
 
 
+def _check_server_url(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError(f"{value!r} is not the URL of a server, such as {_SERVER_EXAMPLE}")
+    if parts.username is not None or parts.password is not None:
+        # Not shown: it may hold a secret.
+        raise ValueError("a URL with a user or a password is not supported; give a token instead")
+    if parts.query or parts.fragment:
+        raise ValueError(
+            f"{value!r} has a query or a fragment; give the server's URL, such as {_SERVER_EXAMPLE}"
+        )
+    return value
+
+
 def _check_pattern(value: object) -> object:
     if isinstance(value, str) and value:
         redactor(value)
@@ -98,6 +120,8 @@ RedactPattern = Annotated[str | None, BeforeValidator(_check_pattern)]
 ListenAddress = Annotated[str, BeforeValidator(_check_address)]
 UrlPath = Annotated[str, BeforeValidator(_check_url_path)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
+ServerUrl = Annotated[str, BeforeValidator(_check_server_url)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 EngineHosts = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 WorkloadSource = Annotated[str, AfterValidator(parse_source)]
 WorkloadSources = Annotated[tuple[WorkloadSource, ...], BeforeValidator(_split_list), Field(min_length=1)]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from exporter.config.duration import format_duration
-from exporter.config.settings import Settings, SettingsGroup
+from exporter.config.settings import DSTACK_TOKEN, Settings, SettingsGroup
 
 PREFIX = "EXIT_EXPORTER_"
 CONFIG_FILE = "config.file"
-# Variables of the commands that ask the daemon; they are no settings.
-CLIENT_VARIABLES = frozenset({f"{PREFIX}URL"})
+# Variables that are no settings: of the commands that ask the daemon, and secrets.
+OTHER_VARIABLES = frozenset({f"{PREFIX}URL", DSTACK_TOKEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def settings_options() -> Iterator[Option]:
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Return the variables with our prefix that are no setting."""
-    known = {option.variable for option in settings_options()} | CLIENT_VARIABLES
+    known = {option.variable for option in settings_options()} | OTHER_VARIABLES
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 

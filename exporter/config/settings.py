@@ -17,14 +17,19 @@ from exporter.config.field_types import (
     DatabaseUrl,
     EngineHosts,
     ListenAddress,
+    Names,
     OptionalPath,
     RedactPattern,
     Seconds,
+    ServerUrl,
     UrlPath,
     WorkloadSources,
     database_path,
 )
 from exporter.workload import DEFAULT_ORDER
+
+# A variable that is no setting, since it is a secret: as a flag, every process on the host could read it.
+DSTACK_TOKEN = "EXIT_EXPORTER_DSTACK_TOKEN"  # noqa: S105  # the variable's name
 
 _CONTROL_OR_SURROGATE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -194,6 +199,27 @@ class DstackSettings(SettingsGroup):
         default=Switch.ON,
         description="Read the runner's log of dstack's containers, which alone tells how a job ended: on or "
         "off.",
+    )
+    url: ServerUrl = Field(
+        default="",
+        description="URL of dstack's server, such as https://dstack.example.com:3000, to show what it alone "
+        "knows: project, user, who stopped a job, and jobs that never had a container. It is asked with the "
+        f"token of --dstack.token-file, or of the variable {DSTACK_TOKEN}. Default: it is not asked.",
+    )
+    token_file: OptionalPath = Field(
+        default=None,
+        description="File that holds a token of dstack's server; it is read again for each request.",
+    )
+    projects: Names = Field(
+        default=(),
+        description="Project of dstack to ask for. May be given several times. Default: all that the token "
+        "can see.",
+    )
+    interval: Seconds = Field(default=15.0, ge=1, description="Time between two requests to dstack's server.")
+    jobs_without_container: Switch = Field(
+        default=Switch.ON,
+        description="List and count the jobs of dstack that ended before a container was made for them: on "
+        "or off. They belong to no host: of several exporters that ask one server, let one do so.",
     )
 
 

@@ -12,7 +12,9 @@ from exporter.metrics.labels import (
     ExitLabels,
     HostLabels,
     ImageLabels,
+    NotCreatedLabels,
     OrderLabels,
+    ProblemLabels,
     SignalLabels,
     StatusLabels,
     WorkloadLabels,
@@ -105,6 +107,13 @@ LAST_EXIT = Metric(
     MetricType.GAUGE,
     "Unix time at which a job last ended with this status.",
     StatusLabels._fields,
+    persistent=True,
+)
+NOT_CREATED = Metric(
+    "container_not_created_total",
+    MetricType.COUNTER,
+    "Jobs that ended before a container was made for them, as dstack's server reports; they are no exits.",
+    NotCreatedLabels._fields,
     persistent=True,
 )
 
@@ -225,6 +234,18 @@ WORKLOAD_ORDER = Metric(
     OrderLabels._fields,
     persistent=True,
 )
+DSTACK_SERVER_UP = Metric(
+    "exit_exporter_dstack_server_up",
+    MetricType.GAUGE,
+    "Whether dstack's server answered when it was last asked: 1 if it did, 0 if not.",
+)
+DSTACK_SERVER_ERRORS = Metric(
+    "exit_exporter_dstack_server_errors_total",
+    MetricType.COUNTER,
+    "Times that dstack's server gave no usable answer; it is asked again.",
+    ProblemLabels._fields,
+    persistent=True,
+)
 CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(
     "exit_exporter_config_last_reload_successful",
     MetricType.GAUGE,
@@ -244,6 +265,7 @@ METRICS: tuple[Metric, ...] = (
     JOBS_RUNNING,
     MEMORY_LIMIT,
     LAST_EXIT,
+    NOT_CREATED,
     BUILD_INFO,
     ENGINE_UP,
     ENGINE_EVENTS,
@@ -262,6 +284,8 @@ METRICS: tuple[Metric, ...] = (
     TRACEPARENTS_IGNORED,
     JOBS_OVER_WORKLOAD_LIMIT,
     WORKLOAD_ORDER,
+    DSTACK_SERVER_UP,
+    DSTACK_SERVER_ERRORS,
     CONFIG_LAST_RELOAD_SUCCESSFUL,
     CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP,
 )

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter import __version__
 from exporter.metrics import definitions
-from exporter.metrics.labels import BuildLabels, EngineLabels, EventLabels, HostLabels, SignalLabels
+from exporter.metrics.labels import (
+    BuildLabels,
+    EngineLabels,
+    EventLabels,
+    HostLabels,
+    ProblemLabels,
+    SignalLabels,
+)
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import TelemetrySignal
 
@@ -43,6 +51,23 @@ def create_engine_series(update: MetricUpdate, address: str) -> None:
     set_engine_up(update, address, up=False)
     for metric in (definitions.ENGINE_RECONNECTS, definitions.EVENT_GAPS):
         update.add(metric, EngineLabels(address), 0)
+
+
+def create_dstack_series(update: MetricUpdate, problems: Iterable[str]) -> None:
+    """Create the series of a dstack server that was not asked yet."""
+    set_dstack_server_up(update, up=False)
+    for problem in problems:
+        update.add(definitions.DSTACK_SERVER_ERRORS, ProblemLabels(problem), 0)
+
+
+def set_dstack_server_up(update: MetricUpdate, *, up: bool) -> None:
+    """Set whether dstack's server answered when it was last asked."""
+    update.set(definitions.DSTACK_SERVER_UP, (), int(up))
+
+
+def count_dstack_server_error(update: MetricUpdate, problem: str) -> None:
+    """Count a problem of dstack's server."""
+    update.add(definitions.DSTACK_SERVER_ERRORS, ProblemLabels(problem))
 
 
 def create_backfill_series(update: MetricUpdate, host: str) -> None:

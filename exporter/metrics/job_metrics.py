@@ -11,6 +11,7 @@ from exporter.metrics.labels import (
     ExitLabels,
     HostLabels,
     ImageLabels,
+    NotCreatedLabels,
     OrderLabels,
     StatusLabels,
     WorkloadLabels,
@@ -85,6 +86,9 @@ class JobMetrics:
     def on_exit(self, classified: ClassifiedExit, update: MetricUpdate, before: Job | None) -> None:
         """Count an exit; ``before`` is the job as it was counted while it ran, if it was."""
         ended, job = classified.exit, classified.exit.job
+        if not job.has_container:
+            _count_not_created(classified.verdict, update)
+            return
         workload = self._slots.claim(job.workload, ended.finished_ns)
         if workload.name == OTHER.name and job.workload.name != OTHER.name:
             update.add(definitions.JOBS_OVER_WORKLOAD_LIMIT)
@@ -180,6 +184,12 @@ def _count_start(job: Job, workload: Workload, update: MetricUpdate) -> None:
     update.add(definitions.RESTARTS, _image_labels(job, workload), 0)
     update.add(definitions.OOM_KILLS, _image_labels(job, workload), oom_count(job.oom_kills))
     _set_memory_limit(job, workload, update)
+
+
+def _count_not_created(verdict: Verdict, update: MetricUpdate) -> None:
+    """Count a job without a container: it is no container's exit, and takes no workload's slot."""
+    labels = NotCreatedLabels(verdict.status.value, verdict.termination, verdict.reason)
+    update.add(definitions.NOT_CREATED, labels)
 
 
 def _set_memory_limit(job: Job, workload: Workload, update: MetricUpdate) -> None:

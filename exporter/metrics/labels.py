@@ -71,6 +71,20 @@ class SignalLabels(NamedTuple):
     signal: str
 
 
+class NotCreatedLabels(NamedTuple):
+    """Jobs for which no container was made, by how they ended."""
+
+    status: str
+    termination: str
+    reason: str
+
+
+class ProblemLabels(NamedTuple):
+    """Kind of a problem, out of a fixed set."""
+
+    problem: str
+
+
 class OrderLabels(NamedTuple):
     """Order of the sources of a workload's name."""
 

@@ -41,6 +41,15 @@ def _of_dstack(
     return of_exit
 
 
+def _of_submission(classified: ClassifiedExit, name: str) -> AttributeValue | None:
+    """Return one of the facts that dstack's server reports of a job; None where it has none."""
+    supervised = classified.exit.job.supervised
+    if supervised is None or supervised.submission is None:
+        return None
+    value: AttributeValue | None = getattr(supervised.submission, name)
+    return None if value == "" else value
+
+
 def _tags(classified: ClassifiedExit) -> tuple[str, ...] | None:
     found = tag(classified.exit.job.image)
     return (found,) if found else None
@@ -52,7 +61,7 @@ def _oom_limit(classified: ClassifiedExit) -> str | None:
 
 
 JOB_ATTRIBUTES: tuple[Attribute, ...] = (
-    Attribute("container.id", "Full id of the container.", lambda each: each.exit.job.container_id),
+    Attribute("container.id", "Full id of the container.", lambda each: each.exit.job.container_id or None),
     Attribute("container.name", "Name of the container.", lambda each: each.exit.job.name),
     Attribute(
         "container.image.name",
@@ -60,7 +69,9 @@ JOB_ATTRIBUTES: tuple[Attribute, ...] = (
         lambda each: each.exit.job.workload.image,
     ),
     Attribute("container.image.tags", "Tag of the image, as a list with one item.", _tags),
-    Attribute("host.name", "Name of the host that the job ran on.", lambda each: each.exit.job.instance),
+    Attribute(
+        "host.name", "Name of the host that the job ran on.", lambda each: each.exit.job.instance or None
+    ),
     Attribute("process.exit.code", "Exit code, if it is known.", lambda each: each.exit.code),
     Attribute(
         "error.type",
@@ -77,6 +88,27 @@ JOB_ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("dstack.job.id", "Id of dstack's job submission.", _of_dstack(lambda job: job.id)),
     Attribute("dstack.job.num", "Number of the job in the run.", _of_dstack(lambda job: job.job_num)),
     Attribute("dstack.replica.num", "Number of the replica.", _of_dstack(lambda job: job.replica_num)),
+    Attribute(
+        "dstack.project.name",
+        "Project, if dstack's server had reported it when the span was sent.",
+        lambda each: _of_submission(each, "project"),
+    ),
+    Attribute("dstack.user.name", "User, likewise.", lambda each: _of_submission(each, "user")),
+    Attribute(
+        "dstack.submission.num",
+        "Number of the submission of its job, from 0, likewise.",
+        lambda each: _of_submission(each, "number"),
+    ),
+    Attribute(
+        "dstack.termination",
+        "The server's word for the end, likewise.",
+        lambda each: _of_submission(each, "termination"),
+    ),
+    Attribute(
+        "dstack.stopped_by",
+        "Who asked for the end, user or server, likewise.",
+        lambda each: _of_submission(each, "stopped_by"),
+    ),
     Attribute(
         "exit_exporter.workload",
         "Workload that the job belongs to.",

@@ -6,7 +6,7 @@ A batch that the store refuses is kept and tried again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -15,11 +15,11 @@ from exporter.metrics import exporter_metrics
 from exporter.metrics.exporter_metrics import OtlpJobCounts
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, MetricUpdate
-from exporter.model import ClassifiedExit, Cursor, Job, Status, TelemetrySignal
+from exporter.model import ClassifiedExit, Cursor, Job, SeriesKey, Status, Submission, TelemetrySignal
 from exporter.pipeline.classifier import Classifier
 from exporter.pipeline.readiness import Readiness
+from exporter.sources.source import Recorded
 from exporter.store import Batch, Store, StoreError
-from exporter.verdict.facts import EndedRun
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +40,22 @@ class _Pending:
 
     begun: dict[str, Job] = field(default_factory=dict)
     ended: list[ClassifiedExit] = field(default_factory=list)
+    submissions: dict[str, Submission] = field(default_factory=dict)
     # Effect on the series of the exits whose rows were dropped.
     counted: MetricUpdate = field(default_factory=MetricUpdate)
 
     def __bool__(self) -> bool:
-        return bool(self.begun or self.ended or self.counted)
+        return bool(self.begun or self.ended or self.submissions or self.counted)
+
+    def batch(
+        self,
+        series: Mapping[SeriesKey, float | None],
+        cursors: Mapping[str, Cursor],
+        outbox: Sequence[tuple[str, TelemetrySignal]],
+    ) -> Batch:
+        """Return all of it, with what is recorded in the same transaction."""
+        submissions = tuple(self.submissions.values())
+        return Batch(tuple(self.begun.values()), self.ended, series, cursors, outbox, submissions)
 
 
 class Recorder:
@@ -101,12 +112,15 @@ class Recorder:
         """Return whether it is time to commit what is pending, or else the positions."""
         return now >= (self._commit_at if self._pending else self._cursors_at)
 
-    def add(self, outcome: Job | EndedRun) -> None:
-        """Take in a job that started or changed, or a run that ended."""
-        if isinstance(outcome, Job):
-            self._pending.begun[outcome.id] = outcome
-        else:
-            self._pending.ended.append(self._without_log(self._classifier.classify(outcome)))
+    def add(self, outcome: Recorded) -> None:
+        """Take in a job that started or changed, a run that ended, or what a supervisor's server reports."""
+        match outcome:
+            case Job():
+                self._pending.begun[outcome.id] = outcome
+            case Submission():
+                self._pending.submissions[outcome.id] = outcome
+            case _:
+                self._pending.ended.append(self._without_log(self._classifier.classify(outcome)))
 
     def _without_log(self, classified: ClassifiedExit) -> ClassifiedExit:
         """Drop the log of a job that did not fail, or any while too many exits are pending."""
@@ -127,7 +141,7 @@ class Recorder:
         values = self._state.values_to_store(changes)
         started = time.perf_counter()
         try:
-            self._store.commit(Batch(tuple(pending.begun.values()), pending.ended, values, moved, entries))
+            self._store.commit(pending.batch(values, moved, entries))
         except StoreError as error:
             self._count_enqueued(entries, -1)
             self.on_store_error(error)

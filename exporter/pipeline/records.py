@@ -48,6 +48,10 @@ class StoredRecords:
         """Return the ids of the containers that a supervisor made for a job on a host."""
         return self._ask(lambda: self._store.submissions(job_name, host), frozenset())
 
+    def has_end_or_container(self, submission_id: str) -> bool:
+        """Return whether the end of a submission is on record, or a container that was made for it."""
+        return self._ask(lambda: self._store.has_end_or_container(submission_id), otherwise=True)
+
     def _ask(self, query: Callable[[], T], otherwise: T) -> T:
         while True:
             try:

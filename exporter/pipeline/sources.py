@@ -8,7 +8,7 @@ import structlog
 
 from exporter.metrics import exporter_metrics
 from exporter.metrics.state import MetricState, MetricUpdate
-from exporter.model import Cursor, Job
+from exporter.model import Cursor, Job, Submission
 from exporter.pipeline.readiness import Readiness
 from exporter.sources.source import (
     Connected,
@@ -19,7 +19,10 @@ from exporter.sources.source import (
     Listed,
     Message,
     Outcome,
+    Recorded,
     Records,
+    ServerAnswered,
+    ServerFailed,
     Source,
     Tracker,
 )
@@ -44,6 +47,10 @@ class ConnectedSources:
         self._addresses: dict[tuple[str, str], str] = {}
         self._listed: set[str] = set()
 
+    def add_server(self, address: str, tracker: Tracker) -> None:
+        """Read a supervisor's server, which is no engine: nothing waits for it, and it is never unready."""
+        self._trackers[address] = tracker
+
     @property
     def next_due(self) -> float | None:
         """Time at which ``release_due`` must be called at the latest; None while nothing waits."""
@@ -55,7 +62,7 @@ class ConnectedSources:
         now = {address: tracker.cursor for address, tracker in self._trackers.items()}
         return {address: cursor for address, cursor in now.items() if cursor is not None}
 
-    def receive(self, message: Message, now: float) -> Iterable[Job | EndedRun]:
+    def receive(self, message: Message, now: float) -> Iterable[Recorded]:
         """Take in a message, and return what is to be recorded."""
         match message.content:
             case Connected() as connected:
@@ -66,7 +73,7 @@ class ConnectedSources:
                 return self._track(message.address, content, now)
         return ()
 
-    def release_due(self, now: float) -> Iterator[Job | EndedRun]:
+    def release_due(self, now: float) -> Iterator[Recorded]:
         """Yield what need not wait any longer for late evidence."""
         for address, tracker in self._trackers.items():
             yield from self._recorded(address, tracker.release_due(now), now)
@@ -84,7 +91,7 @@ class ConnectedSources:
 
     # --- connections
 
-    def _connect(self, address: str, connected: Connected, now: float) -> Iterable[Job | EndedRun]:
+    def _connect(self, address: str, connected: Connected, now: float) -> Iterable[Recorded]:
         duplicate = self._addresses.setdefault((connected.identity, connected.host), address)
         if connected.identity and duplicate != address:
             # Read from both, every exit would be counted twice.
@@ -128,14 +135,14 @@ class ConnectedSources:
 
     # --- outcomes
 
-    def _track(self, address: str, content: object, now: float) -> Iterable[Job | EndedRun]:
+    def _track(self, address: str, content: object, now: float) -> Iterable[Recorded]:
         return self._recorded(address, self._trackers[address].receive(content, now), now)
 
-    def _recorded(self, address: str, outcomes: Iterable[Outcome], now: float) -> Iterator[Job | EndedRun]:
+    def _recorded(self, address: str, outcomes: Iterable[Outcome], now: float) -> Iterator[Recorded]:
         """Yield the outcomes that are to be recorded, and count, show or forward the others."""
         for outcome in outcomes:
             match outcome:
-                case Job() | EndedRun():
+                case Job() | EndedRun() | Submission():
                     yield outcome
                 case EventCounted():
                     changes = MetricUpdate()
@@ -150,8 +157,17 @@ class ConnectedSources:
                     self._listed.add(address)
                 case HostFact():
                     yield from self._forward(address, outcome, now)
+                case ServerAnswered() | ServerFailed():
+                    self._count_server(outcome)
 
-    def _forward(self, address: str, fact: HostFact, now: float) -> Iterator[Job | EndedRun]:
+    def _count_server(self, outcome: ServerAnswered | ServerFailed) -> None:
+        changes = MetricUpdate()
+        exporter_metrics.set_dstack_server_up(changes, up=isinstance(outcome, ServerAnswered))
+        if isinstance(outcome, ServerFailed):
+            exporter_metrics.count_dstack_server_error(changes, outcome.problem)
+        self._state.apply(changes)
+
+    def _forward(self, address: str, fact: HostFact, now: float) -> Iterator[Recorded]:
         host = self._hosts[address]
         for other in [each for each, on in self._hosts.items() if on == host and each != address]:
             yield from self._track(other, fact.content, now)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from exporter.model import ContainerHistory, Cursor, Job
+from exporter.model import ContainerHistory, Cursor, Job, Submission
 from exporter.verdict.facts import EndedRun
 
 # --- messages to the pipeline
@@ -81,7 +81,31 @@ class HostFact:
     content: object
 
 
-Outcome = Job | EndedRun | EventCounted | EventsMissed | Listed | HostFact
+@dataclass(frozen=True, slots=True)
+class ServerAnswered:
+    """A supervisor's server was asked for its jobs, and all that it answered has been handed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFailed:
+    """A supervisor's server was asked and gave no usable answer; ``problem`` is a label value."""
+
+    problem: str
+
+
+Outcome = (
+    Job
+    | EndedRun
+    | Submission
+    | EventCounted
+    | EventsMissed
+    | Listed
+    | HostFact
+    | ServerAnswered
+    | ServerFailed
+)
+# What of it is recorded.
+Recorded = Job | EndedRun | Submission
 
 
 # --- the parts of a source
@@ -109,6 +133,9 @@ class Records(Protocol):
 
     def submissions(self, job_name: str, host: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on a host."""
+
+    def has_end_or_container(self, submission_id: str) -> bool:
+        """Return whether the end of a submission is on record, or a container that was made for it."""
 
 
 class Tracker(Protocol):

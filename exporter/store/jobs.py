@@ -12,6 +12,7 @@ from exporter.model import ContainerHistory, Job, JobRecord, Status
 from exporter.store.database import Database
 from exporter.store.rows import failed_start_ns, read_job, read_record, recorded_event_times
 from exporter.store.schema import jobs
+from exporter.store.submissions import with_report
 
 # An engine buffers 256 events, and a run has at least two of them.
 _RUNS_IN_EVENT_BUFFER = 128
@@ -35,7 +36,8 @@ class JobFilter:
 
 def running_jobs(database: Database) -> list[Job]:
     """Return the jobs that have no recorded end."""
-    return [read_job(row) for row in database.read(select(jobs).where(jobs.c.status == Status.RUNNING.value))]
+    running = select(jobs).where(jobs.c.status == Status.RUNNING.value)
+    return [read_job(row) for row in database.read(with_report(running))]
 
 
 def load_history(
@@ -71,7 +73,7 @@ def list_jobs(
     database: Database, job_filter: JobFilter, limit: int, before: tuple[int, str] | None
 ) -> list[JobRecord]:
     """Return jobs, the newest first, without their log tails; only those ``before`` (began_ns, id)."""
-    query = select(*_WITHOUT_LOG_TAIL).where(*_conditions(job_filter))
+    query = with_report(select(*_WITHOUT_LOG_TAIL)).where(*_conditions(job_filter))
     if before is not None:
         began_ns, job_id = before
         is_older = or_(jobs.c.began_ns < began_ns, and_(jobs.c.began_ns == began_ns, jobs.c.id < job_id))
@@ -86,7 +88,8 @@ def find_job(database: Database, key: str) -> JobRecord | None:
     can_be_prefix = 0 < len(key) <= _CONTAINER_ID_LENGTH
     has_prefix = jobs.c.container_id.startswith(key, autoescape=True) if can_be_prefix else false()
     for condition in (jobs.c.id == key, jobs.c.name == key, has_prefix):
-        found = database.read(select(jobs).where(condition).order_by(jobs.c.began_ns.desc()).limit(1))
+        newest = with_report(select(jobs)).where(condition).order_by(jobs.c.began_ns.desc())
+        found = database.read(newest.limit(1))
         if found:
             return read_record(found[0])
     return None

@@ -15,6 +15,7 @@ from exporter.store.database import Database
 from exporter.store.rows import read_record
 from exporter.store.schema import jobs, outbox
 from exporter.store.series import save_series
+from exporter.store.submissions import with_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Outbox:
         self, signal: TelemetrySignal, limit: int, condition: ColumnElement[bool], *, newest: bool
     ) -> Sequence[Any]:
         joined = outbox.outerjoin(jobs, jobs.c.id == outbox.c.job_id)
-        query = select(outbox.c.number, outbox.c.refused, jobs).select_from(joined)
+        query = with_report(select(outbox.c.number, outbox.c.refused, jobs).select_from(joined))
         pending = query.where(outbox.c.signal == signal.value, outbox.c.aside.is_(False), condition)
         order = outbox.c.number.desc() if newest else outbox.c.number
         return self._database.read(pending.order_by(order).limit(limit))

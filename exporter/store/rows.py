@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Row
@@ -21,6 +21,7 @@ from exporter.model import (
     OomVictim,
     Recovery,
     Status,
+    Submission,
     SupervisedJob,
     Termination,
     Trace,
@@ -76,7 +77,8 @@ def _supervised_columns(supervised: SupervisedJob | None) -> dict[str, Any]:
     if supervised is None:
         return {"supervised": None, "supervised_id": None, "supervised_job": None}
     return {
-        "supervised": asdict(supervised),
+        # What the server reports is in a table of its own, and may come later.
+        "supervised": asdict(replace(supervised, submission=None)),
         "supervised_id": supervised.id or None,
         "supervised_job": supervised.job_name or None,
     }
@@ -131,7 +133,7 @@ def read_job(row: Row[Any]) -> Job:
         memory_limit_bytes=row.memory_limit_bytes,
         traceparent=row.traceparent or "",
         key=_run_key(row),
-        supervised=None if row.supervised is None else SupervisedJob(**row.supervised),
+        supervised=_read_supervised(row),
         restarts=row.restarts,
         kills=tuple(KillRequest(signal, at_ns) for signal, at_ns in row.kills),
         oom_kills=tuple(_oom_kill(*entry) for entry in row.oom_witnesses),
@@ -139,8 +141,17 @@ def read_job(row: Row[Any]) -> Job:
     )
 
 
+def _read_supervised(row: Row[Any]) -> SupervisedJob | None:
+    if row.supervised is None:
+        return None
+    submission = None if row.report is None else Submission(**row.report)
+    return replace(SupervisedJob(**row.supervised), submission=submission)
+
+
 def _run_key(row: Row[Any]) -> str:
     """Return the key of the run; ids of older versions end with the attempt instead of a key."""
+    if not row.container_id:
+        return str(row.id)
     suffix = str(row.id).partition("-")[2]
     return "" if suffix == str(row.attempt) else suffix
 

@@ -78,6 +78,21 @@ jobs = Table(
     Index("jobs_by_supervised_job", "supervised_job"),
 )
 
+# Runs of jobs as a supervisor's server reports them: also of jobs on other hosts, whose containers are on
+# record elsewhere. Those whose run ``is_open`` are asked for again. ``seen_ns`` is when it was last reported.
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("project", String, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("has_container", Boolean, nullable=False),
+    Column("finished_ns", BigInteger),
+    Column("seen_ns", BigInteger, nullable=False),
+    Column("report", JSON, nullable=False),
+)
+
 # One row for each series of a counter; the metrics are loaded from it at start.
 series = Table(
     "series",

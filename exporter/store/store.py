@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from exporter.model import (
     JobRecord,
     SeriesKey,
     Status,
+    Submission,
     TelemetrySignal,
 )
 from exporter.store import jobs as queries
@@ -30,6 +32,12 @@ from exporter.store.outbox import Outbox, enqueue
 from exporter.store.rows import ended_row, running_row
 from exporter.store.schema import cursors, identity, jobs, outbox, pruned
 from exporter.store.series import load_series, save_series
+from exporter.store.submissions import (
+    has_end_or_container,
+    open_runs,
+    prune_submissions,
+    save_submissions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Batch:
     series: Mapping[SeriesKey, float | None] = field(default_factory=dict)
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     outbox: Sequence[tuple[str, TelemetrySignal]] = ()
+    submissions: Sequence[Submission] = ()
 
 
 class Store:
@@ -96,6 +105,7 @@ class Store:
             save_series(connection, batch.series)
             upsert(connection, cursors, cursor_rows)
             enqueue(connection, batch.outbox)
+            save_submissions(connection, batch.submissions)
 
     def prune(self, before_ns: int) -> int:
         """Delete jobs that ended before a time, and return how many; series stay.
@@ -108,6 +118,7 @@ class Store:
         with self._database.transaction() as connection:
             upsert(connection, pruned, [{"once": 1, "before_ns": pruned_before_ns}])
             count = connection.execute(delete(jobs).where(is_old, is_exported)).rowcount
+            prune_submissions(connection, before_ns, time.time_ns())
         self._pruned_before_ns = pruned_before_ns
         return count
 
@@ -154,6 +165,14 @@ class Store:
     def submissions(self, job_name: str, instance: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on one host."""
         return queries.submissions(self._database, job_name, instance)
+
+    def has_end_or_container(self, submission_id: str) -> bool:
+        """Return whether the end of a submission is on record, or a container that was made for it."""
+        return has_end_or_container(self._database, submission_id)
+
+    def open_runs(self) -> dict[str, str]:
+        """Return the project of each run, by its id, that a supervisor's server last reported as open."""
+        return open_runs(self._database)
 
     def list_jobs(
         self, job_filter: queries.JobFilter, limit: int, before: tuple[int, str] | None = None

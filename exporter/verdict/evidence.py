@@ -11,11 +11,11 @@ from signal import Signals
 
 from exporter.model import Evidence, Exit
 from exporter.verdict.causes import likely_causes, memory_causes
-from exporter.verdict.facts import CountedRun, EndedRun, FailedStart, RunFacts, SupervisedRun
+from exporter.verdict.facts import CountedRun, EndedRun, FailedStart, NoContainer, RunFacts, SupervisedRun
 from exporter.verdict.notes import failed_start_notes, run_notes
 from exporter.verdict.oom_kills import ended_by_oom, limit_reached, oom_count
 from exporter.verdict.stop_requests import explaining_requests, was_unhealthy
-from exporter.verdict.supervised import assess_supervised
+from exporter.verdict.supervised import assess_supervised, assess_without_container
 
 
 def assess_exit(ended: EndedRun) -> Exit:
@@ -37,7 +37,7 @@ def assess_exit(ended: EndedRun) -> Exit:
     )
 
 
-def assess(facts: RunFacts | FailedStart | CountedRun) -> Evidence:
+def assess(facts: RunFacts | FailedStart | CountedRun | NoContainer) -> Evidence:
     """Return the evidence, with notes that cite the facts and the causes that they point to."""
     match facts:
         case RunFacts():
@@ -46,6 +46,8 @@ def assess(facts: RunFacts | FailedStart | CountedRun) -> Evidence:
             return _assess_failed_start(facts)
         case CountedRun():
             return Evidence(notes=("Known only from the engine's count of restarts.",))
+        case NoContainer():
+            return assess_without_container(facts)
 
 
 def _assess_run(run: RunFacts) -> Evidence:

@@ -202,6 +202,21 @@ class SupervisedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class NoContainer:
+    """Job that ended before a container was made for it, as its supervisor's server reports."""
+
+    supervisor: str
+    end: JobEnd
+    code: None = None
+    oom_kills: Sequence[OomKill] = ()
+
+    @property
+    def ended_ns(self) -> int:
+        """Time of its end."""
+        return self.end.at_ns
+
+
+@dataclass(frozen=True, slots=True)
 class EndedRun:
     """Ended job with the facts that its source reports; the first of three stages of an exit.
 
@@ -212,7 +227,7 @@ class EndedRun:
     """
 
     job: Job
-    facts: RunFacts | FailedStart | CountedRun | SupervisedRun
+    facts: RunFacts | FailedStart | CountedRun | SupervisedRun | NoContainer
     recovered: bool = False
     log_tail: str | None = None
     event_ns: int | None = None

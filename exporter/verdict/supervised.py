@@ -7,7 +7,7 @@ from dataclasses import replace
 from signal import Signals
 
 from exporter.model import SECOND_NS, Evidence, Status, SupervisedEnd
-from exporter.verdict.facts import RunFacts, SupervisedRun
+from exporter.verdict.facts import NoContainer, RunFacts, SupervisedRun
 
 # A supervisor gives no time between SIGTERM and SIGKILL: 11 to 47 ms were measured of dstack. A stop by hand
 # gives seconds.
@@ -37,6 +37,18 @@ def assess_supervised(
         return container.code, container.ended_ns, evidence
     stopped = SupervisedEnd(run.supervisor, Status.TERMINATED, signal=Signals.SIGKILL)
     return None, container.ended_ns, replace(evidence, stop_requested=True, supervised=stopped)
+
+
+def assess_without_container(job: NoContainer) -> Evidence:
+    """Return the evidence of a job for which no container was made."""
+    end = job.end
+    note = f"{job.supervisor}'s server reports that no container was made for it"
+    return Evidence(
+        start_error=end.start_error,
+        stop_requested=end.status is Status.TERMINATED,
+        notes=(f"{note}: {end.message}" if end.message else f"{note}.",),
+        supervised=SupervisedEnd(job.supervisor, end.status, end.termination, start_error=end.start_error),
+    )
 
 
 def _facts_of_job(run: SupervisedRun) -> RunFacts:

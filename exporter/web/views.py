@@ -18,11 +18,13 @@ from exporter.model import (
     OomVictim,
     Recovery,
     Status,
+    Submission,
     SupervisedJob,
     Termination,
 )
 from exporter.verdict.catalog import Reason, ReasonCatalog
 from exporter.verdict.classify import Explanation
+from exporter.verdict.differences import difference
 from exporter.verdict.oom_kills import oom_count
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -59,6 +61,29 @@ class OomProcessView(View):
     )
 
 
+class SubmissionView(View):
+    """What a supervisor's server reports of a job. It is shown beside the verdict and never changes it."""
+
+    project: str
+    user: str
+    number: int | None = Field(description="Number of this submission of the job, from 0.")
+    status: str = Field(description="The server's own word.")
+    summary: str = Field(description="What the supervisor's own commands show, such as instance unreachable.")
+    termination: str | None = Field(
+        description="The server's word for the end in capitals; null while there is none."
+    )
+    message: str | None
+    exit_status: int | None
+    stopped_by: str | None = Field(
+        description="Who asked for the end: user or server; null if it ended by itself, or is not known."
+    )
+    submitted_at: Timestamp | None
+    finished_at: Timestamp | None
+    difference: str | None = Field(
+        description="The server's words and ours where they differ; null where they agree, or it has none."
+    )
+
+
 class SupervisorView(View):
     """A job inside a container, as its supervisor names it."""
 
@@ -69,15 +94,22 @@ class SupervisorView(View):
     )
     job_num: int | None
     replica_num: int | None
+    submission: SubmissionView | None = Field(
+        description="What the supervisor's server reports; null if it is not asked, or does not know it."
+    )
 
 
 class JobView(View):
     """One run of one container. The fields of its end are null while it runs."""
 
     id: str = Field(description="The container's short id and a key of the run.")
-    name: str = Field(description="The container's name, without the slash.")
-    container_id: str
-    instance: str = Field(description="Name of the host that the job runs on.")
+    name: str = Field(description="The container's name, without the slash; that of the job without one.")
+    container_id: str = Field(
+        description="Its full id; empty for a job that ended before it had a container."
+    )
+    instance: str = Field(
+        description="Name of the host that the job runs on; without a container, empty if it had none."
+    )
     workload: str
     image: str
     status: Status
@@ -201,15 +233,38 @@ class StateView(View):
     status: str
 
 
-def _supervisor_view(supervised: SupervisedJob | None) -> SupervisorView | None:
+def _supervisor_view(
+    supervised: SupervisedJob | None, classified: ClassifiedExit | None, catalog: ReasonCatalog
+) -> SupervisorView | None:
     if supervised is None:
         return None
+    submission = supervised.submission
     return SupervisorView(
         name=supervised.supervisor,
         job_id=supervised.id,
         run=supervised.run or None,
         job_num=supervised.job_num,
         replica_num=supervised.replica_num,
+        submission=None if submission is None else _submission_view(submission, classified, catalog),
+    )
+
+
+def _submission_view(
+    submission: Submission, classified: ClassifiedExit | None, catalog: ReasonCatalog
+) -> SubmissionView:
+    return SubmissionView(
+        project=submission.project,
+        user=submission.user,
+        number=submission.number,
+        status=submission.status,
+        summary=submission.summary,
+        termination=submission.termination or None,
+        message=submission.message or None,
+        exit_status=submission.exit_status,
+        stopped_by=submission.stopped_by or None,
+        submitted_at=rfc3339(submission.submitted_ns or None),
+        finished_at=rfc3339(submission.finished_ns),
+        difference=None if classified is None else difference(classified, submission, catalog),
     )
 
 
@@ -239,7 +294,7 @@ def job_view(record: JobRecord, catalog: ReasonCatalog) -> JobView:
         else None,
         causes=_causes(classified, catalog) if classified else [],
         not_known=list(evidence.not_known),
-        supervisor=_supervisor_view(job.supervised),
+        supervisor=_supervisor_view(job.supervised, classified, catalog),
         attempt=job.attempt,
         restarts=job.restarts,
         oom_kills=ended.oom_kills if ended else oom_count(job.oom_kills),

@@ -109,15 +109,15 @@ class PipelineDriver:
         self.metric_state, self.readiness = MetricState(stored), Readiness()
         self.readiness.set_unready(ADDRESS, "the engine has not answered yet")
         self.catalog = ReloadableCatalog(None)
-        self._inbox = Inbox()
+        self.inbox = Inbox()
         engines = [DockerEngine(EngineAddress(address)) for address in (ADDRESS, OTHER_ADDRESS)]
-        sources = [DockerSource(engine, self._inbox, config) for engine in engines]
+        sources = [DockerSource(engine, self.inbox, config) for engine in engines]
         job_metrics = JobMetrics(workloads, self.catalog.has_code, stored, idle_ns=idle_ns)
         stopping, classifier = threading.Event(), Classifier(self.catalog, selector)
         self.recorder = Recorder(self.store, self.metric_state, job_metrics, classifier, self.readiness)
-        records = StoredRecords(self.store, self.recorder, stopping)
-        connected_sources = ConnectedSources(sources, records, self.metric_state, self.readiness)
-        self.loop = Pipeline(self._inbox, connected_sources, self.recorder, stopping)
+        self.records = StoredRecords(self.store, self.recorder, stopping)
+        self.sources = ConnectedSources(sources, self.records, self.metric_state, self.readiness)
+        self.loop = Pipeline(self.inbox, self.sources, self.recorder, stopping)
 
     def __enter__(self) -> Self:
         """Start."""
@@ -141,7 +141,7 @@ class PipelineDriver:
         """Send messages of an engine's watcher."""
         for content in contents:
             message = connected(content) if isinstance(content, StreamOpened) else content
-            self._inbox.put(Message(address, message))
+            self.inbox.put(Message(address, message))
         return self
 
     def connect(self, address: str = ADDRESS) -> Self:
@@ -184,7 +184,7 @@ class PipelineDriver:
 
     def becomes_idle(self) -> bool:
         """Return whether all messages are taken from the inbox soon."""
-        return self.reaches(self._inbox.empty)
+        return self.reaches(self.inbox.empty)
 
     def reaches(self, fact: Callable[[], bool]) -> bool:
         """Return whether a fact becomes true within the timeout."""

@@ -1,0 +1,165 @@
+"""Thread that asks dstack's server for its runs, now and then, and reports what is new of them.
+
+Runs are listed from the newest back to the newest that was there the last time. Those that had not ended by
+then are asked for one by one, unless they were listed. Nothing waits for this thread.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+
+import structlog
+
+from exporter.model import SECOND_NS, Cursor, Submission
+from exporter.sources.dstack.answers import Run
+from exporter.sources.dstack.client import DstackClient
+from exporter.sources.dstack.messages import Answered, Failed, Reported
+from exporter.sources.dstack.problems import Problem, ServerError
+from exporter.sources.source import Inbox, Message
+
+log = structlog.get_logger(__name__)
+
+# A run may become visible later than one that was submitted after it.
+OVERLAP_NS = 60 * SECOND_NS
+MAX_PAGES = 1000
+# Above this number, the open runs are listed before any of them is asked for.
+MAX_SINGLE_RUNS = 5
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+class DstackServer:
+    """Asks one server every ``interval`` seconds; ``projects`` are those to ask for, empty for all."""
+
+    def __init__(
+        self, client: DstackClient, inbox: Inbox, projects: tuple[str, ...], interval: float
+    ) -> None:
+        self._client = client
+        self._inbox = inbox
+        self._projects = projects or ("",)
+        self._interval = interval
+        self._cursor: Cursor | None = None
+        self._open: dict[str, str] = {}
+        self._sent: dict[str, Submission] = {}
+        self._failures = 0
+        self._logged_causes: set[str] = set()
+        self._stopping = threading.Event()
+        # A daemon thread: a server that does not answer must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name="dstack server", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """URL of the server."""
+        return self._client.address
+
+    def start(self, cursor: Cursor | None, open_runs: dict[str, str]) -> None:
+        """Start to ask, from the position on record; ``open_runs`` are projects by the ids of runs."""
+        self._cursor = cursor
+        self._open = dict(open_runs)
+        log.info("asking dstack's server", url=self.address)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._stopping.wait(self._interval if self._ask() else self._pause())
+        self._client.close()
+
+    def _ask(self) -> bool:
+        """Ask once; return whether there was a usable answer."""
+        try:
+            self._report_runs()
+        except ServerError as error:
+            self._failed(error.problem, str(error))
+            return False
+        except Exception:
+            log.exception("unexpected error while asking dstack's server")
+            self._send(Failed(Problem.BUG))
+            self._failures += 1
+            return False
+        if self._failures:
+            log.info("dstack's server answers again", url=self.address)
+        self._failures = 0
+        self._logged_causes.clear()
+        return True
+
+    def _pause(self) -> float:
+        """Return the seconds until the next try, with jitter so that many exporters do not come together."""
+        longest = max(self._interval, LONGEST_PAUSE_SECONDS)
+        pause = min(longest, self._interval * 2.0 ** min(self._failures, 30))
+        return random.uniform(pause / 2, pause)  # noqa: S311  # not a secret
+
+    def _failed(self, problem: Problem, cause: str) -> None:
+        self._send(Failed(problem))
+        self._failures += 1
+        # A warning once for each cause, not at every retry: a server may be away for a night.
+        level = log.debug if cause in self._logged_causes else log.warning
+        level("dstack's server cannot be used, will retry", url=self.address, cause=cause)
+        self._logged_causes.add(cause)
+
+    def _report_runs(self) -> None:
+        is_news, sent = self._cursor is not None, dict[str, Submission]()
+        newest_ns = 0 if self._cursor is None else self._cursor.event_ns
+        for run in self._runs():
+            newest_ns = max(newest_ns, run.submitted_ns or 0)
+            for submission in run.submissions():
+                if submission != self._sent.get(submission.id):
+                    self._send(Reported(submission, is_news))
+                # At once, so that what comes after a failure is not reported twice.
+                sent[submission.id] = self._sent[submission.id] = submission
+        self._sent = sent
+        self._cursor = Cursor(newest_ns, 0)
+        self._send(Answered(self._cursor))
+
+    def _runs(self) -> Iterator[Run]:
+        """Yield the runs that may have changed since the last time."""
+        seen: set[str] = set()
+        since_ns = 0 if self._cursor is None else self._cursor.event_ns - OVERLAP_NS
+        for project in self._projects:
+            yield from self._noted(self._listed(project, since_ns), seen)
+        if len(self._open.keys() - seen) > MAX_SINGLE_RUNS:
+            for project in self._projects:
+                yield from self._noted(self._listed(project, 0, only_active=True), seen)
+        for run_id in self._open.keys() - seen:
+            run = self._client.run(self._open[run_id], run_id)
+            if run is None:
+                del self._open[run_id]
+            else:
+                yield from self._noted([run], seen)
+
+    def _noted(self, runs: Iterator[Run] | list[Run], seen: set[str]) -> Iterator[Run]:
+        """Yield the runs that were not seen yet, and note which of them are open."""
+        for run in runs:
+            if run.id in seen:
+                continue
+            seen.add(run.id)
+            yield run
+            if run.is_open:
+                self._open[run.id] = run.project_name
+            else:
+                self._open.pop(run.id, None)
+
+    def _listed(self, project: str, since_ns: int, *, only_active: bool = False) -> Iterator[Run]:
+        """Yield the runs of a project that were submitted since a time, from the newest on."""
+        last: Run | None = None
+        for _ in range(MAX_PAGES):
+            answer = self._client.runs(project, last, only_active=only_active)
+            runs = [run for run in answer if run is not None]
+            if len(runs) < len(answer):
+                self._failed(Problem.INVALID, "some runs in the answer cannot be read; the others are used")
+            yield from runs
+            if not runs or (runs[-1].submitted_ns or 0) < since_ns:
+                return
+            if last is not None and (runs[-1].submitted_ns or 0) > (last.submitted_ns or 0):
+                raise ServerError(Problem.INVALID, "the answer's pages are not in order")
+            if last is not None and runs[-1].id == last.id:
+                raise ServerError(Problem.INVALID, "the answer's pages do not end")
+            last = runs[-1]
+        raise ServerError(Problem.TOO_LARGE, f"the answer has more than {MAX_PAGES} pages")
+
+    def _send(self, content: object) -> None:
+        self._inbox.put(Message(self.address, content))

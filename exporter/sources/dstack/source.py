@@ -1,0 +1,39 @@
+"""dstack's server as the settings describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exporter.config.settings import Settings, Switch
+from exporter.model import Cursor
+from exporter.sources.dstack.client import DstackClient
+from exporter.sources.dstack.server import DstackServer
+from exporter.sources.dstack.token import token_reader
+from exporter.sources.dstack.tracker import SubmissionTracker
+from exporter.sources.source import Inbox, Records, SourceError
+
+
+def dstack_server(settings: Settings, environment: Mapping[str, str], inbox: Inbox) -> DstackServer | None:
+    """Return the server to ask, None without one. Raises SourceError if there is no usable token."""
+    chosen = settings.dstack
+    if not chosen.url:
+        if chosen.token_file or chosen.projects:
+            raise SourceError(
+                "--dstack.token-file and --dstack.projects need a server: give --dstack.url too"
+            )
+        return None
+    client = DstackClient(chosen.url, token_reader(chosen.token_file, environment))
+    return DstackServer(client, inbox, chosen.projects, chosen.interval)
+
+
+def submission_tracker(
+    settings: Settings, server: DstackServer, records: Records, cursor: Cursor | None
+) -> SubmissionTracker:
+    """Return the tracker of the server's reports."""
+    return SubmissionTracker(
+        server.address,
+        records,
+        cursor,
+        order=settings.workload.order,
+        lists_jobs=settings.dstack.jobs_without_container is Switch.ON,
+    )
