@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from signal import Signals
 
-from exporter.model import SECOND_NS, Evidence, Status, SupervisedEnd
+from exporter.model import SECOND_NS, Evidence, OomKill, Status, SupervisedEnd
 from exporter.verdict.facts import NoContainer, RunFacts, SupervisedRun
+from exporter.verdict.stop_requests import LATE_NS
 
 # A supervisor gives no time between SIGTERM and SIGKILL: 11 to 47 ms were measured of dstack. A stop by hand
 # gives seconds.
@@ -62,6 +63,7 @@ def _facts_of_job(run: SupervisedRun) -> RunFacts:
         started_ns=container.started_ns if run.report.started_ns is None else run.report.started_ns,
         ended_ns=end.at_ns,
         kills=[kill for kill in container.kills if kill.at_ns <= end.at_ns],
+        oom_kills=_until(end.at_ns, container.oom_kills),
         was_stopped=False,
         stopped_together=0,
         lost_with_host=False,
@@ -69,6 +71,12 @@ def _facts_of_job(run: SupervisedRun) -> RunFacts:
         # An OOM kill of process 1 explains any code: that is the supervisor, and not the job.
         pid=None,
     )
+
+
+def _until(end_ns: int, oom_kills: Sequence[OomKill]) -> Sequence[OomKill]:
+    """Return the OOM kills of the job; the flag is one of them only if nothing tells when it was set."""
+    timed = [kill for kill in oom_kills if kill.at_ns is not None]
+    return [kill for kill in timed if (kill.at_ns or 0) <= end_ns + LATE_NS] if timed else oom_kills
 
 
 def _reported(run: SupervisedRun, evidence: Evidence) -> Evidence:

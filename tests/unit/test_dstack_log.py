@@ -77,6 +77,19 @@ def test_code_and_signal_are_those_of_the_error(
     )
 
 
+@pytest.mark.parametrize("field", ["", " termination_reason=container_exited_with_error"])
+def test_a_job_that_ended_by_itself_has_its_code_and_no_word(field: str) -> None:
+    lines = exec_failed("wait for command: exit status 3"), FAILED + field
+    assert end(*lines) == JobEnd(3, Status.FAILED, code=3)
+    assert end(DONE + field.replace("container_exited_with_error", "done_by_runner")).termination == ""
+
+
+@pytest.mark.parametrize("state", ["failed", "terminated"])
+def test_a_stopped_job_is_terminated_whatever_it_answers(state: str) -> None:
+    stopped = f"{HEAD}Job canceled", exec_failed("wait for command: exit status 3"), f"{CHANGED} new={state}"
+    assert end(*stopped) == JobEnd(4, Status.TERMINATED, termination="TERMINATED_BY_USER")
+
+
 ENDING = (
     "new=terminated",
     "termination_reason=max_duration_exceeded",
@@ -146,11 +159,9 @@ def test_a_word_that_is_none_is_not_passed_on(word: str) -> None:
 
 def test_a_message_with_line_feeds_hides_neither_state_nor_reason() -> None:
     first = f"{CHANGED} termination_message=Failed to set up the repo (git:"
-    found = end(
-        first, "fatal: no such repository", ") termination_reason=container_exited_with_error new=failed"
-    )
+    found = end(first, "fatal: no such repository", ") termination_reason=executor_error new=failed")
     assert (found.at_ns, found.status) == (2, Status.FAILED)
-    assert found.termination == "CONTAINER_EXITED_WITH_ERROR"
+    assert found.termination == "EXECUTOR_ERROR"
     assert report(RUNNING, first, NOISE, "new=failed").end is None
 
 

@@ -36,6 +36,8 @@ _EXIT_STATUS = re.compile(r"\bexit status (-?\d{1,10})(?:$|\s\w+=)")
 _SIGNAL = re.compile(r"\bsignal: ([a-z0-9/ ]{1,40}?)(?: \(core dumped\))?(?:$|\s\w+=)")
 _START_FAILED = re.compile(r"\bstart command: (?:start command: )?(.+)$")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# Words for a job that ended by itself, which its code and its state tell as well.
+_BY_ITSELF = frozenset({"container_exited_with_error", "done_by_runner"})
 # As Go names them on Linux.
 _SIGNALS = {
     "hangup": 1,
@@ -129,7 +131,7 @@ def _changed(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> JobReport:
     end = JobEnd(
         at_ns,
         status,
-        termination=word.upper() if _WORD.fullmatch(word) else "",
+        termination=word.upper() if _WORD.fullmatch(word) and word not in _BY_ITSELF else "",
         message=sanitize(fields.get("termination_message", "")),
     )
     return replace(_ended(heard, end), unreadable="")
@@ -138,6 +140,9 @@ def _changed(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> JobReport:
 def _ended(heard: _Heard, end: JobEnd) -> JobReport:
     """Return the report of an end, with the code and signal that the error lines tell."""
     code, signal = _code(heard.error), _signal(heard.error)
+    if heard.is_canceled and end.status is Status.FAILED:
+        # Whatever code it answered the stop with.
+        end = replace(end, status=Status.TERMINATED)
     if end.status is Status.DONE:
         code, signal = 0, None
     elif signal is not None and code is None:
