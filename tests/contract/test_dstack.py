@@ -358,6 +358,27 @@ def test_a_restart_between_the_jobs_end_and_the_containers_loses_nothing(tmp_pat
     assert words(record) == expected(name, recording)
 
 
+def test_a_log_that_is_read_again_takes_no_end_back(tmp_path: Path) -> None:
+    recording = load("d-exit-3")
+    start = next(
+        line["event"] for line in recording.messages if line.get("event", {}).get("Action") == "start"
+    )
+    ends = [
+        number for number, line in enumerate(recording.lines) if line.get("event", {}).get("Action") == "die"
+    ]
+    until, after = recording.lines[: ends[0]], [*recording.lines[:1], *recording.lines[ends[0] :]]
+    with driver(tmp_path) as pipeline:
+        opened = connected(recording)
+        pipeline.send(opened, ContainerList((), opened.cursor.not_before_ns))
+        replay(pipeline, Recording(until))
+        for reports in (report, unreadable):
+            found = reports(recording.logs[start["id"]])
+            pipeline.send(JobReported(start["id"], start["timeNano"], found, is_final=True))
+        replay(pipeline, Recording(after), silent, start_ns=start["timeNano"])
+        assert pipeline.ends(1)
+        assert words(pipeline.store.records()[0]) == expected("d-exit-3", recording)
+
+
 def test_submissions_of_one_job_are_its_attempts(tmp_path: Path) -> None:
     records, _exits = run(tmp_path, load("f-retry"))
     assert [record.job.attempt for record in records] == [1, 2, 3, 4, 5, 6]

@@ -61,7 +61,7 @@ async def read_log(
                 for line in lines.feed(data):
                     at_ns, text = split_time(line.decode(errors="replace"), at_ns)
                     yield at_ns, text
-            if lines.has_rest:
+            if lines.size:
                 raise EngineError("it ends in the middle of a line")
     except (OSError, h11.ProtocolError) as error:
         raise EngineError(message_of(error)) from error
@@ -200,9 +200,9 @@ class LineBuffer:
         self._rest = b""
 
     @property
-    def has_rest(self) -> bool:
-        """Whether a line has begun that is not whole."""
-        return bool(self._rest)
+    def size(self) -> int:
+        """Bytes that are kept of a line that is not whole."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that are whole now."""

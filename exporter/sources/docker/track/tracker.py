@@ -226,11 +226,17 @@ class Tracker:
                 run.log_tail, run.log_pending = log_tail, False
 
     def job_reported(self, reported: JobReported) -> None:
-        """Take in what a supervisor has logged of the job in a run."""
+        """Take in what a supervisor has logged of the job in a run.
+
+        A log may be read again, when its container is gone perhaps: an end that is known stays.
+        """
         container = self._state.containers.get(reported.container_id)
         run = None if container is None else container.run_started_at(reported.since_ns)
-        if run is not None:
-            run.job_report, run.report_is_final = reported.report, reported.is_final
+        if run is None:
+            return
+        if reported.report.end is not None or run.job_report is None or run.job_report.end is None:
+            run.job_report = reported.report
+        run.report_is_final |= reported.is_final
 
     def kernel_reported(self, report: KernelReport) -> None:
         """Take in a report of the kernel on its OOM kills and on processes that it refused or ended."""
