@@ -13,6 +13,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, PYTHON, Packed, import_program
 from tests.lab.install import ensure_compose, ensure_prometheus, program
+from tests.lab.process import LoggedProcess
 from tests.lab.prometheus import made_past, watched_past
 from tests.lab.server import free_port
 from tests.lab.wait import wait_until
@@ -43,7 +45,7 @@ WORKLOAD = "night/train"
 SECONDS = 120
 PAST_SECONDS = 1800
 ASK_SECONDS = 10
-FORBIDDEN = 403
+OK, FORBIDDEN = 200, 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,40 @@ def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) 
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert home.parent == Path(folder["path"])
     assert (SOURCE / "dashboards" / home.name).is_file()
+
+
+def test_the_line_for_logs_is_off_and_opens_logs_alone(
+    engine: PrivateEngine, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    ensure_compose()
+    shipped = (SOURCE / "compose" / "docker-proxy.cfg").read_text()
+    (line,) = re.findall(r"^  # (acl asked .*/logs\$)$", shipped, re.MULTILINE)
+    address = f"127.0.0.1:{free_port()}"
+    here = shipped.replace("bind :2375", f"bind {address}").replace(
+        "/var/run/docker.sock", str(engine.socket_path)
+    )
+    (tmp_path / "proxy.cfg").write_text(here.replace(f"# {line}", line))
+    container = client.containers.run(BUSYBOX, ["echo", "said"], network_mode="none", detach=True)
+    container.wait(timeout=SECONDS)
+    proxy = LoggedProcess([program("haproxy"), "-db", "-f", tmp_path / "proxy.cfg"], tmp_path / "proxy.log")
+    try:
+        statuses = partial(asked, f"http://{address}/containers/{container.id}")
+        assert wait_until(lambda: statuses("/json") == OK, SECONDS), proxy.log_tail()
+        found = [statuses(path) for path in ("/logs?stdout=1&follow=1", "/logs/x", "/top", "/archive?path=/")]
+        assert found == [OK, FORBIDDEN, FORBIDDEN, FORBIDDEN]
+    finally:
+        proxy.end(ASK_SECONDS)
+        container.remove()
+
+
+def asked(url: str, path: str) -> int | None:
+    """The status of an answer, None without one."""
+    with requests.Session() as http:
+        http.trust_env = False
+        try:
+            return http.get(url + path, timeout=ASK_SECONDS).status_code
+        except requests.ConnectionError:
+            return None
 
 
 # What runs
