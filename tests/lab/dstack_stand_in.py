@@ -1,0 +1,117 @@
+"""A stand-in for dstack's runner: a shell that prints what a recorded one has logged, and runs a job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import docker
+from docker.models.containers import Container
+
+from exporter.sources.docker.supervisors.dstack import IS_TASK, TASK_ID
+from tests.lab.images import BUSYBOX
+from tests.lab.wait import wait_until
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "dstack"
+REMOVED_AFTER_SECONDS = 0.1
+"""What lies between dstack's stop of a container and its removal."""
+
+SECONDS = 60.0
+_SHARED = "/stand-ins"
+
+
+class Shared:
+    """Folder that stand-ins share with their test: their jobs wait there, and note there that they are over."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make it."""
+        self.folder = folder
+        self.folder.mkdir()
+        os.mkfifo(self.folder / "go")
+
+    def let_all_go(self) -> int:
+        """Let all jobs end, also those that begin later; return what is to be closed in the end."""
+        return os.open(self.folder / "go", os.O_RDWR)
+
+    def is_over(self, name: str) -> bool:
+        """Return whether the runner of that name has logged the end of its job."""
+        return (self.folder / name).exists()
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """One task of dstack: what its runner logs is that of a recording, its job a shell script.
+
+    ``code`` is the one that the job's own shell ends with; with any other, no end is logged.
+    """
+
+    recording: str
+    job: str
+    code: int
+    replica: int
+    task_id: str
+
+    @classmethod
+    def new(cls, recording: str, job: str, code: int, replica: int) -> StandIn:
+        """Return one with a task id of its own."""
+        return cls(recording, job, code, replica, str(uuid4()))
+
+    @property
+    def name(self) -> str:
+        """Name of its container, as dstack's shim makes it."""
+        job = f"{self.recording}-0-{self.replica}"
+        return f"{job}-{hashlib.sha256(f'{job}/{self.task_id}'.encode()).hexdigest()[:8]}"
+
+    @property
+    def script(self) -> str:
+        """What process 1 runs."""
+        lines = recorded_lines(self.recording)
+        running = next(number for number, line in enumerate(lines, 1) if line.endswith("new=running"))
+        job = f": < {_SHARED}/go; {self.job}"
+        return "\n".join(
+            [
+                _printed(lines[:running]),
+                f"sh -c {shlex.quote(job)} & wait $!",
+                f"[ $? = {self.code} ] || exit 11",
+                _printed(lines[running:]),
+                f": > {_SHARED}/{self.name}",
+                "while :; do sleep 600; done",
+            ]
+        )
+
+    def start(self, client: docker.DockerClient, shared: Shared) -> Container:
+        """Start its container."""
+        container = client.containers.create(
+            BUSYBOX,
+            ["sh", "-c", self.script],
+            name=self.name,
+            labels={IS_TASK: "true", TASK_ID: self.task_id},
+            network_mode="none",
+            volumes={str(shared.folder): {"bind": _SHARED, "mode": "rw"}},
+        )
+        container.start()
+        return container
+
+    def clear_up(self, container: Container, shared: Shared) -> None:
+        """Do what dstack's shim does once the server knows of the job's end."""
+        assert wait_until(lambda: shared.is_over(self.name), SECONDS), container.logs()
+        container.stop(timeout=0)
+        time.sleep(REMOVED_AFTER_SECONDS)
+        container.remove(force=True)
+
+
+def recorded_lines(recording: str) -> list[str]:
+    """Return what the runner of a recording has logged."""
+    text = (RECORDINGS / f"{recording}.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line["log"] for line in lines if "log" in line]
+
+
+def _printed(lines: list[str]) -> str:
+    return f"printf '%s\\n' {shlex.join(lines)}"
