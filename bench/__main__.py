@@ -1,4 +1,4 @@
-"""``python -m bench``: measure speed, memory, scrapes, delay, spans and rules in one run."""
+"""``python -m bench``: measure speed, memory, scrapes, delay, spans, rules and followed logs in one run."""
 
 import argparse
 import signal
@@ -38,6 +38,7 @@ MEASURES = {
     "delay": Plan.delay,
     "spans": Plan.spans,
     "rules": Plan.rules,
+    "dstack": Plan.dstack,
 }
 
 

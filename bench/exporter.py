@@ -100,6 +100,11 @@ class Exporter:
         return self._memory("VmHWM")
 
     @property
+    def threads(self) -> int:
+        """Number of its threads now."""
+        return int(self._status("Threads"))
+
+    @property
     def cpu_seconds(self) -> float:
         """Processor time of all its threads in seconds."""
         stat = Path(f"/proc/{self._pid}/stat").read_text(encoding="ascii")
@@ -139,19 +144,30 @@ class Exporter:
         return self._process.pid
 
     def _memory(self, field: str) -> float:
+        return int(self._status(field).removesuffix(" kB")) * 1024 / MEGABYTE
+
+    def _status(self, field: str) -> str:
         status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
-        found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
+        found = re.search(rf"^{field}:\s+(.+)$", status, re.MULTILINE)
         if found is None:
             raise BenchError(f"the kernel does not show {field} of the exporter")
-        return int(found[1]) * 1024 / MEGABYTE
+        return found[1]
 
     def _get(self, path: str, headers: dict[str, str]) -> bytes:
-        self._http.request("GET", path, headers=headers)
-        answer = self._http.getresponse()
+        try:
+            answer = self._ask(path, headers)
+        except http.client.RemoteDisconnected:
+            # It closes a connection that was idle.
+            self._http.close()
+            answer = self._ask(path, headers)
         body = answer.read()
         if answer.status != http.client.OK:
             raise BenchError(f"{path}: HTTP {answer.status}: {body[:500]!r}")
         return body
+
+    def _ask(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        self._http.request("GET", path, headers=headers)
+        return self._http.getresponse()
 
     def _await_ready(self, process: LoggedProcess) -> None:
         if not wait_until(lambda: self._ready() or not process.alive, READY_SECONDS) or not process.alive:

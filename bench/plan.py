@@ -7,6 +7,7 @@ from pathlib import Path
 from bench import real_engine
 from bench.baseline import baseline
 from bench.delay import delays
+from bench.job_logs import measure_job_logs
 from bench.memory import Installation, MemoryResult, measure_memory
 from bench.outbox import fill_outbox
 from bench.recording import make_recording
@@ -28,7 +29,7 @@ ALONE_NS = 10 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a run: rounds, containers, workloads, repetitions, spans and series."""
+    """Size of a run: rounds, containers, workloads, repetitions, spans, series and followed logs."""
 
     rounds: int
     speed_containers: int
@@ -39,10 +40,11 @@ class Size:
     real_exits: int
     spans: int
     series: int
+    job_logs: int
 
 
-FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50, 20_000, 2000)
-QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5, 1000, 100)
+FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50, 20_000, 2000, 200)
+QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5, 1000, 100, 5)
 
 
 class Plan:
@@ -118,6 +120,13 @@ class Plan:
         rows = cost_rows(series, costs(series, rounds, self._new()))
         title = f"Rules: one evaluation over {series:,} series, scraped every 15 s, {rounds} rounds"
         yield Section(title, tuple(rows))
+
+    def dstack(self) -> Iterator[Section]:
+        """Measure the cost of following the logs of dstack's containers."""
+        if real_engine.is_available():
+            containers = self._size.job_logs
+            rows = tuple(measure_job_logs(containers, self._new()))
+            yield Section(f"dstack: the logs of {containers} running containers are followed", rows)
 
     def _traced(self, endpoint: Endpoint) -> MemoryResult:
         return self._memory(USUAL_WORKLOADS, Installation(with_ssh=False, endpoint=endpoint))

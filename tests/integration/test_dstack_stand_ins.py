@@ -18,7 +18,7 @@ import pytest
 from tests.contract.test_dstack import expected, load
 from tests.integration import faces
 from tests.integration.conftest import on_each_engine
-from tests.lab.dstack_stand_in import Shared, StandIn
+from tests.lab.dstack_stand_in import Shared, StandIn, wait_at
 from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess
 from tests.lab.jobs import dies_of
@@ -45,7 +45,7 @@ def stand_ins() -> list[StandIn]:
     """As many of each kind, mixed."""
     kinds = list(JOBS.items())
     return [
-        StandIn.new(recording, job, code, number)
+        StandIn.new(recording, f"{wait_at('go')}; {job}", code, number)
         for number in range(COUNT)
         for recording, (job, code) in [kinds[number % len(kinds)]]
     ]
@@ -54,7 +54,7 @@ def stand_ins() -> list[StandIn]:
 @pytest.fixture
 def shared(directory: Path) -> Shared:
     """What they share with this test."""
-    return Shared(directory / "shared")
+    return Shared(directory / "shared", "go")
 
 
 @pytest.fixture
@@ -77,9 +77,8 @@ def test_of_many_at_once_no_word_is_lost(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         containers = list(pool.map(lambda each: each.start(client, shared), stand_ins))
         assert wait_until(lambda: statuses(exporter) == {"running": COUNT}, SECONDS)
-        gate = shared.let_all_go()
-        list(pool.map(lambda each, container: each.clear_up(container, shared), stand_ins, containers))
-    os.close(gate)
+        with shared.opened("go"):
+            list(pool.map(lambda each, container: each.clear_up(container, shared), stand_ins, containers))
     assert wait_until(lambda: "running" not in statuses(exporter), SECONDS)
     jobs = {job["name"]: job for job in exporter.jobs()}
     assert {each.name: shown(jobs[each.name]) for each in stand_ins} == {

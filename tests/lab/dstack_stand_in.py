@@ -7,6 +7,8 @@ import json
 import os
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -27,21 +29,32 @@ _SHARED = "/stand-ins"
 
 
 class Shared:
-    """Folder that stand-ins share with their test: their jobs wait there, and note there that they are over."""
+    """Folder that stand-ins share with their test: jobs wait at its gates, and note in it that they ended."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make it."""
+    def __init__(self, folder: Path, *gates: str) -> None:
+        """Make it, with closed gates."""
         self.folder = folder
         self.folder.mkdir()
-        os.mkfifo(self.folder / "go")
+        for gate in gates:
+            os.mkfifo(self.folder / gate)
 
-    def let_all_go(self) -> int:
-        """Let all jobs end, also those that begin later; return what is to be closed in the end."""
-        return os.open(self.folder / "go", os.O_RDWR)
+    @contextmanager
+    def opened(self, gate: str) -> Iterator[None]:
+        """Let all jobs pass a gate, also those that come to it later."""
+        writer = os.open(self.folder / gate, os.O_RDWR)
+        try:
+            yield
+        finally:
+            os.close(writer)
 
     def is_over(self, name: str) -> bool:
         """Return whether the runner of that name has logged the end of its job."""
         return (self.folder / name).exists()
+
+
+def wait_at(gate: str) -> str:
+    """Return what a job's shell waits at a gate with."""
+    return f": < {_SHARED}/{gate}"
 
 
 @dataclass(frozen=True)
@@ -73,11 +86,10 @@ class StandIn:
         """What process 1 runs."""
         lines = recorded_lines(self.recording)
         running = next(number for number, line in enumerate(lines, 1) if line.endswith("new=running"))
-        job = f": < {_SHARED}/go; {self.job}"
         return "\n".join(
             [
                 _printed(lines[:running]),
-                f"sh -c {shlex.quote(job)} & wait $!",
+                f"sh -c {shlex.quote(self.job)} & wait $!",
                 f"[ $? = {self.code} ] || exit 11",
                 _printed(lines[running:]),
                 f": > {_SHARED}/{self.name}",
