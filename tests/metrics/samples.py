@@ -72,7 +72,10 @@ def add_exporter_metrics(update: MetricUpdate) -> None:
     update.add(definitions.OTLP_JOBS_DROPPED, ("logs",), 7)
     for seconds in (0.001, 0.0011, 0.75, 60):
         update.observe(definitions.STORE_COMMIT_DURATION, (), seconds)
-    update.set(definitions.WORKLOAD_ORDER, ("label,swarm,compose,image",), 1_780_000_000)
+    update.set(definitions.WORKLOAD_ORDER, ("label,dstack,swarm,compose,image",), 1_780_000_000)
+    update.add(definitions.NOT_CREATED, ("failed", "CREATING_CONTAINER_ERROR", "ImagePullFailed"), 4)
+    update.set(definitions.DSTACK_SERVER_UP, (), 1)
+    update.add(definitions.DSTACK_SERVER_ERRORS, ("timeout",), 2)
     update.set(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1)
     update.set(definitions.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), 1_790_000_000.25)
 

@@ -38,6 +38,7 @@ NAMES_AND_LABELS = {
     "container_jobs_running": WORKLOAD,
     "container_memory_limit_bytes": WORKLOAD,
     "container_last_exit_timestamp_seconds": WORKLOAD | {"status"},
+    "container_not_created_total": {"status", "termination", "reason"},
     "exit_exporter_build_info": {"version", "python_version"},
     "exit_exporter_engine_up": ENGINE,
     "exit_exporter_engine_events_total": ENGINE | {"event"},
@@ -56,6 +57,8 @@ NAMES_AND_LABELS = {
     "exit_exporter_traceparents_ignored_total": set(),
     "exit_exporter_jobs_over_workload_limit_total": set(),
     "exit_exporter_workload_order_timestamp_seconds": {"order"},
+    "exit_exporter_dstack_server_up": set(),
+    "exit_exporter_dstack_server_errors_total": {"problem"},
     "exit_exporter_config_last_reload_successful": set(),
     "exit_exporter_config_last_reload_success_timestamp_seconds": set(),
 }

@@ -27,6 +27,7 @@ from exporter.model import (
     OomKill,
     OomSource,
     OomVictim,
+    Submission,
     SupervisedJob,
     TelemetrySignal,
     Trace,
@@ -51,6 +52,17 @@ from tests.store.samples import (
 from tests.store.strategies import ENDS, TEXTS, TIMES
 
 RESOURCE = {"service.name": "exits", "team": "größe"}
+REPORTED = Submission(
+    "dstack",
+    SUBMISSION.id,
+    "run",
+    number=0,
+    project="main",
+    user="admin",
+    termination="TERMINATED_BY_USER",
+    stopped_by="user",
+)
+"""What dstack's server reports of the submission."""
 ENDED_NS = BEGAN_NS + 90 * SECOND_NS
 REQUESTED_NS = ENDED_NS - 2 * SECOND_NS
 OOM_NS = ENDED_NS - SECOND_NS // 8
@@ -499,7 +511,7 @@ def test_the_attributes_are_those_of_the_table_in_its_order() -> None:
     names = [attribute.name for attribute in JOB_ATTRIBUTES]
     classified = killed_for_memory()
     evidence = replace(EXPLAINED, notes=OOM.notes)
-    submission = replace(classified.exit.job, supervised=SUBMISSION)
+    submission = replace(classified.exit.job, supervised=replace(SUBMISSION, submission=REPORTED))
     classified = replace(classified, exit=replace(classified.exit, job=submission, evidence=evidence))
     assert [*span(classified).attributes] == names == list(dict.fromkeys(names))
 
@@ -517,6 +529,21 @@ def test_the_attributes_are_those_of_the_table_in_its_order() -> None:
             },
         ),
         (SupervisedJob("dstack", "5c0c04a5"), {"dstack.job.id": "5c0c04a5"}),
+        (
+            SupervisedJob("dstack", "5c0c04a5", submission=REPORTED),
+            {
+                "dstack.job.id": "5c0c04a5",
+                "dstack.project.name": "main",
+                "dstack.user.name": "admin",
+                "dstack.submission.num": 0,
+                "dstack.termination": "TERMINATED_BY_USER",
+                "dstack.stopped_by": "user",
+            },
+        ),
+        (
+            SupervisedJob("dstack", "5c0c04a5", submission=Submission("dstack", "5c0c04a5", "run")),
+            {"dstack.job.id": "5c0c04a5"},
+        ),
         (SupervisedJob("dstack", ""), {}),
         (SupervisedJob("other", "5c0c04a5", "train", 0, 2), {}),
         (None, {}),

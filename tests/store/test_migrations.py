@@ -260,7 +260,9 @@ def test_all_rows_of_version_0002_are_kept(database: Path) -> None:
             assert (found.job.id, found.job.key) == (job_id, "")
         assert len(store.list_jobs(ANY, 10)) == 2
         event_times = frozenset({BEGAN_NS, BEGAN_NS + 9, 5, 6, 8})
-        assert store.load_history("a" * 64) == ContainerHistory(1, BEGAN_NS + 9, 0, event_times)
+        assert store.load_history("a" * 64) == ContainerHistory(
+            1, BEGAN_NS + 9, 0, event_times, last_start_ns=BEGAN_NS
+        )
         assert (store.series(), store.pruned_before_ns) == ({("container_exits_total", ("a",)): 3}, 4)
         assert store.cursors()["unix:///var/run/docker.sock"].event_ns == 9
         assert (store.outbox.count_pending(TelemetrySignal.TRACES), store.instance_id) == (1, "an-exporter")

@@ -32,6 +32,11 @@ VALUES: dict[str, tuple[str, Any]] = {
     "tail.bytes": ("2", 2),
     "tail.redact": ("v+", "v+"),
     "dstack.runner-log": ("off", "off"),
+    "dstack.url": ("https://dstack.example.com:3000", "https://dstack.example.com:3000"),
+    "dstack.token-file": ("/token", "/token"),
+    "dstack.projects": ("main, night", ["main", "night"]),
+    "dstack.interval": ("1m", 60.0),
+    "dstack.jobs-without-container": ("off", "off"),
     "storage.url": ("sqlite:///g.db", "sqlite:///g.db"),
     "storage.retention": ("1y", 31_536_000.0),
     "catalogue.file": ("/own.yaml", "/own.yaml"),
@@ -107,13 +112,17 @@ def test_a_shown_default_is_the_default_when_it_is_given() -> None:
         "docker.cert-path": None,
         "instance.name": "",
         "tail.redact": None,
+        "dstack.url": "",
+        "dstack.token-file": None,
+        "dstack.projects": [],
         "storage.url": "sqlite:////state/exit-exporter/exits.db",
         "catalogue.file": None,
     }
 
 
-def test_one_setting_is_multiple_and_one_a_flag() -> None:
-    assert [option.name for option in settings_options() if option.multiple] == ["docker.host"]
+def test_two_settings_are_multiple_and_one_is_a_flag() -> None:
+    multiple = [option.name for option in settings_options() if option.multiple]
+    assert multiple == ["docker.host", "dstack.projects"]
     assert [option.name for option in settings_options() if option.is_flag] == ["exits.assume-oom"]
 
 
@@ -231,6 +240,7 @@ DURATION = "is not a duration; write 90s, 15m, 2h or 30d"
 ADDRESS = "is not HOST:PORT, such as 127.0.0.1:10137 or [::]:10137"
 RESERVED = "is reserved; use another path, such as /metrics"
 AT_LEAST_1 = "Input should be greater than or equal to 1"
+SERVER = "https://dstack.example.com"
 WRONG = [
     ("workload.order", "label,name", "'name' is none of label, dstack, swarm, compose, image and label:NAME"),
     ("workload.order", "label:", "'label:' names no label; write label:com.example.job"),
@@ -252,6 +262,14 @@ WRONG = [
     ("tail.lines", "1001", "Input should be less than or equal to 1000"),
     ("tail.bytes", "0", AT_LEAST_1),
     ("tail.redact", "a(b", "'a(b' is not a regular expression of RE2: missing ): a(b"),
+    ("dstack.url", "dstack:3000", f"'dstack:3000' is not the URL of a server, such as {SERVER}"),
+    ("dstack.url", "https://a:b@h", "a URL with a user or a password is not supported; give a token instead"),
+    (
+        "dstack.url",
+        "https://h/?a=b",
+        f"'https://h/?a=b' has a query or a fragment; give the server's URL, such as {SERVER}",
+    ),
+    ("dstack.interval", "500ms", AT_LEAST_1),
     ("dstack.runner-log", "perhaps", "Input should be 'on' or 'off'"),
     ("storage.retention", "30", f"'30' {DURATION}"),
     ("storage.retention", "101y", "Input should be less than or equal to 3153600000"),

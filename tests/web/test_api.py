@@ -200,11 +200,25 @@ def test_the_engines_error_of_a_failed_start_is_shown(served: Served) -> None:
     [
         (
             SUBMISSION,
-            {"name": "dstack", "job_id": SUBMISSION.id, "run": "train", "job_num": 0, "replica_num": 2},
+            {
+                "name": "dstack",
+                "job_id": SUBMISSION.id,
+                "run": "train",
+                "job_num": 0,
+                "replica_num": 2,
+                "submission": None,
+            },
         ),
         (
             SupervisedJob("dstack", SUBMISSION.id),
-            {"name": "dstack", "job_id": SUBMISSION.id, "run": None, "job_num": None, "replica_num": None},
+            {
+                "name": "dstack",
+                "job_id": SUBMISSION.id,
+                "run": None,
+                "job_num": None,
+                "replica_num": None,
+                "submission": None,
+            },
         ),
     ],
 )
