@@ -37,6 +37,7 @@ from exporter.sources.docker.track import pending_exits
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.facts import JobReport
 from exporter.web.views import job_view
+from tests.contract.dstack_page import check_page
 from tests.contract.pipeline_driver import ADDRESS, CONNECTED, PIPELINE_CONFIG, PipelineDriver
 
 pytestmark = pytest.mark.usefixtures("fast_retries")
@@ -253,6 +254,7 @@ def test_each_recorded_run_has_its_true_word_everywhere(
     assert exits == counted(records)
     for record in records:
         check_shown(record)
+        check_page(name, record)
     job_end_ns = recording.job_end_ns
     if job_end_ns is not None:
         ended = records[-1].ended
@@ -274,6 +276,7 @@ def test_a_container_that_could_not_be_started_has_the_engines_word(tmp_path: Pa
         records = pipeline.store.records()
     assert [words(record) for record in records] == [expected(NOT_STARTED, recording)]
     check_shown(records[0])
+    check_page(NOT_STARTED, records[0])
 
 
 def check_shown(record: JobRecord) -> None:

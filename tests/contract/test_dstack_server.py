@@ -27,6 +27,7 @@ from exporter.sources.dstack.tracker import SubmissionTracker
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.web.views import JobView, job_view
 from exporter.workload import DEFAULT_ORDER
+from tests.contract.dstack_page import check_page
 from tests.contract.pipeline_driver import PipelineDriver
 from tests.contract.test_dstack import connected, driver, load, nonzero, replay
 from tests.scripted.dstack_server import TOKEN, Answer, DstackApi, Handler, Run, recorded_run
@@ -123,6 +124,7 @@ def test_a_job_without_a_container_has_its_true_word_everywhere(
         (record,) = pipeline.store.records()
     (submission,) = ended["jobs"][0]["job_submissions"]
     check_row(record, truth, submission)
+    check_page(name, record)
     check_span(record, truth, submission)
 
 

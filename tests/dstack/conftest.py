@@ -11,11 +11,13 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from exporter.config.settings import DSTACK_TOKEN
 from tests.dstack.outcome import Outcome, run_to_end
 from tests.dstack.runs import RUNS
-from tests.lab.dstack import Dstack
+from tests.lab.dstack import SERVER_URL, TOKEN, Dstack
 from tests.lab.exporter import ExporterProcess
 
+NO_IMAGE = "no-image"
 OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
 
 
@@ -34,6 +36,16 @@ def exporter(dstack: Dstack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
+def asking(dstack: Dstack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExporterProcess]:
+    """A second exporter there, which also asks dstack's server."""
+    directory = tmp_path_factory.mktemp("asking")
+    token = {DSTACK_TOKEN: TOKEN}
+    arguments = ["--dstack.url", SERVER_URL, "--dstack.interval", "2s"]
+    with ExporterProcess(dstack.engine.url, directory, arguments=arguments, environment=token) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def ends(dstack: Dstack) -> Path:
     """A folder in which each task keeps the time until it ended."""
     folder = dstack.folder / "ends"
@@ -42,9 +54,10 @@ def ends(dstack: Dstack) -> Path:
 
 
 @pytest.fixture(scope="session")
-def generated_name(dstack: Dstack, exporter: ExporterProcess) -> str:
+def generated_name(dstack: Dstack, exporter: ExporterProcess, asking: ExporterProcess) -> str:
     """The name that dstack gave a run without one, which ends at once."""
     assert exporter.ready()
+    assert asking.ready()
     dstack.run_task(None, "exit 0")
     (name,) = dstack.run_names()
     return name
@@ -56,6 +69,7 @@ def outcomes(
 ) -> dict[str, Outcome]:
     """All runs by name, after their end."""
     assert generated_name
+    dstack.run_task(NO_IMAGE, "exit 0", image="lab/missing:1")
     with ThreadPoolExecutor(len(RUNS)) as threads:
         found = threads.map(lambda run: run_to_end(run, dstack, exporter, ends), RUNS)
         pytestconfig.stash[OUTCOMES] = {outcome.run.name: outcome for outcome in found}

@@ -13,9 +13,12 @@ from tests.lab.exporter import ExporterProcess
 from tests.lab.wait import wait_until
 
 VOLUME = "/ends"
-# Writes the time again and again until the job's shell has ended, which the job need not take part in.
+# Writes the time again and again until the job's shell has ended, which the job need not take part in. dstack
+# makes `$$` of `$$$$`.
 NOW = "date +%s.%N"
-CLOCK = f"{NOW} >{{file}}; (while kill -0 $$; do {NOW}; sleep 0.1; done) </dev/null >>{{file}} 2>/dev/null &"
+CLOCK = (
+    f"{NOW} >{{file}}; (while kill -0 $$$$; do {NOW}; sleep 0.1; done) </dev/null >>{{file}} 2>/dev/null &"
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,20 @@ def ended_job(exporter: ExporterProcess, job_id: str) -> dict[str, Any]:
         raise LabError(f"the exporter has no ended job of submission {job_id}: {names}")
     (job,) = found
     return job
+
+
+def reported_job(asking: ExporterProcess, job_id: str) -> dict[str, Any]:
+    """Return the job of a job submission, as soon as dstack's server has reported its end to the exporter."""
+    found: list[dict[str, Any]] = []
+
+    def has_report() -> bool:
+        found[:] = [ended_job(asking, job_id)]
+        submission = found[0]["supervisor"]["submission"]
+        return submission is not None and submission["finished_at"] is not None
+
+    if not wait_until(has_report, PATIENCE_SECONDS, interval=INTERVAL_SECONDS):
+        raise LabError(f"dstack's server has reported no end of submission {job_id}: {found}")
+    return found[0]
 
 
 def is_ended(job: dict[str, Any], job_id: str) -> bool:
