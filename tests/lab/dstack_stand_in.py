@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import docker
 from docker.models.containers import Container
 
 from exporter.sources.docker.supervisors.dstack import IS_TASK, TASK_ID
+from tests.lab.errors import LabError
 from tests.lab.images import BUSYBOX
 from tests.lab.wait import wait_until
 
@@ -97,8 +99,8 @@ class StandIn:
             ]
         )
 
-    def start(self, client: docker.DockerClient, shared: Shared) -> Container:
-        """Start its container."""
+    def start(self, client: docker.DockerClient, shared: Shared, **settings: Any) -> Container:
+        """Start its container, with further settings."""
         container = client.containers.create(
             BUSYBOX,
             ["sh", "-c", self.script],
@@ -106,13 +108,19 @@ class StandIn:
             labels={IS_TASK: "true", TASK_ID: self.task_id},
             network_mode="none",
             volumes={str(shared.folder): {"bind": _SHARED, "mode": "rw"}},
+            **settings,
         )
         container.start()
         return container
 
+    def await_end(self, shared: Shared) -> None:
+        """Wait until its runner has logged the end of the job."""
+        if not wait_until(lambda: shared.is_over(self.name), SECONDS):
+            raise LabError(f"the runner of {self.name} logs no end")
+
     def clear_up(self, container: Container, shared: Shared) -> None:
         """Do what dstack's shim does once the server knows of the job's end."""
-        assert wait_until(lambda: shared.is_over(self.name), SECONDS), container.logs()
+        self.await_end(shared)
         container.stop(timeout=0)
         time.sleep(REMOVED_AFTER_SECONDS)
         container.remove(force=True)
