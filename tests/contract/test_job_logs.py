@@ -246,6 +246,17 @@ def test_more_logs_than_may_be_followed_are_unreadable(follow: Any, monkeypatch:
     assert [entry["container"] for entry in logged] == [B]
 
 
+def test_what_runs_is_followed_before_what_has_ended(follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_logs, "MAX_FOLLOWED", 1)
+    follower = follow([HANG], b=[[line(1, RUNNING), HANG]])
+    rows = (replace(LISTED, finished_ns=END_NS, running=False), replace(LISTED, container_id=B))
+    with capture_logs():
+        follower.follower.observe_list(ContainerList(rows, END_NS))
+        reports = [follower.sent.get(timeout=SECONDS) for _ in range(2)]
+    refused = JobReport(unreadable="too many logs are followed")
+    assert {each.container_id: each.report for each in reports} == {A: refused, B: UNENDED}
+
+
 def test_a_stop_ends_all_readings_and_what_is_observed_then_is_ignored(follow: Any) -> None:
     follower = follow([line(1, RUNNING), HANG], b=[[line(1, RUNNING), HANG]])
     for container_id in (A, B):

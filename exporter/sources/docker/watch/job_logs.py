@@ -69,7 +69,8 @@ class JobLogFollower:
 
     def observe_list(self, listed: ContainerList) -> None:
         """Follow the logs of the supervised containers in a list, also of those that have ended."""
-        for inspection in listed.containers:
+        # Where there are too many, those that have ended are left out.
+        for inspection in sorted(listed.containers, key=lambda each: not each.running):
             supervisor = find_supervisor(inspection.labels)
             if supervisor is not None and inspection.started_ns is not None:
                 self._observe_listed(inspection, inspection.started_ns, supervisor.open_log())
