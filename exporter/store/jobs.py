@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, false, null, or_, select
+from sqlalchemy import and_, false, func, null, or_, select
 
 from exporter.model import ContainerHistory, Job, JobRecord, Status
 from exporter.store.database import Database
@@ -63,9 +63,15 @@ def load_history(
 
 
 def submissions(database: Database, job_name: str, instance: str) -> frozenset[str]:
-    """Return the ids of the containers that a supervisor made for a job on one host."""
+    """Return the ids of the containers that a supervisor made for a job on one host.
+
+    Only those since it last ended so that it is not tried again: an earlier one was for another run.
+    """
     is_of_job = and_(jobs.c.supervised_job == job_name, jobs.c.instance == instance)
-    rows = database.read(select(jobs.c.container_id).where(is_of_job).distinct())
+    is_final = jobs.c.status.in_([Status.DONE.value, Status.TERMINATED.value])
+    last_final_ns = select(func.max(jobs.c.began_ns)).where(is_of_job, is_final).scalar_subquery()
+    is_since = or_(last_final_ns.is_(None), jobs.c.began_ns > last_final_ns)
+    rows = database.read(select(jobs.c.container_id).where(is_of_job, is_since).distinct())
     return frozenset(row.container_id for row in rows)
 
 

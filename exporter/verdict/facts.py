@@ -191,6 +191,12 @@ class SupervisedRun:
         """OOM kills in the container."""
         return self.container.oom_kills
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the job ended so that its supervisor does not try it again."""
+        end = self.report.end
+        return end is not None and end.status in {Status.DONE, Status.TERMINATED}
+
     def as_job(self, job: Job) -> Job:
         """Return the job with its own start, and without the requests after its end, which are not to it."""
         end = self.report.end

@@ -387,3 +387,26 @@ def test_submissions_of_one_job_are_its_attempts(tmp_path: Path) -> None:
     assert [record.job.attempt for record in records] == [1, 2, 3, 4, 5, 6]
     assert {record.job.workload.name for record in records} == {"f-retry"}
     assert len({record.job.supervised.id for record in records if record.job.supervised}) == len(records)
+
+
+def test_what_begins_after_a_success_is_the_first_attempt_of_another_run(tmp_path: Path) -> None:
+    recording = load("f-retry")
+    third = list(recording.logs)[2]
+    done = [(at_ns, line.replace("new=failed", "new=done")) for at_ns, line in recording.logs[third]]
+    with driver(tmp_path) as pipeline:
+        opened = connected(recording)
+        pipeline.send(opened, ContainerList((), opened.cursor.not_before_ns))
+        for number in range(1, 7):
+            container_id = list(recording.logs)[number - 1]
+            part = Recording([line for line in recording.lines if is_about(line, container_id)])
+            part.logs = recording.logs | {third: done}
+            replay(pipeline, part)
+            assert pipeline.ends(number)
+        assert [record.job.attempt for record in pipeline.store.records()] == [1, 2, 3, 1, 2, 3]
+
+
+def is_about(line: Mapping[str, Any], container_id: str) -> bool:
+    """Return whether a line of a recording is about a container, or about all."""
+    if "event" in line:
+        return bool(line["event"]["Actor"]["ID"] == container_id)
+    return "inspect" not in line or bool(line["inspect"]["Id"] == container_id)

@@ -11,7 +11,7 @@ from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.containers import Containers, LoadHistory, LoadSubmissions
 from exporter.sources.docker.track.job import make_job
 from exporter.sources.docker.track.run import Run
-from exporter.verdict.facts import EndedRun
+from exporter.verdict.facts import EndedRun, SupervisedRun
 
 # Requests to stop within this time are one act, as when an engine is stopped.
 _STOPPED_TOGETHER_NS = SECOND_NS
@@ -58,6 +58,10 @@ class EngineState:
     def emit_ended(self, ended: EndedRun) -> None:
         """Emit a run that has ended, or a start that has failed."""
         self._outcomes.append(ended)
+        supervised = ended.job.supervised
+        if supervised is not None and isinstance(ended.facts, SupervisedRun) and ended.facts.is_final:
+            # The next container of this name is for a new run, and no further try.
+            self._submissions[supervised.job_name] = set()
 
     def discard_if_done(self, container: Container) -> None:
         """Forget a container that was removed, once nothing about it is outstanding."""
@@ -66,7 +70,7 @@ class EngineState:
             self.checkpoint.close(container.id)
 
     def earlier_submissions(self, container: Container) -> int:
-        """Return how many containers a supervisor made for the same job before this one."""
+        """Return how many containers a supervisor made for the same job before this one, in vain."""
         supervised = container.info.supervised
         if supervised is None or not supervised.job_name:
             return 0
