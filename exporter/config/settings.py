@@ -216,7 +216,7 @@ class DstackSettings(SettingsGroup):
         "can see.",
     )
     interval: Seconds = Field(default=15.0, ge=1, description="Time between two requests to dstack's server.")
-    jobs_without_container: Switch = Field(
+    not_created: Switch = Field(
         default=Switch.ON,
         description="List and count the jobs of dstack that ended before a container was made for them: on "
         "or off. They belong to no host: of several exporters that ask one server, let one do so.",

@@ -20,10 +20,12 @@ from exporter.metrics.state import Exemplar, MetricState, MetricUpdate
 from exporter.metrics.workload_slots import OTHER, WorkloadSlots
 from exporter.model import SECOND_NS, ClassifiedExit, Job, SeriesKey, Status, Verdict, Workload
 from exporter.verdict.oom_kills import oom_count
+from exporter.verdict.terminations import TERMINATIONS
 from exporter.workload import WorkloadSource
 
 UNKNOWN_CODE = "unknown"
 OTHER_CODE = "other"
+OTHER_TERMINATION = "OTHER"
 
 
 class JobMetrics:
@@ -188,7 +190,8 @@ def _count_start(job: Job, workload: Workload, update: MetricUpdate) -> None:
 
 def _count_not_created(verdict: Verdict, update: MetricUpdate) -> None:
     """Count a job without a container: it is no container's exit, and takes no workload's slot."""
-    labels = NotCreatedLabels(verdict.status.value, verdict.termination, verdict.reason)
+    termination = verdict.termination if verdict.termination in TERMINATIONS else OTHER_TERMINATION
+    labels = NotCreatedLabels(verdict.status.value, termination, verdict.reason)
     update.add(definitions.NOT_CREATED, labels)
 
 

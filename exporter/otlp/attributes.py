@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.model import ClassifiedExit, Status, SupervisedJob
+from exporter.model import ClassifiedExit, Status, Submission, SupervisedJob
 from exporter.otlp.span_events import AttributeValue
 from exporter.workload import tag
 
@@ -41,13 +41,11 @@ def _of_dstack(
     return of_exit
 
 
-def _of_submission(classified: ClassifiedExit, name: str) -> AttributeValue | None:
-    """Return one of the facts that dstack's server reports of a job; None where it has none."""
-    supervised = classified.exit.job.supervised
-    if supervised is None or supervised.submission is None:
-        return None
-    value: AttributeValue | None = getattr(supervised.submission, name)
-    return None if value == "" else value
+def _of_submission(
+    value: Callable[[Submission], AttributeValue | None],
+) -> Callable[[ClassifiedExit], AttributeValue | None]:
+    """Return a function for one of the facts that dstack's server reports; None where it has none."""
+    return _of_dstack(lambda job: None if job.submission is None else value(job.submission))
 
 
 def _tags(classified: ClassifiedExit) -> tuple[str, ...] | None:
@@ -91,23 +89,23 @@ JOB_ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
         "dstack.project.name",
         "Project, if dstack's server had reported it when the span was sent.",
-        lambda each: _of_submission(each, "project"),
+        _of_submission(lambda submission: submission.project),
     ),
-    Attribute("dstack.user.name", "User, likewise.", lambda each: _of_submission(each, "user")),
+    Attribute("dstack.user.name", "User, likewise.", _of_submission(lambda submission: submission.user)),
     Attribute(
         "dstack.submission.num",
         "Number of the submission of its job, from 0, likewise.",
-        lambda each: _of_submission(each, "number"),
+        _of_submission(lambda submission: submission.number),
     ),
     Attribute(
         "dstack.termination",
         "The server's word for the end, likewise.",
-        lambda each: _of_submission(each, "termination"),
+        _of_submission(lambda submission: submission.termination),
     ),
     Attribute(
         "dstack.stopped_by",
         "Who asked for the end, user or server, likewise.",
-        lambda each: _of_submission(each, "stopped_by"),
+        _of_submission(lambda submission: submission.stopped_by),
     ),
     Attribute(
         "exit_exporter.workload",

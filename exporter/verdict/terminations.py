@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from signal import Signals
 from types import MappingProxyType
 
-from exporter.model import Status, SupervisedEnd
+from exporter.model import Status, SupervisedEnd, Termination
 
 # dstack's ``JobTerminationReason`` of 0.22.5 in capitals. A word that is not here keeps its name, and its
 # reason is by the status alone.
@@ -28,6 +28,9 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "TERMINATED_BY_SERVER": "Terminated",
     }
 )
+
+# The words that are known, which can be the values of a label.
+TERMINATIONS = frozenset({*REASONS, *Termination})
 
 
 def reason_of(end: SupervisedEnd) -> str:

@@ -253,19 +253,28 @@ def test_a_job_that_ended_on_another_host_is_no_row_here(tmp_path: Path, api: Ds
         assert pipeline.store.records() == []
 
 
+@pytest.mark.parametrize(
+    ("word", "termination"),
+    [
+        ("terminated_by_user", "TERMINATED_BY_USER"),
+        ("aborted_by_user", "ABORTED_BY_USER"),
+        ("eaten", "OTHER"),
+    ],
+)
 def test_a_job_that_never_got_a_host_has_no_container_whatever_the_word(
-    tmp_path: Path, api: DstackApi
+    tmp_path: Path, api: DstackApi, word: str, termination: str
 ) -> None:
     ended = recorded_run("e-stop")
     for submission in ended["jobs"][0]["job_submissions"]:
-        submission |= {"job_provisioning_data": None, "job_runtime_data": None}
+        submission |= {"job_provisioning_data": None, "job_runtime_data": None, "termination_reason": word}
     api.runs = [still_open(ended)]
     pipeline = driver(tmp_path)
     with asking(pipeline, api):
         assert has_answered(pipeline)
         api.runs = [ended]
         assert pipeline.ends(1)
-        assert not_created(pipeline) == {("terminated", "TERMINATED_BY_USER", "Terminated"): 1}
+        reason = "Killed" if word == "aborted_by_user" else "Terminated"
+        assert not_created(pipeline) == {("terminated", termination, reason): 1}
 
 
 def test_all_pages_are_read_and_only_of_the_projects_that_were_asked_for(

@@ -36,7 +36,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "dstack.token-file": ("/token", "/token"),
     "dstack.projects": ("main, night", ["main", "night"]),
     "dstack.interval": ("1m", 60.0),
-    "dstack.jobs-without-container": ("off", "off"),
+    "dstack.not-created": ("off", "off"),
     "storage.url": ("sqlite:///g.db", "sqlite:///g.db"),
     "storage.retention": ("1y", 31_536_000.0),
     "catalogue.file": ("/own.yaml", "/own.yaml"),

@@ -35,5 +35,5 @@ def submission_tracker(
         records,
         cursor,
         order=settings.workload.order,
-        lists_jobs=settings.dstack.jobs_without_container is Switch.ON,
+        lists_jobs=settings.dstack.not_created is Switch.ON,
     )

@@ -10,8 +10,8 @@ from exporter.sources.source import Outcome, Records, ServerAnswered, ServerFail
 from exporter.verdict.facts import EndedRun, JobEnd, NoContainer
 from exporter.workload import workload_of
 
+# Nothing can be done without a container.
 _STATUSES = {
-    "done": Status.DONE,
     "failed": Status.FAILED,
     "terminated": Status.TERMINATED,
     "aborted": Status.TERMINATED,
