@@ -75,7 +75,7 @@ class SubmissionView(View):
     message: str | None
     exit_status: int | None
     stopped_by: str | None = Field(
-        description="Who asked for the end: user or server; null if it ended by itself, or is not known."
+        description="Who asked for the end: user, with a name if it is known, or server; else null."
     )
     submitted_at: Timestamp | None
     finished_at: Timestamp | None

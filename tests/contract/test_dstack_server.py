@@ -198,6 +198,47 @@ def test_where_its_word_differs_both_are_shown_and_the_verdict_stays(
     assert (shown.difference or shown.summary) in printed(render(view.model_dump(mode="json")))
 
 
+TERMINATING = "Run status changed RUNNING -> TERMINATING. Termination reason: STOPPED_BY_USER"
+DONE = "Run status changed TERMINATING -> TERMINATED"
+
+
+@pytest.mark.parametrize(
+    ("events", "stopped_by"),
+    [
+        (None, "user"),
+        ([], "user"),
+        ([{"message": TERMINATING, "actor_user": None}, 7, None, {"message": 7}], "user"),
+        (
+            [
+                {"message": DONE, "actor_user": "other"},
+                {"message": TERMINATING, "actor_user": "ada"},
+                {"message": "Run submitted. Status: SUBMITTED", "actor_user": "bob"},
+            ],
+            "user ada",
+        ),
+    ],
+)
+def test_the_user_who_stopped_a_job_is_named_where_the_server_tells(
+    tmp_path: Path, api: DstackApi, events: list[Any] | None, stopped_by: str
+) -> None:
+    ended = recorded_run("e-stop")
+    ended["jobs"][0]["job_submissions"][0] |= {"job_provisioning_data": None, "job_runtime_data": None}
+    api.runs, api.events = [still_open(ended)], events
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        api.runs = [ended]
+        assert pipeline.ends(1)
+        assert is_asked_again(pipeline, api)
+        (record,) = pipeline.store.records()
+    shown = view_of(record).supervisor
+    assert shown is not None
+    assert shown.submission is not None
+    assert shown.submission.stopped_by == stopped_by
+    # Once, and not at each request.
+    assert [path for path, _, _ in api.requests].count("/api/events/list") == 1
+
+
 # Exactly once
 
 
@@ -341,7 +382,9 @@ def test_each_trouble_is_logged_and_counted_and_nothing_is_lost(
         api.answers, api.runs = [answer, answer], [ended]
         assert pipeline.ends(1)
         assert not_created(pipeline) == NO_CAPACITY
-        assert nonzero(pipeline.series(definitions.DSTACK_SERVER_ERRORS)) == {(problem,): 2}
+        assert pipeline.reaches(
+            lambda: nonzero(pipeline.series(definitions.DSTACK_SERVER_ERRORS)) == {(problem,): 2}
+        )
         assert has_answered(pipeline)
         assert pipeline.readiness.problems() == unready
         assert pipeline.series(definitions.ENGINE_UP) == {}
@@ -349,6 +392,21 @@ def test_each_trouble_is_logged_and_counted_and_nothing_is_lost(
     assert len(warnings) in {1, 2}
     assert text in warnings[0]["cause"]
     assert TOKEN not in str(logged)
+
+
+def test_a_run_that_stays_unreadable_is_logged_once_and_keeps_nothing_else_back(
+    tmp_path: Path, api: DstackApi
+) -> None:
+    ended = recorded_run("g-whole")
+    unreadable = {"id": None, "submitted_at": ended["submitted_at"], "status": "done", "project_name": "main"}
+    api.runs = [still_open(ended), unreadable]
+    pipeline = driver(tmp_path)
+    with capture_logs() as logged, asking(pipeline, api):
+        assert is_asked_again(pipeline, api, 5)
+        api.runs = [ended, unreadable]
+        assert pipeline.ends(1)
+        assert pipeline.reaches(lambda: pipeline.series(definitions.DSTACK_SERVER_ERRORS)[("invalid",)] > 5)
+    assert len([line for line in logged if line["log_level"] == "warning"]) == 1
 
 
 def test_a_wrong_token_is_named_and_never_shown(tmp_path: Path, api: DstackApi) -> None:

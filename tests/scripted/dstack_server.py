@@ -34,6 +34,7 @@ class DstackApi(EndsConnections, HTTPServer):
         self.answers: list[Answer] = []
         self.requests: list[tuple[str, Run, str]] = []
         self.page = 100
+        self.events: list[Run] | None = None
         self.released = Event()
         super().__init__((LOOPBACK, 0), Handler)
 
@@ -88,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
             found = [run for run in self.api.runs if run["id"] == query["id"]]
             missing = {"detail": [{"code": "resource_not_exists", "msg": "Run not found"}]}
             self.give(found[0] if found else missing, HTTPStatus.OK if found else HTTPStatus.BAD_REQUEST)
+        elif self.path == "/api/events/list" and self.api.events is not None:
+            self.give(self.api.events)
         else:
             self.give({"detail": "Not Found"}, HTTPStatus.NOT_FOUND)
 

@@ -27,10 +27,11 @@ _TERMINATIONS: Mapping[str, str] = MappingProxyType(
         "done_by_runner": "DONE",
     }
 )
+BY_USER = "user"
 _STOPPED_BY: Mapping[str, str] = MappingProxyType(
     {
-        "terminated_by_user": "user",
-        "aborted_by_user": "user",
+        "terminated_by_user": BY_USER,
+        "aborted_by_user": BY_USER,
         "terminated_by_server": "server",
         "scaled_down": "server",
         "terminated_due_to_utilization_policy": "server",
@@ -38,6 +39,8 @@ _STOPPED_BY: Mapping[str, str] = MappingProxyType(
         "max_duration_exceeded": "server",
     }
 )
+# A run's event is "Run status changed RUNNING -> TERMINATING. Termination reason: STOPPED_BY_USER".
+_STOPPING = "-> TERMINATING"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_INTEGER = 2**63 - 1
@@ -189,3 +192,17 @@ class Run(BaseModel):
             has_container=found.has_container,
             is_open=self.is_open,
         )
+
+
+class _Event(BaseModel):
+    message: Text = ""
+    actor_user: Text = ""
+
+
+def stopping_user(answer: object) -> str:
+    """Return the user of the newest event in which a run was asked to end, empty without one."""
+    for each in answer if isinstance(answer, list) else []:
+        event = _Event.model_validate(_object(each))
+        if event.actor_user and _STOPPING in event.message:
+            return event.actor_user
+    return ""

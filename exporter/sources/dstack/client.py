@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from exporter import __version__
 from exporter.errors import message_of, root_cause
-from exporter.sources.dstack.answers import Run
+from exporter.sources.dstack.answers import Run, stopping_user
 from exporter.sources.dstack.problems import Problem, ServerError
 from exporter.sources.dstack.token import ReadToken
 from exporter.text import sanitize
@@ -26,7 +26,10 @@ PAGE_RUNS = 25
 MAX_BYTES = 16 << 20
 _CHUNK = 64 << 10
 _MAX_SHOWN = 200
-_GONE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+# What the server answers about a run or a project that is deleted, or that the token may see no more.
+_GONE = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+# What it answers where it is too old to have events, or the token may not see them.
+_NO_EVENTS = frozenset({*_GONE, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class DstackClient:
@@ -66,14 +69,27 @@ class DstackClient:
         return [_run(each) for each in answer[:PAGE_RUNS]]
 
     def run(self, project: str, run_id: str) -> Run | None:
-        """Return one run; None if the server has it no more, or if it is invalid."""
+        """Return one run, None if the server has it no more."""
         try:
             answer = self._post(f"/api/project/{quote(project, safe='')}/runs/get", {"id": run_id})
         except _StatusError as error:
             if error.status in _GONE:
                 return None
             raise
-        return _run(answer)
+        run = _run(answer)
+        if run is None:
+            raise ServerError(Problem.INVALID, f"run {run_id} in the answer cannot be read")
+        return run
+
+    def actor(self, run_id: str) -> str:
+        """Return the name of the user who stopped a run, empty if the server does not tell (before 0.20)."""
+        try:
+            answer = self._post("/api/events/list", {"target_runs": [run_id]})
+        except _StatusError as error:
+            if error.status in _NO_EVENTS:
+                return ""
+            raise
+        return stopping_user(answer)
 
     def _post(self, path: str, query: Mapping[str, Any]) -> Any:
         deadline, token = time.monotonic() + self._seconds, self._read_token()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import structlog
 
 from exporter.model import SECOND_NS, Cursor, Submission
-from exporter.sources.dstack.answers import Run
+from exporter.sources.dstack.answers import BY_USER, Run
 from exporter.sources.dstack.client import DstackClient
 from exporter.sources.dstack.messages import Answered, Failed, Reported
 from exporter.sources.dstack.problems import Problem, ServerError
@@ -42,7 +43,9 @@ class DstackServer:
         self._cursor: Cursor | None = None
         self._open: dict[str, str] = {}
         self._sent: dict[str, Submission] = {}
+        self._actors: dict[str, str] = {}
         self._failures = 0
+        self._causes: set[str] = set()
         self._logged_causes: set[str] = set()
         self._stopping = threading.Event()
         # A daemon thread: a server that does not answer must not keep the process alive.
@@ -71,20 +74,23 @@ class DstackServer:
 
     def _ask(self) -> bool:
         """Ask once; return whether there was a usable answer."""
+        self._causes = set()
         try:
             self._report_runs()
         except ServerError as error:
-            self._failed(error.problem, str(error))
+            self._failures += 1
+            self._note(error.problem, str(error))
             return False
         except Exception:
             log.exception("unexpected error while asking dstack's server")
-            self._send(Failed(Problem.BUG))
             self._failures += 1
+            self._send(Failed(Problem.BUG))
             return False
         if self._failures:
             log.info("dstack's server answers again", url=self.address)
         self._failures = 0
-        self._logged_causes.clear()
+        # What is still wrong with a part of the answer is in the log.
+        self._logged_causes &= self._causes
         return True
 
     def _pause(self) -> float:
@@ -93,27 +99,41 @@ class DstackServer:
         pause = min(longest, self._interval * 2.0 ** min(self._failures, 30))
         return random.uniform(pause / 2, pause)  # noqa: S311  # not a secret
 
-    def _failed(self, problem: Problem, cause: str) -> None:
+    def _note(self, problem: Problem, cause: str) -> None:
+        """Count a problem with the answer, or with a part of it, and log it."""
         self._send(Failed(problem))
-        self._failures += 1
         # A warning once for each cause, not at every retry: a server may be away for a night.
         level = log.debug if cause in self._logged_causes else log.warning
-        level("dstack's server cannot be used, will retry", url=self.address, cause=cause)
+        level("dstack's server gave no usable answer, will ask again", url=self.address, cause=cause)
         self._logged_causes.add(cause)
+        self._causes.add(cause)
 
     def _report_runs(self) -> None:
-        is_news, sent = self._cursor is not None, dict[str, Submission]()
+        is_news, sent, runs = self._cursor is not None, dict[str, Submission](), set[str]()
         newest_ns = 0 if self._cursor is None else self._cursor.event_ns
         for run in self._runs():
             newest_ns = max(newest_ns, run.submitted_ns or 0)
-            for submission in run.submissions():
+            runs.add(run.id)
+            for submission in self._submissions(run, is_news=is_news):
                 if submission != self._sent.get(submission.id):
                     self._send(Reported(submission, is_news))
                 # At once, so that what comes after a failure is not reported twice.
                 sent[submission.id] = self._sent[submission.id] = submission
         self._sent = sent
+        self._actors = {run_id: self._actors[run_id] for run_id in self._actors.keys() & runs}
         self._cursor = Cursor(newest_ns, 0)
         self._send(Answered(self._cursor))
+
+    def _submissions(self, run: Run, *, is_news: bool) -> Iterator[Submission]:
+        """Yield the submissions of a run; with the name of the user who stopped it, if that is news."""
+        for submission in run.submissions():
+            if submission.stopped_by != BY_USER or not is_news:
+                yield submission
+                continue
+            if run.id not in self._actors:
+                self._actors[run.id] = self._client.actor(run.id)
+            name = self._actors[run.id]
+            yield replace(submission, stopped_by=f"{BY_USER} {name}" if name else BY_USER)
 
     def _runs(self) -> Iterator[Run]:
         """Yield the runs that may have changed since the last time."""
@@ -124,14 +144,24 @@ class DstackServer:
         if len(self._open.keys() - seen) > MAX_SINGLE_RUNS:
             for project in self._projects:
                 yield from self._noted(self._listed(project, 0, only_active=True), seen)
-        for run_id in self._open.keys() - seen:
-            run = self._client.run(self._open[run_id], run_id)
-            if run is None:
-                del self._open[run_id]
-            else:
-                yield from self._noted([run], seen)
+        for run_id in sorted(self._open.keys() - seen):
+            yield from self._noted(self._single(run_id), seen)
 
-    def _noted(self, runs: Iterator[Run] | list[Run], seen: set[str]) -> Iterator[Run]:
+    def _single(self, run_id: str) -> Iterator[Run]:
+        """Yield a run, unless it is gone or cannot be read; that one is asked for again the next time."""
+        try:
+            run = self._client.run(self._open[run_id], run_id)
+        except ServerError as error:
+            if error.problem is not Problem.INVALID:
+                raise
+            self._note(error.problem, str(error))
+            return
+        if run is None:
+            del self._open[run_id]
+        else:
+            yield run
+
+    def _noted(self, runs: Iterator[Run], seen: set[str]) -> Iterator[Run]:
         """Yield the runs that were not seen yet, and note which of them are open."""
         for run in runs:
             if run.id in seen:
@@ -150,7 +180,7 @@ class DstackServer:
             answer = self._client.runs(project, last, only_active=only_active)
             runs = [run for run in answer if run is not None]
             if len(runs) < len(answer):
-                self._failed(Problem.INVALID, "some runs in the answer cannot be read; the others are used")
+                self._note(Problem.INVALID, "some runs in the answer cannot be read; the others are used")
             yield from runs
             if not runs or (runs[-1].submitted_ns or 0) < since_ns:
                 return
