@@ -23,6 +23,7 @@ from tests.integration import faces
 from tests.integration.ends import HUNGRY_WHEN_TOLD, MEBIBYTE
 from tests.integration.keys import LOOPBACK, Authority
 from tests.integration.sshd import Sshd, children_of, ensure_ssh
+from tests.lab.dstack_stand_in import Shared, StandIn, wait_at
 from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, import_busybox
@@ -271,6 +272,34 @@ def test_exits_are_told_as_on_the_spot(
             "starves": ("failed", 137, "OOMKilled", 1),
         }
         assert_ends_when_told(exporter)
+
+
+@pytest.mark.parametrize("title", ["TLS", "ssh", "paramiko"])
+def test_the_log_of_a_job_of_dstack_is_followed(
+    title: str, tls: Tls, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    shared = Shared(tmp_path / "shared", "go", "never")
+    stand_in = StandIn.new("d-exit-3", f"{wait_at('go')}; exit 3", 3, 0)
+    with watching(ways(tls, request)[title](), tmp_path) as exporter:
+        clients = len(children_of(exporter.process.pid))
+        container = stand_in.start(tls.client, shared)
+        # A login takes longer than this job would.
+        assert wait_until(lambda: title != "ssh" or len(children_of(exporter.process.pid)) > clients, SECONDS)
+        with shared.opened("go"):
+            stand_in.await_end(shared)
+        container.stop(timeout=0)
+        await_ends(exporter, stand_in.name)
+        container.remove()
+        if title == "paramiko":
+            assert ends(exporter)[stand_in.name][:3] == ("unknown", None, "Unknown")
+            job = exporter.json(f"/api/v1/jobs/{stand_in.name}")
+            assert "following it over ssh needs an ssh client" in str(job)
+        else:
+            assert ends(exporter)[stand_in.name][:3] == ("failed", 3, "Error")
+        goes_on = StandIn.new("d-exit-3", wait_at("never"), 3, 1).start(tls.client, shared)
+        assert wait_until(lambda: any(job["status"] == "running" for job in exporter.jobs()), SECONDS)
+        assert_ends_when_told(exporter)
+    goes_on.remove(force=True)
 
 
 @SSH_CLIENTS

@@ -28,6 +28,7 @@ MAX_LINE_BYTES = 1 << 14
 # Engines send at most 16 KiB in a frame.
 MAX_FRAME_BYTES = 1 << 20
 CONNECT_SECONDS = 10.0
+_PORT = 2375
 _FRAME_HEADER = 8
 # The stream on which an engine reports that it cannot go on reading.
 _ENGINES_OWN = 3
@@ -80,28 +81,15 @@ def split_time(line: str, before_ns: int) -> tuple[int, str]:
 @asynccontextmanager
 async def _connect(address: EngineAddress) -> AsyncIterator[tuple[asyncio.StreamReader, _Writer]]:
     """Open a connection to the engine, and close it at the end."""
-    url = urlsplit(address.url)
-    if url.scheme == "ssh":
-        process = await asyncio.create_subprocess_exec(
-            *ssh_command(address.url),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        if process.stdin is None or process.stdout is None:
-            raise EngineError("ssh: no pipes")
-        try:
-            yield process.stdout, process.stdin
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    if address.is_ssh:
+        async with _ssh(address.url) as streams:
+            yield streams
         return
+    url = urlsplit(address.url)
     opening = (
         asyncio.open_unix_connection(url.path)
-        if url.scheme in {"unix", "http+unix"}
-        else asyncio.open_connection(url.hostname, url.port or 2375, ssl=_tls_context(address))
+        if address.is_local
+        else asyncio.open_connection(url.hostname, url.port or _PORT, ssl=_tls_context(address))
     )
     reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
     try:
@@ -110,9 +98,33 @@ async def _connect(address: EngineAddress) -> AsyncIterator[tuple[asyncio.Stream
         writer.close()
 
 
+@asynccontextmanager
+async def _ssh(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, _Writer]]:
+    """Run ssh, and end it."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *ssh_command(url),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        # The SDK's own ssh has a thread for each connection.
+        raise LogRefusedError("following it over ssh needs an ssh client") from error
+    if process.stdin is None or process.stdout is None:
+        raise EngineError("ssh: no pipes")
+    try:
+        yield process.stdout, process.stdin
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
 def _tls_context(address: EngineAddress) -> ssl.SSLContext | None:
     if address.tls is None:
-        return None
+        return ssl.create_default_context() if address.url.startswith("https://") else None
     context = ssl.create_default_context(cafile=address.tls.ca_cert)
     if not address.tls.verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
