@@ -16,7 +16,7 @@ INTERVAL_SECONDS = 3600.0
 
 
 class Retention:
-    """Thread that deletes what is too old, once an hour; an age of 0 keeps everything.
+    """Thread that deletes what is too old, once an hour; an age of 0 keeps all of that kind.
 
     ``job_seconds`` is the age of ended jobs. ``outbox_seconds`` is the age of outbox entries of the
     ``unexported`` signals; the worker of a signal that is exported deletes its own and counts them.
@@ -37,9 +37,8 @@ class Retention:
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, unless everything is kept."""
-        if self._job_seconds or self._outbox_seconds:
-            self._thread.start()
+        """Start the thread."""
+        self._thread.start()
 
     def stop(self) -> None:
         """Delete nothing from now on."""
@@ -50,6 +49,7 @@ class Retention:
         # The outbox first: a job in it is kept.
         if self._outbox_seconds:
             self._store.outbox.delete_older(_ago_ns(self._outbox_seconds), self._unexported)
+        self._store.prune_reports()
         return self._store.prune(_ago_ns(self._job_seconds)) if self._job_seconds else 0
 
     def _run(self) -> None:

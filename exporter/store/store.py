@@ -122,6 +122,11 @@ class Store:
         self._pruned_before_ns = pruned_before_ns
         return count
 
+    def prune_reports(self) -> None:
+        """Delete the reports of a supervisor's server that belong to no job on record."""
+        with self._database.transaction() as connection:
+            prune_submissions(connection, 0, time.time_ns())
+
     # Reading
 
     @property

@@ -254,15 +254,15 @@ def test_what_had_ended_before_the_first_answer_is_no_news(tmp_path: Path, api: 
 
 
 def test_a_restart_counts_nothing_twice_and_misses_nothing(tmp_path: Path, api: DstackApi) -> None:
-    whole, image = recorded_run("g-whole"), recorded_run("e-noimage")
-    api.runs = [still_open(whole), still_open(image)]
+    whole, between, image = recorded_run("g-whole"), recorded_run("e-stop"), recorded_run("e-noimage")
+    api.page, api.runs = 1, [still_open(whole), between, still_open(image)]
     first = driver(tmp_path)
     with asking(first, api):
         assert has_answered(first)
-        api.runs = [whole, still_open(image)]
+        api.runs = [whole, between, still_open(image)]
         assert first.ends(1)
-    # While nothing asks; the run is older than the newest, so that it is not listed again.
-    api.runs = [whole, image]
+    # While nothing asks. It is older than the page that ends the list, so that it is asked for by its id.
+    api.runs = [whole, between, image]
     for _ in range(2):
         later = driver(tmp_path)
         with asking(later, api):
@@ -365,6 +365,7 @@ def cut(handler: Handler) -> None:
         (lambda handler: handler.give_bytes(b"[" * 100_000), "invalid", "no JSON"),
         (lambda handler: handler.give_bytes(b"\xff"), "invalid", "no JSON"),
         (Handler.hang, "timeout", "no answer within 0.5 s"),
+        (Handler.drip, "timeout", "no answer within 0.5 s"),
         (Handler.pour, "too_large", "longer than 16 MiB"),
         (cut, "unreachable", "IncompleteRead"),
         (give([{"id": None}, 7, {}]), "invalid", "some runs in the answer cannot be read"),

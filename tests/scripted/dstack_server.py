@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Self, cast
 from tests.scripted.connections import EndsConnections
 
 TOKEN = "a-secret-token"  # noqa: S105  # of this server only
+DRIP_SECONDS = 0.05
 LOOPBACK = "127.0.0.1"
 RECORDING = Path(__file__).parents[1] / "recordings" / "dstack-server.jsonl"
 
@@ -114,16 +116,23 @@ class Handler(BaseHTTPRequestHandler):
         self.api.released.wait()
         self.close_connection = True
 
+    def drip(self) -> None:
+        """Send a byte now and then, until the client has left or the server stops."""
+        self.send_response(HTTPStatus.OK)
+        self.end_headers()
+        self.close_connection = True
+        with suppress(OSError):
+            while not self.api.released.wait(DRIP_SECONDS):
+                self.wfile.write(b" ")
+
     def pour(self) -> None:
         """Send more and more, until the client has left."""
         self.send_response(HTTPStatus.OK)
         self.end_headers()
         self.close_connection = True
-        try:
+        with suppress(OSError):
             while True:
                 self.wfile.write(b" " * (1 << 16))
-        except OSError:
-            return
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
         """Log nothing: tests look at the requests."""
