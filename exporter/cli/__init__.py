@@ -8,7 +8,7 @@ import click
 
 from exporter import __version__
 
-COMMANDS = ("serve", "ps", "show", "explain", "check")
+COMMANDS = ("serve", "ps", "show", "wait", "explain", "check")
 
 
 def command(name: str) -> click.Command:

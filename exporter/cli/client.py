@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +24,10 @@ class UnreachableError(click.ClickException):
     """The daemon cannot be reached; the command exits with 1."""
 
 
+class NotFoundError(click.ClickException):
+    """The server knows no such thing; the command exits with 1."""
+
+
 class ApiClient:
     """The API at ``url``."""
 
@@ -35,14 +40,16 @@ class ApiClient:
     def get(self, path: str, *parts: str, key: str, **query: Any) -> Any:
         """Return the JSON object at ``path`` followed by ``parts``, which are quoted; it has ``key``.
 
-        Raises UnreachableError if no exit-exporter answers, ClickException if it answers with an error.
+        Raises UnreachableError if no exit-exporter answers, NotFoundError if it has no such thing, and
+        ClickException if it answers with another error.
         """
         full_path = "/".join([path, *(quote(part, safe="") for part in parts)])
         parameters = {name: value for name, value in query.items() if value is not None}
         response = self._request(full_path, parameters)
         body = self._json_object(response)
         if not response.ok and response.headers.get("Content-Type") == PROBLEM:
-            raise click.ClickException(str(body.get("detail")))
+            is_missing = response.status_code == HTTPStatus.NOT_FOUND
+            raise (NotFoundError if is_missing else click.ClickException)(str(body.get("detail")))
         if not response.ok or key not in body:
             raise self._not_our_server()
         return body

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.cli.client import ApiClient, url_option
+from exporter.cli.params import JobKeyType
 from exporter.cli.tables import (
     JobJson,
     format_age,
@@ -26,15 +27,13 @@ _MAX_PROCESSES = 5
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", type=JobKeyType(), metavar="JOB")
 @url_option
 def show(job: str, url: str) -> None:
     """Show one JOB with its evidence.
 
     JOB is a job's id, or a container's name, id, or start of an id (its newest attempt is shown then).
     """
-    if job in {"", ".", ".."} or "/" in job:
-        raise click.BadParameter(f"{job!r} is not a job id or a container name", param_hint="JOB")
     print_output(render(ApiClient(url).get("/api/v1/jobs", job, key="id")))
 
 

@@ -39,7 +39,7 @@ def test_an_unknown_job_is_reported(served: Served, key: str) -> None:
 @pytest.mark.parametrize("key", ["", ".", "..", "a/b", "/"])
 def test_a_path_is_no_job(served: Served, key: str) -> None:
     usage = "Usage: exit-exporter show [OPTIONS] JOB\nTry 'exit-exporter show --help' for help.\n\n"
-    cause = f"Invalid value for JOB: {key!r} is not a job id or a container name"
+    cause = f"Invalid value for 'JOB': {key!r} is not a job id or a container name"
     assert invoke("show", key, "--url", served.url) == Done(2, "", f"{usage}Error: {cause}\n")
 
 
