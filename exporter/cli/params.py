@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from exporter.config.duration import parse_duration
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """Return an option ``--format`` with these formats, of which the first is the default."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Output format.",
+    )
 
 
 class DurationType(click.ParamType[float]):

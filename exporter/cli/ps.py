@@ -10,7 +10,8 @@ import click
 from rich.live import Live
 
 from exporter.cli.client import ApiClient, url_option
-from exporter.cli.codes import ExitCode
+from exporter.cli.exit_code import ExitCode
+from exporter.cli.params import format_option
 from exporter.cli.tables import JobJson, console, jobs_table, print_output
 from exporter.config.duration import parse_duration
 from exporter.model import Status
@@ -45,14 +46,7 @@ def _check_duration(_context: click.Context, _option: click.Parameter, value: st
     callback=_check_duration,
     help="Only jobs that are running or ended within this time, such as 2h.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Output format.",
-)
+@format_option("table", "json")
 @url_option
 def ps(*, show_all: bool, verbose: bool, watch: bool, output_format: str, url: str, **filters: Any) -> None:
     """List jobs, running and ended, the newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.cli.client import ApiClient, url_option
-from exporter.cli.params import JobKeyType
+from exporter.cli.params import JobKeyType, format_option
 from exporter.cli.tables import (
     JobJson,
     format_age,
@@ -28,13 +29,18 @@ _MAX_PROCESSES = 5
 
 @click.command()
 @click.argument("job", type=JobKeyType(), metavar="JOB")
+@format_option("text", "json")
 @url_option
-def show(job: str, url: str) -> None:
+def show(job: str, output_format: str, url: str) -> None:
     """Show one JOB with its evidence.
 
     JOB is a job's id, or a container's name, id, or start of an id (its newest attempt is shown then).
     """
-    print_output(render(ApiClient(url).get("/api/v1/jobs", job, key="id")))
+    found = ApiClient(url).get("/api/v1/jobs", job, key="id")
+    if output_format == "json":
+        click.echo(json.dumps(found, indent=2))
+    else:
+        print_output(render(found))
 
 
 def render(job: JobJson) -> RenderableType:

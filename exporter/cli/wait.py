@@ -15,7 +15,7 @@ import click
 from exporter.cli.client import ApiClient, url_option
 from exporter.cli.exit_status import CASUALTIES, FAILED, INTERRUPTED, TIMED_OUT, UNKNOWN, StatusRules
 from exporter.cli.job_waiter import JobWaiter, Limits, WaitTimeoutError
-from exporter.cli.params import DurationType, JobKeyType
+from exporter.cli.params import DurationType, JobKeyType, format_option
 from exporter.cli.tables import JobJson, format_code
 from exporter.exit_codes import MAX_LINUX_CODE
 from exporter.model import Recovery
@@ -129,14 +129,7 @@ class _Mapping(click.ParamType[tuple[str, int]]):
 )
 @click.option("--strict", is_flag=True, help="Fail on a success that lost a process to an OOM kill.")
 @click.option("--strict-as", type=_STATUS, default=CASUALTIES, show_default=True, help="Status for --strict.")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text: a line on standard error for each job. json: an object on standard output for each.",
-)
+@format_option("text", "json")
 @url_option
 def wait(
     *,
@@ -153,7 +146,8 @@ def wait(
     have been removed since, or never have started. With several jobs the status is 0 if all ended with 0,
     else that of the first one, in the order given, that did not.
 
-    The status is never 0 unless 0 is on record. A code above 255 ends with 255.
+    The status is never 0 unless 0 is on record. A code above 255 ends with 255. For each job that ends there
+    is a line on standard error; with --format json, an object on standard output instead.
 
     \b
     Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -194,10 +195,24 @@ class ReasonView(View):
     )
 
 
+class OwnCodeView(View):
+    """A code that has a reason of its own for some workloads or images."""
+
+    code: int
+    reason: str
+    workload: str | None = Field(description="Pattern of the workloads; null if it is one of images.")
+    image: str | None = Field(
+        description="Pattern of the images, without tags; null if it is one of workloads."
+    )
+
+
 class ReasonList(View):
     """The whole catalogue."""
 
     reasons: list[ReasonView]
+    own_codes: list[OwnCodeView] = Field(
+        description="Codes that are read otherwise for some workloads or images."
+    )
 
 
 class ReadingView(View):
@@ -326,8 +341,18 @@ def reason_list(catalog: ReasonCatalog) -> ReasonList:
         for name in code_reasons.specific_reasons():
             codes.setdefault(name, []).append(code)
     return ReasonList(
-        reasons=[_reason_view(name, reason, codes.get(name, [])) for name, reason in catalog.reasons.items()]
+        reasons=[_reason_view(name, reason, codes.get(name, [])) for name, reason in catalog.reasons.items()],
+        own_codes=list(_own_codes(catalog)),
     )
+
+
+def _own_codes(catalog: ReasonCatalog) -> Iterator[OwnCodeView]:
+    for pattern, codes in catalog.workloads.items():
+        for code, reasons in sorted(codes.items()):
+            yield OwnCodeView(code=code, reason=reasons.reason, workload=pattern, image=None)
+    for pattern, codes in catalog.images.items():
+        for code, reasons in sorted(codes.items()):
+            yield OwnCodeView(code=code, reason=reasons.reason, workload=None, image=pattern)
 
 
 def code_view(code: int, explanations: list[Explanation]) -> CodeView:

@@ -439,7 +439,7 @@ def test_the_catalogue_is_listed(served: Served) -> None:
         }
         for name, reason in catalog.reasons.items()
     ]
-    assert content(served.ask("/api/v1/reasons")) == ok({"reasons": expected})
+    assert content(served.ask("/api/v1/reasons")) == ok({"reasons": expected, "own_codes": []})
 
 
 def test_a_code_has_several_readings(served: Served) -> None:
