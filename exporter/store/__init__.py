@@ -1,8 +1,20 @@
 """The store: jobs, series, cursors and the outbox in one database."""
 
 from exporter.store.errors import StoreError
-from exporter.store.jobs import JobFilter
+from exporter.store.job_pages import JobFilter, Position, RecordPage
+from exporter.store.jobs import AmbiguousKeyError
 from exporter.store.outbox import Outbox, OutboxEntry, OutboxUpdate
 from exporter.store.store import Batch, Store
 
-__all__ = ["Batch", "JobFilter", "Outbox", "OutboxEntry", "OutboxUpdate", "Store", "StoreError"]
+__all__ = [
+    "AmbiguousKeyError",
+    "Batch",
+    "JobFilter",
+    "Outbox",
+    "OutboxEntry",
+    "OutboxUpdate",
+    "Position",
+    "RecordPage",
+    "Store",
+    "StoreError",
+]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, false, func, null, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from exporter.model import ContainerHistory, Job, JobRecord, Status
 from exporter.store.database import Database
@@ -16,22 +16,16 @@ from exporter.store.submissions import with_report
 
 # An engine buffers 256 events, and a run has at least two of them.
 _RUNS_IN_EVENT_BUFFER = 128
-_CONTAINER_ID_LENGTH = 64
-
-# All columns, with null for the log tail: a page of a thousand jobs would be too large with it.
-_WITHOUT_LOG_TAIL = [null().label("log_tail") if column is jobs.c.log_tail else column for column in jobs.c]
+_ID_START = re.compile(r"[0-9a-f]{6,64}")
+_MAX_CANDIDATES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Conditions that all must hold; None is no condition. ``since_ns``: running, or ended since then."""
+class AmbiguousKeyError(Exception):
+    """Several containers' ids begin so; ``containers`` are their names by id."""
 
-    status: Status | None = None
-    reason: str | None = None
-    code: int | None = None
-    workload: str | None = None
-    since_ns: int | None = None
-    supervised_id: str | None = None
+    def __init__(self, containers: Mapping[str, str]) -> None:
+        super().__init__(", ".join(containers))
+        self.containers = containers
 
 
 def running_jobs(database: Database) -> list[Job]:
@@ -75,42 +69,36 @@ def submissions(database: Database, job_name: str, instance: str) -> frozenset[s
     return frozenset(row.container_id for row in rows)
 
 
-def list_jobs(
-    database: Database, job_filter: JobFilter, limit: int, before: tuple[int, str] | None
-) -> list[JobRecord]:
-    """Return jobs, the newest first, without their log tails; only those ``before`` (began_ns, id)."""
-    query = with_report(select(*_WITHOUT_LOG_TAIL)).where(*_conditions(job_filter))
-    if before is not None:
-        began_ns, job_id = before
-        is_older = or_(jobs.c.began_ns < began_ns, and_(jobs.c.began_ns == began_ns, jobs.c.id < job_id))
-        query = query.where(is_older)
-    newest = query.order_by(jobs.c.began_ns.desc(), jobs.c.id.desc()).limit(limit)
-    return [read_record(row) for row in database.read(newest)]
-
-
 def find_job(database: Database, key: str) -> JobRecord | None:
-    """Return a job by its id, or the newest by a container's name, id or start of an id."""
-    # SQLite refuses very long patterns.
-    can_be_prefix = 0 < len(key) <= _CONTAINER_ID_LENGTH
-    has_prefix = jobs.c.container_id.startswith(key, autoescape=True) if can_be_prefix else false()
-    for condition in (jobs.c.id == key, jobs.c.name == key, has_prefix):
-        newest = with_report(select(jobs)).where(condition).order_by(jobs.c.began_ns.desc())
-        found = database.read(newest.limit(1))
-        if found:
-            return read_record(found[0])
-    return None
+    """Return a job by its id, or the newest by a container's name, id or start of an id.
+
+    A start of an id has six digits at least. Raises AmbiguousKeyError if several containers have it.
+    """
+    newest = jobs.c.began_ns.desc()
+    for condition in (jobs.c.id == key, jobs.c.name == key):
+        record = _first(database, with_report(select(jobs)).where(condition).order_by(newest))
+        if record is not None:
+            return record
+    containers = _containers(database, key) if _ID_START.fullmatch(key) else {}
+    if len(containers) > 1:
+        raise AmbiguousKeyError(containers)
+    runs = with_report(select(jobs)).where(jobs.c.container_id.in_(containers))
+    return _first(database, runs.order_by(jobs.c.attempt.desc(), newest))
 
 
-def _conditions(job_filter: JobFilter) -> Iterable[Any]:
-    if job_filter.status is not None:
-        yield jobs.c.status == job_filter.status.value
-    if job_filter.reason is not None:
-        yield jobs.c.reason == job_filter.reason
-    if job_filter.code is not None:
-        yield jobs.c.code == job_filter.code
-    if job_filter.workload is not None:
-        yield jobs.c.workload == job_filter.workload
-    if job_filter.supervised_id is not None:
-        yield jobs.c.supervised_id == job_filter.supervised_id
-    if job_filter.since_ns is not None:
-        yield or_(jobs.c.finished_ns >= job_filter.since_ns, jobs.c.status == Status.RUNNING.value)
+def _first(database: Database, query: Select[Any]) -> JobRecord | None:
+    found = database.read(query.limit(1))
+    return read_record(found[0]) if found else None
+
+
+def _containers(database: Database, id_start: str) -> dict[str, str]:
+    """Return the names of the containers whose ids begin so, by id; of very many, some."""
+    # By a range: LIKE reads every row, since it ignores the case.
+    is_between = and_(jobs.c.container_id >= id_start, jobs.c.container_id < f"{id_start}g")
+    ids = select(jobs.c.container_id).where(is_between).distinct().limit(_MAX_CANDIDATES)
+    found = database.read(
+        select(jobs.c.container_id, func.max(jobs.c.name).label("name"))
+        .where(jobs.c.container_id.in_(ids))
+        .group_by(jobs.c.container_id)
+    )
+    return {row.container_id: row.name for row in found}

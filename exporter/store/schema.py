@@ -14,13 +14,19 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0005"
+REVISION = "0006"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
+
+# Few jobs run longer; those that ended recently are found among them, and among those that began recently.
+LONG_RUN_NS = 3600 * 10**9
+# In the words of the index: SQLite does not use it for any other.
+RAN_LONG = text(f"finished_ns - began_ns > {LONG_RUN_NS}")
 
 metadata = MetaData()
 
@@ -71,11 +77,24 @@ jobs = Table(
     Column("supervised", JSON),
     Column("supervised_id", String),
     Column("supervised_job", String),
+    # Those of the pages of jobs end with the pages' order.
     Index("jobs_newest", "began_ns", "id"),
+    Index("jobs_by_status", "status", "began_ns", "id"),
+    Index("jobs_by_reason", "reason", "began_ns", "id", sqlite_where=text("reason IS NOT NULL")),
+    Index("jobs_by_code", "code", "began_ns", "id", sqlite_where=text("code IS NOT NULL")),
+    Index("jobs_by_workload", "workload", "began_ns", "id"),
+    Index("jobs_by_instance", "instance", "began_ns", "id"),
+    Index(
+        "jobs_by_supervised_id",
+        "supervised_id",
+        "began_ns",
+        "id",
+        sqlite_where=text("supervised_id IS NOT NULL"),
+    ),
+    Index("jobs_ran_long", "finished_ns", "began_ns", sqlite_where=RAN_LONG),
     Index("jobs_of_container", "container_id", "attempt"),
-    Index("jobs_by_status", "status", "began_ns"),
-    Index("jobs_by_supervised_id", "supervised_id"),
-    Index("jobs_by_supervised_job", "supervised_job"),
+    Index("jobs_by_name", "name", "began_ns"),
+    Index("jobs_by_supervised_job", "supervised_job", sqlite_where=text("supervised_job IS NOT NULL")),
 )
 
 # Runs of jobs as a supervisor's server reports them: also of jobs on other hosts, whose containers are on

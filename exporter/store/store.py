@@ -27,6 +27,7 @@ from exporter.store import jobs as queries
 from exporter.store import lock
 from exporter.store.database import Database, upsert
 from exporter.store.errors import StoreError
+from exporter.store.job_pages import JobFilter, Position, RecordPage, page_of_jobs
 from exporter.store.opening import create_directory, open_engine
 from exporter.store.outbox import Outbox, enqueue
 from exporter.store.rows import ended_row, running_row
@@ -179,15 +180,16 @@ class Store:
         """Return the project of each run, by its id, that a supervisor's server last reported as open."""
         return open_runs(self._database)
 
-    def list_jobs(
-        self, job_filter: queries.JobFilter, limit: int, before: tuple[int, str] | None = None
-    ) -> list[JobRecord]:
-        """Return jobs, the newest first, without their log tails.
+    def list_jobs(self, job_filter: JobFilter, limit: int, after: Position | None = None) -> RecordPage:
+        """Return the next jobs after a position, the newest first, without their log tails.
 
-        ``before`` is (began_ns, id) of the last job of the page before.
+        A page can have fewer than ``limit`` jobs, or none, and still have a next one.
         """
-        return queries.list_jobs(self._database, job_filter, limit, before)
+        return page_of_jobs(self._database, job_filter, limit, after)
 
     def find_job(self, key: str) -> JobRecord | None:
-        """Return a job by its id, or the newest by a container's name, id or start of an id."""
+        """Return a job by its id, or the newest by a container's name, id or start of an id.
+
+        Raises AmbiguousKeyError if several containers' ids begin so.
+        """
         return queries.find_job(self._database, key)

@@ -186,7 +186,7 @@ PS: dict[str, Output] = {
 }
 SHOW: dict[str, Output] = {
     "show_failed": piped("show", "gentle-stingray-1"),
-    "show_running": piped("show", "bbbb"),
+    "show_running": piped("show", "bbbbbb"),
     "show_terminated": piped("show", "stopped"),
     "show_never_started": piped("show", "mistyped"),
     "show_done": piped("show", "nightly"),

@@ -18,7 +18,7 @@ def test_a_job_is_shown_as_agreed(served: Served, name: str) -> None:
     assert flat((SHOW | SHOW_MORE)[name](served.url)) == golden(name)
 
 
-@pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-1", "a" * 64, "aaaaaaaaaaaa", "aa"])
+@pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-1", "a" * 64, "aaaaaaaaaaaa", "aaaaaa"])
 def test_a_job_is_found_by_each_of_its_names(served: Served, key: str) -> None:
     done = invoke("show", key, "--url", served.url)
     assert Done(done.code, flat(done.out), done.err) == Done(0, golden("show_failed"), "")

@@ -80,7 +80,7 @@ class RefusingStore(Store):
 
     def records(self) -> list[JobRecord]:
         """Return all jobs, the oldest first."""
-        return self.list_jobs(JobFilter(), 100_000)[::-1]
+        return self.list_jobs(JobFilter(), 100_000).records[::-1]
 
     def _refuse(self, *, when: bool) -> None:
         if when:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.model import ContainerHistory, Evidence, Job, JobRecord, Status, SupervisedJob, Workload
-from exporter.store import Batch, JobFilter, Store
+from exporter.store import AmbiguousKeyError, Batch, JobFilter, Position, Store
 from tests.store.files import opened
 from tests.store.samples import (
     ANY,
@@ -65,7 +65,7 @@ def test_all_conditions_of_a_filter_must_hold(store: Store, job_filter: JobFilte
         ended(replace(jobs["e"], workload=night), 127, NOT_STARTED),
     ]
     store.commit(Batch(running=[jobs["r"]], ended=exits))
-    assert "".join(record.job.name for record in store.list_jobs(job_filter, 10)) == found
+    assert "".join(record.job.name for record in store.list_jobs(job_filter, 10).records) == found
 
 
 def test_submissions_are_the_containers_of_one_job_on_one_host(store: Store) -> None:
@@ -104,7 +104,7 @@ def test_the_job_of_a_supervisor_is_kept(store: Store, supervised: SupervisedJob
     store.commit(Batch(running=[running]))
     assert [each.supervised for each in store.running_jobs()] == [supervised]
     store.commit(Batch(ended=[ended(running, None, TIMED_OUT)]))
-    (record,) = store.list_jobs(ANY, 2)
+    (record,) = store.list_jobs(ANY, 2).records
     assert record.job.supervised == supervised
     assert record.ended is not None
     assert record.ended.verdict.termination == "MAX_DURATION_EXCEEDED"
@@ -117,15 +117,18 @@ def test_pages_have_every_job_once_in_order(
 ) -> None:
     there = [ended(job("a", attempt=index, start_event_ns=start), 1) for index, start in enumerate(starts)]
     seen: list[JobRecord] = []
-    before: tuple[int, str] | None = None
+    position: Position | None = None
     with opened(tmp_path_factory.getbasetemp() / "paging" / "exits.db") as store:
         store.prune(2**62)
         store.commit(Batch(ended=there))
-        while page := store.list_jobs(ANY, limit, before):
-            seen += page
-            assert len(page) <= limit
+        while True:
+            page = store.list_jobs(ANY, limit, position)
+            seen += page.records
+            assert len(page.records) <= limit
             assert len(seen) <= len(there)
-            before = (page[-1].job.start_event_ns, page[-1].job.id)
+            position = page.next
+            if position is None:
+                break
             # Jobs that start meanwhile move nothing.
             newcomer = job("b", attempt=len(seen), start_event_ns=10)
             store.commit(Batch(ended=[ended(newcomer, 1)]))
@@ -136,12 +139,12 @@ def test_pages_have_every_job_once_in_order(
 def test_only_a_single_job_has_its_log_tail(store: Store) -> None:
     end = ended(job("a"), 1, log_tail="why")
     store.commit(Batch(ended=[end]))
-    (listed,) = store.list_jobs(ANY, 10)
+    (listed,) = store.list_jobs(ANY, 10).records
     assert listed == shown(replace(end, exit=replace(end.exit, log_tail=None)))
     assert store.find_job(end.exit.job.id) == shown(end)
 
 
-@pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-a", CONTAINER, "aaaaaaaaaaaa", "a"])
+@pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-a", CONTAINER, "aaaaaaaaaaaa", "aaaaaa"])
 def test_a_job_is_found_by_id_name_and_start_of_the_container_id(store: Store, key: str) -> None:
     store.commit(Batch(running=[job("a"), job("b")]))
     assert store.find_job(key) == JobRecord(job("a"), None)
@@ -150,7 +153,7 @@ def test_a_job_is_found_by_id_name_and_start_of_the_container_id(store: Store, k
 def test_a_container_stands_for_its_newest_attempt(store: Store) -> None:
     attempts = [job("a", attempt=number, start_event_ns=BEGAN_NS + number) for number in (1, 2, 10, 9)]
     store.commit(Batch(running=attempts))
-    for key in ("gentle-stingray-a", CONTAINER, "aaa"):
+    for key in ("gentle-stingray-a", CONTAINER, "aaaaaa"):
         assert store.find_job(key) == JobRecord(attempts[2], None)
     assert store.find_job("aaaaaaaaaaaa-9") == JobRecord(attempts[3], None)
 
@@ -160,13 +163,27 @@ def test_a_container_stands_for_its_newest_attempt(store: Store) -> None:
     [
         ("batch", job("b", name="batch", start_event_ns=BEGAN_NS + 1), job("a", name="batch")),
         ("aaaaaaaaaaaa-1", job("a"), job("b", name="aaaaaaaaaaaa-1", start_event_ns=BEGAN_NS + 1)),
-        ("db", job("a", name="db"), job("d", container_id="db" * 32, start_event_ns=BEGAN_NS + 1)),
+        ("dbdbdb", job("a", name="dbdbdb"), job("d", container_id="db" * 32, start_event_ns=BEGAN_NS + 1)),
     ],
     ids=["the newest of a name", "an id before a name", "a name before a start of an id"],
 )
 def test_of_several_jobs_one_is_meant(store: Store, key: str, found: Job, other: Job) -> None:
     store.commit(Batch(running=[found, other]))
     assert store.find_job(key) == JobRecord(found, None)
+
+
+def test_a_start_of_an_id_names_one_container_or_the_candidates(store: Store) -> None:
+    named = [job(name=name, container_id=name * 16) for name in ("abcd", "abce", "db00")]
+    again = replace(named[1], attempt=2)
+    store.commit(Batch(running=[*named, again]))
+    assert store.find_job("db00d") is None, "fewer than six digits are a name"
+    assert store.find_job("abceab") == JobRecord(again, None)
+    close = job(name="close", container_id="abce" * 15 + "0000")
+    store.commit(Batch(running=[close]))
+    with pytest.raises(AmbiguousKeyError) as raised:
+        store.find_job("abceab")
+    assert raised.value.containers == {named[1].container_id: "abce", close.container_id: "close"}
+    assert store.find_job("abce" * 15 + "00") == JobRecord(close, None)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ TRACES = TelemetrySignal.TRACES
 
 def reports(store: Store) -> list[Submission | None]:
     """Return the report of each job on record, as a list, a search and the outbox find it."""
-    listed = store.list_jobs(ANY, 10)
+    listed = store.list_jobs(ANY, 10).records
     queued = [entry.record for entry in store.outbox.pending(TRACES, 10)]
     found = [store.find_job(record.job.id) for record in listed]
     jobs = [record.job for record in (*listed, *found, *queued) if record is not None]

@@ -28,7 +28,9 @@ from tests.web.responses import content, ok, problem
 from tests.web.served import Served
 
 OK, BAD, MISSING = HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND
-PARAMETERS = "status, reason, code, workload, dstack_job_id, since, limit, cursor"
+PARAMETERS = (
+    "status, reason, code, workload, dstack_job_id, host, text, casualties, since, until, limit, cursor"
+)
 STATUSES = "'running', 'done', 'failed', 'terminated' or 'unknown'"
 LONG_AGO_NS = 978_307_200 * SECOND_NS
 """2001-01-01T00:00:00Z."""
@@ -155,16 +157,50 @@ def test_jobs_are_listed_the_newest_first(served: Served) -> None:
     assert content(served.ask("/api/v1/jobs")) == ok({"jobs": [RUNNING, FAILED], "next_cursor": None})
 
 
-@pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-a", "a" * 64, "aaaa"])
+@pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-a", "a" * 64, "aaaaaa"])
 def test_a_job_is_found_by_each_of_its_names(served: Served, key: str) -> None:
     fill(served)
     assert content(served.ask(f"/api/v1/jobs/{key}")) == ok(FAILED)
 
 
+def test_an_id_that_several_begin_with_names_the_candidates(served: Served) -> None:
+    ids = {name: f"abcdef{name}".ljust(64, "0") for name in ("1", "2")}
+    served.store.commit(Batch(running=[job(name=name, container_id=each) for name, each in ids.items()]))
+    candidates = ", ".join(f"{each[:24]} ({name})" for name, each in ids.items())
+    detail = (
+        f"the ids of several containers begin with 'abcdef', among them {candidates}; give more of the id"
+    )
+    assert content(served.ask("/api/v1/jobs/abcdef")) == problem(HTTPStatus.CONFLICT, detail)
+    assert served.ask("/api/v1/jobs/abcdef1").json()["name"] == "1"
+    assert served.ask("/api/v1/jobs/abcde").status_code == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("host=node-2", "c"),
+        ("host=node", ""),
+        ("text=STINGRAY-A", "a"),
+        ("text=shop%2Fworker%3A1.4", "cba"),
+        ("text=OOMKilled", "a"),
+        ("casualties=true", "b"),
+        ("since=2100-01-01T00:01:31Z", "c"),
+        ("since=2100-01-01T00:01:30%2B00:00", "cba"),
+        ("until=2100-01-01T00:01:31Z", "ba"),
+        ("until=2100-01-01", ""),
+    ],
+)
+def test_jobs_are_filtered_by_host_text_casualties_and_time(served: Served, query: str, found: str) -> None:
+    killed, survived, other = ended(job("a"), 137, OOM), ended(job("b"), 0, oom_kills=2), job("c")
+    served.store.commit(Batch(running=[replace(other, instance="node-2")], ended=[killed, survived]))
+    jobs = served.ask(f"/api/v1/jobs?{query}").json()["jobs"]
+    assert "".join(each["container_id"][0] for each in jobs) == found
+
+
 def test_an_oom_kill_can_lack_the_limit(served: Served) -> None:
     kill = OomKill(OomSource.LOG, BEGAN_NS + 9, OomVictim(None, "", "python", 4711))
     served.store.commit(Batch(running=[job("a", oom_kills=(kill,))]))
-    (process,) = served.ask("/api/v1/jobs/aaaa").json()["oom_processes"]
+    (process,) = served.ask("/api/v1/jobs/aaaaaa").json()["oom_processes"]
     assert (process["process"], process["limit"], process["cgroup"]) == ("python", None, "")
 
 
@@ -357,6 +393,7 @@ def cursor_of(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+TIME_EXAMPLES = "2h, 30d, 2026-03-01 or 2026-03-01T12:00:00Z"
 NO_UUID = "Input should be a valid UUID"
 UNKNOWN = f"unknown parameter; valid are: {PARAMETERS}"
 
@@ -373,8 +410,9 @@ UNKNOWN = f"unknown parameter; valid are: {PARAMETERS}"
         ("limit=0", ["limit: Input should be greater than or equal to 1"]),
         ("limit=1001", ["limit: Input should be less than or equal to 1000"]),
         *(
-            (f"since={bad}", [f"since: '{bad}' is not a duration; write 90s, 15m, 2h or 30d"])
-            for bad in ("yesterday", "-1h", "")
+            (f"{name}={bad}", [f"{name}: '{bad}' is neither a duration nor a time; write {TIME_EXAMPLES}"])
+            for name in ("since", "until")
+            for bad in ("yesterday", "-1h", "2026-02-30", "")
         ),
         ("name=a", [f"name: {UNKNOWN}"]),
         ("Status=failed", [f"Status: {UNKNOWN}"]),

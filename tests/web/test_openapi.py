@@ -17,7 +17,10 @@ JOBS, JOB = "/api/v1/jobs", "/api/v1/jobs/{id}"
 REASONS, REASON = "/api/v1/reasons", "/api/v1/reasons/{code}"
 METRICS, HEALTHY, READY, RELOAD = "/metrics", "/-/healthy", "/-/ready", "/-/reload"
 PARAMETERS = {
-    f"GET {JOBS}": ["status", "reason", "code", "workload", "dstack_job_id", "since", "limit", "cursor"],
+    f"GET {JOBS}": [
+        *("status", "reason", "code", "workload", "dstack_job_id"),
+        *("host", "text", "casualties", "since", "until", "limit", "cursor"),
+    ],
     f"GET {JOB}": ["{id}"],
     f"GET {REASONS}": [],
     f"GET {REASON}": ["{code}", "workload", "image"],
@@ -30,6 +33,11 @@ PARAMETERS = {
 
 def nothing(_served: Served) -> None:
     """Change nothing."""
+
+
+def add_alike(served: Served) -> None:
+    """Add another container whose id begins in the same way."""
+    served.store.commit(Batch(running=[job("a", container_id="aaaaaa" + "b" * 58, name="alike")]))
 
 
 def break_store(served: Served) -> None:
@@ -60,6 +68,7 @@ RESPONSES: dict[Documented, tuple[Callable[[Served], None], str]] = {
     ("get", JOB, 200): (nothing, "/api/v1/jobs/gentle-stingray-a"),
     ("get", JOB, 400): (nothing, "/api/v1/jobs/gentle-stingray-a?colour=red"),
     ("get", JOB, 404): (nothing, "/api/v1/jobs/nobody"),
+    ("get", JOB, 409): (add_alike, "/api/v1/jobs/aaaaaa"),
     ("get", JOB, 503): (break_store, "/api/v1/jobs/nobody"),
     ("get", REASONS, 200): (nothing, "/api/v1/reasons"),
     ("get", REASONS, 400): (nothing, "/api/v1/reasons?colour=red"),
@@ -180,7 +189,11 @@ VALUES: dict[tuple[str, str], list[Any]] = {
     (JOBS, "reason"): ["OOMKilled"],
     (JOBS, "code"): [0, 4294967295],
     (JOBS, "workload"): ["shop/worker"],
+    (JOBS, "host"): ["node-1"],
+    (JOBS, "text"): ["worker", "x" * 200],
+    (JOBS, "casualties"): [True, False],
     (JOBS, "since"): ["2h", "0"],
+    (JOBS, "until"): ["2h", "2026-03-01T12:00:00.5+01:00"],
     (JOBS, "limit"): [1, 1000],
     (JOBS, "cursor"): ["NDEwMjQ0NDgwMDAwMDAwMDAwMDpiYmJiYmJiYmJiYmItMQ"],
     (REASON, "workload"): ["shop/worker"],
@@ -192,7 +205,7 @@ VALUES: dict[tuple[str, str], list[Any]] = {
 def test_accepted_values_and_examples_are_valid(served: Served, document: Any, path: str, name: str) -> None:
     (parameter,) = [each for each in document["paths"][path]["get"]["parameters"] if each["name"] == name]
     examples = examples_of(parameter["schema"])
-    assert bool(examples) == (name == "since")
+    assert bool(examples) == (name in {"since", "until"})
     for value in (*VALUES[path, name], *examples):
         validate(value, parameter["schema"], document)
         assert served.ask(path.format(code=1), params={name: value}).status_code == 200

@@ -1,0 +1,197 @@
+"""Pages of jobs, the newest first, each in bounded time however many jobs are stored.
+
+A page reads at most ``MAX_CANDIDATES`` rows of one index: that of the condition with the fewest rows. If the
+other conditions leave nothing of them, the page is empty and the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Select, and_, func, null, or_, select, tuple_
+
+from exporter.model import JobRecord, Status
+from exporter.store.database import Database
+from exporter.store.rows import read_record
+from exporter.store.schema import LONG_RUN_NS, RAN_LONG, jobs
+from exporter.store.submissions import with_report
+
+MAX_CANDIDATES = 5_000
+
+# All columns, with null for the log tail: a page of a thousand jobs would be too large with it.
+_WITHOUT_LOG_TAIL = [null().label("log_tail") if column is jobs.c.log_tail else column for column in jobs.c]
+_SEARCHED = (
+    jobs.c.name,
+    jobs.c.workload,
+    jobs.c.image,
+    jobs.c.error,
+    jobs.c.start_error,
+    jobs.c.container_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Conditions that all must hold; None is no condition.
+
+    ``since_ns``: running, or ended since then. ``until_ns``: ended before then. ``instance`` is the name of
+    the host. ``text`` stands somewhere in a name, the image or an error, in any case. ``casualties``: ended
+    with 0, and lost a process to an OOM kill.
+    """
+
+    status: Status | None = None
+    reason: str | None = None
+    code: int | None = None
+    workload: str | None = None
+    since_ns: int | None = None
+    supervised_id: str | None = None
+    instance: str | None = None
+    until_ns: int | None = None
+    text: str | None = None
+    casualties: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Place between two jobs in their order: before those that began earlier, or then but with a lower id."""
+
+    began_ns: int
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """Jobs, the newest first, without their log tails; ``next`` is where to go on, None at the end."""
+
+    records: list[JobRecord]
+    next: Position | None
+
+
+# Indexes that end with the order of the pages, with their column; each is a field of the filter too.
+_INDEXES: Mapping[str, Column[Any]] = {
+    f"jobs_by_{column.name}": column
+    for column in (
+        jobs.c.supervised_id,
+        jobs.c.code,
+        jobs.c.reason,
+        jobs.c.workload,
+        jobs.c.instance,
+        jobs.c.status,
+    )
+}
+_NEWEST = "jobs_newest"
+_ORDER = (jobs.c.began_ns.desc(), jobs.c.id.desc())
+_CONDITIONED = tuple(
+    dict.fromkeys(
+        [*_INDEXES.values(), jobs.c.began_ns, jobs.c.id, jobs.c.finished_ns, jobs.c.oom_kills, *_SEARCHED]
+    )
+)
+
+
+def page_of_jobs(database: Database, wanted: JobFilter, limit: int, after: Position | None) -> RecordPage:
+    """Return the next jobs ``after`` a position, the newest first; at most ``limit``."""
+    if wanted.since_ns is None:
+        return _scan(database, wanted, limit, after)
+    # Whatever began earlier can only have ended since if it ran for long.
+    oldest_ns = wanted.since_ns - LONG_RUN_NS
+    recent = RecordPage([], after)
+    if after is None or after.began_ns >= oldest_ns:
+        recent = _scan(database, wanted, limit, after, oldest_ns)
+        if recent.next is not None:
+            return recent
+    older = _long_runs(database, wanted, limit - len(recent.records), after, oldest_ns)
+    return RecordPage(recent.records + older.records, older.next)
+
+
+def _scan(
+    database: Database, wanted: JobFilter, limit: int, after: Position | None, oldest_ns: int | None = None
+) -> RecordPage:
+    """Return the jobs among the next candidates of one index."""
+    candidates = _candidates(database, wanted, after, oldest_ns)
+    read = candidates.limit(MAX_CANDIDATES).subquery()
+    matching = select(read.c.began_ns, read.c.id).where(*_conditions(wanted, read.c))
+    found = database.read(matching.limit(limit + 1))
+    if len(found) > limit:
+        return RecordPage(_records(database, found[:limit]), Position(*found[limit - 1]))
+    positions = candidates.with_only_columns(jobs.c.began_ns, jobs.c.id)
+    last = database.read(positions.offset(MAX_CANDIDATES - 1).limit(1))
+    return RecordPage(_records(database, found), Position(*last[0]) if last else None)
+
+
+def _candidates(
+    database: Database, wanted: JobFilter, after: Position | None, oldest_ns: int | None
+) -> Select[Any]:
+    """Return a query of what one index has between the bounds, in the order of the pages."""
+    index = _best_index(database, wanted)
+    query = select(*_CONDITIONED).with_hint(jobs, f"INDEXED BY {index}", "sqlite")
+    if index in _INDEXES:
+        query = query.where(_INDEXES[index] == getattr(wanted, _INDEXES[index].name))
+    return query.where(*_bounds(wanted, after, oldest_ns)).order_by(*_ORDER)
+
+
+def _long_runs(
+    database: Database, wanted: JobFilter, limit: int, after: Position | None, oldest_ns: int
+) -> RecordPage:
+    """Return the jobs that began before a time, and ended much later or still run."""
+    began_before = (jobs.c.began_ns < oldest_ns, *_bounds(wanted, after, None))
+    ran_long = select(jobs.c.id).where(RAN_LONG, jobs.c.finished_ns >= wanted.since_ns, *began_before)
+    running = select(jobs.c.id).where(jobs.c.status == Status.RUNNING.value, *began_before)
+    query = select(jobs.c.began_ns, jobs.c.id).where(
+        jobs.c.id.in_(ran_long.union_all(running)), *_conditions(wanted, jobs.c)
+    )
+    found = database.read(query.order_by(*_ORDER).limit(limit + 1))
+    if len(found) <= limit:
+        return RecordPage(_records(database, found), None)
+    # With no limit left, it was only asked whether there are more.
+    last = found[limit - 1] if limit else (oldest_ns, "")
+    return RecordPage(_records(database, found[:limit]), Position(*last))
+
+
+def _best_index(database: Database, wanted: JobFilter) -> str:
+    """Return the index in which the fewest rows are candidates."""
+    given = {name: column for name, column in _INDEXES.items() if getattr(wanted, column.name) is not None}
+    if len(given) <= 1:
+        return next(iter(given), _NEWEST)
+
+    def count(name: str) -> int:
+        column = given[name]
+        rows = select(column).where(column == getattr(wanted, column.name)).limit(MAX_CANDIDATES)
+        return int(database.read(select(func.count()).select_from(rows.subquery()))[0][0])
+
+    return min(given, key=count)
+
+
+def _bounds(
+    wanted: JobFilter, after: Position | None, oldest_ns: int | None
+) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions on the order: they bound what is read of an index."""
+    if after is not None:
+        yield tuple_(jobs.c.began_ns, jobs.c.id) < tuple_(after.began_ns, after.job_id)
+    if oldest_ns is not None:
+        yield jobs.c.began_ns >= oldest_ns
+    if wanted.until_ns is not None:
+        yield jobs.c.began_ns < wanted.until_ns
+
+
+def _conditions(wanted: JobFilter, columns: Any) -> Iterable[ColumnElement[bool]]:
+    for column in _INDEXES.values():
+        value = getattr(wanted, column.name)
+        if value is not None:
+            yield columns[column.name] == value
+    if wanted.since_ns is not None:
+        yield or_(columns.finished_ns >= wanted.since_ns, columns.status == Status.RUNNING.value)
+    if wanted.until_ns is not None:
+        yield columns.finished_ns < wanted.until_ns
+    if wanted.casualties:
+        yield and_(columns.status == Status.DONE.value, columns.oom_kills > 0)
+    if wanted.text is not None:
+        yield or_(*(columns[each.name].contains(wanted.text, autoescape=True) for each in _SEARCHED))
+
+
+def _records(database: Database, found: Sequence[Any]) -> list[JobRecord]:
+    """Return the jobs at some positions."""
+    ids = [row.id for row in found]
+    query = with_report(select(*_WITHOUT_LOG_TAIL)).where(jobs.c.id.in_(ids)).order_by(*_ORDER)
+    return [read_record(row) for row in database.read(query)] if ids else []
