@@ -12,7 +12,7 @@ from tests.lab.dstack import Dstack
 from tests.lab.exporter import ExporterProcess
 
 VERDICT = ("status", "container_exit_code", "reason", "termination", "error", "finished_at", "attempt")
-STOPPED_BY = {"stopped": "user", "too-long": "server"}
+STOPPED_BY = {"stopped": "user admin", "too-long": "server"}
 
 
 @pytest.mark.parametrize("name", [run.name for run in RUNS])
