@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from exporter.config.duration import parse_duration
+from exporter.config.moment import parse_moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,6 +39,20 @@ class DurationType(click.ParamType[float]):
             return float(parse_duration(str(value)))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class MomentType(click.ParamType[str]):
+    """A duration ago, such as 2h, or a time, as the API takes them."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, if it is a moment."""
+        try:
+            parse_moment(str(value), time.time_ns())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 class JobKeyType(click.ParamType[str]):

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 import click
+from rich.console import Group
 from rich.live import Live
 
 from exporter.cli.client import ApiClient, url_option
 from exporter.cli.exit_code import ExitCode
-from exporter.cli.params import format_option
-from exporter.cli.tables import JobJson, console, jobs_table, print_output
-from exporter.config.duration import parse_duration
+from exporter.cli.params import MomentType, format_option
+from exporter.cli.tables import JobJson, console, jobs_table, plain_rows
 from exporter.model import Status
 
 RECENT = "24h"
+TERMINAL_ROWS = 1000
 _PAGE = 1000
 _WATCH_SECONDS = 2.0
-
-
-def _check_duration(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    try:
-        if value is not None:
-            parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-    return value
+# The header, and the line that says how many more there are.
+_OTHER_LINES = 2
 
 
 @click.command()
@@ -40,27 +37,102 @@ def _check_duration(_context: click.Context, _option: click.Parameter, value: st
 @click.option(
     "--status", type=click.Choice([status.value for status in Status]), help="Only jobs with this status."
 )
+@click.option("--host", help="Only jobs on this host.")
+@click.option("--text", help="Only jobs with this text in their name, workload, image, id or error.")
+@click.option(
+    "--casualties", is_flag=True, default=None, help="Only jobs that ended with 0 in spite of OOM kills."
+)
 @click.option("--dstack-job-id", type=click.UUID, metavar="ID", help="Only this job submission of dstack.")
 @click.option(
     "--since",
-    callback=_check_duration,
-    help="Only jobs that are running or ended within this time, such as 2h.",
+    type=MomentType(),
+    help="Only jobs that are running or ended since then: a duration ago, such as 2h, or a time.",
+)
+@click.option("--until", type=MomentType(), help="Only jobs that ended before then.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=0),
+    help=f"Maximum number of jobs; 0 lists all. Default: {TERMINAL_ROWS} in a terminal, else 0.",
 )
 @format_option("table", "json")
 @url_option
-def ps(*, show_all: bool, verbose: bool, watch: bool, output_format: str, url: str, **filters: Any) -> None:
-    """List jobs, running and ended, the newest first."""
-    client = ApiClient(url)
-    filters["since"] = filters["since"] or (None if show_all else RECENT)
+def ps(
+    *,
+    show_all: bool,
+    verbose: bool,
+    watch: bool,
+    output_format: str,
+    url: str,
+    **filters: Any,
+) -> None:
+    """List jobs, running and ended, the newest first.
+
+    \b
+    Examples:
+      exit-exporter ps -v --status failed
+      exit-exporter ps --reason OOMKilled --since 7d
+      exit-exporter ps -a --workload etl --format json | jq '.jobs[].container_exit_code'
+    """
+    client, limit = ApiClient(url), filters.pop("limit")
+    # What ended before a moment can have ended long ago.
+    filters["since"] = filters["since"] or (None if show_all or filters["until"] else RECENT)
     if output_format == "json":
-        click.echo(json.dumps({"jobs": _fetch(client, filters)}, indent=2))
+        _print_json(_first(_jobs(client, filters), limit or None))
     elif watch:
         _watch(client, filters, verbose=verbose)
     else:
-        jobs = _fetch(client, filters)
-        print_output(jobs_table(jobs, verbose=verbose))
-        if not jobs:
-            click.echo(_why_empty(client), err=True)
+        _print_table(client, _jobs(client, filters), limit, verbose=verbose)
+
+
+def _jobs(client: ApiClient, filters: dict[str, Any], page_size: int = _PAGE) -> Iterator[JobJson]:
+    """Yield the jobs, page by page, so that none waits for the last one."""
+    cursor = None
+    while True:
+        page = client.get("/api/v1/jobs", key="jobs", **filters, limit=page_size, cursor=cursor)
+        yield from page["jobs"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _first(jobs: Iterator[JobJson], limit: int | None) -> Iterator[JobJson]:
+    """Yield at most so many jobs, and say on standard error if there are more."""
+    yield from islice(jobs, limit)
+    if limit is not None and next(jobs, None) is not None:
+        click.echo(f"only the newest {limit} are listed; --limit 0 lists all", err=True)
+
+
+def _print_json(jobs: Iterator[JobJson]) -> None:
+    """Print the object that the API would give if it had no pages, job by job."""
+    first = next(jobs, None)
+    if first is None:
+        click.echo(json.dumps({"jobs": []}, indent=2))
+        return
+    click.echo(f'{{\n  "jobs": [\n{_indented(first)}', nl=False)
+    for job in jobs:
+        click.echo(f",\n{_indented(job)}", nl=False)
+    click.echo("\n  ]\n}")
+
+
+def _indented(job: JobJson) -> str:
+    return textwrap.indent(json.dumps(job, indent=2), "    ")
+
+
+def _print_table(client: ApiClient, jobs: Iterator[JobJson], limit: int | None, *, verbose: bool) -> None:
+    screen = console()
+    if limit is None and screen.is_terminal:
+        limit = TERMINAL_ROWS
+    shown = _first(jobs, limit or None)
+    first = next(shown, None)
+    rows = shown if first is None else chain([first], shown)
+    if screen.is_terminal:
+        screen.print(jobs_table(rows, verbose=verbose))
+    else:
+        for line in plain_rows(rows, verbose=verbose):
+            click.echo(line)
+    if first is None:
+        click.echo(_why_empty(client), err=True)
 
 
 def _why_empty(client: ApiClient) -> str:
@@ -69,22 +141,14 @@ def _why_empty(client: ApiClient) -> str:
     return f"no jobs, and the exporter is not ready: {reason}" if reason else "no jobs; -a shows older ones"
 
 
-def _fetch(client: ApiClient, filters: dict[str, Any]) -> list[JobJson]:
-    jobs: list[JobJson] = []
-    cursor = None
-    while True:
-        page = client.get("/api/v1/jobs", key="jobs", **filters, limit=_PAGE, cursor=cursor)
-        jobs += page["jobs"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return jobs
-
-
 def _watch(client: ApiClient, filters: dict[str, Any], *, verbose: bool) -> None:
     with Live(console=console(), auto_refresh=False) as live:
         try:
             while True:
-                live.update(jobs_table(_fetch(client, filters), verbose=verbose), refresh=True)
+                height = live.console.height - _OTHER_LINES
+                jobs = list(islice(_jobs(client, filters, height + 1), height + 1))
+                note = "… and more; without -w, all are listed" if len(jobs) > height else ""
+                live.update(Group(jobs_table(jobs[:height], verbose=verbose), note), refresh=True)
                 time.sleep(_WATCH_SECONDS)
         except KeyboardInterrupt:
             return

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import chain, islice
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from exporter.config.duration import format_duration
 
+_MEASURED_ROWS = 1000
 # Wide enough for any row, so that output to a file or a pipe is not wrapped.
 _PIPE_WIDTH = 1000
 _STYLES = {"failed": "red", "done": "green", "running": "cyan", "terminated": "yellow", "unknown": "magenta"}
@@ -54,6 +57,20 @@ def jobs_table(jobs: Iterable[JobJson], *, verbose: bool) -> RenderableType:
     return _FittingTable(
         list(jobs), _VERBOSE if verbose else _BRIEF, _VERBOSE[:_ESSENTIAL_COLUMNS] if verbose else _BRIEF
     )
+
+
+def plain_rows(jobs: Iterable[JobJson], *, verbose: bool) -> Iterator[str]:
+    """Yield the lines of a table for a pipe, as wide as the first thousand jobs need.
+
+    So a table of any length is printed while its jobs are read.
+    """
+    columns = _VERBOSE if verbose else _BRIEF
+    rows = ([str(cell(job)) for _, cell in columns] for job in jobs)
+    first = [[title for title, _ in columns], *islice(rows, _MEASURED_ROWS)]
+    widths = [max(map(cell_len, column)) for column in zip(*first, strict=True)]
+    for row in chain(first, rows):
+        cells = (f"{cell}{' ' * (width - cell_len(cell))}" for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,21 @@ def format_status(job: JobJson) -> Text:
     return Text(job["status"], _STYLES.get(job["status"], ""))
 
 
+def format_reason(job: JobJson) -> Text:
+    """Return a job's reason, with the OOM kills in spite of which it is done."""
+    return Text(" ".join(filter(None, (job["reason"], _casualties(job)))))
+
+
+def format_error(job: JobJson) -> Text:
+    """Return a job's error text, or the OOM kills in spite of which it is done."""
+    return Text(job["error"] or _casualties(job))
+
+
+def _casualties(job: JobJson) -> str:
+    kills = job["oom_kills"] if job["status"] == "done" else 0
+    return f"({kills} OOM kill{'s' if kills > 1 else ''})" if kills else ""
+
+
 def _field(name: str) -> Callable[[JobJson], Text]:
     # As Text, so that brackets are not read as rich's markup.
     return lambda job: Text(str(job[name] or ""))
@@ -121,7 +153,7 @@ _BRIEF: Columns = (
     ("WORKLOAD", _field("workload")),
     ("STATUS", format_status),
     ("CODE", format_code),
-    ("REASON", _field("reason")),
+    ("REASON", format_reason),
     ("RAN", format_run_time),
     ("FINISHED", lambda job: format_age(job["finished_at"])),
 )
@@ -129,7 +161,7 @@ _VERBOSE: Columns = (
     ("NAME", _field("name")),
     ("INSTANCE", _field("instance")),
     ("STATUS", format_status),
-    ("ERROR", _field("error")),
+    ("ERROR", format_error),
     ("ATTEMPT", lambda job: str(job["attempt"])),
     ("RAN", format_run_time),
     ("FINISHED", lambda job: format_age(job["finished_at"])),

@@ -138,7 +138,10 @@ def fill_more(served: Served) -> None:
                     oom_kills=1,
                 ),
                 ended(
-                    job("6", name="casualties"), 0, Evidence(causes=("A worker needs more than it may have",))
+                    job("6", name="casualties"),
+                    0,
+                    Evidence(causes=("A worker needs more than it may have",)),
+                    oom_kills=2,
                 ),
                 ended(job("7", name="timed-out", supervised=SUBMISSION), None, TIMED_OUT),
                 ended(job("8", name="unproved", supervised=UNPROVED), 3),
@@ -184,6 +187,10 @@ PS: dict[str, Output] = {
     "ps_verbose_80": shown("ps", "-v"),
     "ps_verbose_132": shown("ps", "-v", columns=132),
 }
+PS_MORE: dict[str, Output] = {
+    "ps_casualties": piped("ps", "--casualties"),
+    "ps_verbose_casualties_80": shown("ps", "-v", "--status", "done"),
+}
 SHOW: dict[str, Output] = {
     "show_failed": piped("show", "gentle-stingray-1"),
     "show_running": piped("show", "bbbbbb"),
@@ -212,7 +219,8 @@ EXPLAIN: dict[str, Output] = {
     **{f"explain_{word.lower()}": piped("explain", word) for word in EXPLAINED},
     "explain_80": shown("explain", "137"),
 }
-OUTPUTS = PS | SHOW | EXPLAIN | SHOW_MORE
+MORE = PS_MORE | SHOW_MORE
+OUTPUTS = PS | SHOW | EXPLAIN | MORE
 
 
 def golden(name: str) -> str:
@@ -231,7 +239,7 @@ def write_golden() -> None:
     with tempfile.TemporaryDirectory() as directory, Served(Path(directory)).running() as served:
         fill(served)
         for name, output in OUTPUTS.items():
-            if name in SHOW_MORE:
+            if name in MORE:
                 fill_more(served)
             (GOLDEN / f"{name}.txt").write_text(flat(output(served.url)), encoding="utf-8")
 

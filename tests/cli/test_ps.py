@@ -11,15 +11,16 @@ import pytest
 from exporter.store import Batch
 from tests.cli.command import COMMAND, Done, at_terminal, invoke, run
 from tests.cli.other_servers import NOBODY, OTHERS, Other, other_server
-from tests.cli.outputs import PS, fill_more, flat, golden, shown
+from tests.cli.outputs import PS, PS_MORE, fill_more, flat, golden, shown
 from tests.store.samples import BEGAN_NS, OOM, SUBMISSION, ended, job
 from tests.web.served import Served
 
 # The package has the command itself under this name.
 PS_MODULE = import_module("exporter.cli.ps")
+TABLES_MODULE = import_module("exporter.cli.tables")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 NO_CODE = "is not an exit code (0 to 4294967295)"
-NO_DURATION = "is not a duration; write 90s, 15m, 2h or 30d"
+NO_MOMENT = "is neither a duration nor a time; write 2h, 30d, 2026-03-01 or 2026-03-01T12:00:00Z"
 NO_JOBS = "no jobs; -a shows older ones\n"
 
 
@@ -39,14 +40,16 @@ def names(served: Served, *words: str) -> str:
 # Tables
 
 
-@pytest.mark.parametrize("name", PS)
+@pytest.mark.parametrize("name", [*PS, *PS_MORE])
 def test_a_table_is_as_agreed(served: Served, name: str) -> None:
-    table = PS[name](served.url)
+    if name in PS_MORE:
+        fill_more(served)
+    table = (PS | PS_MORE)[name](served.url)
     assert flat(table) == golden(name)
     plain = ESCAPES.sub("", table)
     if name.endswith("_80"):
         assert max(map(len, plain.splitlines())) <= 80
-    if name in ("ps", "ps_verbose", "ps_none"):
+    if name in {"ps", "ps_verbose", "ps_none", "ps_casualties"}:
         assert table == flat(table)
     if name.startswith("ps_verbose"):
         assert plain.split()[:4] == ["NAME", "INSTANCE", "STATUS", "ERROR"]
@@ -110,6 +113,15 @@ def test_an_empty_table_reports_that_the_daemon_is_not_ready(served: Served) -> 
         ("--code 0", "nightly"),
         ("--code 143", "stopped"),
         ("--workload night/report", "nightly"),
+        ("--host node-1 --code 0", "nightly"),
+        ("--host node-2", "stopped"),
+        ("--host node", ""),
+        ("--text SHOP/worker:1.4 --code 143", "stopped"),
+        ("--text nobody", ""),
+        ("--until 2100-01-01 -a", "long-ago"),
+        ("--until 2100-01-01", "long-ago"),
+        ("--until 2100-01-01 --since 2h", ""),
+        ("--casualties", "casualties"),
         (f"--dstack-job-id {SUBMISSION.id}", "timed-out"),
         (f"--dstack-job-id {SUBMISSION.id} --status failed", ""),
         ("--since 100y --reason Error", "long-ago"),
@@ -121,7 +133,7 @@ def test_an_empty_table_reports_that_the_daemon_is_not_ready(served: Served) -> 
     ],
 )
 def test_all_filters_must_hold(served: Served, words: str, found: str) -> None:
-    if "dstack" in words:
+    if "dstack" in words or "casualties" in words:
         fill_more(served)
     assert names(served, *words.split()) == found
 
@@ -133,14 +145,42 @@ def test_all_pages_are_listed(served: Served, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
+def test_a_piped_table_has_its_columns_from_the_first_rows(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of later pages do not wait for each other: a long name moves its own row alone."""
+    whole = output(invoke("ps", "-a", "--url", served.url))
+    monkeypatch.setattr(TABLES_MODULE, "_MEASURED_ROWS", 6)
+    served.store.commit(Batch(running=[job("1", name="n" * 50, start_event_ns=BEGAN_NS - 99 * 10**12)]))
+    moved = output(invoke("ps", "-a", "--url", served.url))
+    assert moved.splitlines()[:7] == whole.splitlines()[:7]
+    assert f"{'n' * 50}  shop/worker" in moved
+
+
+@pytest.mark.parametrize("output_format", ["table", "json"])
+def test_a_limit_says_what_it_leaves_out(served: Served, output_format: str) -> None:
+    for limit, note in ((2, "only the newest 2 are listed; --limit 0 lists all\n"), (7, ""), (0, "")):
+        words = ("ps", "-a", "-n", str(limit), "--format", output_format, "--url", served.url)
+        done = invoke(*words)
+        jobs = json.loads(done.out)["jobs"] if output_format == "json" else done.out.splitlines()[1:]
+        assert (done.code, len(jobs), done.err) == (0, limit or 7, note)
+
+
+def test_a_terminal_shows_what_its_limit_leaves_out(served: Served) -> None:
+    served.store.commit(Batch(running=[job("1", attempt=number) for number in range(1001)]))
+    lines = at_terminal("ps", "--url", served.url, columns=132).splitlines()
+    assert len(lines) == 1 + 1 + 1000
+    assert "only the newest 1000 are listed; --limit 0 lists all" in lines
+
+
 STATUSES = "'running', 'done', 'failed', 'terminated', 'unknown'"
 
 
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        (("--since", "yesterday"), f"Invalid value for '--since': 'yesterday' {NO_DURATION}"),
-        (("--since", ""), f"Invalid value for '--since': '' {NO_DURATION}"),
+        (("--since", "yesterday"), f"Invalid value for '--since': 'yesterday' {NO_MOMENT}"),
+        (("--since", ""), f"Invalid value for '--since': '' {NO_MOMENT}"),
         (("--dstack-job-id", "train"), "Invalid value for '--dstack-job-id': 'train' is not a valid UUID."),
         (("--code", "-1"), f"Invalid value for '--code': '-1' {NO_CODE}"),
         (
