@@ -38,4 +38,15 @@ def main() -> None:
     """Why did my container exit?
 
     The daemon (serve) watches container engines; the other commands ask it.
+
+    \b
+    Exit status of all commands but wait, whose help has its own:
+      0  success
+      1  an error, which one line on standard error explains
+      2  wrong options or arguments
+    \b
+    Completion, for the shell's start file:
+      bash  eval "$(_EXIT_EXPORTER_COMPLETE=bash_source exit-exporter)"
+      zsh   eval "$(_EXIT_EXPORTER_COMPLETE=zsh_source exit-exporter)"
+      fish  _EXIT_EXPORTER_COMPLETE=fish_source exit-exporter | source
     """

@@ -16,7 +16,13 @@ from exporter.verdict.catalog_file import builtin_catalog, load_catalog
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
-    """Validate settings and catalogue FILES; exits with 1 if one of them is bad."""
+    """Validate settings and catalogue FILES; exits with 1 if one of them is bad.
+
+    \b
+    Examples:
+      exit-exporter check /etc/exit-exporter/settings.yaml
+      exit-exporter check settings.yaml our-codes.yaml
+    """
     results = [_check(file) for file in files]
     if not all(results):
         raise SystemExit(1)

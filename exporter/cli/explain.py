@@ -34,6 +34,12 @@ def explain(code: str, workload: str | None, output_format: str, url: str) -> No
 
     CODE is a number (137, 0xC000013A), a signal (SIGKILL; -9, as wrappers report it) or a reason (OOMKilled).
     If no server answers, the built-in catalogue is used.
+
+    \b
+    Examples:
+      exit-exporter explain 137
+      exit-exporter explain -9
+      exit-exporter explain OOMKilled --format json
     """
     parsed = parse_code(code)
     if parsed is None and not code[:1].isalpha():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from exporter.config.duration import parse_duration
 from exporter.config.moment import parse_moment
@@ -53,6 +54,22 @@ class MomentType(click.ParamType[str]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return str(value)
+
+
+class ReasonType(click.ParamType[str]):
+    """Name of a reason; the server knows which there are, and completion those of the built-in catalogue."""
+
+    name = "reason"
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the reasons that begin so, in any case."""
+        # Here, since no other use of an option needs the catalogue.
+        from exporter.verdict.catalog_file import builtin_catalog  # noqa: PLC0415
+
+        start = incomplete.lower()
+        return [CompletionItem(name) for name in builtin_catalog().reasons if name.lower().startswith(start)]
 
 
 class JobKeyType(click.ParamType[str]):

@@ -15,7 +15,7 @@ from rich.live import Live
 
 from exporter.cli.client import ApiClient, url_option
 from exporter.cli.exit_code import ExitCode
-from exporter.cli.params import MomentType, format_option
+from exporter.cli.params import MomentType, ReasonType, format_option
 from exporter.cli.tables import JobJson, console, jobs_table, plain_rows
 from exporter.model import Status
 
@@ -31,7 +31,7 @@ _OTHER_LINES = 2
 @click.option("-a", "--all", "show_all", is_flag=True, help=f"Show all jobs, not only the last {RECENT}.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the error text.")
 @click.option("-w", "--watch", is_flag=True, help="Refresh the table every 2 s, until Ctrl-C.")
-@click.option("--reason", help="Only jobs with this reason, such as OOMKilled.")
+@click.option("--reason", type=ReasonType(), help="Only jobs with this reason, such as OOMKilled.")
 @click.option("--code", type=ExitCode(), help="Only jobs with this exit code.")
 @click.option("--workload", help="Only jobs of this workload.")
 @click.option(

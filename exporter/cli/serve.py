@@ -91,5 +91,9 @@ serve = click.Command(
     params=[_flag(parameter, option) for parameter, option in _OPTIONS.items()],
     help="Watch container engines, and serve metrics and the API.\n\n"
     "Each flag is also a variable (--docker.host is EXIT_EXPORTER_DOCKER_HOST) and a line of the file "
-    "that --config.file names. Flags override variables, and variables override the file.",
+    "that --config.file names. Flags override variables, and variables override the file.\n\n"
+    "\b\nExamples:\n"
+    "  exit-exporter serve\n"
+    "  exit-exporter serve --docker.host unix:///run/user/1000/docker.sock --tail.lines 20\n"
+    "  exit-exporter serve --config.file /etc/exit-exporter/settings.yaml",
 )

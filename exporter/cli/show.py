@@ -35,6 +35,11 @@ def show(job: str, output_format: str, url: str) -> None:
     """Show one JOB with its evidence.
 
     JOB is a job's id, or a container's name, id, or start of an id (its newest attempt is shown then).
+
+    \b
+    Examples:
+      exit-exporter show train-1
+      exit-exporter show 3f9c0d7e2a11 --format json | jq .evidence
     """
     found = ApiClient(url).get("/api/v1/jobs", job, key="id")
     if output_format == "json":
