@@ -1,4 +1,4 @@
-"""``python -m bench``: measure speed, memory, scrapes, delay, spans, rules and followed logs in one run."""
+"""``python -m bench``: measure speed, memory, delay, spans, rules, followed logs and listings in one run."""
 
 import argparse
 import signal
@@ -39,6 +39,7 @@ MEASURES = {
     "spans": Plan.spans,
     "rules": Plan.rules,
     "dstack": Plan.dstack,
+    "listing": Plan.listing,
 }
 
 

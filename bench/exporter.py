@@ -131,11 +131,19 @@ class Exporter:
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:
-            query = urlencode({"limit": PAGE} | ({"cursor": cursor} if cursor else {}))
-            page = json.loads(self._get(f"/api/v1/jobs?{query}", {}))
+            page = self.page({"limit": PAGE} | ({"cursor": cursor} if cursor else {}))
             found += page["jobs"]
             cursor = page["next_cursor"]
         return found
+
+    def page(self, query: Mapping[str, str | int]) -> dict[str, Any]:
+        """Return a page of jobs in the API."""
+        page: dict[str, Any] = json.loads(self.get(f"/api/v1/jobs?{urlencode(query)}"))
+        return page
+
+    def get(self, path: str) -> bytes:
+        """Return the body of a path."""
+        return self._get(path, {})
 
     @property
     def _pid(self) -> int:

@@ -8,6 +8,7 @@ from bench import real_engine
 from bench.baseline import baseline
 from bench.delay import delays
 from bench.job_logs import measure_job_logs
+from bench.listing import listing, listing_rows
 from bench.memory import Installation, MemoryResult, measure_memory
 from bench.outbox import fill_outbox
 from bench.recording import make_recording
@@ -29,7 +30,7 @@ ALONE_NS = 10 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a run: rounds, containers, workloads, repetitions, spans, series and followed logs."""
+    """Size of a run: rounds, containers, workloads, repetitions, spans, series, logs, stored jobs."""
 
     rounds: int
     speed_containers: int
@@ -41,10 +42,38 @@ class Size:
     spans: int
     series: int
     job_logs: int
+    stored_jobs: tuple[int, ...]
+    listings: int
 
 
-FULL = Size(3, 2400, 4600, (1, USUAL_WORKLOADS, 500), 100, 300, 50, 20_000, 2000, 200)
-QUICK = Size(1, 200, 200, (USUAL_WORKLOADS,), 5, 10, 5, 1000, 100, 5)
+FULL = Size(
+    rounds=3,
+    speed_containers=2400,
+    memory_containers=4600,
+    workloads=(1, USUAL_WORKLOADS, 500),
+    scrapes=100,
+    single_exits=300,
+    real_exits=50,
+    spans=20_000,
+    series=2000,
+    job_logs=200,
+    stored_jobs=(100, 100_000, 1_000_000),
+    listings=100,
+)
+QUICK = Size(
+    rounds=1,
+    speed_containers=200,
+    memory_containers=200,
+    workloads=(USUAL_WORKLOADS,),
+    scrapes=5,
+    single_exits=10,
+    real_exits=5,
+    spans=1000,
+    series=100,
+    job_logs=5,
+    stored_jobs=(100, 2000),
+    listings=3,
+)
 
 
 class Plan:
@@ -127,6 +156,12 @@ class Plan:
             containers = self._size.job_logs
             rows = tuple(measure_job_logs(containers, self._new()))
             yield Section(f"dstack: the logs of {containers} running containers are followed", rows)
+
+    def listing(self) -> Iterator[Section]:
+        """Measure the API's answers about stored jobs."""
+        repeats = self._size.listings
+        found = [(count, listing(count, repeats, self._new())) for count in self._size.stored_jobs]
+        yield Section(f"API: {repeats} answers to each query", tuple(listing_rows(found)))
 
     def _traced(self, endpoint: Endpoint) -> MemoryResult:
         return self._memory(USUAL_WORKLOADS, Installation(with_ssh=False, endpoint=endpoint))

@@ -1,0 +1,86 @@
+"""Time of the API's answers about stored jobs: pages, filters, one job."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from bench.engine import EngineProcess
+from bench.exporter import Exporter
+from bench.percentiles import median, percentile
+from bench.recording import make_recording
+from bench.scenario import PROMPT
+from bench.stored_jobs import RARE_CODE, RARE_REASON, RARE_WORKLOAD, fill_store
+from bench.table import Row
+
+MILLISECOND = 0.001
+AIM_SECONDS = 0.05
+
+QUERIES: Mapping[str, Mapping[str, str | int]] = {
+    "first page": {},
+    "first page of 1,000 jobs": {"limit": 1000},
+    "status=failed": {"status": "failed"},
+    "status=unknown (none)": {"status": "unknown"},
+    "a reason of few jobs": {"reason": RARE_REASON},
+    "a reason of none": {"reason": "CommandNotFound"},
+    "a code of few jobs": {"code": RARE_CODE},
+    "a workload of one job in 200": {"workload": "team-7/batch"},
+    "a workload of few jobs": {"workload": RARE_WORKLOAD},
+    "a workload of none": {"workload": "nobody"},
+    "a host": {"host": "node-7"},
+    "failed with a code, on a host": {"status": "failed", "code": 137, "host": "node-7"},
+    "since 1h": {"since": "1h"},
+    "since 30d, of few jobs": {"since": "30d", "reason": RARE_REASON},
+    "a day two weeks ago": {"since": "15d", "until": "14d"},
+    "text of all": {"text": "BATCH"},
+    "text of none": {"text": "nobody"},
+    "casualties (none)": {"casualties": "true"},
+}
+
+
+def listing(count: int, repeats: int, directory: Path) -> dict[str, list[float]]:
+    """Return for each query the seconds of each repeat, with so many jobs on record."""
+    fill_store(directory, count)
+    recording = make_recording(directory, PROMPT, 1, 1)
+    with (
+        EngineProcess(recording, directory, answered=True, local=True) as engine,
+        Exporter(engine.url, directory) as exporter,
+    ):
+        paths = dict(_paths(exporter, count))
+        # In turns, so that the load of a machine that varies is the same for all.
+        found: dict[str, list[float]] = {name: [] for name in paths}
+        for _ in range(repeats):
+            for name, path in paths.items():
+                begun = time.perf_counter()
+                exporter.get(path)
+                found[name].append(time.perf_counter() - begun)
+    return found
+
+
+def _paths(exporter: Exporter, count: int) -> Iterator[tuple[str, str]]:
+    for name, query in QUERIES.items():
+        yield name, f"/api/v1/jobs?{urlencode(query)}"
+    (middle,) = exporter.page({"text": f"batch-{count - 1}", "limit": 1})["jobs"]
+    yield "one job by its name", f"/api/v1/jobs/{quote(middle['name'])}"
+    yield "one job by the start of its id", f"/api/v1/jobs/{middle['container_id'][:12]}"
+    yield "page in the middle", f"/api/v1/jobs?cursor={_cursor_in_the_middle(exporter)}"
+
+
+def _cursor_in_the_middle(exporter: Exporter) -> str:
+    page = exporter.page({"until": "15d", "limit": 1})
+    return str(page["next_cursor"])
+
+
+def listing_rows(found: Sequence[tuple[int, dict[str, list[float]]]]) -> Iterator[Row]:
+    """Yield a row for each query and number of jobs, compared with the first number of jobs."""
+    (fewest, few), *more = found
+    for name in few:
+        for count, times in more:
+            usual, slow = median(times[name]), percentile(times[name], 99)
+            yield Row(
+                f"{name}, {count:,} jobs",
+                f"{slow / MILLISECOND:.1f} ms",
+                f"median {usual / MILLISECOND:.1f} ms; {usual / median(few[name]):.1f} times {fewest:,} jobs",
+                f"p99 at most {AIM_SECONDS / MILLISECOND:.0f} ms",
+                slow <= AIM_SECONDS,
+            )
