@@ -20,7 +20,7 @@ from tests.contract.test_dstack import expected, load
 from tests.integration import faces
 from tests.integration.conftest import on_each_engine
 from tests.lab.dstack_stand_in import Shared, StandIn, recorded_lines, wait_at
-from tests.lab.engine import PrivateEngine
+from tests.lab.engine import PrivateEngine, remove_all
 from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX
 from tests.lab.jobs import dies_of
@@ -63,12 +63,11 @@ def shared(directory: Path) -> Shared:
 def exporter(
     engine: PrivateEngine, client: docker.DockerClient, directory: Path
 ) -> Iterator[ExporterProcess]:
-    """An exporter; no container is left."""
+    """An exporter, of containers that only this test has."""
+    remove_all(client)
     with ExporterProcess(engine.url, directory) as running:
         yield running
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        left = client.containers.list(all=True, ignore_removed=True, filters={"label": IS_TASK})
-        list(pool.map(lambda container: container.remove(force=True), left))
+    remove_all(client)
 
 
 def test_of_many_at_once_no_word_is_lost(

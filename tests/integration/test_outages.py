@@ -26,7 +26,7 @@ from requests.exceptions import RequestException
 
 from tests.integration import faces
 from tests.integration.ends import HUNGRY, MEBIBYTE
-from tests.lab.engine import PrivateEngine
+from tests.lab.engine import PrivateEngine, remove_all
 from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, import_busybox
 from tests.lab.install import ensure_dockerd
@@ -57,8 +57,7 @@ def engine() -> Iterator[PrivateEngine]:
 def _empty(engine: PrivateEngine) -> Iterator[None]:
     """Leave no container to the next test, whose exporter would count it."""
     yield
-    for container in engine.client().containers.list(all=True, ignore_removed=True):
-        container.remove(force=True)
+    remove_all(engine.client())
 
 
 @pytest.fixture

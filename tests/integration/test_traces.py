@@ -25,7 +25,7 @@ from exporter import __version__
 from tests.integration import faces
 from tests.integration.ends import HUNGRY, MEBIBYTE
 from tests.lab.collector import Collector
-from tests.lab.engine import PrivateEngine
+from tests.lab.engine import PrivateEngine, remove_all
 from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX
 from tests.lab.wait import wait_until
@@ -58,12 +58,6 @@ def _empty(client: docker.DockerClient) -> Iterator[None]:
     remove_all(client)
     yield
     remove_all(client)
-
-
-def remove_all(client: docker.DockerClient) -> None:
-    """Leave no container."""
-    for container in client.containers.list(all=True, ignore_removed=True):
-        container.remove(force=True)
 
 
 def run(client: docker.DockerClient, script: str, name: str, **more: Any) -> Container:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from tests.lab.wait import wait_until
 
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 20.0
+_REMOVED_AT_ONCE = 8
 CLIENT_SECONDS = 60
 
 SOCKET_PATH_LIMIT = 100
@@ -38,6 +40,13 @@ LAST_RELEASE_WITH_TRUST_KEY = 23
 
 NOT_NEEDED = ("io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri")
 """Plugins of containerd: Kubernetes', which needs a network; one writes to /opt; one listens in /run."""
+
+
+def remove_all(client: docker.DockerClient) -> None:
+    """Leave no container on a private engine, so that the next test's exporter has none to list."""
+    with ThreadPoolExecutor(_REMOVED_AT_ONCE) as pool:
+        left = client.containers.list(all=True, ignore_removed=True)
+        list(pool.map(lambda container: container.remove(force=True), left))
 
 
 class PrivateEngine:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import conftest
-from tests.lab import engine29
+from tests.lab import engine29, go
 from tests.lab.engine29 import RECIPE, engine_29, why_no_engine_29
 from tests.lab.errors import LabError
 
@@ -28,7 +28,7 @@ def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set up a machine without Go and with an empty cache, but with everything else that a build needs."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(engine29, "USUAL_GO", "/nowhere")
+    monkeypatch.setattr(go, "USUAL_FOLDER", "/nowhere")
     monkeypatch.setattr(engine29, "ensure_to_build", lambda: None)
 
 

@@ -99,7 +99,7 @@ def _place(position: Position) -> tuple[int, str]:
 
 
 @given(stores(), filters, st.integers(1, 5), st.sampled_from([1, 2, 5, 5_000]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_all_pages_have_what_a_plain_search_finds(
     tmp_path_factory: pytest.TempPathFactory, batch: Batch, wanted: JobFilter, limit: int, candidates: int
 ) -> None:

@@ -28,6 +28,7 @@ MAX_LINE_BYTES = 1 << 14
 # Engines send at most 16 KiB in a frame.
 MAX_FRAME_BYTES = 1 << 20
 CONNECT_SECONDS = 10.0
+END_SECONDS = 2.0
 _PORT = 2375
 _FRAME_HEADER = 8
 # The stream on which an engine reports that it cannot go on reading.
@@ -119,7 +120,8 @@ async def _ssh(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, _Writer]]:
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        # With what is left unread: before that, asyncio leaves its pipes open, and complains at the end.
+        await asyncio.wait_for(process.communicate(), END_SECONDS)
 
 
 def _tls_context(address: EngineAddress) -> ssl.SSLContext | None:
