@@ -16,12 +16,12 @@ from exporter.cli.params import JobKeyType, format_option
 from exporter.cli.tables import (
     JobJson,
     format_age,
-    format_bytes,
     format_code,
     format_run_time,
     format_status,
     print_output,
 )
+from exporter.sizes import format_bytes
 
 # The latest ones are shown.
 _MAX_PROCESSES = 5

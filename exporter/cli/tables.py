@@ -22,9 +22,6 @@ _MEASURED_ROWS = 1000
 _PIPE_WIDTH = 1000
 _STYLES = {"failed": "red", "done": "green", "running": "cyan", "terminated": "yellow", "unknown": "magenta"}
 
-_MIB, _GIB = 1 << 20, 1 << 30
-_SMALL = 10
-
 _FULL_TABLE_WIDTH = 100
 _ESSENTIAL_COLUMNS = 4
 _UNBROKEN_ERROR_WIDTH = 72
@@ -104,13 +101,6 @@ def format_run_time(job: JobJson) -> str:
     """Return how long a job ran."""
     seconds = job["duration_seconds"]
     return "" if seconds is None else format_duration(seconds)
-
-
-def format_bytes(in_bytes: int) -> str:
-    """Return a size in MiB, or in GiB from 1 GiB on."""
-    unit, name = (_GIB, "GiB") if in_bytes >= _GIB else (_MIB, "MiB")
-    value = in_bytes / unit
-    return f"{round(value, 2 if value < _SMALL else 1):,g} {name}"
 
 
 def format_code(job: JobJson) -> str:
