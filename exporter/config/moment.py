@@ -10,11 +10,16 @@ from exporter.model import SECOND_NS
 # Before any engine existed, and few enough seconds for the database's integers.
 _MAX_SECONDS = 50 * 365 * 86400
 _MICROSECOND_NS = 1000
+# The year 2116. Twice as much still is an integer for the database.
+_LAST_NS = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_moment(text: str, now_ns: int) -> int:
-    """Return a moment in nanoseconds since 1970; a time without a zone is in UTC. Raises ValueError."""
+    """Return a moment in nanoseconds since 1970; a time without a zone is in UTC. Raises ValueError.
+
+    Moments before 1970 or after 2116 are those years: nothing ends then.
+    """
     try:
         return now_ns - int(min(parse_duration(text), _MAX_SECONDS) * SECOND_NS)
     except ValueError:
@@ -30,4 +35,4 @@ def _parse_time(text: str) -> int:
             f"{text!r} is neither a duration nor a time; write 2h, 30d, 2026-03-01 or 2026-03-01T12:00:00Z"
         ) from error
     microseconds = (since_epoch.days * 86400 + since_epoch.seconds) * 10**6 + since_epoch.microseconds
-    return microseconds * _MICROSECOND_NS
+    return min(max(0, microseconds * _MICROSECOND_NS), _LAST_NS)

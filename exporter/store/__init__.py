@@ -1,6 +1,7 @@
 """The store: jobs, series, cursors and the outbox in one database."""
 
 from exporter.store.errors import StoreError
+from exporter.store.exit_counts import TimeSpan
 from exporter.store.job_pages import JobFilter, Position, RecordPage
 from exporter.store.jobs import AmbiguousKeyError
 from exporter.store.outbox import Outbox, OutboxEntry, OutboxUpdate
@@ -17,4 +18,5 @@ __all__ = [
     "RecordPage",
     "Store",
     "StoreError",
+    "TimeSpan",
 ]

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exporter.store.database import describe
 from exporter.store.errors import StoreError
+from exporter.store.index_hints import write_index_hints
 from exporter.store.schema import FIRST_TABLES, REVISION, alembic_version, metadata
 
 BUSY_SECONDS = 5
@@ -69,6 +70,7 @@ def sqlite_engine(path: Path) -> Engine:
         # A query never waits for another: there are at most as many as the web server has threads.
         max_overflow=-1,
     )
+    write_index_hints(engine)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine

@@ -23,14 +23,18 @@ from exporter.model import (
     Submission,
     TelemetrySignal,
 )
+from exporter.report.exits import ExitCount
+from exporter.report.runs import MemoryHistory
 from exporter.store import jobs as queries
 from exporter.store import lock
 from exporter.store.database import Database, upsert
 from exporter.store.errors import StoreError
+from exporter.store.exit_counts import TimeSpan, count_exits, watched_since_ns
 from exporter.store.job_pages import JobFilter, Position, RecordPage, page_of_jobs
 from exporter.store.opening import create_directory, open_engine
 from exporter.store.outbox import Outbox, enqueue
 from exporter.store.rows import ended_row, running_row
+from exporter.store.run_history import memory_histories
 from exporter.store.schema import cursors, identity, jobs, outbox, pruned
 from exporter.store.series import load_series, save_series
 from exporter.store.submissions import (
@@ -193,3 +197,19 @@ class Store:
         Raises AmbiguousKeyError if several containers' ids begin so.
         """
         return queries.find_job(self._database, key)
+
+    def recorded_since_ns(self) -> int | None:
+        """Return since when all exits are on record; None if no engine was ever connected."""
+        watched_ns = watched_since_ns(self._database)
+        return None if watched_ns is None else max(watched_ns, self._pruned_before_ns)
+
+    def count_exits(self, span: TimeSpan) -> list[ExitCount]:
+        """Return the numbers of exits in a span and in the one before, by workload, status, code and reason.
+
+        Both numbers can be 0.
+        """
+        return count_exits(self._database, span)
+
+    def memory_histories(self, span: TimeSpan) -> dict[str, MemoryHistory]:
+        """Return what runs say about memory, for each workload with OOM kills, or the one asked for."""
+        return memory_histories(self._database, span)

@@ -1,0 +1,94 @@
+"""Exits of a time span: counted in an index, they are what a plain count of all jobs finds."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from exporter.model import ClassifiedExit, Cursor, Workload
+from exporter.store import Batch, TimeSpan
+from exporter.store.schema import jobs
+from tests.store.files import opened
+from tests.store.plans import plans_of
+from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
+
+MOMENTS = [BEGAN_NS + seconds * SECOND_NS for seconds in range(-3, 6)]
+WORKLOADS, HOSTS = ("etl", "train", ""), ("node-1", "node-2")
+EVIDENCE = {0: STOPPED, 1: OOM, 127: NOT_STARTED, None: OOM, 137: OOM, 2: STOPPED}
+
+
+@st.composite
+def exits(draw: st.DrawFn) -> list[ClassifiedExit]:
+    """Return exits of few workloads, hosts and codes, many of which end at the same time."""
+    found = []
+    for number in range(draw(st.integers(0, 14))):
+        workload = Workload(draw(st.sampled_from(WORKLOADS)), "img")
+        each = job("a", attempt=number, workload=workload, instance=draw(st.sampled_from(HOSTS)))
+        code = draw(st.sampled_from(list(EVIDENCE)))
+        finished_ns = draw(st.sampled_from(MOMENTS))
+        found.append(ended(each, code, EVIDENCE[code], finished_ns=finished_ns))
+    return found
+
+
+def counted(found: list[ClassifiedExit], span: TimeSpan) -> Counter[tuple[object, ...]]:
+    """Count the exits of a span one by one."""
+    return Counter(
+        (each.exit.job.workload.name, each.verdict.status, each.exit.code, each.verdict.reason)
+        for each in found
+        if span.since_ns <= each.exit.finished_ns < span.until_ns
+        and span.workload in {None, each.exit.job.workload.name}
+        and span.instance in {None, each.exit.job.instance}
+    )
+
+
+@given(
+    exits(),
+    st.lists(st.sampled_from(MOMENTS), min_size=2, max_size=2, unique=True).map(sorted),
+    st.sampled_from([None, *WORKLOADS]),
+    st.sampled_from([None, *HOSTS]),
+)
+@settings(max_examples=200, deadline=None)
+def test_counts_are_those_of_a_plain_count(
+    tmp_path_factory: pytest.TempPathFactory,
+    found: list[ClassifiedExit],
+    bounds: list[int],
+    workload: str | None,
+    instance: str | None,
+) -> None:
+    span = TimeSpan(bounds[0], bounds[1], workload, instance)
+    with opened(tmp_path_factory.getbasetemp() / "counts" / "exits.db") as store:
+        with store._database.transaction() as connection:
+            connection.execute(delete(jobs))
+        store.commit(Batch(running=[job("b", workload=Workload("etl", "img"))], ended=found))
+        rows = store.count_exits(span)
+    keys = [(row.workload, row.status, row.code, row.reason) for row in rows]
+    assert len(set(keys)) == len(keys)
+    now = Counter({key: row.count for key, row in zip(keys, rows, strict=True) if row.count})
+    before = Counter({key: row.before for key, row in zip(keys, rows, strict=True) if row.before})
+    assert now == counted(found, span)
+    assert before == counted(found, span.before)
+
+
+def test_the_span_before_is_as_long_and_ends_where_the_span_begins() -> None:
+    assert TimeSpan(10, 14, "etl", "node-1").before == TimeSpan(6, 10, "etl", "node-1")
+
+
+def test_exits_are_on_record_since_the_first_connection_or_the_retention(database: Path) -> None:
+    with opened(database) as store:
+        assert store.recorded_since_ns() is None
+        store.commit(Batch(cursors={"a": Cursor(0, 50), "b": Cursor(0, 30)}))
+        assert store.recorded_since_ns() == 30
+        store.prune(40)
+        assert store.recorded_since_ns() == 40
+
+
+@pytest.mark.parametrize("workload", [None, "etl"])
+@pytest.mark.parametrize("instance", [None, "node-1"])
+def test_no_job_is_read_but_in_the_index(database: Path, workload: str | None, instance: str | None) -> None:
+    with opened(database) as store:
+        plans = plans_of(store, lambda: store.count_exits(TimeSpan(1, 2, workload, instance)))
+        assert [step for step in plans if "jobs" in step and "COVERING INDEX jobs_ended" not in step] == []
+        assert sum("finished_ns>? AND finished_ns<?" in step for step in plans) == 2
