@@ -43,6 +43,7 @@ from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.server import ListenError, Server, create_app, create_server, open_listener
+from exporter.web.summary import SummaryApi
 
 if TYPE_CHECKING:
     from exporter.otlp.outbox_worker import OutboxWorker
@@ -105,7 +106,9 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     api = Api(store, catalog)
     scrape = MetricsRoutes(build_registry(metric_state), settings.web.telemetry_path)
     admin = AdminRoutes(readiness, catalog, lambda: reload(catalog, metric_state), lambda: pipeline.alive)
-    server = create_server(create_app([*api.endpoints(), *scrape.endpoints(), *admin.endpoints()]))
+    summary = SummaryApi(store)
+    parts = (api, summary, scrape, admin)
+    server = create_server(create_app(endpoint for part in parts for endpoint in part.endpoints()))
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
     return App(store, catalog, metric_state, pipeline, sources, dstack, workers, retention, server, listener)

@@ -361,9 +361,12 @@ def code_view(code: int, explanations: list[Explanation]) -> CodeView:
 
 
 def rfc3339(nanoseconds: int | None) -> str | None:
+    """Return a time as RFC 3339; None for None."""
+    return None if nanoseconds is None else timestamp(nanoseconds)
+
+
+def timestamp(nanoseconds: int) -> str:
     """Return a time as RFC 3339: UTC, with nanoseconds."""
-    if nanoseconds is None:
-        return None
     seconds, rest = divmod(nanoseconds, SECOND_NS)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 

@@ -19,6 +19,7 @@ from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.server import create_app, create_server, open_listener
+from exporter.web.summary import SummaryApi
 
 PATIENCE_SECONDS = 30
 
@@ -46,8 +47,9 @@ class Served:
         """Serve, until the block ends."""
         listener = open_listener("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        routes: list[Api | AdminRoutes | MetricsRoutes] = [
+        routes: list[Api | SummaryApi | AdminRoutes | MetricsRoutes] = [
             Api(self.store, self.catalog),
+            SummaryApi(self.store),
             MetricsRoutes(build_registry(self.metric_state), telemetry_path),
             AdminRoutes(
                 self.health,

@@ -15,6 +15,7 @@ from tests.web.served import Served
 
 JOBS, JOB = "/api/v1/jobs", "/api/v1/jobs/{id}"
 REASONS, REASON = "/api/v1/reasons", "/api/v1/reasons/{code}"
+SUMMARY = "/api/v1/summary"
 METRICS, HEALTHY, READY, RELOAD = "/metrics", "/-/healthy", "/-/ready", "/-/reload"
 PARAMETERS = {
     f"GET {JOBS}": [
@@ -24,6 +25,7 @@ PARAMETERS = {
     f"GET {JOB}": ["{id}"],
     f"GET {REASONS}": [],
     f"GET {REASON}": ["{code}", "workload", "image"],
+    f"GET {SUMMARY}": ["since", "until", "workload", "host"],
     f"GET {METRICS}": ["name[]"],
     f"GET {HEALTHY}": [],
     f"GET {READY}": [],
@@ -74,6 +76,9 @@ RESPONSES: dict[Documented, tuple[Callable[[Served], None], str]] = {
     ("get", REASONS, 400): (nothing, "/api/v1/reasons?colour=red"),
     ("get", REASON, 200): (nothing, "/api/v1/reasons/137?workload=w"),
     ("get", REASON, 400): (nothing, "/api/v1/reasons/x"),
+    ("get", SUMMARY, 200): (nothing, "/api/v1/summary?since=2099-12-31&until=2100-02-01"),
+    ("get", SUMMARY, 400): (nothing, "/api/v1/summary?since=1h&until=2h"),
+    ("get", SUMMARY, 503): (break_store, "/api/v1/summary"),
     ("get", METRICS, 200): (nothing, "/metrics"),
     ("get", HEALTHY, 200): (nothing, "/-/healthy"),
     ("get", HEALTHY, 500): (end_pipeline, "/-/healthy"),
@@ -158,7 +163,19 @@ def test_openmetrics_is_documented(served: Served, document: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["JobView", "OomProcessView", "HolderView", "JobPage", "ReasonView", "ReadingView", "CodeView"]
+    "name",
+    [
+        "JobView",
+        "OomProcessView",
+        "HolderView",
+        "JobPage",
+        "ReasonView",
+        "ReadingView",
+        "CodeView",
+        "SummaryView",
+        "WorkloadSummaryView",
+        "MemoryView",
+    ],
 )
 def test_all_fields_are_required(document: Any, name: str) -> None:
     schema = document["components"]["schemas"][name]
@@ -171,6 +188,13 @@ def test_a_job_has_all_promised_fields(document: Any) -> None:
         "recovery attempt oom_kills memory_limit_bytes created_at started_at finished_at trace_id"
     )
     assert set(promised.split()) <= set(document["components"]["schemas"]["JobView"]["required"])
+
+
+def test_the_example_of_a_summary_is_one(document: Any) -> None:
+    schema = document["components"]["schemas"]["SummaryView"]
+    for example in schema["examples"]:
+        validate(example, {"$ref": "#/components/schemas/SummaryView"}, document)
+        assert example["workloads"][0]["memory"]["raised"]["result"] == "helped"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +220,10 @@ VALUES: dict[tuple[str, str], list[Any]] = {
     (JOBS, "until"): ["2h", "2026-03-01T12:00:00.5+01:00"],
     (JOBS, "limit"): [1, 1000],
     (JOBS, "cursor"): ["NDEwMjQ0NDgwMDAwMDAwMDAwMDpiYmJiYmJiYmJiYmItMQ"],
+    (SUMMARY, "since"): ["2h"],
+    (SUMMARY, "until"): ["2h"],
+    (SUMMARY, "workload"): ["shop/worker"],
+    (SUMMARY, "host"): ["node-1"],
     (REASON, "workload"): ["shop/worker"],
     (REASON, "image"): ["registry.example/shop/worker"],
 }
