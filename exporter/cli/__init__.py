@@ -8,7 +8,7 @@ import click
 
 from exporter import __version__
 
-COMMANDS = ("serve", "ps", "show", "wait", "explain", "codes", "check")
+COMMANDS = ("serve", "ps", "show", "wait", "report", "explain", "codes", "check")
 
 
 def command(name: str) -> click.Command:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.cli.client import ApiClient, url_option
+from exporter.cli.markdown import markdown_table, markdown_text
 from exporter.cli.params import format_option
 from exporter.cli.reasons import ask_for_reasons, code_ranges
 from exporter.cli.tables import print_output
@@ -92,27 +93,17 @@ def _table(rows: list[_Row]) -> RenderableType:
 
 
 def _markdown(rows: list[_Row]) -> str:
-    lines = [
-        "| Code | For | Reason | Recovery | Meaning | Likely causes |",
-        "| --- | --- | --- | --- | --- | --- |",
+    titles = ("Code", "For", "Reason", "Recovery", "Meaning", "Likely causes")
+    return markdown_table(titles, (_markdown_cells(row) for row in rows))
+
+
+def _markdown_cells(row: _Row) -> list[str]:
+    reason = row.reason
+    return [
+        row.codes_text,
+        f"`{markdown_text(row.scope)}`" if row.scope else "all",
+        f"`{reason['reason']}`",
+        reason["recovery"],
+        markdown_text(reason["meaning"]),
+        "<br>".join(markdown_text(cause) for cause in reason["causes"]),
     ]
-    for row in rows:
-        reason = row.reason
-        causes = "<br>".join(_cell(cause) for cause in reason["causes"])
-        cells = [
-            row.codes_text,
-            f"`{_cell(row.scope)}`" if row.scope else "all",
-            f"`{reason['reason']}`",
-            reason["recovery"],
-            _cell(reason["meaning"]),
-            causes,
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    """Return text that ends neither its cell nor its row, and is no markup."""
-    for character in "\\|<>*_`[]":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())

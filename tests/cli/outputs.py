@@ -29,6 +29,9 @@ from tests.store.samples import (
     ended,
     job,
 )
+from tests.web.made_up_runs import killed as killed_run
+from tests.web.made_up_runs import record
+from tests.web.made_up_runs import run as run_of
 from tests.web.served import Served
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -150,6 +153,20 @@ def fill_more(served: Served) -> None:
     )
 
 
+def fill_histories(served: Served) -> None:
+    """Record the histories of some workloads: a raise that helped, a leak, the host's memory, failures."""
+    record(
+        served,
+        *(killed_run("night/train", hour, 512) for hour in range(10, 24)),
+        *(run_of("night/train", hour, 0, 1024) for hour in range(24, 84)),
+        *(killed_run("leaky", hour, 512 * 2**hour, minutes=10 * 2**hour) for hour in range(3)),
+        killed_run("[i]|x", 1, 256, owner=LimitOwner.HOST),
+        *(run_of("[i]|x", hour, 0, 256) for hour in range(2, 5)),
+        run_of("[i]|x", 5, 0, 256, oom_kills=2),
+        *(run_of("etl", hour, 3) for hour in range(-9, 30)),
+    )
+
+
 def piped(*words: str, note: str = "") -> Output:
     """Return the output in a pipe; the ``note`` is on standard error."""
 
@@ -220,6 +237,13 @@ EXPLAIN: dict[str, Output] = {
     "explain_80": shown("explain", "137"),
 }
 MORE = PS_MORE | SHOW_MORE
+REPORTED = ("--since", "2100-01-01", "--until", "2100-01-08")
+REPORT: dict[str, Output] = {
+    "report": piped("report", *REPORTED),
+    "report_markdown": piped("report", "--format", "markdown", *REPORTED),
+    "report_80": shown("report", *REPORTED),
+}
+"""Outputs of the histories of ``fill_histories``, beside the jobs of ``fill``."""
 OUTPUTS = PS | SHOW | EXPLAIN | MORE
 
 
@@ -241,6 +265,11 @@ def write_golden() -> None:
         for name, output in OUTPUTS.items():
             if name in MORE:
                 fill_more(served)
+            (GOLDEN / f"{name}.txt").write_text(flat(output(served.url)), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as directory, Served(Path(directory)).running() as served:
+        fill(served)
+        fill_histories(served)
+        for name, output in REPORT.items():
             (GOLDEN / f"{name}.txt").write_text(flat(output(served.url)), encoding="utf-8")
 
 

@@ -37,7 +37,7 @@ def test_an_example_is_a_valid_use(name: str, line: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("words", "completions"),
     [
-        ("", ["serve", "ps", "show", "wait", "explain", "codes", "check"]),
+        ("", ["serve", "ps", "show", "wait", "report", "explain", "codes", "check"]),
         ("wa", ["wait"]),
         ("ps --status f", ["failed"]),
         ("ps --reason oom", ["OOMKilled"]),

@@ -1,0 +1,180 @@
+"""``exit-exporter report``: codes and reasons of a time span, and which memory limits are too low."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from exporter.cli.client import ApiClient, url_option
+from exporter.cli.markdown import markdown_table, markdown_text
+from exporter.cli.params import MomentType, format_option
+from exporter.cli.tables import format_status, print_output
+from exporter.sizes import format_bytes
+
+_SECONDS = len("2026-03-01T12:00:00")
+_EXITS = ("WORKLOAD", "STATUS", "CODE", "REASON", "EXITS", "SHARE", "BEFORE", "TREND")
+_MEMORY = ("WORKLOAD", "OOM-KILLED AT", "COMPLETED AT", "LIMIT NOW", "SUGGESTED")
+_NUMBERS = ("EXITS", "SHARE", "BEFORE")
+
+Summary = dict[str, Any]
+
+
+@click.command()
+@click.option(
+    "--since",
+    type=MomentType(),
+    help="Only jobs that ended since then: a duration ago, such as 30d, or a time. Default: 7d before "
+    "--until.",
+)
+@click.option("--until", type=MomentType(), help="Only jobs that ended before then. Default: now.")
+@click.option("--workload", help="Only jobs of this workload.")
+@click.option("--host", help="Only jobs on this host.")
+@format_option("table", "json", "markdown")
+@url_option
+def report(*, output_format: str, url: str, **span: str | None) -> None:
+    """Say which codes and reasons there were, where, and which memory limits are too low.
+
+    Each count is compared with the time of equal length before. A memory limit is suggested only if enough
+    runs have completed at it since the workload was OOM-killed at a lower one.
+
+    \b
+    Examples:
+      exit-exporter report
+      exit-exporter report --since 30d --workload night/train
+      exit-exporter report --since 2026-03-01 --until 2026-04-01 --format markdown > march.md
+    """
+    summary = ApiClient(url).get("/api/v1/summary", key="workloads", **span)
+    match output_format:
+        case "json":
+            click.echo(json.dumps(summary, indent=2))
+        case "markdown":
+            click.echo("\n\n".join(_markdown(summary)))
+        case _:
+            print_output(_tables(summary))
+
+
+def _tables(summary: Summary) -> RenderableType:
+    parts: list[RenderableType] = [Text(line) for line in _heading(summary)]
+    if summary["workloads"]:
+        rows = [[Text(workload["workload"]), *_exit_cells(group)] for workload, group in _groups(summary)]
+        parts += [Text(""), _table(_EXITS, rows)]
+    memory = _with_oom_kills(summary)
+    if memory:
+        limits = [[Text(cell) for cell in _limit_cells(workload)] for workload in memory]
+        parts += [Text("\nMemory limits", "bold"), _table(_MEMORY, limits)]
+    for workload in memory:
+        parts += [Text(f"\n{workload['workload']}"), _sentences(workload["memory"]["sentences"])]
+    return Group(*parts)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, justify="right" if title in _NUMBERS else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _sentences(sentences: Sequence[str]) -> Table:
+    lines = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        lines.add_row(Text("  -"), Text(sentence))
+    return lines
+
+
+def _markdown(summary: Summary) -> Iterator[str]:
+    """Yield the paragraphs and tables of a page."""
+    yield "\n".join(_heading(summary))
+    rows = (
+        [markdown_text(workload["workload"]), *(markdown_text(cell.plain) for cell in _exit_cells(group))]
+        for workload, group in _groups(summary)
+    )
+    if summary["workloads"]:
+        yield markdown_table([title.capitalize() for title in _EXITS], rows)
+    memory = _with_oom_kills(summary)
+    if memory:
+        yield "## Memory limits"
+        limits = ([markdown_text(cell) for cell in _limit_cells(workload)] for workload in memory)
+        titles = [title.capitalize().replace("Oom", "OOM") for title in _MEMORY]
+        yield markdown_table(titles, limits)
+    for workload in memory:
+        yield f"### {markdown_text(workload['workload'])}"
+        yield "\n".join(f"- {sentence}" for sentence in workload["memory"]["sentences"])
+
+
+def _heading(summary: Summary) -> Iterator[str]:
+    """Yield the span and its exits, and what is missing of them."""
+    total = summary["total"]
+    before = total["exits_before"]
+    compared = "" if before is None else f"; in the same time before, {before:,}"
+    yield (
+        f"{total['exits']:,} exits from {_time(summary['since'])} to {_time(summary['until'])}, of which "
+        f"{total['failed']:,} failed{compared}."
+    )
+    if before is None:
+        yield _why_not_compared(summary)
+    if summary["workloads_omitted"]:
+        yield f"Not listed: {summary['workloads_omitted']:,} more workloads; --workload names one."
+
+
+def _why_not_compared(summary: Summary) -> str:
+    recorded = summary["recorded_since"]
+    if recorded is None:
+        return "No engine has been watched yet."
+    return (
+        f"Not compared with the time from {_time(summary['before_since'])} on, since exits are on record "
+        f"only from {_time(recorded)} on."
+    )
+
+
+def _groups(summary: Summary) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    for workload in summary["workloads"]:
+        for group in workload["reasons"]:
+            yield workload, group
+
+
+def _exit_cells(group: dict[str, Any]) -> list[Text]:
+    code, before = group["container_exit_code"], group["exits_before"]
+    no_code = "unknown" if group["status"] == "unknown" else "none"
+    return [
+        format_status(group),
+        Text(no_code if code is None else str(code)),
+        Text(group["reason"]),
+        Text(f"{group['exits']:,}"),
+        Text(f"{group['share']:.1%}"),
+        Text("" if before is None else f"{before:,}"),
+        Text(group["trend"] or ""),
+    ]
+
+
+def _with_oom_kills(summary: Summary) -> list[dict[str, Any]]:
+    return [each for each in summary["workloads"] if each["memory"] and each["memory"]["sentences"]]
+
+
+def _limit_cells(workload: dict[str, Any]) -> list[str]:
+    memory = workload["memory"]
+    limits = (_limit(memory[name]) for name in ("killed_at", "completed_at"))
+    current, suggested = memory["current_limit_bytes"], memory["suggested"]
+    return [
+        workload["workload"],
+        *limits,
+        format_bytes(current) if current else "",
+        _limit(suggested),
+    ]
+
+
+def _limit(limit: dict[str, Any] | None) -> str:
+    if limit is None:
+        return ""
+    return f"{format_bytes(limit['limit_bytes'])} ({limit['runs']:,} run{'' if limit['runs'] == 1 else 's'})"
+
+
+def _time(timestamp: str) -> str:
+    return timestamp[:_SECONDS].replace("T", " ")
