@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.cli.client import ApiClient, url_option
-from exporter.cli.markdown import markdown_table, markdown_text
+from exporter.cli.markdown import markdown_code, markdown_table, markdown_text
 from exporter.cli.params import format_option
 from exporter.cli.reasons import ask_for_reasons, code_ranges
 from exporter.cli.tables import print_output
@@ -101,7 +101,7 @@ def _markdown_cells(row: _Row) -> list[str]:
     reason = row.reason
     return [
         row.codes_text,
-        f"`{markdown_text(row.scope)}`" if row.scope else "all",
+        markdown_code(row.scope) if row.scope else "all",
         f"`{reason['reason']}`",
         reason["recovery"],
         markdown_text(reason["meaning"]),

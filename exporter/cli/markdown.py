@@ -20,5 +20,10 @@ def markdown_text(text: str) -> str:
     return " ".join(text.split())
 
 
+def markdown_code(text: str) -> str:
+    """Return text between backticks, where nothing but the end of a cell can be escaped."""
+    return "`" + " ".join(text.split()).replace("|", "\\|").replace("`", "'") + "`"
+
+
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

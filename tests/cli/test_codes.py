@@ -61,6 +61,7 @@ def test_a_page_of_docs_shows_text_as_text(with_own_codes: Served) -> None:
     lines = invoke("codes", "--format", "markdown", "--url", with_own_codes.url).out.splitlines()
     row = r"| 42 | all | `BadShard` | retry | A shard \| is \*broken\*. | The disk \<b\>died\</b\> |"
     assert row in lines
+    assert any(line.startswith("| 3 | `image */loader` | `BadShard` |") for line in lines)
     assert {line.replace(r"\|", "").count("|") for line in lines} == {7}
 
 
