@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
 from exporter import __version__
 
+# As shells report SIGINT.
+INTERRUPTED = 130
 COMMANDS = ("serve", "ps", "show", "wait", "report", "explain", "codes", "check")
 
 
@@ -29,6 +32,13 @@ class _Commands(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         return command(name) if name in COMMANDS else None
 
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command; click would end with 1 on Ctrl-C, which can be a job's code."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            context.exit(INTERRUPTED)
+
 
 @click.group(
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -44,6 +54,7 @@ def main() -> None:
       0  success
       1  an error, which one line on standard error explains
       2  wrong options or arguments
+      130  Ctrl-C
     \b
     Completion, for the shell's start file:
       bash  eval "$(_EXIT_EXPORTER_COMPLETE=bash_source exit-exporter)"

@@ -24,6 +24,10 @@ class UnreachableError(click.ClickException):
     """The daemon cannot be reached; the command exits with 1."""
 
 
+class UnavailableError(click.ClickException):
+    """The daemon answers that it cannot for the moment; the command exits with 1."""
+
+
 class NotFoundError(click.ClickException):
     """The server knows no such thing; the command exits with 1."""
 
@@ -32,6 +36,8 @@ class ApiClient:
     """The API at ``url``."""
 
     def __init__(self, url: str) -> None:
+        self.timeout_seconds: float = TIMEOUT_SECONDS
+        """How long the daemon may take to answer."""
         self._url = url.rstrip("/")
         self._session = requests.Session()
         # A proxy in the environment does not know this machine's own addresses.
@@ -40,16 +46,15 @@ class ApiClient:
     def get(self, path: str, *parts: str, key: str, **query: Any) -> Any:
         """Return the JSON object at ``path`` followed by ``parts``, which are quoted; it has ``key``.
 
-        Raises UnreachableError if no exit-exporter answers, NotFoundError if it has no such thing, and
-        ClickException if it answers with another error.
+        Raises UnreachableError if no exit-exporter answers, UnavailableError if it cannot for the moment,
+        NotFoundError if it has no such thing, and ClickException if it refuses the request.
         """
         full_path = "/".join([path, *(quote(part, safe="") for part in parts)])
         parameters = {name: value for name, value in query.items() if value is not None}
         response = self._request(full_path, parameters)
         body = self._json_object(response)
         if not response.ok and response.headers.get("Content-Type") == PROBLEM:
-            is_missing = response.status_code == HTTPStatus.NOT_FOUND
-            raise (NotFoundError if is_missing else click.ClickException)(str(body.get("detail")))
+            raise _kind_of_error(response.status_code)(str(body.get("detail")))
         if not response.ok or key not in body:
             raise self._not_our_server()
         return body
@@ -61,10 +66,10 @@ class ApiClient:
 
     def _request(self, path: str, parameters: Mapping[str, str]) -> requests.Response:
         try:
-            return self._session.get(f"{self._url}{path}", params=parameters, timeout=TIMEOUT_SECONDS)
+            return self._session.get(f"{self._url}{path}", params=parameters, timeout=self.timeout_seconds)
         except requests.exceptions.Timeout as error:
             raise UnreachableError(
-                f"{self._url} does not answer within {TIMEOUT_SECONDS:g} s; see --url"
+                f"{self._url} does not answer within {self.timeout_seconds:.3g} s; see --url"
             ) from error
         except requests.exceptions.ConnectionError as error:
             raise UnreachableError(
@@ -84,6 +89,12 @@ class ApiClient:
 
     def _not_our_server(self) -> UnreachableError:
         return UnreachableError(f"{self._url} answers, but not as exit-exporter; see --url")
+
+
+def _kind_of_error(status: int) -> type[click.ClickException]:
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFoundError
+    return UnavailableError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else click.ClickException
 
 
 def _host(url: str) -> str:

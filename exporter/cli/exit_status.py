@@ -12,7 +12,6 @@ from exporter.exit_codes import MAX_LINUX_CODE
 UNKNOWN, FAILED, CASUALTIES = 250, 251, 252
 # As the command ``timeout`` ends.
 TIMED_OUT = 124
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,15 @@ import json
 import sys
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import click
 
 from exporter.cli.client import ApiClient, url_option
-from exporter.cli.exit_status import CASUALTIES, FAILED, INTERRUPTED, TIMED_OUT, UNKNOWN, StatusRules
+from exporter.cli.exit_status import CASUALTIES, FAILED, TIMED_OUT, UNKNOWN, StatusRules
 from exporter.cli.job_waiter import JobWaiter, Limits, WaitTimeoutError
+from exporter.cli.output import print_if_possible, show_if_possible
 from exporter.cli.params import DurationType, JobKeyType, format_option
 from exporter.cli.tables import JobJson, format_code
 from exporter.exit_codes import MAX_LINUX_CODE
@@ -44,7 +44,7 @@ class _WaitCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.show()
+            show_if_possible(error)
             ctx.exit(FAILED)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -53,14 +53,12 @@ class _WaitCommand(click.Command):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.show()
+            show_if_possible(error)
             ctx.exit(status)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
         except click.exceptions.Exit:
             raise
         except Exception:  # noqa: BLE001  # Python would end with 1
-            traceback.print_exc()
+            print_if_possible(traceback.format_exc(), err=True)
             ctx.exit(status)
 
 
@@ -94,7 +92,8 @@ class _Mapping(click.ParamType[tuple[str, int]]):
 @click.option(
     "--for-start",
     type=DurationType(),
-    default="10s",
+    # Some starts fail without an event, and are found half a minute later.
+    default="1m",
     show_default=True,
     help="Wait this long for a job that is not on record yet.",
 )
@@ -143,12 +142,21 @@ def wait(
     """Wait until each JOB has ended, and end with its own exit code.
 
     JOB is a job's id, or a container's name or id: its newest run is waited for. It may have ended long ago,
-    have been removed since, or never have started. With several jobs the status is 0 if all ended with 0,
-    else that of the first one, in the order given, that did not.
+    have been removed since, or never have started. Prefer the id that docker run prints: right after a start,
+    a name can still mean the run before. With several jobs the status is 0 if all ended with 0, else that of
+    the first one, in the order given, that did not.
 
-    The status is never 0 unless 0 is on record. A code above 255 ends with 255. For each job that ends there
-    is a line on standard error; with --format json, an object on standard output instead.
+    For each job that ends there is a line on standard error; with --format json, an object on standard output
+    instead.
 
+    \b
+    Exit status, unless an option sets another one:
+      the exit code of the job; 0 only if 0 is on record; 255 for a code above 255
+      124  --timeout has passed
+      130  Ctrl-C
+      250  the job ended, and its exit code is not known
+      251  no such job, no answer from the server, or wrong options
+      252  --strict: the job ended with 0 and lost a process to an OOM kill
     \b
     Examples:
       exit-exporter wait "$(docker run -d job:1)"
@@ -157,42 +165,47 @@ def wait(
     """
     limits = Limits(options["timeout"], options["for_start"], options["retry_for"])
     waiter = JobWaiter(ApiClient(url), limits, _warn)
-    rules = StatusRules(
-        _known(mappings, waiter) if mappings else {},
-        options["unknown_as"],
-        options["strict_as"] if options["strict"] else None,
-    )
     statuses: dict[str, int] = {}
     try:
+        rules = StatusRules(
+            _known(mappings, waiter) if mappings else {},
+            options["unknown_as"],
+            options["strict_as"] if options["strict"] else None,
+        )
         for key, job in waiter.ends(jobs):
             statuses[key] = rules.status_of(job)
             _print(job, output_format)
             if not wait_for_all:
                 sys.exit(statuses[key])
     except WaitTimeoutError as error:
-        _warn(f"not ended within the time limit: {error}")
+        _warn(str(error))
         sys.exit(options["timeout_as"])
     sys.exit(next((statuses[key] for key in jobs if statuses[key]), 0))
 
 
 def _known(mappings: tuple[tuple[str, int], ...], waiter: JobWaiter) -> Mapping[str, int]:
     """Return the mappings, with the names as the catalogue writes them. Raises BadParameter for others."""
-    known = {name.lower(): name for name in (*waiter.reasons(), *Recovery)}
+    names = (*waiter.reasons(), *Recovery)
+    in_any_case = {name.lower(): name for name in names}
     found: dict[str, int] = {}
     for name, status in mappings:
-        if name.lower() not in known:
-            closest = get_close_matches(name.lower(), known, 1)
-            hint = f"did you mean {known[closest[0]]}?" if closest else "see 'exit-exporter codes'"
-            raise click.BadParameter(
-                f"{name!r} is neither a reason nor a recovery; {hint}", param_hint="--on"
-            )
-        found.setdefault(known[name.lower()], status)
+        # A reason and a recovery can differ in case alone: a catalogue may have a reason Retry.
+        known = name if name in names else in_any_case.get(name.lower())
+        if known is None:
+            raise click.BadParameter(_unknown_name(name, in_any_case), param_hint="--on")
+        found.setdefault(known, status)
     return found
+
+
+def _unknown_name(name: str, known: Mapping[str, str]) -> str:
+    closest = get_close_matches(name.lower(), known, 1)
+    hint = f"did you mean {known[closest[0]]}?" if closest else "see 'exit-exporter codes'"
+    return f"{name!r} is neither a reason nor a recovery; {hint}"
 
 
 def _print(job: JobJson, output_format: str) -> None:
     if output_format == "json":
-        click.echo(json.dumps({name: job[name] for name in _JSON_FIELDS}))
+        print_if_possible(json.dumps({name: job[name] for name in _JSON_FIELDS}))
         return
     words = [job["name"], job["status"], format_code(job), job["reason"], job["recovery"]]
     lost = f"{job['oom_kills']} of its processes were killed for memory" if job["oom_kills"] else ""
@@ -200,6 +213,4 @@ def _print(job: JobJson, output_format: str) -> None:
 
 
 def _warn(text: str) -> None:
-    # A closed standard error must not hide the job's code.
-    with suppress(OSError):
-        click.echo(text, err=True)
+    print_if_possible(text, err=True)

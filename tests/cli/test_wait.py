@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from exporter import cli
+from exporter.cli.client import PROBLEM
 from exporter.cli.job_waiter import INTERVAL_SECONDS
 from exporter.model import Evidence
 from exporter.store import Batch
 from tests.cli.command import COMMAND, Done, environment, invoke, run
-from tests.cli.other_servers import NOBODY, OTHERS, other_server
+from tests.cli.other_servers import NOBODY, OTHERS, Other, other_server
 from tests.store.samples import BEGAN_NS, OOM, ended, job
 from tests.web.served import Served
 
@@ -180,8 +185,69 @@ def test_a_server_that_is_away_is_waited_for() -> None:
     done = run("wait", "x", "--retry-for", f"{INTERVAL_SECONDS}s", "--url", NOBODY)
     warning, error = done.err.splitlines()
     assert done.code == 251
-    assert warning.endswith("Trying again for 0.5 s.")
+    assert warning.endswith("See --url. Trying again for 0.5 s.")
     assert error.startswith("Error: no exit-exporter answers")
+
+
+def problem(status: HTTPStatus, detail: str) -> Other:
+    """Return an answer of our server."""
+    return Other(json.dumps({"detail": detail}).encode(), status, PROBLEM)
+
+
+def test_a_store_that_cannot_be_read_for_the_moment_is_waited_for() -> None:
+    with other_server(problem(HTTPStatus.SERVICE_UNAVAILABLE, "the store is locked")) as url:
+        done = run("wait", "x", "--retry-for", f"{INTERVAL_SECONDS}s", "--url", url)
+    assert done == Done(251, "", "the store is locked. Trying again for 0.5 s.\nError: the store is locked\n")
+
+
+def test_what_the_server_refuses_is_not_tried_again() -> None:
+    with other_server(problem(HTTPStatus.CONFLICT, "several ids begin so")) as url:
+        assert run("wait", "x", "--url", url) == Done(251, "", "Error: several ids begin so\n")
+
+
+def test_a_job_is_not_missing_before_the_server_is_ready(served: Served) -> None:
+    served.health.set_unready("engine", "it is not listed yet")
+
+    def be_ready() -> None:
+        served.store.commit(Batch(ended=[ended(job("7", name="late"), 3)]))
+        served.health.set_ready("engine")
+
+    timer = after(SOON, be_ready)
+    done = wait(served, "late")
+    timer.join()
+    assert done.code == 3
+    assert "and the exporter is not ready: engine: it is not listed yet. Trying again" in done.err
+
+
+def test_a_missing_job_does_not_hide_one_that_ended(served: Served) -> None:
+    assert wait(served, "--any", "never", "mistyped").code == 127
+    done = wait(served, "never", "mistyped")
+    assert done.code == 251
+    assert done.err.startswith("mistyped  failed  127")
+
+
+def test_the_time_limit_holds_also_while_the_names_of_reasons_are_asked_for() -> None:
+    done = run("wait", "x", "--on", "OOMKilled=75", "--timeout", "0.1s", "--url", NOBODY)
+    assert done.code == 124
+    assert done.err.endswith("\nthe server did not answer within the time limit\n")
+
+
+def test_a_reason_and_a_recovery_can_differ_in_case_alone(served: Served) -> None:
+    served.catalogue_file.write_text("reasons:\n  Retry: {meaning: Once more., recovery: fix-code}\n")
+    assert served.ask("/-/reload", "POST").ok
+    served.store.commit(Batch(ended=[ended(job("6", name="seg"), 139)]))
+    assert wait(served, "seg", "--on", "Retry=75").code == 139
+
+
+def test_ctrl_c_has_a_status_of_its_own(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exporter.cli.job_waiter.time.sleep", interrupt)
+    assert wait(served, RUNNING).code == 130
+    # While the command is still loaded.
+    monkeypatch.setattr(cli, "import_module", interrupt)
+    assert wait(served, RUNNING).code == 130
 
 
 def test_a_wrong_use_ends_with_a_status_that_no_job_has() -> None:
@@ -190,7 +256,30 @@ def test_a_wrong_use_ends_with_a_status_that_no_job_has() -> None:
     assert run("wait", "x", "--nosuch").code == 251
 
 
-def test_a_standard_error_that_cannot_be_written_does_not_hide_the_code(served: Served) -> None:
-    words: list[str | Path] = [COMMAND, "wait", "mistyped", "--url", served.url]
-    with Path("/dev/full").open("w") as full:
-        assert subprocess.run(words, stderr=full, env=environment(), check=False).returncode == 127
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["mistyped", "2>/dev/full"], 127),
+        (["mistyped", "2>&-"], 127),
+        (["mistyped", "--format", "json", ">/dev/full"], 127),
+        (["mistyped", "--format", "json", ">/dev/full", "2>/dev/full"], 127),
+        (["mistyped", "--format", "json", ">&-"], 127),
+        (["nosuch", "--for-start", "0", "2>/dev/full"], 251),
+        (["--nosuch", "2>/dev/full"], 251),
+    ],
+)
+def test_output_that_cannot_be_written_does_not_hide_the_code(
+    served: Served, words: list[str], code: int
+) -> None:
+    line = f'exec "$0" wait --url {served.url} {" ".join(words)}'
+    done = subprocess.run(["sh", "-c", line, COMMAND], env=environment(), check=False)
+    assert done.returncode == code
+
+
+def test_a_reader_that_went_away_does_not_hide_the_code(served: Served) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words: list[str | Path] = [COMMAND, "wait", "mistyped", "--format", "json", "--url", served.url]
+    done = subprocess.run(words, stdout=writing, stderr=writing, env=environment(), check=False)
+    os.close(writing)
+    assert done.returncode == 127
