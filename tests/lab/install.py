@@ -36,6 +36,9 @@ BUILD_PACKAGES: Mapping[str, str] = {"gcc": "build-essential", "pkg-config": "pk
 BUILD_LIBRARIES: Mapping[str, str] = {"libseccomp": "libseccomp-dev"}
 """Debian package of each library that the runtime is linked with, by its pkg-config name."""
 
+DOCUMENTED_PACKAGES: Mapping[str, str] = {"docker": "docker.io", "curl": "curl", "jq": "jq"}
+"""The same for the commands that the documentation uses."""
+
 DSTACK_PACKAGES: Mapping[str, str] = {
     "debootstrap": "debootstrap",
     "curl": "curl",
@@ -71,6 +74,11 @@ def ensure_compose() -> None:
     _ensure(COMPOSE_PACKAGES)
 
 
+def ensure_documented() -> None:
+    """Ensure every program of `DOCUMENTED_PACKAGES` in the same way, without starting services."""
+    _ensure(DOCUMENTED_PACKAGES)
+
+
 def ensure_dstack() -> None:
     """Ensure every program of `DSTACK_PACKAGES` in the same way, without starting services."""
     _ensure(DSTACK_PACKAGES)
@@ -91,7 +99,14 @@ def program(name: str, folder: Path | None = None) -> str:
     """
     path = shutil.which(name, path=system_path(folder))
     if path is None:
-        known = (PACKAGES, PROMETHEUS_PACKAGES, COMPOSE_PACKAGES, BUILD_PACKAGES, DSTACK_PACKAGES)
+        known = (
+            PACKAGES,
+            PROMETHEUS_PACKAGES,
+            COMPOSE_PACKAGES,
+            BUILD_PACKAGES,
+            DOCUMENTED_PACKAGES,
+            DSTACK_PACKAGES,
+        )
         package = next(packages[name] for packages in known if name in packages)
         raise LabError(f"{name} not found: install {package}, or have `ensure_…` do it")
     return path
