@@ -7,8 +7,11 @@ import re
 _MINUTE = 60
 _SECONDS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": _MINUTE, "s": 1, "ms": 0.001}
 _SHOWN_UNITS = ("d", "h", "m", "s")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdwy])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+
+DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(ms|[smhdwy]))+)$"
+"""What is a duration, as a pattern of JSON Schema."""
 
 
 def parse_duration(text: str) -> float:

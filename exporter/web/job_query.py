@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from exporter.config.duration import DURATION_PATTERN
 from exporter.config.moment import parse_moment
 from exporter.exit_codes import MAX_CODE
 from exporter.model import Status
@@ -22,7 +23,13 @@ MAX_TEXT = 200
 MomentParameter = Annotated[
     int,
     BeforeValidator(lambda text: parse_moment(text, time.time_ns())),
-    WithJsonSchema({"type": "string", "examples": ["90s", "2h", "30d", "2026-03-01T12:00:00Z"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "oneOf": [{"pattern": DURATION_PATTERN}, {"format": "date-time"}, {"format": "date"}],
+            "examples": ["90s", "2h", "30d", "2026-03-01T12:00:00Z"],
+        }
+    ),
 ]
 """Nanoseconds since 1970, of a duration ago or of a time."""
 
