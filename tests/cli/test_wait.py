@@ -235,8 +235,9 @@ def test_the_time_limit_holds_also_while_the_names_of_reasons_are_asked_for() ->
 def test_a_reason_and_a_recovery_can_differ_in_case_alone(served: Served) -> None:
     served.catalogue_file.write_text("reasons:\n  Retry: {meaning: Once more., recovery: fix-code}\n")
     assert served.ask("/-/reload", "POST").ok
-    served.store.commit(Batch(ended=[ended(job("6", name="seg"), 139)]))
-    assert wait(served, "seg", "--on", "Retry=75").code == 139
+    served.store.commit(Batch(ended=[ended(job("6", name="killed"), 137)]))
+    assert wait(served, "killed", "--on", "retry=75").code == 75
+    assert wait(served, "killed", "--on", "Retry=75").code == 137
 
 
 def test_ctrl_c_has_a_status_of_its_own(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
