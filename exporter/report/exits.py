@@ -27,7 +27,7 @@ class Trend(StrEnum):
 class ExitCount:
     """Number of exits of a workload with one status, code and reason, in a span and in the one before.
 
-    ``code`` is None if it is unknown.
+    One of them is not 0. ``code`` is None if it is unknown.
     """
 
     workload: str
@@ -73,7 +73,7 @@ def summarize(counts: Sequence[ExitCount], *, is_before_known: bool) -> Exits:
         totals[_key(each)] = count + each.count, before + each.before
     all_now = sum(count for count, _ in totals.values())
     all_before = sum(before for _, before in totals.values()) if is_before_known else None
-    groups = [_group(key, *total, all_now, all_before) for key, total in totals.items() if any(total)]
+    groups = [_group(key, *total, all_now, all_before) for key, total in totals.items()]
     return Exits(
         count=all_now,
         failed=sum(each.count for each in counts if each.status is Status.FAILED),
@@ -86,8 +86,7 @@ def by_workload(counts: Iterable[ExitCount], *, is_before_known: bool) -> dict[s
     """Return the exits of each workload, that with most failures first, then that with most exits."""
     found: dict[str, list[ExitCount]] = {}
     for each in counts:
-        if each.count or each.before:
-            found.setdefault(each.workload, []).append(each)
+        found.setdefault(each.workload, []).append(each)
     exits = {
         workload: summarize(of_workload, is_before_known=is_before_known)
         for workload, of_workload in found.items()

@@ -83,7 +83,7 @@ def read_memory(history: MemoryHistory) -> Memory:
     """Return what the runs of a workload say about its memory limit."""
     runs = history.runs
     bracket, above = _bracket(runs)
-    suggested = None if is_leak(runs) else _suggested(above, bracket.runs_needed)
+    suggested = _suggested(above, bracket.runs_needed)
     return Memory(
         advice=_advice(history, bracket, suggested),
         oom=history.oom,

@@ -23,8 +23,9 @@ class Outcome(StrEnum):
 class Runs:
     """One run or more of a workload with the same limit and outcome.
 
-    ``first_ns`` and ``last_ns`` are when the first and the last of them ended; no run of the workload was
-    OOM-killed at its own limit in between. ``ran_ns`` is how long they ran on average, None if unknown.
+    ``first_ns`` and ``last_ns`` are when the first and the last of them ended. Of runs that completed, no
+    first and no last OOM kill at an own limit lies in between. ``ran_ns`` is how long they ran on average,
+    None if that is not known of all.
     """
 
     limit_bytes: int

@@ -20,6 +20,7 @@ from exporter.store.schema import cursors, jobs
 # The index begins with these.
 _GROUPED_BY = (jobs.c.workload, jobs.c.status, jobs.c.reason, jobs.c.code)
 _IN_ENDED = "INDEXED BY jobs_ended"
+_STATUSES = {status.value: status for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class TimeSpan:
 
 
 def count_exits(database: Database, span: TimeSpan) -> list[ExitCount]:
-    """Return the numbers of exits in a span and in the one before; some can both be 0."""
+    """Return the numbers of exits in a span and in the one before; one of them is not 0."""
     groups = _groups(span.workload)
     is_of_group = [column.is_not_distinct_from(groups.c[column.name]) for column in _GROUPED_BY]
     query = select(
@@ -55,9 +56,12 @@ def count_exits(database: Database, span: TimeSpan) -> list[ExitCount]:
         _ended(func.count(), *is_of_group, *span.conditions()).label("count"),
         _ended(func.count(), *is_of_group, *span.before.conditions()).label("before"),
     )
+    rows = database.read(query)
+    # As tuples, and only those that count: of many workloads, there are thousands.
     return [
-        ExitCount(row.workload, Status(row.status), row.code, row.reason, row.count, row.before)
-        for row in database.read(query)
+        ExitCount(workload, _STATUSES[status], code, reason, count, before)
+        for workload, status, reason, code, count, before in rows
+        if count or before
     ]
 
 

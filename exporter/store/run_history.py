@@ -1,7 +1,7 @@
 """What the runs of a time span say about memory limits. Each may raise StoreError.
 
-OOM kills are few and read one by one. Of the runs that completed, only those of workloads with OOM kills are
-counted, in the stretches between two kills.
+Runs with OOM kills are few; they are found by an index of their own. Of the runs that completed, only those
+of workloads with OOM kills are counted, in the stretches that the kills divide the span into.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import case, func, null, select
+from sqlalchemy import ScalarSelect, case, func, select
 
 from exporter.model import LimitOwner, Status
 from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs
@@ -20,8 +20,7 @@ from exporter.store.exit_counts import TimeSpan
 from exporter.store.schema import HAS_OOM_KILLS, jobs
 
 _COMPLETED = (jobs.c.status == Status.DONE.value, jobs.c.reason == "Completed", jobs.c.code == 0)
-_VICTIM = 2
-_OUTCOMES = {LimitOwner.OWN: Outcome.OOM_KILLED, None: Outcome.OOM_KILLED_LIMIT_UNKNOWN}
+_OUTCOMES = {LimitOwner.OWN.value: Outcome.OOM_KILLED, None: Outcome.OOM_KILLED_LIMIT_UNKNOWN}
 
 
 def memory_histories(database: Database, span: TimeSpan) -> dict[str, MemoryHistory]:
@@ -29,67 +28,72 @@ def memory_histories(database: Database, span: TimeSpan) -> dict[str, MemoryHist
     killed: dict[str, list[Any]] = {} if span.workload is None else {span.workload: []}
     for row in _oom_killed(database, span):
         killed.setdefault(row.workload, []).append(row)
-    runs = {workload: [run for row in rows for run in _killed_run(row)] for workload, rows in killed.items()}
+    runs = {workload: [run for row in rows for run in _killed_runs(row)] for workload, rows in killed.items()}
     for workload, completed in _completed(database, span, runs):
         runs[workload].append(completed)
     return {
-        workload: MemoryHistory(
-            tuple(sorted(runs[workload], key=lambda each: (each.first_ns, each.last_ns))), _oom_counts(rows)
-        )
+        workload: MemoryHistory(tuple(sorted(runs[workload], key=_order)), _oom_counts(rows))
         for workload, rows in killed.items()
     }
 
 
+def _order(runs: Runs) -> tuple[int, int, int]:
+    return runs.first_ns, runs.last_ns, runs.limit_bytes
+
+
 def _oom_killed(database: Database, span: TimeSpan) -> Sequence[Any]:
-    """Return the ended jobs of which a process was OOM-killed."""
-    columns = (
-        jobs.c.workload,
-        jobs.c.code,
-        jobs.c.memory_limit_bytes,
-        jobs.c.oom_limit,
-        jobs.c.started_ns,
-        jobs.c.finished_ns,
-        # Only a job that such a kill ended has its limit as a column.
-        case((jobs.c.oom_limit.is_(None), jobs.c.oom_witnesses), else_=null()).label("witnesses"),
+    """Return the runs with OOM kills, by workload, limit, and whose limit was reached."""
+    owner = func.coalesce(jobs.c.oom_limit, _last_limit_in_log()).label("owner")
+    # Only a run that such a kill ended has the owner as a column.
+    ran_ns = case((jobs.c.oom_limit.is_not(None), jobs.c.finished_ns - jobs.c.started_ns))
+    query = (
+        select(
+            jobs.c.workload,
+            jobs.c.memory_limit_bytes,
+            owner,
+            func.count().label("number"),
+            func.min(jobs.c.finished_ns).label("first_ns"),
+            func.max(jobs.c.finished_ns).label("last_ns"),
+            func.sum(ran_ns).label("ran_ns"),
+            func.count(ran_ns).label("with_ran"),
+            func.sum(case((jobs.c.code == 0, 1), else_=0)).label("survived"),
+        )
+        .where(HAS_OOM_KILLS, *span.conditions())
+        .group_by(jobs.c.workload, jobs.c.memory_limit_bytes, owner.name)
     )
-    query = select(*columns).where(HAS_OOM_KILLS, *span.conditions())
     return database.read(query.with_hint(jobs, "INDEXED BY jobs_oom_killed", "sqlite"))
 
 
-def _limit_owner(row: Any) -> LimitOwner | None:
-    """Return whose limit the last OOM kill reached; None if that is not known."""
-    if row.oom_limit is not None:
-        return LimitOwner(row.oom_limit)
-    limits = [kill[_VICTIM]["limit"] for kill in row.witnesses if len(kill) > _VICTIM]
-    known = [limit for limit in limits if limit is not None]
-    return LimitOwner(known[-1]) if known else None
+def _last_limit_in_log() -> ScalarSelect[Any]:
+    """Return whose limit the last OOM kill reached of which the kernel's log says so."""
+    kill = func.json_each(jobs.c.oom_witnesses).table_valued("key", "value")
+    limit = func.json_extract(kill.c.value, "$[2].limit")
+    return select(limit).where(limit.is_not(None)).order_by(kill.c.key.desc()).limit(1).scalar_subquery()
 
 
-def _killed_run(row: Any) -> Iterator[Runs]:
-    """Yield what a job with OOM kills says about its limit: nothing if another limit was reached."""
-    outcome, limit_bytes = _OUTCOMES.get(_limit_owner(row)), row.memory_limit_bytes
-    if outcome is None or limit_bytes is None:
-        return
-    is_end_by_oom = row.oom_limit is not None and row.started_ns is not None
-    ran_ns = max(0, row.finished_ns - row.started_ns) if is_end_by_oom else None
-    yield Runs(limit_bytes, outcome, 1, row.finished_ns, row.finished_ns, ran_ns)
+def _killed_runs(row: Any) -> Iterator[Runs]:
+    """Yield what runs with OOM kills say about their limit: nothing if another limit was reached."""
+    outcome, limit_bytes = _OUTCOMES.get(row.owner), row.memory_limit_bytes
+    if outcome is not None and limit_bytes is not None:
+        ran_ns = max(0, row.ran_ns // row.number) if row.with_ran == row.number else None
+        yield Runs(limit_bytes, outcome, row.number, row.first_ns, row.last_ns, ran_ns)
 
 
 def _oom_counts(rows: Sequence[Any]) -> OomCounts:
-    owners = [_limit_owner(row) for row in rows]
+    numbers = {owner: sum(row.number for row in rows if row.owner == owner) for owner in (*LimitOwner, None)}
     return OomCounts(
-        own=owners.count(LimitOwner.OWN),
-        parent=owners.count(LimitOwner.PARENT),
-        host=owners.count(LimitOwner.HOST),
-        unknown=owners.count(None),
-        survived=sum(row.code == 0 for row in rows),
+        own=numbers[LimitOwner.OWN],
+        parent=numbers[LimitOwner.PARENT],
+        host=numbers[LimitOwner.HOST],
+        unknown=numbers[None],
+        survived=sum(row.survived for row in rows),
     )
 
 
 def _completed(
     database: Database, span: TimeSpan, killed: Mapping[str, Sequence[Runs]]
 ) -> Iterator[tuple[str, Runs]]:
-    """Yield the runs of these workloads that completed, by limit and by stretch between kills."""
+    """Yield the runs of these workloads that completed, by limit and by stretch."""
     stretches = [
         (workload, since_ns, until_ns)
         for workload, runs in killed.items()
@@ -112,6 +116,8 @@ def _completed(
 
 
 def _stretches(span: TimeSpan, runs: Sequence[Runs]) -> Iterator[tuple[int, int]]:
-    """Yield the times between two OOM kills at the workload's own limit."""
-    kills = {each.first_ns for each in runs if each.outcome is Outcome.OOM_KILLED}
+    """Yield the parts of the span, divided where OOM kills at an own limit began or ended."""
+    kills = {
+        at for each in runs if each.outcome is Outcome.OOM_KILLED for at in (each.first_ns, each.last_ns)
+    }
     return pairwise(sorted({span.since_ns, *kills, span.until_ns}))

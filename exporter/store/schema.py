@@ -108,7 +108,17 @@ jobs = Table(
         "memory_limit_bytes",
         sqlite_where=text("finished_ns IS NOT NULL"),
     ),
-    Index("jobs_oom_killed", "finished_ns", sqlite_where=HAS_OOM_KILLS),
+    Index(
+        "jobs_oom_killed",
+        "finished_ns",
+        "workload",
+        "instance",
+        "memory_limit_bytes",
+        "oom_limit",
+        "code",
+        "started_ns",
+        sqlite_where=HAS_OOM_KILLS,
+    ),
     Index("jobs_by_supervised_job", "supervised_job", sqlite_where=text("supervised_job IS NOT NULL")),
 )
 

@@ -204,10 +204,7 @@ class Store:
         return None if watched_ns is None else max(watched_ns, self._pruned_before_ns)
 
     def count_exits(self, span: TimeSpan) -> list[ExitCount]:
-        """Return the numbers of exits in a span and in the one before, by workload, status, code and reason.
-
-        Both numbers can be 0.
-        """
+        """Return how many jobs ended in a span and in the one before, by workload, status, reason and code."""
         return count_exits(self._database, span)
 
     def memory_histories(self, span: TimeSpan) -> dict[str, MemoryHistory]:

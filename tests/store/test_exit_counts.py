@@ -66,6 +66,7 @@ def test_counts_are_those_of_a_plain_count(
         rows = store.count_exits(span)
     keys = [(row.workload, row.status, row.code, row.reason) for row in rows]
     assert len(set(keys)) == len(keys)
+    assert all(row.count or row.before for row in rows)
     now = Counter({key: row.count for key, row in zip(keys, rows, strict=True) if row.count})
     before = Counter({key: row.before for key, row in zip(keys, rows, strict=True) if row.before})
     assert now == counted(found, span)

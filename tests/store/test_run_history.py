@@ -60,7 +60,7 @@ def histories(database: Path, *exits: ClassifiedExit, span: TimeSpan = SPAN) -> 
         return store.memory_histories(span)
 
 
-def test_completed_runs_are_counted_by_limit_and_between_own_kills(database: Path) -> None:
+def test_completed_runs_are_counted_by_limit_and_between_the_first_and_last_kills(database: Path) -> None:
     found = histories(
         database,
         *(run(at, 0, 512) for at in (1, 2)),
@@ -69,23 +69,27 @@ def test_completed_runs_are_counted_by_limit_and_between_own_kills(database: Pat
         run(5, 0, 512),
         run(6, 0, 1024),
         killed(7),
-        run(8, 0, 1024),
-        run(9, 1, 1024),
-        run(10, 143, 1024),
-        run(11, 0, None),
-        run(12, 0, 1024, workload=Workload("other", "other")),
+        killed(8, 256),
+        run(9, 0, 1024),
+        killed(10),
+        run(11, 0, 1024),
+        run(12, 1, 1024),
+        run(13, 143, 1024),
+        run(14, 0, None),
+        run(15, 0, 1024, workload=Workload("other", "other")),
     )
     assert found == {
         "train": MemoryHistory(
             (
                 runs(512, COMPLETED, [1, 2]),
-                runs(512, KILLED, [3], ran=60),
+                runs(512, KILLED, [3, 7, 10], ran=60),
                 runs(1024, COMPLETED, [4, 6]),
                 runs(512, COMPLETED, [5]),
-                runs(512, KILLED, [7], ran=60),
-                runs(1024, COMPLETED, [8]),
+                runs(256, KILLED, [8], ran=60),
+                runs(1024, COMPLETED, [9]),
+                runs(1024, COMPLETED, [11]),
             ),
-            OomCounts(own=2),
+            OomCounts(own=4),
         )
     }
 

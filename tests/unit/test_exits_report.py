@@ -13,7 +13,6 @@ COUNTS = [
     ExitCount("train", FAILED, 137, "OOMKilled", 3, 0),
     ExitCount("train", DONE, 0, "Completed", 1, 1),
     ExitCount("train", FAILED, None, "Unknown", 0, 4),
-    ExitCount("idle", DONE, 0, "Completed", 0, 0),
 ]
 
 
@@ -67,7 +66,7 @@ exit_counts = st.builds(
     st.sampled_from(["Completed", "Error"]),
     numbers,
     numbers,
-)
+).filter(lambda each: each.count + each.before > 0)
 
 
 @given(st.lists(exit_counts, max_size=12))

@@ -8,28 +8,22 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# Index: columns, and the condition of a partial one.
+# Index: condition and columns.
 ADDED = {
     "jobs_ended": (
-        [
-            "workload",
-            "status",
-            "reason",
-            "code",
-            "finished_ns",
-            "instance",
-            "oom_kills",
-            "memory_limit_bytes",
-        ],
         "finished_ns IS NOT NULL",
+        "workload status reason code finished_ns instance oom_kills memory_limit_bytes",
     ),
-    "jobs_oom_killed": (["finished_ns"], "oom_kills > 0"),
+    "jobs_oom_killed": (
+        "oom_kills > 0",
+        "finished_ns workload instance memory_limit_bytes oom_limit code started_ns",
+    ),
 }
 
 
 def upgrade() -> None:
-    for name, (columns, condition) in ADDED.items():
-        op.create_index(name, "jobs", columns, sqlite_where=sa.text(condition))
+    for name, (condition, columns) in ADDED.items():
+        op.create_index(name, "jobs", columns.split(), sqlite_where=sa.text(condition))
 
 
 def downgrade() -> None:
