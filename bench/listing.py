@@ -1,4 +1,4 @@
-"""Time of the API's answers about stored jobs: pages, filters, one job."""
+"""Time of the API's answers about stored jobs: pages, filters, summaries, one job."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +36,13 @@ QUERIES: Mapping[str, Mapping[str, str | int]] = {
     "text of none": {"text": "nobody"},
     "casualties (none)": {"casualties": "true"},
 }
+SUMMARIES: Mapping[str, Mapping[str, str]] = {
+    "summary of a day": {"since": "1d"},
+    "summary of a week": {},
+    "summary of 30 days": {"since": "30d"},
+    "summary of a week, of one workload": {"workload": "team-7/batch"},
+    "summary of a week, on a host": {"host": "node-7"},
+}
 
 
 def listing(count: int, repeats: int, directory: Path) -> dict[str, list[float]]:
@@ -60,6 +67,8 @@ def listing(count: int, repeats: int, directory: Path) -> dict[str, list[float]]
 def _paths(exporter: Exporter, count: int) -> Iterator[tuple[str, str]]:
     for name, query in QUERIES.items():
         yield name, f"/api/v1/jobs?{urlencode(query)}"
+    for name, summarized in SUMMARIES.items():
+        yield name, f"/api/v1/summary?{urlencode(summarized)}"
     (middle,) = exporter.page({"text": f"batch-{count - 1}", "limit": 1})["jobs"]
     yield "one job by its name", f"/api/v1/jobs/{quote(middle['name'])}"
     yield "one job by the start of its id", f"/api/v1/jobs/{middle['container_id'][:12]}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from exporter.model import SECOND_NS, ClassifiedExit, Evidence, Exit, Job, Workload
+from exporter.model import SECOND_NS, ClassifiedExit, Evidence, Exit, Job, LimitOwner, Workload
 from exporter.store import Batch, Store
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
@@ -18,7 +18,7 @@ RARE_WORKLOAD = "once/a-month"
 RARE_REASON, RARE_CODE = "SegmentationFault", 139
 _BATCH = 5_000
 _RARELY = 0.00001
-_KILLED = Evidence(oom_killed=True, stop_requested=False, notes=("The engine reported an OOM kill.",))
+_KILLED = Evidence(oom_killed=True, limit=LimitOwner.OWN, notes=("The engine reported an OOM kill.",))
 _FAILED = Evidence(notes=("No OOM kill was seen, and nobody asked for a stop.",))
 _ENDS = ((0, Evidence()), (1, _FAILED), (137, _KILLED), (143, _FAILED))
 _WEIGHTS = (0.8, 0.14, 0.05, 0.01)
