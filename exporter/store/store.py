@@ -204,7 +204,7 @@ class Store:
         return None if watched_ns is None else max(watched_ns, self._pruned_before_ns)
 
     def count_exits(self, span: TimeSpan) -> list[ExitCount]:
-        """Return how many jobs ended in a span and in the one before, by workload, status, reason and code."""
+        """Return how many jobs ended in a span and the one before, by workload, status, reason and code."""
         return count_exits(self._database, span)
 
     def memory_histories(self, span: TimeSpan) -> dict[str, MemoryHistory]:
