@@ -26,6 +26,7 @@ from exporter.model import ClassifiedExit, Exit, JobRecord, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from exporter.web.views import job_view
+from exporter.wording import cells
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.corpus_replay import replay
 from tests.contract.tracker_driver import exits
@@ -96,7 +97,7 @@ def _on_disk(name: str) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _api_job(sample: Sample) -> tables.JobJson:
+def _api_job(sample: Sample) -> cells.JobJson:
     """Return the last exit of a recording as the API returns it, moved to the time of the picture."""
     found = _renamed(_last_exit(sample.recording), sample)
     verdict = classify(found.code, found.evidence, builtin_catalog(), found.job.workload)
@@ -146,7 +147,7 @@ def _draw(command: str, output: Callable[[], RenderableType]) -> str:
         color_system="truecolor",
         highlight=False,
     )
-    with mock.patch.object(tables, "datetime", _Clock):
+    with mock.patch.object(cells, "datetime", _Clock):
         # The empty line at the end is the lower margin of the picture.
         console.print(Group(Text(f"$ {command}", "bold"), output(), ""))
     return _FONTS.sub("", console.export_svg(title=command))

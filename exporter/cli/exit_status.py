@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.cli.tables import JobJson
 from exporter.exit_codes import MAX_LINUX_CODE
+from exporter.wording.cells import JobJson
 
 # No program of note ends with these, and no shell gives them a meaning.
 UNKNOWN, FAILED, CASUALTIES = 250, 251, 252

@@ -16,8 +16,8 @@ from exporter.cli.client import (
     UnavailableError,
     UnreachableError,
 )
-from exporter.cli.tables import JobJson
 from exporter.model import Status
+from exporter.wording.cells import JobJson
 
 INTERVAL_SECONDS = 0.5
 # Just before the time limit, an answer may still take this long.

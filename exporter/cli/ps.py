@@ -16,8 +16,9 @@ from rich.live import Live
 from exporter.cli.client import ApiClient, url_option
 from exporter.cli.exit_code import ExitCode
 from exporter.cli.params import MomentType, ReasonType, format_option
-from exporter.cli.tables import JobJson, console, jobs_table, plain_rows
+from exporter.cli.tables import console, jobs_table, plain_rows
 from exporter.model import Status
+from exporter.wording.cells import JobJson
 
 RECENT = "24h"
 TERMINAL_ROWS = 1000

@@ -14,7 +14,7 @@ from rich.text import Text
 from exporter.cli.client import ApiClient, url_option
 from exporter.cli.markdown import markdown_table, markdown_text
 from exporter.cli.params import MomentType, format_option
-from exporter.cli.tables import format_status, print_output
+from exporter.cli.tables import print_output, styled_status
 from exporter.sizes import format_bytes
 
 _SECONDS = len("2026-03-01T12:00:00")
@@ -144,7 +144,7 @@ def _exit_cells(group: dict[str, Any]) -> list[Text]:
     code, before = group["container_exit_code"], group["exits_before"]
     no_code = "unknown" if group["status"] == "unknown" else "none"
     return [
-        format_status(group),
+        styled_status(group["status"]),
         Text(no_code if code is None else str(code)),
         Text(group["reason"]),
         Text(f"{group['exits']:,}"),

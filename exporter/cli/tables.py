@@ -1,13 +1,11 @@
-"""Tables of jobs: columns, and the text of their cells."""
+"""Tables of jobs, as wide as the terminal or whole in a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import StringIO
 from itertools import chain, islice
-from typing import Any
 
 import click
 from rich.cells import cell_len
@@ -15,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from exporter.config.duration import format_duration
+from exporter.wording.cells import BRIEF, VERBOSE, Columns, JobJson
 
 _MEASURED_ROWS = 1000
 # Wide enough for any row, so that output to a file or a pipe is not wrapped.
@@ -27,8 +25,7 @@ _ESSENTIAL_COLUMNS = 4
 _UNBROKEN_ERROR_WIDTH = 72
 _ERROR_WIDTH = len("(CONTAINER_EXITED_WITH_ERROR,")
 
-JobJson = Mapping[str, Any]
-Columns = tuple[tuple[str, Callable[[JobJson], Text | str]], ...]
+_NO_WRAP = ("STATUS", "CODE", "FINISHED", "RAN", "ATTEMPT")
 
 
 def console() -> Console:
@@ -52,7 +49,7 @@ def print_output(output: RenderableType) -> None:
 def jobs_table(jobs: Iterable[JobJson], *, verbose: bool) -> RenderableType:
     """Return a row for each job; a verbose table has fewer columns in a narrow terminal."""
     return _FittingTable(
-        list(jobs), _VERBOSE if verbose else _BRIEF, _VERBOSE[:_ESSENTIAL_COLUMNS] if verbose else _BRIEF
+        list(jobs), VERBOSE if verbose else BRIEF, VERBOSE[:_ESSENTIAL_COLUMNS] if verbose else BRIEF
     )
 
 
@@ -61,8 +58,8 @@ def plain_rows(jobs: Iterable[JobJson], *, verbose: bool) -> Iterator[str]:
 
     So a table of any length is printed while its jobs are read.
     """
-    columns = _VERBOSE if verbose else _BRIEF
-    rows = ([str(cell(job)) for _, cell in columns] for job in jobs)
+    columns = VERBOSE if verbose else BRIEF
+    rows = ([cell(job) for _, cell in columns] for job in jobs)
     first = [[title for title, _ in columns], *islice(rows, _MEASURED_ROWS)]
     widths = [max(map(cell_len, column)) for column in zip(*first, strict=True)]
     for row in chain(first, rows):
@@ -85,74 +82,15 @@ class _FittingTable:
             width = _ERROR_WIDTH if title == "ERROR" and options.max_width >= _UNBROKEN_ERROR_WIDTH else None
             table.add_column(title, overflow="fold", no_wrap=title in _NO_WRAP, min_width=width)
         for job in self.jobs:
-            table.add_row(*(cell(job) for _, cell in columns))
+            table.add_row(*(_styled(title, cell(job)) for title, cell in columns))
         yield table
 
 
-def format_age(timestamp: str | None) -> str:
-    """Return how long ago a time of the API was, such as ``2h ago``."""
-    if timestamp is None:
-        return ""
-    passed = datetime.now(UTC) - datetime.fromisoformat(f"{timestamp[:19]}+00:00")
-    return f"{format_duration(max(0, int(passed.total_seconds())))} ago"
+def styled_status(status: str) -> Text:
+    """Return a status in its colour."""
+    return Text(status, _STYLES.get(status, ""))
 
 
-def format_run_time(job: JobJson) -> str:
-    """Return how long a job ran."""
-    seconds = job["duration_seconds"]
-    return "" if seconds is None else format_duration(seconds)
-
-
-def format_code(job: JobJson) -> str:
-    """Return a job's exit code; empty while it runs, ``none`` if its supervisor saw it end without one."""
-    if job["status"] == "running":
-        return ""
-    if job["container_exit_code"] is None:
-        return "none" if job["supervisor"] is not None and job["status"] != "unknown" else "unknown"
-    return str(job["container_exit_code"])
-
-
-def format_status(job: JobJson) -> Text:
-    """Return a job's status in its colour."""
-    return Text(job["status"], _STYLES.get(job["status"], ""))
-
-
-def format_reason(job: JobJson) -> Text:
-    """Return a job's reason, with the OOM kills in spite of which it is done."""
-    return Text(" ".join(filter(None, (job["reason"], _casualties(job)))))
-
-
-def format_error(job: JobJson) -> Text:
-    """Return a job's error text, or the OOM kills in spite of which it is done."""
-    return Text(job["error"] or _casualties(job))
-
-
-def _casualties(job: JobJson) -> str:
-    kills = job["oom_kills"] if job["status"] == "done" else 0
-    return f"({kills} OOM kill{'s' if kills > 1 else ''})" if kills else ""
-
-
-def _field(name: str) -> Callable[[JobJson], Text]:
+def _styled(title: str, text: str) -> Text:
     # As Text, so that brackets are not read as rich's markup.
-    return lambda job: Text(str(job[name] or ""))
-
-
-_NO_WRAP = ("STATUS", "CODE", "FINISHED", "RAN", "ATTEMPT")
-_BRIEF: Columns = (
-    ("NAME", _field("name")),
-    ("WORKLOAD", _field("workload")),
-    ("STATUS", format_status),
-    ("CODE", format_code),
-    ("REASON", format_reason),
-    ("RAN", format_run_time),
-    ("FINISHED", lambda job: format_age(job["finished_at"])),
-)
-_VERBOSE: Columns = (
-    ("NAME", _field("name")),
-    ("INSTANCE", _field("instance")),
-    ("STATUS", format_status),
-    ("ERROR", format_error),
-    ("ATTEMPT", lambda job: str(job["attempt"])),
-    ("RAN", format_run_time),
-    ("FINISHED", lambda job: format_age(job["finished_at"])),
-)
+    return styled_status(text) if title == "STATUS" else Text(text)

@@ -16,9 +16,9 @@ from exporter.cli.exit_status import CASUALTIES, FAILED, TIMED_OUT, UNKNOWN, Sta
 from exporter.cli.job_waiter import JobWaiter, Limits, WaitTimeoutError
 from exporter.cli.output import print_if_possible, show_if_possible
 from exporter.cli.params import DurationType, JobKeyType, format_option
-from exporter.cli.tables import JobJson, format_code
 from exporter.exit_codes import MAX_LINUX_CODE
 from exporter.model import Recovery
+from exporter.wording.cells import JobJson, format_code
 
 _STATUS = click.IntRange(1, MAX_LINUX_CODE)
 _JSON_FIELDS = (

@@ -187,7 +187,7 @@ def two_hours_later(*words: str) -> Output:
     """Return the output in a pipe two hours after most of the jobs ended."""
 
     def show(url: str) -> str:
-        with patch("exporter.cli.tables.datetime", TwoHoursLater):
+        with patch("exporter.wording.cells.datetime", TwoHoursLater):
             return invoke(*words, "--url", url).out
 
     return show

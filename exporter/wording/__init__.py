@@ -1,0 +1,1 @@
+"""The words for jobs that the command line and the page share, made of jobs as the API returns them."""
