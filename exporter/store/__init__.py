@@ -5,17 +5,23 @@ from exporter.store.exit_counts import TimeSpan
 from exporter.store.job_pages import JobFilter, Position, RecordPage
 from exporter.store.jobs import AmbiguousKeyError
 from exporter.store.outbox import Outbox, OutboxEntry, OutboxUpdate
+from exporter.store.recent_exits import IntervalCount, RecentExits
+from exporter.store.runs import Run, RunsBeside
 from exporter.store.store import Batch, Store
 
 __all__ = [
     "AmbiguousKeyError",
     "Batch",
+    "IntervalCount",
     "JobFilter",
     "Outbox",
     "OutboxEntry",
     "OutboxUpdate",
     "Position",
+    "RecentExits",
     "RecordPage",
+    "Run",
+    "RunsBeside",
     "Store",
     "StoreError",
     "TimeSpan",

@@ -15,7 +15,7 @@ from sqlalchemy import Column, ColumnElement, Select, and_, func, null, or_, sel
 from exporter.model import JobRecord, Status
 from exporter.store.database import Database
 from exporter.store.rows import read_record
-from exporter.store.schema import LONG_RUN_NS, RAN_LONG, jobs
+from exporter.store.schema import IS_FAILURE, LONG_RUN_NS, RAN_LONG, jobs
 from exporter.store.submissions import with_report
 
 MAX_CANDIDATES = 5_000
@@ -105,22 +105,31 @@ def page_of_jobs(database: Database, wanted: JobFilter, limit: int, after: Posit
     return RecordPage(recent.records + older.records, older.next)
 
 
+def latest_failures(database: Database, since_ns: int, limit: int) -> list[JobRecord]:
+    """Return the failed and unknown jobs that ended since a time, the last one first; at most ``limit``."""
+    failed = select(jobs.c.id).with_hint(jobs, "INDEXED BY jobs_failed_by_end", "sqlite").where(IS_FAILURE)
+    latest = failed.where(jobs.c.finished_ns >= since_ns).order_by(jobs.c.finished_ns.desc(), jobs.c.id)
+    rows = database.read(latest.limit(limit))
+    found = {record.job.id: record for record in records(database, rows)}
+    return [found[row.id] for row in rows if row.id in found]
+
+
 def _scan(
     database: Database, wanted: JobFilter, limit: int, after: Position | None, oldest_ns: int | None = None
 ) -> RecordPage:
     """Return the jobs among the next candidates of one index."""
-    candidates = _candidates(database, wanted, after, oldest_ns)
-    read = candidates.limit(MAX_CANDIDATES).subquery()
-    matching = select(read.c.began_ns, read.c.id).where(*_conditions(wanted, read.c))
+    query = candidates(database, wanted, after, oldest_ns)
+    read = query.limit(MAX_CANDIDATES).subquery()
+    matching = select(read.c.began_ns, read.c.id).where(*conditions(wanted, read.c))
     found = database.read(matching.limit(limit + 1))
     if len(found) > limit:
-        return RecordPage(_records(database, found[:limit]), Position(*found[limit - 1]))
-    positions = candidates.with_only_columns(jobs.c.began_ns, jobs.c.id)
+        return RecordPage(records(database, found[:limit]), Position(*found[limit - 1]))
+    positions = query.with_only_columns(jobs.c.began_ns, jobs.c.id)
     last = database.read(positions.offset(MAX_CANDIDATES - 1).limit(1))
-    return RecordPage(_records(database, found), Position(*last[0]) if last else None)
+    return RecordPage(records(database, found), Position(*last[0]) if last else None)
 
 
-def _candidates(
+def candidates(
     database: Database, wanted: JobFilter, after: Position | None, oldest_ns: int | None
 ) -> Select[Any]:
     """Return a query of what one index has between the bounds, in the order of the pages."""
@@ -139,14 +148,14 @@ def _long_runs(
     ran_long = select(jobs.c.id).where(RAN_LONG, jobs.c.finished_ns >= wanted.since_ns, *began_before)
     running = select(jobs.c.id).where(jobs.c.status == Status.RUNNING.value, *began_before)
     query = select(jobs.c.began_ns, jobs.c.id).where(
-        jobs.c.id.in_(ran_long.union_all(running)), *_conditions(wanted, jobs.c)
+        jobs.c.id.in_(ran_long.union_all(running)), *conditions(wanted, jobs.c)
     )
     found = database.read(query.order_by(*_ORDER).limit(limit + 1))
     if len(found) <= limit:
-        return RecordPage(_records(database, found), None)
+        return RecordPage(records(database, found), None)
     # With no limit left, it was only asked whether there are more.
     last = found[limit - 1] if limit else (oldest_ns, "")
-    return RecordPage(_records(database, found[:limit]), Position(*last))
+    return RecordPage(records(database, found[:limit]), Position(*last))
 
 
 def _best_index(database: Database, wanted: JobFilter) -> str:
@@ -175,7 +184,8 @@ def _bounds(
         yield jobs.c.began_ns < wanted.until_ns
 
 
-def _conditions(wanted: JobFilter, columns: Any) -> Iterable[ColumnElement[bool]]:
+def conditions(wanted: JobFilter, columns: Any) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions of a filter on these columns."""
     for column in _INDEXES.values():
         value = getattr(wanted, column.name)
         if value is not None:
@@ -190,8 +200,8 @@ def _conditions(wanted: JobFilter, columns: Any) -> Iterable[ColumnElement[bool]
         yield or_(*(columns[each.name].contains(wanted.text, autoescape=True) for each in _SEARCHED))
 
 
-def _records(database: Database, found: Sequence[Any]) -> list[JobRecord]:
-    """Return the jobs at some positions."""
+def records(database: Database, found: Sequence[Any]) -> list[JobRecord]:
+    """Return the jobs with the ids of these rows, the newest first, without their log tails."""
     ids = [row.id for row in found]
     query = with_report(select(*_WITHOUT_LOG_TAIL)).where(jobs.c.id.in_(ids)).order_by(*_ORDER)
     return [read_record(row) for row in database.read(query)] if ids else []

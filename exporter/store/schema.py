@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0007"
+REVISION = "0008"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -28,6 +28,7 @@ LONG_RUN_NS = 3600 * 10**9
 # In the words of their indexes: SQLite does not use them for any other.
 RAN_LONG = text(f"finished_ns - began_ns > {LONG_RUN_NS}")
 HAS_OOM_KILLS = text("oom_kills > 0")
+IS_FAILURE = text("status IN ('failed', 'unknown')")
 
 metadata = MetaData()
 
@@ -93,6 +94,9 @@ jobs = Table(
         sqlite_where=text("supervised_id IS NOT NULL"),
     ),
     Index("jobs_ran_long", "finished_ns", "began_ns", sqlite_where=RAN_LONG),
+    # Reasons are counted from this index alone.
+    Index("jobs_by_end", "finished_ns", "status", "reason", sqlite_where=text("finished_ns IS NOT NULL")),
+    Index("jobs_failed_by_end", "finished_ns", "id", sqlite_where=IS_FAILURE),
     Index("jobs_of_container", "container_id", "attempt"),
     Index("jobs_by_name", "name", "began_ns"),
     # Those of the report have all columns that it reads.

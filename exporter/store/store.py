@@ -30,11 +30,13 @@ from exporter.store import lock
 from exporter.store.database import Database, upsert
 from exporter.store.errors import StoreError
 from exporter.store.exit_counts import TimeSpan, count_exits, watched_since_ns
-from exporter.store.job_pages import JobFilter, Position, RecordPage, page_of_jobs
+from exporter.store.job_pages import JobFilter, Position, RecordPage, latest_failures, page_of_jobs
 from exporter.store.opening import create_directory, open_engine
 from exporter.store.outbox import Outbox, enqueue
+from exporter.store.recent_exits import RecentExits, count_recent_exits
 from exporter.store.rows import ended_row, running_row
 from exporter.store.run_history import memory_histories
+from exporter.store.runs import Run, RunsBeside, runs_beside, runs_of_workload
 from exporter.store.schema import cursors, identity, jobs, outbox, pruned
 from exporter.store.series import load_series, save_series
 from exporter.store.submissions import (
@@ -210,3 +212,19 @@ class Store:
     def memory_histories(self, span: TimeSpan) -> dict[str, MemoryHistory]:
         """Return what runs say about memory, for each workload with OOM kills, or the one asked for."""
         return memory_histories(self._database, span)
+
+    def latest_failures(self, since_ns: int, limit: int) -> list[JobRecord]:
+        """Return the failed and unknown jobs that ended since a time, the last one first."""
+        return latest_failures(self._database, since_ns, limit)
+
+    def count_recent_exits(self, job_filter: JobFilter, interval_ns: int) -> RecentExits:
+        """Count the exits of a filter by status, reason and interval, whatever status and reason it has."""
+        return count_recent_exits(self._database, job_filter, interval_ns)
+
+    def runs_of_workload(self, workload: str, limit: int) -> list[Run]:
+        """Return the newest runs of a workload, the newest first."""
+        return runs_of_workload(self._database, workload, limit)
+
+    def runs_beside(self, job: Job) -> RunsBeside:
+        """Return the runs before and after a job, of its container and of its workload."""
+        return runs_beside(self._database, job)

@@ -65,7 +65,8 @@ def holds(wanted: JobFilter, record: JobRecord) -> bool:
     each, end = record.job, record.ended
     status = Status.RUNNING if end is None else end.verdict.status
     finished_ns = None if end is None else end.exit.finished_ns
-    searched = f"{each.name}\n{each.workload.name}\n{each.image}\n{each.container_id}".lower()
+    error = "" if end is None else end.verdict.error or ""
+    searched = f"{each.name}\n{each.workload.name}\n{each.image}\n{each.container_id}\n{error}".lower()
     return all(
         (
             wanted.status in {None, status},
