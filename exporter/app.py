@@ -42,6 +42,8 @@ from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.metrics import MetricsRoutes
+from exporter.web.page.options import PageOptions
+from exporter.web.page.routes import PageRoutes
 from exporter.web.server import ListenError, Server, create_app, create_server, open_listener
 from exporter.web.summary import SummaryApi
 
@@ -106,12 +108,18 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     api = Api(store, catalog)
     scrape = MetricsRoutes(build_registry(metric_state), settings.web.telemetry_path)
     admin = AdminRoutes(readiness, catalog, lambda: reload(catalog, metric_state), lambda: pipeline.alive)
+    page = PageRoutes(store, catalog, readiness, _page_options(settings))
     summary = SummaryApi(store)
     parts = (api, summary, scrape, admin)
-    server = create_server(create_app(endpoint for part in parts for endpoint in part.endpoints()))
+    endpoints = (endpoint for part in parts for endpoint in part.endpoints())
+    server = create_server(create_app(endpoints, page.routes()))
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
     return App(store, catalog, metric_state, pipeline, sources, dstack, workers, retention, server, listener)
+
+
+def _page_options(settings: Settings) -> PageOptions:
+    return PageOptions(settings.tail.lines, settings.web.trace_url, settings.web.grafana_url)
 
 
 def _open_store(path: Path) -> Store:

@@ -21,6 +21,9 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
 _MAX_PORT = 65535
 _URL_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _RESERVED_PATHS = ("/api/", "/-/", "/openapi.json/")
+# A name in braces, for which the page puts a value of the job.
+_PLACE = re.compile(r"{(.*?)}")
+_TRACE_EXAMPLE = "https://jaeger.example.com/trace/{trace_id}"
 _SERVER_EXAMPLE = "https://dstack.example.com"
 _DATABASE_EXAMPLE = "sqlite:////var/lib/exits.db"
 # More nanoseconds than these do not fit into the database's integers.
@@ -107,6 +110,34 @@ def _check_server_url(value: object) -> object:
     return value
 
 
+def _check_link(value: object, *names: str) -> object:
+    if not isinstance(value, str) or not value:
+        return value
+    unknown = set(_PLACE.findall(value)) - set(names)
+    if unknown:
+        raise ValueError(
+            f"{value!r} has {{{min(unknown)}}}; valid are: {', '.join(f'{{{name}}}' for name in names)}"
+        )
+    try:
+        parts = urlsplit(_PLACE.sub("x", value))
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError(f"{value!r} is not a URL of http or https")
+    return value
+
+
+def _check_trace_url(value: object) -> object:
+    if isinstance(value, str) and value and "{trace_id}" not in value:
+        raise ValueError(f"{value!r} lacks {{trace_id}}, such as {_TRACE_EXAMPLE}")
+    return _check_link(value, "trace_id")
+
+
+def _check_grafana_url(value: object) -> object:
+    return _check_link(value, "workload", "host", "name")
+
+
 def _check_pattern(value: object) -> object:
     if isinstance(value, str) and value:
         redactor(value)
@@ -121,6 +152,8 @@ ListenAddress = Annotated[str, BeforeValidator(_check_address)]
 UrlPath = Annotated[str, BeforeValidator(_check_url_path)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 ServerUrl = Annotated[str, BeforeValidator(_check_server_url)]
+TraceUrl = Annotated[str, BeforeValidator(_check_trace_url)]
+GrafanaUrl = Annotated[str, BeforeValidator(_check_grafana_url)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 EngineHosts = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 WorkloadSource = Annotated[str, AfterValidator(parse_source)]

@@ -16,12 +16,14 @@ from exporter.config.address import DEFAULT_ADDRESS
 from exporter.config.field_types import (
     DatabaseUrl,
     EngineHosts,
+    GrafanaUrl,
     ListenAddress,
     Names,
     OptionalPath,
     RedactPattern,
     Seconds,
     ServerUrl,
+    TraceUrl,
     UrlPath,
     WorkloadSources,
     database_path,
@@ -252,6 +254,17 @@ class WebSettings(SettingsGroup):
 
     listen_address: ListenAddress = Field(default=DEFAULT_ADDRESS, description="HOST:PORT to listen on.")
     telemetry_path: UrlPath = Field(default="/metrics", description="Path of the metrics.")
+    trace_url: TraceUrl = Field(
+        default="",
+        description="Address of a trace, to which the page of a job links, such as "
+        "https://jaeger.example.com/trace/{trace_id}. Default: no link.",
+    )
+    grafana_url: GrafanaUrl = Field(
+        default="",
+        description="Address of a dashboard, to which the page of a job links, such as "
+        "https://grafana.example.com/d/exit-exporter-workload?var-workload={workload}. It may have "
+        "{workload}, {host} and {name}. Default: no link.",
+    )
 
 
 class LogSettings(SettingsGroup):

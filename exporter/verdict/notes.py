@@ -17,6 +17,11 @@ from exporter.verdict.facts import (
 )
 from exporter.verdict.stop_requests import is_by_engine
 
+# How the sentences of each kind begin, for those who tell these facts in other words.
+ABOUT_REQUESTS = ("The engine was asked to send ",)
+ABOUT_OOM_KILLS = (*(source.value for source in OomSource), "The kernel killed process ")
+ABOUT_START = ("The engine could not start it",)
+
 _MAX_NOTES = 20
 # Something that caused the end can be reported a moment after it.
 _AT_END_NS = SECOND_NS // 100

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from exporter.web.endpoints import Endpoint
 from exporter.web.openapi import openapi_document
@@ -34,15 +34,15 @@ class Server(uvicorn.Server):
         yield
 
 
-def create_app(endpoints: Iterable[Endpoint]) -> Starlette:
-    """Return the application of these endpoints, with their OpenAPI document."""
+def create_app(endpoints: Iterable[Endpoint], page_routes: Iterable[BaseRoute] = ()) -> Starlette:
+    """Return the application of these endpoints, with their OpenAPI document, and of the page."""
     endpoints = list(endpoints)
     document = openapi_document(endpoints)
 
     def openapi(_request: Request) -> Response:
         return JSONResponse(document)
 
-    routes = [*(endpoint.route() for endpoint in endpoints), Route("/openapi.json", openapi)]
+    routes = [*(endpoint.route() for endpoint in endpoints), Route("/openapi.json", openapi), *page_routes]
     return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
 
 

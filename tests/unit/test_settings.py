@@ -42,6 +42,11 @@ VALUES: dict[str, tuple[str, Any]] = {
     "catalogue.file": ("/own.yaml", "/own.yaml"),
     "web.listen-address": ("[::]:2", "[::]:2"),
     "web.telemetry-path": ("/v", "/v"),
+    "web.trace-url": ("https://t/{trace_id}", "https://t/{trace_id}"),
+    "web.grafana-url": (
+        "http://g:3000/d/x?var-workload={workload}",
+        "http://g:3000/d/x?var-workload={workload}",
+    ),
     "log.level": ("warning", "warning"),
     "log.format": ("json", "json"),
 }
@@ -117,6 +122,8 @@ def test_a_shown_default_is_the_default_when_it_is_given() -> None:
         "dstack.projects": [],
         "storage.url": "sqlite:////state/exit-exporter/exits.db",
         "catalogue.file": None,
+        "web.trace-url": "",
+        "web.grafana-url": "",
     }
 
 
@@ -240,6 +247,7 @@ DURATION = "is not a duration; write 90s, 15m, 2h or 30d"
 ADDRESS = "is not HOST:PORT, such as 127.0.0.1:10137 or [::]:10137"
 RESERVED = "is reserved; use another path, such as /metrics"
 AT_LEAST_1 = "Input should be greater than or equal to 1"
+TRACE = "https://jaeger.example.com/trace/{trace_id}"
 SERVER = "https://dstack.example.com"
 WRONG = [
     ("workload.order", "label,name", "'name' is none of label, dstack, swarm, compose, image and label:NAME"),
@@ -270,6 +278,15 @@ WRONG = [
         f"'https://h/?a=b' has a query or a fragment; give the server's URL, such as {SERVER}",
     ),
     ("dstack.interval", "500ms", AT_LEAST_1),
+    ("web.trace-url", "https://t/", f"'https://t/' lacks {{trace_id}}, such as {TRACE}"),
+    ("web.trace-url", "t/{trace_id}", "'t/{trace_id}' is not a URL of http or https"),
+    ("web.trace-url", "javascript:{trace_id}", "'javascript:{trace_id}' is not a URL of http or https"),
+    (
+        "web.grafana-url",
+        "https://g/{job}",
+        "'https://g/{job}' has {job}; valid are: {workload}, {host}, {name}",
+    ),
+    ("web.grafana-url", "https://g:x/", "'https://g:x/' is not a URL of http or https"),
     ("dstack.runner-log", "perhaps", "Input should be 'on' or 'off'"),
     ("storage.retention", "30", f"'30' {DURATION}"),
     ("storage.retention", "101y", "Input should be less than or equal to 3153600000"),

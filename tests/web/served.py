@@ -18,6 +18,8 @@ from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.metrics import MetricsRoutes
+from exporter.web.page.options import PageOptions
+from exporter.web.page.routes import PageRoutes
 from exporter.web.server import create_app, create_server, open_listener
 from exporter.web.summary import SummaryApi
 
@@ -43,10 +45,15 @@ class Served:
         self._http.trust_env = False
 
     @contextmanager
-    def running(self, telemetry_path: str = "/metrics") -> Iterator[Self]:
+    def running(
+        self,
+        telemetry_path: str = "/metrics",
+        page_options: PageOptions = PageOptions(),  # noqa: B008  # frozen
+    ) -> Iterator[Self]:
         """Serve, until the block ends."""
         listener = open_listener("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        page = PageRoutes(self.store, self.catalog, self.health, page_options)
         routes: list[Api | SummaryApi | AdminRoutes | MetricsRoutes] = [
             Api(self.store, self.catalog),
             SummaryApi(self.store),
@@ -58,7 +65,9 @@ class Served:
                 lambda: self.alive,
             ),
         ]
-        self.server = create_server(create_app(endpoint for each in routes for endpoint in each.endpoints()))
+        self.server = create_server(
+            create_app((endpoint for each in routes for endpoint in each.endpoints()), page.routes())
+        )
         thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
         try:
