@@ -108,11 +108,11 @@ def _reason_beside_code(context: ExitContext, evidence: Evidence) -> str | None:
 
 
 def _match_row(code: int | None, evidence: Evidence, *, assume_oom: bool) -> _Row:
-    reported = None if evidence.supervised is None else _reported_row(code, evidence.supervised)
+    reported = None if evidence.supervised is None else _reported_row(code, evidence, evidence.supervised)
     return reported or _row_by_evidence(code, evidence, assume_oom=assume_oom)
 
 
-def _reported_row(code: int | None, end: SupervisedEnd) -> _Row | None:
+def _reported_row(code: int | None, evidence: Evidence, end: SupervisedEnd) -> _Row | None:
     """Return the row of a job whose supervisor reports more than its code."""
     match end.status:
         case Status.UNKNOWN:
@@ -124,7 +124,8 @@ def _reported_row(code: int | None, end: SupervisedEnd) -> _Row | None:
         case Status.FAILED if end.start_error:
             return end.status, Termination.CONTAINER_EXITED_WITH_ERROR, ExitContext.START_FAILED
         case Status.FAILED if code is None:
-            return end.status, Termination.CONTAINER_EXITED_WITH_ERROR, ExitContext.SUPERVISED
+            context = ExitContext.OOM_KILLED if evidence.oom_killed else ExitContext.SUPERVISED
+            return end.status, Termination.CONTAINER_EXITED_WITH_ERROR, context
         case _:
             return None
 

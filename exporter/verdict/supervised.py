@@ -25,13 +25,15 @@ def assess_supervised(
     if end is not None:
         return end.code, end.at_ns, _reported(run, assess(_facts_of_job(run)))
     evidence = assess(container)
-    if evidence.oom_killed or evidence.host_lost:
+    is_silent = _may_have_ended_before(run, evidence)
+    oom_killed = evidence.oom_killed and (not is_silent or _has_oom_kill_at_end(container))
+    if oom_killed or evidence.host_lost:
         # A source that names the container tells more than a missing report.
         return container.code, container.ended_ns, evidence
-    if run.report.unreadable or not (run.report.was_heard or _failed_before_supervisor(run)):
+    if is_silent:
         return None, container.ended_ns, _unknown(run, evidence)
     if not run.report.was_heard:
-        note = f"The container ended before {run.supervisor}'s runner reported anything."
+        note = f"The container ended before {run.supervisor}'s runner reported a job."
         return container.code, container.ended_ns, _noted(replace(evidence, start_failed=True), note)
     evidence = _noted(evidence, f"{run.supervisor}'s runner had reported no end: the container ended first.")
     if not _is_stopped_by_supervisor(container):
@@ -95,7 +97,8 @@ def _reported(run: SupervisedRun, evidence: Evidence) -> Evidence:
 
 
 def _unknown(run: SupervisedRun, evidence: Evidence) -> Evidence:
-    cause = run.report.unreadable or "its log says nothing of a job"
+    silence = "its log tells no end of it" if run.report.was_heard else "its log says nothing of a job"
+    cause = run.report.unreadable or silence
     missing = f"How the job ended: {run.supervisor}'s runner reports that in its log, and {cause}."
     return replace(
         evidence,
@@ -137,8 +140,29 @@ def _noted(evidence: Evidence, note: str) -> Evidence:
     return replace(evidence, notes=(*evidence.notes, note))
 
 
-def _failed_before_supervisor(run: SupervisedRun) -> bool:
-    return run.container.code not in _SUPERVISORS_CODES
+def _may_have_ended_before(run: SupervisedRun, evidence: Evidence) -> bool:
+    """Return whether the job may have ended unreported before its container did.
+
+    A supervisor that returns 0 by itself has no job any more.
+    """
+    if run.report.unreadable:
+        return True
+    code, was_heard = run.container.code, run.report.was_heard
+    return not evidence.stop_requested and code == 0 if was_heard else code in _SUPERVISORS_CODES
+
+
+def _has_oom_kill_at_end(container: RunFacts) -> bool:
+    """Return whether an OOM kill is known to be of the container's own end.
+
+    One that the job has survived may be long before it, and the flag does not tell when it was set. After any
+    the supervisor may have returned 0.
+    """
+    window_ns, ran_ns = container.oom_window_ns, container.ran_ns
+    was_short = ran_ns is not None and ran_ns <= window_ns
+    return container.code != 0 and any(
+        was_short if kill.at_ns is None else container.ended_ns - kill.at_ns <= window_ns
+        for kill in container.oom_kills
+    )
 
 
 def _is_stopped_by_supervisor(container: RunFacts) -> bool:

@@ -59,6 +59,11 @@ def test_the_first_end_counts_with_its_time() -> None:
         ("wait for command: signal: killed", 137, 9, ""),
         ("wait for command: signal: segmentation fault (core dumped)", 139, 11, ""),
         ("wait for command: signal: trace/breakpoint trap", 133, 5, ""),
+        ("wait for command: signal: CPU time limit exceeded (core dumped)", 152, 24, ""),
+        ("wait for command: signal: bad system call (core dumped)", 159, 31, ""),
+        ("wait for command: signal: stopped (tty input)", 149, 21, ""),
+        ("wait for command: signal: I/O possible attempt=1", 157, 29, ""),
+        ("wait for command: signal: signal 37", 165, 37, ""),
         ("wait for command: signal: of another kind", None, None, ""),
         (
             "start command: start command: fork/exec ./new=it: no such file or directory",
@@ -110,6 +115,37 @@ def test_a_stopped_job_has_no_code_and_the_signal_of_the_line_after_its_end() ->
     assert end(canceled, f"{CHANGED} new=terminated", after) == JobEnd(
         3, Status.TERMINATED, signal=15, termination="TERMINATED_BY_USER"
     )
+
+
+def test_lines_after_the_end_take_nothing_back() -> None:
+    canceled, later = f"{HEAD}Job canceled", exec_failed("wait for command: exit status 9")
+    executor = later.replace("Exec failed", "Executor failed")
+    first = exec_failed("wait for command: exit status 3")
+    assert end(first, FAILED, canceled, later, executor) == JobEnd(3, Status.FAILED, code=3)
+    assert end(FAILED, later) == end(FAILED, executor) == JobEnd(2, Status.FAILED, code=9)
+
+
+@pytest.mark.parametrize("line", [NOISE, f"{HEAD}Run job", f"{HEAD}Logging configured log_level=debug"])
+def test_lines_about_something_else_say_nothing_of_the_job(line: str) -> None:
+    assert report(line) == JobReport()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        exec_failed("wait for command: exit status 3"),
+        f"{HEAD}Executor failed err=exit status 3",
+        f"{HEAD}Job finished, shutting down",
+    ],
+)
+def test_an_end_whose_state_is_missing_is_not_known(line: str) -> None:
+    found = report(RUNNING, line)
+    assert (found.was_heard, found.end) == (True, None)
+    assert found.unreadable == "it tells that the job ended, but not how"
+
+
+def test_a_job_is_started_once() -> None:
+    assert report(RUNNING, RUNNING) == report(RUNNING)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +207,8 @@ def test_a_message_with_line_feeds_hides_neither_state_nor_reason() -> None:
         [f"{CHANGED} termination_message=git: new=done new=failed"],
         [f"{CHANGED} termination_message=git:", "new=done", "x new=failed"],
         [FAILED + " termination_message=git: new=done"],
+        ["time=1 level=info termination_message=git: msg=x msg=Job state changed new=failed"],
+        ["time=1 level=info new=failed termination_message=git: msg=x msg=Job state changed"],
     ],
 )
 def test_a_message_that_contains_another_state_makes_none_believed(lines: Sequence[str]) -> None:

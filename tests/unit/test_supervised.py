@@ -75,3 +75,41 @@ def test_only_an_oom_kill_before_the_jobs_end_explains_it(
 def test_the_end_of_the_container_by_its_supervisor_is_no_verdict(report: JobReport, shown: str) -> None:
     assert error(run(*SHIM), report) == shown
     assert error(run(*SHIM, code=0), report) == shown
+
+
+UNKNOWN = "JOB_UNKNOWN (EXIT_NOT_OBSERVED)"
+SILENT, RUNS = JobReport(), JobReport(was_heard=True, started_ns=0)
+UNREADABLE = JobReport(unreadable="the driver keeps nothing")
+
+
+@pytest.mark.parametrize("report", [SILENT, UNREADABLE])
+@pytest.mark.parametrize(
+    ("container", "shown"),
+    [
+        pytest.param(run(oom(5)), OOM_KILLED, id="killed at its end"),
+        pytest.param(run(FLAG, started_ns=END - 5 * SECOND), OOM_KILLED, id="killed within a moment"),
+        pytest.param(run(oom(5), code=0), UNKNOWN, id="returned 0 after a kill"),
+        pytest.param(run(oom(100)), UNKNOWN, id="killed, and ended later"),
+        pytest.param(run(logged(100, victim(pid=CHILD))), UNKNOWN, id="child killed, and ended later"),
+        pytest.param(run(FLAG, started_ns=0), UNKNOWN, id="killed at some time"),
+        pytest.param(run(oom(5), asked(SIGTERM, 2)), UNKNOWN, id="killed, and stopped then"),
+        pytest.param(run(code=0), UNKNOWN, id="returned 0"),
+    ],
+)
+def test_without_a_report_only_an_oom_kill_at_the_containers_end_explains_it(
+    container: RunFacts, report: JobReport, shown: str
+) -> None:
+    assert error(container, report) == shown
+
+
+def test_a_supervisor_that_returns_0_has_no_job_any_more_whose_end_is_unknown_then() -> None:
+    assert error(run(code=0), RUNS) == UNKNOWN
+    assert error(run(oom(5), code=0), RUNS) == UNKNOWN
+    assert error(run(asked(SIGTERM, 2), code=0), RUNS).startswith("JOB_TERMINATED (TERMINATED_BY_USER, ")
+
+
+def test_an_end_without_a_code_after_an_oom_kill_is_of_it() -> None:
+    container, report = run(*SHIM, oom(41)), ended(None)
+    code, _, evidence = assess_supervised(SupervisedRun("dstack", container, report), assess)
+    verdict = classify(code, evidence, builtin_catalog())
+    assert (verdict.reason, verdict.error) == ("OOMKilled", "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR)")

@@ -27,18 +27,20 @@ _STATES = {
     "aborted": Status.TERMINATED,
 }
 _STATE_CHANGED = "Job state changed"
+_FAILURES = frozenset({"Exec failed", "Executor failed"})
+_OF_THE_JOB = frozenset({_STATE_CHANGED, "Job canceled", "Job finished, shutting down", *_FAILURES})
 _QUOTE = '"'
 # Of a line with the lines that go on with it.
 MAX_STATE_LINE = 1 << 14
 # A field that is not known may follow any other.
 _OTHER_FIELD = re.compile(r"\s\w+=")
 _EXIT_STATUS = re.compile(r"\bexit status (-?\d{1,10})(?:$|\s\w+=)")
-_SIGNAL = re.compile(r"\bsignal: ([a-z0-9/ ]{1,40}?)(?: \(core dumped\))?(?:$|\s\w+=)")
+_SIGNAL = re.compile(r"\bsignal: (?:signal (\d{1,2})|([\w/() ]{1,40}?))(?: \(core dumped\))?(?:$|\s\w+=)")
 _START_FAILED = re.compile(r"\bstart command: (?:start command: )?(.+)$")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # Words for a job that ended by itself, which its code and its state tell as well.
 _BY_ITSELF = frozenset({"container_exited_with_error", "done_by_runner"})
-# As Go names them on Linux.
+# As Go names them on Linux; those without a name are "signal 34".
 _SIGNALS = {
     "hangup": 1,
     "interrupt": 2,
@@ -55,6 +57,22 @@ _SIGNALS = {
     "broken pipe": 13,
     "alarm clock": 14,
     "terminated": 15,
+    "stack fault": 16,
+    "child exited": 17,
+    "continued": 18,
+    "stopped (signal)": 19,
+    "stopped": 20,
+    "stopped (tty input)": 21,
+    "stopped (tty output)": 22,
+    "urgent I/O condition": 23,
+    "CPU time limit exceeded": 24,
+    "file size limit exceeded": 25,
+    "virtual timer expired": 26,
+    "profiling timer expired": 27,
+    "window changed": 28,
+    "I/O possible": 29,
+    "power failure": 30,
+    "bad system call": 31,
 }
 
 
@@ -93,27 +111,32 @@ class RunnerLog:
             self._heard = _read(self._heard, fields, at_ns)
         elif self._state_line is not None and fields and fields.keys().isdisjoint(_OF_A_WHOLE_LINE):
             begun, begun_ns, before = self._state_line
+            if len(begun) >= MAX_STATE_LINE:
+                return
             whole = f"{begun} {line}"[:MAX_STATE_LINE]
             self._state_line = whole, begun_ns, before
             self._heard = _read(before, _fields(whole), begun_ns)
 
 
 def _read(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> _Heard:
-    """Return what has been said with a line of the runner."""
-    heard, end = replace(heard, report=replace(heard.report, was_heard=True)), heard.report.end
-    match fields["msg"]:
-        case "Exec failed":
-            return replace(heard, error=fields.get("err", ""))
+    """Return what has been said with a line of the runner; one that is not about the job says nothing."""
+    message, error, end = fields["msg"], fields.get("err", ""), heard.report.end
+    if message not in _OF_THE_JOB:
+        return heard
+    if end is not None:
+        # Only a line after the end names the signal of a job that was stopped.
+        heard = replace(heard, error=heard.error or error)
+        return replace(heard, report=_ended(heard, end)) if message in _FAILURES else heard
+    heard = replace(heard, report=replace(heard.report, was_heard=True))
+    match message:
+        case "Job state changed":
+            return replace(heard, report=_changed(heard, fields, at_ns))
         case "Job canceled":
             return replace(heard, is_canceled=True)
-        case "Job state changed" if end is None:
-            return replace(heard, report=_changed(heard, fields, at_ns))
-        case "Executor failed" if end is not None:
-            # Only this line names the signal of a job that was stopped.
-            heard = replace(heard, error=heard.error or fields.get("err", ""))
-            return replace(heard, report=_ended(heard, end))
         case _:
-            return heard
+            # Until the line about the state, which may be missing.
+            report = replace(heard.report, unreadable="it tells that the job ended, but not how")
+            return replace(heard, error=error or heard.error, report=report)
 
 
 def _changed(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> JobReport:
@@ -126,7 +149,8 @@ def _changed(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> JobReport:
         # It may be an end that a later release of dstack calls so, or a line that was cut.
         return replace(heard.report, unreadable=f"it has a state that is not known: {sanitize(state)!r}")
     if status is Status.RUNNING:
-        return replace(heard.report, started_ns=at_ns)
+        started_ns = heard.report.started_ns
+        return replace(heard.report, started_ns=at_ns if started_ns is None else started_ns)
     word = fields.get("termination_reason", "")
     end = JobEnd(
         at_ns,
@@ -162,7 +186,8 @@ def _ended(heard: _Heard, end: JobEnd) -> JobReport:
 def _fields(line: str) -> dict[str, str]:
     """Return the known fields of a line; of a key that stands twice the first value.
 
-    A message may contain anything, also another ``new=``: two different states are shown as they are.
+    A message may contain anything, also another ``new=`` or ``msg=``: of two different states, or of a line that
+    may be about the state or not, the state is none that is known.
     """
     keys = list(_FIELD.finditer(line))
     ends = [*(key.start() for key in keys), len(line)][1:]
@@ -173,6 +198,8 @@ def _fields(line: str) -> dict[str, str]:
             value = value.partition(" ")[0]
         elif key[1] == "msg":
             value = _OTHER_FIELD.split(value, maxsplit=1)[0]
+            if value == _STATE_CHANGED != fields.get("msg", value):
+                fields |= {"msg": value, "new": "?"}
         is_contradiction = key[1] == "new" and fields.get("new", value) != value
         fields[key[1]] = f"{fields['new']}/{value}" if is_contradiction else fields.get(key[1], value)
     return fields
@@ -185,4 +212,6 @@ def _code(error: str) -> int | None:
 
 def _signal(error: str) -> int | None:
     found = _SIGNAL.search(error)
-    return _SIGNALS.get(found[1]) if found else None
+    if found is None:
+        return None
+    return int(found[1]) if found[1] else _SIGNALS.get(found[2])

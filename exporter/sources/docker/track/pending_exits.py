@@ -106,9 +106,11 @@ class PendingExits:
 
     def _with_report(self, run: Run, facts: RunFacts) -> RunFacts | SupervisedRun:
         """Return the facts with what the supervisor of the container has reported, if it has one."""
-        if run.info.supervised is None or run.exit_unknown or run.lost_with_host:
-            return facts
         report = run.job_report or JobReport()
+        if run.info.supervised is None:
+            return facts
+        if report.end is None and (run.exit_unknown or run.lost_with_host):
+            return facts
         if report.end is None and not (run.report_is_final or report.unreadable):
             cause = (
                 "it was not read to its end"
