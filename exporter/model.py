@@ -143,12 +143,45 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class JobEnd:
+    """End of a job inside a container, as its supervisor reports it.
+
+    ``status`` is done, failed or terminated. ``code`` is the job's own, None where there is none; ``signal``
+    ended it, if one did. ``termination`` is the supervisor's own word in capitals, empty where it has none;
+    ``message`` its sentence. ``start_error`` says why the job could not be started, empty where it was.
+    """
+
+    at_ns: int
+    status: Status
+    code: int | None = None
+    signal: int | None = None
+    termination: str = ""
+    message: str = ""
+    start_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """What a supervisor has said of a job inside a container.
+
+    ``was_heard``: it has said anything at all. ``started_ns`` is when the job was started, None where it was
+    not. ``unreadable`` is why nothing, or not all, could be read of it; empty where all was.
+    """
+
+    was_heard: bool = False
+    started_ns: int | None = None
+    end: JobEnd | None = None
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisedJob:
     """A job inside a container, as the supervisor that made the container names it.
 
     ``id`` is the supervisor's own for this very run of the job (of dstack: the id of the job submission).
     The names are empty or None where the container does not prove them. ``submission`` is what the
-    supervisor's server reports of it, None where that is not known.
+    supervisor's server reports of it, None where that is not known. ``report`` is how it ended, None unless
+    its container still runs then.
     """
 
     supervisor: str
@@ -157,6 +190,7 @@ class SupervisedJob:
     job_num: int | None = None
     replica_num: int | None = None
     submission: Submission | None = field(default=None, compare=False)
+    report: JobReport | None = field(default=None, compare=False)
 
     @property
     def job_name(self) -> str:

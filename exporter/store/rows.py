@@ -13,7 +13,9 @@ from exporter.model import (
     Evidence,
     Exit,
     Job,
+    JobEnd,
     JobRecord,
+    JobReport,
     KillRequest,
     LimitOwner,
     OomKill,
@@ -145,7 +147,15 @@ def _read_supervised(row: Row[Any]) -> SupervisedJob | None:
     if row.supervised is None:
         return None
     submission = None if row.report is None else Submission(**row.report)
-    return replace(SupervisedJob(**row.supervised), submission=submission)
+    job = SupervisedJob(**row.supervised)
+    return replace(job, submission=submission, report=_read_job_report(row.supervised.get("report")))
+
+
+def _read_job_report(entry: dict[str, Any] | None) -> JobReport | None:
+    if entry is None:
+        return None
+    end = JobEnd(**{**entry["end"], "status": Status(entry["end"]["status"])})
+    return JobReport(**{**entry, "end": end})
 
 
 def _run_key(row: Row[Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from exporter.model import SECOND_NS, Job, KillRequest, OomKill, OomVictim, Status
+from exporter.model import SECOND_NS, Job, JobEnd, JobReport, KillRequest, OomKill, OomVictim, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,38 +144,6 @@ class CountedRun:
     ended_ns: int
     code: None = None
     oom_kills: Sequence[OomKill] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnd:
-    """End of a job inside a container, as its supervisor reports it.
-
-    ``status`` is done, failed or terminated. ``code`` is the job's own, None where there is none; ``signal``
-    ended it, if one did. ``termination`` is the supervisor's own word in capitals, empty where it has none;
-    ``message`` its sentence. ``start_error`` says why the job could not be started, empty where it was.
-    """
-
-    at_ns: int
-    status: Status
-    code: int | None = None
-    signal: int | None = None
-    termination: str = ""
-    message: str = ""
-    start_error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class JobReport:
-    """What a supervisor has said of a job inside a container.
-
-    ``was_heard``: it has said anything at all. ``started_ns`` is when the job was started, None where it was
-    not. ``unreadable`` is why nothing, or not all, could be read of it; empty where all was.
-    """
-
-    was_heard: bool = False
-    started_ns: int | None = None
-    end: JobEnd | None = None
-    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

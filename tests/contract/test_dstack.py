@@ -17,12 +17,12 @@ from exporter.cli.tables import jobs_table
 from exporter.config.settings import TracedJobs
 from exporter.labels import KEPT
 from exporter.metrics import definitions
-from exporter.model import Cursor, JobRecord
+from exporter.model import Cursor, JobRecord, JobReport
 from exporter.otlp.config import SpanLimits
 from exporter.otlp.encoding import SpanEncoder
 from exporter.otlp.sampler import TraceSelector
 from exporter.sources.docker.api import parse
-from exporter.sources.docker.engine import ContainerList, Event, EventType
+from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType
 from exporter.sources.docker.messages import (
     CaughtUp,
     EventReceived,
@@ -35,7 +35,6 @@ from exporter.sources.docker.supervisors.dstack_log import RunnerLog
 from exporter.sources.docker.supervisors.registry import LABELS
 from exporter.sources.docker.track import pending_exits
 from exporter.verdict.catalog_file import builtin_catalog
-from exporter.verdict.facts import JobReport
 from exporter.web.views import job_view
 from tests.contract.dstack_page import check_page
 from tests.contract.pipeline_driver import ADDRESS, CONNECTED, PIPELINE_CONFIG, PipelineDriver
@@ -332,7 +331,10 @@ def test_without_the_runners_word_no_false_one_is_said(tmp_path: Path, name: str
         )
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if load(name).job_end_ns and name != "f-retry"])
+WITH_AN_END = [name for name in NAMES if load(name).job_end_ns and name != "f-retry"]
+
+
+@pytest.mark.parametrize("name", WITH_AN_END)
 def test_a_restart_between_the_jobs_end_and_the_containers_loses_nothing(tmp_path: Path, name: str) -> None:
     recording = load(name)
     restart_ns = recording.job_end_ns or 0
@@ -359,6 +361,70 @@ def test_a_restart_between_the_jobs_end_and_the_containers_loses_nothing(tmp_pat
         (record,) = second.store.records()
         assert nonzero(second.stored_series(definitions.EXITS)) == counted([record])
     assert words(record) == expected(name, recording)
+
+
+def until_the_jobs_end(pipeline: PipelineDriver, recording: Recording) -> StreamOpened:
+    """Say what was said until the job had ended, and its container still ran; return the connection."""
+    last = next(message for message in recording.messages if message.get("event", {}).get("Action") == "die")
+    lines = [line for line in recording.lines if "truth" in line or line.get("at", 0) < last["at"]]
+    # Requests to stop it came after the job's end.
+    until = Recording([line for line in lines if line.get("event", {}).get("Action") != "kill"])
+    opened = connected(recording)
+    pipeline.send(opened, ContainerList((), opened.cursor.not_before_ns))
+    replay(pipeline, until)
+    (container_id,) = {line["event"]["id"] for line in until.messages if "event" in line}
+    start_ns = next(
+        line["event"]["timeNano"] for line in until.messages if line.get("event", {}).get("Action") == "start"
+    )
+    pipeline.send(JobReported(container_id, start_ns, report(recording.logs[container_id])))
+    assert pipeline.becomes_idle()
+    return opened
+
+
+@pytest.mark.parametrize("name", WITH_AN_END)
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_end_that_was_reported_stays_though_the_containers_is_never_seen(
+    tmp_path: Path, name: str, *, restarts: bool
+) -> None:
+    recording = load(name)
+    first = driver(tmp_path)
+    with first:
+        opened = until_the_jobs_end(first, recording)
+        gone = replace(opened, event_gap=EventGap.OVERRUN), ContainerList((), recording.messages[-1]["at"])
+        if not restarts:
+            first.send(*gone)
+            check_only_job(first, name, recording)
+    if restarts:
+        with driver(tmp_path) as second:
+            second.send(*gone)
+            check_only_job(second, name, recording)
+
+
+@pytest.mark.parametrize("name", WITH_AN_END)
+def test_a_restart_after_the_containers_removal_loses_no_end_that_was_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(pending_exits, "REPORT_SECONDS", 0.0)
+    recording = load(name)
+    with driver(tmp_path) as first:
+        opened = until_the_jobs_end(first, recording)
+    with driver(tmp_path) as second:
+        second.send(replace(opened, cursor=second.store.cursors()[ADDRESS]))
+        replay(second, recording, silent, from_ns=recording.job_end_ns or 0)
+        second.send(ContainerList((), recording.messages[-1]["at"]))
+        check_only_job(second, name, recording)
+
+
+def check_only_job(pipeline: PipelineDriver, name: str, recording: Recording) -> None:
+    """Check that one job has ended, is counted once, and has its true word."""
+    assert pipeline.ends(1)
+    (record,) = pipeline.store.records()
+    assert nonzero(pipeline.stored_series(definitions.EXITS)) == counted([record])
+    assert words(record) == expected(name, recording)
+    assert record.ended is not None
+    assert abs(record.ended.exit.finished_ns - (recording.job_end_ns or 0)) < SECOND
+    assert record.job.supervised is not None
+    assert record.job.supervised.report is None
 
 
 def test_a_log_that_is_read_again_takes_no_end_back(tmp_path: Path) -> None:

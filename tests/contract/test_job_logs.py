@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.model import SECOND_NS, Status
+from exporter.model import SECOND_NS, JobEnd, JobReport, Status
 from exporter.sources.docker.engine import (
     ContainerList,
     EngineError,
@@ -24,8 +24,7 @@ from exporter.sources.docker.messages import JobReported
 from exporter.sources.docker.supervisors.dstack import IS_TASK, TASK_ID
 from exporter.sources.docker.watch import job_logs, run_log
 from exporter.sources.docker.watch.job_logs import JobLogFollower
-from exporter.verdict.facts import JobEnd, JobReport
-from tests.unit.test_dstack_log import DONE, FAILED, RUNNING
+from tests.unit.test_dstack_log import CHANGED, DONE, FAILED, RUNNING, exec_failed
 
 SECONDS = 10.0
 LABELS = {IS_TASK: "true", TASK_ID: "a task"}
@@ -130,6 +129,16 @@ def test_each_change_is_reported_and_the_end_with_the_containers(follow: Any) ->
     assert follower.sent.get(timeout=SECONDS) == JobReported(A, START_NS, ENDED, is_final=True)
     # Its first lines may be older than the event of its start.
     assert follower.logs.positions[0] == START_NS - SECOND_NS
+
+
+def test_a_log_that_goes_on_and_on_sends_no_more(follow: Any) -> None:
+    flood = [line(3, f"{CHANGED} new={text}") for text in ["running", *map(str, range(100))] * 2]
+    follower = follow([*flood, *[line(4, exec_failed(f"exit status {number}")) for number in range(100)]])
+    follower.run()
+    reports = [follower.sent.get(timeout=SECONDS) for _ in range(2)]
+    assert [each.is_final for each in reports] == [False, True]
+    assert reports[1].report.unreadable
+    assert follower.sent.empty()
 
 
 @pytest.mark.parametrize("labels", [{}, {IS_TASK: "false", TASK_ID: "x"}, {TASK_ID: "x"}])

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Status
+from exporter.model import JobEnd, JobReport, Status
 from exporter.sources.docker.supervisors.dstack_log import MAX_STATE_LINE, RunnerLog
 from exporter.text import MAX_TEXT
-from exporter.verdict.facts import JobEnd, JobReport
 
 HEAD = "time=2026-11-28T09:36:19.05979Z level=info msg="
 CHANGED = f"{HEAD}Job state changed"

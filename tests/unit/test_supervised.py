@@ -4,11 +4,11 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 
-from exporter.model import Status
+from exporter.model import JobEnd, JobReport, Status
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from exporter.verdict.evidence import assess
-from exporter.verdict.facts import JobEnd, JobReport, RunFacts, SupervisedRun
+from exporter.verdict.facts import RunFacts, SupervisedRun
 from exporter.verdict.supervised import assess_supervised
 from tests.unit.ended_runs import CHILD, END, FLAG, SECOND, asked, logged, oom, run, victim
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from exporter.model import Cursor
+from exporter.model import Cursor, JobReport
 from exporter.sources.docker.engine import (
     ContainerList,
     EngineInfo,
@@ -18,7 +18,6 @@ from exporter.sources.docker.engine import (
     KernelReport,
 )
 from exporter.sources.source import Connected
-from exporter.verdict.facts import JobReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.model import Cursor, Job, Status, Submission, SupervisedJob
+from exporter.model import Cursor, Job, JobEnd, Status, Submission, SupervisedJob
 from exporter.sources.dstack.messages import Answered, Failed, Reported
 from exporter.sources.source import Outcome, Records, ServerAnswered, ServerFailed
-from exporter.verdict.facts import EndedRun, JobEnd, NoContainer
+from exporter.verdict.facts import EndedRun, NoContainer
 from exporter.workload import workload_of
 
 # Nothing can be done without a container.

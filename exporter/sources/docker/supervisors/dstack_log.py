@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from exporter.exit_codes import SIGNAL_BASE
-from exporter.model import Status
+from exporter.model import JobEnd, JobReport, Status
 from exporter.text import sanitize
-from exporter.verdict.facts import JobEnd, JobReport
 
 # Fields come in any order and without quotes: a value ends where the next known key begins.
 _FIELD = re.compile(r"(?:^|\s)(time|level|msg|new|err|termination_reason|termination_message)=")
@@ -186,8 +185,8 @@ def _ended(heard: _Heard, end: JobEnd) -> JobReport:
 def _fields(line: str) -> dict[str, str]:
     """Return the known fields of a line; of a key that stands twice the first value.
 
-    A message may contain anything, also another ``new=`` or ``msg=``: of two different states, or of a line that
-    may be about the state or not, the state is none that is known.
+    A message may contain anything, also another ``new=`` or ``msg=``: of two different states, and of a line
+    that may be about the state or not, the state is none that is known.
     """
     keys = list(_FIELD.finditer(line))
     ends = [*(key.start() for key in keys), len(line)][1:]

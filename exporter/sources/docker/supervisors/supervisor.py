@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from exporter.model import SupervisedJob
-from exporter.verdict.facts import JobReport
+from exporter.model import JobReport, SupervisedJob
 
 
 class JobLog(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from signal import SIGTERM
 
 from exporter.labels import traceparent
@@ -86,7 +86,8 @@ class ContainerInfo:
         self.name, self.image, self.repository = job.name, job.image, job.workload.image
         self.recorded_workload, self.traceparent = job.workload, job.traceparent
         self.created_ns, self.memory_limit_bytes = job.created_ns, job.memory_limit_bytes
-        self.supervised = job.supervised
+        # Its report is of one run.
+        self.supervised = None if job.supervised is None else replace(job.supervised, report=None)
 
     def _set_labels(self, labels: Mapping[str, str]) -> None:
         self.labels, self.recorded_workload, self.traceparent = dict(labels), None, traceparent(labels)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
-from exporter.model import Job
+from exporter.model import Job, SupervisedJob
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.run import Run
 from exporter.verdict.notes import victim_text
@@ -35,7 +36,7 @@ def make_job(run: Run, config: TrackerConfig) -> Job:
         memory_limit_bytes=info.memory_limit_bytes,
         traceparent=info.traceparent,
         key=run.key,
-        supervised=info.supervised,
+        supervised=_supervised(run),
         restarts=run.restarts,
         kills=tuple(run.kills),
         oom_kills=tuple(run.oom_kills),
@@ -52,6 +53,14 @@ def job_key(engine: str, container_id: str, start: int) -> str:
     """
     digest = hashlib.sha256(f"{engine} {container_id} {start}".encode()).digest()
     return base64.b32encode(digest[:_KEY_BYTES]).decode().lower()
+
+
+def _supervised(run: Run) -> SupervisedJob | None:
+    """Return the job in the container; with its end if it has one, since its log may be gone at the next."""
+    supervised, report = run.info.supervised, run.job_report
+    if supervised is None or report is None or report.end is None or not run.is_running:
+        return supervised
+    return replace(supervised, report=report)
 
 
 def _notes(run: Run) -> Iterator[str]:

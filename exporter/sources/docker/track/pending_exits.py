@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exporter.model import JobReport
 from exporter.sources.docker.messages import LOG_END_SECONDS
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.container import Container
@@ -12,7 +13,7 @@ from exporter.sources.docker.track.job import make_job
 from exporter.sources.docker.track.oom_attribution import OomAttribution, priority
 from exporter.sources.docker.track.run import Run
 from exporter.sources.docker.track.run_facts import run_facts, unknowns
-from exporter.verdict.facts import EndedRun, JobReport, RunFacts, SupervisedRun
+from exporter.verdict.facts import EndedRun, RunFacts, SupervisedRun
 from exporter.verdict.stop_requests import needs_stop_event
 
 # How long an exit waits for an inspection or log that was requested.

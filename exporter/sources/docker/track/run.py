@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from exporter.exit_codes import UNKNOWN_STATUS
-from exporter.model import SECOND_NS, Job, KillRequest, OomKill
+from exporter.model import SECOND_NS, Job, JobReport, KillRequest, OomKill
 from exporter.sources.docker.engine import Inspection, MaskedField
 from exporter.sources.docker.track.container_info import ContainerInfo
-from exporter.verdict.facts import JobReport, KernelFact
+from exporter.verdict.facts import KernelFact
 
 _MAX_KILLS = 1_000
 _MAX_OOM_KILLS = 1_000
@@ -105,6 +105,7 @@ class Run:
             restarts=job.restarts,
             kills=list(job.kills),
             oom_kills=list(job.oom_kills),
+            job_report=None if job.supervised is None else job.supervised.report,
         )
 
     @property

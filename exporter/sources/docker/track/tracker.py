@@ -234,9 +234,12 @@ class Tracker:
         run = None if container is None else container.run_started_at(reported.since_ns)
         if run is None:
             return
-        if reported.report.end is not None or run.job_report is None or run.job_report.end is None:
+        known = None if run.job_report is None else run.job_report.end
+        if reported.report.end is not None or known is None:
             run.job_report = reported.report
         run.report_is_final |= reported.is_final
+        if run.job_report is not None and run.job_report.end != known:
+            self._state.emit_update(run)
 
     def kernel_reported(self, report: KernelReport) -> None:
         """Take in a report of the kernel on its OOM kills and on processes that it refused or ended."""

@@ -23,7 +23,7 @@ MAX_FOLLOWED = 1_000
 
 
 class JobLogFollower:
-    """Reads the logs of supervised containers; sends a JobReported at each change and at each run's end.
+    """Reads the logs of supervised containers, and sends a JobReported when a job starts, ends, and is gone.
 
     One thread serves all. Beyond ``MAX_FOLLOWED`` logs a further one is not read, and said to be unreadable.
     """

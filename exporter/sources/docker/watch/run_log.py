@@ -54,7 +54,7 @@ class RunLog:
         return JobReported(self.container_id, self._since_ns, report, is_final=True)
 
     async def follow(self, read_lines: ReadLines, send: Callable[[JobReported], None]) -> None:
-        """Send a report at each change, and one when the container has ended."""
+        """Send a report at the job's start and end, and one when the container has ended."""
         reading = asyncio.create_task(self._read_to_end(read_lines, send))
         ended = asyncio.create_task(self._ended.wait())
         try:
@@ -102,5 +102,7 @@ class RunLog:
                 self._position_ns = max(self._position_ns, at_ns + 1)
                 before = self._job_log.report
                 self._job_log.read(line, at_ns)
-                if self._job_log.report != before:
+                # Any other change would be news at any line of a log that is made for that.
+                after = self._job_log.report
+                if (after.started_ns, after.end) != (before.started_ns, before.end):
                     send(JobReported(self.container_id, self._since_ns, self._job_log.report))
