@@ -145,7 +145,7 @@ def run(app: App) -> int:
         for worker in app.workers:
             worker.start()
         app.pipeline.start()
-        cursors, open_runs = app.store.cursors(), app.store.open_runs()
+        cursors, open_submissions = app.store.cursors(), app.store.open_submissions()
     except StoreError as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
         return 1
@@ -153,7 +153,7 @@ def run(app: App) -> int:
     for source in app.sources:
         source.start(cursors.get(source.address))
     if app.dstack is not None:
-        app.dstack.start(cursors.get(app.dstack.address), open_runs)
+        app.dstack.start(cursors.get(app.dstack.address), open_submissions)
     host, port, *_ = app.listener.getsockname()
     log.info("listening", address=f"{host}:{port}")
     app.server.run(sockets=[app.listener])

@@ -41,7 +41,7 @@ from exporter.store.schema import cursors, identity, jobs, outbox, pruned
 from exporter.store.series import load_series, save_series
 from exporter.store.submissions import (
     has_end_or_container,
-    open_runs,
+    open_submissions,
     prune_submissions,
     save_submissions,
 )
@@ -182,9 +182,9 @@ class Store:
         """Return whether the end of a submission is on record, or a container that was made for it."""
         return has_end_or_container(self._database, submission_id)
 
-    def open_runs(self) -> dict[str, str]:
-        """Return the project of each run, by its id, that a supervisor's server last reported as open."""
-        return open_runs(self._database)
+    def open_submissions(self) -> list[Submission]:
+        """Return what a supervisor's server last reported of the jobs in runs that had not ended then."""
+        return open_submissions(self._database)
 
     def list_jobs(self, job_filter: JobFilter, limit: int, after: Position | None = None) -> RecordPage:
         """Return the next jobs after a position, the newest first, without their log tails.

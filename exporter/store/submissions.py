@@ -49,10 +49,10 @@ def has_end_or_container(database: Database, submission_id: str) -> bool:
     return bool(database.read(select(or_(has_end, has_job)))[0][0])
 
 
-def open_runs(database: Database) -> dict[str, str]:
-    """Return the runs that had not ended when they were last reported: the project by the run's id."""
-    query = select(submissions.c.run_id, submissions.c.project).where(submissions.c.is_open.is_(True))
-    return {row.run_id: row.project for row in database.read(query.distinct())}
+def open_submissions(database: Database) -> list[Submission]:
+    """Return the submissions of runs that had not ended when they were last reported."""
+    query = select(submissions.c.report).where(submissions.c.is_open.is_(True))
+    return [Submission(**row.report) for row in database.read(query)]
 
 
 def prune_submissions(connection: Connection, before_ns: int, now_ns: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -21,6 +22,8 @@ from exporter.model import JobRecord
 from exporter.otlp.config import SpanLimits
 from exporter.otlp.encoding import SpanEncoder
 from exporter.sources.docker.engine import ContainerList
+from exporter.sources.dstack import client
+from exporter.sources.dstack import server as server_module
 from exporter.sources.dstack.client import DstackClient
 from exporter.sources.dstack.server import DstackServer
 from exporter.sources.dstack.tracker import SubmissionTracker
@@ -72,7 +75,7 @@ def asking(
     )
     pipeline.sources.add_server(server.address, tracker)
     with pipeline:
-        server.start(cursor, pipeline.store.open_runs())
+        server.start(cursor, pipeline.store.open_submissions())
         try:
             yield server
         finally:
@@ -462,3 +465,143 @@ def test_a_word_that_is_not_known_is_passed_on(tmp_path: Path, api: DstackApi) -
         "dstack: exited (1); here: Error (CONTAINER_EXITED_WITH_ERROR): "
         + builtin_catalog().describe("Error").meaning
     )
+
+
+# One part of the answers must not keep the others back
+
+
+def many(count: int) -> list[Run]:
+    """Return up to 60 runs without jobs, one submitted each minute, the first one first."""
+    of_none = recorded_run("d-exit-0") | {"jobs": []}
+    return [
+        of_none | {"id": f"run-{number}", "submitted_at": f"2026-11-28T09:{number:02}:00Z"}
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("answer", [give({}, 500), give({}, 400), Handler.hang], ids=["500", "400", "hangs"])
+def test_a_user_that_cannot_be_had_keeps_nothing_back(tmp_path: Path, api: DstackApi, answer: Answer) -> None:
+    ended, stopped = recorded_run("g-whole"), recorded_run("e-stop")
+    api.runs, api.always = [still_open(ended), still_open(stopped)], {"/api/events/list": answer}
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        api.runs = [ended, stopped | {"submitted_at": "2026-11-28T23:00:00Z"}]
+        assert pipeline.ends(1)
+        assert has_answered(pipeline)
+        assert not_created(pipeline) == NO_CAPACITY
+
+
+@pytest.mark.parametrize("answer", [give({}, 500), give({}, 422), give(7), Handler.hang])
+def test_a_run_that_cannot_be_had_keeps_no_other_back(tmp_path: Path, api: DstackApi, answer: Answer) -> None:
+    ended = recorded_run("g-whole") | {"submitted_at": "2026-11-28T08:00:00Z"}
+    first, second, *_, last = many(60)
+    # Before and after it, in whatever order they are asked for.
+    broken = [still_open(first | {"id": "0"}), still_open(second | {"id": "ffff"})]
+    api.page, api.runs = 1, [still_open(ended), *broken, last]
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        api.always, api.runs = dict.fromkeys(["0", "ffff"], answer), [ended, *broken, last]
+        assert pipeline.ends(1)
+        assert not_created(pipeline) == NO_CAPACITY
+
+
+def test_what_the_server_has_no_more_is_not_asked_for_again(tmp_path: Path, api: DstackApi) -> None:
+    gone = recorded_run("g-whole")
+    api.page, api.runs = 1, [still_open(gone)]
+    with asking(first := driver(tmp_path), api):
+        assert has_answered(first)
+        assert is_asked_again(first, api)
+        assert len(first.store.open_submissions()) == 1
+        api.runs = [recorded_run("d-exit-0") | {"submitted_at": "2026-11-28T23:00:00Z"}]
+        assert first.reaches(lambda: not first.store.open_submissions())
+    count = len(api.requests)
+    with asking(later := driver(tmp_path), api):
+        assert is_asked_again(later, api)
+    assert {path for path, _, _ in api.requests[count:]} == {"/api/runs/list"}
+
+
+def test_the_first_answer_is_not_the_whole_history(
+    tmp_path: Path, api: DstackApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "FIRST_RUNS", 6)
+    monkeypatch.setattr(server_module, "MAX_PAGES", 5)
+    ended = recorded_run("g-whole") | {"submitted_at": "2026-11-28T08:00:00Z"}
+    api.page, api.runs = 2, [*many(30), still_open(ended)]
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        assert len(api.requests) < 10
+        api.runs = [*many(30), ended]
+        assert pipeline.ends(1)
+
+
+def test_runs_that_are_large_come_in_smaller_pages(
+    tmp_path: Path, api: DstackApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [
+        recorded_run("d-exit-0") | {"id": run["id"], "submitted_at": run["submitted_at"]} for run in many(30)
+    ]
+    for number, run in enumerate(runs):
+        (submission,) = run["jobs"][0]["job_submissions"]
+        run["jobs"][0]["job_submissions"] = [submission | {"id": f"submission-{number}"}]
+    monkeypatch.setattr(client, "MAX_BYTES", 8 * len(str(runs[0])))
+    api.runs = runs
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        assert is_asked_again(pipeline, api)
+        assert pipeline.records.has_end_or_container("submission-0")
+        assert {query["limit"] for _, query, _ in api.requests} == {25, 5}
+
+
+def test_a_time_to_come_hides_no_run(tmp_path: Path, api: DstackApi) -> None:
+    ended = recorded_run("g-whole") | {"submitted_at": "2199-01-01T00:00:00Z"}
+    api.runs = [ended]
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        assert pipeline.reaches(lambda: bool(pipeline.store.cursors()))
+        (cursor,) = pipeline.store.cursors().values()
+    assert cursor.event_ns <= time.time_ns()
+
+
+@pytest.mark.parametrize("number", [2**31 - 1, 2**63 - 1, -1])
+def test_a_number_that_is_none_is_left_out(tmp_path: Path, api: DstackApi, number: int) -> None:
+    ended = recorded_run("g-whole")
+    ended["jobs"][0]["job_submissions"][0]["submission_num"] = number
+    api.runs = [still_open(ended)]
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        api.runs = [ended]
+        assert pipeline.ends(1)
+        (record,) = pipeline.store.records()
+    assert record.job.attempt == 1
+
+
+@pytest.mark.parametrize("nothing", [None, 7, "x", [None], [7], {"id": 7}])
+def test_a_part_that_cannot_be_read_is_left_out(tmp_path: Path, api: DstackApi, nothing: Any) -> None:
+    ended = recorded_run("g-whole") | {"run_spec": nothing, "project_name": nothing}
+    (job,) = ended["jobs"]
+    (submission,) = job["job_submissions"]
+    job |= {"job_spec": nothing, "job_submissions": [{"id": nothing}, nothing, {}, submission]}
+    ended["jobs"] = [nothing, {"job_submissions": nothing}, job]
+    beside = recorded_run("d-exit-0") | {"jobs": nothing, "submitted_at": nothing}
+    api.runs = [still_open(recorded_run("g-whole"))]
+    pipeline = driver(tmp_path)
+    with asking(pipeline, api):
+        assert has_answered(pipeline)
+        api.runs = [beside, ended]
+        assert pipeline.ends(1)
+        assert not nonzero(pipeline.series(definitions.DSTACK_SERVER_ERRORS))
+        assert not_created(pipeline) == NO_CAPACITY
+
+
+def test_a_token_that_the_server_shows_is_not_logged(tmp_path: Path, api: DstackApi) -> None:
+    api.always = {"/api/runs/list": give({"detail": f"no token 'Bearer {TOKEN}'"}, 401)}
+    with capture_logs() as logged, asking(pipeline := driver(tmp_path), api):
+        assert pipeline.reaches(lambda: bool(pipeline.series(definitions.DSTACK_SERVER_ERRORS)))
+    assert "(the token)" in str(logged)
+    assert TOKEN not in str(logged)

@@ -236,6 +236,21 @@ def test_a_list_shows_the_end_of_the_run_before(follow: Any) -> None:
     assert follower.logs.positions == [START_NS - SECOND_NS // 10 + 1]
 
 
+def test_a_list_shows_a_restart_that_no_event_has_reported(follow: Any) -> None:
+    follower = follow([line(1, RUNNING), HANG], [line(70, RUNNING), line(71, DONE), HANG])
+    follower.event(EventType.START, START_NS)
+    assert follower.sent.get(timeout=SECONDS).report == UNENDED
+    again_ns = END_NS + SECOND_NS
+    again = replace(LISTED, started_ns=again_ns, previous_finished_ns=END_NS)
+    for _ in range(2):
+        follower.follower.observe_list(ContainerList((again,), again_ns))
+    follower.event(EventType.DIE, again_ns + 60 * SECOND_NS)
+    found = {report.since_ns: report.report for report in iter_final(follower, 2)}
+    assert found[START_NS].end is None
+    assert found[again_ns].end == JobEnd(line(71, "")[0], Status.DONE, code=0)
+    assert follower.logs.positions == [START_NS - SECOND_NS, END_NS + 1]
+
+
 def iter_final(follower: Follower, count: int) -> Iterator[JobReported]:
     """Yield the next final reports."""
     while count:

@@ -28,12 +28,16 @@ def recorded_run(name: str) -> Run:
 
 
 class DstackApi(EndsConnections, HTTPServer):
-    """Answers as dstack 0.22.5 does, from `runs`; `answers` come first, one for each request."""
+    """Answers as dstack 0.22.5 does, from `runs`; `answers` come first, one for each request.
+
+    `always` are answers by the id of the run that is asked for, or by the path.
+    """
 
     def __init__(self, *runs: Run) -> None:
         """Bind a free port."""
         self.runs = list(runs)
         self.answers: list[Answer] = []
+        self.always: dict[str, Answer] = {}
         self.requests: list[tuple[str, Run, str]] = []
         self.page = 100
         self.events: list[Run] | None = None
@@ -77,12 +81,19 @@ class Handler(BaseHTTPRequestHandler):
         """The server."""
         return cast("DstackApi", self.server)
 
+    def handle(self) -> None:
+        """Answer until the client has left, which may be in the middle of an answer."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def do_POST(self) -> None:
         """Record a request and answer it."""
         query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.api.requests.append((self.path, query, self.headers.get("Authorization", "")))
         if self.api.answers:
             self.api.answers.pop(0)(self)
+        elif always := self.api.always.get(query.get("id", self.path)):
+            always(self)
         elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self.give({"detail": [{"msg": "Invalid token", "code": "invalid_token"}]}, HTTPStatus.FORBIDDEN)
         elif self.path == "/api/runs/list":

@@ -62,10 +62,10 @@ def test_an_end_or_a_container_is_known(store: Store) -> None:
     assert known == [SUBMISSION.id, "ended"]
 
 
-def test_the_open_runs_are_known(store: Store) -> None:
+def test_what_is_open_is_known(store: Store) -> None:
     open_ones = [replace(REPORT, id=each, run_id="run-2", is_open=True) for each in ("a", "b")]
     store.commit(Batch(submissions=[REPORT, *open_ones]))
-    assert store.open_runs() == {"run-2": "main"}
+    assert store.open_submissions() == open_ones
 
 
 def test_reports_are_pruned_with_their_jobs_or_where_they_have_none(

@@ -5,11 +5,13 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 from exporter.model import JobEnd, JobReport, Status
+from exporter.sources.dstack.answers import Run
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from exporter.verdict.evidence import assess
 from exporter.verdict.facts import RunFacts, SupervisedRun
 from exporter.verdict.supervised import assess_supervised
+from exporter.verdict.terminations import REASONS, TERMINATIONS
 from tests.unit.ended_runs import CHILD, END, FLAG, SECOND, asked, logged, oom, run, victim
 
 JOB_END = END - 40 * SECOND
@@ -113,3 +115,24 @@ def test_an_end_without_a_code_after_an_oom_kill_is_of_it() -> None:
     code, _, evidence = assess_supervised(SupervisedRun("dstack", container, report), assess)
     verdict = classify(code, evidence, builtin_catalog())
     assert (verdict.reason, verdict.error) == ("OOMKilled", "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR)")
+
+
+WORDS = """
+    failed_to_start_due_to_no_capacity interrupted_by_no_capacity instance_unreachable
+    instance_access_revoked waiting_instance_limit_exceeded waiting_runner_limit_exceeded
+    terminated_by_user volume_error gateway_error scaled_down done_by_runner aborted_by_user
+    terminated_by_server inactivity_duration_exceeded terminated_due_to_utilization_policy
+    container_exited_with_error ports_binding_failed creating_container_error executor_error
+    max_duration_exceeded log_quota_exceeded
+"""
+"""All of dstack 0.22.5."""
+
+
+@pytest.mark.parametrize("word", WORDS.split())
+def test_each_word_of_dstack_is_known_to_the_counter(word: str) -> None:
+    submission = {"id": "a", "termination_reason": word, "status": "failed"}
+    run_ = Run.model_validate({"id": "r", "jobs": [{"job_submissions": [submission]}]})
+    (found,) = run_.submissions()
+    assert found.termination in TERMINATIONS
+    reason = REASONS.get(found.termination)
+    assert reason is None or builtin_catalog().describe(reason).meaning

@@ -1,10 +1,12 @@
 """Parsing of the server's answers. Only fields that speak of a job's end are read, and none is trusted.
 
-A run or submission without an id is invalid; any other field that is missing or unusable is left empty.
+A run without an id is invalid, a submission without one is left out; any other field that is missing or
+unusable is left empty.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -44,6 +46,8 @@ _STOPPING = "-> TERMINATING"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_INTEGER = 2**63 - 1
+_MAX_COUNT = 2**31 - 2
+_ID = r"^[0-9A-Za-z_-]{1,64}$"
 
 
 def _text(value: object) -> str:
@@ -59,8 +63,33 @@ def _number(value: object) -> int | None:
     return value if is_number and isinstance(value, int) else None
 
 
+def _count(value: object) -> int | None:
+    number = _number(value)
+    return number if number is not None and 0 <= number <= _MAX_COUNT else None
+
+
 def _object(value: object) -> object:
     return value if isinstance(value, dict) else {}
+
+
+def _object_or_none(value: object) -> object:
+    return None if value is None else _object(value)
+
+
+def _objects(value: object) -> list[object]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _with_ids(value: object) -> list[object]:
+    return [each for each in _objects(value) if isinstance(each, dict) and _is_id(each.get("id"))]
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(_ID, value) is not None
+
+
+def _unchanged_text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _time_ns(value: object) -> int | None:
@@ -76,8 +105,9 @@ def _time_ns(value: object) -> int | None:
 Text = Annotated[str, BeforeValidator(_text)]
 LongText = Annotated[str, BeforeValidator(_long_text)]
 Number = Annotated[int | None, BeforeValidator(_number)]
+Count = Annotated[int | None, BeforeValidator(_count)]
 Time = Annotated[int | None, BeforeValidator(_time_ns)]
-Id = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
+Id = Annotated[str, Field(pattern=_ID)]
 
 
 class _Provisioning(BaseModel):
@@ -86,7 +116,7 @@ class _Provisioning(BaseModel):
 
 class _Submission(BaseModel):
     id: Id
-    submission_num: Number = None
+    submission_num: Count = None
     submitted_at: Time = None
     finished_at: Time = None
     status: Text = ""
@@ -95,8 +125,8 @@ class _Submission(BaseModel):
     termination_reason_message: LongText = ""
     exit_status: Number = None
     error: Text = ""
-    job_provisioning_data: _Provisioning | None = None
-    job_runtime_data: dict[str, Any] | None = None
+    job_provisioning_data: Annotated[_Provisioning | None, BeforeValidator(_object_or_none)] = None
+    job_runtime_data: Annotated[dict[str, Any] | None, BeforeValidator(_object_or_none)] = None
 
     @property
     def has_container(self) -> bool:
@@ -121,14 +151,14 @@ class _Submission(BaseModel):
 
 
 class _JobSpec(BaseModel):
-    job_num: Number = None
-    replica_num: Number = None
+    job_num: Count = None
+    replica_num: Count = None
     image_name: Text = ""
 
 
 class _Job(BaseModel):
     job_spec: Annotated[_JobSpec, BeforeValidator(_object)] = _JobSpec()
-    job_submissions: list[_Submission] = []
+    job_submissions: Annotated[list[_Submission], BeforeValidator(_with_ids)] = []
 
 
 class _Configuration(BaseModel):
@@ -147,9 +177,10 @@ class Run(BaseModel):
     project_name: Text = ""
     user: Text = ""
     status: Text = ""
-    submitted_at: str = ""
+    # As the server wrote it, which asks for the next page.
+    submitted_at: Annotated[str, BeforeValidator(_unchanged_text)] = ""
     run_spec: Annotated[_RunSpec, BeforeValidator(_object)] = _RunSpec()
-    jobs: list[_Job] = []
+    jobs: Annotated[list[_Job], BeforeValidator(_objects)] = []
 
     @property
     def is_open(self) -> bool:

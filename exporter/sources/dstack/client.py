@@ -51,12 +51,14 @@ class DstackClient:
         """Close the connections."""
         self._session.close()
 
-    def runs(self, project: str, after: Run | None, *, only_active: bool = False) -> list[Run | None]:
+    def runs(
+        self, project: str, after: Run | None, *, only_active: bool = False, limit: int = PAGE_RUNS
+    ) -> list[Run | None]:
         """Return the newest runs, or those submitted before ``after``; None stands for one that is invalid.
 
         ``project`` is one project's name; with an empty one, the runs of all that the token can see.
         """
-        query: dict[str, Any] = {"only_active": only_active, "limit": PAGE_RUNS}
+        query: dict[str, Any] = {"only_active": only_active, "limit": limit}
         if project:
             query["project_name"] = project
         if after is not None:
@@ -66,7 +68,7 @@ class DstackClient:
             raise ServerError(
                 Problem.INVALID, "the answer is no list of runs; is --dstack.url dstack's server?"
             )
-        return [_run(each) for each in answer[:PAGE_RUNS]]
+        return [_run(each) for each in answer[:limit]]
 
     def run(self, project: str, run_id: str) -> Run | None:
         """Return one run, None if the server has it no more."""
@@ -109,7 +111,8 @@ class DstackClient:
                 stream=True,
             ) as response:
                 body = _read_body(response, deadline)
-                _check_status(response, body)
+                # A proxy may show what it was sent.
+                _check_status(response, body.replace(token.encode(), b"(the token)"))
                 return json.loads(body)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._failed(error) from error

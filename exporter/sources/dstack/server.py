@@ -1,21 +1,24 @@
 """Thread that asks dstack's server for its runs, now and then, and reports what is new of them.
 
-Runs are listed from the newest back to the newest that was there the last time. Those that had not ended by
-then are asked for one by one, unless they were listed. Nothing waits for this thread.
+Runs are listed from the newest back to the newest that was there the last time; the first time, some and all
+that have not ended. Those that had not ended the last time are asked for one by one, unless they were listed.
+Nothing waits for this thread.
 """
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import structlog
 
 from exporter.model import SECOND_NS, Cursor, Submission
 from exporter.sources.dstack.answers import BY_USER, Run
-from exporter.sources.dstack.client import DstackClient
+from exporter.sources.dstack.client import PAGE_RUNS, DstackClient
 from exporter.sources.dstack.messages import Answered, Failed, Reported
 from exporter.sources.dstack.problems import Problem, ServerError
 from exporter.sources.source import Inbox, Message
@@ -25,9 +28,13 @@ log = structlog.get_logger(__name__)
 # A run may become visible later than one that was submitted after it.
 OVERLAP_NS = 60 * SECOND_NS
 MAX_PAGES = 1000
+# What ended before the first answer is no news: a server may have years of it.
+FIRST_RUNS = 1000
 # Above this number, the open runs are listed before any of them is asked for.
 MAX_SINGLE_RUNS = 5
 LONGEST_PAUSE_SECONDS = 300.0
+# Of an answer about one run, these say nothing of the others.
+_OF_ONE_RUN = frozenset({Problem.INVALID, Problem.SERVER_ERROR, Problem.REFUSED, Problem.TOO_LARGE})
 
 
 class DstackServer:
@@ -44,6 +51,9 @@ class DstackServer:
         self._open: dict[str, str] = {}
         self._sent: dict[str, Submission] = {}
         self._actors: dict[str, str] = {}
+        self._asks_for_actors = True
+        self._page_runs = PAGE_RUNS
+        self._last_single = ""
         self._failures = 0
         self._causes: set[str] = set()
         self._logged_causes: set[str] = set()
@@ -56,10 +66,11 @@ class DstackServer:
         """URL of the server."""
         return self._client.address
 
-    def start(self, cursor: Cursor | None, open_runs: dict[str, str]) -> None:
-        """Start to ask, from the position on record; ``open_runs`` are projects by the ids of runs."""
+    def start(self, cursor: Cursor | None, open_submissions: Sequence[Submission]) -> None:
+        """Start to ask, from the position on record; the submissions are those on record of open runs."""
         self._cursor = cursor
-        self._open = dict(open_runs)
+        self._open = {submission.run_id: submission.project for submission in open_submissions}
+        self._sent = {submission.id: submission for submission in open_submissions}
         log.info("asking dstack's server", url=self.address)
         self._thread.start()
 
@@ -74,7 +85,7 @@ class DstackServer:
 
     def _ask(self) -> bool:
         """Ask once; return whether there was a usable answer."""
-        self._causes = set()
+        self._causes, self._asks_for_actors = set(), True
         try:
             self._report_runs()
         except ServerError as error:
@@ -121,7 +132,8 @@ class DstackServer:
                 sent[submission.id] = self._sent[submission.id] = submission
         self._sent = sent
         self._actors = {run_id: self._actors[run_id] for run_id in self._actors.keys() & runs}
-        self._cursor = Cursor(newest_ns, 0)
+        # A time to come would hide the runs until then.
+        self._cursor = Cursor(min(newest_ns, time.time_ns()), 0)
         self._send(Answered(self._cursor))
 
     def _submissions(self, run: Run, *, is_news: bool) -> Iterator[Submission]:
@@ -130,36 +142,55 @@ class DstackServer:
             if submission.stopped_by != BY_USER or not is_news:
                 yield submission
                 continue
-            if run.id not in self._actors:
-                self._actors[run.id] = self._client.actor(run.id)
-            name = self._actors[run.id]
+            name = self._actor(run.id)
             yield replace(submission, stopped_by=f"{BY_USER} {name}" if name else BY_USER)
+
+    def _actor(self, run_id: str) -> str:
+        """Return the name of the user who stopped a run, empty if the server does not tell, or cannot now."""
+        if run_id not in self._actors and self._asks_for_actors:
+            try:
+                self._actors[run_id] = self._client.actor(run_id)
+            except ServerError as error:
+                self._note(error.problem, str(error))
+                self._asks_for_actors = False
+        return self._actors.get(run_id, "")
 
     def _runs(self) -> Iterator[Run]:
         """Yield the runs that may have changed since the last time."""
         seen: set[str] = set()
         since_ns = 0 if self._cursor is None else self._cursor.event_ns - OVERLAP_NS
+        most = FIRST_RUNS if self._cursor is None else None
         for project in self._projects:
-            yield from self._noted(self._listed(project, since_ns), seen)
-        if len(self._open.keys() - seen) > MAX_SINGLE_RUNS:
+            yield from self._noted(islice(self._listed(project, since_ns), most), seen)
+        if self._cursor is None or len(self._open.keys() - seen) > MAX_SINGLE_RUNS:
             for project in self._projects:
                 yield from self._noted(self._listed(project, 0, only_active=True), seen)
-        for run_id in sorted(self._open.keys() - seen):
+        # After the one at which the server hung the last time, so that it does not keep others back for good.
+        last_single = self._last_single
+        for run_id in sorted(self._open.keys() - seen, key=lambda each: (each <= last_single, each)):
+            self._last_single = run_id
             yield from self._noted(self._single(run_id), seen)
 
     def _single(self, run_id: str) -> Iterator[Run]:
-        """Yield a run, unless it is gone or cannot be read; that one is asked for again the next time."""
+        """Yield a run, unless it is gone or cannot be had; that one is asked for again the next time."""
         try:
             run = self._client.run(self._open[run_id], run_id)
         except ServerError as error:
-            if error.problem is not Problem.INVALID:
+            if error.problem not in _OF_ONE_RUN:
                 raise
             self._note(error.problem, str(error))
             return
         if run is None:
-            del self._open[run_id]
+            self._close(run_id)
         else:
             yield run
+
+    def _close(self, run_id: str) -> None:
+        """Note that the server has a run no more, so that it is not asked for again, also after a restart."""
+        del self._open[run_id]
+        for submission in self._sent.values():
+            if submission.run_id == run_id:
+                self._send(Reported(replace(submission, is_open=False), is_news=False))
 
     def _noted(self, runs: Iterator[Run], seen: set[str]) -> Iterator[Run]:
         """Yield the runs that were not seen yet, and note which of them are open."""
@@ -177,7 +208,7 @@ class DstackServer:
         """Yield the runs of a project that were submitted since a time, from the newest on."""
         last: Run | None = None
         for _ in range(MAX_PAGES):
-            answer = self._client.runs(project, last, only_active=only_active)
+            answer = self._page(project, last, only_active=only_active)
             runs = [run for run in answer if run is not None]
             if len(runs) < len(answer):
                 self._note(Problem.INVALID, "some runs in the answer cannot be read; the others are used")
@@ -190,6 +221,17 @@ class DstackServer:
                 raise ServerError(Problem.INVALID, "the answer's pages do not end")
             last = runs[-1]
         raise ServerError(Problem.TOO_LARGE, f"the answer has more than {MAX_PAGES} pages")
+
+    def _page(self, project: str, last: Run | None, *, only_active: bool) -> list[Run | None]:
+        """Return the next runs: fewer where they are large, since one has all jobs with all submissions."""
+        while True:
+            try:
+                return self._client.runs(project, last, only_active=only_active, limit=self._page_runs)
+            except ServerError as error:
+                if error.problem is not Problem.TOO_LARGE or self._page_runs == 1:
+                    raise
+                self._note(error.problem, f"{error}; fewer runs at once are asked for from now on")
+                self._page_runs //= 5
 
     def _send(self, content: object) -> None:
         self._inbox.put(Message(self.address, content))

@@ -78,7 +78,7 @@ class JobLogFollower:
     def _observe_listed(self, inspection: Inspection, started_ns: int, job_log: JobLog) -> None:
         container_id = inspection.container_id
         if inspection.previous_finished_ns is not None:
-            self._call(self._last_end_ns.setdefault, container_id, inspection.previous_finished_ns)
+            self._call(self._note_end_before, container_id, inspection.previous_finished_ns)
         self._call(self._begin, container_id, started_ns, job_log)
         if not inspection.running:
             self._call(self._note_end, container_id, inspection.finished_ns or started_ns)
@@ -121,6 +121,13 @@ class JobLogFollower:
         self._last_end_ns[container_id] = at_ns
         if container_id in self._runs:
             self._runs[container_id].note_end()
+
+    def _note_end_before(self, container_id: str, at_ns: int) -> None:
+        """Note the end of the run before the one in a list, of which the event may have been missed."""
+        self._last_end_ns.setdefault(container_id, at_ns)
+        followed = self._runs.get(container_id)
+        if followed is not None and followed.since_ns < at_ns:
+            self._note_end(container_id, at_ns)
 
     def _forget(self, task: asyncio.Task[None], run: RunLog) -> None:
         self._tasks.discard(task)

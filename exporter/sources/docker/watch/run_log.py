@@ -32,7 +32,7 @@ class RunLog:
 
     def __init__(self, container_id: str, since_ns: int, position_ns: int, job_log: JobLog) -> None:
         self.container_id = container_id
-        self._since_ns = since_ns
+        self.since_ns = since_ns
         self._position_ns = position_ns
         self._job_log = job_log
         self._ended = asyncio.Event()
@@ -51,7 +51,7 @@ class RunLog:
         report = self._job_log.report
         if cause and report.end is None:
             report = replace(report, unreadable=report.unreadable or cause)
-        return JobReported(self.container_id, self._since_ns, report, is_final=True)
+        return JobReported(self.container_id, self.since_ns, report, is_final=True)
 
     async def follow(self, read_lines: ReadLines, send: Callable[[JobReported], None]) -> None:
         """Send a report at the job's start and end, and one when the container has ended."""
@@ -105,4 +105,4 @@ class RunLog:
                 # Any other change would be news at any line of a log that is made for that.
                 after = self._job_log.report
                 if (after.started_ns, after.end) != (before.started_ns, before.end):
-                    send(JobReported(self.container_id, self._since_ns, self._job_log.report))
+                    send(JobReported(self.container_id, self.since_ns, self._job_log.report))
