@@ -1,5 +1,6 @@
 """The page: what it shows of jobs, how it finds them, and that text from outside stays text."""
 
+import time
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from dashboards import colours
 from exporter.cli.tables import plain_rows
-from exporter.model import Evidence, Workload
+from exporter.model import Evidence, LimitOwner, Workload
 from exporter.store import Batch
 from exporter.web.page import list_page, static_files
 from exporter.web.page.colours import KNOWN_REASONS, OTHER_COLOURS
@@ -261,6 +262,25 @@ def test_a_workload_that_no_address_can_name_links_to_its_jobs(served: Served, n
     served.store.commit(Batch(running=[job("a", workload=Workload(name, "i"))]))
     link = page(served).one("td", "workload").one("a").attributes["href"]
     assert link == f"./?workload={name}"
+
+
+def test_memory_limits_are_shown_with_what_they_say(served: Served) -> None:
+    oom = replace(OOM, limit=LimitOwner.OWN)
+    now_ns = time.time_ns() - 60 * SECOND_NS
+    killed = job("a", memory_limit_bytes=256 << 20, start_event_ns=now_ns - 3600 * SECOND_NS)
+    held = [
+        job(f"{n}", memory_limit_bytes=512 << 20, start_event_ns=now_ns - n * SECOND_NS)
+        for n in range(90, 99)
+    ]
+    exits = [ended(killed, 137, oom, oom_kills=1), *(ended(each, 0) for each in held)]
+    served.store.commit(Batch(ended=exits))
+    for path in ("/workloads/shop%2Fworker", "/jobs/gentle-stingray-a"):
+        shown = page(served, path)
+        rows = shown.one("table", "limits").one("tbody").all("tr")
+        assert [row.text for row in rows] == ["512 MiB now ✓9", "256 MiB ✕1"]
+        assert "Raise its limit" not in shown.text
+        assert "A limit of 512 MiB" in shown.text or "Keep its limit of 512 MiB" in shown.text
+    assert "Suggested limit: 512 MiB" in shown.text
 
 
 # Text from outside

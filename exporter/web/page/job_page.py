@@ -8,10 +8,11 @@ from typing import Any
 
 from exporter.config.address import DEFAULT_ADDRESS
 from exporter.model import JobRecord, Status
-from exporter.store import RunsBeside
+from exporter.store import Store
 from exporter.verdict.catalog import ReasonCatalog
 from exporter.verdict.sentence import verdict_sentence
 from exporter.web.page.links import Links, filled
+from exporter.web.page.memory_limits import MemoryLimits, memory_limits
 from exporter.web.page.options import PageOptions
 from exporter.web.page.run_squares import Square, squares
 from exporter.web.page.timeline import Entry, timeline
@@ -34,13 +35,15 @@ class JobPage:
     trace_href: str | None
     grafana_href: str | None
     may_have_log: bool
+    memory: MemoryLimits | None
 
 
 def job_page(
-    record: JobRecord, beside: RunsBeside, catalog: ReasonCatalog, links: Links, options: PageOptions
+    record: JobRecord, store: Store, catalog: ReasonCatalog, links: Links, options: PageOptions
 ) -> JobPage:
-    """Return the page of a job with the runs ``beside`` it."""
+    """Return the page of a job."""
     view = job_view(record, catalog).model_dump(mode="json")
+    beside = store.runs_beside(record.job)
     names = {
         "trace_id": view["trace_id"],
         "workload": view["workload"],
@@ -57,6 +60,7 @@ def job_page(
         trace_href=filled(options.trace_url, names),
         grafana_href=filled(options.grafana_url, names),
         may_have_log=record.status is Status.FAILED,
+        memory=memory_limits(store, record.job.workload.name),
     )
 
 

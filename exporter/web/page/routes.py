@@ -74,8 +74,7 @@ class PageRoutes:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"
             )
-        beside = self._store.runs_beside(record.job)
-        page = job_page(record, beside, self._catalog.current, Links(request), self._options)
+        page = job_page(record, self._store, self._catalog.current, Links(request), self._options)
         context = {"page": page, "options": self._options, "facts_beside": facts_beside}
         return self._templates.response(request, "job.html", context)
 

@@ -14,6 +14,7 @@ from exporter.verdict.catalog import ReasonCatalog
 from exporter.web.page.chart import Chart, chart_of
 from exporter.web.page.colours import reason_class
 from exporter.web.page.links import Links
+from exporter.web.page.memory_limits import MemoryLimits, memory_limits
 from exporter.web.page.run_squares import Square, squares
 from exporter.web.page.spans import Span, moment_parameter, moment_text
 from exporter.web.views import job_view
@@ -46,6 +47,7 @@ class WorkloadPage:
     chart: Chart
     squares: list[Square]
     jobs: list[dict[str, Any]]
+    memory: MemoryLimits | None
 
 
 def workload_page(store: Store, catalog: ReasonCatalog, name: str, links: Links) -> WorkloadPage | None:
@@ -62,6 +64,7 @@ def workload_page(store: Store, catalog: ReasonCatalog, name: str, links: Links)
         chart=_chart(name, runs, links),
         squares=squares(reversed(runs[:_SQUARES]), links),
         jobs=[job_view(record, catalog).model_dump(mode="json") for record in records],
+        memory=memory_limits(store, name),
     )
 
 
