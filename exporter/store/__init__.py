@@ -1,5 +1,6 @@
 """The store: jobs, series, cursors and the outbox in one database."""
 
+from exporter.store.changes import JobChange
 from exporter.store.errors import StoreError
 from exporter.store.exit_counts import TimeSpan
 from exporter.store.job_pages import JobFilter, Position, RecordPage
@@ -13,6 +14,7 @@ __all__ = [
     "AmbiguousKeyError",
     "Batch",
     "IntervalCount",
+    "JobChange",
     "JobFilter",
     "Outbox",
     "OutboxEntry",

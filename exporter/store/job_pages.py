@@ -10,18 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, and_, func, null, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, and_, func, or_, select, tuple_
 
 from exporter.model import JobRecord, Status
 from exporter.store.database import Database
-from exporter.store.rows import read_record
+from exporter.store.rows import WITHOUT_LOG_TAIL, read_record
 from exporter.store.schema import IS_FAILURE, LONG_RUN_NS, RAN_LONG, jobs
 from exporter.store.submissions import with_report
 
 MAX_CANDIDATES = 5_000
 
-# All columns, with null for the log tail: a page of a thousand jobs would be too large with it.
-_WITHOUT_LOG_TAIL = [null().label("log_tail") if column is jobs.c.log_tail else column for column in jobs.c]
 _SEARCHED = (
     jobs.c.name,
     jobs.c.workload,
@@ -203,5 +201,5 @@ def conditions(wanted: JobFilter, columns: Any) -> Iterable[ColumnElement[bool]]
 def records(database: Database, found: Sequence[Any]) -> list[JobRecord]:
     """Return the jobs with the ids of these rows, the newest first, without their log tails."""
     ids = [row.id for row in found]
-    query = with_report(select(*_WITHOUT_LOG_TAIL)).where(jobs.c.id.in_(ids)).order_by(*_ORDER)
+    query = with_report(select(*WITHOUT_LOG_TAIL)).where(jobs.c.id.in_(ids)).order_by(*_ORDER)
     return [read_record(row) for row in database.read(query)] if ids else []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, null
 
 from exporter.model import (
     ClassifiedExit,
@@ -30,7 +30,11 @@ from exporter.model import (
     Verdict,
     Workload,
 )
+from exporter.store.schema import jobs
 from exporter.verdict.oom_kills import oom_count
+
+# All columns, with null for the log tail: a thousand jobs would be too large with it.
+WITHOUT_LOG_TAIL = [null().label("log_tail") if column is jobs.c.log_tail else column for column in jobs.c]
 
 
 def running_row(job: Job) -> dict[str, Any]:

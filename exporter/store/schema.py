@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0008"
+REVISION = "0009"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -79,6 +79,8 @@ jobs = Table(
     Column("supervised", JSON),
     Column("supervised_id", String),
     Column("supervised_job", String),
+    # Which write made the row what it is, in the order of all writes; null in older rows.
+    Column("change_number", BigInteger),
     # Those of the pages of jobs end with the pages' order.
     Index("jobs_newest", "began_ns", "id"),
     Index("jobs_by_status", "status", "began_ns", "id"),
@@ -124,6 +126,7 @@ jobs = Table(
         sqlite_where=HAS_OOM_KILLS,
     ),
     Index("jobs_by_supervised_job", "supervised_job", sqlite_where=text("supervised_job IS NOT NULL")),
+    Index("jobs_by_change_number", "change_number"),
 )
 
 # Runs of jobs as a supervisor's server reports them: also of jobs on other hosts, whose containers are on

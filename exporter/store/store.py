@@ -27,6 +27,13 @@ from exporter.report.exits import ExitCount
 from exporter.report.runs import MemoryHistory
 from exporter.store import jobs as queries
 from exporter.store import lock
+from exporter.store.changes import (
+    ChangeNumbers,
+    JobChange,
+    last_change_number,
+    latest_changes,
+    mark_reported,
+)
 from exporter.store.database import Database, upsert
 from exporter.store.errors import StoreError
 from exporter.store.exit_counts import TimeSpan, count_exits, watched_since_ns
@@ -82,6 +89,7 @@ class Store:
         self.outbox = Outbox(self._database)
         rows = self._database.read(select(pruned))
         self._pruned_before_ns: int = max((row.before_ns for row in rows), default=0)
+        self._change_numbers = ChangeNumbers(last_change_number(self._database))
 
     def close(self) -> None:
         """Close the database and release its lock."""
@@ -108,11 +116,13 @@ class Store:
             for engine, cursor in batch.cursors.items()
         ]
         with self._database.transaction() as connection:
-            upsert(connection, jobs, list(job_rows.values()))
+            numbered = [{**row, "change_number": self._change_numbers.take()} for row in job_rows.values()]
+            upsert(connection, jobs, numbered)
             save_series(connection, batch.series)
             upsert(connection, cursors, cursor_rows)
             enqueue(connection, batch.outbox)
             save_submissions(connection, batch.submissions)
+            mark_reported(connection, batch.submissions, self._change_numbers)
 
     def prune(self, before_ns: int) -> int:
         """Delete jobs that ended before a time, and return how many; series stay.
@@ -228,3 +238,11 @@ class Store:
     def runs_beside(self, job: Job) -> RunsBeside:
         """Return the runs before and after a job, of its container and of its workload."""
         return runs_beside(self._database, job)
+
+    def latest_changes(self, after: int, limit: int) -> list[JobChange]:
+        """Return the latest changes of jobs after a number, the oldest first, without log tails.
+
+        A job that changed several times has only its last change. Of more than ``limit``, the oldest are left
+        out.
+        """
+        return latest_changes(self._database, after, limit)
