@@ -41,10 +41,12 @@ from exporter.store.retention import Retention
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
+from exporter.web.change_feed import ChangeFeed
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.page.options import PageOptions
 from exporter.web.page.routes import PageRoutes
 from exporter.web.server import ListenError, Server, create_app, create_server, open_listener
+from exporter.web.stream import StreamRoutes
 from exporter.web.summary import SummaryApi
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class App:
     dstack: DstackServer | None
     workers: tuple[OutboxWorker, ...]
     retention: Retention
+    feed: ChangeFeed
     server: Server
     listener: socket.socket
 
@@ -105,17 +108,20 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         tracker = submission_tracker(settings, dstack, records, cursors.get(dstack.address))
         connected.add_server(dstack.address, tracker)
     pipeline = Pipeline(inbox, connected, recorder, stopping)
-    api = Api(store, catalog)
+    feed = ChangeFeed(store, catalog)
+    recorder.on_committed(feed.notify)
+    api, stream = Api(store, catalog), StreamRoutes(feed, catalog, metric_state)
     scrape = MetricsRoutes(build_registry(metric_state), settings.web.telemetry_path)
     admin = AdminRoutes(readiness, catalog, lambda: reload(catalog, metric_state), lambda: pipeline.alive)
     page = PageRoutes(store, catalog, readiness, _page_options(settings))
-    summary = SummaryApi(store)
-    parts = (api, summary, scrape, admin)
+    parts = (api, stream, SummaryApi(store), scrape, admin)
     endpoints = (endpoint for part in parts for endpoint in part.endpoints())
-    server = create_server(create_app(endpoints, page.routes()))
+    server = create_server(create_app(endpoints, page.routes()), feed.end)
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
-    return App(store, catalog, metric_state, pipeline, sources, dstack, workers, retention, server, listener)
+    return App(
+        store, catalog, metric_state, pipeline, sources, dstack, workers, retention, feed, server, listener
+    )
 
 
 def _page_options(settings: Settings) -> PageOptions:
@@ -150,6 +156,7 @@ def run(app: App) -> int:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
         return 1
     app.retention.start()
+    app.feed.start()
     for source in app.sources:
         source.start(cursors.get(source.address))
     if app.dstack is not None:
@@ -270,6 +277,7 @@ def _stop(app: App) -> int:
     if app.dstack is not None:
         app.dstack.stop()
     app.retention.stop()
+    app.feed.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_workers(app.workers)
     app.store.close()

@@ -246,6 +246,17 @@ DSTACK_SERVER_ERRORS = Metric(
     ProblemLabels._fields,
     persistent=True,
 )
+STREAM_CLIENTS = Metric(
+    "exit_exporter_stream_clients",
+    MetricType.GAUGE,
+    "Number of open streams of changes (/api/v1/stream).",
+)
+STREAM_DROPPED = Metric(
+    "exit_exporter_stream_dropped_total",
+    MetricType.COUNTER,
+    "Streams of changes that were ended because their client did not read fast enough.",
+    persistent=True,
+)
 CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(
     "exit_exporter_config_last_reload_successful",
     MetricType.GAUGE,
@@ -286,6 +297,8 @@ METRICS: tuple[Metric, ...] = (
     WORKLOAD_ORDER,
     DSTACK_SERVER_UP,
     DSTACK_SERVER_ERRORS,
+    STREAM_CLIENTS,
+    STREAM_DROPPED,
     CONFIG_LAST_RELOAD_SUCCESSFUL,
     CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP,
 )

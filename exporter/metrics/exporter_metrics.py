@@ -38,10 +38,12 @@ def create_series(update: MetricUpdate) -> None:
     update.set(definitions.BUILD_INFO, BuildLabels(__version__, platform.python_version()), 1)
     set_reload_succeeded(update)
     set_exits_pending(update, 0)
+    set_stream_clients(update, 0)
     for metric in (
         definitions.STORE_ERRORS,
         definitions.JOBS_OVER_WORKLOAD_LIMIT,
         definitions.JOB_RECORDS_DROPPED,
+        definitions.STREAM_DROPPED,
     ):
         update.add(metric, (), 0)
 
@@ -156,6 +158,16 @@ def count_otlp_jobs(update: MetricUpdate, signal: TelemetrySignal, jobs: OtlpJob
     ):
         if count:
             update.add(metric, _signal(signal), count)
+
+
+def set_stream_clients(update: MetricUpdate, count: int) -> None:
+    """Set the number of open streams of changes."""
+    update.set(definitions.STREAM_CLIENTS, (), count)
+
+
+def count_stream_dropped(update: MetricUpdate) -> None:
+    """Count a stream that was ended because its client did not read fast enough."""
+    update.add(definitions.STREAM_DROPPED)
 
 
 def set_reload_succeeded(update: MetricUpdate) -> None:

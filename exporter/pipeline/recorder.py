@@ -80,10 +80,15 @@ class Recorder:
         self._commit_at = 0.0
         self._cursors_at = 0.0
         self._enqueued: Callable[[], None] = lambda: None
+        self._committed: Callable[[], None] = lambda: None
 
     def on_enqueued(self, notify: Callable[[], None]) -> None:
         """Call ``notify`` after each commit that puts jobs into the outbox."""
         self._enqueued = notify
+
+    def on_committed(self, notify: Callable[[], None]) -> None:
+        """Call ``notify`` after each commit of jobs, in the pipeline's thread: it must return at once."""
+        self._committed = notify
 
     def resume(self) -> None:
         """Count the jobs that are on record as running. Raises StoreError."""
@@ -157,6 +162,8 @@ class Recorder:
         self._readiness.set_ready(STORE)
         if entries:
             self._enqueued()
+        if pending:
+            self._committed()
 
     def _moved(self, cursors: Mapping[str, Cursor]) -> dict[str, Cursor]:
         return {

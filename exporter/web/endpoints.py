@@ -23,7 +23,7 @@ class Endpoint:
 
     ``handler`` runs in a thread and may read the store. With ``run_inline`` it runs in the event loop, where
     it must not block, and is answered also while all threads are busy.
-    ``response_model`` is the model of a 200 response; None for other ``media_types`` than JSON.
+    ``response_model`` is the model of a 200 response, or of each event of a stream; None for text.
     ``error_responses`` are the other statuses, with their descriptions.
     """
 

@@ -72,7 +72,7 @@ class JobsQuery(BaseModel):
         """Return the filter. Raises ProblemError if the catalogue does not have the reason."""
         return JobFilter(
             status=self.status,
-            reason=None if self.reason is None else _canonical_reason(self.reason, catalog),
+            reason=None if self.reason is None else canonical_reason(self.reason, catalog),
             code=self.code,
             workload=self.workload,
             supervised_id=None if self.dstack_job_id is None else str(self.dstack_job_id),
@@ -84,7 +84,8 @@ class JobsQuery(BaseModel):
         )
 
 
-def _canonical_reason(name: str, catalog: ReasonCatalog) -> str:
+def canonical_reason(name: str, catalog: ReasonCatalog) -> str:
+    """Return a reason as the catalogue writes it. Raises ProblemError if it does not have it."""
     reason = catalog.canonical(name)
     if reason is None:
         # An empty list would look as if there were no such exits.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,6 +19,8 @@ from exporter.web.problems import EXCEPTION_HANDLERS
 
 # Long enough for a response in progress, short enough to stop within seconds.
 GRACE_SECONDS = 2
+# For how long a client may take nothing of what is sent to it.
+STUCK_SECONDS = 30.0
 
 
 class ListenError(Exception):
@@ -26,7 +28,20 @@ class ListenError(Exception):
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to the daemon; uvicorn would end the process before it is drained."""
+    """A server that leaves signals to the daemon; uvicorn would end the process before it is drained.
+
+    ``on_shutdown`` is called in the event loop before the server waits for its responses: it ends those that
+    would not end by themselves.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_shutdown = on_shutdown
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all responses, and close all connections."""
+        self._on_shutdown()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -60,10 +75,12 @@ def open_listener(address: str) -> socket.socket:
         raise ListenError(f"cannot listen on {address}: {cause}") from error
     # Otherwise each response on a kept connection waits 40 ms for the client's kernel.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A client that is gone, or stands still, would keep its stream and what is sent to it for ever.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(STUCK_SECONDS * 1000))
     return listener
 
 
-def create_server(app: Starlette) -> Server:
+def create_server(app: Starlette, on_shutdown: Callable[[], None] = lambda: None) -> Server:
     """Return a server of the application, without a log of its own."""
     config = uvicorn.Config(
         app,
@@ -73,4 +90,4 @@ def create_server(app: Starlette) -> Server:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    return Server(config)
+    return Server(config, on_shutdown)

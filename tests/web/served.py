@@ -13,15 +13,18 @@ from exporter import app
 from exporter.metrics.collector import build_registry
 from exporter.metrics.state import MetricState
 from exporter.pipeline.readiness import Readiness
-from exporter.store import Store
+from exporter.store import Batch, Store
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
+from exporter.web.change_feed import ChangeFeed
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.page.options import PageOptions
 from exporter.web.page.routes import PageRoutes
 from exporter.web.server import create_app, create_server, open_listener
+from exporter.web.stream import StreamRoutes
 from exporter.web.summary import SummaryApi
+from tests.web.event_stream import EventStream
 
 PATIENCE_SECONDS = 30
 
@@ -38,6 +41,7 @@ class Served:
         self.metric_state = MetricState({})
         self.health = Readiness()
         self.catalog = ReloadableCatalog(self.catalogue_file)
+        self.feed = ChangeFeed(self.store, self.catalog)
         self.alive = True
         self.url = ""
         self._http = requests.Session()
@@ -54,8 +58,9 @@ class Served:
         listener = open_listener("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         page = PageRoutes(self.store, self.catalog, self.health, page_options)
-        routes: list[Api | SummaryApi | AdminRoutes | MetricsRoutes] = [
+        routes: list[Api | StreamRoutes | SummaryApi | AdminRoutes | MetricsRoutes] = [
             Api(self.store, self.catalog),
+            StreamRoutes(self.feed, self.catalog, self.metric_state),
             SummaryApi(self.store),
             MetricsRoutes(build_registry(self.metric_state), telemetry_path),
             AdminRoutes(
@@ -65,20 +70,30 @@ class Served:
                 lambda: self.alive,
             ),
         ]
-        self.server = create_server(
-            create_app((endpoint for each in routes for endpoint in each.endpoints()), page.routes())
-        )
+        endpoints = (endpoint for each in routes for endpoint in each.endpoints())
+        self.server = create_server(create_app(endpoints, page.routes()), self.feed.end)
         thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
+        self.feed.start()
         try:
             yield self
         finally:
             self._http.close()
             self.server.should_exit = True
             thread.join(PATIENCE_SECONDS)
+            self.feed.stop()
             listener.close()
             self.store.close()
             assert not thread.is_alive()
+
+    def commit(self, batch: Batch) -> None:
+        """Commit as the pipeline does."""
+        self.store.commit(batch)
+        self.feed.notify()
+
+    def stream(self, header: str = "", /, **query: str) -> EventStream:
+        """Open a stream, with a header Last-Event-ID if it is not empty."""
+        return EventStream(self.url, header, query)
 
     def break_store(self) -> str:
         """Drop the table of jobs; return the store's error from now on."""

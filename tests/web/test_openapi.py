@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -14,6 +15,7 @@ from tests.store.samples import OOM, ended, job
 from tests.web.served import Served
 
 JOBS, JOB = "/api/v1/jobs", "/api/v1/jobs/{id}"
+STREAM = "/api/v1/stream"
 REASONS, REASON = "/api/v1/reasons", "/api/v1/reasons/{code}"
 SUMMARY = "/api/v1/summary"
 METRICS, HEALTHY, READY, RELOAD = "/metrics", "/-/healthy", "/-/ready", "/-/reload"
@@ -23,6 +25,7 @@ PARAMETERS = {
         *("host", "text", "casualties", "since", "until", "limit", "cursor"),
     ],
     f"GET {JOB}": ["{id}"],
+    f"GET {STREAM}": ["status", "reason", "workload", "host", "last_event_id"],
     f"GET {REASONS}": [],
     f"GET {REASON}": ["{code}", "workload", "image"],
     f"GET {SUMMARY}": ["since", "until", "workload", "host"],
@@ -47,6 +50,11 @@ def break_store(served: Served) -> None:
     served.break_store()
 
 
+def end_streams(served: Served) -> None:
+    """Let each stream end after its opening."""
+    served.feed.end()
+
+
 def end_pipeline(served: Served) -> None:
     """Let the pipeline end."""
     served.alive = False
@@ -62,6 +70,19 @@ def break_catalogue(served: Served) -> None:
     served.catalogue_file.write_text("codes: {1: Nowhere}\n", encoding="utf-8")
 
 
+def first_event(response: requests.Response) -> dict[str, str]:
+    """Return the fields of the first event of a stream, which follows its opening."""
+    _, event, *_ = response.text.split("\n\n")
+    return dict(line.split(": ", 1) for line in event.splitlines())
+
+
+READERS: dict[str, Callable[[requests.Response], object]] = {
+    "application/json": requests.Response.json,
+    "application/problem+json": requests.Response.json,
+    "text/plain": lambda response: response.text,
+    "text/event-stream": first_event,
+}
+
 Documented = tuple[str, str, int]
 RESPONSES: dict[Documented, tuple[Callable[[Served], None], str]] = {
     ("get", JOBS, 200): (nothing, "/api/v1/jobs?limit=1"),
@@ -72,6 +93,9 @@ RESPONSES: dict[Documented, tuple[Callable[[Served], None], str]] = {
     ("get", JOB, 404): (nothing, "/api/v1/jobs/nobody"),
     ("get", JOB, 409): (add_alike, "/api/v1/jobs/aaaaaa"),
     ("get", JOB, 503): (break_store, "/api/v1/jobs/nobody"),
+    ("get", STREAM, 200): (end_streams, f"{STREAM}?last_event_id=unknown"),
+    ("get", STREAM, 400): (nothing, f"{STREAM}?status=asleep"),
+    ("get", STREAM, 503): (break_store, STREAM),
     ("get", REASONS, 200): (nothing, "/api/v1/reasons"),
     ("get", REASONS, 400): (nothing, "/api/v1/reasons?colour=red"),
     ("get", REASON, 200): (nothing, "/api/v1/reasons/137?workload=w"),
@@ -152,8 +176,7 @@ def test_a_real_response_is_as_documented(served: Served, document: Any, documen
     assert response.status_code == status
     media_types = document["paths"][path][method]["responses"][str(status)]["content"]
     media_type = response.headers["content-type"].partition(";")[0]
-    value = response.text if media_type == "text/plain" else response.json()
-    validate(value, media_types[media_type]["schema"], document)
+    validate(READERS[media_type](response), media_types[media_type]["schema"], document)
 
 
 def test_openmetrics_is_documented(served: Served, document: Any) -> None:
