@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from starlette.applications import Starlette
 
-from exporter.config.settings import Settings
+from exporter.config.settings import Settings, WebSettings
 from exporter.config.yaml_document import DocumentError
 from exporter.metrics import exporter_metrics
 from exporter.metrics.collector import build_registry
@@ -42,6 +43,8 @@ from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.change_feed import ChangeFeed
+from exporter.web.endpoints import Endpoint
+from exporter.web.host_check import allowed_hosts
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.page.options import PageOptions
 from exporter.web.page.routes import PageRoutes
@@ -112,11 +115,17 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     recorder.on_committed(feed.notify)
     api, stream = Api(store, catalog), StreamRoutes(feed, catalog, metric_state)
     scrape = MetricsRoutes(build_registry(metric_state), settings.web.telemetry_path)
-    admin = AdminRoutes(readiness, catalog, lambda: reload(catalog, metric_state), lambda: pipeline.alive)
+    admin = AdminRoutes(
+        readiness,
+        catalog,
+        lambda: reload(catalog, metric_state),
+        lambda: pipeline.alive,
+        lifecycle=settings.web.enable_lifecycle,
+    )
     page = PageRoutes(store, catalog, readiness, _page_options(settings))
     parts = (api, stream, SummaryApi(store), scrape, admin)
-    endpoints = (endpoint for part in parts for endpoint in part.endpoints())
-    server = create_server(create_app(endpoints, page.routes()), feed.end)
+    endpoints = [endpoint for part in parts for endpoint in part.endpoints()]
+    server = create_server(_web_app(endpoints, page, settings.web), feed.end)
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
     return App(
@@ -126,6 +135,13 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
 
 def _page_options(settings: Settings) -> PageOptions:
     return PageOptions(settings.tail.lines, settings.web.trace_url, settings.web.grafana_url)
+
+
+def _web_app(endpoints: Iterable[Endpoint], page: PageRoutes, settings: WebSettings) -> Starlette:
+    allowed = allowed_hosts(
+        settings.listen_address, settings.external_url, settings.allowed_hosts, socket.gethostname()
+    )
+    return create_app(endpoints, page.routes(), allowed, settings.external_url)
 
 
 def _open_store(path: Path) -> Store:

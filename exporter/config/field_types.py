@@ -25,6 +25,8 @@ _RESERVED_PATHS = ("/api/", "/-/", "/openapi.json/")
 _PLACE = re.compile(r"{(.*?)}")
 _TRACE_EXAMPLE = "https://jaeger.example.com/trace/{trace_id}"
 _SERVER_EXAMPLE = "https://dstack.example.com"
+_EXTERNAL_EXAMPLE = "https://exits.example.com"
+_HOST_NAME = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _DATABASE_EXAMPLE = "sqlite:////var/lib/exits.db"
 # More nanoseconds than these do not fit into the database's integers.
 _CENTURY_SECONDS = 100 * 365 * 86400
@@ -91,6 +93,14 @@ def _check_url_path(value: object) -> object:
 
 
 def _check_server_url(value: object) -> object:
+    return _check_url(value, _SERVER_EXAMPLE, "give a token instead")
+
+
+def _check_external_url(value: object) -> object:
+    return _check_url(value, _EXTERNAL_EXAMPLE, "leave it out")
+
+
+def _check_url(value: object, example: str, instead: str) -> object:
     if not isinstance(value, str) or not value:
         return value
     try:
@@ -99,14 +109,12 @@ def _check_server_url(value: object) -> object:
     except ValueError:
         is_url = False
     if not is_url:
-        raise ValueError(f"{value!r} is not the URL of a server, such as {_SERVER_EXAMPLE}")
+        raise ValueError(f"{value!r} is not the URL of a server, such as {example}")
     if parts.username is not None or parts.password is not None:
         # Not shown: it may hold a secret.
-        raise ValueError("a URL with a user or a password is not supported; give a token instead")
+        raise ValueError(f"a URL with a user or a password is not supported; {instead}")
     if parts.query or parts.fragment:
-        raise ValueError(
-            f"{value!r} has a query or a fragment; give the server's URL, such as {_SERVER_EXAMPLE}"
-        )
+        raise ValueError(f"{value!r} has a query or a fragment; give the server's URL, such as {example}")
     return value
 
 
@@ -138,6 +146,13 @@ def _check_grafana_url(value: object) -> object:
     return _check_link(value, "workload", "host", "name")
 
 
+def _check_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a host name such as exits.example.com or .example.com, or *")
+    return names
+
+
 def _check_pattern(value: object) -> object:
     if isinstance(value, str) and value:
         redactor(value)
@@ -154,6 +169,8 @@ DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 ServerUrl = Annotated[str, BeforeValidator(_check_server_url)]
 TraceUrl = Annotated[str, BeforeValidator(_check_trace_url)]
 GrafanaUrl = Annotated[str, BeforeValidator(_check_grafana_url)]
+ExternalUrl = Annotated[str, BeforeValidator(_check_external_url)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_split_list), AfterValidator(_check_host_names)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 EngineHosts = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 WorkloadSource = Annotated[str, AfterValidator(parse_source)]

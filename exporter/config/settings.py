@@ -16,7 +16,9 @@ from exporter.config.address import DEFAULT_ADDRESS
 from exporter.config.field_types import (
     DatabaseUrl,
     EngineHosts,
+    ExternalUrl,
     GrafanaUrl,
+    HostNames,
     ListenAddress,
     Names,
     OptionalPath,
@@ -264,6 +266,21 @@ class WebSettings(SettingsGroup):
         description="Address of a dashboard, to which the page of a job links, such as "
         "https://grafana.example.com/d/exit-exporter-workload?var-workload={workload}. It may have "
         "{workload}, {host} and {name}. Default: no link.",
+    )
+    external_url: ExternalUrl = Field(
+        default="",
+        description="URL at which browsers reach the exporter, such as https://exits.example.com, if a proxy "
+        "is in front of it.",
+    )
+    allowed_hosts: HostNames = Field(
+        default=(),
+        description="Further host name by which jobs are shown; .example.com stands for all names below it, "
+        "and * for any. May be given several times. Always allowed are IP addresses, localhost, this "
+        "machine's name, and the hosts of --web.external-url and --web.listen-address; and names without a "
+        "dot, unless it listens on a loopback address. Metrics and health are shown by any name.",
+    )
+    enable_lifecycle: bool = Field(
+        default=False, description="Let POST /-/reload reload the catalogue file; SIGHUP always does."
     )
 
 

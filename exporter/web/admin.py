@@ -20,6 +20,7 @@ class AdminRoutes:
     """State of the daemon itself; no request touches an engine, the store or a collector.
 
     ``reload`` reloads the catalogue or raises DocumentError; ``is_alive`` is false if the pipeline has ended.
+    ``lifecycle``: the catalogue can be reloaded by a request.
     """
 
     def __init__(
@@ -28,11 +29,14 @@ class AdminRoutes:
         catalog: ReloadableCatalog,
         reload: Callable[[], None],
         is_alive: Callable[[], bool],
+        *,
+        lifecycle: bool,
     ) -> None:
         self._readiness = readiness
         self._catalog = catalog
         self._reload = reload
         self._is_alive = is_alive
+        self._lifecycle = lifecycle
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -44,6 +48,7 @@ class AdminRoutes:
                 response_model=StateView,
                 error_responses=((HTTPStatus.INTERNAL_SERVER_ERROR, "It does not; restart it."),),
                 run_inline=True,
+                any_host=True,
             ),
             Endpoint(
                 "/-/ready",
@@ -52,6 +57,7 @@ class AdminRoutes:
                 response_model=StateView,
                 error_responses=((HTTPStatus.SERVICE_UNAVAILABLE, "It is not; 'errors' has the causes."),),
                 run_inline=True,
+                any_host=True,
             ),
             Endpoint(
                 "/-/reload",
@@ -60,6 +66,7 @@ class AdminRoutes:
                 method="POST",
                 response_model=ReloadView,
                 error_responses=(
+                    (HTTPStatus.FORBIDDEN, "It needs --web.enable-lifecycle, and no page of another site."),
                     (HTTPStatus.UNPROCESSABLE_ENTITY, "The file is refused; the previous one stays in use."),
                 ),
             ),
@@ -82,6 +89,9 @@ class AdminRoutes:
 
     def reload(self, _request: Request) -> Response:
         """Reload the catalogue file as a whole, or keep the previous one."""
+        if not self._lifecycle:
+            detail = "Lifecycle API is not enabled; start with --web.enable-lifecycle, or send SIGHUP"
+            raise ProblemError(HTTPStatus.FORBIDDEN, detail)
         try:
             self._reload()
         except DocumentError as error:

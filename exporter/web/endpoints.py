@@ -24,7 +24,8 @@ class Endpoint:
     ``handler`` runs in a thread and may read the store. With ``run_inline`` it runs in the event loop, where
     it must not block, and is answered also while all threads are busy.
     ``response_model`` is the model of a 200 response, or of each event of a stream; None for text.
-    ``error_responses`` are the other statuses, with their descriptions.
+    ``error_responses`` are the other statuses, with their descriptions. ``any_host``: it is answered whatever
+    the header ``Host`` says, since it shows no job.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Endpoint:
     media_types: tuple[str, ...] = ("application/json",)
     error_responses: tuple[tuple[HTTPStatus, str], ...] = ()
     run_inline: bool = False
+    any_host: bool = False
 
     def route(self) -> Route:
         """Return the endpoint as a route of Starlette."""

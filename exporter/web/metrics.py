@@ -40,6 +40,7 @@ class MetricsRoutes:
                 query=MetricsQuery,
                 media_types=("text/plain", "application/openmetrics-text"),
                 run_inline=True,
+                any_host=True,
             )
         ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from exporter import __version__
 from exporter.web.endpoints import Endpoint
 from exporter.web.problems import MEDIA_TYPE, Problem
 
+_OTHER_HOST = (HTTPStatus.MISDIRECTED_REQUEST, "The header Host has another name than the exporter's.")
 _REF = "#/components/schemas/{model}"
 
 
@@ -48,10 +50,14 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             },
             **{
                 str(int(status)): {"description": when, "content": {MEDIA_TYPE: _schema(Problem)}}
-                for status, when in endpoint.error_responses
+                for status, when in _error_responses(endpoint)
             },
         },
     }
+
+
+def _error_responses(endpoint: Endpoint) -> Sequence[tuple[HTTPStatus, str]]:
+    return endpoint.error_responses if endpoint.any_host else (*endpoint.error_responses, _OTHER_HOST)
 
 
 def _schema(model: type[BaseModel] | None) -> dict[str, Any]:

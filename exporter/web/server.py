@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from exporter.web.cross_site_check import CrossSiteCheck
 from exporter.web.endpoints import Endpoint
+from exporter.web.host_check import AllowedHosts, HostCheck
 from exporter.web.openapi import openapi_document
 from exporter.web.problems import EXCEPTION_HANDLERS
 
@@ -49,8 +52,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def create_app(endpoints: Iterable[Endpoint], page_routes: Iterable[BaseRoute] = ()) -> Starlette:
-    """Return the application of these endpoints, with their OpenAPI document, and of the page."""
+def create_app(
+    endpoints: Iterable[Endpoint],
+    page_routes: Iterable[BaseRoute] = (),
+    allowed: AllowedHosts | None = None,
+    external_url: str = "",
+) -> Starlette:
+    """Return the application of these endpoints, with their OpenAPI document, and of the page.
+
+    It answers to IP addresses, ``localhost`` and the ``allowed`` names.
+    """
     endpoints = list(endpoints)
     document = openapi_document(endpoints)
 
@@ -58,7 +69,12 @@ def create_app(endpoints: Iterable[Endpoint], page_routes: Iterable[BaseRoute] =
         return JSONResponse(document)
 
     routes = [*(endpoint.route() for endpoint in endpoints), Route("/openapi.json", openapi), *page_routes]
-    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    open_paths = frozenset(endpoint.path for endpoint in endpoints if endpoint.any_host)
+    checks = [
+        Middleware(HostCheck, allowed=allowed or AllowedHosts(), open_paths=open_paths),
+        Middleware(CrossSiteCheck, external_url=external_url),
+    ]
+    return Starlette(routes=routes, middleware=checks, exception_handlers=EXCEPTION_HANDLERS)
 
 
 def open_listener(address: str) -> socket.socket:

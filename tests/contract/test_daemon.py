@@ -260,8 +260,8 @@ def reload_succeeded(exporter: ExporterProcess) -> float | None:
 
 @pytest.fixture
 def configured(engine: ScriptedEngine, tmp_path: Path, catalogue: Path) -> Iterator[ExporterProcess]:
-    """Start a daemon with a catalogue file."""
-    arguments = (*KEEP, "--catalogue.file", str(catalogue))
+    """Start a daemon with a catalogue file, which a request can reload."""
+    arguments = (*KEEP, "--catalogue.file", str(catalogue), "--web.enable-lifecycle")
     with ExporterProcess(engine.url, tmp_path, arguments=arguments) as ready:
         yield ready
 
@@ -286,6 +286,20 @@ def test_sighup_loads_a_valid_catalogue_and_refuses_a_bad_one(
     configured.reload()
     assert wait_until(lambda: reload_succeeded(configured) == 1, TIMEOUT_SECONDS)
     assert reason_of_42(configured) == "Error"
+
+
+def test_without_the_setting_no_request_reloads(exporter: ExporterProcess) -> None:
+    assert requests.post(f"{exporter.url}/-/reload", timeout=10).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_jobs_are_shown_by_allowed_names_only(engine: ScriptedEngine, tmp_path: Path) -> None:
+    arguments = (*KEEP, "--web.external-url", "https://exits.example.com", "--web.allowed-hosts", ".lan")
+    with ExporterProcess(engine.url, tmp_path, arguments=arguments) as exporter:
+        hosts = ("exits.example.com", "a.lan", socket.gethostname(), "exits.lan.example.com")
+        answers = [
+            requests.get(f"{exporter.url}/api/v1/jobs", headers={"Host": host}, timeout=10) for host in hosts
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 421]
 
 
 def test_an_http_reload_loads_a_valid_catalogue(configured: ExporterProcess, catalogue: Path) -> None:

@@ -215,7 +215,9 @@ def test_a_bug_stops_the_daemon_and_makes_it_unhealthy(
 
     crashes: list[str] = []
     pipeline.loop.on_crash(lambda: crashes.append("crashed"))
-    admin = AdminRoutes(pipeline.readiness, pipeline.catalog, lambda: None, lambda: pipeline.loop.alive)
+    admin = AdminRoutes(
+        pipeline.readiness, pipeline.catalog, lambda: None, lambda: pipeline.loop.alive, lifecycle=False
+    )
     request = Request({"type": "http"})
     assert admin.healthy(request).status_code == HTTPStatus.OK
     monkeypatch.setattr(classifier, "classify", classify)

@@ -47,6 +47,9 @@ VALUES: dict[str, tuple[str, Any]] = {
         "http://g:3000/d/x?var-workload={workload}",
         "http://g:3000/d/x?var-workload={workload}",
     ),
+    "web.external-url": ("https://exits.example.com/a", "https://exits.example.com/a"),
+    "web.allowed-hosts": ("exits.lan, .example.com", ["exits.lan", ".example.com"]),
+    "web.enable-lifecycle": ("true", True),
     "log.level": ("warning", "warning"),
     "log.format": ("json", "json"),
 }
@@ -124,13 +127,16 @@ def test_a_shown_default_is_the_default_when_it_is_given() -> None:
         "catalogue.file": None,
         "web.trace-url": "",
         "web.grafana-url": "",
+        "web.external-url": "",
+        "web.allowed-hosts": [],
     }
 
 
-def test_two_settings_are_multiple_and_one_is_a_flag() -> None:
+def test_three_settings_are_multiple_and_two_are_flags() -> None:
     multiple = [option.name for option in settings_options() if option.multiple]
-    assert multiple == ["docker.host", "dstack.projects"]
-    assert [option.name for option in settings_options() if option.is_flag] == ["exits.assume-oom"]
+    assert multiple == ["docker.host", "dstack.projects", "web.allowed-hosts"]
+    flags = [option.name for option in settings_options() if option.is_flag]
+    assert flags == ["exits.assume-oom", "web.enable-lifecycle"]
 
 
 # Sources
@@ -249,6 +255,8 @@ RESERVED = "is reserved; use another path, such as /metrics"
 AT_LEAST_1 = "Input should be greater than or equal to 1"
 TRACE = "https://jaeger.example.com/trace/{trace_id}"
 SERVER = "https://dstack.example.com"
+EXTERNAL = "https://exits.example.com"
+HOST_NAME = "is not a host name such as exits.example.com or .example.com, or *"
 WRONG = [
     ("workload.order", "label,name", "'name' is none of label, dstack, swarm, compose, image and label:NAME"),
     ("workload.order", "label:", "'label:' names no label; write label:com.example.job"),
@@ -310,6 +318,12 @@ WRONG = [
         for at in ("/", "metrics", "/{a}")
     ),
     *(("web.telemetry-path", at, f"'{at}' {RESERVED}") for at in ("/-/ready", "/api", "/openapi.json")),
+    ("web.external-url", "exits:443", f"'exits:443' is not the URL of a server, such as {EXTERNAL}"),
+    ("web.external-url", "https://a:b@h", "a URL with a user or a password is not supported; leave it out"),
+    *(
+        ("web.allowed-hosts", f"a.example.com,{name}", f"'{name}' {HOST_NAME}")
+        for name in ("https://exits.lan", "exits.lan:80", "*.lan", "a..b", "[::1]", ".")
+    ),
     ("instance.name", "h\udcff", "'h\\udcff' has control characters, or is not UTF-8"),
     ("log.level", "loud", "Input should be 'debug', 'info', 'warning' or 'error'"),
     ("log.format", "xml", "Input should be 'logfmt' or 'json'"),

@@ -18,6 +18,7 @@ from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.change_feed import ChangeFeed
+from exporter.web.host_check import AllowedHosts
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.page.options import PageOptions
 from exporter.web.page.routes import PageRoutes
@@ -43,6 +44,9 @@ class Served:
         self.catalog = ReloadableCatalog(self.catalogue_file)
         self.feed = ChangeFeed(self.store, self.catalog)
         self.alive = True
+        self.lifecycle = True
+        self.allowed = AllowedHosts()
+        self.external_url = ""
         self.url = ""
         self._http = requests.Session()
         # A proxy of the environment does not know this machine's address.
@@ -68,10 +72,12 @@ class Served:
                 self.catalog,
                 lambda: app.reload(self.catalog, self.metric_state),
                 lambda: self.alive,
+                lifecycle=self.lifecycle,
             ),
         ]
-        endpoints = (endpoint for each in routes for endpoint in each.endpoints())
-        self.server = create_server(create_app(endpoints, page.routes()), self.feed.end)
+        endpoints = [endpoint for each in routes for endpoint in each.endpoints()]
+        web = create_app(endpoints, page.routes(), self.allowed, self.external_url)
+        self.server = create_server(web, self.feed.end)
         thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
         self.feed.start()

@@ -1,6 +1,7 @@
 """Liveness, readiness and reload."""
 
 from http import HTTPStatus
+from pathlib import Path
 
 from exporter import __version__
 from exporter.verdict.catalog_file import builtin_catalog
@@ -106,6 +107,15 @@ def test_a_missing_file_is_refused(served: Served) -> None:
     expected = problem(HTTPStatus.UNPROCESSABLE_ENTITY, REFUSED, cause)
     assert content(served.ask("/-/reload", "POST")) == expected
     assert reload_metrics(served) == [0, None]
+
+
+def test_it_reloads_only_with_the_setting(tmp_path: Path) -> None:
+    off = Served(tmp_path)
+    off.lifecycle = False
+    detail = "Lifecycle API is not enabled; start with --web.enable-lifecycle, or send SIGHUP"
+    with off.running():
+        assert reload(off, GOOD_FILE) == problem(HTTPStatus.FORBIDDEN, detail)
+        assert reason_of(off, 42) == "Error"
 
 
 def test_a_get_does_not_reload(served: Served) -> None:

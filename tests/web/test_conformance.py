@@ -24,6 +24,8 @@ must be before another one."""
 def schema(served: Served) -> BaseSchema:
     """The document of a server with a running and an ended job."""
     served.store.commit(Batch(running=[job("b")], ended=[ended(job("a"), 137, OOM, oom_kills=1)]))
+    # A stream ends after its first message then.
+    served.feed.end()
     return schemathesis.openapi.from_url(f"{served.url}/openapi.json")
 
 

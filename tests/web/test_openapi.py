@@ -19,6 +19,10 @@ STREAM = "/api/v1/stream"
 REASONS, REASON = "/api/v1/reasons", "/api/v1/reasons/{code}"
 SUMMARY = "/api/v1/summary"
 METRICS, HEALTHY, READY, RELOAD = "/metrics", "/-/healthy", "/-/ready", "/-/reload"
+PRIVATE = (JOBS, JOB, STREAM, SUMMARY, REASONS, REASON)
+HEADERS = {403: {"Sec-Fetch-Site": "cross-site"}, 421: {"Host": "evil.example"}}
+"""By status, headers that lead to it."""
+
 PARAMETERS = {
     f"GET {JOBS}": [
         *("status", "reason", "code", "workload", "dstack_job_id"),
@@ -109,7 +113,10 @@ RESPONSES: dict[Documented, tuple[Callable[[Served], None], str]] = {
     ("get", READY, 200): (nothing, "/-/ready"),
     ("get", READY, 503): (set_unready, "/-/ready"),
     ("post", RELOAD, 200): (nothing, "/-/reload"),
+    ("post", RELOAD, 403): (nothing, "/-/reload"),
     ("post", RELOAD, 422): (break_catalogue, "/-/reload"),
+    **{("get", path, 421): (nothing, path.format(id="x", code=1)) for path in PRIVATE},
+    ("post", RELOAD, 421): (nothing, "/-/reload"),
 }
 """For each documented response, what leads to it and the path of the request."""
 
@@ -172,7 +179,7 @@ def test_a_real_response_is_as_documented(served: Served, document: Any, documen
     method, path, status = documented
     prepare, target = RESPONSES[documented]
     prepare(served)
-    response = served.ask(target, method.upper())
+    response = served.ask(target, method.upper(), headers=HEADERS.get(status))
     assert response.status_code == status
     media_types = document["paths"][path][method]["responses"][str(status)]["content"]
     media_type = response.headers["content-type"].partition(";")[0]
