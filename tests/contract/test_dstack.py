@@ -314,12 +314,22 @@ def filtered(_log: Log) -> JobReport:
     return report([(1, "something else"), (2, "2026/11/28 09:48:30 http: superfluous")])
 
 
+def renamed(log: Log) -> JobReport:
+    """Return what a log says whose lines about the state are others, as of a later release perhaps."""
+    return report([(at_ns, line.replace("Job state changed", "Job status changed")) for at_ns, line in log])
+
+
+def quoted(log: Log) -> JobReport:
+    """Return what a log says that quotes its messages if they have several words."""
+    return report([(at_ns, re.sub(r"msg=(\w+ [^=]*)(?=$| \w+=)", r'msg="\1"', line)) for at_ns, line in log])
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("reports", [unreadable, cut, filtered])
+@pytest.mark.parametrize("reports", [unreadable, cut, filtered, renamed, quoted])
 def test_without_the_runners_word_no_false_one_is_said(tmp_path: Path, name: str, reports: Reports) -> None:
     recording = load(name)
     records, _exits = run(tmp_path, recording, reports)
-    if name in KNOWN_WITHOUT_LOG or (name == "g-nossh" and reports is filtered):
+    if name in KNOWN_WITHOUT_LOG or (name == "g-nossh" and reports not in {unreadable, cut}):
         assert words(records[0]) == expected(name, recording)
         return
     for record in records:
