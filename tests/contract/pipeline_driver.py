@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState
@@ -171,8 +172,15 @@ class PipelineDriver:
         return self.reaches(lambda: self.series(metric) == series)
 
     def ends(self, count: int) -> bool:
-        """Return whether the number of ended jobs on record becomes ``count``."""
-        return self.reaches(lambda: sum(each.ended is not None for each in self.store.records()) == count)
+        """Return whether the number of ended jobs on record becomes ``count``, and all are counted."""
+
+        def visible() -> bool:
+            stored, shown = self.stored_series(definitions.EXITS), self.series(definitions.EXITS)
+            return sum(stored.values()) == sum(shown.values())
+
+        return self.reaches(
+            lambda: sum(each.ended is not None for each in self.store.records()) == count and visible()
+        )
 
     def is_refused(self, times: int) -> bool:
         """Return whether the store has refused more often than that, or soon has."""

@@ -43,6 +43,12 @@ def rows(table: str) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(titles, row, strict=True)) for row in cells}
 
 
+def error_cell(status: str, error: str | None, oom_kills: int) -> str:
+    """The cell ERROR of a table: also what a job that is done survived."""
+    survived = f"({oom_kills} OOM kill{'s' if oom_kills > 1 else ''})"
+    return error or (survived if status == "done" and oom_kills else "")
+
+
 def samples(exporter: ExporterProcess, name: str) -> dict[tuple[tuple[str, str], ...], float]:
     """The samples of one name, by their sorted labels, of one scrape."""
     text = exporter.get("/metrics").text

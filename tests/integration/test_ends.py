@@ -207,7 +207,8 @@ def test_every_face_says_the_same(  # noqa: PLR0913, PLR0917  # the case and wha
         "instance": "test-host",
         "attempt": 1,
     }, job
-    assert (row["INSTANCE"], row["STATUS"], row["ERROR"]) == ("test-host", end.status, end.error or "")
+    error = faces.error_cell(end.status, end.error, job["oom_kills"])
+    assert (row["INSTANCE"], row["STATUS"], row["ERROR"]) == ("test-host", end.status, error)
     times = 2 if end.workload else 1
     counted, told = faces.exits(exporter, workload), (end.status, str(end.code), end.reason)
     # What an image names, others of this engine are too.

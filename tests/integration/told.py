@@ -66,7 +66,8 @@ class Told(End):
         job = awaited_end(exporter, name)
         assert self._true_job() == {key: job[key] for key in self._true_job()}, job
         row = faces.rows(faces.command(exporter, "ps", "-a", "-v"))[name]
-        assert (row["STATUS"], row["ERROR"]) == (self.status, self.error or "")
+        error = faces.error_cell(self.status, self.error, self.oom_kills)
+        assert (row["STATUS"], row["ERROR"]) == (self.status, error)
         sheet = faces.command(exporter, "show", name)
         wanted = [*self.says, *(self.log_says if has_log else ())]
         assert [pattern for pattern in wanted if not re.search(pattern, sheet)] == [], sheet
