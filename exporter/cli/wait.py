@@ -102,7 +102,7 @@ class _Mapping(click.ParamType[tuple[str, int]]):
     type=DurationType(),
     default="1m",
     show_default=True,
-    help="Bear a server that does not answer for this long.",
+    help="Keep asking a server that does not answer for this long.",
 )
 @click.option(
     "--unknown-as",

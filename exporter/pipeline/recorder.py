@@ -204,7 +204,7 @@ class Recorder:
         self._state.apply(changes)
         self._readiness.set_unready(STORE, str(error))
         self._commit_at = self._cursors_at = time.monotonic() + RETRY_SECONDS
-        log.warning("store refused, keeping what is pending", cause=str(error), exits=self.pending_exits)
+        log.warning("commit failed, will retry", cause=str(error), exits=self.pending_exits)
 
     def on_store_answer(self) -> None:
         """Show that the store answers, unless it has yet to take what is pending."""
@@ -227,4 +227,7 @@ class Recorder:
             exporter_metrics.count_otlp_jobs(pending.counted, signal, OtlpJobCounts(dropped=1))
         exporter_metrics.count_job_records_dropped(pending.counted, len(dropped))
         pending.ended = pending.ended[len(dropped) :]
-        log.warning("store away for long, rows of the oldest exits given up", exits=len(dropped))
+        log.warning(
+            "store unavailable, rows of the oldest exits dropped (still counted)",
+            exits=len(dropped),
+        )

@@ -44,9 +44,9 @@ class StoredRecords:
         """Return what is on record of a container, except by other sources."""
         return self._ask(lambda: self._store.load_history(container_id, other_sources), None)
 
-    def submissions(self, job_name: str, host: str) -> frozenset[str]:
+    def containers_of_job(self, job_name: str, host: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on a host."""
-        return self._ask(lambda: self._store.submissions(job_name, host), frozenset())
+        return self._ask(lambda: self._store.containers_of_job(job_name, host), frozenset())
 
     def has_end_or_container(self, submission_id: str) -> bool:
         """Return whether the end of a submission is on record, or a container that was made for it."""

@@ -131,7 +131,7 @@ class Records(Protocol):
     def history(self, container_id: str, other_sources: frozenset[str]) -> ContainerHistory | None:
         """Return what is on record of a container, except by the sources at those addresses."""
 
-    def submissions(self, job_name: str, host: str) -> frozenset[str]:
+    def containers_of_job(self, job_name: str, host: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on a host."""
 
     def has_end_or_container(self, submission_id: str) -> bool:

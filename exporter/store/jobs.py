@@ -56,7 +56,7 @@ def load_history(
     )
 
 
-def submissions(database: Database, job_name: str, instance: str) -> frozenset[str]:
+def containers_of_job(database: Database, job_name: str, instance: str) -> frozenset[str]:
     """Return the ids of the containers that a supervisor made for a job on one host.
 
     Only those since it last ended so that it is not tried again: an earlier one was for another run.

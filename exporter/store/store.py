@@ -184,9 +184,9 @@ class Store:
         """
         return queries.load_history(self._database, container_id, other_engines)
 
-    def submissions(self, job_name: str, instance: str) -> frozenset[str]:
+    def containers_of_job(self, job_name: str, instance: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on one host."""
-        return queries.submissions(self._database, job_name, instance)
+        return queries.containers_of_job(self._database, job_name, instance)
 
     def has_end_or_container(self, submission_id: str) -> bool:
         """Return whether the end of a submission is on record, or a container that was made for it."""

@@ -83,9 +83,9 @@ def test_submissions_are_the_containers_of_one_job_on_one_host(store: Store) -> 
             ],
         )
     )
-    assert store.submissions("train-0-2", "node-1") == {"a" * 64, "b" * 64}
-    assert store.submissions("train-0-2", "node-2") == {"e" * 64}
-    assert store.submissions("", "node-1") == frozenset()
+    assert store.containers_of_job("train-0-2", "node-1") == {"a" * 64, "b" * 64}
+    assert store.containers_of_job("train-0-2", "node-2") == {"e" * 64}
+    assert store.containers_of_job("", "node-1") == frozenset()
 
 
 @pytest.mark.parametrize(("code", "evidence"), [(0, Evidence()), (143, STOPPED)])
@@ -95,7 +95,7 @@ def test_submissions_before_a_final_end_are_of_another_run(
     for number, (digit, ended_with) in enumerate({"a": 1, "b": code, "c": 1}.items()):
         each = job(digit, supervised=SUBMISSION, start_event_ns=BEGAN_NS + number)
         store.commit(Batch(ended=[ended(each, ended_with, evidence if digit == "b" else Evidence())]))
-    assert store.submissions("train-0-2", "node-1") == {"c" * 64}
+    assert store.containers_of_job("train-0-2", "node-1") == {"c" * 64}
 
 
 @pytest.mark.parametrize("supervised", [None, SUBMISSION, SupervisedJob("dstack", "")])

@@ -211,9 +211,9 @@ def test_jobs_of_before_supervisors_are_kept_beside_those_of_one(database: Path)
     move(database, command.upgrade, "0004")
     submission = job("c", supervised=SUBMISSION)
     with opened(database) as store:
-        assert store.submissions(SUBMISSION.job_name, "node-1") == frozenset()
+        assert store.containers_of_job(SUBMISSION.job_name, "node-1") == frozenset()
         store.commit(Batch(running=[submission]))
-        assert store.submissions(SUBMISSION.job_name, "node-1") == {submission.container_id}
+        assert store.containers_of_job(SUBMISSION.job_name, "node-1") == {submission.container_id}
         found = store.list_jobs(JobFilter(supervised_id=SUBMISSION.id), 10).records
         assert [record.job.container_id for record in found] == [submission.container_id]
         ids = {record.job.id for record in store.list_jobs(ANY, 10).records}

@@ -94,11 +94,11 @@ class DockerSource:
             # Hosts made from one image have containers with equal ids: other engines' runs are not ours.
             return records.history(container_id, self._others)
 
-        def load_submissions(job_name: str) -> frozenset[str]:
-            return records.submissions(job_name, config.host)
+        def load_containers_of_job(job_name: str) -> frozenset[str]:
+            return records.containers_of_job(job_name, config.host)
 
         cursor = records.cursor(self.address)
-        return DockerTracker(Tracker(config, load_history, running, cursor, load_submissions))
+        return DockerTracker(Tracker(config, load_history, running, cursor, load_containers_of_job))
 
     def _tracker_config(self, opened: StreamOpened, pruned_before_ns: int) -> TrackerConfig:
         info = opened.info

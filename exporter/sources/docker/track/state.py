@@ -28,14 +28,14 @@ class EngineState:
         config: TrackerConfig,
         load_history: LoadHistory,
         cursor: Cursor | None,
-        load_submissions: LoadSubmissions,
+        load_containers_of_job: LoadSubmissions,
     ) -> None:
         self.config = config
         self.containers = Containers(load_history)
         self.checkpoint = Checkpoint(cursor)
         self._recent_stops: deque[tuple[str, int]] = deque(maxlen=_MAX_RECENT_STOPS)
         self._outcomes: list[Job | EndedRun] = []
-        self._load_submissions = load_submissions
+        self._load_containers_of_job = load_containers_of_job
         self._submissions: dict[str, set[str]] = {}
 
     def drain(self) -> list[Job | EndedRun]:
@@ -77,7 +77,7 @@ class EngineState:
         name = supervised.job_name
         known = self._submissions.pop(name, None)
         if known is None:
-            known = set(self._load_submissions(name))
+            known = set(self._load_containers_of_job(name))
         while len(self._submissions) >= _MAX_SUBMITTED_JOBS:
             del self._submissions[next(iter(self._submissions))]
         self._submissions[name] = known | {container.id}

@@ -55,10 +55,10 @@ class Tracker:
         load_history: LoadHistory,
         running: Iterable[Job] = (),
         cursor: Cursor | None = None,
-        load_submissions: LoadSubmissions = lambda _job_name: frozenset(),
+        load_containers_of_job: LoadSubmissions = lambda _job_name: frozenset(),
     ) -> None:
         crash_log = CrashLog()
-        self._state = EngineState(config, load_history, cursor, load_submissions)
+        self._state = EngineState(config, load_history, cursor, load_containers_of_job)
         self._oom = OomAttribution(config)
         self._pending_exits = PendingExits(config, self._oom, crash_log)
         self._run_events = RunEvents(self._state, self._oom)
