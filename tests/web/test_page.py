@@ -251,7 +251,7 @@ def test_a_workload_shows_its_codes_reasons_and_runs(served: Served) -> None:
     shown = page(served, link.removeprefix("."))
     assert shown.one("h1").text == name
     rows = shown.one("table", "outcomes").one("tbody").all("tr")
-    assert [row.text for row in rows] == ["Completed0✓done266.7 %", "OOMKilled137✕failed133.3 %"]
+    assert [row.text for row in rows] == ["Completed0✓ done266.7 %", "OOMKilled137✕ failed133.3 %"]
     assert [square.text for square in shown.one("ol", "strip").all("a")] == ["✓", "✓", "✕", "▶"]
     chosen = rows[1].one("a").attributes["href"].removeprefix("../")
     assert names(page(served, f"/{chosen}")) == ["gentle-stingray-2"]
@@ -277,7 +277,7 @@ def test_memory_limits_are_shown_with_what_they_say(served: Served) -> None:
     for path in ("/workloads/shop%2Fworker", "/jobs/gentle-stingray-a"):
         shown = page(served, path)
         rows = shown.one("table", "limits").one("tbody").all("tr")
-        assert [row.text for row in rows] == ["512 MiB now ✓9", "256 MiB ✕1"]
+        assert [row.text for row in rows] == ["512 MiB now ✓ 9", "256 MiB ✕ 1"]
         assert "Raise its limit" not in shown.text
         assert "A limit of 512 MiB" in shown.text or "Keep its limit of 512 MiB" in shown.text
     assert "Suggested limit: 512 MiB" in shown.text

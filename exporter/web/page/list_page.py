@@ -20,7 +20,7 @@ from exporter.web.views import job_view
 
 _MAX_FAILURES = 20
 # A page can have fewer jobs than fit, and still have a next one; so many are asked for at once.
-_MAX_READS = 4
+_MAX_READS = 2
 _FILTERS = ("status", "reason", "code", "workload", "host", "text", "dstack_job_id", "casualties")
 _TIMES = ("since", "until")
 
