@@ -31,7 +31,7 @@ collect_ignore = [] if os.environ.get(IN_NAMESPACE) else ["dstack"]
 SLOWEST = ("integration", "alerts", "contract")
 """Folders of tests that begin first, so that no worker ends long after the others."""
 
-ON_ENGINES = ("tests/integration/", "tests/alerts/test_end_to_end.py")
+ON_ENGINES = ("tests/integration/", "tests/browser/test_live.py", "tests/alerts/test_end_to_end.py")
 """Paths of the tests that run real engines."""
 
 NEVER_OUT_OF_MEMORY = tuple(

@@ -49,6 +49,9 @@ DSTACK_PACKAGES: Mapping[str, str] = {
 }
 """The same for the host of a dstack fleet, and for the image of its tasks."""
 
+BROWSER_PACKAGES: Mapping[str, str] = {"chromium": "chromium", "npm": "npm"}
+"""The same for tests in a browser, and for the rules of accessibility that they hold."""
+
 LOCK = Path("/run/exit-exporter-install.lock")
 """Held while packages are installed: apt does not wait for another process that updates its lists."""
 
@@ -84,6 +87,11 @@ def ensure_dstack() -> None:
     _ensure(DSTACK_PACKAGES)
 
 
+def ensure_browser() -> None:
+    """Ensure every program of `BROWSER_PACKAGES` in the same way."""
+    _ensure(BROWSER_PACKAGES)
+
+
 def ensure_to_build() -> None:
     """Ensure every program of `BUILD_PACKAGES` and library of `BUILD_LIBRARIES` in the same way."""
     _ensure(BUILD_PACKAGES)
@@ -106,6 +114,7 @@ def program(name: str, folder: Path | None = None) -> str:
             BUILD_PACKAGES,
             DOCUMENTED_PACKAGES,
             DSTACK_PACKAGES,
+            BROWSER_PACKAGES,
         )
         package = next(packages[name] for packages in known if name in packages)
         raise LabError(f"{name} not found: install {package}, or have `ensure_…` do it")
