@@ -73,7 +73,7 @@ class _Mapping(click.ParamType[tuple[str, int]]):
         """Return the name and the status."""
         name, equals, number = str(value).partition("=")
         if not name or not equals or not number.isascii() or not number.isdigit():
-            self.fail(f"{value!r} is not NAME=STATUS, such as OOMKilled=75", param, ctx)
+            self.fail(f"{value!r} is not NAME=STATUS, such as OOMKilled=240", param, ctx)
         return name, int(_STATUS.convert(int(number), param, ctx))
 
 
@@ -124,7 +124,7 @@ class _Mapping(click.ParamType[tuple[str, int]]):
     type=_Mapping(),
     multiple=True,
     metavar="NAME=STATUS",
-    help="Status for a reason or a recovery, such as OOMKilled=75. Repeatable; the first that fits counts.",
+    help="Status for a reason or a recovery, such as OOMKilled=240. Repeatable; the first that fits counts.",
 )
 @click.option("--strict", is_flag=True, help="Fail on a success that lost a process to an OOM kill.")
 @click.option("--strict-as", type=_STATUS, default=CASUALTIES, show_default=True, help="Status for --strict.")
@@ -161,7 +161,7 @@ def wait(
     Examples:
       exit-exporter wait "$(docker run -d job:1)"
       exit-exporter wait --for-start 5m --timeout 2h train-1
-      exit-exporter wait --on more-memory=75 --on retry=76 train-1
+      exit-exporter wait --on more-memory=240 --on retry=241 train-1
     """
     limits = Limits(options["timeout"], options["for_start"], options["retry_for"])
     waiter = JobWaiter(ApiClient(url), limits, _warn)

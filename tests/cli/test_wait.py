@@ -126,9 +126,9 @@ def test_reasons_and_recoveries_are_mapped_to_a_status(served: Served, words: li
         ("OOMKiled=75", "'OOMKiled' is neither a reason nor a recovery; did you mean OOMKilled?"),
         ("OOMKilled=0", "0 is not in the range 1<=x<=255."),
         ("OOMKilled=256", "256 is not in the range 1<=x<=255."),
-        ("OOMKilled", "'OOMKilled' is not NAME=STATUS, such as OOMKilled=75"),
-        ("=75", "'=75' is not NAME=STATUS, such as OOMKilled=75"),
-        ("OOMKilled=²", "'OOMKilled=²' is not NAME=STATUS, such as OOMKilled=75"),
+        ("OOMKilled", "'OOMKilled' is not NAME=STATUS, such as OOMKilled=240"),
+        ("=75", "'=75' is not NAME=STATUS, such as OOMKilled=240"),
+        ("OOMKilled=²", "'OOMKilled=²' is not NAME=STATUS, such as OOMKilled=240"),
     ],
 )
 def test_a_wrong_mapping_is_an_error_that_no_job_has(served: Served, mapping: str, cause: str) -> None:
