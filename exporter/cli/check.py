@@ -13,7 +13,7 @@ from exporter.config.yaml_document import DocumentError, read_yaml
 from exporter.verdict.catalog_file import builtin_catalog, load_catalog
 
 
-@click.command()
+@click.command(short_help="Validate settings and catalogue FILES.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
     """Validate settings and catalogue FILES; exits with 1 if one of them is bad.

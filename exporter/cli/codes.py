@@ -34,7 +34,7 @@ class _Row:
         return ", ".join(code_ranges(self.codes)) or _BY_EVIDENCE
 
 
-@click.command()
+@click.command(short_help="List the reasons in use with their codes and meanings.")
 @format_option("table", "json", "markdown")
 @url_option
 def codes(output_format: str, url: str) -> None:

@@ -24,7 +24,7 @@ from exporter.web.views import code_view
 _PARAMETER = "'CODE'"
 
 
-@click.command(cls=NegativeNumberCommand)
+@click.command(cls=NegativeNumberCommand, short_help="Explain an exit CODE: its meanings and what to do.")
 @click.argument("code")
 @click.option("--workload", help="Explain for this workload, which can have reasons of its own.")
 @format_option("text", "json")

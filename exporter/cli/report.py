@@ -25,7 +25,7 @@ _NUMBERS = ("EXITS", "SHARE", "BEFORE")
 Summary = dict[str, Any]
 
 
-@click.command()
+@click.command(short_help="Say how jobs ended, and which memory limits are too low.")
 @click.option(
     "--since",
     type=MomentType(),
@@ -115,7 +115,7 @@ def _heading(summary: Summary) -> Iterator[str]:
     before = total["exits_before"]
     compared = "" if before is None else f"; in the same time before, {before:,}"
     yield (
-        f"{total['exits']:,} exits from {_time(summary['since'])} to {_time(summary['until'])}, of which "
+        f"{total['exits']:,} exits from {_time(summary['since'])} to {_time(summary['until'])} UTC, of which "
         f"{total['failed']:,} failed{compared}."
     )
     if before is None:
@@ -130,7 +130,7 @@ def _why_not_compared(summary: Summary) -> str:
         return "No engine has been watched yet."
     return (
         f"Not compared with the time from {_time(summary['before_since'])} on, since exits are on record "
-        f"only from {_time(recorded)} on."
+        f"only from {_time(recorded)} UTC on."
     )
 
 

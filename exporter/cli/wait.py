@@ -208,8 +208,12 @@ def _print(job: JobJson, output_format: str) -> None:
         print_if_possible(json.dumps({name: job[name] for name in _JSON_FIELDS}))
         return
     words = [job["name"], job["status"], format_code(job), job["reason"], job["recovery"]]
-    lost = f"{job['oom_kills']} of its processes were killed for memory" if job["oom_kills"] else ""
-    _warn("  ".join(str(word) for word in (*words, lost) if word))
+    _warn("  ".join(str(word) for word in (*words, _lost(job["oom_kills"])) if word))
+
+
+def _lost(oom_kills: int) -> str:
+    verb = "was" if oom_kills == 1 else "were"
+    return f"{oom_kills} of its processes {verb} killed for memory" if oom_kills else ""
 
 
 def _warn(text: str) -> None:

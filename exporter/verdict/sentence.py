@@ -57,8 +57,8 @@ def _ended(classified: ClassifiedExit) -> Iterator[str]:
         yield _code(classified)
     yield from _others(classified)
     if verdict.status is Status.DONE and ended.oom_kills:
-        processes = "process was" if ended.oom_kills == 1 else "processes were"
-        yield f"{ended.oom_kills} of its {processes} OOM-killed on the way"
+        verb = "was" if ended.oom_kills == 1 else "were"
+        yield f"{ended.oom_kills} of its processes {verb} OOM-killed on the way"
     yield from _requests(classified)
 
 

@@ -34,6 +34,12 @@ def test_an_example_is_a_valid_use(name: str, line: str, monkeypatch: pytest.Mon
     found.make_context(name, words[2:])
 
 
+def test_the_list_of_commands_is_whole_in_80_columns() -> None:
+    listed = run("--help", COLUMNS="80").out.partition("Commands:")[2]
+    assert len(listed.splitlines()) == len(COMMANDS) + 1
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize(
     ("words", "completions"),
     [

@@ -15,7 +15,7 @@ from tests.web.served import Served
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 # Before the jobs that the server has.
 EARLIER = ("--since", "2099-12-01", "--until", "2099-12-08")
-HEADING = "0 exits from 2099-12-01 00:00:00 to 2099-12-08 00:00:00, of which 0 failed"
+HEADING = "0 exits from 2099-12-01 00:00:00 to 2099-12-08 00:00:00 UTC, of which 0 failed"
 
 
 @pytest.mark.parametrize("name", REPORT)
@@ -57,7 +57,7 @@ def test_what_is_missing_is_said(served: Served, output_format: str) -> None:
     record(served, since_ns=BEGAN_NS)
     not_compared = (
         "Not compared with the time from 2099-11-24 00:00:00 on, since exits are on record only from "
-        "2100-01-01 00:00:00 on."
+        "2100-01-01 00:00:00 UTC on."
     )
     assert invoke(*words).out == f"{HEADING}.\n{not_compared}\n"
 

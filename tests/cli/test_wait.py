@@ -46,7 +46,7 @@ def after(seconds: float, act: Callable[[], None]) -> threading.Timer:
         (
             "gentle-stingray-1",
             137,
-            "gentle-stingray-1  failed  137  OOMKilled  more-memory  1 of its processes",
+            "gentle-stingray-1  failed  137  OOMKilled  more-memory  1 of its processes was",
         ),
         ("a" * 64, 137, "gentle-stingray-1  failed  137  OOMKilled"),
         ("nightly", 0, "nightly  done  0  Completed  none"),

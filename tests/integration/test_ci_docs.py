@@ -109,7 +109,7 @@ def test_a_run_whose_host_was_lost_is_retried_with_the_same_memory(tmp_path: Pat
         ("Wait for one container", "exit 0", 0, "done  0  Completed  none"),
         ("Several containers", "exit $((SHARD - 1))", 1, "failed  2  Misuse"),
         ("Several containers", "exit 0", 0, "done  0  Completed  none"),
-        ("Fail on lost results", LOSES_A_PROCESS, 252, "1 of its processes were killed for memory"),
+        ("Fail on lost results", LOSES_A_PROCESS, 252, "1 of its processes was killed for memory"),
         ("Fail on lost results", "exit 0", 0, "done  0  Completed  none"),
         ("In a program of your own", "exit 3", 3, ": Error, so fix-code\n"),
     ],
