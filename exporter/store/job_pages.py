@@ -195,7 +195,9 @@ def conditions(wanted: JobFilter, columns: Any) -> Iterable[ColumnElement[bool]]
     if wanted.casualties:
         yield and_(columns.status == Status.DONE.value, columns.oom_kills > 0)
     if wanted.text is not None:
-        yield or_(*(columns[each.name].contains(wanted.text, autoescape=True) for each in _SEARCHED))
+        # Not by LIKE: its pattern ends at the character 0, and then every job matches.
+        text = func.lower(wanted.text)
+        yield or_(*(func.instr(func.lower(columns[each.name]), text) > 0 for each in _SEARCHED))
 
 
 def records(database: Database, found: Sequence[Any]) -> list[JobRecord]:

@@ -15,7 +15,7 @@ from tests.store.files import opened
 from tests.store.samples import ANY, BEGAN_NS, ended, job
 
 INSTANCES, WORKLOADS, CODES = ("node-1", "node-2"), ("etl", "train"), (0, 1, None)
-TEXTS = ("ETL", "train-3", "50%", "_", "no such")
+TEXTS = ("ETL", "train-3", "50%", "_", "no such", "\0", "etl\0")
 # Starts and ends lie around the length of a long run.
 MOMENTS = [BEGAN_NS + hours * LONG_RUN_NS // 2 for hours in range(-6, 7)]
 LENGTHS = [0, LONG_RUN_NS // 2, LONG_RUN_NS, 5 * LONG_RUN_NS // 2]

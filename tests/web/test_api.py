@@ -183,6 +183,7 @@ def test_an_id_that_several_begin_with_names_the_candidates(served: Served) -> N
         ("text=STINGRAY-A", "a"),
         ("text=shop%2Fworker%3A1.4", "cba"),
         ("text=OOMKilled", "a"),
+        ("text=%00", ""),
         ("casualties=true", "b"),
         ("since=2100-01-01T00:01:31Z", "c"),
         ("since=2100-01-01T00:01:30%2B00:00", "cba"),
