@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from errno import EPIPE
 from importlib import import_module
 from typing import Any
 
 import click
 
 from exporter import __version__
+from exporter.cli.output import discard_output
 
 # As shells report SIGINT.
 INTERRUPTED = 130
@@ -38,6 +40,12 @@ class _Commands(click.Group):
             return super().invoke(context)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
+        except OSError as error:
+            # Of a file, the command says more. A pipe that was closed is no error: click is silent then.
+            if error.filename is not None or error.errno == EPIPE:
+                raise
+            discard_output()
+            raise click.ClickException(f"standard output cannot be written: {error.strerror}") from error
 
 
 @click.group(

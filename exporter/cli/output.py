@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import TextIO
 
 import click
 
@@ -14,7 +15,7 @@ def print_if_possible(text: str, *, err: bool = False) -> None:
     try:
         click.echo(text, err=err)
     except OSError as error:
-        _discard(sys.stderr.fileno() if err else sys.stdout.fileno())
+        _discard(sys.stderr if err else sys.stdout)
         if not err:
             print_if_possible(f"standard output cannot be written: {error.strerror}", err=True)
 
@@ -26,8 +27,13 @@ def show_if_possible(error: click.ClickException) -> None:
     print_if_possible(text.getvalue().rstrip("\n"), err=True)
 
 
-def _discard(descriptor: int) -> None:
+def discard_output() -> None:
+    """Write what follows on standard output to nowhere: Python would fail again with what it holds."""
+    _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
     # Python writes the rest at its end, and if that fails, it ends with 120 instead of our status.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import textwrap
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
 import click
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 
 from exporter.cli.client import ApiClient, url_option
@@ -75,13 +76,15 @@ def ps(
       exit-exporter ps --reason OOMKilled --since 7d
       exit-exporter ps -a --workload etl --format json | jq '.jobs[].container_exit_code'
     """
+    if watch and output_format == "json":
+        raise click.UsageError("--watch shows a table; GET /api/v1/stream has the changes as JSON")
     client, limit = ApiClient(url), filters.pop("limit")
     # What ended before a moment can have ended long ago.
     filters["since"] = filters["since"] or (None if show_all or filters["until"] else RECENT)
     if output_format == "json":
         _print_json(_first(_jobs(client, filters), limit or None))
     elif watch:
-        _watch(client, filters, verbose=verbose)
+        _watch(client, filters, limit, verbose=verbose)
     else:
         _print_table(client, _jobs(client, filters), limit, verbose=verbose)
 
@@ -142,14 +145,26 @@ def _why_empty(client: ApiClient) -> str:
     return f"no jobs, and the exporter is not ready: {reason}" if reason else "no jobs; -a shows older ones"
 
 
-def _watch(client: ApiClient, filters: dict[str, Any], *, verbose: bool) -> None:
+def _watch(client: ApiClient, filters: dict[str, Any], limit: int | None, *, verbose: bool) -> None:
     with Live(console=console(), auto_refresh=False) as live:
         try:
             while True:
-                height = live.console.height - _OTHER_LINES
-                jobs = list(islice(_jobs(client, filters, height + 1), height + 1))
-                note = "… and more; without -w, all are listed" if len(jobs) > height else ""
-                live.update(Group(jobs_table(jobs[:height], verbose=verbose), note), refresh=True)
+                lines = max(1, live.console.height - _OTHER_LINES)
+                wanted = min(lines, limit or lines, _PAGE - 1)
+                jobs = list(islice(_jobs(client, filters, wanted + 1), wanted + 1))
+                shown = _fitting(jobs[:wanted], lines, live.console, verbose=verbose)
+                note = f"only the newest {len(shown)} are shown" if len(jobs) > len(shown) else ""
+                live.update(Group(jobs_table(shown, verbose=verbose), note), refresh=True)
                 time.sleep(_WATCH_SECONDS)
         except KeyboardInterrupt:
             return
+
+
+def _fitting(jobs: list[JobJson], lines: int, screen: Console, *, verbose: bool) -> list[JobJson]:
+    """Return the first jobs, at least one, whose table fits: a narrow one has several lines for a job."""
+
+    def fits(number: int) -> bool:
+        table = jobs_table(jobs[:number], verbose=verbose)
+        return len(screen.render_lines(table, pad=False)) <= lines + 1
+
+    return jobs[: max(1, bisect_left(range(1, len(jobs) + 1), x=True, key=lambda number: not fits(number)))]

@@ -30,13 +30,14 @@ _NO_WRAP = ("STATUS", "CODE", "FINISHED", "RAN", "ATTEMPT")
 
 def console() -> Console:
     """Return a console on standard output; it does not wrap output to a file or a pipe."""
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+    # Rich would take a pipe for a terminal where FORCE_COLOR is set, as it often is in CI.
+    is_terminal = Console().file.isatty()
+    return Console(highlight=False, force_terminal=is_terminal, width=None if is_terminal else _PIPE_WIDTH)
 
 
 def print_output(output: RenderableType) -> None:
     """Print to standard output, without wrapping and colours if that is a file or a pipe."""
-    terminal = Console(highlight=False)
+    terminal = console()
     if terminal.is_terminal:
         terminal.print(output)
         return

@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from exporter.store import Batch
-from tests.cli.command import COMMAND, Done, at_terminal, invoke, run
+from tests.cli.command import COMMAND, Done, at_terminal, environment, invoke, run
 from tests.cli.other_servers import NOBODY, OTHERS, Other, other_server
 from tests.cli.outputs import PS, PS_MORE, fill_more, flat, golden, shown
 from tests.store.samples import BEGAN_NS, OOM, SUBMISSION, ended, job
@@ -232,6 +232,37 @@ def test_a_watched_table_is_refreshed_until_ctrl_c(served: Served, monkeypatch: 
     assert flat(watched) == golden("ps_verbose_watched")
 
 
+@pytest.mark.parametrize(
+    ("lines", "words", "rows"),
+    [("3", "-aw", 1), ("5", "-aw", 3), ("1", "-aw", 1), ("24", "-aw -n 2", 2), ("2000", "-aw", None)],
+)
+def test_a_watched_table_fits_and_says_how_far_it_is_cut(
+    served: Served, monkeypatch: pytest.MonkeyPatch, lines: str, words: str, rows: int | None
+) -> None:
+    monkeypatch.setattr(PS_MODULE, "time", Clock(served))
+    watched = output(invoke("ps", *words.split(), "--url", served.url, LINES=lines)).strip().splitlines()
+    if rows is None:
+        assert len(watched) == len(served.ask("/api/v1/jobs").json()["jobs"]) + 1
+    else:
+        assert watched[rows + 1 :] == [f"only the newest {rows} are shown"]
+
+
+def test_a_watched_table_has_fewer_jobs_where_each_takes_several_lines(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PS_MODULE, "time", Clock(served))
+    monkeypatch.setattr(TABLES_MODULE, "_PIPE_WIDTH", 50)
+    watched = output(invoke("ps", "-wv", "--reason", "OOMKilled", "--url", served.url, LINES="8")).strip()
+    assert len(watched.splitlines()) <= 8
+    assert watched.endswith("only the newest 1 are shown")
+
+
+def test_a_watched_table_is_no_json(served: Served) -> None:
+    done = invoke("ps", "-w", "--format", "json", "--url", served.url)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("--watch shows a table; GET /api/v1/stream has the changes as JSON\n")
+
+
 # The server
 
 
@@ -291,6 +322,33 @@ def test_a_closed_pipe_is_no_error(served: Served) -> None:
         os.close(reading)
         _, errors = process.communicate()
     assert errors == ""
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+@pytest.mark.parametrize("words", ["ps -v", "show nightly", "report", "codes"])
+def test_a_pipe_is_no_terminal_whatever_a_variable_says(served: Served, words: str, variable: str) -> None:
+    plain = run(*words.split(), "--url", served.url)
+    forced = run(*words.split(), "--url", served.url, **{variable: "1"})
+    assert "\x1b" not in forced.out
+    assert len(forced.out.splitlines()) == len(plain.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["ps", "ps --format json", "show nightly", "report", "report --format json", "codes", "explain 137"],
+)
+def test_output_that_cannot_be_written_is_one_line(served: Served, words: str) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
+        done = subprocess.run(
+            [COMMAND, *words.split(), "--url", served.url],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: standard output cannot be written: No space left on device\n"
 
 
 def test_unknown_fields_of_a_newer_server_are_ignored(served: Served) -> None:
