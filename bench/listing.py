@@ -1,4 +1,4 @@
-"""Time of the API's answers about stored jobs: pages, filters, summaries, one job."""
+"""Time of answers about stored jobs: pages, filters, summaries and one job of the API; the page in HTML."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +43,11 @@ SUMMARIES: Mapping[str, Mapping[str, str]] = {
     "summary of a week, of one workload": {"workload": "team-7/batch"},
     "summary of a week, on a host": {"host": "node-7"},
 }
+PAGES: Mapping[str, str] = {
+    "in HTML, the list": "/",
+    "in HTML, status=failed": "/?status=failed",
+    "in HTML, text of none": "/?text=nobody",
+}
 
 
 def listing(count: int, repeats: int, directory: Path) -> dict[str, list[float]]:
@@ -69,8 +74,11 @@ def _paths(exporter: Exporter, count: int) -> Iterator[tuple[str, str]]:
         yield name, f"/api/v1/jobs?{urlencode(query)}"
     for name, summarized in SUMMARIES.items():
         yield name, f"/api/v1/summary?{urlencode(summarized)}"
+    yield from PAGES.items()
     (middle,) = exporter.page({"text": f"batch-{count - 1}", "limit": 1})["jobs"]
     yield "one job by its name", f"/api/v1/jobs/{quote(middle['name'])}"
+    yield "in HTML, one job", f"/jobs/{quote(middle['name'])}"
+    yield "in HTML, its workload", f"/workloads/{quote(middle['workload'], safe='')}"
     yield "one job by the start of its id", f"/api/v1/jobs/{middle['container_id'][:12]}"
     yield "page in the middle", f"/api/v1/jobs?cursor={_cursor_in_the_middle(exporter)}"
 

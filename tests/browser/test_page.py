@@ -60,6 +60,7 @@ def test_everything_is_reached_by_keys(served: Served, tab: Tab) -> None:
     page.keyboard.press("Backspace")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{served.url}/?text=sting")
+    expect(page.get_by_role("status")).to_have_text("live")
     page.keyboard.press("j")
     expect(page.get_by_role("link", name="gentle-stingray-1")).to_be_focused()
     page.keyboard.press("Enter")

@@ -19,7 +19,7 @@ from exporter.web.page.timeline import Entry, timeline
 from exporter.web.views import job_view
 
 # What the page shows elsewhere, or better.
-_SHOWN_ELSEWHERE = frozenset({"Job", "Name", "Status", "Error", "Created", "Started", "Finished"})
+_SHOWN_ELSEWHERE = frozenset({"Job", "Status", "Error", "Created", "Started", "Finished"})
 
 
 @dataclass(frozen=True, slots=True)

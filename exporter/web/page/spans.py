@@ -9,6 +9,7 @@ from exporter.config.duration import format_duration
 from exporter.model import SECOND_NS
 
 DAY_NS = 86400 * SECOND_NS
+_YEAR_NS = 365 * DAY_NS
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _MAX_INTERVALS = 48
 _INTERVALS = tuple(
@@ -44,7 +45,10 @@ class Span:
     def label(self, at_ns: int) -> str:
         """Return a time for the axis of a chart: of the day, or the date in a long span."""
         time = datetime.fromtimestamp(at_ns // SECOND_NS, UTC)
-        return f"{time:%H:%M}" if self.until_ns - self.since_ns <= 2 * DAY_NS else f"{time:%Y-%m-%d}"
+        length_ns = self.until_ns - self.since_ns
+        if length_ns <= 2 * DAY_NS:
+            return f"{time:%H:%M}"
+        return f"{time:%d %b}" if length_ns <= _YEAR_NS else f"{time:%Y-%m}"
 
     def described(self, *, until_now: bool) -> str:
         """Return the span in words: ``in the last 24h``."""

@@ -105,17 +105,18 @@ async function refresh() {
   refreshing.busy = true;
   refreshing.wanted = false;
   const began = performance.now();
+  let wait = RETRY;
   try {
     const response = await fetch(location.href, { cache: "no-store" });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const content = page.getElementById("content");
     if (!response.ok || !content) throw new Error(`answered ${response.status}`);
+    wait = Math.max(LEAST_WAIT, REST * (performance.now() - began));
     await noSelection();
     replaceContent(content);
   } catch {
     refreshing.wanted = true;
   }
-  const wait = Math.max(LEAST_WAIT, REST * (performance.now() - began));
   setTimeout(() => {
     refreshing.busy = false;
     if (refreshing.wanted && stream.source) refresh();
