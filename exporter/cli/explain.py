@@ -13,6 +13,7 @@ from rich.text import Text
 
 from exporter.cli.client import ApiClient, url_option
 from exporter.cli.exit_code import CODE_RANGE, SIGNALS, NegativeNumberCommand, parse_code
+from exporter.cli.markdown import markdown_code, markdown_table, markdown_text
 from exporter.cli.params import format_option
 from exporter.cli.reasons import ask_for_reasons, ask_or_builtin, code_ranges
 from exporter.cli.tables import print_output
@@ -27,7 +28,7 @@ _PARAMETER = "'CODE'"
 @click.command(cls=NegativeNumberCommand, short_help="Explain an exit CODE: its meanings and what to do.")
 @click.argument("code")
 @click.option("--workload", help="Explain for this workload, which can have reasons of its own.")
-@format_option("text", "json")
+@format_option("text", "json", "markdown")
 @url_option
 def explain(code: str, workload: str | None, output_format: str, url: str) -> None:
     """Explain an exit CODE: all its readings, what they mean and what to do.
@@ -39,7 +40,7 @@ def explain(code: str, workload: str | None, output_format: str, url: str) -> No
     Examples:
       exit-exporter explain 137
       exit-exporter explain -9
-      exit-exporter explain OOMKilled --format json
+      exit-exporter explain OOMKilled --format markdown
     """
     parsed = parse_code(code)
     if parsed is None and not code[:1].isalpha():
@@ -48,6 +49,8 @@ def explain(code: str, workload: str | None, output_format: str, url: str) -> No
     found = _find_reason(client, code) if parsed is None else _find_code(client, parsed.code, workload)
     if output_format == "json":
         click.echo(json.dumps(found, indent=2))
+    elif output_format == "markdown":
+        click.echo(_markdown(found["readings"] if parsed else [found]))
     else:
         print_output(_render_reason(found) if parsed is None else _render_code(found, parsed.note))
 
@@ -75,6 +78,22 @@ def _render_code(found: dict[str, Any], note: str) -> RenderableType:
 
 def _render_reason(found: dict[str, Any]) -> RenderableType:
     return _render(Text(found["reason"], "bold"), found, f"Codes: {_codes(found)}")
+
+
+def _markdown(readings: list[dict[str, Any]]) -> str:
+    """Return a row for each reading of a code; a reason alone is one, without a condition."""
+    titles = ("Reason", "If", "Recovery", "Meaning", "Likely causes")
+    return markdown_table(titles, (_markdown_cells(reading) for reading in readings))
+
+
+def _markdown_cells(reading: dict[str, Any]) -> list[str]:
+    return [
+        markdown_code(reading["reason"]),
+        markdown_text(reading.get("when", "")),
+        reading["recovery"],
+        markdown_text(reading["meaning"]),
+        "<br>".join(markdown_text(cause) for cause in reading["causes"]),
+    ]
 
 
 def _unknown_name(name: str, reasons: list[dict[str, Any]]) -> str:

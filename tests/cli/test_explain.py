@@ -1,5 +1,7 @@
 """``explain``: codes, signals and reasons, with a server and without one."""
 
+import json
+
 import pytest
 
 from tests.cli.command import Done, invoke, run
@@ -138,3 +140,19 @@ def test_anything_else_is_refused(served: Served, text: str, cause: str) -> None
     usage = "Usage: exit-exporter explain [OPTIONS] CODE\nTry 'exit-exporter explain --help' for help.\n\n"
     expected = Done(2, "", f"{usage}Error: Invalid value for 'CODE': {cause}\n")
     assert run("explain", text, "--url", served.url) == expected
+
+
+def test_markdown_has_a_row_for_each_reading(served: Served) -> None:
+    title, line, *rows = invoke(
+        "explain", "137", "--format", "markdown", "--url", served.url
+    ).out.splitlines()
+    assert (title, line) == (
+        "| Reason | If | Recovery | Meaning | Likely causes |",
+        "| --- | --- | --- | --- | --- |",
+    )
+    readings = json.loads(invoke("explain", "137", "--format", "json", "--url", served.url).out)["readings"]
+    assert [row.split(" | ")[:3] for row in rows] == [
+        [f"| `{each['reason']}`", each["when"], each["recovery"]] for each in readings
+    ]
+    (row,) = invoke("explain", "OOMKilled", "--format", "markdown", "--url", served.url).out.splitlines()[2:]
+    assert row.startswith("| `OOMKilled` |  | more-memory |")
