@@ -12,6 +12,11 @@ from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 PATIENCE_SECONDS = 30
+COMMENT = ""
+"""The name of the field that a comment is."""
+
+MAX_SILENCES = 2
+"""Comments in a row, one each 15 seconds, after which no event is expected any more."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,13 @@ class EventStream:
 
     def events(self) -> Iterator[Event]:
         """Yield the events until the server ends the stream."""
+        silences = 0
         for fields in self.messages():
+            silences += COMMENT in fields
+            if silences == MAX_SILENCES:
+                raise TimeoutError("nothing but comments came")
             if "data" in fields:
+                silences = 0
                 yield Event(fields["event"], self.last_event_id, json.loads(fields["data"]))
 
     def next(self) -> Event:
