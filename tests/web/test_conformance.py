@@ -15,7 +15,11 @@ from tests.store.samples import OOM, ended, job
 from tests.web.served import Served
 
 REQUESTS = 100
-UNDOCUMENTED = {"/api/v1/jobs": {"reason", "cursor"}, "/api/v1/summary": {"since"}}
+UNDOCUMENTED = {
+    "/api/v1/jobs": {"reason", "cursor"},
+    "/api/v1/stream": {"reason"},
+    "/api/v1/summary": {"since"},
+}
 """Parameters of which no schema can have all valid values: the catalogue's, what a page before gave, and what
 must be before another one."""
 
