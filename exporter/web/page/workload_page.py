@@ -19,7 +19,7 @@ from exporter.web.page.run_squares import Square, squares
 from exporter.web.page.spans import Span, moment_parameter, moment_text
 from exporter.web.views import job_view
 
-MAX_RUNS = 2000
+MAX_RUNS = 1000
 _SQUARES = 60
 _ROWS = 20
 
