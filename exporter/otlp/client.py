@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from exporter.model import TelemetrySignal
 from exporter.otlp.encoding import ExportRequest
 
 _MAX_MESSAGE = 400
@@ -14,6 +15,14 @@ def log_text(text: str) -> str:
     """Return a collector's text for the log: shortened, without unprintable characters."""
     shown = "".join(character if character.isprintable() else " " for character in text[:_MAX_MESSAGE])
     return shown.strip()
+
+
+def missing_pipeline(signal: TelemetrySignal) -> str:
+    """Return the likely cause if a collector does not know the address of a signal, and what to do."""
+    cause = f"the collector has no pipeline for {signal.value}: add one to its configuration"
+    if signal is TelemetrySignal.LOGS:
+        return f"{cause} or set traces.events to spans"
+    return cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
@@ -12,9 +14,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from exporter import __version__
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
-from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, log_text
+from exporter.otlp.client import (
+    Accepted,
+    ExportResult,
+    PermanentFailure,
+    RetryableFailure,
+    log_text,
+    missing_pipeline,
+)
 from exporter.otlp.encoding import ExportRequest
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
+from exporter.otlp.error_status import ErrorStatus, parse_status
 from exporter.otlp.variables import OtelConfigError
 
 # With these statuses the request itself is wrong.
@@ -23,6 +33,7 @@ _REQUEST_IS_BAD = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.F
 _REQUEST_IS_SUSPECT = frozenset(
     {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED}
 )
+_STATUS_DETAILS = "grpc-status-details-bin"
 _COMPRESSION = {
     Compression.NONE: grpc.Compression.NoCompression,
     Compression.GZIP: grpc.Compression.Gzip,
@@ -60,7 +71,7 @@ class OtlpGrpcClient:
                 request.message, timeout=self._endpoint.seconds, metadata=self._endpoint.headers
             )
         except grpc.RpcError as error:
-            return self._failed(error)
+            return self._failed(request.signal, error)
         except ValueError as error:
             # The channel has been closed.
             return RetryableFailure(str(error))
@@ -71,14 +82,22 @@ class OtlpGrpcClient:
         """Close the channel and cancel the calls on it."""
         self._channel.close()
 
-    def _failed(self, error: grpc.RpcError) -> ExportResult:
-        code, details = error.code(), log_text(str(error.details() or ""))
+    def _failed(self, signal: TelemetrySignal, error: grpc.RpcError) -> ExportResult:
+        code, status = error.code(), _status(error)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return RetryableFailure(f"no answer within {self._endpoint.seconds:g} s", request_suspect=True)
-        cause = f"gRPC {code.name}: {details}"
+        hint = f"; {missing_pipeline(signal)}" if code is grpc.StatusCode.UNIMPLEMENTED else ""
+        cause = f"gRPC {code.name}: {status.text}{hint}"
         if code in _REQUEST_IS_BAD:
             return PermanentFailure(cause)
-        return RetryableFailure(cause, request_suspect=code in _REQUEST_IS_SUSPECT)
+        return RetryableFailure(cause, status.retry_seconds, request_suspect=code in _REQUEST_IS_SUSPECT)
+
+
+def _status(error: grpc.RpcError) -> ErrorStatus:
+    """Return the status with its details, which gRPC has in its metadata, else its message alone."""
+    metadata: dict[str, Any] = {item.key: item.value for item in error.trailing_metadata() or ()}
+    status = parse_status(metadata.get(_STATUS_DETAILS, b""))
+    return status if status.text else replace(status, text=log_text(str(error.details() or "")))
 
 
 def _credentials(endpoint: OtlpEndpoint) -> grpc.ChannelCredentials:

@@ -21,25 +21,28 @@ from exporter import __version__
 from exporter.errors import message_of, root_cause
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
-from exporter.otlp.client import Accepted, ExportResult, PermanentFailure, RetryableFailure, log_text
+from exporter.otlp.client import (
+    Accepted,
+    ExportResult,
+    PermanentFailure,
+    RetryableFailure,
+    log_text,
+    missing_pipeline,
+)
 from exporter.otlp.encoding import ExportRequest, ExportResponse
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
+from exporter.otlp.error_status import parse_body
 
 PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html"
 # A collector's answer is short; a wrong answer must not fill the memory.
 _MAX_BODY = 64 << 10
-_MAX_MESSAGE_BYTES = 400
 _MAX_DIGITS = 9
 # With these statuses the request itself is wrong. With other 4xx a token or a path is: once that is
 # corrected, the same request is accepted.
 _REQUEST_IS_BAD = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
-_HINTS: Mapping[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
-    HTTPStatus.FORBIDDEN: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
-    HTTPStatus.NOT_FOUND: "; does the path end in /v1/traces, or /v1/logs?",
-}
+_REFUSES_CLIENT = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _COMPRESS: Mapping[Compression, Callable[[bytes], bytes]] = {
     Compression.NONE: bytes,
     Compression.GZIP: gzip.compress,
@@ -131,14 +134,24 @@ def _result(signal: TelemetrySignal, response: requests.Response, body: bytes) -
     if status < HTTPStatus.BAD_REQUEST:
         location = response.headers.get("Location", "nowhere")
         return RetryableFailure(f"HTTP {status}: redirects to {log_text(location)}; use that as the endpoint")
-    cause = f"HTTP {status}: {_text(response, body)}{_HINTS.get(status, '')}"
+    error = parse_body(body)
+    cause = f"HTTP {status}: {error.text or log_text(str(response.reason))}{_hint(signal, status)}"
     if status in _REQUEST_IS_BAD:
         return PermanentFailure(cause)
+    pause = _retry_seconds(response.headers.get("Retry-After", ""))
     return RetryableFailure(
         cause,
-        _retry_seconds(response.headers.get("Retry-After", "")),
+        error.retry_seconds if pause is None else pause,
         request_suspect=status == HTTPStatus.INTERNAL_SERVER_ERROR,
     )
+
+
+def _hint(signal: TelemetrySignal, status: int) -> str:
+    if status in _REFUSES_CLIENT:
+        return "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?"
+    if status == HTTPStatus.NOT_FOUND:
+        return f"; {missing_pipeline(signal)}, or the path does not end in /v1/{signal.value}"
+    return ""
 
 
 def _accepted(signal: TelemetrySignal, response: requests.Response, body: bytes) -> ExportResult:
@@ -169,11 +182,6 @@ def _parse_json(document: object) -> ExportResponse:
 
 def _to_accepted(response: ExportResponse) -> Accepted:
     return Accepted(max(0, response.rejected), log_text(response.message))
-
-
-def _text(response: requests.Response, body: bytes) -> str:
-    """Return the text of an error response, else the reason phrase of its status."""
-    return log_text(body[:_MAX_MESSAGE_BYTES].decode(errors="replace")) or log_text(str(response.reason))
 
 
 def _retry_seconds(text: str) -> float | None:

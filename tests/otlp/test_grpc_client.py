@@ -102,6 +102,9 @@ def test_a_unix_socket_is_a_target(receiver: GrpcReceiver) -> None:
     assert len(receiver.spans) == 1
 
 
+HINTS = {
+    grpc.StatusCode.UNIMPLEMENTED: "; the collector has no pipeline for traces: add one to its configuration"
+}
 PERMANENT = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}
 SUSPECT = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
@@ -112,7 +115,8 @@ SUSPECT = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.RE
 def test_a_status_is_a_permanent_or_a_retryable_failure(
     receiver: GrpcReceiver, code: grpc.StatusCode
 ) -> None:
-    found, cause = result_of(receiver, status(code)), f"gRPC {code.name}: scripted failure"
+    found = result_of(receiver, status(code))
+    cause = f"gRPC {code.name}: scripted failure{HINTS.get(code, '')}"
     if code in PERMANENT:
         assert found == PermanentFailure(cause)
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:

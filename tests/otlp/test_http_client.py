@@ -202,7 +202,8 @@ def test_the_cause_names_the_content_of_the_response(receiver: Receiver, reply: 
 HINTS = {
     401: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
     403: "; is the token in OTEL_EXPORTER_OTLP_HEADERS right?",
-    404: "; does the path end in /v1/traces, or /v1/logs?",
+    404: "; the collector has no pipeline for traces: add one to its configuration, "
+    "or the path does not end in /v1/traces",
 }
 PERMANENT = [400, 413, 422]
 

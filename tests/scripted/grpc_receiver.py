@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
     LogsServiceServicer,
@@ -37,7 +38,7 @@ class GrpcReply:
     message: str = ""
     keep: bool = False
     rejected: int = 0
-    retry_after: float | None = None
+    details: tuple[Message, ...] = ()
     hangs: bool = False
     afterwards: "GrpcReply | None" = None
 
@@ -51,10 +52,19 @@ def status(
     message: str = "scripted failure",
     *,
     retry_after: float | None = None,
+    details: tuple[Message, ...] = (),
     keep: bool = False,
 ) -> GrpcReply:
     """Return a reply with a status, and a RetryInfo if seconds are given; nothing is accepted by default."""
-    return GrpcReply(code, message, keep=keep, retry_after=retry_after)
+    again = () if retry_after is None else (retry_info(retry_after),)
+    return GrpcReply(code, message, keep=keep, details=(*details, *again))
+
+
+def retry_info(seconds: float) -> RetryInfo:
+    """Return the detail of a status that asks for a pause."""
+    again = RetryInfo()
+    again.retry_delay.FromNanoseconds(round(seconds * 1e9))
+    return again
 
 
 def partial(rejected: int, message: str) -> GrpcReply:
@@ -161,12 +171,11 @@ class Logs(LogsServiceServicer):
 
 
 def refuse(reply: GrpcReply, context: grpc.ServicerContext) -> None:
-    """End the request with a status, and a RetryInfo if the reply has one."""
-    if reply.retry_after is not None:
-        again = RetryInfo()
-        again.retry_delay.FromNanoseconds(round(reply.retry_after * 1e9))
+    """End the request with a status, and its details if the reply has any."""
+    if reply.details:
         details = Status(code=reply.code.value[0], message=reply.message)
-        details.details.add().Pack(again)
+        for detail in reply.details:
+            details.details.add().Pack(detail)
         context.set_trailing_metadata((("grpc-status-details-bin", details.SerializeToString()),))
     context.abort(reply.code, reply.message)
 

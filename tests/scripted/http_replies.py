@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 PROTOBUF = "application/x-protobuf"
@@ -41,6 +42,11 @@ def status(code: int, *, retry_after: float | str | None = None) -> Reply:
     """Return a reply with a status, and `Retry-After` if given; nothing is accepted."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return Reply(code, headers, b"scripted failure\n", "text/plain")
+
+
+def refused(code: int, status: Status, *, content_type: str = PROTOBUF) -> Reply:
+    """Return a reply with a status and its `google.rpc.Status` in protobuf; nothing is accepted."""
+    return Reply(code, body=status.SerializeToString(), content_type=content_type)
 
 
 def redirect(location: str) -> Reply:
