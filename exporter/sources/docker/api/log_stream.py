@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
 import h11
@@ -18,7 +18,7 @@ import h11
 from exporter.errors import message_of
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.api.scalars import format_time, parse_time
-from exporter.sources.docker.api.ssh import ssh_command
+from exporter.sources.docker.api.ssh import ssh_command, start_ssh
 from exporter.sources.docker.engine import EngineError, LogRefusedError
 from exporter.text import sanitize
 
@@ -28,20 +28,12 @@ MAX_LINE_BYTES = 1 << 14
 # Engines send at most 16 KiB in a frame.
 MAX_FRAME_BYTES = 1 << 20
 CONNECT_SECONDS = 10.0
-END_SECONDS = 2.0
 _PORT = 2375
 _FRAME_HEADER = 8
 # The stream on which an engine reports that it cannot go on reading.
 _ENGINES_OWN = 3
 _STREAM_IDS = frozenset({0, 1, 2, _ENGINES_OWN})
-
-
-class _Writer(Protocol):
-    def write(self, data: bytes) -> None: ...
-
-    async def drain(self) -> None: ...
-
-    def close(self) -> None: ...
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def read_log(
@@ -57,9 +49,9 @@ async def read_log(
     # Without a version: any engine has this request, and the latest is what its own client would use.
     target = f"/containers/{container_id}/logs?{urlencode(query)}"
     try:
-        async with _connect(address) as (reader, writer):
+        async with _connect(address) as streams:
             lines, at_ns = LineBuffer(), since_ns
-            async for data in _body(reader, writer, target):
+            async for data in _body(streams, target):
                 for line in lines.feed(data):
                     at_ns, text = split_time(line.decode(errors="replace"), at_ns)
                     yield at_ns, text
@@ -80,7 +72,7 @@ def split_time(line: str, before_ns: int) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def _connect(address: EngineAddress) -> AsyncIterator[tuple[asyncio.StreamReader, _Writer]]:
+async def _connect(address: EngineAddress) -> AsyncIterator[_Streams]:
     """Open a connection to the engine, and close it at the end."""
     if address.is_ssh:
         async with _ssh(address.url) as streams:
@@ -100,28 +92,24 @@ async def _connect(address: EngineAddress) -> AsyncIterator[tuple[asyncio.Stream
 
 
 @asynccontextmanager
-async def _ssh(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, _Writer]]:
+async def _ssh(url: str) -> AsyncIterator[_Streams]:
     """Run ssh, and end it."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *ssh_command(url),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        # Not asyncio's subprocess: cancelled while it starts one, it leaves pipes to a loop that is closed.
+        ours, process = start_ssh(ssh_command(url), subprocess.DEVNULL)
     except FileNotFoundError as error:
         # The SDK's own ssh has a thread for each connection.
         raise LogRefusedError("following it over ssh needs an ssh client") from error
-    if process.stdin is None or process.stdout is None:
-        raise EngineError("ssh: no pipes")
     try:
-        yield process.stdout, process.stdin
+        with ours:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                yield reader, writer
+            finally:
+                writer.close()
     finally:
-        if process.returncode is None:
-            process.kill()
-        # With what is left unread: before that, asyncio leaves its pipes open, and complains at the end.
-        await asyncio.wait_for(process.communicate(), END_SECONDS)
+        process.kill()
+        process.wait()
 
 
 def _tls_context(address: EngineAddress) -> ssl.SSLContext | None:
@@ -135,8 +123,9 @@ def _tls_context(address: EngineAddress) -> ssl.SSLContext | None:
     return context
 
 
-async def _body(reader: asyncio.StreamReader, writer: _Writer, target: str) -> AsyncIterator[bytes]:
+async def _body(streams: _Streams, target: str) -> AsyncIterator[bytes]:
     """Send a GET and yield what its answer's body carries, without the engine's frames."""
+    reader, writer = streams
     connection = h11.Connection(h11.CLIENT)
     request = h11.Request(method="GET", target=target, headers=[("Host", "docker"), ("Connection", "close")])
     writer.write(connection.send(request) + connection.send(h11.EndOfMessage()))

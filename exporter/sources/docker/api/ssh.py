@@ -32,6 +32,28 @@ def ssh_command(url: str) -> list[str]:
     return ["ssh", "-T", *user, *port, "--", parts.hostname or "", "docker system dial-stdio"]
 
 
+def start_ssh(command: Sequence[str], stderr: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Run ssh attached to a socket pair; return our end and the process, which the caller has to reap.
+
+    ``stderr`` is as in `subprocess`. Raises OSError if it cannot be run.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603  # a fixed command; the host comes from the user's settings
+                command,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=stderr,
+                # No terminal: ssh must not prompt, and Ctrl-C must not end it before we do.
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+    return ours, process
+
+
 class SshAdapter(BaseHTTPAdapter):
     """Adapter for a session of requests; all its requests share one connection pool."""
 
@@ -70,16 +92,7 @@ class _Connection(HTTPConnection):
         self._stderr_reader: threading.Thread | None = None
 
     def connect(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603  # a fixed command; the host comes from the user's settings
-                self._command,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.PIPE,
-                # No terminal: ssh must not prompt, and Ctrl-C must not end it before we do.
-                start_new_session=True,
-            )
+        ours, process = start_ssh(self._command, subprocess.PIPE)
         self._stderr_reader = threading.Thread(
             target=self._read_stderr, args=(process,), name="ssh", daemon=True
         )
