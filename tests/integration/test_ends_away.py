@@ -148,7 +148,7 @@ def test_an_oom_kill_while_the_engine_is_away_is_known_when_it_is_back(kind: str
             assert wait_until(lambda: bool(exporter.jobs(status="running")), SECONDS)
             pid = client.api.inspect_container(str(container.id))["State"]["Pid"]
             engine.kill()
-            Path(f"/proc/{pid}/root{GO}").touch()
+            Path(f"/proc/{pid}/root{GO}").write_text("\n")
             assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), SECONDS)
             engine.start()
             STARVED.is_said(exporter, removed=False)

@@ -20,8 +20,10 @@ from tests.integration import faces
 from tests.integration.conftest import on_each_engine
 from tests.integration.ends import HUNGRY, MEBIBYTE
 from tests.integration.told import (
+    PREPARE_TO_WAIT,
     SECONDS,
     UNTIL_GO,
+    WAIT,
     Told,
     awaited_end,
     let_go,
@@ -213,13 +215,20 @@ def test_who_may_not_read_the_kernels_log_says_what_is_not_known_for_that(export
 NEIGHBOURS = (
     Told(
         "fails beside the victim",
-        ("sh", "-c", f"{UNTIL_GO}; exit 4"),
+        ("sh", "-c", f"{PREPARE_TO_WAIT}; echo {READY}; {WAIT}; exit 4"),
         "failed",
         4,
         "Error",
         recovery="fix-code",
     ),
-    Told("succeeds beside the victim", ("sh", "-c", f"{UNTIL_GO}; exit 0"), "done", 0, "Completed", "DONE"),
+    Told(
+        "succeeds beside the victim",
+        ("sh", "-c", f"{PREPARE_TO_WAIT}; echo {READY}; {WAIT}; exit 0"),
+        "done",
+        0,
+        "Completed",
+        "DONE",
+    ),
 )
 VICTIM = Told(
     "takes what all share",
@@ -249,6 +258,8 @@ def test_a_limit_that_several_share_charges_the_one_that_was_killed(
     make_limited(group, SHARED_LIMIT)
     inside = {"cgroup_parent": f"/{group}"}
     beside = [replace(case, host=inside).started(client, removed=removed) for case in NEIGHBOURS]
+    for container in beside:
+        await_ready(container)
     replace(VICTIM, host=inside).run(client, removed=removed)
     awaited_end(exporters.seeing, VICTIM.container_name(removed=removed))
     for container in beside:

@@ -17,8 +17,10 @@ from tests.lab.jobs import await_ready
 from tests.lab.wait import wait_until
 
 GO = "/go"
-UNTIL_GO = f"until [ -e {GO} ]; do sleep 0.05; done"
-"""A shell waits for `let_go`."""
+PREPARE_TO_WAIT = f"mkfifo {GO}"
+WAIT = f"read _ < {GO}"
+UNTIL_GO = f"{PREPARE_TO_WAIT}; {WAIT}"
+"""A shell waits for `let_go`, and takes no memory meanwhile: who does may be killed for what another took."""
 SECONDS = 20.0
 
 
@@ -90,7 +92,7 @@ class Told(End):
 
 def let_go(container: Container) -> None:
     """Let it go on that waits with ``UNTIL_GO``."""
-    container.exec_run(["touch", GO])
+    container.exec_run(["sh", "-c", f"echo > {GO}"])
 
 
 def ended(exporter: ExporterProcess) -> dict[str, dict[str, Any]]:
