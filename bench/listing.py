@@ -18,7 +18,7 @@ AIM_SECONDS = 0.05
 
 QUERIES: Mapping[str, Mapping[str, str | int]] = {
     "first page": {},
-    "first page of 1,000 jobs": {"limit": 1000},
+    "first page of 500 jobs": {"limit": 500},
     "status=failed": {"status": "failed"},
     "status=unknown (none)": {"status": "unknown"},
     "a reason of few jobs": {"reason": RARE_REASON},

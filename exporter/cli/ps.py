@@ -23,7 +23,7 @@ from exporter.wording.cells import JobJson
 
 RECENT = "24h"
 TERMINAL_ROWS = 1000
-_PAGE = 1000
+_PAGE = 500
 _WATCH_SECONDS = 2.0
 # The header, and the line that says how many more there are.
 _OTHER_LINES = 2

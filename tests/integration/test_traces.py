@@ -82,7 +82,7 @@ def pending(exporter: ExporterProcess) -> float:
 
 def failed(exporter: ExporterProcess) -> list[dict[str, Any]]:
     """The failed jobs on record."""
-    return exporter.jobs(status="failed", limit=1000)
+    return exporter.jobs(status="failed", limit=500)
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])

@@ -248,7 +248,7 @@ VALUES: dict[tuple[str, str], list[Any]] = {
     (JOBS, "casualties"): [True, False],
     (JOBS, "since"): ["2h", "0"],
     (JOBS, "until"): ["2h", "2026-03-01T12:00:00.5+01:00"],
-    (JOBS, "limit"): [1, 1000],
+    (JOBS, "limit"): [1, 500],
     (JOBS, "cursor"): ["NDEwMjQ0NDgwMDAwMDAwMDAwMDpiYmJiYmJiYmJiYmItMQ"],
     (SUMMARY, "since"): ["2h"],
     (SUMMARY, "until"): ["2h"],
