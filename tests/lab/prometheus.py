@@ -22,7 +22,8 @@ Sample = tuple[dict[str, str], float]
 class PrometheusProcess(Server):
     """Prometheus process.
 
-    It scrapes and evaluates every second. `targets` are addresses by the job that they belong to.
+    It scrapes and evaluates every second. `targets` are addresses by the job that they belong to. `programs`
+    is the folder of another version than Debian's, such as that of `prometheus_3()`.
     """
 
     name = "prometheus"
@@ -35,12 +36,14 @@ class PrometheusProcess(Server):
         targets: Mapping[str, str],
         rule_files: Sequence[Path] = (),
         alertmanager: str | None = None,
+        programs: Path | None = None,
     ) -> None:
         """Set its targets, its rules, and the address of an Alertmanager, or none."""
         super().__init__(directory)
         self._targets = dict(targets)
         self._rule_files = tuple(rule_files)
         self._alertmanager = alertmanager
+        self._programs = programs
 
     def remember(self, openmetrics: str) -> None:
         """Add a history before the start: samples with timestamps in OpenMetrics text."""
@@ -82,7 +85,7 @@ class PrometheusProcess(Server):
         settings = self._directory / "prometheus.yml"
         settings.write_text(yaml.safe_dump(self._settings()))
         return [
-            program("prometheus"),
+            program("prometheus", self._programs),
             f"--config.file={settings}",
             f"--storage.tsdb.path={self._directory / DATA}",
             f"--web.listen-address={self.address}",
