@@ -17,33 +17,21 @@ from exporter.model import (
     ContainerHistory,
     Cursor,
     Job,
-    JobRecord,
     SeriesKey,
     Status,
     Submission,
     TelemetrySignal,
 )
-from exporter.report.exits import ExitCount
-from exporter.report.runs import MemoryHistory
 from exporter.store import jobs as queries
 from exporter.store import lock
-from exporter.store.changes import (
-    ChangeNumbers,
-    JobChange,
-    last_change_number,
-    latest_changes,
-    mark_reported,
-)
+from exporter.store.changes import ChangeNumbers, last_change_number, mark_reported
 from exporter.store.database import Database, upsert
 from exporter.store.errors import StoreError
-from exporter.store.exit_counts import TimeSpan, count_exits, watched_since_ns
-from exporter.store.job_pages import JobFilter, Position, RecordPage, latest_failures, page_of_jobs
+from exporter.store.exit_counts import watched_since_ns
+from exporter.store.job_reader import JobReader
 from exporter.store.opening import create_directory, open_engine
 from exporter.store.outbox import Outbox, enqueue
-from exporter.store.recent_exits import RecentExits, count_recent_exits
 from exporter.store.rows import ended_row, running_row
-from exporter.store.run_history import memory_histories
-from exporter.store.runs import Run, RunsBeside, runs_beside, runs_of_workload
 from exporter.store.schema import cursors, identity, jobs, outbox, pruned
 from exporter.store.series import load_series, save_series
 from exporter.store.submissions import (
@@ -87,6 +75,7 @@ class Store:
             self._release_lock()
             raise
         self.outbox = Outbox(self._database)
+        self.reader = JobReader(self._database)
         rows = self._database.read(select(pruned))
         self._pruned_before_ns: int = max((row.before_ns for row in rows), default=0)
         self._change_numbers = ChangeNumbers(last_change_number(self._database))
@@ -196,53 +185,7 @@ class Store:
         """Return what a supervisor's server last reported of the jobs in runs that had not ended then."""
         return open_submissions(self._database)
 
-    def list_jobs(self, job_filter: JobFilter, limit: int, after: Position | None = None) -> RecordPage:
-        """Return the next jobs after a position, the newest first, without their log tails.
-
-        A page can have fewer than ``limit`` jobs, or none, and still have a next one.
-        """
-        return page_of_jobs(self._database, job_filter, limit, after)
-
-    def find_job(self, key: str) -> JobRecord | None:
-        """Return a job by its id, or the newest by a container's name, id or start of an id.
-
-        Raises AmbiguousKeyError if several containers' ids begin so.
-        """
-        return queries.find_job(self._database, key)
-
     def recorded_since_ns(self) -> int | None:
         """Return since when all exits are on record; None if no engine was ever connected."""
         watched_ns = watched_since_ns(self._database)
         return None if watched_ns is None else max(watched_ns, self._pruned_before_ns)
-
-    def count_exits(self, span: TimeSpan) -> list[ExitCount]:
-        """Return how many jobs ended in a span and the one before, by workload, status, reason and code."""
-        return count_exits(self._database, span)
-
-    def memory_histories(self, span: TimeSpan) -> dict[str, MemoryHistory]:
-        """Return what runs say about memory, for each workload with OOM kills, or the one asked for."""
-        return memory_histories(self._database, span)
-
-    def latest_failures(self, since_ns: int, limit: int) -> list[JobRecord]:
-        """Return the failed and unknown jobs that ended since a time, the last one first."""
-        return latest_failures(self._database, since_ns, limit)
-
-    def count_recent_exits(self, job_filter: JobFilter, interval_ns: int) -> RecentExits:
-        """Count the exits of a filter by status, reason and interval, whatever status and reason it has."""
-        return count_recent_exits(self._database, job_filter, interval_ns)
-
-    def runs_of_workload(self, workload: str, limit: int) -> list[Run]:
-        """Return the newest runs of a workload, the newest first."""
-        return runs_of_workload(self._database, workload, limit)
-
-    def runs_beside(self, job: Job) -> RunsBeside:
-        """Return the runs before and after a job, of its container and of its workload."""
-        return runs_beside(self._database, job)
-
-    def latest_changes(self, after: int, limit: int) -> list[JobChange]:
-        """Return the latest changes of jobs after a number, the oldest first, without log tails.
-
-        A job that changed several times has only its last change. Of more than ``limit``, the oldest are left
-        out.
-        """
-        return latest_changes(self._database, after, limit)

@@ -93,7 +93,7 @@ class Api:
         """Return a page of jobs."""
         query = parse_query(request, JobsQuery)
         job_filter = query.job_filter(self._catalog.current)
-        page = self._store.list_jobs(job_filter, query.limit, decode_cursor(query.cursor))
+        page = self._store.reader.list_jobs(job_filter, query.limit, decode_cursor(query.cursor))
         job_views = [views.job_view(record, self._catalog.current) for record in page.records]
         return json_response(views.JobPage(jobs=job_views, next_cursor=encode_cursor(page.next)))
 
@@ -102,7 +102,7 @@ class Api:
         parse_query(request, NoQuery)
         key = request.path_params["id"]
         try:
-            record = self._store.find_job(key)
+            record = self._store.reader.find_job(key)
         except AmbiguousKeyError as error:
             raise ProblemError(HTTPStatus.CONFLICT, _ambiguous(key, error.containers)) from error
         if record is None:

@@ -72,7 +72,7 @@ class ChangeFeed:
         with self._reading:
             self._database_id = self._database_id or self._store.instance_id[:_DATABASE_DIGITS]
             window = self._window or ChangeWindow(self._store.pruned_before_ns)
-            changes = self._store.latest_changes(window.newest if self._window else 0, MAX_CHANGES)
+            changes = self._store.reader.latest_changes(window.newest if self._window else 0, MAX_CHANGES)
             if changes or self._window is None:
                 self._window = window.moved_on([self._message(change) for change in changes])
                 self._wake_streams()

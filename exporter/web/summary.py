@@ -75,7 +75,7 @@ class SummaryApi:
         """Return the summary of a time span."""
         span = parse_query(request, SummaryQuery).span(time.time_ns())
         recorded_ns = self._store.recorded_since_ns()
-        counts, histories = self._store.count_exits(span), self._store.memory_histories(span)
+        counts, histories = self._store.reader.count_exits(span), self._store.reader.memory_histories(span)
         return json_response(summary_view(span, recorded_ns, counts, histories))
 
 

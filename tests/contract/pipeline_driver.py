@@ -81,7 +81,7 @@ class RefusingStore(Store):
 
     def records(self) -> list[JobRecord]:
         """Return all jobs, the oldest first."""
-        return self.list_jobs(JobFilter(), 100_000).records[::-1]
+        return self.reader.list_jobs(JobFilter(), 100_000).records[::-1]
 
     def _refuse(self, *, when: bool) -> None:
         if when:
@@ -200,7 +200,7 @@ class PipelineDriver:
 
     def exits(self) -> list[ClassifiedExit]:
         """Return the ended jobs on record, the oldest first, with their logs."""
-        records = [self.store.find_job(each.job.id) for each in self.store.records()]
+        records = [self.store.reader.find_job(each.job.id) for each in self.store.records()]
         return [each.ended for each in records if each is not None and each.ended is not None]
 
 

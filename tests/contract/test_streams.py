@@ -136,7 +136,7 @@ def test_streams_are_told_of_jobs_on_record_only(tmp_path: Path) -> None:
     told: list[list[str]] = []
     with PipelineDriver(tmp_path) as pipeline:
         pipeline.recorder.on_committed(
-            lambda: told.append([each.record.status for each in pipeline.store.latest_changes(0, 9)])
+            lambda: told.append([each.record.status for each in pipeline.store.reader.latest_changes(0, 9)])
         )
         pipeline.connect()
         assert pipeline.becomes_ready()

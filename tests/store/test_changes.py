@@ -17,14 +17,14 @@ REPORT = Submission("dstack", SUBMISSION.id, "run-1")
 
 def changed(store: Store, after: int = 0, limit: int = 100) -> list[tuple[str, Status]]:
     """Return name and status of the jobs that changed, in that order."""
-    changes = store.latest_changes(after, limit)
+    changes = store.reader.latest_changes(after, limit)
     assert all(first.number < second.number for first, second in pairwise(changes))
     return [(each.record.job.name[-1], each.record.status) for each in changes]
 
 
 def last(store: Store) -> int:
     """Return the number of the last change."""
-    return store.latest_changes(0, 1)[0].number
+    return store.reader.latest_changes(0, 1)[0].number
 
 
 def test_jobs_are_found_in_the_order_of_their_last_change(store: Store) -> None:
@@ -34,7 +34,7 @@ def test_jobs_are_found_in_the_order_of_their_last_change(store: Store) -> None:
     running, done, failed = Status.RUNNING, Status.DONE, Status.FAILED
     assert changed(store) == [("c", running), ("b", done), ("d", failed), ("a", running)]
     assert changed(store, limit=2) == [("d", failed), ("a", running)]
-    numbers = [each.number for each in store.latest_changes(0, 100)]
+    numbers = [each.number for each in store.reader.latest_changes(0, 100)]
     assert [changed(store, number)[:1] for number in numbers] == [
         [("b", done)],
         [("d", failed)],
@@ -55,7 +55,7 @@ def test_a_reader_goes_on_after_a_restart(store: Store, database: Path) -> None:
 
 def test_a_change_has_no_log(store: Store) -> None:
     store.commit(Batch(ended=[ended(job("a"), 1, log_tail="secret")]))
-    (change,) = store.latest_changes(0, 1)
+    (change,) = store.reader.latest_changes(0, 1)
     assert change.record.ended is not None
     assert change.record.ended.exit.log_tail is None
 
@@ -68,7 +68,7 @@ def test_a_report_changes_the_jobs_that_it_is_about(store: Store) -> None:
     assert sorted(changed(store, seen)) == [("a", Status.RUNNING), ("b", Status.RUNNING)]
     assert [
         each.record.job.supervised and each.record.job.supervised.submission
-        for each in store.latest_changes(seen, 9)
+        for each in store.reader.latest_changes(seen, 9)
     ] == [REPORT, REPORT]
 
 

@@ -128,7 +128,7 @@ def test_every_connection_uses_wal_and_full_sync(database: Path) -> None:
 def test_a_directory_is_created_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "exit-exporter" / "exits.db"
     with opened(path) as store:
-        assert store.list_jobs(ANY, 1).records == []
+        assert store.reader.list_jobs(ANY, 1).records == []
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
@@ -142,7 +142,7 @@ def test_a_reopened_database_has_its_content(database: Path) -> None:
     create(database)
     with opened(database) as store:
         assert store.series() == {("container_exits_total", ("a",)): 1}
-        assert [record.job for record in store.list_jobs(ANY, 10).records] == [job()]
+        assert [record.job for record in store.reader.list_jobs(ANY, 10).records] == [job()]
 
 
 def test_a_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_full_disk_is_refused_until_it_has_space(tmp_path: Path) -> None:
         assert path.read_bytes() == before
         filler.unlink()
         with opened(path) as store:
-            assert [record.job for record in store.list_jobs(ANY, 10).records] == [job()]
+            assert [record.job for record in store.reader.list_jobs(ANY, 10).records] == [job()]
 
 
 def test_a_database_that_another_process_writes_to_is_refused(

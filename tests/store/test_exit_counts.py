@@ -63,7 +63,7 @@ def test_counts_are_those_of_a_plain_count(
         with store._database.transaction() as connection:
             connection.execute(delete(jobs))
         store.commit(Batch(running=[job("b", workload=Workload("etl", "img"))], ended=found))
-        rows = store.count_exits(span)
+        rows = store.reader.count_exits(span)
     keys = [(row.workload, row.status, row.code, row.reason) for row in rows]
     assert len(set(keys)) == len(keys)
     assert all(row.count or row.before for row in rows)
@@ -90,6 +90,6 @@ def test_exits_are_on_record_since_the_first_connection_or_the_retention(databas
 @pytest.mark.parametrize("instance", [None, "node-1"])
 def test_no_job_is_read_but_in_the_index(database: Path, workload: str | None, instance: str | None) -> None:
     with opened(database) as store:
-        plans = plans_of(store, lambda: store.count_exits(TimeSpan(1, 2, workload, instance)))
+        plans = plans_of(store, lambda: store.reader.count_exits(TimeSpan(1, 2, workload, instance)))
         assert [step for step in plans if "jobs" in step and "COVERING INDEX jobs_ended" not in step] == []
         assert sum("finished_ns>? AND finished_ns<?" in step for step in plans) == 2

@@ -86,7 +86,7 @@ def pages(store: Store, wanted: JobFilter, limit: int) -> Iterator[list[JobRecor
     """Yield the records of each page, until the last one."""
     position: Position | None = None
     while True:
-        page = store.list_jobs(wanted, limit, position)
+        page = store.reader.list_jobs(wanted, limit, position)
         yield page.records
         # Each goes on from an earlier place, so that there is an end.
         assert page.next is None or position is None or _place(page.next) < _place(position)

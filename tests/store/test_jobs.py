@@ -65,7 +65,7 @@ def test_all_conditions_of_a_filter_must_hold(store: Store, job_filter: JobFilte
         ended(replace(jobs["e"], workload=night), 127, NOT_STARTED),
     ]
     store.commit(Batch(running=[jobs["r"]], ended=exits))
-    assert "".join(record.job.name for record in store.list_jobs(job_filter, 10).records) == found
+    assert "".join(record.job.name for record in store.reader.list_jobs(job_filter, 10).records) == found
 
 
 def test_submissions_are_the_containers_of_one_job_on_one_host(store: Store) -> None:
@@ -104,7 +104,7 @@ def test_the_job_of_a_supervisor_is_kept(store: Store, supervised: SupervisedJob
     store.commit(Batch(running=[running]))
     assert [each.supervised for each in store.running_jobs()] == [supervised]
     store.commit(Batch(ended=[ended(running, None, TIMED_OUT)]))
-    (record,) = store.list_jobs(ANY, 2).records
+    (record,) = store.reader.list_jobs(ANY, 2).records
     assert record.job.supervised == supervised
     assert record.ended is not None
     assert record.ended.verdict.termination == "MAX_DURATION_EXCEEDED"
@@ -122,7 +122,7 @@ def test_pages_have_every_job_once_in_order(
         store.prune(2**62)
         store.commit(Batch(ended=there))
         while True:
-            page = store.list_jobs(ANY, limit, position)
+            page = store.reader.list_jobs(ANY, limit, position)
             seen += page.records
             assert len(page.records) <= limit
             assert len(seen) <= len(there)
@@ -139,23 +139,23 @@ def test_pages_have_every_job_once_in_order(
 def test_only_a_single_job_has_its_log_tail(store: Store) -> None:
     end = ended(job("a"), 1, log_tail="why")
     store.commit(Batch(ended=[end]))
-    (listed,) = store.list_jobs(ANY, 10).records
+    (listed,) = store.reader.list_jobs(ANY, 10).records
     assert listed == shown(replace(end, exit=replace(end.exit, log_tail=None)))
-    assert store.find_job(end.exit.job.id) == shown(end)
+    assert store.reader.find_job(end.exit.job.id) == shown(end)
 
 
 @pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-a", CONTAINER, "aaaaaaaaaaaa", "aaaaaa"])
 def test_a_job_is_found_by_id_name_and_start_of_the_container_id(store: Store, key: str) -> None:
     store.commit(Batch(running=[job("a"), job("b")]))
-    assert store.find_job(key) == JobRecord(job("a"), None)
+    assert store.reader.find_job(key) == JobRecord(job("a"), None)
 
 
 def test_a_container_stands_for_its_newest_attempt(store: Store) -> None:
     attempts = [job("a", attempt=number, start_event_ns=BEGAN_NS + number) for number in (1, 2, 10, 9)]
     store.commit(Batch(running=attempts))
     for key in ("gentle-stingray-a", CONTAINER, "aaaaaa"):
-        assert store.find_job(key) == JobRecord(attempts[2], None)
-    assert store.find_job("aaaaaaaaaaaa-9") == JobRecord(attempts[3], None)
+        assert store.reader.find_job(key) == JobRecord(attempts[2], None)
+    assert store.reader.find_job("aaaaaaaaaaaa-9") == JobRecord(attempts[3], None)
 
 
 @pytest.mark.parametrize(
@@ -169,21 +169,21 @@ def test_a_container_stands_for_its_newest_attempt(store: Store) -> None:
 )
 def test_of_several_jobs_one_is_meant(store: Store, key: str, found: Job, other: Job) -> None:
     store.commit(Batch(running=[found, other]))
-    assert store.find_job(key) == JobRecord(found, None)
+    assert store.reader.find_job(key) == JobRecord(found, None)
 
 
 def test_a_start_of_an_id_names_one_container_or_the_candidates(store: Store) -> None:
     named = [job(name=name, container_id=name * 16) for name in ("abcd", "abce", "db00")]
     again = replace(named[1], attempt=2)
     store.commit(Batch(running=[*named, again]))
-    assert store.find_job("db00d") is None, "fewer than six digits are a name"
-    assert store.find_job("abceab") == JobRecord(again, None)
+    assert store.reader.find_job("db00d") is None, "fewer than six digits are a name"
+    assert store.reader.find_job("abceab") == JobRecord(again, None)
     close = job(name="close", container_id="abce" * 15 + "0000")
     store.commit(Batch(running=[close]))
     with pytest.raises(AmbiguousKeyError) as raised:
-        store.find_job("abceab")
+        store.reader.find_job("abceab")
     assert raised.value.containers == {named[1].container_id: "abce", close.container_id: "close"}
-    assert store.find_job("abce" * 15 + "00") == JobRecord(close, None)
+    assert store.reader.find_job("abce" * 15 + "00") == JobRecord(close, None)
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,13 @@ def test_a_start_of_an_id_names_one_container_or_the_candidates(store: Store) ->
 )
 def test_wildcards_find_nothing(store: Store, key: str) -> None:
     store.commit(Batch(running=[job("a")]))
-    assert store.find_job(key) is None
+    assert store.reader.find_job(key) is None
 
 
 @pytest.mark.parametrize("name", ["50%_done", "a_b", "%", "back\\slash", "sla/sh", "'; DROP TABLE jobs; --"])
 def test_a_name_may_have_any_character(store: Store, name: str) -> None:
     store.commit(Batch(running=[job("a", name=name), job("b", start_event_ns=BEGAN_NS + 1)]))
-    assert store.find_job(name) == JobRecord(job("a", name=name), None)
+    assert store.reader.find_job(name) == JobRecord(job("a", name=name), None)
 
 
 # History of a container

@@ -214,12 +214,12 @@ def test_jobs_of_before_supervisors_are_kept_beside_those_of_one(database: Path)
         assert store.containers_of_job(SUBMISSION.job_name, "node-1") == frozenset()
         store.commit(Batch(running=[submission]))
         assert store.containers_of_job(SUBMISSION.job_name, "node-1") == {submission.container_id}
-        found = store.list_jobs(JobFilter(supervised_id=SUBMISSION.id), 10).records
+        found = store.reader.list_jobs(JobFilter(supervised_id=SUBMISSION.id), 10).records
         assert [record.job.container_id for record in found] == [submission.container_id]
-        ids = {record.job.id for record in store.list_jobs(ANY, 10).records}
+        ids = {record.job.id for record in store.reader.list_jobs(ANY, 10).records}
     move(database, command.downgrade, "0004")
     with opened(database) as store:
-        records = store.list_jobs(ANY, 10).records
+        records = store.reader.list_jobs(ANY, 10).records
         assert {record.job.id for record in records} == ids
         assert [record.job.supervised for record in records] == [None] * len(ids)
 
@@ -252,13 +252,13 @@ def test_all_rows_of_version_0002_are_kept(database: Path) -> None:
     expected = {"bbbbbbbbbbbb-12": JobRecord(running, None), "aaaaaaaaaaaa-1": JobRecord(ran, killed)}
     with opened(database) as store:
         for job_id, record in expected.items():
-            found = store.find_job(job_id)
+            found = store.reader.find_job(job_id)
             assert found == record
             # The equality of jobs leaves these out.
             for name in ("id", "key", "supervised", "restarts", "kills", "oom_kills"):
                 assert getattr(found.job, name) == getattr(record.job, name)
             assert (found.job.id, found.job.key) == (job_id, "")
-        assert len(store.list_jobs(ANY, 10).records) == 2
+        assert len(store.reader.list_jobs(ANY, 10).records) == 2
         event_times = frozenset({BEGAN_NS, BEGAN_NS + 9, 5, 6, 8})
         assert store.load_history("a" * 64) == ContainerHistory(
             1, BEGAN_NS + 9, 0, event_times, last_start_ns=BEGAN_NS

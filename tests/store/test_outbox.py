@@ -59,7 +59,7 @@ def execute(database: Path, statement: str) -> None:
 def test_entries_are_committed_with_jobs_and_series(store: Store, database: Path) -> None:
     store.commit(batch("ab"))
     assert store.outbox.pending(TRACES, 10) == [entry(1, "a"), entry(2, "b")]
-    assert store.list_jobs(ANY, 10).records == [entry(2, "b").record, entry(1, "a").record]
+    assert store.reader.list_jobs(ANY, 10).records == [entry(2, "b").record, entry(1, "a").record]
     assert store.series() == SERIES
     store.close()
     with opened(database) as again:
@@ -87,9 +87,13 @@ def test_a_failed_commit_leaves_nothing_and_can_be_retried(
         with pytest.raises(StoreError) as caught:
             store.commit(batch("abc"))
         assert str(caught.value) == f"{database}: not today"
-        assert (store.list_jobs(ANY, 10).records, store.series(), pending(store)) == ([], {}, "")
+        assert (store.reader.list_jobs(ANY, 10).records, store.series(), pending(store)) == ([], {}, "")
     store.commit(batch("abc"))
-    assert (len(store.list_jobs(ANY, 10).records), store.series(), pending(store)) == (3, SERIES, "abc")
+    assert (len(store.reader.list_jobs(ANY, 10).records), store.series(), pending(store)) == (
+        3,
+        SERIES,
+        "abc",
+    )
 
 
 def test_a_job_is_enqueued_once_and_keeps_its_place(store: Store) -> None:
@@ -130,7 +134,11 @@ def test_removed_entries_are_deleted_without_their_jobs(store: Store) -> None:
     store.commit(batch("abc"))
     for _ in range(2):
         store.outbox.apply(OutboxUpdate([1, 3], series=LATER))
-        assert (pending(store), store.series(), len(store.list_jobs(ANY, 10).records)) == ("b", LATER, 3)
+        assert (pending(store), store.series(), len(store.reader.list_jobs(ANY, 10).records)) == (
+            "b",
+            LATER,
+            3,
+        )
     store.commit(batch("a"))
     assert pending(store) == "ba"
 
@@ -253,11 +261,11 @@ def test_jobs_in_the_outbox_are_not_pruned(store: Store) -> None:
     store.commit(Batch(ended=[failed("d")]))
     store.outbox.apply(OutboxUpdate([1], {2: "no"}))
     assert store.prune(2**62) == 2
-    assert store.list_jobs(ANY, 10).records == [entry(3, "c").record, entry(2, "b").record]
+    assert store.reader.list_jobs(ANY, 10).records == [entry(3, "c").record, entry(2, "b").record]
     store.outbox.apply(OutboxUpdate([2, 3]))
     assert store.prune(BEGAN_NS) == 0
     assert store.prune(2**62) == 2
-    assert store.list_jobs(ANY, 10).records == []
+    assert store.reader.list_jobs(ANY, 10).records == []
 
 
 @pytest.mark.parametrize(
@@ -270,7 +278,7 @@ def test_jobs_and_the_outbox_have_an_age_each(
     old = [ended(job(digit), 1, finished_ns=1) for digit in "ab"]
     store.commit(Batch(ended=old, outbox=[(old[0].exit.job.id, TRACES)]))
     Retention(store, job_seconds, outbox_seconds, BOTH).delete_old()
-    assert "".join(record.job.container_id[0] for record in store.list_jobs(ANY, 10).records) == jobs
+    assert "".join(record.job.container_id[0] for record in store.reader.list_jobs(ANY, 10).records) == jobs
     assert pending(store) == entries
 
 
@@ -280,7 +288,7 @@ def test_the_outbox_expires_also_when_jobs_are_kept_for_ever(store: Store) -> No
     retention.start()
     assert wait_until(lambda: store.outbox.count_pending(TRACES) == 0, 5.0)
     retention.stop()
-    assert len(store.list_jobs(ANY, 10).records) == 2
+    assert len(store.reader.list_jobs(ANY, 10).records) == 2
 
 
 def test_retention_keeps_the_entries_of_exported_signals(store: Store) -> None:
@@ -313,4 +321,8 @@ def test_a_closed_store_refuses_writes(database: Path, write: Callable[[Store], 
         write(store)
     assert str(caught.value) == f"{database}: is closed"
     with opened(database) as again:
-        assert (pending(again), again.series(), len(again.list_jobs(ANY, 10).records)) == ("a", SERIES, 1)
+        assert (pending(again), again.series(), len(again.reader.list_jobs(ANY, 10).records)) == (
+            "a",
+            SERIES,
+            1,
+        )

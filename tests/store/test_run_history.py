@@ -57,7 +57,7 @@ def histories(database: Path, *exits: ClassifiedExit, span: TimeSpan = SPAN) -> 
     """Return the histories that a store with these exits has."""
     with opened(database) as store:
         store.commit(Batch(ended=exits, running=[job("b", key="running", oom_kills=(witness(None),))]))
-        return store.memory_histories(span)
+        return store.reader.memory_histories(span)
 
 
 def test_completed_runs_are_counted_by_limit_and_between_the_first_and_last_kills(database: Path) -> None:
@@ -153,7 +153,7 @@ def test_only_oom_kills_are_read_as_rows(database: Path, workload: str | None) -
     span = TimeSpan(SPAN.since_ns, SPAN.until_ns, workload)
     with opened(database) as store:
         store.commit(Batch(ended=[killed(1), run(2, 0)]))
-        plans = plans_of(store, lambda: store.memory_histories(span))
+        plans = plans_of(store, lambda: store.reader.memory_histories(span))
     killed_step, completed_step = [step for step in plans if "jobs" in step]
     assert killed_step == "SEARCH jobs USING INDEX jobs_oom_killed (finished_ns>? AND finished_ns<?)"
     assert completed_step.startswith("SEARCH jobs USING COVERING INDEX jobs_ended (workload=? AND")

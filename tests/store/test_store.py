@@ -62,7 +62,7 @@ def test_jobs_and_series_of_a_batch_are_recorded_together(store: Store) -> None:
     running, failed = job("a"), ended(job("b", start_event_ns=BEGAN_NS - 1), 137, OOM, oom_kills=2)
     store.commit(Batch(running=[running], ended=[failed], series=SERIES))
     store.commit(Batch())
-    assert store.list_jobs(ANY, 10).records == [JobRecord(running, None), shown(failed)]
+    assert store.reader.list_jobs(ANY, 10).records == [JobRecord(running, None), shown(failed)]
     assert store.series() == SERIES
 
 
@@ -73,11 +73,11 @@ def test_a_job_comes_back_as_it_was(
 ) -> None:
     with opened(tmp_path_factory.getbasetemp() / "whatever" / "exits.db") as store:
         store.commit(Batch(running=[classified.exit.job]))
-        running = store.find_job(classified.exit.job.id)
+        running = store.reader.find_job(classified.exit.job.id)
         assert running == JobRecord(classified.exit.job, None)
         assert progress(running.job) == progress(classified.exit.job)
         store.commit(Batch(ended=[classified]))
-        over = store.find_job(classified.exit.job.id)
+        over = store.reader.find_job(classified.exit.job.id)
         assert over == shown(classified)
         # The notes of an ended run are in its evidence.
         assert progress(over.job) == progress(replace(classified.exit.job, notes=()))
@@ -87,7 +87,7 @@ def test_an_end_replaces_the_running_job(store: Store) -> None:
     store.commit(Batch(running=[job()]))
     for code, evidence in ((143, STOPPED), (0, Evidence())):
         store.commit(Batch(running=[job()], ended=[ended(job(), code, evidence)]))
-        assert store.list_jobs(ANY, 10).records == [shown(ended(job(), code, evidence))]
+        assert store.reader.list_jobs(ANY, 10).records == [shown(ended(job(), code, evidence))]
 
 
 def test_series_survive_reopening_to_the_last_bit(database: Path) -> None:
@@ -123,9 +123,9 @@ def test_a_failed_batch_leaves_nothing_and_can_be_retried(
         with pytest.raises(StoreError) as caught:
             store.commit(batch)
         assert str(caught.value) == f"{database}: not today"
-        assert (store.list_jobs(ANY, 10).records, store.series()) == ([], {})
+        assert (store.reader.list_jobs(ANY, 10).records, store.series()) == ([], {})
     store.commit(batch)
-    assert [record.job.container_id[0] for record in store.list_jobs(ANY, 10).records] == [*"cba"]
+    assert [record.job.container_id[0] for record in store.reader.list_jobs(ANY, 10).records] == [*"cba"]
     assert store.series() == SERIES
 
 
@@ -133,7 +133,10 @@ def test_a_commit_survives_a_kill_and_an_open_transaction_does_not(database: Pat
     done = subprocess.run([sys.executable, "-c", KILLED, str(database)], check=False, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL
     with opened(database) as store:
-        assert store.list_jobs(ANY, 10).records == [JobRecord(job("b"), None), shown(ended(job("a"), 137))]
+        assert store.reader.list_jobs(ANY, 10).records == [
+            JobRecord(job("b"), None),
+            shown(ended(job("a"), 137)),
+        ]
         assert store.series() == {("container_exits_total", ()): 1}
 
 
@@ -148,10 +151,12 @@ def test_a_full_disk_refuses_a_batch_until_there_is_space(tmp_path: Path) -> Non
                 store.commit(more)
             advice = "free some space; pending data is kept and written then"
             assert str(caught.value) == f"{disk / 'exits.db'}: database or disk is full; {advice}"
-            assert (store.list_jobs(ANY, 10).records, store.series()) == ([shown(first)], SERIES)
+            assert (store.reader.list_jobs(ANY, 10).records, store.series()) == ([shown(first)], SERIES)
         filler.unlink()
         store.commit(more)
-        assert [record.job.container_id[0] for record in store.list_jobs(ANY, 10).records] == [*"fedcba"]
+        assert [record.job.container_id[0] for record in store.reader.list_jobs(ANY, 10).records] == [
+            *"fedcba"
+        ]
         assert store.series() == dict.fromkeys(SERIES, 9.0)
 
 
@@ -161,10 +166,10 @@ def test_a_reader_sees_the_last_commit(store: Store, database: Path) -> None:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM jobs")
         writer.execute("DELETE FROM series")
-        assert store.list_jobs(ANY, 10).records == [shown(ended(job(), 1))]
+        assert store.reader.list_jobs(ANY, 10).records == [shown(ended(job(), 1))]
         assert store.series() == SERIES
         writer.execute("COMMIT")
-    assert (store.list_jobs(ANY, 10).records, store.series()) == ([], {})
+    assert (store.reader.list_jobs(ANY, 10).records, store.series()) == ([], {})
 
 
 def test_concurrent_commits_wait_for_each_other(store: Store) -> None:
@@ -181,14 +186,16 @@ def test_concurrent_commits_wait_for_each_other(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(record.job.attempt for record in store.list_jobs(ANY, 100).records) == [*range(1, 41)]
+    assert sorted(record.job.attempt for record in store.reader.list_jobs(ANY, 100).records) == [
+        *range(1, 41)
+    ]
 
 
 @pytest.mark.parametrize(
     ("table", "use"),
     [
-        ("jobs", lambda store: store.list_jobs(ANY, 1).records),
-        ("jobs", lambda store: store.find_job("a")),
+        ("jobs", lambda store: store.reader.list_jobs(ANY, 1).records),
+        ("jobs", lambda store: store.reader.find_job("a")),
         ("jobs", lambda store: store.running_jobs()),
         ("jobs", lambda store: store.load_history("a")),
         ("series", lambda store: store.series()),
@@ -218,7 +225,7 @@ def test_only_jobs_that_ended_before_a_time_are_pruned(store: Store) -> None:
     store.commit(Batch(running=[running], ended=[old, at, young], series=SERIES))
     for count in (1, 0):
         assert store.prune(BEGAN_NS) == count
-        assert store.list_jobs(ANY, 10).records == [shown(young), shown(at), JobRecord(running, None)]
+        assert store.reader.list_jobs(ANY, 10).records == [shown(young), shown(at), JobRecord(running, None)]
         assert store.series() == SERIES
         assert store.pruned_before_ns == BEGAN_NS
 
@@ -229,7 +236,7 @@ def test_a_failed_pruning_deletes_nothing(store: Store, database: Path) -> None:
         with pytest.raises(StoreError) as caught:
             store.prune(2**62)
         assert str(caught.value) == f"{database}: not today"
-        assert len(store.list_jobs(ANY, 10).records) == 3
+        assert len(store.reader.list_jobs(ANY, 10).records) == 3
 
 
 # Identity

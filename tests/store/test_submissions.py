@@ -19,9 +19,9 @@ TRACES = TelemetrySignal.TRACES
 
 def reports(store: Store) -> list[Submission | None]:
     """Return the report of each job on record, as a list, a search and the outbox find it."""
-    listed = store.list_jobs(ANY, 10).records
+    listed = store.reader.list_jobs(ANY, 10).records
     queued = [entry.record for entry in store.outbox.pending(TRACES, 10)]
-    found = [store.find_job(record.job.id) for record in listed]
+    found = [store.reader.find_job(record.job.id) for record in listed]
     jobs = [record.job for record in (*listed, *found, *queued) if record is not None]
     return [each.supervised.submission if each.supervised else None for each in jobs]
 
@@ -48,7 +48,7 @@ def test_a_running_job_has_its_report(store: Store) -> None:
 def test_a_job_without_a_container_is_found_by_the_id_of_its_submission(store: Store) -> None:
     without = Job("", 1, "train-0-0", "", Workload("train", "img"), "img:1", BEGAN_NS, key=SUBMISSION.id)
     store.commit(Batch(ended=[ended(replace(without, supervised=SUBMISSION), None)]))
-    found = store.find_job(SUBMISSION.id)
+    found = store.reader.find_job(SUBMISSION.id)
     assert found is not None
     assert (found.job.id, found.job.key, found.job.has_container) == (SUBMISSION.id, SUBMISSION.id, False)
 

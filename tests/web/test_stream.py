@@ -318,7 +318,7 @@ def test_a_store_that_cannot_be_read_is_a_problem(served: Served) -> None:
 
 def test_an_open_stream_waits_for_the_store(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.web.change_feed.RETRY_SECONDS", 0.001)
-    read, refusals = served.store.latest_changes, count()
+    read, refusals = served.store.reader.latest_changes, count()
 
     def refuse(after: int, limit: int) -> Any:
         if next(refusals) < 3:

@@ -43,7 +43,7 @@ def job_page(
 ) -> JobPage:
     """Return the page of a job."""
     view = job_view(record, catalog).model_dump(mode="json")
-    beside = store.runs_beside(record.job)
+    beside = store.reader.runs_beside(record.job)
     names = {
         "trace_id": view["trace_id"],
         "workload": view["workload"],

@@ -107,14 +107,14 @@ class ListPages:
         )
 
     def _failures(self) -> list[JobRecord]:
-        return self._store.latest_failures(time.time_ns() - DAY_NS, _MAX_FAILURES)
+        return self._store.reader.latest_failures(time.time_ns() - DAY_NS, _MAX_FAILURES)
 
     def _read(
         self, wanted: JobFilter, limit: int, after: Position | None
     ) -> tuple[list[JobRecord], Position | None]:
         records: list[JobRecord] = []
         for _ in range(_MAX_READS):
-            page = self._store.list_jobs(wanted, limit - len(records), after)
+            page = self._store.reader.list_jobs(wanted, limit - len(records), after)
             records += page.records
             after = page.next
             if after is None or len(records) >= limit:
@@ -124,7 +124,7 @@ class ListPages:
     def _overview(self, wanted: JobFilter, given: Mapping[str, str], links: Links) -> Overview:
         span = _span(wanted)
         in_span = {name: getattr(wanted, name) for name in JobFilter.__slots__}
-        counts = self._store.count_recent_exits(
+        counts = self._store.reader.count_recent_exits(
             JobFilter(**{**in_span, "since_ns": span.since_ns}), span.interval_ns
         )
 

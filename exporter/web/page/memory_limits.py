@@ -39,7 +39,7 @@ def memory_limits(store: Store, workload: str) -> MemoryLimits | None:
     now_ns = time.time_ns()
     # The clock of an engine can be ahead of this one.
     span = TimeSpan(now_ns - SPAN_DAYS * DAY_NS, now_ns + DAY_NS, workload)
-    history = store.memory_histories(span).get(workload)
+    history = store.reader.memory_histories(span).get(workload)
     memory = None if history is None else read_memory(history)
     if memory is None or not (memory.limits or any(memory_sentences(memory))):
         return None

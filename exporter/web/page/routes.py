@@ -66,7 +66,7 @@ class PageRoutes:
         """Return the page of one job."""
         key = request.path_params["id"]
         try:
-            record = self._store.find_job(key)
+            record = self._store.reader.find_job(key)
         except AmbiguousKeyError as error:
             context = {"key": key, "containers": error.containers}
             return self._templates.response(request, "candidates.html", context, HTTPStatus.CONFLICT)

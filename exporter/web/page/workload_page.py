@@ -52,11 +52,11 @@ class WorkloadPage:
 
 def workload_page(store: Store, catalog: ReasonCatalog, name: str, links: Links) -> WorkloadPage | None:
     """Return the page of a workload, None if nothing is on record of it."""
-    runs = store.runs_of_workload(name, MAX_RUNS + 1)
+    runs = store.reader.runs_of_workload(name, MAX_RUNS + 1)
     if not runs:
         return None
     is_cut, runs = len(runs) > MAX_RUNS, runs[:MAX_RUNS]
-    records = store.list_jobs(JobFilter(workload=name), _ROWS).records
+    records = store.reader.list_jobs(JobFilter(workload=name), _ROWS).records
     return WorkloadPage(
         name=name,
         span=_span_text(runs, is_cut=is_cut),
