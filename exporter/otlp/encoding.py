@@ -18,14 +18,17 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
 
 from exporter import __version__
-from exporter.model import ClassifiedExit, TelemetrySignal, Trace
+from exporter.model import ClassifiedExit, Evidence, TelemetrySignal, Trace
 from exporter.model import Status as JobStatus
 from exporter.otlp.attributes import job_attributes
 from exporter.otlp.config import SpanLimits
 from exporter.otlp.span_events import AttributeValue, SpanEvent, span_events
 
 SPAN_NAME = "container.run"
+# Semantic conventions that the names of the attributes follow.
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _SAMPLED = 0x01
+_MAX_STATUS_MESSAGE = 1_000
 _SCOPE = InstrumentationScope(name="exit-exporter", version=__version__)
 # Job attributes that each log record has beside its own; a span has all.
 _LOG_ATTRIBUTES = (
@@ -59,8 +62,11 @@ class Encoder(Protocol):
 
     signal: TelemetrySignal
 
-    def items(self, classified: ClassifiedExit) -> Sequence[Message]:
-        """Return the spans or log records of a job. Raises ValueError if it has no trace."""
+    def items(self, classified: ClassifiedExit, observed_ns: int, /) -> Sequence[Message]:
+        """Return the spans or log records of a job, whose end was observed at that time.
+
+        Raises ValueError if it has no trace.
+        """
 
     def request(self, items: Sequence[Message]) -> ExportRequest:
         """Return a request with the items of one or more jobs."""
@@ -76,7 +82,7 @@ class SpanEncoder:
         self._limits = limits
         self._with_events = with_events
 
-    def items(self, classified: ClassifiedExit) -> list[Span]:
+    def items(self, classified: ClassifiedExit, _observed_ns: int, /) -> list[Span]:
         """Return the span of a job."""
         ended, trace = classified.exit, _trace(classified)
         events = span_events(classified) if self._with_events else []
@@ -104,8 +110,9 @@ class SpanEncoder:
     def request(self, items: Sequence[Message]) -> ExportRequest:
         """Return a request with these spans."""
         message = trace_service.ExportTraceServiceRequest()
-        of_resource = message.resource_spans.add(resource=self._resource)
-        of_resource.scope_spans.add(scope=_SCOPE).spans.extend(cast("Sequence[Span]", items))
+        of_resource = message.resource_spans.add(resource=self._resource, schema_url=SCHEMA_URL)
+        of_scope = of_resource.scope_spans.add(scope=_SCOPE, schema_url=SCHEMA_URL)
+        of_scope.spans.extend(cast("Sequence[Span]", items))
         return ExportRequest(self.signal, message, len(items))
 
 
@@ -118,17 +125,21 @@ class LogEncoder:
         self._resource = _resource(resource)
         self._limits = limits
 
-    def items(self, classified: ClassifiedExit) -> list[LogRecord]:
+    def items(self, classified: ClassifiedExit, observed_ns: int, /) -> list[LogRecord]:
         """Return the log records of a job by time."""
         known = job_attributes(classified)
         job_values = {name: known[name] for name in _LOG_ATTRIBUTES if name in known}
-        return [self._record(classified, event, job_values) for event in span_events(classified)]
+        records = [self._record(classified, event, job_values) for event in span_events(classified)]
+        for record in records:
+            record.observed_time_unix_nano = max(0, observed_ns)
+        return records
 
     def request(self, items: Sequence[Message]) -> ExportRequest:
         """Return a request with these log records."""
         message = logs_service.ExportLogsServiceRequest()
-        of_resource = message.resource_logs.add(resource=self._resource)
-        of_resource.scope_logs.add(scope=_SCOPE).log_records.extend(cast("Sequence[LogRecord]", items))
+        of_resource = message.resource_logs.add(resource=self._resource, schema_url=SCHEMA_URL)
+        of_scope = of_resource.scope_logs.add(scope=_SCOPE, schema_url=SCHEMA_URL)
+        of_scope.log_records.extend(cast("Sequence[LogRecord]", items))
         return ExportRequest(self.signal, message, len(items))
 
     def _record(
@@ -137,7 +148,6 @@ class LogEncoder:
         trace = _trace(classified)
         record = LogRecord(
             time_unix_nano=max(0, event.at_ns),
-            observed_time_unix_nano=max(0, event.at_ns),
             severity_text=event.severity.name,
             event_name=event.name,
             trace_id=bytes.fromhex(trace.trace_id),
@@ -176,7 +186,12 @@ def _status(classified: ClassifiedExit) -> Status:
     """Return an error for failed jobs only: a job that was asked to stop did as it should."""
     if classified.verdict.status is not JobStatus.FAILED:
         return Status()
-    return Status(code=Status.STATUS_CODE_ERROR, message=classified.verdict.error or "")
+    return Status(code=Status.STATUS_CODE_ERROR, message=_status_message(classified.exit.evidence))
+
+
+def _status_message(evidence: Evidence) -> str:
+    """Return what is known beside the reason and the code, which are attributes."""
+    return (evidence.start_error or " ".join(evidence.notes))[:_MAX_STATUS_MESSAGE]
 
 
 def _limited(events: Sequence[SpanEvent], limit: int) -> list[SpanEvent]:

@@ -163,7 +163,7 @@ class OutboxWorker:
                 self._queue.drop(entry)
                 continue
             try:
-                items = self._encoder.items(entry.record.ended)
+                items = self._encoder.items(entry.record.ended, entry.enqueued_ns)
             except Exception as error:  # noqa: BLE001  # one bad entry must not block the others
                 self._queue.dead_letter(entry, f"cannot be encoded: {error!r}")
                 continue

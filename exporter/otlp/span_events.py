@@ -88,6 +88,8 @@ def _exit(classified: ClassifiedExit) -> SpanEvent:
     attributes: dict[str, AttributeValue] = {"exit_exporter.reason": verdict.reason}
     if ended.code is not None:
         attributes["process.exit.code"] = ended.code
+    if verdict.status is Status.FAILED:
+        attributes["error.type"] = verdict.reason
     severity = Severity.ERROR if verdict.status is Status.FAILED else Severity.INFO
     return SpanEvent(
         "container.exit", ended.finished_ns, attributes, verdict.error or verdict.reason, severity

@@ -22,12 +22,14 @@ from exporter.store.submissions import with_report
 class OutboxEntry:
     """A job to export for one signal; ``record`` is None if the job is deleted.
 
-    ``was_rejected``: a collector rejected it before this process started.
+    ``was_rejected``: a collector rejected it before this process started. ``enqueued_ns`` is when its end was
+    recorded, by this machine's clock.
     """
 
     number: int
     record: JobRecord | None
     was_rejected: bool
+    enqueued_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,12 @@ class Outbox:
         left = limit - len(fresh)
         rejected = self._pending(signal, left, outbox.c.refused.is_not(None), newest=newest) if left else []
         return [
-            OutboxEntry(row.number, None if row.id is None else read_record(row), row.refused is not None)
+            OutboxEntry(
+                row.number,
+                None if row.id is None else read_record(row),
+                row.refused is not None,
+                row.kept_ns,
+            )
             for row in (*fresh, *rejected)
         ]
 
@@ -71,7 +78,9 @@ class Outbox:
         self, signal: TelemetrySignal, limit: int, condition: ColumnElement[bool], *, newest: bool
     ) -> Sequence[Any]:
         joined = outbox.outerjoin(jobs, jobs.c.id == outbox.c.job_id)
-        query = with_report(select(outbox.c.number, outbox.c.refused, jobs).select_from(joined))
+        query = with_report(
+            select(outbox.c.number, outbox.c.refused, outbox.c.kept_ns, jobs).select_from(joined)
+        )
         pending = query.where(outbox.c.signal == signal.value, outbox.c.aside.is_(False), condition)
         order = outbox.c.number.desc() if newest else outbox.c.number
         return self._database.read(pending.order_by(order).limit(limit))

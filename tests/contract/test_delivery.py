@@ -196,6 +196,21 @@ def test_one_signal_is_exported_while_the_other_fails(tmp_path: Path) -> None:
         assert {record.attributes["container.name"] for record in good.records} == {"job-0", "job-1", "job-2"}
 
 
+def test_a_log_record_was_observed_when_its_job_was_recorded_however_late_it_is_sent(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    begin_ns = time.time_ns()
+    with OutboxDriver(tmp_path, receiver, signal=LOGS) as before:
+        before.enqueue(1)
+    recorded_ns = time.time_ns()
+    receiver.replies(status(503))
+    with OutboxDriver(tmp_path, receiver, signal=LOGS) as after:
+        after.start()
+        assert after.reaches(exported=1)
+    (observed_ns,) = {record.observed_ns for record in receiver.records}
+    assert begin_ns <= observed_ns <= recorded_ns
+
+
 def test_a_signal_with_entries_left_is_exported(tmp_path: Path, receiver: Receiver) -> None:
     with OutboxDriver(tmp_path, receiver, signal=LOGS) as before:
         before.enqueue(*range(2))
@@ -567,7 +582,7 @@ def test_a_request_is_larger_than_the_limit_only_for_one_job(
 ) -> None:
     limit, framing = 20_000, 500
     monkeypatch.setattr(outbox_worker, "MAX_BYTES", limit)
-    exits = [failed(number, log_tail="x" * 3000) for number in range(40)]
+    exits = [failed(number, log_tail="x" * 3500) for number in range(40)]
     exits[20] = failed(20, log_tail="x" * 50_000)
     with OutboxDriver(tmp_path, receiver) as driver:
         driver.enqueue_exits(exits).start()

@@ -290,7 +290,7 @@ def check_shown(record: JobRecord) -> None:
     shown = StringIO()
     Console(width=300, file=shown).print(jobs_table([view.model_dump(mode="json")], verbose=True))
     assert (verdict.error or record.job.name) in shown.getvalue()
-    (span,) = SpanEncoder({}, SpanLimits()).items(record.ended)
+    (span,) = SpanEncoder({}, SpanLimits()).items(record.ended, 0)
     attributes = {each.key: each.value for each in span.attributes}
     assert attributes["exit_exporter.termination"].string_value == verdict.termination
     assert attributes["dstack.job.id"].string_value == view.supervisor.job_id

@@ -154,7 +154,7 @@ def check_row(record: JobRecord, truth: dict[str, Any], submission: Run) -> None
 def check_span(record: JobRecord, truth: dict[str, Any], submission: Run) -> None:
     """Check the span of a job without a container."""
     assert record.ended is not None
-    (span,) = SpanEncoder({}, SpanLimits()).items(record.ended)
+    (span,) = SpanEncoder({}, SpanLimits()).items(record.ended, 0)
     attributes = {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
     assert attributes["exit_exporter.termination"] == truth["termination"]
     assert attributes["dstack.job.id"] == submission["id"]

@@ -119,7 +119,7 @@ def test_the_span_of_an_oom_killed_container_arrives_at_a_real_collector(
         start_ns=started,
         end_ns=finished,
         status_code=2,
-        status_message=STARVED,
+        status_message=" ".join(job["evidence"]),
         attributes={
             "container.id": container.id,
             "container.name": name,
@@ -147,7 +147,7 @@ def test_the_span_of_an_oom_killed_container_arrives_at_a_real_collector(
             (
                 "container.exit",
                 finished,
-                {"exit_exporter.reason": "OOMKilled", "process.exit.code": 137},
+                {"exit_exporter.reason": "OOMKilled", "process.exit.code": 137, "error.type": "OOMKilled"},
             ),
         ],
         dropped_events=0,
@@ -188,6 +188,10 @@ def test_what_happened_is_sent_as_log_records_too_with_the_same_ids(
         (name, at_ns) for name, at_ns, _ in span.events
     ]
     assert (records[-1].body, records[-1].attributes["container.id"]) == (job["error"], container.id)
+    assert records[-1].attributes["error.type"] == job["reason"]
+    # Observed when the end was recorded: later than all of it happened.
+    assert len({record.observed_ns for record in records}) == 1
+    assert records[0].observed_ns > span.end_ns
 
 
 def removed_tail(

@@ -11,6 +11,8 @@ PARENT_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_SPAN = "00f067aa0ba902b7"
 TRACEPARENT = f"00-{PARENT_TRACE}-{PARENT_SPAN}-01"
 NO_LIMITS = SpanLimits()
+OBSERVED_NS = 4_102_531_200 * 10**9
+"""2100-01-02T00:00:00Z, after all that happens to the jobs."""
 
 
 def traced(classified: ClassifiedExit, trace: Trace | None = None) -> ClassifiedExit:
@@ -27,4 +29,4 @@ def request(
         {"service.name": "test"}, NO_LIMITS
     )
     exits = [traced(ended(job(digit, name=name), 137, OOM)) for digit in digits]
-    return encoder.request([item for each in exits for item in encoder.items(each)])
+    return encoder.request([item for each in exits for item in encoder.items(each, OBSERVED_NS)])

@@ -36,7 +36,7 @@ from exporter.otlp import encoding
 from exporter.otlp.attributes import JOB_ATTRIBUTES
 from exporter.otlp.config import SpanLimits
 from exporter.otlp.encoding import ExportResponse, LogEncoder, SpanEncoder
-from tests.otlp.samples import NO_LIMITS, PARENT_SPAN, PARENT_TRACE, request, traced
+from tests.otlp.samples import NO_LIMITS, OBSERVED_NS, PARENT_SPAN, PARENT_TRACE, request, traced
 from tests.scripted.received import ReceivedRecord, ReceivedSpan, logs, traces
 from tests.store.samples import (
     BEGAN_NS,
@@ -78,7 +78,7 @@ def span(
 ) -> ReceivedSpan:
     """Return the span of a job as a collector reads it."""
     encoder = SpanEncoder(RESOURCE, limits, with_events=with_events)
-    sent = encoder.request(encoder.items(classified)).message.SerializeToString()
+    sent = encoder.request(encoder.items(classified, OBSERVED_NS)).message.SerializeToString()
     [received] = traces(ExportTraceServiceRequest.FromString(sent)).spans
     return received
 
@@ -86,7 +86,7 @@ def span(
 def records(classified: ClassifiedExit, limits: SpanLimits = NO_LIMITS) -> list[ReceivedRecord]:
     """Return the log records of a job as a collector reads them."""
     encoder = LogEncoder(RESOURCE, limits)
-    sent = encoder.request(encoder.items(classified)).message.SerializeToString()
+    sent = encoder.request(encoder.items(classified, OBSERVED_NS)).message.SerializeToString()
     return logs(ExportLogsServiceRequest.FromString(sent)).records
 
 
@@ -116,13 +116,15 @@ EXPLAINED = replace(
 
 
 Event = tuple[str, int, dict[str, Any]]
+NO_FAILURES = {"Completed", "Terminated", "Unknown"}
 START: Event = ("container.start", BEGAN_NS, {})
 
 
 def exit_event(at_ns: int, reason: str, code: int | None) -> Event:
     """Return the event of an exit as a collector reads it."""
     known = {} if code is None else {"process.exit.code": code}
-    return ("container.exit", at_ns, {"exit_exporter.reason": reason, **known})
+    failed = {} if reason in NO_FAILURES else {"error.type": reason}
+    return ("container.exit", at_ns, {"exit_exporter.reason": reason, **known, **failed})
 
 
 def oom_event(at_ns: int, source: str, **attributes: Any) -> Event:
@@ -141,7 +143,7 @@ OOM_SPAN = ReceivedSpan(
     start_ns=BEGAN_NS,
     end_ns=ENDED_NS,
     status_code=ERROR,
-    status_message="JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)",
+    status_message="The engine reported an OOM kill 0.125 s before the end.",
     attributes={
         "container.id": "a" * 64,
         "container.name": "gentle-stingray-a",
@@ -206,7 +208,7 @@ def test_the_span_of_a_job_that_never_started() -> None:
         trace_id="a" * 32,
         parent_span_id="",
         end_ns=BEGAN_NS + 5,
-        status_message=error,
+        status_message="",
         attributes={
             **{name: OOM_SPAN.attributes[name] for name in same},
             "process.exit.code": 127,
@@ -344,6 +346,21 @@ def test_the_grounds_of_the_verdict_are_attributes() -> None:
     assert {name: found[f"exit_exporter.{name}"] for name in grounds} == grounds
 
 
+@pytest.mark.parametrize(
+    ("evidence", "message"),
+    [
+        pytest.param(Evidence(), "", id="nothing more is known"),
+        pytest.param(Evidence(notes=("One.", "Two.")), "One. Two.", id="the evidence"),
+        pytest.param(replace(EXPLAINED, notes=("One.",)), "no such device", id="the engine's error"),
+        pytest.param(Evidence(notes=("x" * 5000,)), "x" * 1000, id="bounded"),
+    ],
+)
+def test_the_message_of_an_error_says_what_the_reason_does_not(evidence: Evidence, message: str) -> None:
+    received = span(traced(ended(job(), 1, evidence)))
+    assert (received.status_code, received.status_message) == (ERROR, message)
+    assert received.attributes["error.type"] not in message
+
+
 def test_a_span_without_events_drops_none() -> None:
     assert span(killed_for_memory(), with_events=False) == replace(OOM_SPAN, events=[])
 
@@ -413,13 +430,13 @@ SEVERITIES_AND_TEXTS = (
     (INFO, "The container was started"),
     (INFO, "The engine was asked to send SIGHUP"),
     (WARN, "The engine reported an OOM kill"),
-    (SEVERE, OOM_SPAN.status_message),
+    (SEVERE, OOM_SPAN.attributes["exit_exporter.error"]),
 )
 OOM_RECORDS = [
     ReceivedRecord(
         event_name=name,
         time_ns=at_ns,
-        observed_ns=at_ns,
+        observed_ns=OBSERVED_NS,
         severity_number=severity,
         body=text,
         attributes={**{each: OOM_SPAN.attributes[each] for each in LOG_ATTRIBUTES}, **attributes},
@@ -449,7 +466,7 @@ def test_only_the_record_of_a_failed_exit_is_an_error(code: int | None, severity
 
 
 def test_a_record_has_a_severity_text_and_belongs_to_a_sampled_span() -> None:
-    items = LogEncoder({}, NO_LIMITS).items(killed_for_memory())
+    items = LogEncoder({}, NO_LIMITS).items(killed_for_memory(), OBSERVED_NS)
     texts = ["INFO", "INFO", "WARN", "ERROR"]
     assert [(item.severity_text, item.flags) for item in items] == [(text, 1) for text in texts]
 
@@ -477,12 +494,13 @@ def test_a_request_has_one_resource_and_scope_for_several_jobs() -> None:
     assert [item.trace_id.hex() for item in found_logs.log_records] == ["a" * 32] * 2 + ["b" * 32] * 2
     for scope in (spans.scope, found_logs.scope):
         assert (scope.name, scope.version) == ("exit-exporter", __version__)
+    assert {each.schema_url for each in (of_spans, of_logs, spans, found_logs)} == {encoding.SCHEMA_URL}
 
 
 @pytest.mark.parametrize("encoder", [SpanEncoder({}, NO_LIMITS), LogEncoder({}, NO_LIMITS)])
 def test_a_job_without_a_trace_cannot_be_encoded(encoder: SpanEncoder | LogEncoder) -> None:
     with pytest.raises(ValueError, match=r"^job without a trace: aaaaaaaaaaaa-1$"):
-        encoder.items(ended(job(), 1))
+        encoder.items(ended(job(), 1), OBSERVED_NS)
 
 
 def test_a_response_has_the_number_rejected_and_a_message() -> None:
@@ -619,7 +637,7 @@ def test_any_traced_job_is_read_as_it_was_sent(classified: ClassifiedExit, limit
     assert len(times) == min(limits.events, len(times) + received.dropped_events)
     found = records(classified, limits)
     assert len(found) == len(times) + received.dropped_events
-    assert {(name, at_ns, at_ns) for name, at_ns, _ in received.events} <= {
+    assert {(name, at_ns, OBSERVED_NS) for name, at_ns, _ in received.events} <= {
         (one.event_name, one.time_ns, one.observed_ns) for one in found
     }
     assert {(one.trace_id, one.span_id) for one in found} <= {(trace.trace_id, trace.span_id)}

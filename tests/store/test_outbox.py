@@ -37,7 +37,12 @@ def batch(digits: str, *signals: TelemetrySignal) -> Batch:
 
 def entry(number: int, digit: str, *, was_rejected: bool = False) -> OutboxEntry:
     """Return the entry of such an exit."""
-    return OutboxEntry(number, shown(failed(digit)), was_rejected)
+    return OutboxEntry(number, shown(failed(digit)), was_rejected, 0)
+
+
+def entries(store: Store, limit: int) -> list[OutboxEntry]:
+    """Return the oldest entries, without the time of their commit."""
+    return [replace(each, enqueued_ns=0) for each in store.outbox.pending(TRACES, limit)]
 
 
 def pending(store: Store, signal: TelemetrySignal = TRACES) -> str:
@@ -58,12 +63,12 @@ def execute(database: Path, statement: str) -> None:
 
 def test_entries_are_committed_with_jobs_and_series(store: Store, database: Path) -> None:
     store.commit(batch("ab"))
-    assert store.outbox.pending(TRACES, 10) == [entry(1, "a"), entry(2, "b")]
+    assert entries(store, 10) == [entry(1, "a"), entry(2, "b")]
     assert store.reader.list_jobs(ANY, 10).records == [entry(2, "b").record, entry(1, "a").record]
     assert store.series() == SERIES
     store.close()
     with opened(database) as again:
-        assert again.outbox.pending(TRACES, 10) == [entry(1, "a"), entry(2, "b")]
+        assert entries(again, 10) == [entry(1, "a"), entry(2, "b")]
 
 
 def test_a_batch_without_entries_enqueues_nothing(store: Store) -> None:
@@ -115,7 +120,7 @@ def test_entries_are_in_the_order_in_which_they_were_enqueued(store: Store) -> N
     for digit in "cab":
         store.commit(batch(digit))
     assert pending(store) == "cab"
-    assert store.outbox.pending(TRACES, 2) == [entry(1, "c"), entry(2, "a")]
+    assert entries(store, 2) == [entry(1, "c"), entry(2, "a")]
     store.outbox.apply(OutboxUpdate([3]))
     store.commit(batch("d"))
     assert pending(store) == "cad"
@@ -124,7 +129,7 @@ def test_entries_are_in_the_order_in_which_they_were_enqueued(store: Store) -> N
 def test_an_entry_of_a_deleted_job_has_no_record(store: Store, database: Path) -> None:
     store.commit(batch("ab"))
     execute(database, "DELETE FROM jobs WHERE name = 'gentle-stingray-a'")
-    assert store.outbox.pending(TRACES, 10) == [OutboxEntry(1, None, was_rejected=False), entry(2, "b")]
+    assert entries(store, 10) == [OutboxEntry(1, None, was_rejected=False, enqueued_ns=0), entry(2, "b")]
 
 
 # Updates
@@ -155,7 +160,7 @@ def test_dead_letters_are_not_pending_until_they_are_requeued(database: Path) ->
         store.outbox.requeue_dead_letters()
         # Last, so that an entry which is rejected again holds up no other.
         expected = [entry(1, "a"), entry(3, "c"), entry(2, "b", was_rejected=True)]
-        assert store.outbox.pending(TRACES, 10) == expected
+        assert entries(store, 10) == expected
         assert store.outbox.count_pending(TRACES) == 3
 
 
