@@ -25,7 +25,7 @@ from exporter.cli.show import render
 from exporter.model import ClassifiedExit, Exit, JobRecord, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
-from exporter.web.views import job_view
+from exporter.web.job_views import job_view
 from exporter.wording import cells
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.corpus_replay import replay

@@ -20,7 +20,7 @@ from exporter.cli.tables import print_output
 from exporter.verdict import classify
 from exporter.verdict.catalog import DEFAULT_REASON
 from exporter.verdict.catalog_file import builtin_catalog
-from exporter.web.views import code_view
+from exporter.web.reason_views import code_view
 
 _PARAMETER = "'CODE'"
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from exporter.cli.client import ApiClient, UnreachableError
 from exporter.verdict.catalog_file import builtin_catalog
-from exporter.web.views import reason_list
+from exporter.web.reason_views import reason_list
 
 
 def ask_for_reasons(client: ApiClient) -> dict[str, Any]:

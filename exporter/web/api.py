@@ -15,11 +15,12 @@ from exporter.model import Workload
 from exporter.store import AmbiguousKeyError, Store
 from exporter.verdict.classify import explain
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
-from exporter.web import views
 from exporter.web.cursor import decode_cursor, encode_cursor
 from exporter.web.endpoints import Endpoint, json_response, parse_query
 from exporter.web.job_query import JobsQuery
+from exporter.web.job_views import JobPage, JobView, job_view
 from exporter.web.problems import ProblemError
+from exporter.web.reason_views import CodeView, ReasonList, code_view, reason_list
 
 _SHOWN_DIGITS = 24
 _CODE = re.compile(r"0*([0-9]{1,10})")
@@ -60,7 +61,7 @@ class Api:
                 "Jobs, the newest first",
                 self.jobs,
                 query=JobsQuery,
-                response_model=views.JobPage,
+                response_model=JobPage,
                 error_responses=(_BAD_REQUEST, _UNAVAILABLE),
             ),
             Endpoint(
@@ -68,7 +69,7 @@ class Api:
                 "One job, by its id or by its container's name or id (the newest attempt)",
                 self.job,
                 query=NoQuery,
-                response_model=views.JobView,
+                response_model=JobView,
                 error_responses=(_BAD_REQUEST, _NOT_FOUND, _AMBIGUOUS, _UNAVAILABLE),
             ),
             Endpoint(
@@ -76,7 +77,7 @@ class Api:
                 "The catalogue of reasons",
                 self.reasons,
                 query=NoQuery,
-                response_model=views.ReasonList,
+                response_model=ReasonList,
                 error_responses=(_BAD_REQUEST,),
             ),
             Endpoint(
@@ -84,7 +85,7 @@ class Api:
                 "All readings of an exit code",
                 self.code,
                 query=CodeQuery,
-                response_model=views.CodeView,
+                response_model=CodeView,
                 error_responses=(_BAD_REQUEST,),
             ),
         ]
@@ -94,8 +95,8 @@ class Api:
         query = parse_query(request, JobsQuery)
         job_filter = query.job_filter(self._catalog.current)
         page = self._store.reader.list_jobs(job_filter, query.limit, decode_cursor(query.cursor))
-        job_views = [views.job_view(record, self._catalog.current) for record in page.records]
-        return json_response(views.JobPage(jobs=job_views, next_cursor=encode_cursor(page.next)))
+        jobs = [job_view(record, self._catalog.current) for record in page.records]
+        return json_response(JobPage(jobs=jobs, next_cursor=encode_cursor(page.next)))
 
     def job(self, request: Request) -> Response:
         """Return one job."""
@@ -109,19 +110,19 @@ class Api:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"
             )
-        return json_response(views.job_view(record, self._catalog.current))
+        return json_response(job_view(record, self._catalog.current))
 
     def reasons(self, request: Request) -> Response:
         """Return the catalogue."""
         parse_query(request, NoQuery)
-        return json_response(views.reason_list(self._catalog.current))
+        return json_response(reason_list(self._catalog.current))
 
     def code(self, request: Request) -> Response:
         """Return all readings of a code."""
         code = _parse_code(request.path_params["code"])
         query = parse_query(request, CodeQuery)
         explanations = explain(code, self._catalog.current, Workload(query.workload, query.image))
-        return json_response(views.code_view(code, explanations))
+        return json_response(code_view(code, explanations))
 
 
 def _ambiguous(key: str, containers: Mapping[str, str]) -> str:

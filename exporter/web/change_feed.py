@@ -14,8 +14,8 @@ import structlog
 
 from exporter.store import JobChange, Store, StoreError
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
-from exporter.web import views
 from exporter.web.change_window import MAX_CHANGES, ChangeMessage, ChangeWindow
+from exporter.web.job_views import job_view
 from exporter.web.server_sent_events import event_message
 
 log = structlog.get_logger(__name__)
@@ -108,7 +108,7 @@ class ChangeFeed:
 
     def _message(self, change: JobChange) -> ChangeMessage:
         job, ended = change.record.job, change.record.ended
-        data = views.job_view(change.record, self._catalog.current).model_dump_json()
+        data = job_view(change.record, self._catalog.current).model_dump_json()
         return ChangeMessage(
             change.number,
             change.record.status,

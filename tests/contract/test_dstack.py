@@ -35,7 +35,7 @@ from exporter.sources.docker.supervisors.dstack_log import RunnerLog
 from exporter.sources.docker.supervisors.registry import LABELS
 from exporter.sources.docker.track import pending_exits
 from exporter.verdict.catalog_file import builtin_catalog
-from exporter.web.views import job_view
+from exporter.web.job_views import job_view
 from tests.contract.dstack_page import check_page
 from tests.contract.pipeline_driver import ADDRESS, CONNECTED, PIPELINE_CONFIG, PipelineDriver
 

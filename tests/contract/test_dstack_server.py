@@ -28,7 +28,7 @@ from exporter.sources.dstack.client import DstackClient
 from exporter.sources.dstack.server import DstackServer
 from exporter.sources.dstack.tracker import SubmissionTracker
 from exporter.verdict.catalog_file import builtin_catalog
-from exporter.web.views import JobView, job_view
+from exporter.web.job_views import JobView, job_view
 from exporter.workload import DEFAULT_ORDER
 from tests.contract.dstack_page import check_page
 from tests.contract.pipeline_driver import PipelineDriver

@@ -11,12 +11,12 @@ from exporter.model import JobRecord, Status
 from exporter.store import Store
 from exporter.verdict.catalog import ReasonCatalog
 from exporter.verdict.sentence import verdict_sentence
+from exporter.web.job_views import job_view
 from exporter.web.page.links import Links, filled
 from exporter.web.page.memory_limits import MemoryLimits, memory_limits
 from exporter.web.page.options import PageOptions
 from exporter.web.page.run_squares import Square, squares
 from exporter.web.page.timeline import Entry, timeline
-from exporter.web.views import job_view
 
 # What the page shows elsewhere, or better.
 _SHOWN_ELSEWHERE = frozenset({"Job", "Status", "Error", "Created", "Started", "Finished"})

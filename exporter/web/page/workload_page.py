@@ -11,13 +11,13 @@ from typing import Any
 from exporter.model import Status
 from exporter.store import IntervalCount, JobFilter, Run, Store
 from exporter.verdict.catalog import ReasonCatalog
+from exporter.web.job_views import job_view
 from exporter.web.page.chart import Chart, chart_of
 from exporter.web.page.colours import reason_class
 from exporter.web.page.links import Links
 from exporter.web.page.memory_limits import MemoryLimits, memory_limits
 from exporter.web.page.run_squares import Square, squares
 from exporter.web.page.spans import Span, moment_parameter, moment_text
-from exporter.web.views import job_view
 
 MAX_RUNS = 1000
 _SQUARES = 60
