@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.web.accept import known_formats
 from exporter.web.endpoints import Endpoint
 
 # A scrape is mostly repetition: the fastest level removes most of it.
@@ -47,7 +48,7 @@ class MetricsRoutes:
     def metrics(self, request: Request) -> Response:
         """Return all metrics, or those of ``name[]``, in the format and encoding that the client accepts."""
         names = request.query_params.getlist("name[]")
-        encoder, content_type = choose_encoder(request.headers.get("accept", ""))
+        encoder, content_type = choose_encoder(known_formats(request.headers.get("accept", "")))
         body = encoder(self._registry.restricted_registry(names) if names else self._registry)
         headers = {"Vary": "Accept, Accept-Encoding"}
         if _accepts_gzip(request.headers.get("accept-encoding", "")):

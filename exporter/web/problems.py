@@ -41,8 +41,14 @@ def problem_response(
     status: int, detail: str, errors: list[str] | None = None, headers: Any = None
 ) -> Response:
     """Return a problem document as a response."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or [])
+    texts = [_replace_surrogates(text) for text in (detail, *(errors or ()))]
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=texts[0], errors=texts[1:])
     return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
+
+
+def _replace_surrogates(text: str) -> str:
+    """Return text that can be sent: a path or a variable that is not UTF-8 has lone surrogates."""
+    return text.encode(errors="replace").decode()
 
 
 def _on_problem(_request: Request, error: Any) -> Response:

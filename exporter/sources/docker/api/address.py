@@ -60,6 +60,9 @@ def resolve_address(host: str, cert_path: Path | None, environment: Mapping[str,
 
 
 def _checked_url(host: str) -> str:
+    if not host.isprintable():
+        # It is a label of the metrics, which are UTF-8.
+        raise EngineError(f"the engine's address {host!r} has control characters, or is not UTF-8")
     if not host.startswith(_SCHEMES):
         raise EngineError(
             f"{host!r} is not the address of an engine; "
@@ -77,7 +80,7 @@ def _from_context(name: str | None, environment: Mapping[str, str]) -> EngineAdd
     context = contexts.load(name, environment)
     if context is None:
         return EngineAddress(DEFAULT_SOCKET)
-    return EngineAddress(context.host, _tls(context.certificates, verify=context.verify))
+    return EngineAddress(_checked_url(context.host), _tls(context.certificates, verify=context.verify))
 
 
 def _tls(directory: Path | None, *, verify: bool = True) -> TLSConfig | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ def load(name: str | None, environment: Mapping[str, str]) -> Context | None:
     chosen = name or _current(directory / "config.json")
     if chosen == DEFAULT:
         return None
-    digest = hashlib.sha256(chosen.encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode(chosen)).hexdigest()
     meta = directory / "contexts" / "meta" / digest / "meta.json"
     if not meta.exists():
         raise EngineError(f"there is no Docker context {chosen!r}; 'docker context ls' lists all contexts")
