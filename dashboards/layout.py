@@ -11,36 +11,40 @@ from grafana_foundation_sdk.models.common import TimeZoneBrowser
 
 from alerts.make import all_alerts
 from alerts.thresholds import load
+from dashboards.colours import ALERT
 from dashboards.panels import DATASOURCE, AnyPanel, Link
-from dashboards.queries import HOSTS, RATE, series
+from dashboards.queries import HOSTS, RATE, WORKLOADS, alert_times, series
 from exporter.metrics import definitions
 
 _THRESHOLDS = load()
 _LINKS = _THRESHOLDS.links
 # Alerts link to these dashboards, so the uids are defined together with the thresholds.
 OVERVIEW, WORKLOAD, HEALTH = _LINKS.overview_dashboard, _LINKS.workload_dashboard, _LINKS.exporter_dashboard
-DOCS = _LINKS.docs
+REASONS = "exit-exporter-reasons"
+RUNBOOKS = _LINKS.runbooks
 _ALERTS = {alert.name for alert in all_alerts(_THRESHOLDS)}
-EXPORTER_ALERTS = frozenset(name for name in _ALERTS if name.startswith("ExitExporter"))
+EXPORTER_ALERTS = tuple(sorted(name for name in _ALERTS if name.startswith("ExitExporter")))
 """The names of this exporter's alerts about itself."""
-JOB_ALERTS = frozenset(_ALERTS - EXPORTER_ALERTS)
+JOB_ALERTS = tuple(sorted(_ALERTS.difference(EXPORTER_ALERTS)))
 """The names of its alerts about jobs and hosts. Other projects have alerts about these, too."""
 
 EXPORTERS = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
-JOBS = f"{EXPORTERS}&${{host:queryparam}}"
+CHOSEN_JOBS = f"{EXPORTERS}&${{host:queryparam}}&${{workload:queryparam}}&${{reason:queryparam}}"
 """Variables that a link passes on; one that the dashboard lacks would be in the address literally."""
-ALERT_COLOUR = "purple"
-"""Colour of alerts, which few series have."""
 REFRESH = model.VariableRefresh.ON_TIME_RANGE_CHANGED
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Row with its panels. ``number`` never changes, and no panel has the same."""
+    """Row with its panels. ``number`` never changes, and no panel has the same.
+
+    The panels of a collapsed row ask nothing until it is opened.
+    """
 
     number: int
     title: str
     panels: Sequence[AnyPanel]
+    collapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,14 @@ class DashboardSpec:
     uid: str
     title: str
     description: str
-    variables: Sequence[build.QueryVariable]
+    variables: Sequence[build.DatasourceVariable | build.QueryVariable]
     links: Sequence[build.DashboardLink]
-    alerts: build.AnnotationQuery
+    annotations: Sequence[build.AnnotationQuery]
     rows: Sequence[Row]
 
 
 def build_dashboard(spec: DashboardSpec) -> model.Dashboard:
-    """Return the dashboard with the variables that all have."""
+    """Return the dashboard with the options that all have."""
     board = (
         build.Dashboard(spec.title)
         .uid(spec.uid)
@@ -65,55 +69,44 @@ def build_dashboard(spec: DashboardSpec) -> model.Dashboard:
         .tags(["exit-exporter"])
         .readonly()
         .timezone(TimeZoneBrowser)
-        .time("now-6h", "now")
+        .time("now-1h", "now")
         .refresh("1m")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .variables([datasource_variable(), job_variable(), instance_variable(), *spec.variables])
-        .annotations([spec.alerts])
+        .variables([*spec.variables])
+        .annotations([*spec.annotations])
         .links([*spec.links])
     )
     for row in spec.rows:
-        board.with_row(build.Row(row.title).id(row.number))
-        for panel in row.panels:
-            board.with_panel(panel)
+        _add_row(board, row)
     return board.build()
 
 
-def datasource_variable() -> build.DatasourceVariable:
-    """Return the variable of the Prometheus to query."""
-    return build.DatasourceVariable("datasource").label("Data source").type("prometheus")
-
-
-def job_variable() -> build.QueryVariable:
-    """Return the variable of the scrape jobs."""
-    return _any("job", "Job", f"label_values({definitions.BUILD_INFO.name}, job)")
-
-
-def instance_variable() -> build.QueryVariable:
-    """Return the variable of the exporters."""
+def exporter_variables() -> list[build.DatasourceVariable | build.QueryVariable]:
+    """Return the variables of the Prometheus, of the scrape jobs and of the exporters."""
     exporters = f'{definitions.BUILD_INFO.name}{{job=~"$job"}}'
-    return _any("instance", "Instance", f"label_values({exporters}, instance)")
+    return [
+        datasource_variable("datasource", "Data source", "prometheus"),
+        _any("job", "Scrape job", f"label_values({definitions.BUILD_INFO.name}, job)"),
+        _any("instance", "Exporter", f"label_values({exporters}, instance)"),
+    ]
 
 
-def host_variable() -> build.QueryVariable:
-    """Return the variable of the hosts."""
-    return _any("host", "Host", f"label_values({series(definitions.JOBS_RUNNING)}, host)")
+def job_variables() -> list[build.DatasourceVariable | build.QueryVariable]:
+    """Return the variables of the exporters, and those of the hosts, workloads and reasons of jobs."""
+    running, ends = series(definitions.JOBS_RUNNING), series(definitions.EXITS, HOSTS, WORKLOADS)
+    workloads = series(definitions.JOBS_RUNNING, HOSTS)
+    return [
+        *exporter_variables(),
+        _any("host", "Host", f"label_values({running}, host)"),
+        _any("workload", "Workload", f"label_values({workloads}, workload)"),
+        _any("reason", "Reason", f"label_values({ends}, reason)"),
+    ]
 
 
-def workloads_variable() -> build.QueryVariable:
-    """Return the variable of any number of workloads."""
-    return _any("workload", "Workload", _workloads())
-
-
-def one_workload_variable() -> build.QueryVariable:
-    """Return the variable of exactly one workload."""
-    return _query("workload", "Workload", _workloads()).multi(multi=False).include_all(include_all=False)
-
-
-def reason_variable(workload: str) -> build.QueryVariable:
-    """Return the variable of the reasons, of workloads that match."""
-    ends = series(definitions.EXITS, HOSTS, workload)
-    return _any("reason", "Reason", f"label_values({ends}, reason)")
+def datasource_variable(name: str, label: str, kind: str) -> build.DatasourceVariable:
+    """Return a variable of a data source, at first Grafana's default of this kind or the first one."""
+    default = model.VariableOption(selected=True, text="default", value="default")
+    return build.DatasourceVariable(name).label(label).type(kind).current(default)
 
 
 def link_to_overview(choices: str) -> build.DashboardLink:
@@ -122,7 +115,7 @@ def link_to_overview(choices: str) -> build.DashboardLink:
 
 
 def link_to_workload(choices: str) -> build.DashboardLink:
-    """Return a link to the workload dashboard, which takes the first of several workloads."""
+    """Return a link to the dashboard of workloads, with these variables."""
     return _to("Workload", f"/d/{WORKLOAD}?{choices}")
 
 
@@ -131,10 +124,32 @@ def link_to_health() -> build.DashboardLink:
     return _to("Exporter health", f"/d/{HEALTH}?{EXPORTERS}")
 
 
-def workload_link(name: str) -> Link:
-    """Return a link from a value to its workload; ``name`` is Grafana's template for the name."""
-    chosen = f"var-workload=${{{name}:percentencode}}"
-    return Link("This workload", f"/d/{WORKLOAD}?{JOBS}&${{__url_time_range}}&{chosen}")
+def link_to_reasons() -> build.DashboardLink:
+    """Return a link to what each reason means."""
+    return _to("Reasons", f"/d/{REASONS}")
+
+
+def workload_link(*labels: str, of: str) -> Link:
+    """Return a link from a value to the dashboard of its workload, with these labels of the value chosen.
+
+    ``of`` is Grafana's template for the labels: ``__field.labels``, or of a table ``__data.fields``.
+    """
+    kept = "&".join(
+        f"${{{name}:queryparam}}" for name in ("host", "workload", "reason") if name not in labels
+    )
+    chosen = "&".join(f"var-{label}=${{{of}.{label}:percentencode}}" for label in labels)
+    choices = "&".join(part for part in (EXPORTERS, kept, chosen) if part)
+    return Link("This workload", f"/d/{WORKLOAD}?{choices}&${{__url_time_range}}")
+
+
+def reason_link() -> Link:
+    """Return a link from a reason to what to do."""
+    return Link("What to do", f"/d/{REASONS}?${{__url_time_range}}")
+
+
+def runbook_link() -> Link:
+    """Return a link from an alert to its runbook."""
+    return Link("Runbook", f"{RUNBOOKS}/${{__data.fields.alertname}}.md")
 
 
 def exporters_link() -> Link:
@@ -142,54 +157,45 @@ def exporters_link() -> Link:
     return Link("Exporter health", f"/d/{HEALTH}?{EXPORTERS}&${{__url_time_range}}")
 
 
-def link_to_docs(title: str, page: str) -> build.DashboardLink:
-    """Return a link to a page of the documentation."""
-    link = build.DashboardLink(title).type(model.DashboardLinkType.LINK).icon("doc")
-    return link.url(f"{DOCS}/{page}").target_blank(target_blank=True)
+def alert_marks(names: Sequence[str], *narrowed: str) -> build.AnnotationQuery:
+    """Return a mark where an alert begins, one for each alert and subject of those that are chosen.
 
-
-def firing_alerts(*names: frozenset[str], matchers: Sequence[str] = ("",)) -> build.AnnotationQuery:
-    """Return the annotation of firing alerts with these names that fit one of the matchers.
-
-    It does not select the chosen targets, since alerts of rules that sum over instances have none. Alerts
-    that only inform are left out: there is one for every OOM-killed job.
+    Alerts that only inform are left out: there is one for every OOM-killed job.
     """
-    alerts = "|".join(sorted(frozenset().union(*names)))
-    whole = f'alertstate="firing", severity!="info", alertname=~"{alerts}"'
-    # Over a whole step, since an alert can be shorter than a step of a long range.
-    firing = [f"max_over_time(ALERTS{{{_listed(whole, each)}}}[{RATE}])" for each in matchers]
     return (
         build.AnnotationQuery()
-        .name("Firing alerts")
+        .name("Alerts")
         .datasource(DATASOURCE)
         .enable(enable=True)
-        .icon_color(ALERT_COLOUR)
-        .expr(" or ".join(firing))
+        .icon_color(ALERT)
+        # Over a whole step, since an alert can be shorter than a step of a long range.
+        .expr(alert_times(names, narrowed, 'severity!="info"', window=RATE))
+        # The value is the time at which the alert began, so all points of an alert are one mark, no region.
+        .use_value_for_time(use_value_for_time=True)
         .title_format("{{alertname}}")
         # Every alert has this label. Tag keys that an alert does not have are left out.
         .text_format("{{severity}}")
-        .tag_keys("workload,host,engine")
+        .tag_keys("workload,host,instance")
         .step("60s")
     )
 
 
+def _add_row(board: build.Dashboard, row: Row) -> None:
+    header = build.Row(row.title).id(row.number).collapsed(row.collapsed)
+    if row.collapsed:
+        for panel in row.panels:
+            header.with_panel(panel)
+    board.with_row(header)
+    if not row.collapsed:
+        for panel in row.panels:
+            board.with_panel(panel)
+
+
 def _any(name: str, label: str, query: str) -> build.QueryVariable:
     everything = model.VariableOption(selected=True, text=["All"], value=["$__all"])
-    variable = _query(name, label, query).multi(multi=True).include_all(include_all=True)
-    return variable.all_value(".+").current(everything)
-
-
-def _query(name: str, label: str, query: str) -> build.QueryVariable:
     variable = build.QueryVariable(name).label(label).datasource(DATASOURCE).query(query)
-    return variable.refresh(REFRESH).sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
-
-
-def _listed(*matchers: str) -> str:
-    return ", ".join(matcher for matcher in matchers if matcher)
-
-
-def _workloads() -> str:
-    return f"label_values({series(definitions.JOBS_RUNNING, HOSTS)}, workload)"
+    variable.refresh(REFRESH).sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+    return variable.multi(multi=True).include_all(include_all=True).all_value(".+").current(everything)
 
 
 def _to(title: str, url: str) -> build.DashboardLink:

@@ -1,34 +1,31 @@
-"""Write the dashboards and the table of their panels; ``--check`` only lists files that are out of date."""
+"""Write the dashboards; ``--check`` only lists files that are out of date."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DashboardLinkPlacement
 
-from dashboards import exits_overview, exporter_health, workload
+from dashboards import exits_overview, exporter_health, reasons, workload
 from dashboards.layout import build_dashboard
 
 HERE = Path(__file__).parent
-README = "README.md"
 HIDDEN = DashboardLinkPlacement.IN_CONTROLS_MENU.value
-BEGIN, END = "<!-- panels: made by `make dashboards` -->", "<!-- end of panels -->"
 SPECS = {
     "exits-overview.json": exits_overview.dashboard,
     "workload.json": workload.dashboard,
     "exporter-health.json": exporter_health.dashboard,
+    "reasons.json": reasons.dashboard,
 }
 
 
 def files() -> dict[str, str]:
     """Return all generated files: their names and texts."""
-    boards = {name: encoded(name) for name in SPECS}
-    return {**boards, README: _with_panels((HERE / README).read_text(encoding="utf-8"), boards)}
+    return {name: encoded(name) for name in SPECS}
 
 
 def encoded(name: str) -> str:
@@ -66,26 +63,6 @@ def _without_menus(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_menus(each) for key, each in value.items() if each != HIDDEN}
     return value
-
-
-def _with_panels(readme: str, boards: dict[str, str]) -> str:
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return "\n".join([before + BEGIN, *_panels(boards), END + after])
-
-
-def _panels(boards: dict[str, str]) -> Iterator[str]:
-    for name, text in boards.items():
-        board: dict[str, Any] = json.loads(text)
-        yield from ("", f"### {board['title']}", "", f"{board['description']} (`{name}`)", "")
-        yield from ("| Row | Panel | What it shows |", "|---|---|---|")
-        row = ""
-        for panel in board["panels"]:
-            if panel["type"] == "row":
-                row = panel["title"]
-            else:
-                yield f"| {row} | {panel['title']} | {panel['description']} |"
-    yield ""
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Queries that select the chosen targets, and do not miss the first event of a series."""
+"""PromQL: counts that add up, the worst few, times of failures, and what nobody watched."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.metrics import definitions
@@ -10,37 +10,48 @@ from exporter.metrics.definitions import Metric
 
 TARGETS = ('job=~"$job"', 'instance=~"$instance"')
 HOSTS = 'host=~"$host"'
+WORKLOADS = 'workload=~"$workload"'
 REASONS = 'reason=~"$reason"'
+JOBS = (HOSTS, WORKLOADS)
+"""The jobs that are chosen, regardless of their reasons."""
 DONE = 'status="done"'
 FAILED = 'status="failed"'
 UNKNOWN = 'status="unknown"'
 OOM_KILLED = 'reason="OOMKilled"'
 
 RANGE = "$__range"
-"""The whole time range: for numbers and tables."""
-RATE = "$__rate_interval"
-"""One step of a graph plus one scrape, at least four scrapes."""
 STEP = "$__interval"
-"""Time between two points of a graph."""
+RATE = "$__rate_interval"
+LOOK_BACK = "1h"
+"""How old the last value before a window may be: a longer gap in the scrapes ends a series."""
+KNOWN = "7d"
+"""How long an exporter that does not answer is still known to be one."""
+WORST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillMarker:
-    """Series that exists from the time on at which counters have new events, with its labels."""
+class Period:
+    """Window of a count, and the offsets of its end and of its beginning."""
 
-    metric: Metric
-    labels: tuple[str, ...]
-
-
-JOBS_BACKFILLED = BackfillMarker(definitions.EXITS_UNOBSERVED, ("job", "instance", "host"))
-"""It exists once everything is counted that the engine of a host still knew at its first list."""
-EXPORTER_SCRAPED = BackfillMarker(definitions.BUILD_INFO, ("job", "instance"))
-"""It exists from the first scrape of an exporter on."""
+    window: str
+    end: str = ""
+    begin: str = ""
 
 
-def marker_for(metric: Metric) -> BackfillMarker:
-    """Return the marker from which on increases of a metric are new."""
-    return JOBS_BACKFILLED if "host" in metric.labels else EXPORTER_SCRAPED
+CHOSEN = Period(RANGE, begin=f" offset {RANGE}")
+"""The whole time range: for figures and tables."""
+BAR = Period(STEP, end=f" offset -{STEP}")
+"""From one stamp of a graph to the next: a bar that begins at its stamp, and the last one reaches to now."""
+CELL = Period(STEP, begin=f" offset {STEP}")
+"""The step that ends at a stamp, as a heatmap draws it."""
+# Prometheus adds up the units of a duration. Grafana gives ranges in seconds or milliseconds and steps of a
+# minute or more in larger units, so `offset 5m21600s` is both together.
+BEFORE = Period(RANGE, end=f" offset {RANGE}", begin=f" offset {RANGE}${{__range_ms}}ms")
+"""The time range before the chosen one."""
+CELL_BEFORE = Period(STEP, end=f" offset {RANGE}", begin=f" offset {STEP}{RANGE}")
+"""The step that ended one time range before a stamp."""
+RANKED = Period(RANGE, end=f" @ end() offset -{STEP}", begin=f" @ end() offset {RANGE}")
+"""The whole time range up to now, the same at each stamp of a graph: for the worst few of a graph."""
 
 
 def series(metric: Metric | str, *matchers: str, part: str = "") -> str:
@@ -49,43 +60,34 @@ def series(metric: Metric | str, *matchers: str, part: str = "") -> str:
     return f"{name}{part}{{{', '.join((*TARGETS, *matchers))}}}"
 
 
-def of_exporters(name: str, window: str) -> str:
-    """Return a series that Prometheus has for each target, without those of other programs.
+def gain(metric: Metric, *matchers: str, period: Period = CHOSEN, part: str = "") -> str:
+    """Return by how much counters grew, in whole numbers, once for all exporters of an engine.
 
-    With all scrape jobs selected, these would match as well: only jobs with an exporter in the window do.
+    It is the last value of the window minus the last one before it, so bars add up to the whole, and what was
+    found after a gap in the scrapes belongs to the first bar behind it. ``increase`` extrapolates, and loses
+    what happens between two windows; it counts here only where a counter was set back. A series that is new
+    begins with its first value: an exporter shows each series as 0 first, except what is history.
     """
-    return f"({series(name)} and on (job) last_over_time({series(definitions.BUILD_INFO)}[{window}]))"
+    counter, window = series(metric, *matchers, part=part), period.window
+    within = f"{counter}[{window}]{period.end}"
+    before = f"(last_over_time({counter}[{LOOK_BACK}]{period.begin}) or min_over_time({within}))"
+    grown = f"last_over_time({within}) - {before} >= 0 unless resets({within}) > 0"
+    gained = f"({grown} or round(increase({within})))"
+    if "host" not in metric.labels:
+        # It counts what happened to the exporter itself.
+        return gained
+    labels = (*metric.labels, "le") if part == "_bucket" else metric.labels
+    return f"max by ({', '.join(labels)}) {gained}"
 
 
-def increase(selector: str, window: str = RANGE, marker: BackfillMarker = JOBS_BACKFILLED) -> str:
-    """Return the increase of counters in a window, including the first value of a new series.
-
-    PromQL's ``increase`` ignores the first value, and so the only failure of a workload. The first value is
-    new if the series has fewer samples in the window than its ``marker``: then the marker existed before it.
-    If it has as many, the first value is history.
-    """
-    began = f"min_over_time({selector}[{window}]) unless {selector} offset {window}"
-    scrapes = total(f"count_over_time({series(marker.metric)}[{window}])", *marker.labels)
-    target = ", ".join(marker.labels)
-    late = f"count_over_time({selector}[{window}]) < on ({target}) group_left () {scrapes}"
-    # The label distinguishes the first value from the increase of the same series, so that `or` keeps both.
-    first = f'label_replace(({began}) and ({late}), "first", "value", "", "")'
-    return f"(increase({selector}[{window}]) or {first})"
+def exits(*matchers: str, period: Period = CHOSEN) -> str:
+    """Return the ends of chosen jobs that match."""
+    return gain(definitions.EXITS, *JOBS, *matchers, period=period)
 
 
-def nonzero(gains: str) -> str:
-    """Return only values above 0, so that legends contain only what occurred."""
-    return f"{gains} > 0"
-
-
-def last_increase_time(selector: str, *labels: str) -> str:
-    """Return the time of the last increase in the range, by labels, accurate to one step.
-
-    A value of a subquery has the time at which it was computed. Its steps overlap as those of graphs do, so
-    that no event between two steps is missed.
-    """
-    moments = f"timestamp({nonzero(increase(selector, RATE))})"
-    return f"max by ({', '.join(labels)}) (max_over_time({moments}[{RANGE}:{STEP}]))"
+def gauge(metric: Metric, *matchers: str) -> str:
+    """Return a gauge of jobs, once for all exporters of an engine."""
+    return f"max by ({', '.join(metric.labels)}) ({series(metric, *matchers)})"
 
 
 def total(expression: str, *labels: str) -> str:
@@ -94,19 +96,111 @@ def total(expression: str, *labels: str) -> str:
     return f"sum{by} ({expression})"
 
 
+def nonzero(gains: str) -> str:
+    """Return only values above 0, so that legends contain only what occurred."""
+    return f"{gains} > 0"
+
+
 def counted(expression: str) -> str:
     """Return a sum, 0 if exporters have no such series, nothing if there are no exporters."""
     return f"{expression} or 0 * {total(series(definitions.ENGINE_UP))}"
 
 
-def quantile(share: float, metric: Metric, *by: str, jobs: Iterable[str] = ()) -> str:
-    """Return a quantile of the observations within a step of a graph."""
-    buckets = increase(series(metric, *jobs, part="_bucket"), RATE, marker_for(metric))
-    return f"histogram_quantile({share}, {total(buckets, 'le', *by)})"
-
-
-def success_ratio(*matchers: str) -> str:
+def ratio(period: Period) -> str:
     """Return the share of done jobs among those that were done or failed; nothing if there are none."""
-    done = total(increase(series(definitions.EXITS, *matchers, DONE)))
-    either = total(increase(series(definitions.EXITS, *matchers, 'status=~"done|failed"')))
-    return f"({done} or vector(0)) / ({either} > 0)"
+    done, either = (total(exits(each, period=period)) for each in (DONE, 'status=~"done|failed"'))
+    return f"({done} or 0 * {either}) / ({either} > 0)"
+
+
+def worst(ranking: str) -> str:
+    """Return the greatest few of a ranking that are above 0."""
+    return f"topk({WORST}, {ranking} > 0)"
+
+
+def worst_and_others(values: str, ranking: str, label: str) -> tuple[str, str]:
+    """Return the values of the worst few by a label, and the sum of all others."""
+    few = worst(ranking)
+    return f"{values} and on ({label}) {few}", f"sum({values} unless on ({label}) {few})"
+
+
+def first_failure(*labels: str) -> str:
+    """Return in which step of the range the first failure was, by labels, in milliseconds."""
+    failed = nonzero(total(exits(FAILED, REASONS, period=BAR), *labels))
+    return f"1000 * min_over_time((0 * ({failed}) + time())[{RANGE}:{STEP}])"
+
+
+def last_failure(*labels: str) -> str:
+    """Return when the last failure was, by labels, in milliseconds.
+
+    The newest failure of a workload on a host has its exact time, others the end of their step.
+    """
+    failed = nonzero(total(exits(FAILED, REASONS, period=BAR), *labels))
+    stamps = f"(0 * ({failed}) + time() + $__interval_ms / 1000)[{STEP}{RANGE}:{STEP}]"
+    newest = f"max by (workload, host) ({series(definitions.LAST_EXIT, *JOBS, FAILED)})"
+    step_end = f"max_over_time({stamps})"
+    too_late = f"clamp_min({step_end} - on (workload, host) group_left () {newest}, 0)"
+    return f"1000 * ({step_end} - {too_late})"
+
+
+def running() -> str:
+    """Return the running jobs of each workload on each host."""
+    return gauge(definitions.JOBS_RUNNING, *JOBS)
+
+
+def running_unknown(window: str) -> str:
+    """Return the workloads on each host whose number is not known, since their exporter went away."""
+    jobs = series(definitions.JOBS_RUNNING, *JOBS)
+    by = ", ".join(definitions.JOBS_RUNNING.labels)
+    return f"(max by ({by}) (last_over_time({jobs}[{window}])) unless {running()})"
+
+
+def known_exporters() -> str:
+    """Return the exporters that answered within the last days."""
+    return f"last_over_time({series(definitions.BUILD_INFO)}[{KNOWN}])"
+
+
+def of_exporters(name: str) -> str:
+    """Return a series that Prometheus has for each target, without those of other programs."""
+    return f"({series(name)} and on (job) {known_exporters()})"
+
+
+def down() -> tuple[str, str, str, str]:
+    """Return what is not watched now: exporters, engines (each 1); 0 if nothing is; 1 if nobody watches."""
+    engine = series(definitions.ENGINE_UP)
+    exporters = f"max by (instance) ({of_exporters('up')} == bool 0) == 1"
+    engines = f"max by (engine) ({engine} == bool 0) == 1"
+    nothing = f"0 * count({engine}) unless on () ({exporters} or {engines})"
+    return exporters, engines, nothing, f"absent({engine}) unless on () ({exporters})"
+
+
+def watched() -> str:
+    """Return whether engines were watched: 1, or 0 if the exporter lost it, -1 if the exporter was away."""
+    engine, by = series(definitions.ENGINE_UP), "min by (job, instance, engine)"
+    return f"{by} ({engine}) or 0 * {by} (last_over_time({engine}[{KNOWN}])) - 1"
+
+
+def minutes_not_watched() -> str:
+    """Return for how many minutes of the range engines were not watched, since they are known."""
+    engine, by = series(definitions.ENGINE_UP), "max by (job, instance, engine)"
+    first = f"{by} (-min_over_time(timestamp({engine})[{KNOWN}:5m]))"
+    due = f"floor(clamp_max(time() + {first}, $__range_ms / 1000) / 60)"
+    done = f"{by} (count_over_time(({engine} == 1)[{RANGE}:1m]))"
+    return f"clamp_min({due} - ({done} or 0 * {first}), 0)"
+
+
+def alert_times(
+    names: Sequence[str], narrowed: Sequence[str], *matchers: str, window: str | None = None
+) -> str:
+    """Return when the firing alerts with these names began, in milliseconds, once for each subject.
+
+    They are narrowed to what these variables choose; an alert without such a label is not left out. With a
+    window, those that fired at any time within it.
+    """
+    matching = ", ".join(
+        (f'alertname=~"{"|".join(names)}"', *matchers, *(f'{each}=~"${each}|"' for each in narrowed))
+    )
+    began, firing = f"ALERTS_FOR_STATE{{{matching}}}", f'ALERTS{{alertstate="firing", {matching}}}'
+    if window is not None:
+        began, firing = (f"max_over_time({each}[{window}])" for each in (began, firing))
+    by = "alertname, severity, workload, host, instance"
+    return f"1000 * max by ({by}) ({began} and ignoring (alertstate) {firing})"

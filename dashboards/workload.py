@@ -1,112 +1,95 @@
-"""One workload: how its jobs ended, their memory and their durations."""
+"""The chosen workloads: how their jobs ended, their memory and their durations."""
 
 from __future__ import annotations
 
 from dashboards import colours, layout, shared_panels
-from dashboards.colours import BAD, NEUTRAL, WARNING
-from dashboards.layout import DashboardSpec, Row
+from dashboards.colours import NEUTRAL, OOM, WARNING
+from dashboards.layout import CHOSEN_JOBS, JOB_ALERTS, DashboardSpec, Row
 from dashboards.panels import (
-    EVENTS_STEP,
     AnyPanel,
-    Column,
     PanelSpec,
     bars,
-    fixed_text_size,
     instant_query,
     lines,
     number_stat,
-    points,
     range_query,
     step_lines,
-    table_panel,
-    table_query,
     value_stat,
-    with_dashed_line,
 )
 from dashboards.queries import (
+    BAR,
     DONE,
-    FAILED,
-    HOSTS,
+    JOBS,
     OOM_KILLED,
-    RATE,
     REASONS,
+    STEP,
     counted,
-    increase,
+    exits,
+    gain,
     nonzero,
-    quantile,
     series,
     total,
 )
-from dashboards.shared_panels import DIAMOND, count_stat, exits, top_row
+from dashboards.queries import FAILED as FAILED_STATUS
+from dashboards.shared_panels import DIAMOND, top_row, worst_bars
+from dashboards.tables import Column, table_panel, table_query
 from exporter.metrics import definitions
 
-WORKLOAD = 'workload="$workload"'
-_JOBS = (HOSTS, WORKLOAD)
-_LIMITS = series(definitions.MEMORY_LIMIT, *_JOBS)
-# Hosts can differ, and the lowest limit is the likeliest cause. Jobs without a limit have 0.
-_LIMIT = f"min({_LIMITS} > 0)"
+_LIMITS = series(definitions.MEMORY_LIMIT, *JOBS)
 
 
 def dashboard() -> DashboardSpec:
     """Return the dashboard."""
     return DashboardSpec(
         layout.WORKLOAD,
-        "exit-exporter / Workload",
-        "The jobs of one workload: attempts, codes, reasons, memory, durations.",
-        [layout.host_variable(), layout.one_workload_variable(), layout.reason_variable(WORKLOAD)],
-        [
-            layout.link_to_overview(layout.JOBS),
-            layout.link_to_health(),
-            layout.link_to_docs("Reasons", "reasons.md"),
-        ],
-        # Alerts about hosts have no workload.
-        layout.firing_alerts(layout.JOB_ALERTS, matchers=('workload=""', WORKLOAD)),
+        "Exits of a workload",
+        "The jobs of the chosen workloads: attempts, codes, reasons, memory, durations.",
+        layout.job_variables(),
+        [layout.link_to_overview(CHOSEN_JOBS), layout.link_to_health(), layout.link_to_reasons()],
+        [layout.alert_marks(JOB_ALERTS, "workload", "host")],
         [
             Row(100, "In the chosen time: $workload", _top_row()),
-            Row(200, "Ends", [shared_panels.by_reason(201, _JOBS), _by_code(), _codes()]),
-            Row(300, "Memory", [_oom_kills(), _memory_limit(), _oom_ended(), _oom_beyond()]),
+            Row(200, "Ends", _ends()),
+            Row(300, "Memory", [_oom_kills(), _limits(), *_memory_figures()]),
             Row(400, "Runs", _runs()),
         ],
     )
 
 
 def _top_row() -> list[AnyPanel]:
+    text = "Jobs that ended for one of the chosen reasons. Each run of a container counts, also a restart."
+    attempts = counted(total(exits(REASONS)))
     return [
-        _attempts(),
-        shared_panels.failures(102, _JOBS),
-        shared_panels.success(103, _JOBS),
-        shared_panels.running(104, _JOBS),
-        _since(
-            top_row(105, "Last success", "Time since a job was last done, also before the chosen time."), DONE
-        ),
-        _since(
-            top_row(106, "Last failure", "Time since a job last failed, also before the chosen time."), FAILED
-        ),
+        number_stat(top_row(101, "Attempts", text), attempts, [(0, NEUTRAL)]),
+        shared_panels.failures(102),
+        shared_panels.success(103),
+        shared_panels.running_now(104),
+        _since(105, "Last success", "was last done", DONE),
+        _since(106, "Last failure", "last failed", FAILED_STATUS),
     ]
 
 
-def _attempts() -> AnyPanel:
-    text = "Jobs that ended for one of the chosen reasons. Each run of a container counts, also a restart."
-    attempts = counted(total(increase(exits(_JOBS, REASONS))))
-    return number_stat(top_row(101, "Attempts", text), attempts, [(0, NEUTRAL)])
+def _since(number: int, title: str, what: str, status: str) -> AnyPanel:
+    spec = top_row(number, title, f"Time since a job {what}, also before the chosen time.")
+    last = f"max({series(definitions.LAST_EXIT, *JOBS, status)})"
+    return number_stat(spec, f"time() - {last}", [(0, NEUTRAL)], unit="dtdurations")
 
 
-def _since(spec: PanelSpec, status: str) -> AnyPanel:
-    last = f"max({series(definitions.LAST_EXIT, *_JOBS, status)})"
-    return number_stat(spec, f"time() - {last}", [(0, NEUTRAL)], unit="s").no_value("never")
-
-
-def _by_code() -> AnyPanel:
-    text = "Jobs that ended within one step of the graph, by exit code."
-    query = nonzero(total(increase(exits(_JOBS, REASONS), RATE), "code"))
-    return bars(PanelSpec(202, "Ends by exit code", text), [range_query(query, "{{code}}")], colours.CODES)
+def _ends() -> list[AnyPanel]:
+    return [
+        shared_panels.by_reason(201),
+        shared_panels.success_over_time(204),
+        _codes(),
+        shared_panels.firing_alerts(205, JOB_ALERTS, "workload", "host"),
+        _restarts(),
+    ]
 
 
 def _codes() -> AnyPanel:
     text = "Number of each code and reason in the chosen time, by host and image."
-    counts = total(increase(exits(_JOBS, REASONS)), "status", "code", "reason", "host", "image")
+    counts = nonzero(total(exits(REASONS), "status", "code", "reason", "host", "image"))
     columns = [
-        Column("reason", "Reason", 190),
+        Column("reason", "Reason", 190, link=layout.reason_link()),
         Column("code", "Code", 90),
         Column("status", "Status", 120),
         Column("host", "Host", 240),
@@ -114,94 +97,84 @@ def _codes() -> AnyPanel:
         Column("Value", "Attempts", 90),
     ]
     return table_panel(
-        PanelSpec(203, "Codes and reasons", text, 24), [table_query(nonzero(counts))], columns, "Attempts"
+        PanelSpec(203, "Codes and reasons", text, 24), [table_query(counts)], columns, ["Attempts"]
     )
 
 
 def _oom_kills() -> AnyPanel:
-    text = (
-        "OOM-killed processes and jobs within one step of the graph, and the memory limit (dashed, on the "
-        f"right). {DIAMOND}"
-    )
+    text = f"OOM-killed processes, and jobs that ended because of one. {DIAMOND}"
+    processes = nonzero(total(gain(definitions.OOM_KILLS, *JOBS, period=BAR)))
+    jobs = nonzero(total(exits(OOM_KILLED, period=BAR)))
     queries = [
-        range_query(total(increase(series(definitions.OOM_KILLS, *_JOBS), RATE)), "processes killed"),
-        range_query(total(increase(exits(_JOBS, OOM_KILLED), RATE)), "jobs OOMKilled", exemplars=True),
-        range_query(_LIMIT, "memory limit"),
+        range_query(processes, "processes killed"),
+        range_query(jobs, "jobs OOMKilled", exemplars=True),
     ]
-    kills = {"processes killed": WARNING, "jobs OOMKilled": BAD}
-    graph = lines(PanelSpec(301, "OOM kills and memory limit", text, 11), "short", queries, kills)
-    return with_dashed_line(graph.interval(EVENTS_STEP).decimals(0), "memory limit", NEUTRAL, "bytes")
-
-
-def _memory_limit() -> AnyPanel:
-    text = (
-        "Memory limit of the job that last began or ended, the lowest if hosts differ. Without a limit, the "
-        "host's memory is the limit."
+    panel = bars(
+        PanelSpec(301, "OOM kills", text), queries, {"processes killed": WARNING, "jobs OOMKilled": OOM}
     )
-    query = instant_query(f"{_LIMIT} or max({_LIMITS})", "memory limit")
-    limit = value_stat(PanelSpec(304, "Memory limit", text, 4), query, {"0": ("none", WARNING)}, "bytes")
-    return fixed_text_size(limit)
+    return panel.stacking(shared_panels.side_by_side())
 
 
-def _oom_ended() -> AnyPanel:
-    spec = PanelSpec(302, "Jobs OOMKilled", "Jobs that the kernel's OOM killer ended, in the chosen time.", 4)
-    return fixed_text_size(count_stat(spec, exits(_JOBS, OOM_KILLED), BAD))
-
-
-def _oom_beyond() -> AnyPanel:
+def _limits() -> AnyPanel:
     text = (
+        "The lowest and the highest memory limit of the jobs that began or ended, where they differ on "
+        "several hosts or from one job to the next. Jobs without a limit are left out."
+    )
+    lowest = f"min(min_over_time({_LIMITS}[{STEP}] offset -{STEP}) > 0)"
+    highest = f"max(max_over_time({_LIMITS}[{STEP}] offset -{STEP}) > 0)"
+    queries = [
+        range_query(highest, "highest limit"),
+        range_query(lowest, "lowest limit"),
+    ]
+    limits = {"lowest limit": NEUTRAL, "highest limit": "dark-blue"}
+    return step_lines(PanelSpec(305, "Memory limits", text), queries, limits, "bytes")
+
+
+def _memory_figures() -> list[AnyPanel]:
+    kills = counted(total(gain(definitions.OOM_KILLS, *JOBS)))
+    ended = counted(total(exits(OOM_KILLED)))
+    beyond = (
         "OOM-killed processes in the chosen time, minus one for each job that ended because of one. They "
         "were in jobs that went on, or in jobs with several killed processes; these are not counted apart."
     )
-    kills = counted(total(increase(series(definitions.OOM_KILLS, *_JOBS))))
-    ended = counted(total(increase(exits(_JOBS, OOM_KILLED))))
-    beyond = f"clamp_min(({kills}) - ({ended}), 0)"
-    return fixed_text_size(
-        number_stat(PanelSpec(303, "Kills beyond one per job", text, 5), beyond, [(0, NEUTRAL)])
+    limit = (
+        "Memory limit of the job that last began or ended, the lowest if hosts differ. Without a limit, the "
+        "host's memory is the limit."
     )
+    query = instant_query(f"min({_LIMITS} > 0) or max({_LIMITS})", "memory limit")
+    spec = PanelSpec(
+        302, "Jobs OOMKilled", "Jobs that the kernel's OOM killer ended, in the chosen time.", 8, 4
+    )
+    return [
+        value_stat(PanelSpec(304, "Memory limit", limit, 8, 4), query, {"0": ("no limit", NEUTRAL)}, "bytes"),
+        shared_panels.oom_killed(spec),
+        number_stat(
+            PanelSpec(303, "Kills beyond one per job", beyond, 8, 4),
+            f"clamp_min(({kills}) - ({ended}), 0)",
+            [(0, NEUTRAL)],
+        ),
+    ]
 
 
 def _runs() -> list[AnyPanel]:
-    return [_quantiles(), shared_panels.durations(402, _JOBS), _running(), _ages(), _restarts()]
-
-
-def _quantiles() -> AnyPanel:
-    text = (
-        "Median, 90th and 99th percentile of the run durations of jobs that ended within one step of the "
-        f"graph. {DIAMOND}"
-    )
-    half, most, nearly_all = (
-        quantile(share, definitions.RUN_DURATION, jobs=_JOBS) for share in (0.5, 0.9, 0.99)
-    )
-    # Exemplars are those of the whole histogram, so one query is enough.
-    queries = [
-        range_query(half, "p50", exemplars=True),
-        range_query(most, "p90"),
-        range_query(nearly_all, "p99"),
+    return [
+        shared_panels.durations(402),
+        shared_panels.running_over_time(403, "host"),
+        _ages(),
     ]
-    shades = {"p50": f"light-{NEUTRAL}", "p90": NEUTRAL, "p99": f"dark-{NEUTRAL}"}
-    return points(PanelSpec(401, "Run duration quantiles", text), "s", queries, shades)
-
-
-def _running() -> AnyPanel:
-    query = total(series(definitions.JOBS_RUNNING, *_JOBS), "host")
-    spec = PanelSpec(403, "Jobs running", "Jobs that ran at each moment, by host.")
-    return step_lines(spec, range_query(query, "{{host}}"))
 
 
 def _ages() -> AnyPanel:
     text = "Time since the last end, by status. It falls to 0 with each end."
-    query = f"time() - max by (status) ({series(definitions.LAST_EXIT, *_JOBS)})"
-    ages = range_query(query, "{{status}}")
-    return lines(PanelSpec(404, "Time since the last end", text), "s", [ages], colours.STATUSES)
+    query = f"time() - max by (status) ({series(definitions.LAST_EXIT, *JOBS)})"
+    spec = PanelSpec(404, "Time since the last end", text, 24)
+    return lines(spec, "dthms", [range_query(query, "{{status}}")], colours.STATUSES)
 
 
 def _restarts() -> AnyPanel:
     text = (
-        "Runs within one step of the graph that the engine's restart policy began, by host. Many of them "
-        "mean that a service does not stay up, even if its runs are done."
+        "Runs that the engine's restart policy began. Many of them mean that a service does not stay up, "
+        "even if its runs are done."
     )
-    query = nonzero(total(increase(series(definitions.RESTARTS, *_JOBS), RATE), "host"))
-    return bars(
-        PanelSpec(405, "Runs begun by the restart policy", text, 24), [range_query(query, "{{host}}")]
-    )
+    spec = PanelSpec(405, "Runs begun by the restart policy", text, 9)
+    return worst_bars(spec, definitions.RESTARTS, "host")

@@ -9,11 +9,19 @@ from typing import Any
 
 HERE = Path(__file__).parents[2] / "dashboards"
 FILES = ("exits-overview.json", "workload.json", "exporter-health.json")
+"""The dashboards with queries."""
+TEXTS = "reasons.json"
+ALL_FILES = (*FILES, TEXTS)
 SCRAPE_SECONDS = 30
-HUES = ("red", "orange", "yellow", "green", "blue", "purple")
-PALETTE = {f"{shade}{hue}" for hue in HUES for shade in ("", "super-light-", "light-", "semi-dark-", "dark-")}
-"""Colours that Grafana names, with a variant for each theme."""
-GRAPH_PIXELS = 600
+MINUTE = 60
+READABLE = {
+    *("red", "light-red", "semi-dark-red", "dark-red", "orange", "semi-dark-orange", "dark-orange"),
+    *("dark-yellow", "green", "semi-dark-green", "dark-green", "light-blue", "blue", "semi-dark-blue"),
+    *("dark-blue", "light-purple", "purple", "semi-dark-purple", "dark-purple", "text"),
+}
+"""Colours that Grafana names and whose contrast is 2.5 or more on both of its themes."""
+
+ROUND_STEPS = (30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 
 Board = dict[str, Any]
 Panel = dict[str, Any]
@@ -45,8 +53,16 @@ def load(name: str) -> Board:
 
 
 def panels(board: Board) -> Iterator[Panel]:
-    """Return the panels without the rows."""
-    return (panel for panel in board["panels"] if panel["type"] != "row")
+    """Return the panels without the rows, also those of collapsed ones."""
+    for panel in board["panels"]:
+        if panel["type"] != "row":
+            yield panel
+        yield from panel.get("panels", ())
+
+
+def queried(board: Board) -> list[Panel]:
+    """Return the panels that ask Prometheus."""
+    return [panel for panel in panels(board) if panel.get("datasource", {}).get("type") == "prometheus"]
 
 
 def targets(names: Sequence[str] = FILES) -> list[PanelQuery]:
@@ -54,7 +70,7 @@ def targets(names: Sequence[str] = FILES) -> list[PanelQuery]:
     return [
         PanelQuery(name, panel, query)
         for name in names
-        for panel in panels(load(name))
+        for panel in queried(load(name))
         for query in panel["targets"]
     ]
 
@@ -64,29 +80,25 @@ def variables(board: Board) -> dict[str, dict[str, Any]]:
     return {variable["name"]: variable for variable in board["templating"]["list"]}
 
 
-def everything(board: Board, workload: str) -> dict[str, str]:
-    """Return the values of the variables with everything selected; the one workload has no 'all'."""
-    return {
-        name: variable.get("allValue") or workload
-        for name, variable in variables(board).items()
-        if variable["type"] == "query"
-    }
+def everything(board: Board) -> dict[str, str]:
+    """Return the values of the variables with everything selected."""
+    queries = [each for each in variables(board).values() if each["type"] == "query"]
+    return {variable["name"]: variable["allValue"] for variable in queries}
 
 
-def narrowed(board: Board, chosen: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def narrowed(board: Board, **chosen: Sequence[str]) -> dict[str, str]:
     """Return the values of the variables with some selected: a list becomes an escaped alternation."""
-    values = everything(board, chosen["workload"][0])
+    values = everything(board)
     for name in values.keys() & chosen.keys():
-        if variables(board)[name]["multi"]:
-            escaped = [_escaped(value) for value in chosen[name]]
-            values[name] = escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+        escaped = [_escaped(value) for value in chosen[name]]
+        values[name] = escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
     return values
 
 
 def step_of(panel: Panel, range_seconds: int) -> int:
-    """Return the step of a graph by its width, at least one scrape and its minimum."""
-    minimum = _seconds(panel["interval"]) if "interval" in panel else SCRAPE_SECONDS
-    return max(minimum, range_seconds // GRAPH_PIXELS)
+    """Return the step of a graph as Grafana chooses it: a round one, at least the panel's shortest."""
+    wanted = range_seconds / panel["maxDataPoints"] if "maxDataPoints" in panel else 0
+    return next(step for step in ROUND_STEPS if step >= max(_seconds(panel.get("interval", "30s")), wanted))
 
 
 def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: int, step: int) -> str:
@@ -96,11 +108,12 @@ def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: i
         "__rate_interval": f"{rate}s",
         "__range": f"{range_seconds}s",
         "__range_ms": str(1000 * range_seconds),
-        "__interval": f"{step}s",
+        # As Grafana writes it: 60 seconds are 1m.
+        "__interval": f"{step}s" if step < MINUTE else f"{step // MINUTE}m",
         "__interval_ms": str(1000 * step),
         **values,
     }
-    return re.sub(r"\$(\w+)|\$\{(\w+)\}", lambda found: built_in[found[1] or found[2]], expression)
+    return re.sub(r"\$([a-z_]\w*)|\$\{(\w+)\}", lambda found: built_in[found[1] or found[2]], expression)
 
 
 def _escaped(value: str) -> str:

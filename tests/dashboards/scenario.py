@@ -28,6 +28,8 @@ END = START + 90 * MINUTE
 BEGIN = END - HOUR
 JOB = "exit-exporter"
 TRACES = ("traces",)
+ALERTS_BEGAN = BEGIN + 20 * MINUTE
+FIRING = {"JobOOMKilled", "ExitExporterEngineDisconnected"}
 
 SHOP = Workload("shop/worker", "registry.example/shop/worker")
 NIGHT = Workload("night/report (v1.0)", "report")
@@ -242,7 +244,7 @@ def _other_targets() -> Iterator[str]:
 
 
 def _alerts() -> Iterator[str]:
-    """Yield alerts that last one minute, between two points of a graph with long steps."""
+    """Yield alerts that last one minute, between two points of a graph with long steps; some fire still."""
     for alert, severity, label in (
         ("JobOOMKilledSpike", "critical", f'workload="{SHOP.name}"'),
         ("JobOOMKilled", "info", f'workload="{SHOP.name}"'),
@@ -252,8 +254,11 @@ def _alerts() -> Iterator[str]:
         ("JobOfSomebodyElse", "warning", 'host="node-2"'),
     ):
         labels = f'alertname="{alert}",alertstate="firing",severity="{severity}",{label}'
-        for second in range(BEGIN + 21 * MINUTE, BEGIN + 22 * MINUTE + 1, SCRAPE_SECONDS):
+        ended = END if alert in FIRING else BEGIN + 22 * MINUTE
+        for second in range(BEGIN + 21 * MINUTE, ended + 1, SCRAPE_SECONDS):
             yield f"ALERTS{{{labels}}} 1 {second}"
+            for_state = labels.replace('alertstate="firing",', "")
+            yield f"ALERTS_FOR_STATE{{{for_state}}} {ALERTS_BEGAN} {second}"
 
 
 def now() -> list[MetricState]:
@@ -263,15 +268,12 @@ def now() -> list[MetricState]:
 
 def scrapes(exporter: Exporter) -> Iterator[str]:
     """Yield what Prometheus has scraped of one exporter, with its own series of the target."""
+    seen: set[str] = set()
     for second, metric_state in exporter.history():
         if second < exporter.read_from:
             continue
         up = second not in exporter.unscraped
-        samples = (
-            [sample for family in build_registry(metric_state).collect() for sample in family.samples]
-            if up
-            else []
-        )
+        samples = list(shown(metric_state, seen)) if up else []
         own = {
             "up": float(up),
             "scrape_duration_seconds": 0.01,
@@ -279,6 +281,18 @@ def scrapes(exporter: Exporter) -> Iterator[str]:
         }
         samples += [Sample(name, {}, value) for name, value in own.items()]
         yield from _lines(samples, exporter.instance, second)
+
+
+def shown(metric_state: MetricState, seen: set[str]) -> Iterator[Sample]:
+    """Yield what a scrape is shown: a new series as 0 first, except in the first scrape and of history."""
+    first = not seen
+    for family in build_registry(metric_state).collect():
+        for sample in family.samples:
+            key = f"{sample.name}{sample.labels}"
+            news = family.type in {"counter", "histogram"} and key not in seen and not first
+            history = sample.labels.get("workload") == OLD.name
+            seen.add(key)
+            yield sample._replace(value=0.0) if news and not history else sample
 
 
 def _lines(samples: Iterable[Sample], instance: str, second: int) -> Iterator[str]:

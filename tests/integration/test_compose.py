@@ -197,7 +197,8 @@ def test_only_the_exporter_shares_a_network_with_the_proxy(settings: dict[str, A
 
 def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) -> None:
     files = SOURCE / "dashboards" / "provisioning"
-    provisioned = yaml.safe_load((files / "datasources" / "exit-exporter.yaml").read_text())["datasources"]
+    sources = SOURCE / "compose" / "grafana" / "datasources.yaml"
+    provisioned = yaml.safe_load(sources.read_text())["datasources"]
     prometheus, traces = provisioned
     scraping = yaml.safe_load((SOURCE / "compose" / "prometheus.yml").read_text())["global"]
     assert prometheus["url"] == "http://prometheus:9090"
@@ -215,8 +216,11 @@ def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) 
     ]
     assert f"./dashboards:{folder['path']}:ro" in grafana["volumes"]
     # Not the folder around them, which would hide what Grafana has there for alerting and plugins.
-    for part in ("dashboards", "datasources"):
-        assert f"./dashboards/provisioning/{part}:/etc/grafana/provisioning/{part}:ro" in grafana["volumes"]
+    for part, here in (
+        ("dashboards", "dashboards/provisioning/dashboards"),
+        ("datasources", "compose/grafana"),
+    ):
+        assert f"./{here}:/etc/grafana/provisioning/{part}:ro" in grafana["volumes"]
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert home.parent == Path(folder["path"])
     assert (SOURCE / "dashboards" / home.name).is_file()

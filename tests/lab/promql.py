@@ -56,5 +56,6 @@ def grouping_labels(expression: str) -> set[str]:
 
 
 def _parse(expression: str) -> Expr:
-    # Grafana replaces its variables by durations before Prometheus sees a query.
-    return promql_parser.parse(re.sub(r"\$__\w+", "1h", re.sub(r"\$__\w+_ms", "1", expression)))
+    # Grafana replaces its variables by durations, also several in a row, before Prometheus sees a query.
+    durations = r"(?:\$__(?:interval|range|rate_interval)\b|\$\{__range_ms\}ms)+"
+    return promql_parser.parse(re.sub(r"\$__\w+_ms", "1", re.sub(durations, "1h", expression)))
