@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.child_process import measured, print_cost
-from exporter.config.logging_setup import set_up_logging
+from exporter.config.logging_setup import logging_to_stderr
 from exporter.config.settings import LogLevel, LogSettings, TraceSettings
 from exporter.metrics import definitions as metrics
 from exporter.metrics.labels import SignalLabels
@@ -26,8 +26,8 @@ TRACES = SignalLabels(TelemetrySignal.TRACES.value)
 def main(arguments: list[str]) -> None:
     """Export, and print what it cost from the start until nothing is pending."""
     chosen = _arguments(arguments)
-    set_up_logging(LogSettings(level=LogLevel.WARNING))
-    with closing(Store(Path(chosen.database))) as store:
+    logging = logging_to_stderr(LogSettings(level=LogLevel.WARNING))
+    with logging, closing(Store(Path(chosen.database))) as store:
         metric_state = MetricState(store.series())
         exporting = read_config({"OTEL_EXPORTER_OTLP_ENDPOINT": chosen.url})
         (delivery,) = build_workers(TraceSettings(), exporting, store, metric_state)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.applications import Starlette
 
+from exporter.config.log_writer import LogWriter
 from exporter.config.settings import Settings, WebSettings
 from exporter.config.yaml_document import DocumentError
 from exporter.metrics import exporter_metrics
@@ -39,6 +40,7 @@ from exporter.sources.dstack.source import dstack_server, submission_tracker
 from exporter.sources.source import Inbox, Source, SourceError
 from exporter.store import Store, StoreError
 from exporter.store.retention import Retention
+from exporter.thread_deaths import ThreadDeaths
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
@@ -158,11 +160,13 @@ def _listen(address: str) -> socket.socket:
         raise StartError(f"{error}; see --web.listen-address") from error
 
 
-def run(app: App) -> int:
+def run(app: App, log_writer: LogWriter) -> int:
     """Run until asked to stop, then drain. Return the exit code of the process."""
     _init_series(app)
+    log_writer.on_dropped(lambda lines: _count_dropped_lines(app.metric_state, lines))
     _handle_signals(app)
-    app.pipeline.on_crash(lambda: _request_stop(app))
+    deaths = ThreadDeaths(lambda: _request_stop(app))
+    deaths.watch()
     try:
         for worker in app.workers:
             worker.start()
@@ -180,7 +184,8 @@ def run(app: App) -> int:
     host, port, *_ = app.listener.getsockname()
     log.info("listening", address=f"{host}:{port}")
     app.server.run(sockets=[app.listener])
-    return _stop(app)
+    drained = _stop(app)
+    return 0 if drained and not deaths.any else 1
 
 
 def reload(catalog: ReloadableCatalog, metric_state: MetricState) -> None:
@@ -260,6 +265,12 @@ def _init_series(app: App) -> None:
     app.metric_state.apply(changes)
 
 
+def _count_dropped_lines(metric_state: MetricState, lines: int) -> None:
+    changes = MetricUpdate()
+    exporter_metrics.count_log_lines_dropped(changes, lines)
+    metric_state.apply(changes)
+
+
 def _handle_signals(app: App) -> None:
     """Stop on SIGTERM and SIGINT, at once if asked again; reload on SIGHUP."""
 
@@ -286,7 +297,8 @@ def _request_stop(app: App) -> None:
     app.server.should_exit = True
 
 
-def _stop(app: App) -> int:
+def _stop(app: App) -> bool:
+    """Stop all parts; return whether all that was read is on record."""
     log.info("stopping")
     for source in app.sources:
         source.stop()
@@ -298,7 +310,7 @@ def _stop(app: App) -> int:
     _stop_workers(app.workers)
     app.store.close()
     log.info("stopped", drained=drained, otlp_pending_jobs=exporter_metrics.otlp_pending(app.metric_state))
-    return 0 if drained else 1
+    return drained
 
 
 def _stop_workers(workers: Iterable[OutboxWorker]) -> None:

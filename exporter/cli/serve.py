@@ -36,18 +36,19 @@ def _serve(**parameters: Any) -> None:
         import structlog  # noqa: PLC0415
     # Imported only here, so that the help does not wait for the whole daemon.
     from exporter import app  # noqa: PLC0415
-    from exporter.config.logging_setup import set_up_logging  # noqa: PLC0415
+    from exporter.config.logging_setup import logging_to_stderr  # noqa: PLC0415
 
     settings = _load(parameters)
-    set_up_logging(settings.log)
-    log = structlog.get_logger(__name__)
-    for variable in unknown_variables(os.environ):
-        log.warning("unknown variable, ignored", variable=variable)
-    try:
-        parts = app.build(settings, os.environ)
-    except app.StartError as error:
-        raise click.ClickException(str(error)) from error
-    sys.exit(app.run(parts))
+    with logging_to_stderr(settings.log) as log_writer:
+        log = structlog.get_logger(__name__)
+        for variable in unknown_variables(os.environ):
+            log.warning("unknown variable, ignored", variable=variable)
+        try:
+            parts = app.build(settings, os.environ)
+        except app.StartError as error:
+            raise click.ClickException(str(error)) from error
+        code = app.run(parts, log_writer)
+    sys.exit(code)
 
 
 @contextmanager

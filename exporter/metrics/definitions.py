@@ -257,6 +257,12 @@ STREAM_DROPPED = Metric(
     "Streams of changes that were ended because their client did not read fast enough.",
     persistent=True,
 )
+LOG_LINES_DROPPED = Metric(
+    "exit_exporter_log_lines_dropped_total",
+    MetricType.COUNTER,
+    "Lines of the exporter's log that were dropped, because standard error could not be written.",
+    persistent=True,
+)
 CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(
     "exit_exporter_config_last_reload_successful",
     MetricType.GAUGE,
@@ -299,6 +305,7 @@ METRICS: tuple[Metric, ...] = (
     DSTACK_SERVER_ERRORS,
     STREAM_CLIENTS,
     STREAM_DROPPED,
+    LOG_LINES_DROPPED,
     CONFIG_LAST_RELOAD_SUCCESSFUL,
     CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP,
 )

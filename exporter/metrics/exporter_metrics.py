@@ -170,6 +170,11 @@ def count_stream_dropped(update: MetricUpdate) -> None:
     update.add(definitions.STREAM_DROPPED)
 
 
+def count_log_lines_dropped(update: MetricUpdate, lines: int) -> None:
+    """Count lines of the log that were dropped; 0 creates the series."""
+    update.add(definitions.LOG_LINES_DROPPED, (), lines)
+
+
 def set_reload_succeeded(update: MetricUpdate) -> None:
     """Record that the catalogue file has just been loaded."""
     update.set(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1)

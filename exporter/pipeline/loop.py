@@ -9,7 +9,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
@@ -37,12 +37,7 @@ class Pipeline:
         self._recorder = recorder
         self._stopping = stopping
         self._has_crashed = False
-        self._crashed: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run_guarded, name="pipeline", daemon=True)
-
-    def on_crash(self, then: Callable[[], None]) -> None:
-        """Call ``then`` if a bug ends the pipeline: a daemon that counts nothing must not live on."""
-        self._crashed = then
 
     def start(self) -> None:
         """Continue from what is on record, and start the thread. Raises StoreError."""
@@ -63,10 +58,9 @@ class Pipeline:
     def _run_guarded(self) -> None:
         try:
             self._run()
-        except Exception:
-            log.exception("the pipeline has ended by a bug")
+        except BaseException:
             self._has_crashed = True
-            self._crashed()
+            raise
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -95,10 +95,10 @@ def test_flags_override_variables_and_variables_the_file(built: list[Settings], 
     assert (settings.log.format, settings.log.level, settings.workload.limit) == ("json", "warning", 5)
 
 
-def test_an_unknown_variable_is_logged(built: list[Settings]) -> None:
-    done = invoke("serve", EXIT_EXPORTER_LOG_LEVLE="debug", EXIT_EXPORTER_URL="http://localhost:1")
+def test_an_unknown_variable_is_logged(built: list[Settings], capfd: pytest.CaptureFixture[str]) -> None:
+    invoke("serve", EXIT_EXPORTER_LOG_LEVLE="debug", EXIT_EXPORTER_URL="http://localhost:1")
     assert len(built) == 1
-    (warning,) = [line for line in done.err.splitlines() if "EXIT_EXPORTER" in line]
+    (warning,) = [line for line in capfd.readouterr().err.splitlines() if "EXIT_EXPORTER" in line]
     assert re.sub(r"^ts=\S+ ", "", warning) == (
         'level=warning msg="unknown variable, ignored" variable=EXIT_EXPORTER_LOG_LEVLE'
     )

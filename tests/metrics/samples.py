@@ -78,6 +78,7 @@ def add_exporter_metrics(update: MetricUpdate) -> None:
     update.add(definitions.DSTACK_SERVER_ERRORS, ("timeout",), 2)
     update.set(definitions.STREAM_CLIENTS, (), 3)
     update.add(definitions.STREAM_DROPPED, (), 1)
+    update.add(definitions.LOG_LINES_DROPPED, (), 2)
     update.set(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL, (), 1)
     update.set(definitions.CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP, (), 1_790_000_000.25)
 

@@ -61,6 +61,7 @@ NAMES_AND_LABELS = {
     "exit_exporter_dstack_server_errors_total": {"problem"},
     "exit_exporter_stream_clients": set(),
     "exit_exporter_stream_dropped_total": set(),
+    "exit_exporter_log_lines_dropped_total": set(),
     "exit_exporter_config_last_reload_successful": set(),
     "exit_exporter_config_last_reload_success_timestamp_seconds": set(),
 }
