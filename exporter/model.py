@@ -274,7 +274,9 @@ class Job:
 
     ``attempt`` counts the runs of the container from 1. ``key`` identifies the run, equally for every
     exporter that watches the engine; empty for jobs that were recorded before keys existed. ``image`` is the
-    reference that the engine was given, ``engine`` the engine's address. ``start_event_ns`` is the time of
+    reference that the engine was given, ``image_id`` its id there, and ``image_digests`` are its digests in
+    registries, as ``repository@sha256:…``; empty if unknown. ``engine`` is the engine's address, ``runtime``
+    its kind in OpenTelemetry's words (``docker``), empty if there was none. ``start_event_ns`` is the time of
     the engine's ``start`` event; ``created_ns`` and ``started_ns`` are its ``Created`` and
     ``State.StartedAt``. ``started_ns`` is None for a start that failed, ``created_ns`` if unknown,
     ``memory_limit_bytes`` if unknown or unlimited. ``traceparent`` is the text of the label, not parsed,
@@ -298,6 +300,9 @@ class Job:
     key: str = field(default="", compare=False)
     # It follows from labels and name.
     supervised: SupervisedJob | None = field(default=None, compare=False)
+    runtime: str = field(default="", compare=False)
+    image_id: str = field(default="", compare=False)
+    image_digests: tuple[str, ...] = field(default=(), compare=False)
     # Not part of the identity: these change while the job runs.
     restarts: int | None = field(default=None, compare=False)
     kills: tuple[KillRequest, ...] = field(default=(), compare=False)

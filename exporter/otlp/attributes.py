@@ -62,11 +62,24 @@ JOB_ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("container.id", "Full id of the container.", lambda each: each.exit.job.container_id or None),
     Attribute("container.name", "Name of the container.", lambda each: each.exit.job.name),
     Attribute(
+        "container.runtime.name",
+        "What ran the container: docker, also for an engine that has its API.",
+        lambda each: each.exit.job.runtime or None,
+    ),
+    Attribute(
         "container.image.name",
         "Repository of the image, without tag and digest.",
         lambda each: each.exit.job.workload.image,
     ),
     Attribute("container.image.tags", "Tag of the image, as a list with one item.", _tags),
+    Attribute(
+        "container.image.id", "Id of the image on its engine.", lambda each: each.exit.job.image_id or None
+    ),
+    Attribute(
+        "container.image.repo_digests",
+        "Digests of the image in registries; a local image has none.",
+        lambda each: each.exit.job.image_digests or None,
+    ),
     Attribute(
         "host.name", "Name of the host that the job ran on.", lambda each: each.exit.job.instance or None
     ),

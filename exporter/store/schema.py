@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0009"
+REVISION = "0010"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -81,6 +81,10 @@ jobs = Table(
     Column("supervised_job", String),
     # Which write made the row what it is, in the order of all writes; null in older rows.
     Column("change_number", BigInteger),
+    # What the container ran on, and its image; null in older rows.
+    Column("runtime", String),
+    Column("image_id", String),
+    Column("image_digests", JSON),
     # Those of the pages of jobs end with the pages' order.
     Index("jobs_newest", "began_ns", "id"),
     Index("jobs_by_status", "status", "began_ns", "id"),

@@ -211,6 +211,21 @@ def test_a_log_record_was_observed_when_its_job_was_recorded_however_late_it_is_
     assert begin_ns <= observed_ns <= recorded_ns
 
 
+def test_log_records_wait_until_the_collector_has_a_pipeline_for_logs(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.otherwise(status(404))
+    with capture_logs() as log, OutboxDriver(tmp_path, receiver, signal=LOGS) as driver:
+        driver.enqueue(1).start()
+        receiver.wait_for_requests(3)
+        assert driver.counts() == Counts(pending=1)
+        receiver.otherwise(OK)
+        assert driver.reaches(exported=1)
+    (entry,) = logged(log, "warning")
+    assert "the collector has no pipeline for logs: add one to its configuration" in entry["cause"]
+    assert {record.event_name for record in receiver.records} == {"container.start", "container.exit"}
+
+
 def test_a_signal_with_entries_left_is_exported(tmp_path: Path, receiver: Receiver) -> None:
     with OutboxDriver(tmp_path, receiver, signal=LOGS) as before:
         before.enqueue(*range(2))

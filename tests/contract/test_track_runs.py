@@ -8,6 +8,7 @@ import pytest
 
 from exporter.model import ContainerHistory, Exit, Job
 from exporter.sources.docker.engine import EventType, MaskedField
+from exporter.sources.docker.track.container_info import ContainerInfo
 from tests.contract.tracker_driver import (
     A,
     B,
@@ -217,6 +218,19 @@ def test_a_start_that_is_inspected_is_emitted_with_the_answer() -> None:
     driver = play(Inspecting(start(0)))
     assert driver.emitted() == []
     assert driver.play(answer(running(0))).emitted() == [INSPECTED]
+
+
+def test_a_job_has_what_ran_it_and_the_image_that_was_inspected_last() -> None:
+    first = replace(running(0), image_id="sha256:1", image_digests=("a@sha256:2",))
+    tracker = play(start(0), answer(first), answer(exited(0, 1, 0)), die(1, 0))
+    (ran,) = (each.job for each in tracker.exits())
+    assert (ran.runtime, ran.image_id, ran.image_digests) == ("docker", "sha256:1", ("a@sha256:2",))
+
+
+def test_the_image_of_a_job_on_record_is_kept() -> None:
+    info = ContainerInfo(A)
+    info.update_from_record(replace(job(0), image_id="sha256:1", image_digests=("a@sha256:2",)))
+    assert (info.image_id, info.image_digests) == ("sha256:1", ("a@sha256:2",))
 
 
 def test_run_numbers_continue_from_the_record() -> None:

@@ -123,8 +123,10 @@ def test_the_span_of_an_oom_killed_container_arrives_at_a_real_collector(
         attributes={
             "container.id": container.id,
             "container.name": name,
+            "container.runtime.name": "docker",
             "container.image.name": "busybox",
             "container.image.tags": ["local"],
+            "container.image.id": client.images.get(BUSYBOX).id,
             "host.name": job["instance"],
             "process.exit.code": 137,
             "error.type": "OOMKilled",

@@ -69,6 +69,8 @@ OOM_NS = ENDED_NS - SECOND_NS // 8
 SAMPLED_ALONE, SAMPLED_BELOW = 0x101, 0x301
 UNSET, ERROR = 0, 2
 INFO, WARN, SEVERE = 9, 13, 17
+IMAGE_ID = f"sha256:{'1' * 64}"
+IMAGE_DIGEST = f"registry.example/shop/worker@sha256:{'2' * 64}"
 LOG_TAIL = "allocating\nKilled\n"
 BELOW = Trace(PARENT_TRACE, "a" * 16, PARENT_SPAN)
 
@@ -93,6 +95,9 @@ def records(classified: ClassifiedExit, limits: SpanLimits = NO_LIMITS) -> list[
 def killed_for_memory(**changes: Any) -> ClassifiedExit:
     """Return the exit of a job that was sent SIGHUP and then killed for memory."""
     started = job(
+        runtime="docker",
+        image_id=IMAGE_ID,
+        image_digests=(IMAGE_DIGEST,),
         kills=(KillRequest(1, REQUESTED_NS),),
         oom_kills=(OomKill(OomSource.EVENT, OOM_NS), OomKill(OomSource.FLAG, None)),
         **changes,
@@ -147,8 +152,11 @@ OOM_SPAN = ReceivedSpan(
     attributes={
         "container.id": "a" * 64,
         "container.name": "gentle-stingray-a",
+        "container.runtime.name": "docker",
         "container.image.name": "registry.example/shop/worker",
         "container.image.tags": ["1.4"],
+        "container.image.id": IMAGE_ID,
+        "container.image.repo_digests": [IMAGE_DIGEST],
         "host.name": "node-1",
         "process.exit.code": 137,
         "error.type": "OOMKilled",

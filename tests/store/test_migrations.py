@@ -41,6 +41,7 @@ REVISIONS = [script.revision for script in ScriptDirectory(SCRIPTS).walk_revisio
 # Migrations that change rows only, and no tables.
 ROWS_ONLY = ("0004",)
 
+IMAGE_FIELDS = ("runtime", "image_id", "image_digests")
 ROWS_OF_0002 = f"""
 INSERT INTO jobs VALUES
     ('bbbbbbbbbbbb-12', '{"b" * 64}', 12, 'gentle-stingray-b', 'node-1', 'unix:///var/run/docker.sock',
@@ -255,7 +256,7 @@ def test_all_rows_of_version_0002_are_kept(database: Path) -> None:
             found = store.reader.find_job(job_id)
             assert found == record
             # The equality of jobs leaves these out.
-            for name in ("id", "key", "supervised", "restarts", "kills", "oom_kills"):
+            for name in ("id", "key", "supervised", "restarts", "kills", "oom_kills", *IMAGE_FIELDS):
                 assert getattr(found.job, name) == getattr(record.job, name)
             assert (found.job.id, found.job.key) == (job_id, "")
         assert len(store.reader.list_jobs(ANY, 10).records) == 2

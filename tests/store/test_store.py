@@ -51,8 +51,9 @@ with opened(Path(sys.argv[1])) as store:
 
 
 def progress(run: Job) -> tuple[Any, ...]:
-    """Return what has happened in a run, which is no part of its equality."""
-    return run.restarts, run.kills, run.oom_kills, run.notes
+    """Return what has happened in a run, and what it ran on, which is no part of its equality."""
+    image = run.runtime, run.image_id, run.image_digests
+    return *image, run.restarts, run.kills, run.oom_kills, run.notes
 
 
 # Recording

@@ -94,7 +94,8 @@ class Inspection:
     engine then waits, None for the engine's default. ``memory_limit_bytes`` and ``pids_limit`` are None
     without a limit; ``cgroup_parent`` is empty for the engine's default. ``pid`` is the host's pid of
     process 1 while it runs. ``health_output`` is the output of its latest failed health check.
-    ``repository`` is the image's, set where ``image`` is an id or may be one; empty otherwise.
+    ``repository`` is the image's, set where ``image`` is an id or may be one; empty otherwise. ``image_id``
+    and ``image_digests`` (``repository@sha256:…``) are empty if unknown.
     """
 
     container_id: str
@@ -121,6 +122,13 @@ class Inspection:
     healthy: bool | None = None
     health_output: str = ""
     repository: str = ""
+    image_id: str = ""
+    image_digests: tuple[str, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its latest run has ended, or its latest start has failed."""
+        return self.start_failed or (not self.running and self.started_ns is not None)
 
 
 class EventGap(Enum):

@@ -1,8 +1,8 @@
 """Adapter for a Docker Engine, and for any engine that has its API.
 
 It sends only GET requests: ``/version``, ``/info``, ``/events``, ``/containers/json`` and
-``/containers/{id}/json``; for a container that was started by an image id ``/images/{id}/json``; and if log
-tails are configured ``/containers/{id}/logs``.
+``/containers/{id}/json``; ``/images/{id}/json``, once for each image; and if log tails are configured
+``/containers/{id}/logs``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from exporter.model import Cursor
 from exporter.sources.docker.api import log_frames, log_stream, parse
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.api.event_stream import MAX_LINE_BYTES, DockerEventStream
-from exporter.sources.docker.api.images import RepositoryCache
+from exporter.sources.docker.api.images import Image, ImageCache
 from exporter.sources.docker.api.scalars import format_time
 from exporter.sources.docker.api.transport import Transport
 from exporter.sources.docker.engine import (
@@ -66,7 +66,7 @@ class DockerEngine:
         self._transport = Transport(address, max_requests)
         self._labels = tuple(labels)
         self._max_line_bytes = max_line_bytes
-        self._repositories = RepositoryCache(self._read_repository)
+        self._images = ImageCache(self._read_image)
 
     @property
     def address(self) -> str:
@@ -140,24 +140,38 @@ class DockerEngine:
         except _UNUSABLE as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
         if image.needs_lookup:
-            return replace(inspection, repository=self._repository(image.id))
-        return replace(inspection, repository=image.name) if may_be_id(image.name) else inspection
+            inspection = replace(inspection, repository=self._repository(image.id))
+        elif may_be_id(image.name):
+            inspection = replace(inspection, repository=image.name)
+        return replace(inspection, image_digests=self._digests(image, has_ended=inspection.has_ended))
+
+    def _digests(self, image: parse.ContainerImage, *, has_ended: bool) -> tuple[str, ...]:
+        if parse.is_digest(image.name) or not image.id:
+            return (image.name,) if image.name else ()
+        try:
+            # The exit of a container that has ended does not wait for another request.
+            found = self._images.known(image.id) if has_ended else self._images.try_once(image.id)
+        except EngineError as error:
+            log.info("cannot read the digests of an image", image=image.id, cause=str(error))
+            return ()
+        return () if found is None else found.digests
 
     def _repository(self, image_id: str) -> str:
         try:
-            return self._repositories.get(image_id)
+            return self._images.get(image_id).repository
         except EngineError as error:
             # The rest of the inspection is usable without it.
             log.warning("cannot read the name of an image", image=image_id, cause=str(error))
             return UNNAMED
 
-    def _read_repository(self, image_id: str) -> str:
+    def _read_image(self, image_id: str) -> Image:
         body = self._transport.find(f"/images/{image_id}/json")
         if body is None:
             # The image was removed by force while its container stays.
-            return UNNAMED
+            return Image(UNNAMED)
         try:
-            return repository(parse.image_name(json.loads(body.decode())))
+            message = json.loads(body.decode())
+            return Image(repository(parse.image_name(message)), parse.image_digests(message))
         except _UNUSABLE as error:
             raise EngineError(f"unusable answer about {image_id}: {error!r}") from error
 

@@ -57,6 +57,8 @@ _NETWORK_ACTIONS = {
 }
 _HEALTH = {"healthy": True, "unhealthy": False}
 _IMAGE_ID = re.compile("(sha256:)?[0-9a-f]{64}")
+_DIGEST = re.compile("[^@<>]+@sha256:[0-9a-f]{64}")
+_MAX_DIGESTS = 10
 # Engines up to 24 send "<none>:<none>" for an image without a tag.
 _NO_TAG = "<none>"
 _FIRST_WITH_LATE_NETWORK_CONNECT = 28
@@ -138,6 +140,7 @@ def inspection(message: Mapping[str, Any], labels: Iterable[str] = KEPT) -> Insp
         pid=positive(state.get("Pid")) if running else None,
         healthy=healthy,
         health_output=health_output,
+        image_id=container_image(message).id,
     )
 
 
@@ -158,6 +161,17 @@ def image_name(message: Mapping[str, Any]) -> str:
         if named:
             return sanitize(min(named))
     return ""
+
+
+def image_digests(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the digests of an inspected image, each with its repository, sorted; a local image has none."""
+    given = [str(digest) for digest in message.get("RepoDigests") or ()]
+    return tuple(sanitize(digest) for digest in sorted(given) if is_digest(digest))[:_MAX_DIGESTS]
+
+
+def is_digest(name: str) -> bool:
+    """Return whether a name of an image is its digest with a repository."""
+    return _DIGEST.fullmatch(name) is not None
 
 
 def info(message: Mapping[str, Any]) -> EngineInfo:

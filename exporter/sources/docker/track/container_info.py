@@ -19,16 +19,19 @@ _SHORT_ID = 12
 class ContainerInfo:
     """Name, image, labels and limits of a container.
 
-    ``repository`` is the image's repository where ``image`` does not show it. ``supervised`` is the job that
-    a supervisor made the container for. ``recorded_workload`` is the workload on record, used until the
-    labels are known. ``created_ns`` is None until the container was inspected; only then are its limits and
-    its stop signal known.
+    ``image_id`` and ``image_digests`` are those of the image, empty if unknown; ``repository`` is its
+    repository where ``image`` does not show it. ``supervised`` is the job that a supervisor made the
+    container for. ``recorded_workload`` is the workload on record, used until the labels are known.
+    ``created_ns`` is None until the container was inspected; only then are its limits and its stop signal
+    known.
     """
 
     id: str
     name: str = ""
     image: str = ""
     repository: str = ""
+    image_id: str = ""
+    image_digests: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     masked_fields: frozenset[MaskedField] = frozenset()
     created_ns: int | None = None
@@ -73,6 +76,8 @@ class ContainerInfo:
         self.name = inspection.name or self.name
         self.image = inspection.image or self.image
         self.repository = inspection.repository or self.repository
+        self.image_id = inspection.image_id or self.image_id
+        self.image_digests = inspection.image_digests or self.image_digests
         self._set_labels(inspection.labels)
         self.created_ns = inspection.created_ns
         self.memory_limit_bytes = inspection.memory_limit_bytes
@@ -84,6 +89,7 @@ class ContainerInfo:
     def update_from_record(self, job: Job) -> None:
         """Take over what is on record of a job of this container."""
         self.name, self.image, self.repository = job.name, job.image, job.workload.image
+        self.image_id, self.image_digests = job.image_id, job.image_digests
         self.recorded_workload, self.traceparent = job.workload, job.traceparent
         self.created_ns, self.memory_limit_bytes = job.created_ns, job.memory_limit_bytes
         # Its report is of one run.

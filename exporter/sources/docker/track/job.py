@@ -13,6 +13,8 @@ from exporter.sources.docker.track.run import Run
 from exporter.verdict.notes import victim_text
 from exporter.verdict.oom_kills import deduplicate
 
+# As OpenTelemetry names it. Every engine here is a Docker Engine, or has its API.
+_RUNTIME = "docker"
 _KEY_BYTES = 5
 _MAX_OOM_NOTES = 10
 
@@ -37,6 +39,9 @@ def make_job(run: Run, config: TrackerConfig) -> Job:
         traceparent=info.traceparent,
         key=run.key,
         supervised=_supervised(run),
+        runtime=_RUNTIME,
+        image_id=info.image_id,
+        image_digests=info.image_digests,
         restarts=run.restarts,
         kills=tuple(run.kills),
         oom_kills=tuple(run.oom_kills),
