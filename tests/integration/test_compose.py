@@ -23,6 +23,7 @@ import requests
 import yaml
 from docker.models.containers import Container
 
+from exporter.model import TelemetrySignal
 from tests.integration.ends import HUNGRY_WHEN_TOLD, MEBIBYTE
 from tests.lab import collector
 from tests.lab.compose import ComposeProject
@@ -147,7 +148,7 @@ def programs() -> dict[str, Packed]:
             beside=[Path("/usr/share/prometheus/alertmanager")],
             data=["/alertmanager"],
         ),
-        "collector": Packed(collector.program(), [*receiving, *telling]),
+        "collector": Packed(collector.program(), [*receiving, *telling], fixed=True),
     }
 
 
@@ -193,6 +194,28 @@ def test_only_the_exporter_shares_a_network_with_the_proxy(settings: dict[str, A
     assert {name for name, of_it in networks.items() if "engine" in of_it} == {"docker-proxy", "exporter"}
     assert networks["docker-proxy"] == ["engine"]
     assert settings["networks"]["engine"] == {"internal": True}
+
+
+def test_the_collector_takes_all_that_the_exporter_may_send(settings: dict[str, Any]) -> None:
+    service, endpoint = settings["services"]["collector"], settings["services"]["exporter"]["environment"]
+    (mount,) = service["volumes"]
+    source, target, _ = mount.split(":")
+    flag, inside = service["command"]
+    configured = yaml.safe_load((SOURCE / source / Path(inside).relative_to(target)).read_text())
+    assert flag == "--config"
+    assert {*configured["service"]["pipelines"]} == {signal.value for signal in TelemetrySignal}
+    parts = {"receivers": configured["receivers"], "exporters": configured["exporters"]}
+    for pipeline in configured["service"]["pipelines"].values():
+        assert {kind: set(names) <= set(parts[kind]) for kind, names in pipeline.items()} == {
+            "receivers": True,
+            "exporters": True,
+        }
+    port = configured["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
+    assert endpoint["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://collector:{port}"
+    storage, query = (configured["extensions"][each] for each in ("jaeger_storage", "jaeger_query"))
+    names = {query["storage"]["traces"], configured["exporters"]["jaeger_storage_exporter"]["trace_storage"]}
+    assert names == set(storage["backends"])
+    assert service["ports"][0].endswith(query["http"]["endpoint"].rpartition(":")[2])
 
 
 def test_grafana_is_given_what_the_other_services_are(settings: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -77,12 +78,13 @@ def import_python(client: docker.DockerClient) -> str:
 class Packed:
     """Program of this machine for an image, with its libraries and at the same path.
 
-    The image runs it with the arguments `command`, which a container can replace. The directories
-    `beside` it go along, and everybody may write in the directories `data`.
+    The image runs it with the arguments `command`, which a container can replace unless they are `fixed`.
+    The directories `beside` it go along, and everybody may write in the directories `data`.
     """
 
     executable: Path
     command: Sequence[str] = ()
+    fixed: bool = False
     beside: Sequence[Path] = ()
     data: Sequence[str] = ()
 
@@ -98,9 +100,17 @@ def import_program(client: docker.DockerClient, name: str, packed: Packed) -> st
                 layer.tree(PurePosixPath(source), source)
             for directory in packed.data:
                 layer.directory(directory, 0o777)
-            run = f"ENTRYPOINT {json.dumps([str(packed.executable)])}"
-            layer.send(client, name, [run, f"CMD {json.dumps(list(packed.command))}"])
+            layer.send(client, name, _start(packed))
     return name
+
+
+def _start(packed: Packed) -> list[str]:
+    """Return the lines of a Dockerfile that say how an image starts its program."""
+    command = [str(packed.executable), *packed.command]
+    if packed.fixed:
+        # A shell ignores what a container appends.
+        return [f"ENTRYPOINT {json.dumps(['/bin/sh', '-c', f'exec {shlex.join(command)}', 'sh'])}"]
+    return [f"ENTRYPOINT {json.dumps(command[:1])}", f"CMD {json.dumps(command[1:])}"]
 
 
 def has_image(client: docker.DockerClient, name: str) -> bool:
