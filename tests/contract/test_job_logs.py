@@ -166,6 +166,17 @@ def test_a_log_that_breaks_off_is_continued_where_it_was_left(follow: Any, endin
     assert follower.logs.positions == [START_NS - SECOND_NS, *[line(1, "")[0] + 1] * 2]
 
 
+def test_lines_that_an_engine_kept_back_are_read_once_the_container_has_ended(
+    follow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_log, "SOON_SECONDS", SECONDS)
+    follower = follow([line(1, RUNNING)], [line(2, FAILED)])
+    follower.event(EventType.START, START_NS)
+    assert follower.sent.get(timeout=SECONDS).report == UNENDED
+    follower.event(EventType.DIE, END_NS)
+    assert follower.final() == ENDED
+
+
 def test_a_log_that_had_ended_is_whole_though_it_is_gone_then(follow: Any) -> None:
     follower = follow([line(1, RUNNING)], [GONE])
     follower.event(EventType.START, START_NS)

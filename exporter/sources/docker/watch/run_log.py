@@ -16,6 +16,8 @@ from exporter.sources.docker.supervisors.supervisor import JobLog
 
 log = structlog.get_logger(__name__)
 
+# An engine may break off a log that is being rotated, and a job's last lines are gone with its container.
+SOON_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
 
@@ -73,7 +75,7 @@ class RunLog:
         """
         pause, cause = RETRY_SECONDS, "it was not given"
         while True:
-            begin_ns = self._position_ns
+            begin_ns, had_ended = self._position_ns, self.has_ended
             try:
                 await self._read(read_lines, send)
             except LogRefusedError as error:
@@ -86,14 +88,19 @@ class RunLog:
                 return "reading it failed by a bug"
             else:
                 cause = ""
-            if self.has_ended:
+            if self._is_read(had_ended=had_ended):
                 return cause
-            pause = RETRY_SECONDS if self._position_ns > begin_ns else pause
+            pause = SOON_SECONDS if self._position_ns > begin_ns else pause
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), pause)
-            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
-            if self.has_ended and not cause:
+            pause = min(max(2 * pause, RETRY_SECONDS), LONGEST_RETRY_SECONDS)
+            if self._is_read(had_ended=False) and not cause:
                 return ""
+
+    def _is_read(self, *, had_ended: bool) -> bool:
+        """Return whether all is read that there will be; ``had_ended``: before the last read began."""
+        # An engine may keep back the last lines of a log that it has rotated while it was followed.
+        return had_ended or (self.has_ended and self._job_log.report.end is not None)
 
     async def _read(self, read_lines: ReadLines, send: Callable[[JobReported], None]) -> None:
         """Read on until the log ends."""
