@@ -14,6 +14,7 @@ from dashboards.queries import (
     JOBS,
     OOM_KILLED,
     REASONS,
+    STATUS_FAILED,
     exits,
     first_failure,
     gain,
@@ -21,7 +22,6 @@ from dashboards.queries import (
     nonzero,
     total,
 )
-from dashboards.queries import FAILED as FAILED_STATUS
 from dashboards.shared_panels import DIAMOND, top_row, worst_bars
 from dashboards.tables import AGO, TIME, Column, table_panel, table_query
 from dashboards.traces import failed_runs, traces_variable
@@ -74,8 +74,8 @@ def _failures_over_time() -> AnyPanel:
         "Jobs that failed, by reason; a bar begins at its time. The dashed line is their number one time "
         f"range before. {DIAMOND}"
     )
-    failed = nonzero(total(exits(FAILED_STATUS, REASONS, period=BAR), "reason"))
-    before = total(exits(FAILED_STATUS, REASONS, period=CELL_BEFORE))
+    failed = nonzero(total(exits(STATUS_FAILED, REASONS, period=BAR), "reason"))
+    before = total(exits(STATUS_FAILED, REASONS, period=CELL_BEFORE))
     queries = [range_query(failed, "{{reason}}", exemplars=True), range_query(before, _BEFORE)]
     spec = PanelSpec(109, "Failures over time", text, 9)
     return with_dashed_line(bars(spec, queries, colours.REASONS, FAILED), _BEFORE)
@@ -87,7 +87,7 @@ def _last_failures() -> AnyPanel:
         "time, others the end of their step in the graphs."
     )
     labels = ("workload", "host", "reason", "code")
-    failures = nonzero(total(exits(FAILED_STATUS, REASONS), *labels))
+    failures = nonzero(total(exits(STATUS_FAILED, REASONS), *labels))
     columns = [
         Column("workload", "Workload", link=layout.workload_link(*labels[:3], of="__data.fields")),
         Column("host", "Host", 220),
@@ -109,7 +109,7 @@ def _trend() -> list[AnyPanel]:
     return [
         _failing_workloads(),
         shared_panels.success_over_time(701),
-        worst_bars(by_host, definitions.EXITS, "host", FAILED_STATUS, REASONS),
+        worst_bars(by_host, definitions.EXITS, "host", STATUS_FAILED, REASONS),
     ]
 
 
@@ -120,7 +120,7 @@ def _failing_workloads() -> AnyPanel:
         "that starts again and again. New since: no failure in the range before, and the first one then."
     )
     failures, before = (
-        total(exits(FAILED_STATUS, REASONS, period=period), "workload") for period in (CHOSEN, BEFORE)
+        total(exits(STATUS_FAILED, REASONS, period=period), "workload") for period in (CHOSEN, BEFORE)
     )
     kills, restarts = (
         nonzero(total(gain(metric, *JOBS), "workload"))

@@ -85,7 +85,7 @@ def exporter_variables() -> list[build.DatasourceVariable | build.QueryVariable]
     """Return the variables of the Prometheus, of the scrape jobs and of the exporters."""
     exporters = f'{definitions.BUILD_INFO.name}{{job=~"$job"}}'
     return [
-        datasource_variable("datasource", "Data source", "prometheus"),
+        prometheus_variable(),
         _any("job", "Scrape job", f"label_values({definitions.BUILD_INFO.name}, job)"),
         _any("instance", "Exporter", f"label_values({exporters}, instance)"),
     ]
@@ -103,10 +103,10 @@ def job_variables() -> list[build.DatasourceVariable | build.QueryVariable]:
     ]
 
 
-def datasource_variable(name: str, label: str, kind: str) -> build.DatasourceVariable:
-    """Return a variable of a data source, at first Grafana's default of this kind or the first one."""
+def prometheus_variable() -> build.DatasourceVariable:
+    """Return the variable of the Prometheus, at first Grafana's default one or the first that there is."""
     default = model.VariableOption(selected=True, text="default", value="default")
-    return build.DatasourceVariable(name).label(label).type(kind).current(default)
+    return build.DatasourceVariable("datasource").label("Data source").type("prometheus").current(default)
 
 
 def link_to_overview(choices: str) -> build.DashboardLink:

@@ -14,9 +14,8 @@ WORKLOADS = 'workload=~"$workload"'
 REASONS = 'reason=~"$reason"'
 JOBS = (HOSTS, WORKLOADS)
 """The jobs that are chosen, regardless of their reasons."""
-DONE = 'status="done"'
-FAILED = 'status="failed"'
-UNKNOWN = 'status="unknown"'
+STATUS_DONE = 'status="done"'
+STATUS_FAILED = 'status="failed"'
 OOM_KILLED = 'reason="OOMKilled"'
 
 RANGE = "$__range"
@@ -108,7 +107,7 @@ def counted(expression: str) -> str:
 
 def ratio(period: Period) -> str:
     """Return the share of done jobs among those that were done or failed; nothing if there are none."""
-    done, either = (total(exits(each, period=period)) for each in (DONE, 'status=~"done|failed"'))
+    done, either = (total(exits(each, period=period)) for each in (STATUS_DONE, 'status=~"done|failed"'))
     return f"({done} or 0 * {either}) / ({either} > 0)"
 
 
@@ -125,7 +124,7 @@ def worst_and_others(values: str, ranking: str, label: str) -> tuple[str, str]:
 
 def first_failure(*labels: str) -> str:
     """Return in which step of the range the first failure was, by labels, in milliseconds."""
-    failed = nonzero(total(exits(FAILED, REASONS, period=BAR), *labels))
+    failed = nonzero(total(exits(STATUS_FAILED, REASONS, period=BAR), *labels))
     return f"1000 * min_over_time((0 * ({failed}) + time())[{RANGE}:{STEP}])"
 
 
@@ -134,9 +133,9 @@ def last_failure(*labels: str) -> str:
 
     The newest failure of a workload on a host has its exact time, others the end of their step.
     """
-    failed = nonzero(total(exits(FAILED, REASONS, period=BAR), *labels))
+    failed = nonzero(total(exits(STATUS_FAILED, REASONS, period=BAR), *labels))
     stamps = f"(0 * ({failed}) + time() + $__interval_ms / 1000)[{STEP}{RANGE}:{STEP}]"
-    newest = f"max by (workload, host) ({series(definitions.LAST_EXIT, *JOBS, FAILED)})"
+    newest = f"max by (workload, host) ({series(definitions.LAST_EXIT, *JOBS, STATUS_FAILED)})"
     step_end = f"max_over_time({stamps})"
     too_late = f"clamp_min({step_end} - on (workload, host) group_left () {newest}, 0)"
     return f"1000 * ({step_end} - {too_late})"

@@ -31,7 +31,7 @@ from dashboards.queries import (
     RANGE,
     RANKED,
     REASONS,
-    Period,
+    STATUS_FAILED,
     alert_times,
     counted,
     down,
@@ -47,7 +47,6 @@ from dashboards.queries import (
     worst,
     worst_and_others,
 )
-from dashboards.queries import FAILED as FAILED_STATUS
 from dashboards.tables import TIME, Column, table_panel, table_query
 from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
@@ -70,7 +69,7 @@ def count_stat(spec: PanelSpec, gains: str, colour: str) -> stat.Panel:
 def failures(number: int) -> AnyPanel:
     """Return the number of failed jobs."""
     spec = top_row(number, "Failures", "Jobs that failed, with one of the chosen reasons.")
-    return count_stat(spec, exits(FAILED_STATUS, REASONS), FAILED)
+    return count_stat(spec, exits(STATUS_FAILED, REASONS), FAILED)
 
 
 def oom_killed(spec: PanelSpec) -> AnyPanel:
@@ -151,10 +150,10 @@ def firing_alerts(number: int, names: Sequence[str], *narrowed: str) -> AnyPanel
     )
 
 
-def by_reason(number: int, period: Period = BAR) -> AnyPanel:
+def by_reason(number: int) -> AnyPanel:
     """Return the ends over time by reason."""
     text = f"Jobs that ended, by reason; a bar begins at its time. {DIAMOND}"
-    query = nonzero(total(exits(REASONS, period=period), "reason"))
+    query = nonzero(total(exits(REASONS, period=BAR), "reason"))
     queries = [range_query(query, "{{reason}}", exemplars=True)]
     return bars(PanelSpec(number, "Ends by reason", text), queries, colours.REASONS, FAILED)
 

@@ -9,7 +9,6 @@ from grafana_foundation_sdk.cog.runtime import UnknownDataquery
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import DataSourceRef
 
-from dashboards.layout import datasource_variable
 from dashboards.panels import NOTHING, AnyPanel, PanelSpec
 
 SERVICE = "exit-exporter"
@@ -28,15 +27,16 @@ class _Search(Builder[UnknownDataquery]):
 
 def traces_variable() -> build.DatasourceVariable:
     """Return the variable of the store of traces."""
-    return datasource_variable("traces", "Traces", "jaeger").hide(model.VariableHide.HIDE_VARIABLE)
+    variable = build.DatasourceVariable("traces").label("Traces").type("jaeger")
+    return variable.hide(model.VariableHide.HIDE_VARIABLE)
 
 
 def failed_runs(number: int) -> AnyPanel:
     """Return the newest failed runs; each leads to its trace."""
     text = (
-        "The newest failed runs, of all workloads. A click on one opens its trace: the span has the error "
-        "and, with --tail.lines, the end of the log."
+        "The newest failed runs, of all workloads. A click on one opens its trace, whose span has the error "
+        "and, with --tail.lines, the end of the log; Jaeger's data source gives no column of them."
     )
     spec = PanelSpec(number, "Newest failed runs", text, 24, 10)
     panel = table.Panel().id(spec.number).title(spec.title).description(spec.description).no_value(NOTHING)
-    return panel.datasource(_STORE).with_target(_Search()).span(spec.width).height(spec.height).unit("none")
+    return panel.datasource(_STORE).with_target(_Search()).span(spec.width).height(spec.height)

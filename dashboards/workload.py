@@ -18,10 +18,11 @@ from dashboards.panels import (
 )
 from dashboards.queries import (
     BAR,
-    DONE,
     JOBS,
     OOM_KILLED,
     REASONS,
+    STATUS_DONE,
+    STATUS_FAILED,
     STEP,
     counted,
     exits,
@@ -30,7 +31,6 @@ from dashboards.queries import (
     series,
     total,
 )
-from dashboards.queries import FAILED as FAILED_STATUS
 from dashboards.shared_panels import DIAMOND, top_row, worst_bars
 from dashboards.tables import Column, table_panel, table_query
 from exporter.metrics import definitions
@@ -64,8 +64,8 @@ def _top_row() -> list[AnyPanel]:
         shared_panels.failures(102),
         shared_panels.success(103),
         shared_panels.running_now(104),
-        _since(105, "Last success", "was last done", DONE),
-        _since(106, "Last failure", "last failed", FAILED_STATUS),
+        _since(105, "Last success", "was last done", STATUS_DONE),
+        _since(106, "Last failure", "last failed", STATUS_FAILED),
     ]
 
 

@@ -42,10 +42,13 @@ class Prometheus:
 
 
 @contextmanager
-def running(directory: Path, past: str, scraped: str) -> Iterator[Prometheus]:
-    """Start Prometheus with this OpenMetrics text as its past; it scrapes this address every second."""
+def running(directory: Path, past: str, scraped: str, programs: Path | None = None) -> Iterator[Prometheus]:
+    """Start Prometheus with this OpenMetrics text as its past; it scrapes this address every second.
+
+    ``programs`` is the folder of another version than Debian's.
+    """
     ensure_prometheus()
-    process = PrometheusProcess(directory, targets={"live": scraped})
+    process = PrometheusProcess(directory, targets={"live": scraped}, programs=programs)
     process.remember(past)
     with process:
         yield Prometheus(process)

@@ -8,16 +8,20 @@ from tests.dashboards import histories
 from tests.dashboards.boards import FILES, MINUTE, PanelQuery, interpolated, load, narrowed, step_of, targets
 from tests.dashboards.prometheus import Prometheus, Series, running
 from tests.dashboards.scenario import BEGIN, END, HOUR, START
+from tests.lab.prometheus_kinds import KINDS, programs_of
 
 OVERVIEW, WORKLOAD, HEALTH = FILES
 ALL = targets()
 FEW = 10
 
 
-@pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Start Prometheus with the histories; it scrapes nothing that answers."""
-    with running(tmp_path_factory.mktemp("prometheus"), histories.past(), "127.0.0.1:1") as server:
+@pytest.fixture(scope="module", params=KINDS)
+def prometheus(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """Start a Prometheus of each kind with the histories; it scrapes nothing that answers."""
+    directory, programs = tmp_path_factory.mktemp("prometheus"), programs_of(request.param)
+    with running(directory, histories.past(), "127.0.0.1:1", programs) as server:
         yield server
 
 
