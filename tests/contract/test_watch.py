@@ -361,7 +361,7 @@ def test_a_refused_version_is_a_disconnect(engine: ScriptedEngine) -> None:
         watcher.pauses.end_one()
         disconnected, *rest = watcher.receive(3)
     assert isinstance(disconnected, Disconnected)
-    assert (disconnected.cause, rest) == ("scripted failure", list(FIRST))
+    assert (disconnected.cause, rest) == ("/version: HTTP 500: scripted failure", list(FIRST))
 
 
 def test_pauses_grow_while_lists_are_refused(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 import docker
 import requests
-from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import HTTPConnectionPool
 
+from exporter.sources.docker.api.answer import HEADERS, MAX_ANSWER_BYTES, check_encoding, read_body
 from exporter.sources.docker.api.ssh import SshAdapter, ssh_command
-
-_HEADERS = {"Accept": "application/json"}
+from exporter.sources.docker.api.status import explain_status
+from exporter.sources.docker.engine import EngineError
 
 
 class Client(docker.APIClient):
@@ -31,27 +33,38 @@ class Client(docker.APIClient):
         own = verify if verify is not None or self.verify is True else (self.verify or False)
         return super().merge_environment_settings(url, proxies, stream, own, cert)
 
-    def fetch(self, path: str) -> BaseHTTPResponse:
-        """Return the response to a GET, read completely. Raises the exceptions of urllib3.
+    def version(self, api_version: bool = True) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002  # the SDK's
+        """Return the answer to ``/version``, with which the SDK begins. Raises EngineError."""
+        response = self.open("/version", self.timeout)
+        body = read_body(response.raw)
+        if response.status_code != HTTPStatus.OK:
+            raise EngineError(explain_status("/version", response.status_code, body))
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    def open(self, path: str, seconds: float, **params: str) -> requests.Response:
+        """Return the open answer to a GET, once its headers are there.
+
+        ``seconds`` is the longest wait for them, and between parts of the body.
+        """
+        url = f"{self.base_url}{path}"
+        response = self.get(
+            url, params=params, headers=HEADERS, stream=True, timeout=seconds, allow_redirects=False
+        )
+        check_encoding(response.raw)
+        return response
+
+    def fetch(self, path: str, max_bytes: int = MAX_ANSWER_BYTES) -> tuple[int, bytes]:
+        """Return status and body of the answer to a GET. Raises EngineError, and the errors of urllib3.
 
         It bypasses the session of requests, which costs five times as much as the request itself, and the
         SDK's adapter, which opens a new connection for each path.
         """
         pool, base, seconds = self._pool
-        return pool.urlopen("GET", base + path, headers=_HEADERS, retries=False, timeout=seconds)
-
-    def fetch_limited(self, path: str, max_bytes: int) -> tuple[int, bytes | None]:
-        """Return status and body of the response to a GET, or None instead of a body over ``max_bytes``."""
-        pool, base, seconds = self._pool
         response = pool.urlopen(
-            "GET", base + path, headers=_HEADERS, retries=False, timeout=seconds, preload_content=False
+            "GET", base + path, headers=HEADERS, retries=False, timeout=seconds, preload_content=False
         )
-        body = response.read(max_bytes + 1)
-        if len(body) > max_bytes:
-            response.close()
-            return response.status, None
-        response.release_conn()
-        return response.status, body
+        return response.status, read_body(response, max_bytes)
 
     @cached_property
     def _pool(self) -> tuple[HTTPConnectionPool, str, float]:

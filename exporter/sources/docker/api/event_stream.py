@@ -31,7 +31,8 @@ class DockerEventStream:
         self._response = response
         self._parse = parse
         self._max_line_bytes = max_line_bytes
-        chunks = response.raw.stream(_CHUNK_BYTES, decode_content=True)
+        _lift_timeout(response)
+        chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
         self._chunks = CancellableStream(chunks, response)
 
     def __iter__(self) -> Iterator[Event]:
@@ -51,6 +52,14 @@ class DockerEventStream:
                 # The SDK cannot cancel a paramiko channel; closing the channel is enough.
                 channel: Any = self._response.raw.connection
                 channel.sock.close()
+
+
+def _lift_timeout(response: requests.Response) -> None:
+    """Let the stream be silent for as long as nothing happens: that headers came, has been waited for."""
+    raw: Any = response.raw
+    # The connection of an answer that ends with it has given up its socket.
+    sock = raw.connection.sock or raw._fp.fp.raw._sock  # noqa: SLF001  # as the SDK does
+    sock.settimeout(None)
 
 
 def _lines(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:

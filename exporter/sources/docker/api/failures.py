@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from http.client import RemoteDisconnected
 
@@ -25,7 +24,6 @@ FAILURES = (DockerException, requests.RequestException, HTTPError, SSHException,
 """All exceptions that a request to an engine can raise."""
 # An engine that rejects a client's certificate closes the connection at once: its alert may be lost.
 _TLS_FAILURES = (ssl.SSLError, ConnectionResetError, BrokenPipeError)
-_MAX_BODY_BYTES = 200
 
 
 def explain_request(error: BaseException, address: EngineAddress) -> str:
@@ -41,15 +39,6 @@ def explain_request(error: BaseException, address: EngineAddress) -> str:
 def explain(error: BaseException) -> str:
     """Return the root cause of an error."""
     return _describe(_root_cause(error))
-
-
-def explain_status(path: str, status: int, body: bytes) -> str:
-    """Return what an HTTP response other than 200 says."""
-    try:
-        message = str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = body[:_MAX_BODY_BYTES].decode(errors="replace").strip()
-    return f"{path}: HTTP {status}: {message}"
 
 
 def _root_cause(error: BaseException) -> BaseException:

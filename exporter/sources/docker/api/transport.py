@@ -10,11 +10,12 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import requests
-from urllib3 import BaseHTTPResponse
 
 from exporter.sources.docker.api.address import EngineAddress
+from exporter.sources.docker.api.answer import TooLargeError, read_body
 from exporter.sources.docker.api.client import Client
-from exporter.sources.docker.api.failures import FAILURES, explain_request, explain_status
+from exporter.sources.docker.api.failures import FAILURES, explain_request
+from exporter.sources.docker.api.status import explain_status
 from exporter.sources.docker.engine import EngineError
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Transport:
 
     def get(self, path: str) -> bytes:
         """Return the body of a response with status 200."""
-        return _checked(path, self._limited(lambda client: client.fetch(path)))
+        return _checked(path, *self._limited(lambda client: client.fetch(path)))
 
     def get_json(self, path: str) -> Any:
         """Return the body of a response with status 200 as JSON."""
@@ -49,27 +50,28 @@ class Transport:
 
     def find(self, path: str) -> bytes | None:
         """Return the body of a response with status 200, or None for status 404."""
-        response = self._limited(lambda client: client.fetch(path))
-        return None if response.status == HTTPStatus.NOT_FOUND else _checked(path, response)
+        status, body = self._limited(lambda client: client.fetch(path))
+        return None if status == HTTPStatus.NOT_FOUND else _checked(path, status, body)
 
     def get_limited(self, path: str, max_bytes: int) -> tuple[int, bytes | None]:
         """Return the status and the body, or None instead of a body of more than ``max_bytes``."""
-        return self._limited(lambda client: client.fetch_limited(path, max_bytes))
+        try:
+            return self._limited(lambda client: client.fetch(path, max_bytes))
+        except TooLargeError:
+            return HTTPStatus.OK, None
 
     def stream(self, path: str, params: Mapping[str, str]) -> requests.Response:
-        """Return an open response with status 200, which has no read timeout.
+        """Return an open response with status 200, once its headers are there.
 
         It goes through the SDK's session, but not through its ``events()``, which ignores the status.
         """
         try:
             client = self._connect()
-            url = f"{client.base_url}/v{client.api_version}{path}"
-            response = client.get(url, params=params, stream=True, timeout=(REQUEST_SECONDS, None))
+            response = client.open(f"/v{client.api_version}{path}", REQUEST_SECONDS, **params)
+            if response.status_code != HTTPStatus.OK:
+                raise EngineError(explain_status(path, response.status_code, read_body(response.raw)))
         except FAILURES as error:
             raise EngineError(explain_request(error, self.address)) from error
-        if not response.ok:
-            with response:
-                raise EngineError(explain_status(path, response.status_code, response.content))
         return response
 
     def close(self) -> None:
@@ -101,7 +103,7 @@ class Transport:
         return self._client
 
 
-def _checked(path: str, response: BaseHTTPResponse) -> bytes:
-    if response.status != HTTPStatus.OK:
-        raise EngineError(explain_status(path.partition("?")[0], response.status, response.data))
-    return response.data
+def _checked(path: str, status: int, body: bytes) -> bytes:
+    if status != HTTPStatus.OK:
+        raise EngineError(explain_status(path.partition("?")[0], status, body))
+    return body
