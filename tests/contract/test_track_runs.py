@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.model import ContainerHistory, Exit, Job
+from exporter.model import ContainerHistory, Cursor, Exit, Job
 from exporter.sources.docker.engine import EventType, MaskedField
 from exporter.sources.docker.track.container_info import ContainerInfo
 from tests.contract.tracker_driver import (
@@ -325,3 +325,14 @@ NO_WAITS: dict[str, list[Step]] = {
 @pytest.mark.parametrize("steps", NO_WAITS.values(), ids=NO_WAITS)
 def test_an_exit_that_no_late_oom_event_could_change_does_not_wait(steps: list[Step]) -> None:
     assert len(play(*steps).exits()) == 1
+
+
+def test_what_is_on_record_is_recognised_whatever_its_number() -> None:
+    signals = frozenset(at(each / 1000) for each in range(5_000))
+    past = {
+        A: ContainerHistory(1, at(2), recorded_event_times=frozenset({at(0), at(1), at(2)})),
+        B: ContainerHistory(1, at(5), recorded_event_times=signals),
+    }
+    driver = TrackerDriver(past=past, cursor=Cursor(at(-1), at(-100)))
+    driver.play(kill(1, 9), kill(0.001, 9, B), start(0), die(2, 137), listed(as_of=9), 1.0)
+    assert driver.emitted() == []

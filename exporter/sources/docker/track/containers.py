@@ -12,7 +12,7 @@ from exporter.sources.docker.track.container_info import ContainerInfo
 
 _MAX_REMOVED = 10_000
 # A reconnect replays at most the engine's buffer. The other seven eighths are for what is received between
-# reconnects that follow each other closely, and for the events on record of containers seen again.
+# reconnects that follow each other closely.
 _MAX_SEEN_EVENTS = 8 * EVENT_BUFFER_SIZE
 
 LoadHistory = Callable[[str], ContainerHistory | None]
@@ -28,6 +28,8 @@ class Containers:
         self._containers: dict[str, Container] = {}
         self._removed_ids: OrderedDict[str, None] = OrderedDict()
         self._seen_events: OrderedDict[tuple[str, int], None] = OrderedDict()
+        # What an exporter before this one has received: any number of events of one run.
+        self._recorded_events: dict[str, frozenset[int]] = {}
 
     def __iter__(self) -> Iterator[Container]:
         """Return all containers; they may be discarded during the iteration."""
@@ -45,13 +47,13 @@ class Containers:
             history = None if is_new else self._load_history(container_id)
             if history is not None:
                 container.load_history(history)
-                for at_ns in history.recorded_event_times:
-                    self._add_seen(container_id, at_ns)
+                self._recorded_events[container_id] = history.recorded_event_times
         return container
 
     def discard(self, container: Container) -> None:
         """Forget a container that was removed, and ignore it from now on."""
         self._containers.pop(container.id, None)
+        self._recorded_events.pop(container.id, None)
         self._removed_ids[container.id] = None
         while len(self._removed_ids) > _MAX_REMOVED:
             self._removed_ids.popitem(last=False)
@@ -62,11 +64,13 @@ class Containers:
 
     def mark_seen(self, event: Event) -> bool:
         """Mark an event as seen; return whether it was seen for the first time."""
-        is_first = (event.container_id, event.at_ns) not in self._seen_events
-        self._add_seen(event.container_id, event.at_ns)
-        return is_first
-
-    def _add_seen(self, container_id: str, at_ns: int) -> None:
-        self._seen_events[container_id, at_ns] = None
+        is_recorded = event.at_ns in self._recorded_events.get(event.container_id, ())
+        is_seen = (event.container_id, event.at_ns) in self._seen_events
+        self._seen_events[event.container_id, event.at_ns] = None
         if len(self._seen_events) > _MAX_SEEN_EVENTS:
             self._seen_events.popitem(last=False)
+        return not (is_recorded or is_seen)
+
+    def forget_recorded(self) -> None:
+        """Forget which events are on record: what was replayed since the start has been received."""
+        self._recorded_events.clear()

@@ -38,6 +38,7 @@ class Reconciler:
                 self._container_missing(container, listed.as_of_ns, now)
             self._state.discard_if_done(container)
         self._state.checkpoint.listed(listed.as_of_ns)
+        containers.forget_recorded()
 
     def _is_too_old(self, inspection: Inspection, listed: ContainerList) -> bool:
         """Return whether a container exited so long ago that its record may have been deleted."""
