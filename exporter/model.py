@@ -360,6 +360,17 @@ class Cursor:
         """Time from which events are requested; it overlaps with what was read."""
         return max(self.not_before_ns, self.event_ns - OVERLAP_NS)
 
+    @property
+    def latest_ns(self) -> int:
+        """Latest of its times."""
+        return max(self.event_ns, self.not_before_ns, self.read_until_ns)
+
+    def bounded(self, now_ns: int) -> Cursor:
+        """Return it with no time after ``now_ns``."""
+        return Cursor(
+            *(min(each, now_ns) for each in (self.event_ns, self.not_before_ns, self.read_until_ns))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:

@@ -20,6 +20,7 @@ from exporter.store.index_hints import write_index_hints
 from exporter.store.schema import FIRST_TABLES, REVISION, alembic_version, metadata
 
 BUSY_SECONDS = 5
+WAL_BYTES = 4 << 20
 _REVISION = re.compile(r"[0-9]{4}")
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -81,6 +82,8 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None
     # A commit is on disk when it returns.
     connection.execute("PRAGMA synchronous = FULL")
+    # What the write-ahead log took beyond this is given back once it is written to the database.
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     # Page cache of each connection, in KiB; the system caches the file for all of them.
     connection.execute("PRAGMA cache_size = -256")
 

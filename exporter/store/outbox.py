@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from exporter.model import JobRecord, SeriesKey, TelemetrySignal
 from exporter.store.database import Database
+from exporter.store.pruning import IsStopped, delete_in_steps
 from exporter.store.rows import read_record
 from exporter.store.schema import jobs, outbox
 from exporter.store.series import save_series
@@ -114,11 +115,15 @@ class Outbox:
                 connection.execute(dead_letter.values(aside=True, refused=cause))
             save_series(connection, outbox_update.series)
 
-    def delete_older(self, before_ns: int, signals: Collection[TelemetrySignal]) -> int:
-        """Delete the entries of these signals that were enqueued before a time; return how many."""
-        is_old = outbox.c.kept_ns < before_ns
-        with self._database.transaction() as connection:
-            return connection.execute(delete(outbox).where(is_old, outbox.c.signal.in_(signals))).rowcount
+    def delete_older(
+        self,
+        before_ns: int,
+        signals: Collection[TelemetrySignal],
+        is_stopped: IsStopped = lambda: False,
+    ) -> int:
+        """Delete these signals' entries from before a time, until stopped; return how many."""
+        is_old = and_(outbox.c.kept_ns < before_ns, outbox.c.signal.in_(signals))
+        return delete_in_steps(self._database, outbox, is_old, is_stopped)
 
     def requeue_dead_letters(self) -> None:
         """Make all dead letters pending again: what rejected them may be fixed."""

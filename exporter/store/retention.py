@@ -13,12 +13,16 @@ from exporter.store import Store, StoreError
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 3600.0
+# An engine's clock is at most so much behind, unless one of the two is wrong or the engine is away.
+_CLOCK_DIFFERENCE_NS = 3600 * SECOND_NS
+_TOLD_AT_RUN = 2
 
 
 class Retention:
     """Thread that deletes what is too old, once an hour; an age of 0 keeps all of that kind.
 
-    ``job_seconds`` is the age of ended jobs. ``outbox_seconds`` is the age of outbox entries of the
+    ``job_seconds`` is the age of ended jobs, by this machine's clock or the engines', whichever is behind:
+    one that is wrong deletes nothing. ``outbox_seconds`` is the age of outbox entries of the
     ``unexported`` signals; the worker of a signal that is exported deletes its own and counts them.
     """
 
@@ -33,6 +37,7 @@ class Retention:
         self._job_seconds = job_seconds
         self._outbox_seconds = outbox_seconds
         self._unexported = unexported
+        self._runs_ahead = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -48,9 +53,26 @@ class Retention:
         """Delete what is too old now; return the number of jobs. Raises StoreError."""
         # The outbox first: a job in it is kept.
         if self._outbox_seconds:
-            self._store.outbox.delete_older(_ago_ns(self._outbox_seconds), self._unexported)
-        self._store.prune_reports()
-        return self._store.prune(_ago_ns(self._job_seconds)) if self._job_seconds else 0
+            before_ns = _ago_ns(self._outbox_seconds)
+            self._store.outbox.delete_older(before_ns, self._unexported, self._stopping.is_set)
+        self._store.prune_reports(self._stopping.is_set)
+        if not self._job_seconds:
+            return 0
+        before_ns = self._now_ns() - int(self._job_seconds * SECOND_NS)
+        return self._store.prune(before_ns, self._stopping.is_set)
+
+    def _now_ns(self) -> int:
+        """Return the time that both this machine's clock and that of an engine have reached."""
+        own_ns = time.time_ns()
+        engines_ns = self._store.engines_time_ns
+        if engines_ns is None:
+            return own_ns
+        if own_ns - engines_ns > _CLOCK_DIFFERENCE_NS:
+            self._runs_ahead += 1
+            # At the first run, right after the start, no engine has been asked yet.
+            if self._runs_ahead == _TOLD_AT_RUN:
+                log.warning("old jobs are kept: no engine has confirmed the time of this machine's clock")
+        return min(own_ns, engines_ns)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import and_, delete, select
+import structlog
+from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from exporter.model import (
@@ -18,7 +19,6 @@ from exporter.model import (
     Cursor,
     Job,
     SeriesKey,
-    Status,
     Submission,
     TelemetrySignal,
 )
@@ -31,8 +31,9 @@ from exporter.store.exit_counts import watched_since_ns
 from exporter.store.job_reader import JobReader
 from exporter.store.opening import create_directory, open_engine
 from exporter.store.outbox import Outbox, enqueue
+from exporter.store.pruning import IsStopped, engines_time_ns, mark_pruned, prune_jobs
 from exporter.store.rows import ended_row, running_row
-from exporter.store.schema import cursors, identity, jobs, outbox, pruned
+from exporter.store.schema import cursors, identity, jobs, pruned
 from exporter.store.series import load_series, save_series
 from exporter.store.submissions import (
     has_end_or_container,
@@ -40,6 +41,8 @@ from exporter.store.submissions import (
     prune_submissions,
     save_submissions,
 )
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,7 @@ class Store:
             raise
         self.outbox = Outbox(self._database)
         self.reader = JobReader(self._database)
-        rows = self._database.read(select(pruned))
-        self._pruned_before_ns: int = max((row.before_ns for row in rows), default=0)
+        self._pruned_before_ns = self._read_pruned()
         self._change_numbers = ChangeNumbers(last_change_number(self._database))
 
     def close(self) -> None:
@@ -113,25 +115,21 @@ class Store:
             save_submissions(connection, batch.submissions)
             mark_reported(connection, batch.submissions, self._change_numbers)
 
-    def prune(self, before_ns: int) -> int:
-        """Delete jobs that ended before a time, and return how many; series stay.
+    def prune(self, before_ns: int, is_stopped: IsStopped = lambda: False) -> int:
+        """Delete jobs that ended before a time, until stopped, and return how many; series stay.
 
-        Jobs in the outbox are kept until they are exported.
+        Jobs in the outbox are kept until they are exported, and jobs that an engine may replay until it has
+        newer events.
         """
-        is_old = and_(jobs.c.finished_ns < before_ns, jobs.c.status != Status.RUNNING.value)
-        is_exported = jobs.c.id.not_in(select(outbox.c.job_id))
-        pruned_before_ns = max(before_ns, self._pruned_before_ns)
-        with self._database.transaction() as connection:
-            upsert(connection, pruned, [{"once": 1, "before_ns": pruned_before_ns}])
-            count = connection.execute(delete(jobs).where(is_old, is_exported)).rowcount
-            prune_submissions(connection, before_ns, time.time_ns())
-        self._pruned_before_ns = pruned_before_ns
+        mark_pruned(self._database, max(before_ns, self._pruned_before_ns))
+        self._pruned_before_ns = max(before_ns, self._pruned_before_ns)
+        count = prune_jobs(self._database, before_ns, is_stopped)
+        prune_submissions(self._database, before_ns, time.time_ns(), is_stopped)
         return count
 
-    def prune_reports(self) -> None:
-        """Delete the reports of a supervisor's server that belong to no job on record."""
-        with self._database.transaction() as connection:
-            prune_submissions(connection, 0, time.time_ns())
+    def prune_reports(self, is_stopped: IsStopped = lambda: False) -> None:
+        """Delete the reports of a supervisor's server that belong to no job on record, until stopped."""
+        prune_submissions(self._database, 0, time.time_ns(), is_stopped)
 
     # Reading
 
@@ -139,6 +137,23 @@ class Store:
     def pruned_before_ns(self) -> int:
         """Time before which exits may have been pruned."""
         return self._pruned_before_ns
+
+    @property
+    def engines_time_ns(self) -> int | None:
+        """Latest time on record by an engine's clock; None if no engine was ever read."""
+        return engines_time_ns(self._database)
+
+    def _read_pruned(self) -> int:
+        """Return the time before which jobs may have been pruned: never one that no engine has reached.
+
+        A clock that was ahead may have recorded such a time; until then, every exit would count as old.
+        """
+        recorded_ns = max((row.before_ns for row in self._database.read(select(pruned))), default=0)
+        now_ns = self.engines_time_ns
+        if now_ns is None or recorded_ns <= now_ns:
+            return recorded_ns
+        log.warning("a clock was ahead: jobs count as deleted only up to the latest time of an engine")
+        return now_ns
 
     @cached_property
     def instance_id(self) -> str:

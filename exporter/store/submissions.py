@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, exists, or_, select
+from sqlalchemy import Connection, Select, and_, exists, or_, select
 
 from exporter.model import SECOND_NS, Submission
 from exporter.store.database import Database, upsert
+from exporter.store.pruning import IsStopped, delete_in_steps
 from exporter.store.schema import jobs, submissions
 
 # How long a report waits for its job, which may be recorded later. Most are of jobs on other hosts.
@@ -55,7 +56,7 @@ def open_submissions(database: Database) -> list[Submission]:
     return [Submission(**row.report) for row in database.read(query)]
 
 
-def prune_submissions(connection: Connection, before_ns: int, now_ns: int) -> None:
+def prune_submissions(database: Database, before_ns: int, now_ns: int, is_stopped: IsStopped) -> None:
     """Delete the reports of jobs that ended before a time, and those that belong to no job on record.
 
     A report of a job without a container stays, so that it is not taken for news when it is reported again.
@@ -67,4 +68,4 @@ def prune_submissions(connection: Connection, before_ns: int, now_ns: int) -> No
     )
     is_unmatched = and_(submissions.c.seen_ns < now_ns - UNMATCHED_NS, is_elsewhere)
     is_over = submissions.c.is_open.is_(False)
-    connection.execute(delete(submissions).where(is_over, or_(is_old, is_unmatched)))
+    delete_in_steps(database, submissions, and_(is_over, or_(is_old, is_unmatched)), is_stopped)

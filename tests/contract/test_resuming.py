@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.model import Cursor
 from exporter.sources.docker.api.parse import event as parsed
@@ -149,6 +150,33 @@ def test_a_restarted_engine_is_a_gap_of_its_own_kind(engine: ScriptedEngine) -> 
     assert [each.event_gap for each in received if isinstance(each, (StreamOpened, ContainerList))] == [
         EventGap.RESTARTED
     ] * 2
+
+
+AHEAD = NOW + 3_600 * SECOND
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [Cursor(AHEAD, LONG_AGO), Cursor(AHEAD, AHEAD, AHEAD), Cursor(moment(1), LONG_AGO, AHEAD)],
+    ids=["event", "all", "read"],
+)
+def test_a_clock_that_was_ahead_is_a_gap_and_reading_goes_on(engine: ScriptedEngine, cursor: Cursor) -> None:
+    engine.fail_next("/containers/json", 500)
+    with capture_logs() as logs, WatcherDriver(engine, cursor=cursor) as watcher:
+        received = watcher.receive_until(Disconnected)
+        watcher.pauses.end_one()
+        received += watcher.receive_until(ContainerList)
+        engine.emit(event("start", 1_000.5))
+        assert seen(watcher).event.at_ns == moment(1_000.5)
+        engine.cut()
+        watcher.receive_until(Disconnected)
+        watcher.pauses.end_one()
+        received += watcher.receive_until(ContainerList)
+    assert [each.event_gap for each in received if isinstance(each, ContainerList)] == [
+        EventGap.CLOCK_SET_BACK,
+        EventGap.NONE,
+    ]
+    assert [line["seconds"] for line in logs if "clock was set back" in line["event"]] == [3_600]
 
 
 def test_a_gap_is_sent_with_the_next_list_even_after_reconnects(
@@ -358,6 +386,7 @@ def test_reading_pauses_while_the_inbox_is_full(
         assert received[-1] == Disconnected(
             "events arrive faster than they are processed; reading resumes later"
         )
+        engine.info["SystemTime"] = format_rfc3339(NOW + 60 * SECOND)
         watcher.pauses.end_one()
         sent = {each.event.at_ns for each in received if isinstance(each, EventReceived)}
         while len(sent) < 30:

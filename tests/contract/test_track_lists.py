@@ -180,6 +180,12 @@ def test_what_ended_before_records_were_deleted_is_ignored() -> None:
     assert [each.code for each in driver.exits()] == [4]
 
 
+def test_runs_that_may_be_deleted_are_not_counted_by_the_number_of_restarts() -> None:
+    config = replace(CONFIG, pruned_before_ns=at(2))
+    driver = TrackerDriver(config, cursor=WATCHED).play(listed(exited(3, 4, 3, restarts=2), as_of=10), 1.0)
+    assert [each.code for each in driver.exits()] == [3]
+
+
 # A list that comes while events are being read
 
 RUNNING, ENDED = running(0), exited(0, 1.99, 137, oom_killed=True)

@@ -277,3 +277,34 @@ def test_counters_survive_the_deletion_of_old_jobs(engine: ScriptedEngine, tmp_p
     # With a longer retention again, the job must not be taken for a new one.
     with ExporterProcess(engine.url, tmp_path) as exporter:
         assert counted(exporter) == {"3": 1}
+
+
+@pytest.mark.parametrize("is_removed", [True, False], ids=["removed", "still there"])
+def test_what_retention_has_deleted_is_no_news(
+    engine: ScriptedEngine, tmp_path: Path, *, is_removed: bool
+) -> None:
+    flags = ("--storage.retention", "1s", "--exits.oom-wait", "0")
+    events = [*job(1, 9)][: 4 if is_removed else 3]
+    if not is_removed:
+        engine.set_container(exited(1, 2, 9))
+    with ExporterProcess(engine.url, tmp_path, arguments=flags) as exporter:
+        play(engine, events)
+        assert is_counted(exporter, {"9": 1})
+        for code in ("0", "1"):
+            exporter.stop()
+            exporter.start()
+            exporter.await_ready()
+            # Comes after all that the engine replays.
+            play(engine, job(2 + int(code), int(code), begins=60, ends=61))
+            assert wait_until(lambda code=code: code in counted(exporter), TIMEOUT_SECONDS)  # type: ignore[misc]
+            assert counted(exporter)["9"] == 1
+        exporter.stop()
+        exporter.start()
+        exporter.await_ready()
+        assert wait_until(lambda: "9" not in codes_on_record(exporter), TIMEOUT_SECONDS)
+        assert counted(exporter)["9"] == 1
+
+
+def codes_on_record(exporter: ExporterProcess) -> list[str]:
+    """Return the codes of the jobs that are not deleted."""
+    return [str(row["container_exit_code"]) for row in exporter.jobs()]

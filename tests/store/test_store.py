@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -14,15 +15,20 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
+from structlog.testing import capture_logs
 
 from exporter.model import (
+    SECOND_NS,
     ClassifiedExit,
+    Cursor,
     Evidence,
     Job,
     JobRecord,
     SeriesKey,
 )
 from exporter.store import Batch, Store, StoreError
+from exporter.store.pruning import STEP_ROWS
+from exporter.store.retention import Retention
 from tests.store.files import fill, opened, small_disk, trigger
 from tests.store.samples import ANY, BEGAN_NS, OOM, STOPPED, ended, job, shown
 from tests.store.strategies import ENDS
@@ -229,6 +235,72 @@ def test_only_jobs_that_ended_before_a_time_are_pruned(store: Store) -> None:
         assert store.reader.list_jobs(ANY, 10).records == [shown(young), shown(at), JobRecord(running, None)]
         assert store.series() == SERIES
         assert store.pruned_before_ns == BEGAN_NS
+
+
+@pytest.mark.parametrize(
+    ("cursor", "kept"),
+    [
+        (Cursor(BEGAN_NS + 60 * SECOND_NS, 0), "c"),
+        (Cursor(BEGAN_NS + 12 * SECOND_NS, 0), "bc"),
+        (Cursor(BEGAN_NS, 0), "abc"),
+        (Cursor(BEGAN_NS, BEGAN_NS + 60 * SECOND_NS), "c"),
+    ],
+    ids=["newer events", "some newer events", "no newer event", "watched only since"],
+)
+def test_a_job_is_kept_while_its_engine_may_replay_its_events(
+    store: Store, cursor: Cursor, kept: str
+) -> None:
+    ends = {"a": 0, "b": 2, "c": 60}
+    exits = [ended(job(digit), 1, finished_ns=BEGAN_NS + ends[digit] * SECOND_NS) for digit in ends]
+    store.commit(Batch(ended=exits, cursors={job().engine: cursor}))
+    assert store.prune(2**62) == len(ends) - len(kept)
+    assert {record.job.container_id[0] for record in store.reader.list_jobs(ANY, 10).records} == {*kept}
+
+
+def test_jobs_are_pruned_in_steps_between_which_exits_are_recorded(store: Store) -> None:
+    exits = [
+        ended(job("a", attempt=number), 1, finished_ns=BEGAN_NS + number // 2) for number in range(1_200)
+    ]
+    store.commit(Batch(ended=exits))
+    new: list[ClassifiedExit] = []
+
+    def is_stopped() -> bool:
+        new.append(ended(job("b", attempt=len(new), start_event_ns=2**62), 1, finished_ns=2**62))
+        store.commit(Batch(ended=new))
+        assert store.reader.list_jobs(ANY, 1).records == [shown(new[-1])]
+        return len(new) > 1
+
+    assert (store.prune(2**62, is_stopped), store.pruned_before_ns) == (STEP_ROWS, 2**62)
+    assert store.prune(2**62) == len(exits) - STEP_ROWS
+
+
+@pytest.mark.parametrize(("read_ns", "pruned_ns"), [(BEGAN_NS, BEGAN_NS), (2**62 + 1, 2**62)])
+def test_no_exit_counts_as_deleted_that_no_engine_can_have_had_yet(
+    database: Path, read_ns: int, pruned_ns: int
+) -> None:
+    said = "a clock was ahead: jobs count as deleted only up to the latest time of an engine"
+    with opened(database) as store:
+        store.prune(2**62)
+        store.commit(Batch(cursors={"engine": Cursor(1, 0, read_ns)}))
+    with capture_logs() as logs, opened(database) as store:
+        assert store.pruned_before_ns == pruned_ns
+    assert [line["event"] for line in logs] == ([said] if pruned_ns < 2**62 else [])
+
+
+def test_a_clock_that_is_ahead_of_the_engines_deletes_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young, old = (ended(job(digit), 1, finished_ns=BEGAN_NS + at) for digit, at in (("a", 100), ("b", 0)))
+    now_ns = BEGAN_NS + 60 * SECOND_NS
+    store.commit(Batch(ended=[young, old], cursors={"engine": Cursor(1, 0, now_ns)}))
+    monkeypatch.setattr(time, "time_ns", lambda: 2 * now_ns)
+    retention = Retention(store, 60 - 50e-9, 0, frozenset())
+    with capture_logs() as logs:
+        assert [retention.delete_old() for _ in range(3)] == [1, 0, 0]
+    assert [line["event"] for line in logs] == [
+        "old jobs are kept: no engine has confirmed the time of this machine's clock"
+    ]
+    assert store.reader.list_jobs(ANY, 10).records == [shown(young)]
 
 
 def test_a_failed_pruning_deletes_nothing(store: Store, database: Path) -> None:

@@ -132,11 +132,16 @@ class Inspection:
 
 
 class EventGap(Enum):
-    """State of the engine's event buffer: it covers the cursor, was overrun, or was lost in a restart."""
+    """State of the engine's event buffer: it covers the cursor, was overrun, or was lost in a restart.
+
+    CLOCK_SET_BACK: the cursor is at a time that the engine's clock has not reached, so that it does not say
+    which events are new.
+    """
 
     NONE = "none"
     OVERRUN = "overrun"
     RESTARTED = "restarted"
+    CLOCK_SET_BACK = "clock set back"
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,8 +137,9 @@ class Reconciler:
     def _may_be_pruned(self, inspection: Inspection) -> bool:
         """Return whether earlier runs may have been counted and their records deleted."""
         newest_ns = max(inspection.started_ns or 0, inspection.finished_ns or 0)
-        retention_ns = self._state.config.retention_ns
-        return bool(retention_ns) and inspection.created_ns < newest_ns - retention_ns
+        config = self._state.config
+        kept_since_ns = newest_ns - config.retention_ns if config.retention_ns else 0
+        return inspection.created_ns < max(kept_since_ns, config.pruned_before_ns)
 
 
 def _is_outdated(inspection: Inspection, listed: ContainerList, run: Run) -> bool:

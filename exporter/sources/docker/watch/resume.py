@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.model import Cursor
+import structlog
+
+from exporter.model import OVERLAP_NS, SECOND_NS, Cursor
 from exporter.sources.docker.engine import Engine, EngineError, EngineInfo, Event, EventGap
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.connection import Connection
+
+log = structlog.get_logger(__name__)
 
 
 class ResumePoint:
@@ -29,6 +33,7 @@ class ResumePoint:
         """Open a stream with the events since the cursor. Raises EngineError."""
         # Between two restarts without a list in between, events may be missing.
         self.read_to_end = self._closed_by_engine and self.event_gap is EventGap.NONE
+        self._bound_by_clock(info.time_ns)
         since_ns = None if self._cursor is None else self._cursor.since_ns
         stream = self._engine.events(since_ns)
         try:
@@ -37,6 +42,23 @@ class ResumePoint:
             stream.close()
             raise
         return Connection(info, stream, cursor, since_ns, config)
+
+    def _bound_by_clock(self, now_ns: int) -> None:
+        """Move a cursor that the engine's clock has not reached back to it; the list closes the gap.
+
+        An engine would wait until that time before it answers a question about the events until then.
+        """
+        cursor = self._cursor
+        ahead_ns = 0 if cursor is None else cursor.latest_ns - now_ns
+        if cursor is None or ahead_ns <= OVERLAP_NS:
+            return
+        log.warning(
+            "the engine's clock was set back; events are read from its present time on",
+            engine=self._engine.address,
+            seconds=ahead_ns // SECOND_NS,
+        )
+        self._cursor = cursor.bounded(now_ns)
+        self.event_gap = EventGap.CLOCK_SET_BACK
 
     def advance(self, event: Event, connection: Connection) -> None:
         """Move the cursor to an event that was read."""
@@ -56,7 +78,7 @@ class ResumePoint:
     def _update(self, info: EngineInfo) -> Cursor:
         """Note a gap since the cursor, and return the cursor to go on from."""
         cursor, now_ns = self._cursor, info.time_ns
-        gap = EventGap.NONE if cursor is None else self._engine.event_gap(cursor, now_ns)
+        gap = EventGap.NONE if cursor is None else self._gap_since(cursor, now_ns)
         if cursor is None or gap is not EventGap.NONE:
             buffered = self._engine.buffered_events(1, now_ns)
             not_before_ns = now_ns if cursor is None else cursor.not_before_ns
@@ -65,3 +87,8 @@ class ResumePoint:
             self.event_gap = gap
         self._cursor = cursor
         return cursor
+
+    def _gap_since(self, cursor: Cursor, now_ns: int) -> EventGap:
+        if self.event_gap is EventGap.CLOCK_SET_BACK:
+            return self.event_gap
+        return self._engine.event_gap(cursor, now_ns)
