@@ -39,6 +39,7 @@ from exporter.sources.dstack.server import DstackServer
 from exporter.sources.dstack.source import dstack_server, submission_tracker
 from exporter.sources.source import Inbox, Source, SourceError
 from exporter.store import Store, StoreError
+from exporter.store.file_check import FileCheck
 from exporter.store.retention import Retention
 from exporter.thread_deaths import ThreadDeaths
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
@@ -175,6 +176,8 @@ def run(app: App, log_writer: LogWriter) -> int:
     except StoreError as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
         return 1
+    file_check = FileCheck(app.store, lambda: _request_stop(app))
+    file_check.start()
     app.retention.start()
     app.feed.start()
     for source in app.sources:
@@ -184,8 +187,10 @@ def run(app: App, log_writer: LogWriter) -> int:
     host, port, *_ = app.listener.getsockname()
     log.info("listening", address=f"{host}:{port}")
     app.server.run(sockets=[app.listener])
+    file_check.stop()
+    is_in_place = app.store.is_in_place
     drained = _stop(app)
-    return 0 if drained and not deaths.any else 1
+    return 0 if drained and is_in_place and not deaths.any else 1
 
 
 def reload(catalog: ReloadableCatalog, metric_state: MetricState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._path = engine.url.database or ""
+        self.path = engine.url.database or ""
+        self._file = _file_at(self.path)
         self._write_lock = threading.Lock()
         self._closed = False
 
@@ -41,6 +43,17 @@ class Database:
             self._closed = True
             self._engine.dispose()
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to the file that was opened. What is written to any other is lost."""
+        try:
+            return _file_at(self.path) == self._file
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            # It cannot be known at the moment.
+            return True
+
     def read(self, query: Select[Any]) -> Sequence[Any]:
         """Return the rows that a query finds."""
         if self._closed:
@@ -49,7 +62,7 @@ class Database:
             with self._engine.connect() as connection:
                 return connection.execute(query).fetchall()
         except SQLAlchemyError as error:
-            raise StoreError(describe(self._path, error)) from error
+            raise StoreError(describe(self.path, error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -58,13 +71,21 @@ class Database:
             with self._write_lock:
                 if self._closed:
                     raise self._closed_error()
+                if not self.is_in_place:
+                    raise StoreError(f"{self.path}: was deleted or replaced while in use")
                 with self._engine.begin() as connection:
                     yield connection
         except SQLAlchemyError as error:
-            raise StoreError(describe(self._path, error)) from error
+            raise StoreError(describe(self.path, error)) from error
 
     def _closed_error(self) -> StoreError:
-        return StoreError(f"{self._path}: is closed")
+        return StoreError(f"{self.path}: is closed")
+
+
+def _file_at(path: str) -> tuple[int, int]:
+    """Return what identifies the file at a path. Raises OSError."""
+    found = os.stat(path)  # noqa: PTH116  # for each commit; pathlib takes several times as long
+    return found.st_dev, found.st_ino
 
 
 def describe(path: Path | str, error: SQLAlchemyError | sqlite3.Error) -> str:

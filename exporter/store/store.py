@@ -134,6 +134,16 @@ class Store:
     # Reading
 
     @property
+    def path(self) -> str:
+        """Path of the database."""
+        return self._database.path
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to the file that was opened. What is written to any other is lost."""
+        return self._database.is_in_place
+
+    @property
     def pruned_before_ns(self) -> int:
         """Time before which exits may have been pruned."""
         return self._pruned_before_ns

@@ -162,6 +162,29 @@ def test_a_batch_is_stored_entirely_or_not_at_all(engine: ScriptedEngine, tmp_pa
         assert sum(counted(exporter).values()) <= total
 
 
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+def test_a_database_that_is_gone_ends_the_daemon_which_then_begins_with_what_is_there(
+    engine: ScriptedEngine, exporter: ExporterProcess, tmp_path: Path, *, is_replaced: bool
+) -> None:
+    play(engine, job(1, 3))
+    assert is_counted(exporter, {"3": 1})
+    backup, path = tmp_path / "backup.db", exporter.database
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    play(engine, job(2, 4, begins=3, ends=4))
+    assert is_counted(exporter, {"3": 1, "4": 1})
+    if is_replaced:
+        backup.replace(path)
+    else:
+        path.unlink()
+    assert wait_until(lambda: not exporter.process.alive, TIMEOUT_SECONDS)
+    said = f'msg="the database was deleted or replaced while in use; stopping" path={path}'
+    assert (exporter.process.returncode, exporter.log_path.read_text().count(said)) == (1, 1)
+    exporter.start()
+    exporter.await_ready()
+    assert counted(exporter) == ({"3": 1, "4": 1} if is_replaced else {})
+
+
 # --- floods
 
 

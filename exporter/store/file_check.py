@@ -1,0 +1,41 @@
+"""Notices that the file of the database was deleted or replaced: what is written then is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from exporter.store import Store
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_SECONDS = 1.0
+
+
+class FileCheck:
+    """Thread that calls ``on_loss``, once, when the path no longer leads to the file that is in use."""
+
+    def __init__(self, store: Store, on_loss: Callable[[], None]) -> None:
+        self._store = store
+        self._on_loss = on_loss
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="database file", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Check no longer."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(INTERVAL_SECONDS):
+            if not self._store.is_in_place:
+                log.error(
+                    "the database was deleted or replaced while in use; stopping", path=self._store.path
+                )
+                self._on_loss()
+                return
