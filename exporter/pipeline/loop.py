@@ -80,6 +80,8 @@ class Pipeline:
             self._recorder.commit(self._sources.cursors())
         if not self._recorder.has_pending:
             self._sources.show_ready()
+            for ended in self._sources.end_unwatched():
+                self._recorder.add(ended)
 
     def _finish(self) -> None:
         """Record also what would have waited for late evidence."""

@@ -9,6 +9,7 @@ import structlog
 from exporter.metrics import exporter_metrics
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import Cursor, Job, Submission
+from exporter.pipeline.orphans import end_unwatched
 from exporter.pipeline.readiness import Readiness
 from exporter.sources.source import (
     Connected,
@@ -46,6 +47,9 @@ class ConnectedSources:
         self._hosts: dict[str, str] = {}
         self._addresses: dict[tuple[str, str], str] = {}
         self._listed: set[str] = set()
+        # Not listed yet since the start.
+        self._unlisted = set(self._sources)
+        self._has_ended_unwatched = False
 
     def add_server(self, address: str, tracker: Tracker) -> None:
         """Read a supervisor's server, which is no engine: nothing waits for it, and it is never unready."""
@@ -82,12 +86,21 @@ class ConnectedSources:
         """Show as ready the sources whose list is now on record, unless they are gone again."""
         while self._listed:
             address = self._listed.pop()
+            self._unlisted.discard(address)
             changes, host = MetricUpdate(), self._trackers[address].host
             # Only now: alert rules and dashboards read the presence of these series as "backfill done".
             exporter_metrics.create_backfill_series(changes, host)
             self._state.apply(changes)
             if self._is_up(address):
                 self._readiness.set_ready(address)
+
+    def end_unwatched(self) -> Iterator[EndedRun]:
+        """Yield, once every source is listed, the ends of jobs whose source is no longer among them."""
+        if self._has_ended_unwatched or self._unlisted:
+            return
+        self._has_ended_unwatched = True
+        hosts = {tracker.host for tracker in self._trackers.values()}
+        yield from end_unwatched(self._records, self._sources.keys() | self._trackers.keys(), hosts)
 
     # --- connections
 

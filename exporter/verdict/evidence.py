@@ -11,7 +11,15 @@ from signal import Signals
 
 from exporter.model import Evidence, Exit
 from exporter.verdict.causes import likely_causes, memory_causes
-from exporter.verdict.facts import CountedRun, EndedRun, FailedStart, NoContainer, RunFacts, SupervisedRun
+from exporter.verdict.facts import (
+    CountedRun,
+    EndedRun,
+    FailedStart,
+    NoContainer,
+    RunFacts,
+    SupervisedRun,
+    UnwatchedRun,
+)
 from exporter.verdict.notes import failed_start_notes, run_notes
 from exporter.verdict.oom_kills import ended_by_oom, limit_reached, oom_count
 from exporter.verdict.stop_requests import explaining_requests, was_unhealthy
@@ -37,7 +45,7 @@ def assess_exit(ended: EndedRun) -> Exit:
     )
 
 
-def assess(facts: RunFacts | FailedStart | CountedRun | NoContainer) -> Evidence:
+def assess(facts: RunFacts | FailedStart | CountedRun | UnwatchedRun | NoContainer) -> Evidence:
     """Return the evidence, with notes that cite the facts and the causes that they point to."""
     match facts:
         case RunFacts():
@@ -46,6 +54,10 @@ def assess(facts: RunFacts | FailedStart | CountedRun | NoContainer) -> Evidence
             return _assess_failed_start(facts)
         case CountedRun():
             return Evidence(notes=("Known only from the engine's count of restarts.",))
+        case UnwatchedRun():
+            return Evidence(
+                notes=(f"Its engine, {facts.engine}, is no longer watched; it was running when last seen.",)
+            )
         case NoContainer():
             return assess_without_container(facts)
 

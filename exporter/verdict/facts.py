@@ -147,6 +147,16 @@ class CountedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class UnwatchedRun:
+    """Run whose engine, at the address ``engine``, was last watched at ``ended_ns`` and will not be again."""
+
+    ended_ns: int
+    engine: str
+    code: None = None
+    oom_kills: Sequence[OomKill] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisedRun:
     """A container's run that a supervisor made for a job inside it: the job's end is what counts."""
 
@@ -201,7 +211,7 @@ class EndedRun:
     """
 
     job: Job
-    facts: RunFacts | FailedStart | CountedRun | SupervisedRun | NoContainer
+    facts: RunFacts | FailedStart | CountedRun | UnwatchedRun | SupervisedRun | NoContainer
     recovered: bool = False
     log_tail: str | None = None
     event_ns: int | None = None

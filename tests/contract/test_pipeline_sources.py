@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 import structlog
 
 from exporter.metrics import definitions as metrics
+from exporter.model import Cursor, Status
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, KernelReport
 from exporter.sources.source import Disconnected
+from exporter.store import Batch, Store
 from tests.contract.pipeline_driver import (
     ADDRESS,
     COMPLETED,
@@ -20,7 +23,7 @@ from tests.contract.pipeline_driver import (
     OTHER_ADDRESS,
     PipelineDriver,
 )
-from tests.contract.tracker_driver import HOST, A, B, at, create, die, exited, oom, start
+from tests.contract.tracker_driver import HOST, A, B, at, create, die, exited, job, oom, running, start
 
 pytestmark = pytest.mark.usefixtures("fast_retries")
 
@@ -173,3 +176,30 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(pipeline: PipelineDriver)
     # On record first, and a moment later to be seen.
     assert pipeline.shows(metrics.JOBS_RUNNING, {JOB[:2]: 0})
     assert pipeline.series(metrics.EXITS) == {COMPLETED: 2, OOM_KILLED: 0}
+
+
+# --- engines that are no longer in the settings
+
+
+GONE = "unix:///gone.sock"
+
+
+def test_the_end_of_a_job_whose_engine_is_no_longer_watched_is_unknown(tmp_path: Path) -> None:
+    here = replace(job(0), engine=ADDRESS, key="1")
+    elsewhere = replace(job(0, container=B), engine=GONE, instance="elsewhere", key="2")
+    with closing(Store(tmp_path / "exits.db")) as store:
+        store.commit(Batch([here, elsewhere], cursors={GONE: Cursor(at(5), at(-100), at(7))}))
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.send(CONNECTED, ContainerList((running(0),), at(10)))
+        assert pipeline.becomes_idle()
+        assert not pipeline.exits()
+        pipeline.connect(OTHER_ADDRESS)
+        assert pipeline.ends(1)
+        (ended,) = pipeline.exits()
+        assert pipeline.series(metrics.EXITS_UNOBSERVED)[("elsewhere",)] == 1
+        assert [each.id for each in pipeline.store.running_jobs()] == [here.id]
+    assert (ended.exit.job.id, ended.exit.code, ended.exit.finished_ns) == (elsewhere.id, None, at(7))
+    assert (ended.verdict.status, ended.verdict.reason) == (Status.UNKNOWN, "Unknown")
+    assert ended.exit.evidence.notes == (
+        f"Its engine, {GONE}, is no longer watched; it was running when last seen.",
+    )
