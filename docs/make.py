@@ -26,7 +26,27 @@ Counters and histograms survive a restart of the exporter; gauges only where thi
 The series of a workload end only when it gives up its slot under `--workload.limit`
 ([which workload does](decisions/workload-slots.md)). `increase()` still returns what it saw of them
 while its window covers that time. If the workload comes back, its series start at 0, which `increase()`
-takes as a counter reset. So nothing is counted twice, and what was counted as `Other` stays there.\
+takes as a counter reset. So nothing is counted twice, and what was counted as `Other` stays there.
+
+## What a scrape shows
+
+`increase()` does not see the first value of a series: a counter that appears with 1 has not grown. So a
+scrape (a request with the header `X-Prometheus-Scrape-Timeout-Seconds`, which Prometheus sends) shows a new
+counter or histogram as 0 first. It shows the value when everybody who scrapes has been given the 0. After a
+start of the exporter it shows the totals of before first, then what was found of the time in between.
+What an engine still knows when it is first listed is history: it is shown with its value at once.
+So a plain `sum(increase(container_exits_total[…]))` is the number of exits, also for several Prometheus
+with different intervals, and history is never an increase.
+
+- A new series has its value one scrape later. If a Prometheus goes away or connects anew, new series wait
+  for it, so that it can be restarted: for `--metrics.max-scrape-interval`, or three of its intervals if that
+  is longer. Through a proxy they always wait so long. Set it to at least the longest interval of all.
+- What nobody scrapes for an hour is history to whoever comes then.
+- Without that header, `/metrics` shows the truth at once, as do the API, the page and the commands:
+  `curl` can be ahead of Prometheus.
+- The metrics to which this applies are marked "New series begin at 0".
+
+[Why it is so](decisions/zero-before-one.md).\
 """
 STANDARD_METRICS_INTRO = "About the exporter's own process, as in every exporter:"
 STANDARD_METRICS_NOTE = """\
@@ -114,7 +134,8 @@ def _metrics() -> Iterator[str]:
         yield f"{metric.help}"
         yield ""
         survives = " Survives a restart." if metric.persistent and metric.type is MetricType.GAUGE else ""
-        yield f"Type: {metric.type}. Labels: {labels}.{survives}"
+        zero_first = " New series begin at 0." if metric.zero_first else ""
+        yield f"Type: {metric.type}. Labels: {labels}.{survives}{zero_first}"
         if metric.buckets:
             yield f"Upper bounds of its buckets, in seconds: {', '.join(f'{b:g}' for b in metric.buckets)}."
     yield ""

@@ -20,8 +20,8 @@ from exporter.config.log_writer import LogWriter
 from exporter.config.settings import Settings, WebSettings
 from exporter.config.yaml_document import DocumentError
 from exporter.metrics import exporter_metrics
-from exporter.metrics.collector import build_registry
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
+from exporter.metrics.scrapers import Scrapers
 from exporter.metrics.state import MetricState, MetricUpdate
 from exporter.model import SECOND_NS, SeriesKey, TelemetrySignal
 from exporter.otlp.config import read_config
@@ -63,6 +63,8 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 5.0
 # Telemetry that is not exported by then waits in the outbox for the next start.
 EXPORT_SECONDS = 2.0
+# For how many of the longest intervals of scrapes an idle connection stays open.
+KEEP_ALIVE_INTERVALS = 1.5
 
 
 class StartError(Exception):
@@ -96,7 +98,8 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         listener = _listen(settings.web.listen_address)
         store = _open_store(settings.storage.path)
         kept = store.series()
-        metric_state = MetricState(kept)
+        scrapers = Scrapers(settings.metrics.max_scrape_interval, store.scrape_interval())
+        metric_state = MetricState(kept, store.shown_series(), scrapers)
         cursors = store.cursors()
         selector, workers = _telemetry(settings, environment, store, metric_state)
     except (DocumentError, SourceError, StoreError, OtelConfigError) as error:
@@ -117,7 +120,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     feed = ChangeFeed(store, catalog)
     recorder.on_committed(feed.notify)
     api, stream = Api(store, catalog), StreamRoutes(feed, catalog, metric_state)
-    scrape = MetricsRoutes(build_registry(metric_state), settings.web.telemetry_path)
+    scrape = MetricsRoutes(metric_state, settings.web.telemetry_path)
     admin = AdminRoutes(
         readiness,
         catalog,
@@ -128,7 +131,8 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     page = PageRoutes(store, catalog, readiness, _page_options(settings))
     parts = (api, stream, SummaryApi(store), scrape, admin)
     endpoints = [endpoint for part in parts for endpoint in part.endpoints()]
-    server = create_server(_web_app(endpoints, page, settings.web), feed.end)
+    keep_alive = KEEP_ALIVE_INTERVALS * settings.metrics.max_scrape_interval
+    server = create_server(_web_app(endpoints, page, settings.web), feed.end, keep_alive)
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
     return App(

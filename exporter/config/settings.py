@@ -251,6 +251,17 @@ class CatalogueSettings(SettingsGroup):
     file: OptionalPath = Field(default=None, description="Catalogue file with your own codes and reasons.")
 
 
+class MetricsSettings(SettingsGroup):
+    """What scrapes are shown."""
+
+    max_scrape_interval: Seconds = Field(
+        default=120.0,
+        ge=1,
+        description="Longest interval of those who scrape the metrics. A new counter is shown to each of "
+        "them as 0 first; one that is gone is waited for so long, in which it can be restarted.",
+    )
+
+
 class WebSettings(SettingsGroup):
     """HTTP server."""
 
@@ -305,6 +316,7 @@ class Settings(SettingsGroup):
     dstack: DstackSettings = DstackSettings()
     storage: StorageSettings = Field(default_factory=StorageSettings)
     catalogue: CatalogueSettings = CatalogueSettings()
+    metrics: MetricsSettings = MetricsSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 

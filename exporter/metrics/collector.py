@@ -14,7 +14,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as SampleExemplar
 
 from exporter.metrics.definitions import METRICS, Metric, MetricType
-from exporter.metrics.state import SUM, Exemplar, MetricState
+from exporter.metrics.held_series import SUM
+from exporter.metrics.state import Exemplar, SeriesView
 from exporter.model import SECOND_NS, SeriesKey
 
 log = structlog.get_logger(__name__)
@@ -25,14 +26,14 @@ T = TypeVar("T")
 
 
 class MetricCollector(Collector):
-    """All metrics in the order of their definitions, with the series of the state."""
+    """All metrics in the order of their definitions, with the series of a view."""
 
-    def __init__(self, state: MetricState) -> None:
-        self._state = state
+    def __init__(self, view: SeriesView) -> None:
+        self._view = view
 
     def collect(self) -> Iterator[MetricFamily]:
         """Yield all families with their samples."""
-        series, exemplars = _by_metric(self._state.snapshot()), _by_metric(self._state.exemplars())
+        series, exemplars = _by_metric(self._view.snapshot()), _by_metric(self._view.exemplars())
         for metric in METRICS:
             yield _family(metric, series.get(metric.name, {}), exemplars.get(metric.name, {}))
 
@@ -68,11 +69,11 @@ class SafeProcessCollector(Collector):
         self._readable = False
 
 
-def build_registry(state: MetricState, proc: str = "/proc") -> CollectorRegistry:
+def build_registry(view: SeriesView, proc: str = "/proc") -> CollectorRegistry:
     """Return a new registry with the exporter's metrics and the standard ones."""
     # Collectors without ``describe`` are collected once at registration, so that ``?name[]=`` finds them.
     registry = CollectorRegistry(auto_describe=True)
-    registry.register(MetricCollector(state))
+    registry.register(MetricCollector(view))
     registry.register(SafeProcessCollector(proc))
     PlatformCollector(registry=registry)
     return registry
@@ -103,14 +104,14 @@ def _counter(metric: Metric, series: Series, exemplars: Exemplars) -> MetricFami
 
 
 def _gauge(metric: Metric, series: Series) -> MetricFamily:
-    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
     for labels in sorted(series):
         family.add_metric(labels, series[labels])
     return family
 
 
 def _histogram(metric: Metric, series: Series, exemplars: Exemplars) -> MetricFamily:
-    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels, unit=metric.unit)
     bounds = [*(str(float(bound)) for bound in metric.buckets), "+Inf"]
     for labels in sorted({labels[:-1] for labels in series}):
         keys = [(*labels, str(index)) for index in range(len(bounds))]

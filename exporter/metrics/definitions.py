@@ -33,7 +33,8 @@ class MetricType(StrEnum):
 class Metric:
     """Definition of a metric.
 
-    ``persistent`` metrics survive a restart of the exporter; ``buckets`` are upper bounds, in seconds.
+    ``persistent`` metrics survive a restart of the exporter; ``buckets`` are upper bounds, in seconds. Of a
+    ``zero_first`` counter or histogram, scrapes are shown a new series as 0 before they see it grow.
     """
 
     name: str
@@ -42,25 +43,21 @@ class Metric:
     labels: tuple[str, ...] = ()
     persistent: bool = False
     buckets: tuple[float, ...] = ()
+    zero_first: bool = False
+
+    @property
+    def unit(self) -> str:
+        """Unit that the name ends with; empty without one."""
+        return next((unit for unit in _UNITS if self.name.endswith(f"_{unit}")), "")
+
+    def host_of(self, values: tuple[str, ...]) -> str | None:
+        """Return the host of a series with these values of its labels, None if it is of no host."""
+        return dict(zip(self.labels, values, strict=False)).get("host")
 
 
+_UNITS = ("seconds", "bytes")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-_RUN_BUCKETS = (
-    0.1,
-    1,
-    5,
-    15,
-    _MINUTE,
-    5 * _MINUTE,
-    15 * _MINUTE,
-    _HOUR,
-    3 * _HOUR,
-    6 * _HOUR,
-    12 * _HOUR,
-    _DAY,
-    3 * _DAY,
-    7 * _DAY,
-)
+_RUN_BUCKETS = (1, 15, _MINUTE, 5 * _MINUTE, _HOUR, 6 * _HOUR, _DAY)
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 EXITS = Metric(
@@ -69,6 +66,7 @@ EXITS = Metric(
     "Finished jobs, by exit code and reason.",
     ExitLabels._fields,
     persistent=True,
+    zero_first=True,
 )
 OOM_KILLS = Metric(
     "container_oom_kills_total",
@@ -76,6 +74,7 @@ OOM_KILLS = Metric(
     "Processes of jobs killed for memory by the kernel, also of jobs that survived it.",
     ImageLabels._fields,
     persistent=True,
+    zero_first=True,
 )
 RESTARTS = Metric(
     "container_restarts_total",
@@ -83,6 +82,7 @@ RESTARTS = Metric(
     "Runs started by the engine's restart policy; each is counted when it ends.",
     ImageLabels._fields,
     persistent=True,
+    zero_first=True,
 )
 RUN_DURATION = Metric(
     "container_run_duration_seconds",
@@ -90,6 +90,7 @@ RUN_DURATION = Metric(
     "Run time of finished jobs in seconds; jobs that never started are not included.",
     StatusLabels._fields,
     persistent=True,
+    zero_first=True,
     buckets=_RUN_BUCKETS,
 )
 JOBS_RUNNING = Metric(
@@ -115,6 +116,7 @@ NOT_CREATED = Metric(
     "Jobs that ended before a container was made for them, as dstack's server reports; they are no exits.",
     NotCreatedLabels._fields,
     persistent=True,
+    zero_first=True,
 )
 
 BUILD_INFO = Metric(
@@ -149,6 +151,7 @@ EVENT_GAPS = Metric(
     "Times that events of the engine were lost before they were read; exits may be missing.",
     EngineLabels._fields,
     persistent=True,
+    zero_first=True,
 )
 EXITS_RECOVERED = Metric(
     "exit_exporter_exits_recovered_total",
@@ -156,6 +159,7 @@ EXITS_RECOVERED = Metric(
     "Exits that were not observed when they happened and were found later.",
     HostLabels._fields,
     persistent=True,
+    zero_first=True,
 )
 EXITS_UNOBSERVED = Metric(
     "exit_exporter_exits_unobserved_total",
@@ -163,6 +167,7 @@ EXITS_UNOBSERVED = Metric(
     "Exits that were not observed and whose exit code is lost.",
     HostLabels._fields,
     persistent=True,
+    zero_first=True,
 )
 STORE_ERRORS = Metric(
     "exit_exporter_store_errors_total",

@@ -68,15 +68,10 @@ class JobMetrics:
         _count_start(replace(job, oom_kills=()), workload, update)
         return replace(job, workload=workload)
 
-    def on_start(self, job: Job, likely: Iterable[tuple[int, Verdict]], update: MetricUpdate) -> Job:
-        """Count a job that started, and create the series of its ``likely`` exits.
-
-        Return the job with the workload that it is counted under while it runs.
-        """
+    def on_start(self, job: Job, update: MetricUpdate) -> Job:
+        """Count a job that started; return it with the workload that it is counted under while it runs."""
         workload = self._slots.on_start(job)
         _count_start(job, workload, update)
-        for code, verdict in likely:
-            update.add(definitions.EXITS, self._exit_labels(job, workload, code, verdict), 0)
         return replace(job, workload=workload)
 
     def on_update(self, job: Job, before: Job, update: MetricUpdate) -> None:

@@ -4,20 +4,27 @@ Updates of jobs become visible only when they are committed to the store: a Metr
 changes of a batch, ``values_to_store`` returns what to commit, ``apply_committed`` makes it visible.
 Updates of the exporter itself are visible at once (a failing store must show) and are committed with the
 next batch.
+
+Scrapes are shown an earlier value of some of them: see ``held_series``. That a value is shown to scrapes is
+committed before it is: otherwise a crash could set it back, and it would be counted twice.
 """
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
+from exporter.metrics import definitions
 from exporter.metrics.definitions import BY_NAME, Metric
+from exporter.metrics.held_series import SUM, Change, HeldSeries
+from exporter.metrics.labels import HostLabels
+from exporter.metrics.scrapers import Scrapers
 from exporter.model import SeriesKey, Trace
 
-# Last label of a histogram's series for the sum.
-SUM = "sum"
+NONE: frozenset[SeriesKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +37,15 @@ class Exemplar:
 
 
 class MetricUpdate:
-    """Changes of series: amounts to add, values to set, series to remove."""
+    """Changes of series: amounts to add, values to set, series to remove.
+
+    While ``history_of`` is the address of a source, what is added is what its first listing found.
+    """
 
     def __init__(self) -> None:
+        self.history_of: str | None = None
+        self._history: dict[SeriesKey, float] = {}
+        self._sources: dict[SeriesKey, frozenset[str]] = {}
         self._added: dict[SeriesKey, float] = {}
         self._set: dict[SeriesKey, float] = {}
         self._maxima: dict[SeriesKey, float] = {}
@@ -47,6 +60,9 @@ class MetricUpdate:
         """Add to a counter or gauge; 0 creates the series, so that its first event is an increase."""
         key = (metric.name, labels)
         self._added[key] = self._added.get(key, 0) + amount
+        if self.history_of is not None:
+            self._history[key] = self._history.get(key, 0) + amount
+            self._sources[key] = self._sources.get(key, frozenset()) | {self.history_of}
 
     def observe(
         self, metric: Metric, labels: tuple[str, ...], value: float, exemplar: Exemplar | None = None
@@ -83,6 +99,7 @@ class MetricUpdate:
     def copy(self) -> MetricUpdate:
         """Return an independent copy."""
         copy = MetricUpdate()
+        copy._history, copy._sources = dict(self._history), dict(self._sources)
         copy._added, copy._set = dict(self._added), dict(self._set)
         copy._maxima, copy._removed = dict(self._maxima), set(self._removed)
         copy.exemplars = dict(self.exemplars)
@@ -94,16 +111,47 @@ class MetricUpdate:
         maxima = {key: max(value, values.get(key, value)) for key, value in self._maxima.items()}
         return {**added, **self._set, **maxima, **dict.fromkeys(self._removed)}
 
+    def changes(self, values: Mapping[SeriesKey, float]) -> dict[SeriesKey, Change]:
+        """Return how the series that get a value change, given all current values."""
+        return {
+            key: Change(values.get(key), self._history.get(key, 0), self._sources.get(key, frozenset()))
+            for key in self.keys - self._removed
+        }
+
+
+class SeriesView(Protocol):
+    """Values of all series, as somebody is shown them."""
+
+    def snapshot(self) -> dict[SeriesKey, float]:
+        """Return the values of all series at one moment."""
+
+    def exemplars(self) -> dict[SeriesKey, Exemplar]:
+        """Return the latest exemplars; they do not survive a restart."""
+
 
 class MetricState:
-    """All series of this process. Every method may be called from any thread."""
+    """All series of this process. Every method may be called from any thread.
 
-    def __init__(self, stored: Mapping[SeriesKey, float]) -> None:
+    ``shown`` are the values that the previous process last showed to scrapes, where they are not the
+    ``stored`` ones.
+    """
+
+    def __init__(
+        self,
+        stored: Mapping[SeriesKey, float],
+        shown: Mapping[SeriesKey, float] | None = None,
+        scrapers: Scrapers | None = None,
+    ) -> None:
         self._lock = threading.Lock()
+        self.scrapers = scrapers or Scrapers()
         # A newer version may have stored metrics that this one does not know.
         self._values = {key: value for key, value in stored.items() if key[0] in BY_NAME}
         self._uncommitted: set[SeriesKey] = set()
         self._exemplars: dict[SeriesKey, Exemplar] = {}
+        known = {key: value for key, value in (shown or {}).items() if key in self._values}
+        self._held = HeldSeries(self.scrapers.now(), known)
+        self._histories: set[str] = set()
+        self._unlisted_hosts = self._hide_unlisted()
 
     def snapshot(self) -> dict[SeriesKey, float]:
         """Return the values of all series at one moment."""
@@ -120,24 +168,56 @@ class MetricState:
         with self._lock:
             return self._values.get((metric.name, labels), 0)
 
+    # --- changes
+
     def apply(self, update: MetricUpdate) -> None:
         """Make an update visible at once; it is committed with the next batch."""
         with self._lock:
             self._apply(update)
 
-    def apply_committed(self, update: MetricUpdate, committed: Mapping[SeriesKey, float | None]) -> None:
-        """Make an update visible whose ``committed`` values are in the store."""
+    def apply_committed(
+        self,
+        update: MetricUpdate,
+        committed: Mapping[SeriesKey, float | None],
+        released: Collection[SeriesKey] = NONE,
+    ) -> None:
+        """Make an update visible whose ``committed`` values are in the store, and release held series."""
         with self._lock:
             self._apply(update)
+            self._held.release(released)
             # What changed during the commit has to be committed again.
             self._uncommitted -= {key for key, value in committed.items() if self._values.get(key) == value}
 
-    def values_to_store(self, update: MetricUpdate) -> dict[SeriesKey, float | None]:
-        """Return what to commit for this update and all that is not committed yet; None: removed."""
+    def values_to_store(
+        self, update: MetricUpdate, released: Collection[SeriesKey] = NONE
+    ) -> dict[SeriesKey, float | None]:
+        """Return what to commit for this update, for series to be released, and all that is not committed.
+
+        None: removed.
+        """
         with self._lock:
-            values = {key: self._values.get(key) for key in self._uncommitted}
+            values = {key: self._values.get(key) for key in (*self._uncommitted, *self._held.parts(released))}
             values |= update.apply_to(self._values)
         return {key: value for key, value in values.items() if BY_NAME[key[0]].persistent}
+
+    def shown_to_store(
+        self,
+        update: MetricUpdate,
+        values: Mapping[SeriesKey, float | None],
+        released: Collection[SeriesKey] = NONE,
+    ) -> dict[SeriesKey, float]:
+        """Return what to commit as shown to scrapes, where it is not the one of these ``values``."""
+        with self._lock:
+            changes = update.changes(self._values)
+            released_parts = set(self._held.parts(released))
+            shown = {
+                key: self._held.shown_after(
+                    key, changes.get(key, Change(self._values.get(key))), self._values
+                )
+                for key, value in values.items()
+                if value is not None and key not in released_parts
+            }
+        return {key: value for key, value in shown.items() if value is not None and value != values[key]}
 
     def preview(self, update: MetricUpdate) -> dict[SeriesKey, float | None]:
         """Return the values that this update alone would lead to; None: removed."""
@@ -145,12 +225,88 @@ class MetricState:
             return update.apply_to(self._values)
 
     def _apply(self, update: MetricUpdate) -> None:
-        values = update.apply_to(self._values)
+        values, changes = update.apply_to(self._values), update.changes(self._values)
+        self._held.apply(changes, self._values, self.scrapers.now())
         self._exemplars.update(update.exemplars)
         for key, value in values.items():
             if value is None:
                 self._values.pop(key, None)
                 self._exemplars.pop(key, None)
+                self._held.remove(key)
             else:
                 self._values[key] = value
         self._uncommitted.update(key for key in values if BY_NAME[key[0]].persistent)
+
+    # --- what scrapes are shown
+
+    def due(self) -> frozenset[SeriesKey]:
+        """Return the held series that may be released, since all scrapers have seen what is shown of them."""
+        seen_until = self.scrapers.seen_until()
+        with self._lock:
+            return self._held.due(seen_until, self._values)
+
+    def begin_history(self, source: str) -> None:
+        """Record that the first listing of a source begins: what it finds is history."""
+        with self._lock:
+            self._histories.add(source)
+
+    def end_history(self, source: str, host: str = "") -> None:
+        """Show scrapes what the first listing of a source on ``host`` found: all of it is on record."""
+        with self._lock:
+            self._histories.discard(source)
+            self._held.listed((source, host), self.scrapers.now())
+
+    def is_history(self, source: str) -> bool:
+        """Return whether the first listing of a source is not on record yet."""
+        with self._lock:
+            return source in self._histories
+
+    def was_listed(self, host: str) -> bool:
+        """Return whether all that an engine knew of a host when it was first listed is on record."""
+        with self._lock:
+            return self._was_listed(host)
+
+    def _was_listed(self, host: str) -> bool:
+        marks = (definitions.EXITS_UNOBSERVED, definitions.EXITS_RECOVERED)
+        return all((metric.name, HostLabels(host)) in self._values for metric in marks)
+
+    def show_unlisted(self) -> None:
+        """Show scrapes what is known of hosts that no source has listed: they are watched no longer."""
+        with self._lock:
+            self._held.listed(self._unlisted_hosts, self.scrapers.now())
+            self._unlisted_hosts = frozenset()
+
+    def _hide_unlisted(self) -> frozenset[str]:
+        """Hide what an earlier process found before it was stopped in the middle of a first listing."""
+        hosts = {key: BY_NAME[key[0]].host_of(key[1]) for key in self._values}
+        unlisted = {host for host in hosts.values() if host is not None and not self._was_listed(host)}
+        for host in unlisted:
+            self._held.hide({key: self._values[key] for key, each in hosts.items() if each == host}, host)
+        return frozenset(unlisted)
+
+    def shown_values(self) -> dict[SeriesKey, float]:
+        """Return the values that scrapes are shown of all series at one moment."""
+        with self._lock:
+            values = dict(self._values)
+            self._held.show(values)
+            return values
+
+    def shown_exemplars(self) -> dict[SeriesKey, Exemplar]:
+        """Return the latest exemplars of the series whose own value scrapes are shown."""
+        with self._lock:
+            return {key: each for key, each in self._exemplars.items() if not self._held.is_held(key)}
+
+
+class ScrapedView:
+    """Series as scrapes are shown them."""
+
+    def __init__(self, state: MetricState) -> None:
+        self._state = state
+
+    def snapshot(self) -> dict[SeriesKey, float]:
+        """Return the values that are shown of all series at one moment."""
+        return self._state.shown_values()
+
+    def exemplars(self) -> dict[SeriesKey, Exemplar]:
+        """Return the latest exemplars, without those of held series."""
+        return self._state.shown_exemplars()

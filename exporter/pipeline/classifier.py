@@ -8,15 +8,12 @@ from typing import Protocol
 
 import structlog
 
-from exporter.exit_codes import SIGKILLED
-from exporter.model import ClassifiedExit, Evidence, Job, TelemetrySignal, Trace, Verdict
-from exporter.verdict.classify import classify, classify_exit
+from exporter.model import ClassifiedExit, Job, TelemetrySignal, Trace, Verdict
+from exporter.verdict.classify import classify_exit
 from exporter.verdict.facts import EndedRun
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
 
 log = structlog.get_logger(__name__)
-
-_LIKELY_EXITS = ((0, Evidence()), (SIGKILLED, Evidence(oom_killed=True)))
 
 
 class TelemetrySelector(Protocol):
@@ -63,11 +60,3 @@ class Classifier:
             return []
         signals = sorted(self._selector.signals)
         return [(each.exit.job.id, signal) for each in exits if each.trace for signal in signals]
-
-    def likely_exits(self, job: Job) -> list[tuple[int, Verdict]]:
-        """Return the codes and verdicts whose series are created when a job starts.
-
-        The first such exit then increases a series from 0, which ``increase()`` in PromQL can see.
-        """
-        catalog = self._catalog.current
-        return [(code, classify(code, evidence, catalog, job.workload)) for code, evidence in _LIKELY_EXITS]

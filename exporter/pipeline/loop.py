@@ -79,9 +79,15 @@ class Pipeline:
         if self._recorder.is_due(now):
             self._recorder.commit(self._sources.cursors())
         if not self._recorder.has_pending:
-            self._sources.show_ready()
+            self._show_ready()
             for ended in self._sources.end_unwatched():
                 self._recorder.add(ended)
+
+    def _show_ready(self) -> None:
+        if self._sources.mark_listed():
+            # After a kill, the marks must be there: without them, what comes from now on would be history.
+            self._recorder.commit(self._sources.cursors(), always=True)
+        self._sources.show_ready()
 
     def _finish(self) -> None:
         """Record also what would have waited for late evidence."""
@@ -92,7 +98,7 @@ class Pipeline:
             exits = self._recorder.pending_exits
             log.error("stopping with exits that the store did not take", exits=exits)
         else:
-            self._sources.show_ready()
+            self._show_ready()
 
     def _drain_queue(self, timeout: float) -> list[Message]:
         """Return all that the inbox holds, up to a batch; wait up to ``timeout`` seconds for the first."""

@@ -114,8 +114,9 @@ class Recorder:
         return self._commit_at if self._pending else None
 
     def is_due(self, now: float) -> bool:
-        """Return whether it is time to commit what is pending, or else the positions."""
-        return now >= (self._commit_at if self._pending else self._cursors_at)
+        """Return whether it is time to commit what is pending or to be shown, or else the positions."""
+        is_waiting = self._pending or self._state.due() or self._state.scrapers.interval_to_store()
+        return now >= (self._commit_at if is_waiting else self._cursors_at)
 
     def add(self, outcome: Recorded) -> None:
         """Take in a job that started or changed, a run that ended, or what a supervisor's server reports."""
@@ -134,26 +135,34 @@ class Recorder:
             return classified
         return replace(classified, exit=replace(classified.exit, log_tail=None))
 
-    def commit(self, cursors: Mapping[str, Cursor]) -> None:
-        """Record what is pending and the positions that moved, in one transaction, then make it visible."""
+    def commit(self, cursors: Mapping[str, Cursor], *, always: bool = False) -> None:
+        """Record what is pending and the positions that moved, in one transaction, then make it visible.
+
+        With ``always``, also if there is nothing but values of series that are visible already.
+        """
         pending, moved = self._pending, self._moved(cursors)
-        if not (pending or moved):
+        due, interval = self._state.due(), self._state.scrapers.interval_to_store()
+        if not (pending or moved or due or interval or always):
             return
         changes, running = self._count(pending)
         entries = self._classifier.outbox_entries(pending.ended)
         # Before the commit, since an entry on record may be sent before this thread goes on.
         self._count_enqueued(entries, 1)
-        values = self._state.values_to_store(changes)
+        values = self._state.values_to_store(changes, due)
+        shown = self._state.shown_to_store(changes, values, due)
+        batch = replace(pending.batch(values, moved, entries), shown=shown, scrape_interval=interval)
         started = time.perf_counter()
         try:
-            self._store.commit(pending.batch(values, moved, entries))
+            self._store.commit(batch)
         except StoreError as error:
             self._count_enqueued(entries, -1)
             self.on_store_error(error)
             return
         exporter_metrics.observe_store_commit(changes, time.perf_counter() - started)
         exporter_metrics.set_exits_pending(changes, 0)
-        self._state.apply_committed(changes, values)
+        self._state.apply_committed(changes, values, due)
+        if interval:
+            self._state.scrapers.on_interval_stored(interval)
         self._job_metrics.confirm_evictions()
         self._running, self._pending = running, _Pending()
         self._cursors |= moved
@@ -174,17 +183,23 @@ class Recorder:
         """Return what a batch does to the series, and the jobs that run after it as they are counted."""
         changes, running = pending.counted.copy(), dict(self._running)
         for job in pending.begun.values():
+            changes.history_of = self._history_of(job)
             before = running.get(job.id)
             if before is None:
-                before = self._job_metrics.on_start(job, self._classifier.likely_exits(job), changes)
+                before = self._job_metrics.on_start(job, changes)
             else:
                 self._job_metrics.on_update(job, before, changes)
             running[job.id] = replace(before, oom_kills=job.oom_kills)
         for classified in pending.ended:
+            changes.history_of = self._history_of(classified.exit.job)
             self._job_metrics.on_exit(classified, changes, running.pop(classified.exit.job.id, None))
+        changes.history_of = None
         if self._job_metrics.has_evictions:
             self._job_metrics.remove_evicted_series(self._state.snapshot(), changes)
         return changes, running
+
+    def _history_of(self, job: Job) -> str | None:
+        return job.engine if self._state.is_history(job.engine) else None
 
     def _count_enqueued(self, entries: Iterable[tuple[str, TelemetrySignal]], amount: int) -> None:
         changes = MetricUpdate()
@@ -217,9 +232,9 @@ class Recorder:
         for classified in dropped:
             job_id = classified.exit.job.id
             begun = pending.begun.pop(job_id, None)
+            pending.counted.history_of = self._history_of(classified.exit.job)
             if begun is not None and job_id not in self._running:
-                likely = self._classifier.likely_exits(begun)
-                self._running[job_id] = self._job_metrics.on_start(begun, likely, pending.counted)
+                self._running[job_id] = self._job_metrics.on_start(begun, pending.counted)
             # Without a row, there is nothing to make a span of.
             untraced = replace(classified, trace=None)
             self._job_metrics.on_exit(untraced, pending.counted, self._running.pop(job_id, None))

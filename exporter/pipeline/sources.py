@@ -50,10 +50,13 @@ class ConnectedSources:
         # Not listed yet since the start.
         self._unlisted = set(self._sources)
         self._has_ended_unwatched = False
+        self._servers_answered: set[str] = set()
 
     def add_server(self, address: str, tracker: Tracker) -> None:
         """Read a supervisor's server, which is no engine: nothing waits for it, and it is never unready."""
         self._trackers[address] = tracker
+        if self._records.cursor(address) is None:
+            self._state.begin_history(address)
 
     @property
     def next_due(self) -> float | None:
@@ -82,17 +85,27 @@ class ConnectedSources:
         for address, tracker in self._trackers.items():
             yield from self._recorded(address, tracker.release_due(now), now)
 
+    def mark_listed(self) -> bool:
+        """Mark the hosts of the sources whose list is now on record; return whether there is one."""
+        for address in self._listed:
+            changes = MetricUpdate()
+            # Only now: alert rules and dashboards read the presence of these series as "backfill done".
+            exporter_metrics.create_backfill_series(changes, self._trackers[address].host)
+            self._state.apply(changes)
+        return bool(self._listed)
+
     def show_ready(self) -> None:
         """Show as ready the sources whose list is now on record, unless they are gone again."""
         while self._listed:
             address = self._listed.pop()
             self._unlisted.discard(address)
-            changes, host = MetricUpdate(), self._trackers[address].host
-            # Only now: alert rules and dashboards read the presence of these series as "backfill done".
-            exporter_metrics.create_backfill_series(changes, host)
-            self._state.apply(changes)
+            self._state.end_history(address, self._trackers[address].host)
             if self._is_up(address):
                 self._readiness.set_ready(address)
+        if not self._unlisted:
+            self._state.show_unlisted()
+        while self._servers_answered:
+            self._state.end_history(self._servers_answered.pop())
 
     def end_unwatched(self) -> Iterator[EndedRun]:
         """Yield, once every source is listed, the ends of jobs whose source is no longer among them."""
@@ -145,6 +158,8 @@ class ConnectedSources:
                 log.warning("engines have one host name", engine=address, other=other, host=added.host)
         self._hosts[address] = connected.host
         self._trackers[address] = added
+        if self._records.cursor(address) is None or not self._state.was_listed(added.host):
+            self._state.begin_history(address)
 
     # --- outcomes
 
@@ -171,12 +186,14 @@ class ConnectedSources:
                 case HostFact():
                     yield from self._forward(address, outcome, now)
                 case ServerAnswered() | ServerFailed():
-                    self._count_server(outcome)
+                    self._count_server(address, outcome)
 
-    def _count_server(self, outcome: ServerAnswered | ServerFailed) -> None:
+    def _count_server(self, address: str, outcome: ServerAnswered | ServerFailed) -> None:
         changes = MetricUpdate()
         exporter_metrics.set_dstack_server_up(changes, up=isinstance(outcome, ServerAnswered))
-        if isinstance(outcome, ServerFailed):
+        if isinstance(outcome, ServerAnswered):
+            self._servers_answered.add(address)
+        else:
             exporter_metrics.count_dstack_server_error(changes, outcome.problem)
         self._state.apply(changes)
 

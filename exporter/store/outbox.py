@@ -113,7 +113,7 @@ class Outbox:
             for number, cause in outbox_update.rejected.items():
                 dead_letter = update(outbox).where(outbox.c.number == number)
                 connection.execute(dead_letter.values(aside=True, refused=cause))
-            save_series(connection, outbox_update.series)
+            save_series(connection, outbox_update.series, {})
 
     def delete_older(
         self,

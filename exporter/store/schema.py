@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0010"
+REVISION = "0011"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -155,6 +155,16 @@ series = Table(
     Column("name", String, primary_key=True),
     Column("labels", String, primary_key=True),
     Column("value", Float, nullable=False),
+    # What scrapes are shown, where it is not the value.
+    Column("shown", Float),
+)
+
+# One row: the longest interval of those who scrape, in seconds.
+scrape_interval = Table(
+    "scrape_interval",
+    metadata,
+    Column("once", Integer, primary_key=True),
+    Column("seconds", Float, nullable=False),
 )
 
 # For each engine, the position in its events up to which everything is recorded.

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from exporter.model import SeriesKey
 from exporter.store.database import Database, upsert
-from exporter.store.schema import series
+from exporter.store.schema import scrape_interval, series
 
 
 def load_series(database: Database) -> dict[SeriesKey, float]:
@@ -17,10 +17,23 @@ def load_series(database: Database) -> dict[SeriesKey, float]:
     return {(row.name, tuple(json.loads(row.labels))): row.value for row in database.read(select(series))}
 
 
-def save_series(connection: Connection, values: Mapping[SeriesKey, float | None]) -> None:
-    """Store new values of series; None deletes a series."""
+def load_shown(database: Database) -> dict[SeriesKey, float]:
+    """Return what scrapes are shown of the series where it is not the value. Raises StoreError."""
+    rows = database.read(select(series).where(series.c.shown.is_not(None)))
+    return {(row.name, tuple(json.loads(row.labels))): row.shown for row in rows}
+
+
+def load_scrape_interval(database: Database) -> float | None:
+    """Return the longest interval of scrapes in seconds, None if none is known. Raises StoreError."""
+    return next((row.seconds for row in database.read(select(scrape_interval))), None)
+
+
+def save_series(
+    connection: Connection, values: Mapping[SeriesKey, float | None], shown: Mapping[SeriesKey, float]
+) -> None:
+    """Store new values of series, and what scrapes are ``shown`` of some; None deletes a series."""
     rows = [
-        {"name": name, "labels": json.dumps(labels), "value": value}
+        {"name": name, "labels": json.dumps(labels), "value": value, "shown": shown.get((name, labels))}
         for (name, labels), value in values.items()
         if value is not None
     ]

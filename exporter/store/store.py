@@ -33,8 +33,8 @@ from exporter.store.opening import create_directory, open_engine
 from exporter.store.outbox import Outbox, enqueue
 from exporter.store.pruning import IsStopped, engines_time_ns, mark_pruned, prune_jobs
 from exporter.store.rows import ended_row, running_row
-from exporter.store.schema import cursors, identity, jobs, pruned
-from exporter.store.series import load_series, save_series
+from exporter.store.schema import cursors, identity, jobs, pruned, scrape_interval
+from exporter.store.series import load_scrape_interval, load_series, load_shown, save_series
 from exporter.store.submissions import (
     has_end_or_container,
     open_submissions,
@@ -49,8 +49,9 @@ log = structlog.get_logger(__name__)
 class Batch:
     """Content of one transaction, recorded whole or not at all.
 
-    ``series`` are new values of series (None deletes one). ``cursors`` are by address of the engine.
-    ``outbox`` are the jobs to export, by id and signal.
+    ``series`` are new values of series (None deletes one), ``shown`` what scrapes are shown of them, where
+    it is not the value. ``cursors`` are by address of the engine. ``outbox`` are the jobs to export, by id
+    and signal. ``scrape_interval`` is the longest one of those who scrape, in seconds, if it has changed.
     """
 
     running: Sequence[Job] = ()
@@ -59,6 +60,8 @@ class Batch:
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     outbox: Sequence[tuple[str, TelemetrySignal]] = ()
     submissions: Sequence[Submission] = ()
+    shown: Mapping[SeriesKey, float] = field(default_factory=dict)
+    scrape_interval: float | None = None
 
 
 class Store:
@@ -109,7 +112,9 @@ class Store:
         with self._database.transaction() as connection:
             numbered = [{**row, "change_number": self._change_numbers.take()} for row in job_rows.values()]
             upsert(connection, jobs, numbered)
-            save_series(connection, batch.series)
+            save_series(connection, batch.series, batch.shown)
+            if batch.scrape_interval is not None:
+                upsert(connection, scrape_interval, [{"once": 1, "seconds": batch.scrape_interval}])
             upsert(connection, cursors, cursor_rows)
             enqueue(connection, batch.outbox)
             save_submissions(connection, batch.submissions)
@@ -176,6 +181,14 @@ class Store:
     def series(self) -> dict[SeriesKey, float]:
         """Return all series, as they were last committed."""
         return load_series(self._database)
+
+    def shown_series(self) -> dict[SeriesKey, float]:
+        """Return what scrapes are shown of the series where it is not the value."""
+        return load_shown(self._database)
+
+    def scrape_interval(self) -> float | None:
+        """Return the longest interval of those who scrape in seconds, None if none is known."""
+        return load_scrape_interval(self._database)
 
     def cursors(self) -> dict[str, Cursor]:
         """Return the cursors by address of the engine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from itertools import count
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -11,11 +12,17 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from exporter.metrics.collector import build_registry
+from exporter.metrics.state import MetricState, ScrapedView
 from exporter.web.accept import known_formats
 from exporter.web.endpoints import Endpoint
 
 # A scrape is mostly repetition: the fastest level removes most of it.
 _GZIP_LEVEL = 1
+# Prometheus, and those who scrape as it does, send this with each scrape; a person with curl does not.
+_SCRAPE_HEADER = "x-prometheus-scrape-timeout-seconds"
+# Sent by proxies, which may share one connection among several scrapers.
+_PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for")
 
 
 class MetricsQuery(BaseModel):
@@ -25,11 +32,14 @@ class MetricsQuery(BaseModel):
 
 
 class MetricsRoutes:
-    """Metrics of a registry, at ``path``. A scrape does no I/O."""
+    """Metrics of a state, at ``path``: as they are, or as scrapes are shown them. A scrape does no I/O."""
 
-    def __init__(self, registry: CollectorRegistry, path: str) -> None:
-        self._registry = registry
+    def __init__(self, state: MetricState, path: str) -> None:
+        self._current = build_registry(state)
+        self._scraped = build_registry(ScrapedView(state))
+        self._scrapers = state.scrapers
         self._path = path
+        self._unnamed = count()
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -47,14 +57,35 @@ class MetricsRoutes:
 
     def metrics(self, request: Request) -> Response:
         """Return all metrics, or those of ``name[]``, in the format and encoding that the client accepts."""
-        names = request.query_params.getlist("name[]")
-        encoder, content_type = choose_encoder(known_formats(request.headers.get("accept", "")))
-        body = encoder(self._registry.restricted_registry(names) if names else self._registry)
-        headers = {"Vary": "Accept, Accept-Encoding"}
-        if _accepts_gzip(request.headers.get("accept-encoding", "")):
-            headers["Content-Encoding"] = "gzip"
-            body = gzip.compress(body, _GZIP_LEVEL)
-        return Response(body, headers=headers, media_type=content_type)
+        if _SCRAPE_HEADER not in request.headers or request.method != "GET":
+            return _response(request, self._current)
+        begun = self._scrapers.now()
+        response = _response(request, self._scraped)
+        # Only now: a series must not be shown with its value as long as it may not have been shown as 0.
+        self._scrapers.on_scraped(self._scraper(request), begun)
+        return response
+
+    def _scraper(self, request: Request) -> int:
+        """Return a key of the scraper: its connection, and what it asks for.
+
+        Two on one machine, or behind one router, have the same address. A connection through a proxy may be
+        shared by several: each scrape is then one of its own, and waited for until it is too old.
+        """
+        client = request.client
+        is_direct = client is not None and client.port and not any(map(request.headers.get, _PROXY_HEADERS))
+        connection = (client.host, client.port) if client and is_direct else next(self._unnamed)
+        return hash((connection, request.url.query))
+
+
+def _response(request: Request, registry: CollectorRegistry) -> Response:
+    names = request.query_params.getlist("name[]")
+    encoder, content_type = choose_encoder(known_formats(request.headers.get("accept", "")))
+    body = encoder(registry.restricted_registry(names) if names else registry)
+    headers = {"Vary": "Accept, Accept-Encoding"}
+    if _accepts_gzip(request.headers.get("accept-encoding", "")):
+        headers["Content-Encoding"] = "gzip"
+        body = gzip.compress(body, _GZIP_LEVEL)
+    return Response(body, headers=headers, media_type=content_type)
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

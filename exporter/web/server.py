@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,8 @@ from exporter.web.problems import EXCEPTION_HANDLERS
 GRACE_SECONDS = 2
 # For how long a client may take nothing of what is sent to it.
 STUCK_SECONDS = 30.0
+# Of a server that nobody scrapes.
+KEEP_ALIVE_SECONDS = 5.0
 
 
 class ListenError(Exception):
@@ -96,8 +99,16 @@ def open_listener(address: str) -> socket.socket:
     return listener
 
 
-def create_server(app: Starlette, on_shutdown: Callable[[], None] = lambda: None) -> Server:
-    """Return a server of the application, without a log of its own."""
+def create_server(
+    app: Starlette,
+    on_shutdown: Callable[[], None] = lambda: None,
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+) -> Server:
+    """Return a server of the application, without a log of its own.
+
+    A connection on which nothing is asked for ``keep_alive_seconds`` is closed. A scraper is known by its
+    connection, so it must stay open between two scrapes.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -105,5 +116,8 @@ def create_server(app: Starlette, on_shutdown: Callable[[], None] = lambda: None
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=math.ceil(keep_alive_seconds),
+        # Who is at the other end of the connection counts, not what a proxy writes about others.
+        proxy_headers=False,
     )
     return Server(config, on_shutdown)

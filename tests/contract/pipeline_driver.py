@@ -12,6 +12,7 @@ from typing import Any, Self
 from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
 from exporter.metrics.job_metrics import JobMetrics
+from exporter.metrics.scrapers import MAX_INTERVAL, Scrapers
 from exporter.metrics.state import MetricState
 from exporter.model import ClassifiedExit, ContainerHistory, Cursor, Job, JobRecord, SeriesKey
 from exporter.otlp.sampler import TraceSelector
@@ -107,7 +108,9 @@ class PipelineDriver:
     ) -> None:
         self.store = RefusingStore(directory)
         stored = self.store.series()
-        self.metric_state, self.readiness = MetricState(stored), Readiness()
+        self.scrapers = Scrapers(MAX_INTERVAL, self.store.scrape_interval())
+        self.metric_state = MetricState(stored, self.store.shown_series(), self.scrapers)
+        self.readiness = Readiness()
         self.readiness.set_unready(ADDRESS, "the engine has not answered yet")
         self.catalog = ReloadableCatalog(None)
         self.inbox = Inbox()

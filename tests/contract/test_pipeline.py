@@ -41,7 +41,7 @@ def test_no_job_is_visible_before_it_is_committed(tmp_path: Path) -> None:
         pipeline.connect().events(start(0), oom(0.9), die(1, 137))
         assert pipeline.ends(1)
     assert seen[0] == {}
-    assert pipeline.series(metrics.EXITS) == {COMPLETED: 0, OOM_KILLED: 1}
+    assert pipeline.series(metrics.EXITS) == {OOM_KILLED: 1}
 
 
 def test_visible_series_of_jobs_equal_the_stored_ones(pipeline: PipelineDriver) -> None:
@@ -52,15 +52,13 @@ def test_visible_series_of_jobs_equal_the_stored_ones(pipeline: PipelineDriver) 
         assert (metric.name, pipeline.series(metric)) == (metric.name, pipeline.stored_series(metric))
 
 
-def test_a_started_job_creates_the_series_of_likely_exits_at_0(pipeline: PipelineDriver) -> None:
+def test_a_started_job_has_no_exits_yet(pipeline: PipelineDriver) -> None:
     pipeline.events(start(0))
     assert pipeline.shows(metrics.JOBS_RUNNING, {JOB[:2]: 1})
     assert job_series(pipeline.metric_state.snapshot()) == {
         (metrics.JOBS_RUNNING.name, JOB[:2]): 1,
         (metrics.OOM_KILLS.name, JOB): 0,
         (metrics.RESTARTS.name, JOB): 0,
-        (metrics.EXITS.name, COMPLETED): 0,
-        (metrics.EXITS.name, OOM_KILLED): 0,
     }
 
 
@@ -93,7 +91,7 @@ def test_many_exits_share_a_commit(tmp_path: Path) -> None:
     sizes = [len(batch.ended) for batch in pipeline.store.batches if batch.ended]
     assert (sizes, pipeline.series(metrics.EXITS)) == (
         [499, *[500] * 4, 1],
-        {COMPLETED: 2500, OOM_KILLED: 0},
+        {COMPLETED: 2500},
     )
 
 
@@ -103,13 +101,13 @@ def test_counters_and_running_jobs_survive_a_restart(tmp_path: Path) -> None:
         assert before.ends(1)
     with PipelineDriver(tmp_path) as after:
         assert (after.series(metrics.EXITS), after.series(metrics.JOBS_RUNNING)) == (
-            {COMPLETED: 1, OOM_KILLED: 0},
+            {COMPLETED: 1},
             {JOB[:2]: 1},
         )
         after.send(CONNECTED, ContainerList((running(1.997),), at(10))).events(die(11, 0))
         assert after.ends(2)
     assert (after.series(metrics.EXITS), after.series(metrics.JOBS_RUNNING)) == (
-        {COMPLETED: 2, OOM_KILLED: 0},
+        {COMPLETED: 2},
         {JOB[:2]: 0},
     )
 
@@ -217,8 +215,8 @@ def test_a_bug_makes_the_daemon_unhealthy(pipeline: PipelineDriver, monkeypatch:
     )
     request = Request({"type": "http"})
     assert admin.healthy(request).status_code == HTTPStatus.OK
-    monkeypatch.setattr(classifier, "classify", classify)
-    pipeline.events(start(0))
+    monkeypatch.setattr(classifier, "classify_exit", classify)
+    pipeline.events(start(0), die(1, 0))
     assert pipeline.reaches(lambda: not pipeline.loop.alive)
     with pytest.raises(ProblemError) as problem:
         admin.healthy(request)

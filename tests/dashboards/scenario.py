@@ -18,7 +18,6 @@ from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.dashboards.boards import SCRAPE_SECONDS
-from tests.metrics.samples import likely_exits
 from tests.store.samples import OOM, SECOND_NS, STOPPED, ended, job
 
 START = 1_767_571_200
@@ -78,7 +77,7 @@ class Exporter:
         counted: list[Job] = []
 
         def begin(job_metrics: JobMetrics, changes: MetricUpdate) -> None:
-            counted.append(job_metrics.on_start(began, likely_exits(began), changes))
+            counted.append(job_metrics.on_start(began, changes))
 
         self.actions.append((at, begin))
         self.actions.append(
@@ -87,9 +86,7 @@ class Exporter:
 
     def starts(self, begun: Job, minute: float) -> None:
         """Start a job that still runs at the end."""
-        self.actions.append(
-            (round(minute * MINUTE), lambda a, changes: a.on_start(begun, likely_exits(begun), changes))
-        )
+        self.actions.append((round(minute * MINUTE), lambda a, changes: a.on_start(begun, changes)))
 
     def updates(self, minute: float, *what: tuple[str, definitions.Metric, tuple[str, ...], float]) -> None:
         """Update metrics about itself: a method of `MetricUpdate`, metric, labels, value."""

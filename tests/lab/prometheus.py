@@ -22,14 +22,14 @@ Sample = tuple[dict[str, str], float]
 class PrometheusProcess(Server):
     """Prometheus process.
 
-    It scrapes and evaluates every second. `targets` are addresses by the job that they belong to. `programs`
-    is the folder of another version than Debian's, such as that of `prometheus_3()`.
+    It scrapes and evaluates every `interval`. `targets` are addresses by the job that they belong to.
+    `programs` is the folder of another version than Debian's, such as that of `prometheus_3()`.
     """
 
     name = "prometheus"
     patience_seconds = 60.0
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a thing of its own
         self,
         directory: Path,
         *,
@@ -37,6 +37,7 @@ class PrometheusProcess(Server):
         rule_files: Sequence[Path] = (),
         alertmanager: str | None = None,
         programs: Path | None = None,
+        interval: str = INTERVAL,
     ) -> None:
         """Set its targets, its rules, and the address of an Alertmanager, or none."""
         super().__init__(directory)
@@ -44,6 +45,7 @@ class PrometheusProcess(Server):
         self._rule_files = tuple(rule_files)
         self._alertmanager = alertmanager
         self._programs = programs
+        self._interval = interval
 
     def remember(self, openmetrics: str) -> None:
         """Add a history before the start: samples with timestamps in OpenMetrics text."""
@@ -96,7 +98,7 @@ class PrometheusProcess(Server):
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
-            "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
+            "global": {"scrape_interval": self._interval, "evaluation_interval": self._interval},
             "rule_files": [str(file) for file in self._rule_files],
             "scrape_configs": [
                 {"job_name": job, "static_configs": [{"targets": [address]}]}

@@ -6,11 +6,10 @@ from dataclasses import replace
 from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.state import MetricState, MetricUpdate
-from exporter.model import ClassifiedExit, Evidence, Job, Verdict, Workload
+from exporter.model import ClassifiedExit, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType
 from exporter.text import sanitize
-from exporter.verdict import classify
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import NOT_STARTED, OOM, STOPPED, ended, job
 
@@ -19,13 +18,6 @@ MAX_WORKLOADS = 3
 # As the Docker adapter hands it on: NUL and newline are replaced, the rest is not.
 HOSTILE = Workload(sanitize('quo"te back\\slash new\nline nul\0 {x="1"} # HELP'), "hostile/image")
 NIGHT = Workload("night/report", "report")
-
-
-def likely_exits(started: Job) -> list[tuple[int, Verdict]]:
-    """Return the two exits whose series are created when a job starts."""
-    evidence = ((0, Evidence()), (137, Evidence(oom_killed=True)))
-    reasons = builtin_catalog()
-    return [(code, classify.classify(code, each, reasons, started.workload)) for code, each in evidence]
 
 
 def exits() -> list[ClassifiedExit]:
@@ -48,7 +40,7 @@ def filled_state() -> MetricState:
     job_metrics, update = JobMetrics(MAX_WORKLOADS, builtin_catalog().has_code), MetricUpdate()
     running = [exits()[0].exit.job, job("b", instance="node-2")]
     for each in running:
-        job_metrics.on_start(each, likely_exits(each), update)
+        job_metrics.on_start(each, update)
     for classified in exits():
         job_metrics.on_exit(classified, update, running[0] if classified.exit.job == running[0] else None)
     add_exporter_metrics(update)

@@ -114,7 +114,7 @@ def test_the_last_value_set_in_a_batch_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "bucket"), [(0, "0"), (0.1, "0"), (0.100001, "1"), (604800, "13"), (604801, "14"), (1e12, "14")]
+    ("value", "bucket"), [(0, "0"), (1, "0"), (1.000001, "1"), (86400, "6"), (86401, "7"), (1e12, "7")]
 )
 def test_a_bucket_includes_its_upper_bound(value: float, bucket: str) -> None:
     state, update, name = MetricState({}), MetricUpdate(), definitions.RUN_DURATION.name

@@ -53,7 +53,7 @@ class SlotsDriver:
         start_event_ns = BEGAN_NS + day * DAY_NS
         started = job(workload=of, start_event_ns=start_event_ns, started_ns=start_event_ns)
         update = MetricUpdate()
-        counted = self.metrics.on_start(started, (), update)
+        counted = self.metrics.on_start(started, update)
         if ends:
             self.metrics.on_exit(ended(started, 1), update, counted)
         self.metrics.remove_evicted_series(self.state.snapshot(), update)
@@ -86,7 +86,7 @@ def test_jobs_above_the_limit_are_counted_as_other() -> None:
         (HOST, "Other", "Other"),
         (HOST, "Other", "Other", "failed", "1", "Error"),
         (HOST, "Other", "failed"),
-        (HOST, "Other", "failed", "5"),
+        (HOST, "Other", "failed", "3"),
         (HOST, "Other", "failed", "sum"),
     }
 
@@ -192,14 +192,14 @@ def test_series_shared_with_another_image_are_not_removed() -> None:
     slots.run(workload("new"), 31)
     series = slots.state.snapshot()
     assert {labels[2] for name, labels in series if name == definitions.EXITS.name} == {"two", "img"}
-    assert slots.state.value(definitions.RUN_DURATION, (HOST, "x", "failed", "5")) == 2
+    assert slots.state.value(definitions.RUN_DURATION, (HOST, "x", "failed", "3")) == 2
 
 
 def test_a_job_that_started_as_other_ends_as_other() -> None:
     slots, update = SlotsDriver(1), MetricUpdate()
     slots.run(NAMED, 0)
     late = job("b", workload=workload("late"))
-    counted = slots.metrics.on_start(late, (), update)
+    counted = slots.metrics.on_start(late, update)
     slots.state.apply(update)
     slots.run(workload("late"), 31)
     update = MetricUpdate()

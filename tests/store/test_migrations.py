@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from exporter.metrics import definitions
 from exporter.metrics.definitions import METRICS
 from exporter.model import (
     ClassifiedExit,
@@ -129,8 +130,9 @@ def schema_of(path: Path) -> dict[str, object]:
 
 def series_rows(path: Path) -> dict[tuple[str, str], float]:
     """Return the rows of the table of series."""
+    query = "SELECT name, labels, value FROM series"
     with closing(sqlite3.connect(path)) as connection:
-        return {(name, labels): value for name, labels, value in connection.execute("SELECT * FROM series")}
+        return {(name, labels): value for name, labels, value in connection.execute(query)}
 
 
 def test_revisions_are_sorted_and_the_last_is_written() -> None:
@@ -203,6 +205,45 @@ def test_series_continue_under_the_new_names_of_metrics(database: Path) -> None:
         assert {name for name, _ in store.series()} <= persistent
     move(database, command.downgrade, "0003")
     assert series_rows(database) == OLD_SERIES
+
+
+def test_counts_of_merged_buckets_are_added(database: Path) -> None:
+    name, run = "container_run_duration_seconds", '["h", "w", "done", "%s"]'
+    counts = {str(bucket): float(2**bucket) for bucket in range(15)}
+    move(database, command.upgrade, "0010")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        rows = [(name, run % part, value) for part, value in {**counts, "sum": 6.5}.items()]
+        connection.executemany("INSERT INTO series VALUES (?, ?, ?)", rows)
+    with opened(database) as store:
+        assert store.series() == {
+            (name, ("h", "w", "done", part)): value
+            for part, value in {
+                "0": 1 + 2,
+                "1": 4 + 8,
+                "2": 16,
+                "3": 32,
+                "4": 64 + 128,
+                "5": 256 + 512,
+                "6": 1024 + 2048,
+                "7": 4096 + 8192 + 16384,
+                "sum": 6.5,
+            }.items()
+        }
+    assert definitions.RUN_DURATION.buckets == (1, 15, 60, 300, 3600, 21600, 86400)
+    move(database, command.downgrade, "0010")
+    uppermost = {
+        "1": 3.0,
+        "3": 12.0,
+        "4": 16.0,
+        "5": 32.0,
+        "7": 192.0,
+        "9": 768.0,
+        "11": 3072.0,
+        "14": 28672.0,
+    }
+    assert series_rows(database) == {
+        (name, run % part): value for part, value in {**uppermost, "sum": 6.5}.items()
+    }
 
 
 def test_jobs_of_before_supervisors_are_kept_beside_those_of_one(database: Path) -> None:

@@ -114,6 +114,18 @@ def test_a_series_without_a_value_is_deleted(database: Path) -> None:
         assert store.series() == {key: SERIES[key] for key in others}
 
 
+def test_what_is_shown_of_a_series_is_kept_until_its_value_is_shown(database: Path) -> None:
+    held, *_ = SERIES
+    with opened(database) as store:
+        assert (store.shown_series(), store.scrape_interval()) == ({}, None)
+        store.commit(Batch(series=SERIES, shown={held: 0.0}, scrape_interval=15))
+        store.commit(Batch())
+    with opened(database) as store:
+        assert (store.series(), store.shown_series(), store.scrape_interval()) == (SERIES, {held: 0}, 15)
+        store.commit(Batch(series={held: SERIES[held]}, scrape_interval=60))
+        assert (store.series(), store.shown_series(), store.scrape_interval()) == (SERIES, {}, 60)
+
+
 @pytest.mark.parametrize("how", ["ABORT", "FAIL", "ROLLBACK"])
 @pytest.mark.parametrize(
     "when",

@@ -39,6 +39,9 @@ OF_ONE_PROCESS = (
 )
 """What differs from start to start: it is not compared."""
 
+MERGED_BUCKETS = tuple(f"le={bound}," for bound in (0.1, 5.0, 900.0, 10800.0, 43200.0, 259200.0, 604800.0))
+"""Bounds of the histogram of run durations that are merged with the next one today."""
+
 
 @pytest.fixture(params=VERSIONS, ids=lambda version: version.folder.name)
 def version(request: pytest.FixtureRequest) -> Version:
@@ -83,6 +86,7 @@ def flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[tuple[str, str], fl
         for name, table in metrics.items()
         if not today(name).startswith(OF_ONE_PROCESS)
         for labels, value in table.items()
+        if not any(bucket in labels for bucket in MERGED_BUCKETS)
     }
 
 

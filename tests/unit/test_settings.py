@@ -50,6 +50,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "web.external-url": ("https://exits.example.com/a", "https://exits.example.com/a"),
     "web.allowed-hosts": ("exits.lan, .example.com", ["exits.lan", ".example.com"]),
     "web.enable-lifecycle": ("true", True),
+    "metrics.max-scrape-interval": ("5m", 300.0),
     "log.level": ("warning", "warning"),
     "log.format": ("json", "json"),
 }

@@ -10,7 +10,6 @@ from typing import Self
 import requests
 
 from exporter import app
-from exporter.metrics.collector import build_registry
 from exporter.metrics.state import MetricState
 from exporter.pipeline.readiness import Readiness
 from exporter.store import Batch, Store
@@ -66,7 +65,7 @@ class Served:
             Api(self.store, self.catalog),
             StreamRoutes(self.feed, self.catalog, self.metric_state),
             SummaryApi(self.store),
-            MetricsRoutes(build_registry(self.metric_state), telemetry_path),
+            MetricsRoutes(self.metric_state, telemetry_path),
             AdminRoutes(
                 self.health,
                 self.catalog,

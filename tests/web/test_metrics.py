@@ -1,7 +1,10 @@
 """The endpoint that Prometheus scrapes."""
 
 import gzip
+from collections.abc import Iterator
+from contextlib import closing
 from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,75 @@ def test_a_scrape_has_the_current_values(served: Served) -> None:
         served.metric_state.apply(update)
         scrape = served.ask("/metrics?name[]=exit_exporter_store_errors_total").text
         assert scrape.split()[-1] == value
+
+
+def one_exit(code: str) -> MetricUpdate:
+    """Return an update of the counter of exits."""
+    update = MetricUpdate()
+    update.add(definitions.EXITS, ("h", "w", "i", "failed", code, "Error"))
+    return update
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Served]:
+    """Return a running server that shows an exit to nobody who scrapes yet."""
+    with Served(tmp_path).running() as served:
+        served.metric_state.apply(one_exit("1"))
+        yield served
+
+
+def connect(served: Served) -> HTTPConnection:
+    """Open a connection as a scraper does."""
+    return HTTPConnection(served.url.removeprefix("http://"), timeout=30)
+
+
+def scrape(served: Served, connection: HTTPConnection, path: str = "/metrics", **headers: str) -> list[float]:
+    """Scrape as Prometheus does, on a connection; then show what may be shown. Return the exits."""
+    connection.request("GET", path, headers={"X-Prometheus-Scrape-Timeout-Seconds": "10", **headers})
+    text = connection.getresponse().read().decode()
+    served.metric_state.apply_committed(MetricUpdate(), {}, served.metric_state.due())
+    return [float(line.split()[-1]) for line in text.splitlines() if line.startswith(definitions.EXITS.name)]
+
+
+@pytest.mark.parametrize("accept", ["text/plain", OPENMETRICS_TYPE])
+@pytest.mark.parametrize("path", ["/metrics", f"/metrics?name[]={definitions.EXITS.name}"])
+def test_a_scrape_shows_0_before_a_series_grows(held: Served, path: str, accept: str) -> None:
+    with closing(connect(held)) as connection:
+        found = [scrape(held, connection, path, Accept=accept) for _ in range(4)]
+    assert found == [[0], [0], [1], [1]]
+
+
+def test_whoever_does_not_scrape_is_shown_the_value(held: Served) -> None:
+    response = held.ask(f"/metrics?name[]={definitions.EXITS.name}")
+    assert response.text.split()[-1] == "1.0"
+
+
+def test_two_scrapers_on_one_machine_are_two(held: Served) -> None:
+    with closing(connect(held)) as one, closing(connect(held)) as other:
+        for connection in (one, other, one):
+            assert scrape(held, connection) == [0]
+        held.metric_state.apply(one_exit("2"))
+        for connection in (one, one, other):
+            assert scrape(held, connection) == [1, 0]
+        for connection in (one, other):
+            assert scrape(held, connection) == [1, 1]
+
+
+def test_who_asks_for_other_metrics_on_the_same_connection_is_another(held: Served) -> None:
+    with closing(connect(held)) as connection:
+        for path in ("/metrics", "/metrics?name[]=python_info", "/metrics"):
+            scrape(held, connection, path)
+        held.metric_state.apply(one_exit("2"))
+        for _ in range(2):
+            scrape(held, connection, "/metrics?name[]=python_info")
+        assert scrape(held, connection) == [1, 0]
+        assert scrape(held, connection) == [1, 1]
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For"])
+def test_each_scrape_through_a_proxy_may_be_of_another_scraper(held: Served, header: str) -> None:
+    with closing(connect(held)) as connection:
+        assert [scrape(held, connection, **{header: "one"}) for _ in range(4)] == [[0]] * 4
 
 
 def test_only_jobs_need_the_store(scraped: Served) -> None:

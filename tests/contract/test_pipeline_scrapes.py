@@ -1,0 +1,106 @@
+"""How the pipeline lets scrapes see a new series: as 0, and with its value once that is on record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.metrics import definitions as metrics
+from exporter.sources.docker.engine import ContainerList
+from tests.contract.pipeline_driver import (
+    ADDRESS,
+    CONNECTED,
+    ERROR,
+    OTHER_ADDRESS,
+    PipelineDriver,
+    Series,
+    series_of,
+)
+from tests.contract.tracker_driver import A, B, at, die, exited, start
+
+pytestmark = pytest.mark.usefixtures("fast_retries")
+
+
+def scrape(pipeline: PipelineDriver) -> Series:
+    """Scrape, and return the exits that are shown."""
+    scrapers, shown = pipeline.metric_state.scrapers, pipeline.metric_state.shown_values()
+    scrapers.on_scraped("prometheus", scrapers.now())
+    return series_of(metrics.EXITS, shown)
+
+
+def shows(pipeline: PipelineDriver, series: Series) -> bool:
+    """Return whether these become the exits that scrapes are shown."""
+    return pipeline.reaches(lambda: series_of(metrics.EXITS, pipeline.metric_state.shown_values()) == series)
+
+
+def test_a_new_series_is_shown_when_it_was_seen_as_0_without_another_exit(pipeline: PipelineDriver) -> None:
+    scrape(pipeline)
+    pipeline.events(start(0), die(1, 1))
+    assert pipeline.shows(metrics.EXITS, {ERROR: 1})
+    assert scrape(pipeline) == {ERROR: 0}
+    assert shows(pipeline, {ERROR: 1})
+    assert pipeline.store.shown_series() == {}
+
+
+def test_nothing_is_shown_that_the_store_does_not_take(pipeline: PipelineDriver) -> None:
+    scrape(pipeline)
+    pipeline.events(start(0), die(1, 1))
+    assert pipeline.shows(metrics.EXITS, {ERROR: 1})
+    pipeline.store.refuses_commits = True
+    scrape(pipeline)
+    assert pipeline.is_refused(3)
+    assert scrape(pipeline) == {ERROR: 0}
+    assert pipeline.store.shown_series()[metrics.EXITS.name, ERROR] == 0
+    pipeline.store.refuses_commits = False
+    assert shows(pipeline, {ERROR: 1})
+
+
+def test_a_restart_continues_with_what_was_shown_and_knows_the_interval(tmp_path: Path) -> None:
+    with PipelineDriver(tmp_path) as before:
+        before.connect()
+        assert before.becomes_ready()
+        scrape(before)
+        before.events(start(0), die(1, 1))
+        assert before.shows(metrics.EXITS, {ERROR: 1})
+        scrape(before)
+        assert before.reaches(lambda: before.store.scrape_interval() == 1)
+        before.store.refuses_commits = True
+    with PipelineDriver(tmp_path) as after:
+        after.connect().events(start(2), die(3, 1))
+        assert after.shows(metrics.EXITS, {ERROR: 2})
+        shown = series_of(metrics.EXITS, after.metric_state.shown_values())
+        assert shown in ({ERROR: 0}, {ERROR: 1})
+
+
+def test_what_a_first_listing_finds_is_shown_at_once(tmp_path: Path) -> None:
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.send(CONNECTED, ContainerList((exited(0, 1, 1),), at(10)))
+        assert pipeline.becomes_ready()
+        assert scrape(pipeline) == {ERROR: 1}
+        pipeline.events(start(11, B), die(12, 1, B))
+        assert pipeline.shows(metrics.EXITS, {ERROR: 2})
+        assert scrape(pipeline) == {ERROR: 1}
+
+
+def test_a_listing_is_hidden_until_it_is_on_record(tmp_path: Path) -> None:
+    seen: list[Series] = []
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.store.before_commit = lambda: seen.append(scrape(pipeline))
+        pipeline.send(CONNECTED).events(start(0), die(1, 1))
+        assert pipeline.shows(metrics.EXITS, {ERROR: 1})
+        assert scrape(pipeline) == {}
+        pipeline.send(ContainerList((exited(0, 1, 1),), at(10)))
+        assert shows(pipeline, {ERROR: 1})
+    assert seen[0] == {}
+
+
+def test_a_second_engine_on_one_host_has_a_history_of_its_own(pipeline: PipelineDriver) -> None:
+    pipeline.send(CONNECTED, address=OTHER_ADDRESS)
+    pipeline.events(start(0, B), die(1, 1, B), address=OTHER_ADDRESS)
+    assert pipeline.shows(metrics.EXITS, {ERROR: 1})
+    pipeline.events(start(0, A), die(1, 1, A), address=ADDRESS)
+    assert pipeline.shows(metrics.EXITS, {ERROR: 2})
+    assert scrape(pipeline) == {}
+    pipeline.send(ContainerList((), at(10)), address=OTHER_ADDRESS)
+    assert shows(pipeline, {ERROR: 1})
