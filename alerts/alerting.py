@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from alerts.recording_names import RecordingNames
+from alerts.recordings import EXITS, FINISHED, LOST, OOM, RecordingNames, exact_increase, once
 from alerts.thresholds import Links, Thresholds
 from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
+from exporter.model import Status
 
 
 class Severity(StrEnum):
@@ -71,6 +72,8 @@ def _value(thing: str) -> str:
     return f'{{{{ printf "%.0f" $value }}}} {thing}{{{{ if ne $value 1.0 }}}}s{{{{ end }}}}'
 
 
+# Labels of container_exits_total that no alert has.
+_OF_EXITS = ("image", "code", "status", "reason")
 _JOBS = _value("job")
 _WERE = "{{ if eq $value 1.0 }}was{{ else }}were{{ end }}"
 
@@ -80,16 +83,44 @@ def _last(gauge: Metric) -> str:
     return f"last_over_time({gauge.name}[{_STALE_AFTER}])"
 
 
-def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
-    """Yield the alerts about OOM kills."""
-    names, window = RecordingNames(thresholds), thresholds.increases.window
-    spike, survived, kills = thresholds.oom_spike, thresholds.oom_survived, names.workload_kills
+def _increase(metric: Metric, window: str, *matchers: str) -> str:
+    """Return the increase of a counter, for a condition that asks only whether there is one."""
+    selected = f"{{{', '.join(matchers)}}}" if matchers else ""
+    return f"increase({metric.name}{selected}[{window}])"
+
+
+def _done(thresholds: Thresholds) -> str:
+    """Return the workloads of which a job was done within the window."""
+    done = _increase(definitions.EXITS, thresholds.increases.window, f'status="{Status.DONE}"')
+    return f"{once(thresholds, done, *_OF_EXITS)} > 0"
+
+
+def _failed_long(thresholds: Thresholds) -> str:
+    """Return the jobs of each workload that failed of their own within the long window."""
+    replica = ", ".join((*thresholds.labels.replica, "status"))
+    return f'max without ({replica}) ({RecordingNames(thresholds).exits_long}{{status="{Status.FAILED}"}})'
+
+
+def _failed_ratio(thresholds: Thresholds, floor: int = 1) -> str:
+    """Return the share of them among those that were done or failed, if these are enough."""
+    finished = once(thresholds, RecordingNames(thresholds).exits_long, "status")
+    return f"{_failed_long(thresholds)}\n/ ({finished} >= {floor})"
+
+
+def spike_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about many OOM kills."""
+    names, window, spike = RecordingNames(thresholds), thresholds.increases.window, thresholds.oom_spike
+    # With a number of kills near the floor, the alerts would flap.
+    unusual, host, fleet = (
+        f"max_over_time({name}[{spike.hold}])"
+        for name in (names.oomkilled_unusual, names.host_unusual, names.fleet_unusual)
+    )
+    usual = f"avg_over_time(%s[{spike.baseline}] offset {spike.recent})"
     yield Alert(
         "JobOOMKilledSpike",
         Subject.WORKLOAD,
         Severity.CRITICAL,
-        # With a number of kills near the floor, the alert would flap.
-        f"max_over_time({names.oomkilled_spike}[{spike.hold}])",
+        f"{unusual} >= {spike.floor}",
         "Far more jobs of a workload are OOM-killed than usual.",
         f"{_JOBS} of {_WHERE} {_WERE} OOM-killed within {window}: at least {spike.floor}, and more than"
         f" {spike.multiple} times what is usual there.",
@@ -98,7 +129,9 @@ def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "HostOOMKilledSpike",
         Subject.HOST,
         Severity.CRITICAL,
-        f"max_over_time({names.of_host.spike}[{spike.hold}])",
+        f"{host} >= {spike.host_floor}\n"
+        f"and {host} - max without (workload) ({unusual}) >= {spike.host_others}\n"
+        f"unless {host} <= {spike.multiple} * {usual % names.host_unusual} * {names.windows}",
         "Jobs of several workloads are OOM-killed on one host.",
         f"{_JOBS} of several workloads {_WERE} OOM-killed on {{{{ $labels.host }}}} within {window}, of each"
         f" and together more than {spike.multiple} times what is usual there. The host itself may be out of"
@@ -108,11 +141,20 @@ def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "FleetOOMKilledSpike",
         Subject.WORKLOAD_ANYWHERE,
         Severity.CRITICAL,
-        f"max_over_time({names.of_fleet.spike}[{spike.hold}])",
+        f"{fleet} >= {spike.fleet_floor}\n"
+        f"and {fleet} - max without (host) ({unusual}) >= {spike.fleet_others}\n"
+        f"unless {fleet} <= {spike.multiple} * {usual % names.fleet_unusual}"
+        f" * ignoring (workload) group_left () max without (host) ({names.windows})",
         "Jobs of one workload are OOM-killed on several hosts.",
         f"{_JOBS} of workload {{{{ $labels.workload }}}} {_WERE} OOM-killed on several hosts within {window},"
         f" on each and together more than {spike.multiple} times what is usual there.",
     )
+
+
+def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about single OOM kills."""
+    names, window = RecordingNames(thresholds), thresholds.increases.window
+    survived = thresholds.oom_survived
     yield Alert(
         "JobOOMKilled",
         Subject.WORKLOAD,
@@ -121,11 +163,14 @@ def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "A job was OOM-killed.",
         f"{_JOBS} of {_WHERE} {_WERE} OOM-killed within {window}.",
     )
+    kills = once(thresholds, exact_increase(definitions.OOM_KILLS.name, window), "image")
+    of_memory = f'{EXITS}{{status="{Status.FAILED}", reason=~"OOMKilled|InitOutOfMemory"}}'
+    ended = once(thresholds, f"increase({of_memory}[{window}])", *_OF_EXITS)
     yield Alert(
         "JobOOMKillsSurvived",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{kills} > 0\nunless\n{kills} <= {survived.multiple} * {names.out_of_memory}",
+        f"{kills} > 0\nunless {kills} <= {survived.multiple} * {ended}",
         "The kernel kills processes of jobs for memory, and the jobs go on without them.",
         f"{_value('OOM kill')} in jobs of {_WHERE} within {window}, and jobs went on regardless: what the"
         " killed processes were to do may be missing from results that look complete.",
@@ -134,83 +179,89 @@ def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
 
 
 def failure_alerts(thresholds: Thresholds) -> Iterator[Alert]:
-    """Yield the alerts about jobs that fail."""
-    names, window, long = (
-        RecordingNames(thresholds),
-        thresholds.increases.window,
-        thresholds.increases.long_window,
+    """Yield the alerts about jobs that fail in a way that has its own remedy."""
+    exits, window = RecordingNames(thresholds).exits, thresholds.increases.window
+    not_started = f'{exits}{{reason!~"{OOM}|{LOST}"}}'
+    yield Alert(
+        "JobCannotStart",
+        Subject.WORKLOAD,
+        Severity.WARNING,
+        f"max without ({', '.join(thresholds.labels.replica)}) ({not_started}) > 0",
+        "Jobs of a workload cannot start.",
+        f"{_JOBS} of {_WHERE} ended with {{{{ $labels.reason }}}} within {window}: the container"
+        " could not be started, or a command that it calls cannot be run. Without a change the next try will"
+        " end the same way.",
     )
-    loop, ratio = thresholds.crash_loop, thresholds.failure_ratio
+    lost = once(thresholds, f'{exits}{{reason="{LOST}"}}', "workload", "reason")
+    yield Alert(
+        "HostLost",
+        Subject.HOST,
+        Severity.WARNING,
+        f"{lost} > 0",
+        "A host or its engine went down under running jobs.",
+        f"{_JOBS} {_WERE} lost when {{{{ $labels.host }}}} or its engine went down. Both are up again.",
+    )
+
+
+def loop_alerts(thresholds: Thresholds) -> Iterator[Alert]:
+    """Yield the alerts about jobs that fail or are restarted over and over."""
+    times = thresholds.increases
+    loop, ratio, unhealthy = thresholds.crash_loop, thresholds.failure_ratio, thresholds.unhealthy
+    failed = _increase(definitions.EXITS, loop.last, f'status="{Status.FAILED}"', f'reason!="{LOST}"')
     yield Alert(
         "JobCrashLooping",
         Subject.WORKLOAD,
         Severity.WARNING,
-        # Over the long window, so that a loop of jobs that run for minutes is found.
-        f"{names.failed_long} >= {loop.floor}\nand\nmax_over_time({names.failed}[{loop.hold}]) > 0\n"
-        f"unless\n{names.done} > 0",
+        f"{_failed_long(thresholds)} >= {loop.floor}\n"
+        f"and {once(thresholds, failed, *_OF_EXITS)} > 0\n"
+        f"unless {_done(thresholds)}",
         "Jobs of a workload fail over and over, and none is done.",
-        f"{_JOBS} of {_WHERE} failed within {long}, and they go on failing; none was done for at least"
-        f" {loop.for_}.",
+        f"{_JOBS} of {_WHERE} failed within {times.long_window}, and they go on failing; none was done for"
+        f" at least {loop.for_}.",
         loop.for_,
     )
     yield Alert(
         "JobFailureRatioHigh",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{names.failed_ratio} > {ratio.above}\nand\n{names.finished_long} >= {ratio.floor}",
+        f"{_failed_ratio(thresholds, ratio.floor)} > {ratio.above}",
         "A large share of the jobs of a workload fails.",
-        f"{{{{ $value | humanizePercentage }}}} of the jobs of {_WHERE} that ended within {long} failed.",
+        f"{{{{ $value | humanizePercentage }}}} of the jobs of {_WHERE} that ended within"
+        f" {times.long_window} failed.",
         ratio.for_,
     )
-    yield Alert(
-        "JobCannotStart",
-        Subject.WORKLOAD,
-        Severity.WARNING,
-        f"{names.not_started} > 0",
-        "Jobs of a workload cannot start.",
-        f"{_JOBS} of {_WHERE} ended with {{{{ $labels.reason }}}} within {window}: the container"
-        " could not be started, or a command that it calls cannot be run. Without a change the next try will"
-        " end the same way.",
-    )
-    yield Alert(
-        "HostLost",
-        Subject.HOST,
-        Severity.WARNING,
-        f"{names.host_lost} > 0",
-        "A host or its engine went down under running jobs.",
-        f"{_JOBS} {_WERE} lost when {{{{ $labels.host }}}} or its engine went down. Both are up again.",
-    )
-
-
-def health_alerts(thresholds: Thresholds) -> Iterator[Alert]:
-    """Yield the alerts about jobs that are ended because their health check failed."""
-    names, unhealthy = RecordingNames(thresholds), thresholds.unhealthy
+    ended = f'{EXITS}{{{FINISHED}, reason="Unhealthy"}}'
     yield Alert(
         "JobUnhealthy",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{names.workload_unhealthy_long} >= {unhealthy.floor}\n"
-        f"and\nmax_over_time({names.workload_unhealthy}[{unhealthy.hold}]) > 0",
+        f"{once(thresholds, exact_increase(ended, times.long_window), *_OF_EXITS)} >= {unhealthy.floor}\n"
+        f"and {once(thresholds, f'increase({ended}[{unhealthy.last}])', *_OF_EXITS)} > 0",
         "Jobs of a workload are ended again and again because their health check fails.",
-        f"{_JOBS} of {_WHERE} {_WERE} ended within {thresholds.increases.long_window} because their health"
-        " check failed.",
+        f"{_JOBS} of {_WHERE} {_WERE} ended within {times.long_window} because their health check failed.",
     )
 
 
 def restart_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     """Yield the alerts about services that end without a failure and are restarted."""
-    names, loop, ratio = RecordingNames(thresholds), thresholds.restart_loop, thresholds.failure_ratio
+    times, loop, ratio = thresholds.increases, thresholds.restart_loop, thresholds.failure_ratio
+    lately = once(thresholds, _increase(definitions.RESTARTS, times.window), "image")
+    long = once(thresholds, exact_increase(definitions.RESTARTS.name, times.long_window), "image")
+    running = (
+        f"max without ({', '.join(thresholds.labels.replica)})"
+        f" (max_over_time({definitions.JOBS_RUNNING.name}[{times.long_window}]))"
+    )
     yield Alert(
         "JobRestartLooping",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{names.workload_restarts_long} >= {loop.floor} * clamp_min({names.jobs_running_long}, 1)\n"
-        f"and\n{names.workload_restarts} > 0\n"
+        f"{long} >= {loop.floor} * clamp_min({running}, 1)\n"
+        f"and {lately} > 0\nand {_done(thresholds)}\n"
         # Otherwise it is a crash loop or a high ratio of failures, which have alerts of their own.
-        f"and\n{names.done} > 0\nunless\n{names.failed_ratio} > {ratio.above}",
+        f"unless {_failed_ratio(thresholds)} > {ratio.above}",
         "A workload ends without a failure and is started again, over and over.",
         f"{_value('run')} of {_WHERE} {_WERE} begun by the restart policy within"
-        f" {thresholds.increases.long_window}, and most of those before were done: it does not stay up.",
+        f" {times.long_window}, and most of those before were done: it does not stay up.",
         loop.for_,
     )
 
@@ -277,12 +328,12 @@ def availability_alerts(thresholds: Thresholds) -> Iterator[Alert]:
 
 def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     """Yield the alerts about exits that exporters could not observe or record."""
-    names, window, limits = RecordingNames(thresholds), thresholds.increases.window, thresholds.exporter
+    window, limits = thresholds.increases.window, thresholds.exporter
     yield Alert(
         "ExitExporterEventGap",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.own_increase(definitions.EVENT_GAPS)} > 0",
+        f"{exact_increase(definitions.EVENT_GAPS.name, window)} > 0",
         "An engine had forgotten events before they were read.",
         f"{_EXPORTER} found {_value('gap')} in the events of {{{{ $labels.engine }}}} within {window}:"
         " exits may be missing from all counts.",
@@ -291,7 +342,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterExitsUnobserved",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.own_increase(definitions.EXITS_UNOBSERVED)} > 0",
+        f"{exact_increase(definitions.EXITS_UNOBSERVED.name, window)} > 0",
         "Jobs ended unseen, and their codes are gone.",
         f"{_EXPORTER} found {_JOBS} of {{{{ $labels.host }}}} that ended unseen, within {window}: counted"
         " with reason Unknown, whatever became of them.",
@@ -300,7 +351,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterStoreErrors",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.own_increase(definitions.STORE_ERRORS)} >= {limits.store_floor}",
+        f"{exact_increase(definitions.STORE_ERRORS.name, window)} >= {limits.store_floor}",
         "The store of an exporter refuses transactions.",
         f"The store of the exporter at {{{{ $labels.instance }}}} has refused {_value('transaction')}"
         f" within {window}, and it has gone on for {limits.store_for}.",
@@ -320,7 +371,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobRecordsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.own_increase(definitions.JOB_RECORDS_DROPPED)} > 0",
+        f"{exact_increase(definitions.JOB_RECORDS_DROPPED.name, window)} > 0",
         "Ended jobs were counted, but not recorded.",
         f"{_EXPORTER} has counted {_JOBS} within {window} without recording them: the store was away for"
         " too long.",
@@ -329,7 +380,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobsOverWorkloadLimit",
         Subject.EXPORTER,
         Severity.INFO,
-        f"{names.own_increase(definitions.JOBS_OVER_WORKLOAD_LIMIT)} > 0",
+        f"{exact_increase(definitions.JOBS_OVER_WORKLOAD_LIMIT.name, window)} > 0",
         "Too many workloads: jobs are counted together as Other.",
         f"{_EXPORTER} has counted {_JOBS} as workload Other within {window}; alerts cannot tell them apart.",
     )
@@ -337,13 +388,13 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
 
 def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     """Yield the alerts about the export of spans and log records."""
-    names, window, limits = RecordingNames(thresholds), thresholds.increases.window, thresholds.exporter
+    window, limits = thresholds.increases.window, thresholds.exporter
     pending = _last(definitions.OTLP_PENDING_JOBS)
     yield Alert(
         "ExitExporterOtlpJobsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"({pending} > 0 unless {names.own_increase(definitions.OTLP_JOBS_EXPORTED)} > 0)\n"
+        f"({pending} > 0 unless {_increase(definitions.OTLP_JOBS_EXPORTED, window)} > 0)\n"
         f"or\n{pending} > {limits.spans_floor}",
         "Jobs wait for an OTLP collector that does not accept them, or not fast enough.",
         f"The collector has not taken the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
@@ -354,7 +405,7 @@ def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsRejected",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.own_increase(definitions.OTLP_JOBS_REJECTED)} > 0",
+        f"{exact_increase(definitions.OTLP_JOBS_REJECTED.name, window)} > 0",
         "The OTLP collector rejects jobs for good.",
         f"The collector has rejected the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
         f" {{{{ $labels.instance }}}} within {window}; they are not sent again.",
@@ -363,7 +414,7 @@ def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"{names.own_increase(definitions.OTLP_JOBS_DROPPED)} > 0",
+        f"{exact_increase(definitions.OTLP_JOBS_DROPPED.name, window)} > 0",
         "Jobs waited for the OTLP collector for too long and were dropped.",
         f"{_EXPORTER} has dropped the {{{{ $labels.signal }}}} of {_JOBS} within {window}, which had waited"
         " for too long or with too many.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent, wrap
 from typing import Any
@@ -24,26 +25,32 @@ WIDTH = 100
 
 Recordings = Callable[[Thresholds], Iterator[Recording]]
 Alerts = Callable[[Thresholds], Iterator[Alert]]
-# A rule is in the same group as the rules that it uses: the rules of one group are evaluated in order and at
-# the same time, those of different groups independently.
-GROUPS: dict[str, tuple[tuple[Recordings, ...], tuple[Alerts, ...]]] = {
-    "exit-exporter-jobs": (
-        (
-            recordings.coverage,
-            recordings.instance_level,
-            recordings.workload_level,
-            recordings.unhealthy_ends,
-            recordings.restarts,
-            recordings.host_level,
-            recordings.oom_spikes,
-            recordings.host_oom_spikes,
-            recordings.fleet_oom_spikes,
-        ),
-        (alerting.oom_alerts, alerting.failure_alerts, alerting.health_alerts, alerting.restart_alerts),
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated in order and at the same time; they use no recording of another group."""
+
+    recordings: tuple[Recordings, ...]
+    alerts: tuple[Alerts, ...]
+    is_slow: bool = False
+
+    def interval(self, thresholds: Thresholds) -> str:
+        """Return the interval between two evaluations."""
+        return thresholds.increases.long_interval if self.is_slow else thresholds.increases.interval
+
+
+GROUPS: dict[str, Group] = {
+    "exit-exporter-jobs": Group(
+        (recordings.job_recordings,),
+        (alerting.spike_alerts, alerting.oom_alerts, alerting.failure_alerts),
     ),
-    "exit-exporter-deadlines": ((recordings.deadlines,), (alerting.deadline_alerts,)),
-    "exit-exporter-self": (
-        (recordings.exporter_level,),
+    "exit-exporter-loops": Group(
+        (recordings.loop_recordings,), (alerting.loop_alerts, alerting.restart_alerts), is_slow=True
+    ),
+    "exit-exporter-deadlines": Group((recordings.deadline_recordings,), (alerting.deadline_alerts,)),
+    "exit-exporter-self": Group(
+        (recordings.exporter_recordings,),
         (alerting.availability_alerts, alerting.data_loss_alerts, alerting.otlp_alerts),
     ),
 }
@@ -51,16 +58,16 @@ GROUPS: dict[str, tuple[tuple[Recordings, ...], tuple[Alerts, ...]]] = {
 
 def all_alerts(thresholds: Thresholds) -> list[Alert]:
     """Return all alerts, in the order of the rules."""
-    return [alert for _, parts in GROUPS.values() for part in parts for alert in part(thresholds)]
+    return [alert for group in GROUPS.values() for part in group.alerts for alert in part(thresholds)]
 
 
 def rules(thresholds: Thresholds) -> str:
     """Return the text of the rules file."""
     lines = ["# Made from alerts/thresholds.yaml by `make alerts`; do not edit.", "groups:"]
-    for group, (recording_parts, alerting_parts) in GROUPS.items():
-        lines += [f"  - name: {group}", f"    interval: {thresholds.increases.interval}", "    rules:"]
-        lines += [_recording(rule) for part in recording_parts for rule in part(thresholds)]
-        lines += [_alert(rule, thresholds.links) for part in alerting_parts for rule in part(thresholds)]
+    for name, group in GROUPS.items():
+        lines += [f"  - name: {name}", f"    interval: {group.interval(thresholds)}", "    rules:"]
+        lines += [_recording(rule) for part in group.recordings for rule in part(thresholds)]
+        lines += [_alert(rule, thresholds.links) for part in group.alerts for rule in part(thresholds)]
     return "\n".join([*lines, ""])
 
 

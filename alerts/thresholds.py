@@ -29,15 +29,15 @@ class Increases(_Section):
 
     window: Duration
     long_window: Duration
-    look_back: Duration
-    host_look_back: Duration
-    steady: Duration
     interval: Duration
+    long_interval: Duration
+    replica_window: Duration
 
     @model_validator(mode="after")
     def _each_is_longer(self) -> Self:
         # With another order, Prometheus would accept the rules, but they would be wrong or never fire.
-        _ascending(self, "interval", "steady", "window", "long_window", "look_back", "host_look_back")
+        _ascending(self, "interval", "window", "long_window")
+        _ascending(self, "long_interval", "window", "replica_window")
         return self
 
 
@@ -48,6 +48,8 @@ class OomSpike(_Section):
     multiple: Count
     baseline: Duration
     recent: Duration
+    after_outage: Duration
+    outage: Duration
     host_floor: Count
     host_others: Count
     fleet_floor: Count
@@ -76,14 +78,14 @@ class CrashLoop(_Lasting):
     """Thresholds of crash loops."""
 
     floor: Count
-    hold: Duration
+    last: Duration
 
 
 class Unhealthy(_Section):
     """Thresholds of ends because of a failed health check."""
 
     floor: Count
-    hold: Duration
+    last: Duration
 
 
 class RestartLoop(_Lasting):
@@ -166,15 +168,15 @@ class Thresholds(_Section):
         if seconds(self.oom_spike.recent) < window:
             raise ValueError("oom_spike.recent must not be shorter than increases.window")
         for name, duration in (
-            ("crash_loop.for", self.crash_loop.for_),
+            ("oom_spike.after_outage", self.oom_spike.after_outage),
             ("restart_loop.for", self.restart_loop.for_),
             ("exporter.store_for", self.exporter.store_for),
             ("exporter.spans_for", self.exporter.spans_for),
         ):
             if seconds(duration) <= window:
                 raise ValueError(f"{name} must be longer than increases.window")
-        if seconds(self.crash_loop.for_) <= window + seconds(self.crash_loop.hold):
-            raise ValueError("crash_loop.for must be longer than increases.window and crash_loop.hold")
+        if seconds(self.crash_loop.for_) <= seconds(self.crash_loop.last):
+            raise ValueError("crash_loop.for must be longer than crash_loop.last")
         return self
 
 

@@ -23,6 +23,8 @@ DEADLINE = "workload:container_success_deadline:seconds"
 LATE = "night/report"
 """A workload that must succeed within ten minutes, and does not."""
 DOWN_FROM = 80
+TWICE = "node-9"
+"""A host that both exporters watch."""
 SIGNAL = ("traces",)
 UNHEALTHY = Evidence(unhealthy=True, stop_requested=True)
 
@@ -46,7 +48,7 @@ def _lost() -> Exporter:
     """Create an exporter that stops answering."""
     gone = set(range(START + DOWN_FROM * MINUTE, END + 1))
     exporter = Exporter("b:10137", "unix:///var/run/docker.sock", 100, unscraped=gone)
-    first_scrape(exporter)
+    first_scrape(exporter, TWICE)
     return exporter
 
 
@@ -74,6 +76,8 @@ def _failures(exporter: Exporter) -> None:
     exporter.runs(_of("typo"), 75, 0, 127, evidence=NOT_STARTED)
     exporter.runs(_of("lost"), 70, 5, 255, evidence=LOST, recovered=True)
     exporter.runs(_of("unseen"), 70, 5, None, recovered=True)
+    backfilled(exporter, TWICE, 0)
+    exporter.runs(_of("told", instance=TWICE), 70, 5, 1, recovered=True)
     exporter.runs(_of(LATE), 20, 10, 0)
 
 

@@ -114,7 +114,7 @@ class PrometheusProcess(Server):
 def watched_past(target: Mapping[str, str], engine: str, host: str, seconds: int) -> str:
     """Give the samples, until now, of an exporter that has watched a host's engine on which nothing ran.
 
-    They are what the alert rules ask of an exporter before they believe that what it counts is news.
+    Without them an alert about a missing exporter could fire before its first scrape.
     """
     now, own = int(time.time()), ",".join(f'{name}="{value}"' for name, value in target.items())
     families = {
