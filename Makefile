@@ -36,7 +36,8 @@ check-generated: $(STAMP)
 	$(BIN)/python -m alerts.make --check
 	$(BIN)/python -m dashboards.make --check
 
-WORKERS     ?= $(shell nproc)
+# One more than processors: the tests on real engines mostly wait.
+WORKERS     ?= $(shell echo $$(($$(nproc) + 1)))
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test: $(STAMP)
