@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ _ADVICE = {
     "full": "free some space; pending data is kept and written then",
     "disk I/O error": "the disk is full or failing: free some space, or check the kernel log",
     "unable to open": "check that its directory exists and that this user may write to it",
+    "interrupted": "the answer takes too long: ask for less, such as a shorter time",
     "locked": "another process is writing to it; only one exporter may use a database",
 }
 
@@ -59,7 +60,7 @@ class Database:
         if self._closed:
             raise self._closed_error()
         try:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as connection, self._limits(connection):
                 return connection.execute(query).fetchall()
         except SQLAlchemyError as error:
             raise StoreError(describe(self.path, error)) from error
@@ -77,6 +78,10 @@ class Database:
                     yield connection
         except SQLAlchemyError as error:
             raise StoreError(describe(self.path, error)) from error
+
+    def _limits(self, _connection: Connection) -> AbstractContextManager[None]:
+        """Return what limits a read."""
+        return nullcontext()
 
     def _closed_error(self) -> StoreError:
         return StoreError(f"{self.path}: is closed")

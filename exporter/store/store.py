@@ -41,6 +41,7 @@ from exporter.store.submissions import (
     prune_submissions,
     save_submissions,
 )
+from exporter.store.timed_reads import TimedReads
 
 log = structlog.get_logger(__name__)
 
@@ -76,19 +77,25 @@ class Store:
                 f"{path}: another exporter uses it; only one exporter may use a database"
             ) from error
         try:
-            self._database = Database(open_engine(path))
+            engine = open_engine(path)
         except StoreError:
             self._release_lock()
             raise
+        self._database, self._reads = Database(engine), TimedReads(engine)
         self.outbox = Outbox(self._database)
-        self.reader = JobReader(self._database)
+        self.reader = JobReader(self._reads)
         self._pruned_before_ns = self._read_pruned()
         self._change_numbers = ChangeNumbers(last_change_number(self._database))
 
     def close(self) -> None:
         """Close the database and release its lock."""
+        self._reads.close()
         self._database.close()
         self._release_lock()
+
+    def interrupt_reads(self) -> None:
+        """End what ``reader`` reads, now and later, with a StoreError; may be called from any thread."""
+        self._reads.interrupt()
 
     def _release_lock(self) -> None:
         if self._lock is not None:
