@@ -12,10 +12,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli.client import ApiClient, url_option
+from exporter.cli.client import ApiClient
 from exporter.cli.markdown import markdown_code, markdown_table, markdown_text
 from exporter.cli.params import format_option
 from exporter.cli.reasons import ask_for_reasons, code_ranges
+from exporter.cli.server_options import server_options
 from exporter.cli.tables import print_output
 
 _BY_EVIDENCE = "by evidence"
@@ -36,8 +37,8 @@ class _Row:
 
 @click.command(short_help="List the reasons in use with their codes and meanings.")
 @format_option("table", "json", "markdown")
-@url_option
-def codes(output_format: str, url: str) -> None:
+@server_options
+def codes(output_format: str, client: ApiClient) -> None:
     """List the reasons in use with their codes, what they mean and what to do.
 
     With --format markdown, it is a page for the docs of a team that has added its own codes. If no server
@@ -48,7 +49,7 @@ def codes(output_format: str, url: str) -> None:
       exit-exporter codes
       exit-exporter codes --format markdown > exit-codes.md
     """
-    catalog = ask_for_reasons(ApiClient(url))
+    catalog = ask_for_reasons(client)
     match output_format:
         case "json":
             click.echo(json.dumps(catalog, indent=2))

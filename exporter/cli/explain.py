@@ -11,11 +11,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli.client import ApiClient, url_option
+from exporter.cli.client import ApiClient
 from exporter.cli.exit_code import CODE_RANGE, SIGNALS, NegativeNumberCommand, parse_code
 from exporter.cli.markdown import markdown_code, markdown_table, markdown_text
 from exporter.cli.params import format_option
 from exporter.cli.reasons import ask_for_reasons, ask_or_builtin, code_ranges
+from exporter.cli.server_options import server_options
 from exporter.cli.tables import print_output
 from exporter.verdict import classify
 from exporter.verdict.catalog import DEFAULT_REASON
@@ -29,8 +30,8 @@ _PARAMETER = "'CODE'"
 @click.argument("code")
 @click.option("--workload", help="Explain for this workload, which can have reasons of its own.")
 @format_option("text", "json", "markdown")
-@url_option
-def explain(code: str, workload: str | None, output_format: str, url: str) -> None:
+@server_options
+def explain(code: str, workload: str | None, output_format: str, client: ApiClient) -> None:
     """Explain an exit CODE: all its readings, what they mean and what to do.
 
     CODE is a number (137, 0xC000013A), a signal (SIGKILL; -9, as wrappers report it) or a reason (OOMKilled).
@@ -45,7 +46,6 @@ def explain(code: str, workload: str | None, output_format: str, url: str) -> No
     parsed = parse_code(code)
     if parsed is None and not code[:1].isalpha():
         raise click.BadParameter(f"{code!r} is not an exit code ({CODE_RANGE})", param_hint=_PARAMETER)
-    client = ApiClient(url)
     found = _find_reason(client, code) if parsed is None else _find_code(client, parsed.code, workload)
     if output_format == "json":
         click.echo(json.dumps(found, indent=2))

@@ -14,9 +14,10 @@ import click
 from rich.console import Console, Group
 from rich.live import Live
 
-from exporter.cli.client import ApiClient, url_option
+from exporter.cli.client import ApiClient
 from exporter.cli.exit_code import ExitCode
 from exporter.cli.params import MomentType, ReasonType, format_option
+from exporter.cli.server_options import server_options
 from exporter.cli.tables import console, jobs_table, plain_rows
 from exporter.model import Status
 from exporter.wording.cells import JobJson
@@ -58,14 +59,14 @@ _OTHER_LINES = 2
     help=f"Maximum number of jobs; 0 lists all. Default: {TERMINAL_ROWS} in a terminal, else 0.",
 )
 @format_option("table", "json")
-@url_option
+@server_options
 def ps(
     *,
     show_all: bool,
     verbose: bool,
     watch: bool,
     output_format: str,
-    url: str,
+    client: ApiClient,
     **filters: Any,
 ) -> None:
     """List jobs, running and ended, the newest first.
@@ -78,7 +79,7 @@ def ps(
     """
     if watch and output_format == "json":
         raise click.UsageError("--watch shows a table; GET /api/v1/stream has the changes as JSON")
-    client, limit = ApiClient(url), filters.pop("limit")
+    limit = filters.pop("limit")
     # What ended before a moment can have ended long ago.
     filters["since"] = filters["since"] or (None if show_all or filters["until"] else RECENT)
     if output_format == "json":

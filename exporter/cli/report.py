@@ -11,9 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli.client import ApiClient, url_option
+from exporter.cli.client import ApiClient
 from exporter.cli.markdown import markdown_table, markdown_text
 from exporter.cli.params import MomentType, format_option
+from exporter.cli.server_options import server_options
 from exporter.cli.tables import print_output, styled_status
 from exporter.sizes import format_bytes
 
@@ -36,8 +37,8 @@ Summary = dict[str, Any]
 @click.option("--workload", help="Only jobs of this workload.")
 @click.option("--host", help="Only jobs on this host.")
 @format_option("table", "json", "markdown")
-@url_option
-def report(*, output_format: str, url: str, **span: str | None) -> None:
+@server_options
+def report(*, output_format: str, client: ApiClient, **span: str | None) -> None:
     """Say which codes and reasons there were, where, and which memory limits are too low.
 
     Each count is compared with the time of equal length before. A memory limit is suggested only if enough
@@ -49,7 +50,7 @@ def report(*, output_format: str, url: str, **span: str | None) -> None:
       exit-exporter report --since 30d --workload night/train
       exit-exporter report --since 2026-03-01 --until 2026-04-01 --format markdown > march.md
     """
-    summary = ApiClient(url).get("/api/v1/summary", key="workloads", **span)
+    summary = client.get("/api/v1/summary", key="workloads", **span)
     match output_format:
         case "json":
             click.echo(json.dumps(summary, indent=2))

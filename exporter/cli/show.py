@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exporter.cli.client import ApiClient, url_option
+from exporter.cli.client import ApiClient
 from exporter.cli.params import JobKeyType, format_option
+from exporter.cli.server_options import server_options
 from exporter.cli.tables import print_output, styled_status
 from exporter.wording.cells import JobJson
 from exporter.wording.facts import job_facts
@@ -20,8 +21,8 @@ from exporter.wording.facts import job_facts
 @click.command()
 @click.argument("job", type=JobKeyType(), metavar="JOB")
 @format_option("text", "json")
-@url_option
-def show(job: str, output_format: str, url: str) -> None:
+@server_options
+def show(job: str, output_format: str, client: ApiClient) -> None:
     """Show one JOB with its evidence.
 
     JOB is a job's id, or a container's name, id, or start of an id (its newest attempt is shown then).
@@ -31,7 +32,7 @@ def show(job: str, output_format: str, url: str) -> None:
       exit-exporter show train-1
       exit-exporter show 3f9c0d7e2a11 --format json | jq .evidence
     """
-    found = ApiClient(url).get("/api/v1/jobs", job, key="id")
+    found = client.get("/api/v1/jobs", job, key="id")
     if output_format == "json":
         click.echo(json.dumps(found, indent=2))
     else:

@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 import click
 
-from exporter.cli.client import ApiClient, url_option
+from exporter.cli.client import ApiClient
 from exporter.cli.exit_status import CASUALTIES, FAILED, TIMED_OUT, UNKNOWN, StatusRules
 from exporter.cli.job_waiter import JobWaiter, Limits, WaitTimeoutError
 from exporter.cli.output import print_if_possible, show_if_possible
 from exporter.cli.params import DurationType, JobKeyType, format_option
+from exporter.cli.server_options import server_options
 from exporter.exit_codes import MAX_LINUX_CODE
 from exporter.model import Recovery
 from exporter.wording.cells import JobJson, format_code
@@ -129,14 +130,14 @@ class _Mapping(click.ParamType[tuple[str, int]]):
 @click.option("--strict", is_flag=True, help="Fail on a success that lost a process to an OOM kill.")
 @click.option("--strict-as", type=_STATUS, default=CASUALTIES, show_default=True, help="Status for --strict.")
 @format_option("text", "json")
-@url_option
+@server_options
 def wait(
     *,
     jobs: tuple[str, ...],
     wait_for_all: bool,
     mappings: tuple[tuple[str, int], ...],
     output_format: str,
-    url: str,
+    client: ApiClient,
     **options: Any,
 ) -> NoReturn:
     """Wait until each JOB has ended, and end with its own exit code.
@@ -164,7 +165,7 @@ def wait(
       exit-exporter wait --on more-memory=240 --on retry=241 train-1
     """
     limits = Limits(options["timeout"], options["for_start"], options["retry_for"])
-    waiter = JobWaiter(ApiClient(url), limits, _warn)
+    waiter = JobWaiter(client, limits, _warn)
     statuses: dict[str, int] = {}
     try:
         rules = StatusRules(

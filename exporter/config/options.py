@@ -15,7 +15,9 @@ from exporter.config.settings import DSTACK_TOKEN, Settings, SettingsGroup
 PREFIX = "EXIT_EXPORTER_"
 CONFIG_FILE = "config.file"
 # Variables that are no settings: of the commands that ask the daemon, and secrets.
-OTHER_VARIABLES = frozenset({f"{PREFIX}URL", DSTACK_TOKEN})
+PASSWORD = f"{PREFIX}PASSWORD"
+_OF_COMMANDS = ("URL", "TLS_CA", "USER", "PASSWORD_FILE", "TOKEN_FILE")
+OTHER_VARIABLES = frozenset({*(f"{PREFIX}{name}" for name in _OF_COMMANDS), PASSWORD, DSTACK_TOKEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def settings_options() -> Iterator[Option]:
         model = cast("type[SettingsGroup]", field.annotation)
         for name, setting in model.model_fields.items():
             yield Option(
-                name=f"{group}.{name.replace('_', '-')}",
+                name=f"{group}.{setting.alias or name}",
                 help=setting.description or "",
                 default=_format_default(setting.get_default()),
                 multiple=setting.annotation == tuple[str, ...],
