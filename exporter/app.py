@@ -48,10 +48,13 @@ from exporter.web.api import Api
 from exporter.web.change_feed import ChangeFeed
 from exporter.web.endpoints import Endpoint
 from exporter.web.host_check import allowed_hosts
+from exporter.web.listening import Listener, ListenError, inherited_listeners, open_listeners
+from exporter.web.live_config import LiveWebConfig
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.page.options import PageOptions
 from exporter.web.page.routes import PageRoutes
-from exporter.web.server import ListenError, Server, create_app, create_server, open_listener
+from exporter.web.server import Server, create_app, create_server
+from exporter.web.service_manager import STOPPING, ServiceManager
 from exporter.web.stream import StreamRoutes
 from exporter.web.summary import SummaryApi
 
@@ -85,7 +88,9 @@ class App:
     retention: Retention
     feed: ChangeFeed
     server: Server
-    listener: socket.socket
+    web_config: LiveWebConfig | None
+    manager: ServiceManager
+    listeners: tuple[Listener, ...]
 
 
 def build(settings: Settings, environment: Mapping[str, str]) -> App:
@@ -93,9 +98,10 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     inbox = Inbox()
     try:
         catalog = ReloadableCatalog(settings.catalogue.file)
+        web_config = LiveWebConfig(settings.web.config_file) if settings.web.config_file else None
         sources = docker_sources(settings, environment, inbox)
         dstack = dstack_server(settings, environment, inbox)
-        listener = _listen(settings.web.listen_address)
+        listeners = _listen(settings.web)
         store = _open_store(settings.storage.path)
         kept = store.series()
         scrapers = Scrapers(settings.metrics.max_scrape_interval, store.scrape_interval())
@@ -132,21 +138,52 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
     parts = (api, stream, SummaryApi(store), scrape, admin)
     endpoints = [endpoint for part in parts for endpoint in part.endpoints()]
     keep_alive = KEEP_ALIVE_INTERVALS * settings.metrics.max_scrape_interval
-    server = create_server(_web_app(endpoints, page, settings.web), feed.end, keep_alive)
+    manager = ServiceManager(environment, lambda: pipeline.alive)
+    server = create_server(
+        _web_app(endpoints, page, settings.web, listeners),
+        lambda: _end_answers(feed, store),
+        web_config=web_config,
+        manager=manager,
+        keep_alive_seconds=keep_alive,
+        telemetry_path=settings.web.telemetry_path,
+    )
     without_worker = frozenset(TelemetrySignal) - {worker.signal for worker in workers}
     retention = Retention(store, settings.storage.retention, settings.traces.outbox_age, without_worker)
     return App(
-        store, catalog, metric_state, pipeline, sources, dstack, workers, retention, feed, server, listener
+        store,
+        catalog,
+        metric_state,
+        pipeline,
+        sources,
+        dstack,
+        workers,
+        retention,
+        feed,
+        server,
+        web_config,
+        manager,
+        tuple(listeners),
     )
+
+
+def _end_answers(feed: ChangeFeed, store: Store) -> None:
+    feed.end()
+    store.interrupt_reads()
 
 
 def _page_options(settings: Settings) -> PageOptions:
     return PageOptions(settings.tail.lines, settings.web.trace_url, settings.web.grafana_url)
 
 
-def _web_app(endpoints: Iterable[Endpoint], page: PageRoutes, settings: WebSettings) -> Starlette:
+def _web_app(
+    endpoints: Iterable[Endpoint], page: PageRoutes, settings: WebSettings, listeners: Iterable[Listener]
+) -> Starlette:
+    passed_on = [listener.name for listener in listeners] if settings.systemd_socket else ()
     allowed = allowed_hosts(
-        settings.listen_address, settings.external_url, settings.allowed_hosts, socket.gethostname()
+        passed_on or settings.listen_address,
+        settings.external_url,
+        settings.allowed_hosts,
+        socket.gethostname(),
     )
     return create_app(endpoints, page.routes(), allowed, settings.external_url)
 
@@ -158,11 +195,14 @@ def _open_store(path: Path) -> Store:
         raise StartError(f"{error}; see --storage.url") from error
 
 
-def _listen(address: str) -> socket.socket:
+def _listen(settings: WebSettings) -> list[Listener]:
     try:
-        return open_listener(address)
+        if settings.systemd_socket:
+            return inherited_listeners(os.environ)
+        return open_listeners(settings.listen_address, int(settings.socket_mode, 8))
     except ListenError as error:
-        raise StartError(f"{error}; see --web.listen-address") from error
+        flag = "--web.systemd-socket" if settings.systemd_socket else "--web.listen-address"
+        raise StartError(f"{error}; see {flag}") from error
 
 
 def run(app: App, log_writer: LogWriter) -> int:
@@ -184,13 +224,15 @@ def run(app: App, log_writer: LogWriter) -> int:
     file_check.start()
     app.retention.start()
     app.feed.start()
+    if app.web_config is not None:
+        app.web_config.start()
     for source in app.sources:
         source.start(cursors.get(source.address))
     if app.dstack is not None:
         app.dstack.start(cursors.get(app.dstack.address), open_submissions)
-    host, port, *_ = app.listener.getsockname()
-    log.info("listening", address=f"{host}:{port}")
-    app.server.run(sockets=[app.listener])
+    for listener in app.listeners:
+        log.info("listening", address=listener.name)
+    app.server.run(sockets=[listener.socket for listener in app.listeners])
     file_check.stop()
     is_in_place = app.store.is_in_place
     drained = _stop(app)
@@ -309,12 +351,17 @@ def _request_stop(app: App) -> None:
 def _stop(app: App) -> bool:
     """Stop all parts; return whether all that was read is on record."""
     log.info("stopping")
+    app.manager.say(STOPPING)
+    for listener in app.listeners:
+        listener.close()
     for source in app.sources:
         source.stop()
     if app.dstack is not None:
         app.dstack.stop()
     app.retention.stop()
     app.feed.stop()
+    if app.web_config is not None:
+        app.web_config.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_workers(app.workers)
     app.store.close()

@@ -1,4 +1,4 @@
-"""``exit-exporter check``: validate settings and catalogue files."""
+"""``exit-exporter check``: validate settings, catalogue and web configuration files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from exporter.config.settings import Settings
 from exporter.config.yaml_document import DocumentError, read_yaml
 from exporter.verdict.catalog_file import builtin_catalog, load_catalog
 
+_WEB_CONFIG_PARTS = frozenset({"tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"})
 
-@click.command(short_help="Validate settings and catalogue FILES.")
+
+@click.command(short_help="Validate settings, catalogue and web configuration FILES.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(files: tuple[Path, ...]) -> None:
-    """Validate settings and catalogue FILES; exits with 1 if one of them is bad.
+    """Validate settings, catalogue and web configuration FILES; exits with 1 if one of them is bad.
 
     \b
     Examples:
       exit-exporter check /etc/exit-exporter/settings.yaml
-      exit-exporter check settings.yaml our-codes.yaml
+      exit-exporter check settings.yaml our-codes.yaml web.yaml
     """
     results = [_check(file) for file in files]
     if not all(results):
@@ -44,6 +46,9 @@ def _validate_kind(file: Path) -> str:
     if isinstance(data, dict) and set(data) & set(Settings.model_fields):
         _validate_values(load_settings_file(file))
         return "settings"
+    if isinstance(data, dict) and set(data) & _WEB_CONFIG_PARTS:
+        _load_web_config(file)
+        return "web configuration"
     new = len(load_catalog(file).reasons) - len(builtin_catalog().reasons)
     return f"catalogue ({new} new reason{'' if new == 1 else 's'})"
 
@@ -60,3 +65,12 @@ def _validate_values(settings: Settings) -> None:
     except SourceError as error:
         raise SettingsError([f"docker.host: {error}"]) from error
     load_catalog(settings.catalogue.file)
+    if settings.web.config_file is not None:
+        _load_web_config(settings.web.config_file)
+
+
+def _load_web_config(file: Path) -> None:
+    # Imported only here: it loads the server.
+    from exporter.web.config_file import load_web_config  # noqa: PLC0415
+
+    load_web_config(file)

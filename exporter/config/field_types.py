@@ -19,6 +19,7 @@ from exporter.workload import parse_source
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
 _MAX_PORT = 65535
+_UNIX_PREFIX = "unix://"
 _URL_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _RESERVED_PATHS = ("/api/", "/-/", "/openapi.json/")
 # A name in braces, for which the page puts a value of the job.
@@ -82,6 +83,17 @@ def _check_address(value: object) -> object:
     ):
         raise ValueError(f"{value!r} is not HOST:PORT, such as {DEFAULT_ADDRESS} or [::]:10137")
     return value
+
+
+def _split_addresses(value: object) -> object:
+    return _split_list(value) if isinstance(value, (str, list, tuple)) and value else _check_address(value)
+
+
+def _check_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not (value.startswith(_UNIX_PREFIX) and value.removeprefix(_UNIX_PREFIX).startswith("/")):
+            _check_address(value)
+    return values
 
 
 def _check_url_path(value: object) -> object:
@@ -163,7 +175,10 @@ Duration = Annotated[float, BeforeValidator(_parse_seconds)]
 Seconds = Annotated[Duration, Field(ge=0, le=_CENTURY_SECONDS)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_check_path)]
 RedactPattern = Annotated[str | None, BeforeValidator(_check_pattern)]
-ListenAddress = Annotated[str, BeforeValidator(_check_address)]
+ListenAddresses = Annotated[
+    tuple[str, ...], BeforeValidator(_split_addresses), AfterValidator(_check_addresses)
+]
+FileMode = Annotated[str, Field(pattern="^0?[0-7]{3}$")]
 UrlPath = Annotated[str, BeforeValidator(_check_url_path)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 ServerUrl = Annotated[str, BeforeValidator(_check_server_url)]

@@ -17,9 +17,10 @@ from exporter.config.field_types import (
     DatabaseUrl,
     EngineHosts,
     ExternalUrl,
+    FileMode,
     GrafanaUrl,
     HostNames,
-    ListenAddress,
+    ListenAddresses,
     Names,
     OptionalPath,
     RedactPattern,
@@ -265,8 +266,21 @@ class MetricsSettings(SettingsGroup):
 class WebSettings(SettingsGroup):
     """HTTP server."""
 
-    listen_address: ListenAddress = Field(default=DEFAULT_ADDRESS, description="HOST:PORT to listen on.")
+    listen_address: ListenAddresses = Field(
+        default=(DEFAULT_ADDRESS,),
+        description="HOST:PORT to listen on, or unix:///path. May be given several times.",
+    )
+    socket_mode: FileMode = Field(default="0660", description="Mode of the files of unix sockets.")
+    systemd_socket: bool = Field(
+        default=False, description="Listen on the sockets that systemd passes on, and on no other address."
+    )
     telemetry_path: UrlPath = Field(default="/metrics", description="Path of the metrics.")
+    config_file: OptionalPath = Field(
+        default=None,
+        alias="config.file",
+        description="Web configuration file, in the common format of Prometheus exporters: TLS, passwords, "
+        "headers. Default: plain HTTP for everyone who reaches the port.",
+    )
     trace_url: TraceUrl = Field(
         default="",
         description="Address of a trace, to which the page of a job links, such as "

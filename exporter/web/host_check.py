@@ -21,6 +21,7 @@ from exporter.web.problems import problem_response
 ANY = "*"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?")
 _LOOPBACK = "localhost"
+_UNIX_PREFIX = "unix://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,20 @@ class AllowedHosts:
 
 
 def allowed_hosts(
-    listen_address: str, external_url: str, further: Iterable[str], machine: str
+    listen_addresses: Iterable[str], external_url: str, further: Iterable[str], machine: str
 ) -> AllowedHosts:
-    """Return the names of an exporter that listens at an address, on a machine of this name.
+    """Return the names of an exporter that listens at addresses, on a machine of this name.
 
     Only who is on this machine reaches a loopback address, so that plain names have no use there.
     """
-    listens_at = listen_address.rpartition(":")[0].strip("[]").lower()
+    listens_at = {
+        address.rpartition(":")[0].strip("[]").lower()
+        for address in listen_addresses
+        if not address.startswith(_UNIX_PREFIX)
+    }
     external = urlsplit(external_url).hostname or ""
-    names = {name.lower() for name in (listens_at, external, machine, *further) if name}
-    return AllowedHosts(frozenset(names), plain_names=not _is_loopback(listens_at))
+    names = {name.lower() for name in (*listens_at, external, machine, *further) if name}
+    return AllowedHosts(frozenset(names), plain_names=not all(map(_is_loopback, listens_at)))
 
 
 class HostCheck:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 
@@ -14,23 +13,31 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
+from exporter.web.acceptor import Acceptor
+from exporter.web.basic_auth import BasicAuth
+from exporter.web.connections import (
+    BoundedConnection,
+    Connection,
+    Connections,
+    connection_limit,
+    note_scrapes,
+)
 from exporter.web.cross_site_check import CrossSiteCheck
 from exporter.web.endpoints import Endpoint
 from exporter.web.host_check import AllowedHosts, HostCheck
+from exporter.web.live_config import LiveWebConfig
 from exporter.web.openapi import openapi_document
 from exporter.web.problems import EXCEPTION_HANDLERS
+from exporter.web.request_limits import RequestLimits
+from exporter.web.response_headers import ResponseHeaders
+from exporter.web.service_manager import ServiceManager
 
 # Long enough for a response in progress, short enough to stop within seconds.
 GRACE_SECONDS = 2
-# For how long a client may take nothing of what is sent to it.
-STUCK_SECONDS = 30.0
 # Of a server that nobody scrapes.
 KEEP_ALIVE_SECONDS = 5.0
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the text is for users."""
 
 
 class Server(uvicorn.Server):
@@ -43,6 +50,25 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_shutdown = on_shutdown
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, within their limits."""
+        connections = Connections(connection_limit(has_tls=self.config.ssl is not None))
+
+        def protocol(predecessor: Connection) -> BoundedConnection:
+            return BoundedConnection(
+                connections,
+                predecessor,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+
+        acceptors = [Acceptor(each, protocol, self.config.ssl, connections) for each in sockets or ()]
+        for acceptor in acceptors:
+            acceptor.start()
+        self.servers = acceptors  # type: ignore[assignment]  # they have what uvicorn uses of its own
+        self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End all responses, and close all connections."""
@@ -80,37 +106,24 @@ def create_app(
     return Starlette(routes=routes, middleware=checks, exception_handlers=EXCEPTION_HANDLERS)
 
 
-def open_listener(address: str) -> socket.socket:
-    """Return a bound socket for ``HOST:PORT``; without a host, for all addresses. Raises ListenError."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
-    dualstack = not host and socket.has_dualstack_ipv6()
-    try:
-        listener = socket.create_server((host, int(port)), family=family, dualstack_ipv6=dualstack)
-    except OSError as error:
-        # str(error) repeats the address; errors of name resolution have no positive errno.
-        cause = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise ListenError(f"cannot listen on {address}: {cause}") from error
-    # Otherwise each response on a kept connection waits 40 ms for the client's kernel.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A client that is gone, or stands still, would keep its stream and what is sent to it for ever.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(STUCK_SECONDS * 1000))
-    return listener
-
-
-def create_server(
+def create_server(  # noqa: PLR0913  # each is a thing of its own
     app: Starlette,
     on_shutdown: Callable[[], None] = lambda: None,
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    *,
+    web_config: LiveWebConfig | None = None,
+    manager: ServiceManager | None = None,
+    telemetry_path: str = "/metrics",
 ) -> Server:
-    """Return a server of the application, without a log of its own.
+    """Return a server of the application, without a log of its own; with TLS and passwords if configured.
 
-    A connection on which nothing is asked for ``keep_alive_seconds`` is closed. A scraper is known by its
-    connection, so it must stay open between two scrapes.
+    A connection that has scraped, and on which nothing is asked for ``keep_alive_seconds``, is closed. A
+    scraper is known by its connection, so it must stay open between two scrapes.
     """
+    noted = note_scrapes(app, telemetry_path)
+    guarded = noted if web_config is None else _guarded(noted, web_config)
     config = uvicorn.Config(
-        app,
+        RequestLimits(guarded),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -119,5 +132,15 @@ def create_server(
         timeout_keep_alive=math.ceil(keep_alive_seconds),
         # Who is at the other end of the connection counts, not what a proxy writes about others.
         proxy_headers=False,
+        callback_notify=manager.beat if manager else None,
+        timeout_notify=manager.interval_seconds if manager else 0,  # type: ignore[arg-type]  # it only compares
     )
+    config.load()
+    if web_config is not None:
+        config.ssl = web_config.tls_context()
     return Server(config, on_shutdown)
+
+
+def _guarded(app: ASGIApp, web_config: LiveWebConfig) -> ASGIApp:
+    asked = BasicAuth(app, lambda: web_config.current.users)
+    return ResponseHeaders(asked, lambda: web_config.current.headers)

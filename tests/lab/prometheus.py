@@ -23,7 +23,8 @@ class PrometheusProcess(Server):
     """Prometheus process.
 
     It scrapes and evaluates every `interval`. `targets` are addresses by the job that they belong to.
-    `programs` is the folder of another version than Debian's, such as that of `prometheus_3()`.
+    `programs` is the folder of another version than Debian's, such as that of `prometheus_3()`. `scrape` has
+    further settings of each scrape, such as a scheme.
     """
 
     name = "prometheus"
@@ -38,6 +39,7 @@ class PrometheusProcess(Server):
         alertmanager: str | None = None,
         programs: Path | None = None,
         interval: str = INTERVAL,
+        scrape: Mapping[str, Any] | None = None,
     ) -> None:
         """Set its targets, its rules, and the address of an Alertmanager, or none."""
         super().__init__(directory)
@@ -46,6 +48,7 @@ class PrometheusProcess(Server):
         self._alertmanager = alertmanager
         self._programs = programs
         self._interval = interval
+        self._scrape = dict(scrape or {})
 
     def remember(self, openmetrics: str) -> None:
         """Add a history before the start: samples with timestamps in OpenMetrics text."""
@@ -101,7 +104,7 @@ class PrometheusProcess(Server):
             "global": {"scrape_interval": self._interval, "evaluation_interval": self._interval},
             "rule_files": [str(file) for file in self._rule_files],
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [address]}]}
+                {"job_name": job, "static_configs": [{"targets": [address]}], **self._scrape}
                 for job, address in self._targets.items()
             ],
         }

@@ -40,7 +40,10 @@ VALUES: dict[str, tuple[str, Any]] = {
     "storage.url": ("sqlite:///g.db", "sqlite:///g.db"),
     "storage.retention": ("1y", 31_536_000.0),
     "catalogue.file": ("/own.yaml", "/own.yaml"),
-    "web.listen-address": ("[::]:2", "[::]:2"),
+    "web.listen-address": ("[::]:2, unix:///web.sock", ["[::]:2", "unix:///web.sock"]),
+    "web.socket-mode": ("600", "600"),
+    "web.systemd-socket": ("true", True),
+    "web.config.file": ("/web.yaml", "/web.yaml"),
     "web.telemetry-path": ("/v", "/v"),
     "web.trace-url": ("https://t/{trace_id}", "https://t/{trace_id}"),
     "web.grafana-url": (
@@ -126,6 +129,7 @@ def test_a_shown_default_is_the_default_when_it_is_given() -> None:
         "dstack.projects": [],
         "storage.url": "sqlite:////state/exit-exporter/exits.db",
         "catalogue.file": None,
+        "web.config.file": None,
         "web.trace-url": "",
         "web.grafana-url": "",
         "web.external-url": "",
@@ -133,11 +137,11 @@ def test_a_shown_default_is_the_default_when_it_is_given() -> None:
     }
 
 
-def test_three_settings_are_multiple_and_two_are_flags() -> None:
+def test_some_settings_are_multiple_and_some_are_flags() -> None:
     multiple = [option.name for option in settings_options() if option.multiple]
-    assert multiple == ["docker.host", "dstack.projects", "web.allowed-hosts"]
+    assert multiple == ["docker.host", "dstack.projects", "web.listen-address", "web.allowed-hosts"]
     flags = [option.name for option in settings_options() if option.is_flag]
-    assert flags == ["exits.assume-oom", "web.enable-lifecycle"]
+    assert flags == ["exits.assume-oom", "web.systemd-socket", "web.enable-lifecycle"]
 
 
 # Sources
@@ -218,7 +222,7 @@ def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     "address", ["127.0.0.1:0", ":10137", "localhost:65535", "[::1]:80", "[::]:0", "my-host.example:8080"]
 )
 def test_an_address_is_host_and_port(address: str) -> None:
-    assert load_settings({"web.listen-address": address}, {}).web.listen_address == address
+    assert load_settings({"web.listen-address": address}, {}).web.listen_address == (address,)
 
 
 @pytest.mark.parametrize(

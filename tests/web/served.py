@@ -18,10 +18,12 @@ from exporter.web.admin import AdminRoutes
 from exporter.web.api import Api
 from exporter.web.change_feed import ChangeFeed
 from exporter.web.host_check import AllowedHosts
+from exporter.web.listening import open_listener
+from exporter.web.live_config import LiveWebConfig
 from exporter.web.metrics import MetricsRoutes
 from exporter.web.page.options import PageOptions
 from exporter.web.page.routes import PageRoutes
-from exporter.web.server import create_app, create_server, open_listener
+from exporter.web.server import create_app, create_server
 from exporter.web.stream import StreamRoutes
 from exporter.web.summary import SummaryApi
 from tests.web.event_stream import EventStream
@@ -46,6 +48,7 @@ class Served:
         self.lifecycle = True
         self.allowed = AllowedHosts()
         self.external_url = ""
+        self.web_config: LiveWebConfig | None = None
         self.url = ""
         self._http = requests.Session()
         # A proxy of the environment does not know this machine's address.
@@ -58,8 +61,9 @@ class Served:
         page_options: PageOptions = PageOptions(),  # noqa: B008  # frozen
     ) -> Iterator[Self]:
         """Serve, until the block ends."""
-        listener = open_listener("127.0.0.1:0")
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener = open_listener("127.0.0.1:0").socket
+        has_tls = self.web_config is not None and self.web_config.current.tls is not None
+        self.url = f"{'https' if has_tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         page = PageRoutes(self.store, self.catalog, self.health, page_options)
         routes: list[Api | StreamRoutes | SummaryApi | AdminRoutes | MetricsRoutes] = [
             Api(self.store, self.catalog),
@@ -76,7 +80,9 @@ class Served:
         ]
         endpoints = [endpoint for each in routes for endpoint in each.endpoints()]
         web = create_app(endpoints, page.routes(), self.allowed, self.external_url)
-        self.server = create_server(web, self.feed.end)
+        self.server = create_server(
+            web, self.feed.end, web_config=self.web_config, telemetry_path=telemetry_path
+        )
         thread = threading.Thread(target=self.server.run, args=([listener],), name="served")
         thread.start()
         self.feed.start()

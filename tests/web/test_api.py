@@ -304,7 +304,7 @@ def test_times_are_exact_and_durations_not_negative(served: Served) -> None:
 @pytest.mark.parametrize(
     ("path", "key"),
     [
-        *((key, key) for key in ("nobody", "_", "c" * 64, "é", "a b", "x" * 60_000)),
+        *((key, key) for key in ("nobody", "_", "c" * 64, "é", "a b", "x" * 10_000)),
         ("%25", "%"),
         ("a%2525", "a%25"),
         ("..%2e", "..."),
@@ -595,7 +595,7 @@ QUERY = st.builds(
     "{}={}".format, st.sampled_from([*PARAMETERS.split(", "), "image", "name%5B%5D"]) | ANYTHING, ANYTHING
 )
 QUERIES = st.lists(QUERY, max_size=3).map("&".join)
-EXPECTED = {OK, HTTPStatus.TEMPORARY_REDIRECT, BAD, MISSING}
+EXPECTED = {OK, HTTPStatus.TEMPORARY_REDIRECT, BAD, MISSING, HTTPStatus.REQUEST_URI_TOO_LONG}
 
 
 @pytest.mark.parametrize(

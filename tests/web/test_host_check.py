@@ -22,7 +22,7 @@ LOOPBACK, EVERYWHERE = "127.0.0.1:10137", "0.0.0.0:10137"
 
 def allows(host: str, listen_address: str = LOOPBACK, external_url: str = "", *further: str) -> bool:
     """Return whether an exporter on the machine ``node-1`` answers."""
-    return allowed_hosts(listen_address, external_url, further, "node-1").allows(host)
+    return allowed_hosts([listen_address], external_url, further, "node-1").allows(host)
 
 
 @pytest.mark.parametrize("listen_address", [LOOPBACK, "localhost:1", "[::1]:1", EVERYWHERE, ":1", "node-1:1"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.server import ListenError, create_app, create_server, open_listener
+from exporter.web.server import create_app, create_server
 from tests.web.served import PATIENCE_SECONDS, Served
 
 REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -27,50 +27,6 @@ def connection(served: Served) -> Iterator[socket.socket]:
 def read_all(client: socket.socket) -> bytes:
     """Read until the server closes the connection."""
     return b"".join(iter(lambda: client.recv(65536), b""))
-
-
-@pytest.mark.parametrize(
-    ("address", "family", "host"),
-    [
-        ("127.0.0.1:0", socket.AF_INET, "127.0.0.1"),
-        ("[::1]:0", socket.AF_INET6, "::1"),
-        ("localhost:0", socket.AF_INET, "127.0.0.1"),
-    ],
-)
-def test_it_listens_at_the_address(address: str, family: socket.AddressFamily, host: str) -> None:
-    with closing(open_listener(address)) as listener:
-        assert (listener.family, listener.getsockname()[0]) == (family, host)
-        assert listener.getsockname()[1] != 0
-
-
-def test_without_a_host_it_listens_on_ipv4_and_ipv6() -> None:
-    with closing(open_listener(":0")) as listener:
-        port = listener.getsockname()[1]
-        for host in ("127.0.0.1", "::1"):
-            socket.create_connection((host, port), PATIENCE_SECONDS).close()
-
-
-@pytest.mark.parametrize(
-    ("address", "cause"),
-    [
-        # 192.0.2.0/24 is reserved for documentation.
-        ("192.0.2.1:0", "Cannot assign requested address"),
-        ("a..b:0", ""),
-        ("x" * 64 + ".example:0", ""),
-    ],
-)
-def test_an_address_that_cannot_be_used_is_reported(address: str, cause: str) -> None:
-    with pytest.raises(ListenError) as refused:
-        open_listener(address)
-    assert str(refused.value).startswith(f"cannot listen on {address}: {cause}")
-
-
-def test_an_address_in_use_is_reported() -> None:
-    with closing(open_listener("127.0.0.1:0")) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(ListenError) as refused:
-            open_listener(address)
-    assert str(refused.value) == f"cannot listen on {address}: Address already in use"
 
 
 def test_responses_do_not_name_the_server(served: Served) -> None:

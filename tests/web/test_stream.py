@@ -271,7 +271,7 @@ def test_a_slow_reader_is_dropped_and_no_other(served: Served, monkeypatch: pyte
 
 
 def test_a_client_that_stands_still_is_disconnected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.web.server.STUCK_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.web.listening.STUCK_SECONDS", 0.1)
     with Served(tmp_path).running() as served, opened(served.stream()):
         numbers = count()
 
@@ -326,7 +326,7 @@ def test_an_open_stream_waits_for_the_store(served: Served, monkeypatch: pytest.
         return read(after, limit)
 
     with opened(served.stream()) as stream:
-        monkeypatch.setattr(served.store, "latest_changes", refuse)
+        monkeypatch.setattr(served.store.reader, "latest_changes", refuse)
         start(served, *"ab")
         assert names(take(stream, 2)) == [*"ab"]
         assert next(refusals) > 3
@@ -338,7 +338,7 @@ def test_nothing_is_read_while_nobody_listens(served: Served, monkeypatch: pytes
         start(served, "a")
         stream.next()
     assert becomes(served, STREAM_CLIENTS, 0)
-    monkeypatch.setattr(served.store, "latest_changes", lambda *_: next(reads))
+    monkeypatch.setattr(served.store.reader, "latest_changes", lambda *_: next(reads))
     start(served, *"bcd")
     assert wait_until(lambda: not served.feed._is_stale.is_set(), PATIENCE_SECONDS)
     assert next(reads) == 0
