@@ -42,6 +42,8 @@ with different intervals, and history is never an increase.
   for it, so that it can be restarted: for `--metrics.max-scrape-interval`, or three of its intervals if that
   is longer. Through a proxy they always wait so long. Set it to at least the longest interval of all.
 - What nobody scrapes for an hour is history to whoever comes then.
+- If the database is lost, the counters begin again with what the engine still knows. `increase()` takes that
+  as a counter reset and counts this history once more.
 - Without that header, `/metrics` shows the truth at once, as do the API, the page and the commands:
   `curl` can be ahead of Prometheus.
 - The metrics to which this applies are marked "New series begin at 0".

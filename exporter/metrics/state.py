@@ -19,7 +19,7 @@ from typing import Protocol
 
 from exporter.metrics import definitions
 from exporter.metrics.definitions import BY_NAME, Metric
-from exporter.metrics.held_series import SUM, Change, HeldSeries
+from exporter.metrics.held_series import SUM, Change, HeldSeries, whole
 from exporter.metrics.labels import HostLabels
 from exporter.metrics.scrapers import Scrapers
 from exporter.model import SeriesKey, Trace
@@ -209,13 +209,12 @@ class MetricState:
         """Return what to commit as shown to scrapes, where it is not the one of these ``values``."""
         with self._lock:
             changes = update.changes(self._values)
-            released_parts = set(self._held.parts(released))
             shown = {
                 key: self._held.shown_after(
                     key, changes.get(key, Change(self._values.get(key))), self._values
                 )
                 for key, value in values.items()
-                if value is not None and key not in released_parts
+                if value is not None and whole(key) not in released
             }
         return {key: value for key, value in shown.items() if value is not None and value != values[key]}
 

@@ -182,6 +182,18 @@ def test_a_new_bucket_of_a_histogram_that_is_shown_is_no_new_series(process: Pro
     assert process.scrape() == {run("0"): 1, run("2"): 1, run("sum"): 31}
 
 
+def test_a_bucket_that_is_new_when_its_histogram_is_released_is_not_set_back_by_a_restart(
+    process: Process,
+) -> None:
+    process.commit(observed(30))
+    process.scrape()
+    process.commit(observed(1))
+    shown = {run("0"): 1, run("2"): 1, run("sum"): 31}
+    assert (process.scrape(), process.shown) == (shown, {})
+    process.start()
+    assert process.scrape() == shown
+
+
 def test_after_a_start_a_histogram_is_shown_as_before_with_all_its_parts() -> None:
     process = Process({run("2"): 1, run("sum"): 30})
     process.commit(observed(1))
