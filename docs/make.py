@@ -40,7 +40,8 @@ with different intervals, and history is never an increase.
 
 - A new series has its value one scrape later. If a Prometheus goes away or connects anew, new series wait
   for it, so that it can be restarted: for `--metrics.max-scrape-interval`, or three of its intervals if that
-  is longer. Through a proxy they always wait so long. Set it to at least the longest interval of all.
+  is longer. Through a proxy or a Unix socket they always wait so long. Set it to at least the longest
+  interval of all.
 - What nobody scrapes for an hour is history to whoever comes then.
 - If the database is lost, the counters begin again with what the engine still knows. `increase()` takes that
   as a counter reset and counts this history once more.
