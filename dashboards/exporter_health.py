@@ -24,6 +24,7 @@ from dashboards.queries import (
     RATE,
     counted,
     gain,
+    known_exporters,
     minutes_not_watched,
     nonzero,
     of_exporters,
@@ -229,7 +230,8 @@ def _reloads() -> AnyPanel:
 def _scrapes() -> AnyPanel:
     text = "How long Prometheus took to scrape each exporter, of the ten slowest."
     name = "scrape_duration_seconds"
-    slowest = worst(f"max by (instance) (max_over_time({series(name)}[{RANGE}] @ end()))")
+    longest = f"max_over_time({series(name)}[{RANGE}] @ end()) and on (job, instance) {known_exporters()}"
+    slowest = worst(f"max by (instance) ({longest})")
     query = f"max by (instance) ({of_exporters(name)}) and on (instance) {slowest}"
     return lines(PanelSpec(503, "Scrape duration", text, 8), "s", [range_query(query, "{{instance}}")])
 

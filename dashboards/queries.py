@@ -160,7 +160,7 @@ def known_exporters() -> str:
 
 def of_exporters(name: str) -> str:
     """Return a series that Prometheus has for each target, without those of other programs."""
-    return f"({series(name)} and on (job) {known_exporters()})"
+    return f"({series(name)} and on (job, instance) {known_exporters()})"
 
 
 def down() -> tuple[str, str, str, str]:
@@ -181,7 +181,8 @@ def watched() -> str:
 def minutes_not_watched() -> str:
     """Return for how many minutes of the range engines were not watched, since they are known."""
     engine, by = series(definitions.ENGINE_UP), "max by (job, instance, engine)"
-    first = f"{by} (-min_over_time(timestamp({engine})[{KNOWN}:5m]))"
+    # From a week before the range: of a long range, the minutes before the last week are due as well.
+    first = f"{by} (-min_over_time(timestamp({engine})[{KNOWN}{RANGE}:5m]))"
     due = f"floor(clamp_max(time() + {first}, $__range_ms / 1000) / 60)"
     done = f"{by} (count_over_time(({engine} == 1)[{RANGE}:1m]))"
     return f"clamp_min({due} - ({done} or 0 * {first}), 0)"

@@ -120,7 +120,7 @@ def not_watched(number: int) -> AnyPanel:
     """Return for how long engines were not watched."""
     text = (
         "Minutes of the chosen time in which an engine was not watched, added up over all engines, since "
-        "they are known, at most for a week. Exporter health has them by name."
+        "they are known, at most since a week before that time. Exporter health has them by name."
     )
     spec = top_row(number, "Minutes not watched", text)
     panel = number_stat(spec, total(minutes_not_watched()), [(0, GOOD), (1, WARNING)])

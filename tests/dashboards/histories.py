@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tests.dashboards.scenario import BEGIN, END, MINUTE, START
 
 SCRAPE = 15
+DAY = 24 * 60 * MINUTE
 JOB = '{{{own},host="{host}",workload="{workload}",image="i"'
 EXITS = f'container_exits_total{JOB},status="{{status}}",code="{{code}}",reason="{{reason}}"}}}}'
 KILLS = f"container_oom_kills_total{JOB}}}}}"
@@ -59,6 +60,7 @@ class Target:
         for second in range(START + self.phase, END + 1, SCRAPE):
             up = not self._is_away(second)
             yield f"up{{{own}}} {int(up)} {second}"
+            yield f"scrape_duration_seconds{{{own}}} 0.1 {second}"
             if not up:
                 was_away = True
                 continue
@@ -125,9 +127,32 @@ SPIKE = [*every(600, 1, 85, reason="OOMKilled"), *every(2, 80, 81, reason="OOMKi
 TARGETS.append(Target("spike", SPIKE))
 
 
+def others() -> Iterator[str]:
+    """Yield samples of eleven other programs under the scrape job of an exporter: they are slow, and down."""
+    for number in range(11):
+        own = f'{{job="steady",instance="other-{number}:9100"}}'
+        for second in range(START, END + 1, SCRAPE):
+            yield f"up{own} 0 {second}"
+            yield f"scrape_duration_seconds{own} 9 {second}"
+
+
 def past() -> str:
     """Return what Prometheus has scraped, as OpenMetrics with the times and labels of the targets."""
-    return "\n".join([line for target in TARGETS for line in target.scrapes()] + ["# EOF", ""])
+    return as_openmetrics([*(line for target in TARGETS for line in target.scrapes()), *others()])
+
+
+def ten_days() -> str:
+    """Return what Prometheus has scraped of an engine that was not watched for half a day, three days ago."""
+    away = range(END - 3 * DAY, END - 3 * DAY + DAY // 2)
+    seconds = [second for second in range(END - 10 * DAY, END + 1, 4 * MINUTE) if second not in away]
+    return as_openmetrics(
+        [f'exit_exporter_engine_up{{job="long",instance="a"}} 1 {each}' for each in seconds]
+    )
+
+
+def as_openmetrics(samples: Iterable[str]) -> str:
+    """Return the text of samples."""
+    return "\n".join([*samples, "# EOF", ""])
 
 
 def failures_in_range(job: str) -> int:

@@ -1,11 +1,13 @@
 """What figures, tables and graphs say of outages, restarts, spikes, replicas and a hundred workloads."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.dashboards import histories
 from tests.dashboards.boards import FILES, MINUTE, PanelQuery, interpolated, load, narrowed, step_of, targets
+from tests.dashboards.histories import DAY
 from tests.dashboards.prometheus import Prometheus, Series, running
 from tests.dashboards.scenario import BEGIN, END, HOUR, START
 from tests.lab.prometheus_kinds import KINDS, programs_of
@@ -30,20 +32,27 @@ def ask(prometheus: Prometheus, job: str, board: str, title: str, end: int = END
 
     The title can have the letter of the query behind it; otherwise it is the first one.
     """
+    return sent(prometheus, job, query_of(board, title), end)
+
+
+def query_of(board: str, title: str) -> PanelQuery:
+    """Return the query of a panel, by the title that `ask` takes."""
     named, _, letter = title.partition(": ")
     wanted = (board, named, letter or "A")
     (target,) = [each for each in ALL if (each.board, each.panel["title"], each.query["refId"]) == wanted]
-    return sent(prometheus, job, target, end)
+    return target
 
 
-def sent(prometheus: Prometheus, job: str, target: PanelQuery, end: int = END) -> list[Series]:
-    """Send a query as Grafana does, with a scrape job selected."""
-    step = step_of(target.panel, HOUR)
+def sent(
+    prometheus: Prometheus, job: str, target: PanelQuery, end: int = END, span: int = HOUR
+) -> list[Series]:
+    """Send a query as Grafana does, with a scrape job selected, for so many seconds before the end."""
+    step = step_of(target.panel, span)
     values = narrowed(load(target.board), job=[job])
-    expression = interpolated(target.expression, values, range_seconds=HOUR, step=step)
+    expression = interpolated(target.expression, values, range_seconds=span, step=step)
     if target.query.get("instant"):
         return prometheus.at(expression, end)
-    return prometheus.over(expression, end // step * step - HOUR, end // step * step, step)
+    return prometheus.over(expression, end // step * step - span, end // step * step, step)
 
 
 def figure(prometheus: Prometheus, job: str, title: str, board: str = OVERVIEW) -> float | None:
@@ -168,6 +177,19 @@ def test_minutes_not_watched_are_those_of_the_outage(prometheus: Prometheus) -> 
     assert figure(prometheus, "steady", "Minutes not watched") == 0
     # Prometheus returns the last value for five minutes, where no scrape has failed in these made-up samples.
     assert figure(prometheus, "outage", "Minutes not watched") == pytest.approx(12 - 5, abs=1)
+
+
+def test_minutes_not_watched_are_those_of_a_range_of_more_than_a_week(tmp_path: Path) -> None:
+    target = query_of(OVERVIEW, "Minutes not watched")
+    with running(tmp_path, histories.ten_days(), "127.0.0.1:1") as server:
+        (total,) = sent(server, "long", target, span=9 * DAY)
+    assert float(total["value"][1]) == pytest.approx(12 * 60, abs=6)
+
+
+def test_other_programs_under_the_same_scrape_job_are_no_exporters(prometheus: Prometheus) -> None:
+    assert ask(prometheus, "steady", OVERVIEW, "Down now") == []
+    (exporter,) = ask(prometheus, "steady", HEALTH, "Scrape duration")
+    assert exporter["metric"] == {"instance": "one:10137"}
 
 
 def test_running_jobs_are_not_known_while_their_exporter_is_away(prometheus: Prometheus) -> None:
