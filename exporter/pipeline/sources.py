@@ -89,7 +89,7 @@ class ConnectedSources:
         """Mark the hosts of the sources whose list is now on record; return whether there is one."""
         for address in self._listed:
             changes = MetricUpdate()
-            # Only now: alert rules and dashboards read the presence of these series as "backfill done".
+            # Only now: at the next start, the presence of these series says that the listing was finished.
             exporter_metrics.create_backfill_series(changes, self._trackers[address].host)
             self._state.apply(changes)
         return bool(self._listed)
