@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from alerts.recordings import EXITS, FINISHED, LOST, OOM, RecordingNames, exact_increase, once
+from alerts.recordings import EXITS, FINISHED, LOST, RecordingNames, exact_increase, once
 from alerts.thresholds import Links, Thresholds
 from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
 from exporter.model import Status
+from exporter.verdict.catalog import FAILED_STARTS
 
 
 class Severity(StrEnum):
@@ -181,7 +182,8 @@ def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
 def failure_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     """Yield the alerts about jobs that fail in a way that has its own remedy."""
     exits, window = RecordingNames(thresholds).exits, thresholds.increases.window
-    not_started = f'{exits}{{reason!~"{OOM}|{LOST}"}}'
+    reasons = "|".join((*FAILED_STARTS, *thresholds.not_started.also))
+    not_started = f'{exits}{{reason=~"{reasons}"}}'
     yield Alert(
         "JobCannotStart",
         Subject.WORKLOAD,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from alerts.thresholds import Thresholds, seconds
 from exporter.metrics import definitions
 from exporter.model import Status
-from exporter.verdict.catalog import FAILED_STARTS
 
 # How long a recording keeps its own value if rules are not evaluated.
 _REMEMBERED = "1d"
@@ -77,14 +76,13 @@ def job_recordings(thresholds: Thresholds) -> Iterator[Recording]:
         % ((thresholds.increases.replica_window,) * 2),
         "Exporters that found exits after an outage, of a host that another exporter watched meanwhile.",
     )
-    reasons = "|".join((OOM, LOST, *FAILED_STARTS, *thresholds.not_started.also))
-    ends = f'{EXITS}{{status="{Status.FAILED}", reason=~"{reasons}"}}'
+    ends = f'{EXITS}{{status="{Status.FAILED}"}}'
     yield Recording(
         names.exits,
         f"sum without (image, code, status) ({exact_increase(ends, window)})\n"
         f"unless on (host, {', '.join(thresholds.labels.replica)}) {names.repeated}",
-        "Jobs that were OOM-killed, could not start or went down with their host, as each exporter counted"
-        " them: whole numbers, which increase() does not give, as it extrapolates.",
+        "Jobs that failed, by reason, as each exporter counted them: whole numbers, which increase() does"
+        " not give, as it extrapolates.",
     )
     yield Recording(
         names.oomkilled,
@@ -95,8 +93,10 @@ def job_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     yield Recording(
         names.windows,
         f"1 + {missed} * max without ({', '.join(thresholds.labels.replica)})"
-        f" ({recovered % spike.after_outage} > bool 0)",
-        f"For how many windows a host's exits may have come together: after an outage for {spike.outage}.",
+        f" ({recovered % spike.after_outage} > bool 0)\n"
+        f"or 1 + 0 * max without (workload) ({names.oomkilled})",
+        f"For how many windows a host's exits may have come together: after an outage for {spike.outage}. One"
+        " where the exporter does not tell of outages, so that what is usual is compared all the same.",
     )
     usual = f"avg_over_time({names.oomkilled}[{spike.baseline}] offset {spike.recent})"
     yield Recording(

@@ -91,6 +91,9 @@ class Scrapers:
             if not (active and self._knows_all(now) and all(each.intervals for each in active)):
                 return None
             longest = max(self._interval(each) for each in active)
+            if self._learned and longest < self._learned and now - self._first_scrape < self._max_interval:
+                # The slowest of those before this process may not have come back yet.
+                return None
             is_stored = self._learned and 1 / TOLERANCE < longest / self._learned < TOLERANCE
             return None if is_stored else longest
 

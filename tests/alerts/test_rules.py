@@ -289,7 +289,7 @@ def test_the_runbook_of_failed_starts_lists_all_their_reasons() -> None:
 
 def test_a_reason_can_be_added_to_those_of_failed_starts() -> None:
     rules = make.rules(changed(not_started={"also": ["NoLicence"]}))
-    assert f'|{"|".join(catalog.FAILED_STARTS)}|NoLicence"' in rules
+    assert f'"{"|".join(catalog.FAILED_STARTS)}|NoLicence"' in rules
 
 
 # --- expressions

@@ -168,9 +168,11 @@ def test_the_longest_interval_is_stored_once_all_are_known_and_again_if_it_diffe
 
 def test_a_restarted_process_does_not_forget_the_slow_before_it_has_come() -> None:
     driver = Driver(learned=60)
-    for at in range(0, 70, 5):
+    for at in range(0, 120, 5):
         driver.scrape(at, "fast")
         assert driver.to_store(at) is None
+    driver.scrape(120, "fast")
+    assert driver.to_store(120) == 5
 
 
 def test_scrapers_without_number_do_not_fill_the_memory() -> None:
