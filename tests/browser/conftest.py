@@ -17,7 +17,8 @@ SCREENSHOTS = "EXIT_EXPORTER_SCREENSHOTS"
 """Variable with the folder that screenshots are kept in; by default pytest's temporary one."""
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, no other test of the same worker can run an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return Debian's Chromium."""
     ensure_browser()

@@ -345,7 +345,7 @@ def test_over_ssh_a_line_that_hangs_does_not_hold_up_the_end(
     [
         ("impostors", "TLS failed: {}; does this engine accept these ca.pem, cert.pem and key.pem?"),
         ("strangers", "TLS failed: {}; does this engine accept these ca.pem, cert.pem and key.pem?"),
-        ("", "Client sent an HTTP request to an HTTPS server."),
+        ("", "/version: HTTP 400: Client sent an HTTP request to an HTTPS server."),
     ],
     ids=["the client is not known", "the engine is not known", "no TLS"],
 )

@@ -216,5 +216,5 @@ def test_a_second_exporter_is_refused_until_the_first_ends(database: Path) -> No
 
 
 def test_an_error_without_advice_has_only_its_cause() -> None:
-    error = DBAPIError("SELECT 1", {}, sqlite3.OperationalError("interrupted"))
-    assert describe("/exits.db", error) == "/exits.db: interrupted"
+    error = DBAPIError("SELECT 1", {}, sqlite3.OperationalError("no such table: jobs"))
+    assert describe("/exits.db", error) == "/exits.db: no such table: jobs"

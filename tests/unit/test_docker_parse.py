@@ -167,6 +167,7 @@ def test_a_recorded_inspection_is_parsed_completely() -> None:
         container_id=recorded.container_id,
         name=recorded.name,
         image=answer["Config"]["Image"],
+        image_id=answer["Image"],
         labels={},
         running=False,
         created_ns=parse_rfc3339(answer["Created"]),
@@ -521,6 +522,7 @@ EXITED: dict[str, Any] = {
     "container_id": ID,
     "name": "gentle-stingray-1",
     "image": "acme/train:v1",
+    "image_id": "sha256:071c23e8d4641db657219857333e14a5c466f37eb0dc4f5ffd256535f4f4994f",
     "labels": {"exit-exporter.workload": "a\ufffdb"},
     "running": False,
     "created_ns": 1_795_469_023_928_569_666,
@@ -642,7 +644,9 @@ def test_restarts_are_a_lower_bound_before_the_shown_run(
         ),
         pytest.param(inspect({}, {"Labels": None}), {"labels": {}}, id="no labels"),
         pytest.param(inspect({}, {"Image": ""}), {"image": INSPECT["Image"]}, id="no name for the image"),
-        pytest.param(inspect({}, {"Image": None}, Image=None), {"image": ""}, id="no image at all"),
+        pytest.param(
+            inspect({}, {"Image": None}, Image=None), {"image": "", "image_id": ""}, id="no image at all"
+        ),
         pytest.param(inspect({}, {"StopSignal": ""}), {"stop_signal": 15}, id="an empty stop signal"),
         pytest.param(inspect({}, {"StopSignal": "37"}), {"stop_signal": 37}, id="a stop signal by number"),
         pytest.param(
