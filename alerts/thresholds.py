@@ -137,7 +137,6 @@ class Labels(_Section):
 class Links(_Section):
     """Addresses that alerts and dashboards link to."""
 
-    docs: Url
     runbooks: Url
     grafana: Url
     workload_dashboard: str
