@@ -168,10 +168,21 @@ def fill_histories(served: Served) -> None:
 
 
 def piped(*words: str, note: str = "") -> Output:
-    """Return the output in a pipe; the ``note`` is on standard error."""
+    """Return the output of a process in a pipe; the ``note`` is on standard error."""
 
     def show(url: str) -> str:
         done = run(*words, "--url", url)
+        assert (done.code, done.err) == (0, note)
+        return done.out
+
+    return show
+
+
+def printed(*words: str, note: str = "") -> Output:
+    """Return the same output, without a process of its own."""
+
+    def show(url: str) -> str:
+        done = invoke(*words, "--url", url)
         assert (done.code, done.err) == (0, note)
         return done.out
 
@@ -195,9 +206,9 @@ def two_hours_later(*words: str) -> Output:
 
 PS: dict[str, Output] = {
     "ps": piped("ps"),
-    "ps_verbose": piped("ps", "-v"),
+    "ps_verbose": printed("ps", "-v"),
     "ps_all": two_hours_later("ps", "-a"),
-    "ps_verbose_failed": piped("ps", "-v", "--status", "failed"),
+    "ps_verbose_failed": printed("ps", "-v", "--status", "failed"),
     "ps_none": piped("ps", "--reason", "Aborted", note="no jobs; -a shows older ones\n"),
     "ps_80": shown("ps"),
     "ps_132": shown("ps", columns=132),
@@ -205,42 +216,42 @@ PS: dict[str, Output] = {
     "ps_verbose_132": shown("ps", "-v", columns=132),
 }
 PS_MORE: dict[str, Output] = {
-    "ps_casualties": piped("ps", "--casualties"),
+    "ps_casualties": printed("ps", "--casualties"),
     "ps_verbose_casualties_80": shown("ps", "-v", "--status", "done"),
 }
 SHOW: dict[str, Output] = {
     "show_failed": piped("show", "gentle-stingray-1"),
-    "show_running": piped("show", "bbbbbb"),
-    "show_terminated": piped("show", "stopped"),
-    "show_never_started": piped("show", "mistyped"),
-    "show_done": piped("show", "nightly"),
-    "show_unknown": piped("show", "unseen"),
+    "show_running": printed("show", "bbbbbb"),
+    "show_terminated": printed("show", "stopped"),
+    "show_never_started": printed("show", "mistyped"),
+    "show_done": printed("show", "nightly"),
+    "show_unknown": printed("show", "unseen"),
     "show_later": two_hours_later("show", "long-ago"),
     "show_80": shown("show", "gentle-stingray-1"),
 }
 SHOW_MORE: dict[str, Output] = {
-    "show_unstartable": piped("show", "unstartable"),
+    "show_unstartable": printed("show", "unstartable"),
     "show_unstartable_80": shown("show", "unstartable"),
-    "show_own_limit": piped("show", "own-limit"),
-    "show_parents_limit": piped("show", "parents-limit"),
+    "show_own_limit": printed("show", "own-limit"),
+    "show_parents_limit": printed("show", "parents-limit"),
     "show_hosts_memory_80": shown("show", "hosts-memory"),
     "show_hosts_memory_132": shown("show", "hosts-memory", columns=132),
-    "show_running_survivor": piped("show", "survivor"),
-    "show_casualties": piped("show", "casualties"),
-    "show_supervised": piped("show", "timed-out"),
-    "show_supervised_unproved": piped("show", "unproved"),
+    "show_running_survivor": printed("show", "survivor"),
+    "show_casualties": printed("show", "casualties"),
+    "show_supervised": printed("show", "timed-out"),
+    "show_supervised_unproved": printed("show", "unproved"),
 }
 """Outputs of the jobs of ``fill_more``."""
 EXPLAINED = ("0", "1", "2", "127", "137", "255", "3221225477", "OOMKilled", "Error", "RealTimeSignal")
 EXPLAIN: dict[str, Output] = {
-    **{f"explain_{word.lower()}": piped("explain", word) for word in EXPLAINED},
+    **{f"explain_{word.lower()}": printed("explain", word) for word in EXPLAINED},
     "explain_80": shown("explain", "137"),
 }
 MORE = PS_MORE | SHOW_MORE
 REPORTED = ("--since", "2100-01-01", "--until", "2100-01-08")
 REPORT: dict[str, Output] = {
     "report": piped("report", *REPORTED),
-    "report_markdown": piped("report", "--format", "markdown", *REPORTED),
+    "report_markdown": printed("report", "--format", "markdown", *REPORTED),
     "report_80": shown("report", *REPORTED),
 }
 """Outputs of the histories of ``fill_histories``, beside the jobs of ``fill``."""

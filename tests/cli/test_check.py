@@ -102,7 +102,7 @@ def test_one_bad_file_of_several_fails_the_check() -> None:
         "missing.yaml: cannot be read: No such file or directory\n",
     )
     good = "catalogue.yaml: good catalogue (2 new reasons)\n"
-    assert run("check", "catalogue.yaml") == Done(0, good, "")
+    assert invoke("check", "catalogue.yaml") == Done(0, good, "")
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.command import Done, invoke, run
+from tests.cli.command import Done, invoke
 from tests.cli.other_servers import NOBODY, OTHERS, other_server
 from tests.cli.outputs import EXPLAIN, flat, golden
 from tests.web.served import Served
@@ -28,8 +28,8 @@ CheckpointCorrupt  if nothing more is known
 
 
 @pytest.mark.parametrize("name", EXPLAIN)
-def test_an_explanation_is_as_agreed(served: Served, name: str) -> None:
-    assert flat(EXPLAIN[name](served.url)) == golden(name)
+def test_an_explanation_is_as_agreed(unchanged: Served, name: str) -> None:
+    assert flat(EXPLAIN[name](unchanged.url)) == golden(name)
 
 
 @pytest.mark.parametrize("code", ["0", "1", "2", "127", "137", "255", "3221225477"])
@@ -55,8 +55,8 @@ def test_the_plain_reading_comes_first() -> None:
 
 
 @pytest.mark.parametrize("words", [("2",), ("0",), ("64",), ("127",), ("--workload", "night/report", "2")])
-def test_a_requested_stop_is_no_failure(served: Served, words: tuple[str, ...]) -> None:
-    readings = flat(invoke("explain", *words, "--url", served.url).out).split("\n\n")
+def test_a_requested_stop_is_no_failure(unchanged: Served, words: tuple[str, ...]) -> None:
+    readings = flat(invoke("explain", *words, "--url", unchanged.url).out).split("\n\n")
     (requested,) = [reading for reading in readings if "JOB_TERMINATED" in reading]
     success = ", which stands for success" if words == ("0",) else ""
     assert requested.splitlines()[1] == (
@@ -86,16 +86,16 @@ WRAPPED = (
     ],
 )
 def test_a_code_can_be_a_signal_negative_or_hexadecimal(
-    served: Served, text: str, code: str, note: str | None
+    unchanged: Served, text: str, code: str, note: str | None
 ) -> None:
-    written = invoke("explain", text, "--url", served.url)
-    number = invoke("explain", code, "--url", served.url)
+    written = invoke("explain", text, "--url", unchanged.url)
+    number = invoke("explain", code, "--url", unchanged.url)
     assert written == Done(0, f"{note}\n\n{number.out}" if note else number.out, "")
 
 
 @pytest.mark.parametrize("name", ["OOMKilled", "oomkilled", "Error", "RealTimeSignal"])
-def test_a_reason_is_explained_with_its_codes(served: Served, name: str) -> None:
-    for url in (served.url, NOBODY):
+def test_a_reason_is_explained_with_its_codes(unchanged: Served, name: str) -> None:
+    for url in (unchanged.url, NOBODY):
         assert flat(invoke("explain", name, "--url", url).out) == golden(f"explain_{name.lower()}")
 
 
@@ -112,8 +112,8 @@ def test_the_servers_catalogue_is_used(served: Served) -> None:
 
 
 @pytest.mark.parametrize("code", ["0", "137"])
-def test_piped_text_is_aligned(served: Served, code: str) -> None:
-    output = EXPLAIN[f"explain_{code}"](served.url)
+def test_piped_text_is_aligned(unchanged: Served, code: str) -> None:
+    output = EXPLAIN[f"explain_{code}"](unchanged.url)
     assert output == flat(output)
     texts = [line for line in output.splitlines() if line.startswith("  ")]
     assert {len(line) - len(line.removeprefix("  - ").lstrip()) for line in texts} == {4}
@@ -136,23 +136,27 @@ NO_NAME = "is not an exit code, a signal or a reason"
     ],
     ids=lambda text: text[:20],
 )
-def test_anything_else_is_refused(served: Served, text: str, cause: str) -> None:
+def test_anything_else_is_refused(unchanged: Served, text: str, cause: str) -> None:
     usage = "Usage: exit-exporter explain [OPTIONS] CODE\nTry 'exit-exporter explain --help' for help.\n\n"
     expected = Done(2, "", f"{usage}Error: Invalid value for 'CODE': {cause}\n")
-    assert run("explain", text, "--url", served.url) == expected
+    assert invoke("explain", text, "--url", unchanged.url) == expected
 
 
-def test_markdown_has_a_row_for_each_reading(served: Served) -> None:
+def test_markdown_has_a_row_for_each_reading(unchanged: Served) -> None:
     title, line, *rows = invoke(
-        "explain", "137", "--format", "markdown", "--url", served.url
+        "explain", "137", "--format", "markdown", "--url", unchanged.url
     ).out.splitlines()
     assert (title, line) == (
         "| Reason | If | Recovery | Meaning | Likely causes |",
         "| --- | --- | --- | --- | --- |",
     )
-    readings = json.loads(invoke("explain", "137", "--format", "json", "--url", served.url).out)["readings"]
+    readings = json.loads(invoke("explain", "137", "--format", "json", "--url", unchanged.url).out)[
+        "readings"
+    ]
     assert [row.split(" | ")[:3] for row in rows] == [
         [f"| `{each['reason']}`", each["when"], each["recovery"]] for each in readings
     ]
-    (row,) = invoke("explain", "OOMKilled", "--format", "markdown", "--url", served.url).out.splitlines()[2:]
+    (row,) = invoke("explain", "OOMKilled", "--format", "markdown", "--url", unchanged.url).out.splitlines()[
+        2:
+    ]
     assert row.startswith("| `OOMKilled` |  | more-memory |")

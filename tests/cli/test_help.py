@@ -7,7 +7,7 @@ import click
 import pytest
 
 from exporter.cli import COMMANDS, command
-from tests.cli.command import run
+from tests.cli.command import invoke, run
 
 EXAMPLES = [
     (name, line)
@@ -53,7 +53,7 @@ def test_the_list_of_commands_is_whole_in_80_columns() -> None:
 )
 def test_words_are_completed(words: str, completions: list[str]) -> None:
     line = ["exit-exporter", *words.split(" ")]
-    done = run(
+    done = invoke(
         _EXIT_EXPORTER_COMPLETE="bash_complete",
         COMP_WORDS=" ".join(line),
         COMP_CWORD=str(len(line) - 1),

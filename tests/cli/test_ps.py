@@ -11,7 +11,7 @@ import pytest
 from exporter.store import Batch
 from tests.cli.command import COMMAND, Done, at_terminal, environment, invoke, run
 from tests.cli.other_servers import NOBODY, OTHERS, Other, other_server
-from tests.cli.outputs import PS, PS_MORE, fill_more, flat, golden, shown
+from tests.cli.outputs import PS, PS_MORE, flat, golden, shown
 from tests.store.samples import BEGAN_NS, OOM, SUBMISSION, ended, job
 from tests.web.served import Served
 
@@ -41,10 +41,8 @@ def names(served: Served, *words: str) -> str:
 
 
 @pytest.mark.parametrize("name", [*PS, *PS_MORE])
-def test_a_table_is_as_agreed(served: Served, name: str) -> None:
-    if name in PS_MORE:
-        fill_more(served)
-    table = (PS | PS_MORE)[name](served.url)
+def test_a_table_is_as_agreed(unchanged: Served, with_more: Served, name: str) -> None:
+    table = PS_MORE[name](with_more.url) if name in PS_MORE else PS[name](unchanged.url)
     assert flat(table) == golden(name)
     plain = ESCAPES.sub("", table)
     if name.endswith("_80"):
@@ -56,8 +54,8 @@ def test_a_table_is_as_agreed(served: Served, name: str) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 50, 60, 71, 72, 100])
-def test_the_error_fits_every_terminal(served: Served, columns: int) -> None:
-    plain = ESCAPES.sub("", shown("ps", "-v", "--reason", "OOMKilled", columns=columns)(served.url))
+def test_the_error_fits_every_terminal(unchanged: Served, columns: int) -> None:
+    plain = ESCAPES.sub("", shown("ps", "-v", "--reason", "OOMKilled", columns=columns)(unchanged.url))
     header, *rows = plain.splitlines()
     start = header.index("ERROR")
     end = header.index("ATTEMPT") if "ATTEMPT" in header else None
@@ -77,16 +75,16 @@ def test_a_piped_table_has_one_line_for_each_job(served: Served) -> None:
     assert len(table.splitlines()) == 1 + 7
 
 
-def test_colours_can_be_turned_off(served: Served) -> None:
-    table = at_terminal("ps", "--url", served.url, NO_COLOR="1", columns=132)
+def test_colours_can_be_turned_off(unchanged: Served) -> None:
+    table = at_terminal("ps", "--url", unchanged.url, NO_COLOR="1", columns=132)
     assert flat(re.sub(r"\x1b\[[01]m", "", table)) == golden("ps")
 
 
-def test_json_has_the_jobs_of_the_api(served: Served) -> None:
-    jobs = served.ask("/api/v1/jobs").json()["jobs"]
-    printed = output(run("ps", "-a", "--format", "json", "--url", served.url))
+def test_json_has_the_jobs_of_the_api(unchanged: Served) -> None:
+    jobs = unchanged.ask("/api/v1/jobs").json()["jobs"]
+    printed = output(run("ps", "-a", "--format", "json", "--url", unchanged.url))
     assert printed == json.dumps({"jobs": jobs}, indent=2) + "\n"
-    printed = output(run("ps", "--format", "json", "--reason", "Aborted", "--url", served.url))
+    printed = output(invoke("ps", "--format", "json", "--reason", "Aborted", "--url", unchanged.url))
     assert printed == '{\n  "jobs": []\n}\n'
 
 
@@ -132,15 +130,14 @@ def test_an_empty_table_reports_that_the_daemon_is_not_ready(served: Served) -> 
         ("--code 137 --status done", ""),
     ],
 )
-def test_all_filters_must_hold(served: Served, words: str, found: str) -> None:
-    if "dstack" in words or "casualties" in words:
-        fill_more(served)
-    assert names(served, *words.split()) == found
+def test_all_filters_must_hold(unchanged: Served, with_more: Served, words: str, found: str) -> None:
+    asked = with_more if "dstack" in words or "casualties" in words else unchanged
+    assert names(asked, *words.split()) == found
 
 
-def test_all_pages_are_listed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_are_listed(unchanged: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PS_MODULE, "_PAGE", 2)
-    assert names(served, "-a") == (
+    assert names(unchanged, "-a") == (
         "gentle-stingray-1 [bold]odd[/] :smile: stopped mistyped nightly unseen long-ago"
     )
 
@@ -158,9 +155,9 @@ def test_a_piped_table_has_its_columns_from_the_first_rows(
 
 
 @pytest.mark.parametrize("output_format", ["table", "json"])
-def test_a_limit_says_what_it_leaves_out(served: Served, output_format: str) -> None:
+def test_a_limit_says_what_it_leaves_out(unchanged: Served, output_format: str) -> None:
     for limit, note in ((2, "only the newest 2 are listed; --limit 0 lists all\n"), (7, ""), (0, "")):
-        words = ("ps", "-a", "-n", str(limit), "--format", output_format, "--url", served.url)
+        words = ("ps", "-a", "-n", str(limit), "--format", output_format, "--url", unchanged.url)
         done = invoke(*words)
         jobs = json.loads(done.out)["jobs"] if output_format == "json" else done.out.splitlines()[1:]
         assert (done.code, len(jobs), done.err) == (0, limit or 7, note)
@@ -198,10 +195,10 @@ def test_a_wrong_option_is_refused_without_a_request(words: tuple[str, ...], cau
     assert invoke("ps", *words, "--url", NOBODY) == Done(2, "", f"{usage}Error: {cause}\n")
 
 
-def test_an_unknown_reason_is_refused_with_the_closest(served: Served) -> None:
+def test_an_unknown_reason_is_refused_with_the_closest(unchanged: Served) -> None:
     cause = "reason: 'OMKiled' is not in the catalogue; did you mean OOMKilled?"
     expected = Done(1, "", f"Error: {cause}\n")
-    assert invoke("ps", "--reason", "OMKiled", "--url", served.url) == expected
+    assert invoke("ps", "--reason", "OMKiled", "--url", unchanged.url) == expected
 
 
 # Watching
@@ -257,8 +254,8 @@ def test_a_watched_table_has_fewer_jobs_where_each_takes_several_lines(
     assert watched.endswith("only the newest 1 are shown")
 
 
-def test_a_watched_table_is_no_json(served: Served) -> None:
-    done = invoke("ps", "-w", "--format", "json", "--url", served.url)
+def test_a_watched_table_is_no_json(unchanged: Served) -> None:
+    done = invoke("ps", "-w", "--format", "json", "--url", unchanged.url)
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith("--watch shows a table; GET /api/v1/stream has the changes as JSON\n")
 
@@ -301,15 +298,15 @@ def test_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done == Done(1, "", f"Error: {url} does not answer within 0.01 s; see --url\n")
 
 
-def test_the_url_can_be_a_variable_and_end_with_a_slash(served: Served) -> None:
-    plain = output(run("ps", "--url", served.url))
-    assert output(run("ps", EXIT_EXPORTER_URL=served.url)) == plain
-    assert output(run("ps", "--url", f"{served.url}/", EXIT_EXPORTER_URL=NOBODY)) == plain
+def test_the_url_can_be_a_variable_and_end_with_a_slash(unchanged: Served) -> None:
+    plain = output(invoke("ps", "--url", unchanged.url))
+    assert output(invoke("ps", EXIT_EXPORTER_URL=unchanged.url)) == plain
+    assert output(invoke("ps", "--url", f"{unchanged.url}/", EXIT_EXPORTER_URL=NOBODY)) == plain
 
 
-def test_no_proxy_is_used_for_this_machine(served: Served) -> None:
-    proxied = run("ps", "--url", served.url, http_proxy=NOBODY, HTTP_PROXY=NOBODY)
-    assert proxied == run("ps", "--url", served.url)
+def test_no_proxy_is_used_for_this_machine(unchanged: Served) -> None:
+    proxied = invoke("ps", "--url", unchanged.url, http_proxy=NOBODY, HTTP_PROXY=NOBODY)
+    assert proxied == invoke("ps", "--url", unchanged.url)
 
 
 def test_a_closed_pipe_is_no_error(served: Served) -> None:
@@ -324,11 +321,10 @@ def test_a_closed_pipe_is_no_error(served: Served) -> None:
     assert errors == ""
 
 
-@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
 @pytest.mark.parametrize("words", ["ps -v", "show nightly", "report", "codes"])
-def test_a_pipe_is_no_terminal_whatever_a_variable_says(served: Served, words: str, variable: str) -> None:
-    plain = run(*words.split(), "--url", served.url)
-    forced = run(*words.split(), "--url", served.url, **{variable: "1"})
+def test_a_pipe_is_no_terminal_whatever_variables_say(unchanged: Served, words: str) -> None:
+    plain = invoke(*words.split(), "--url", unchanged.url)
+    forced = run(*words.split(), "--url", unchanged.url, FORCE_COLOR="1", TTY_COMPATIBLE="1")
     assert "\x1b" not in forced.out
     assert len(forced.out.splitlines()) == len(plain.out.splitlines())
 
@@ -337,10 +333,10 @@ def test_a_pipe_is_no_terminal_whatever_a_variable_says(served: Served, words: s
     "words",
     ["ps", "ps --format json", "show nightly", "report", "report --format json", "codes", "explain 137"],
 )
-def test_output_that_cannot_be_written_is_one_line(served: Served, words: str) -> None:
+def test_output_that_cannot_be_written_is_one_line(unchanged: Served, words: str) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
         done = subprocess.run(
-            [COMMAND, *words.split(), "--url", served.url],
+            [COMMAND, *words.split(), "--url", unchanged.url],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -351,8 +347,10 @@ def test_output_that_cannot_be_written_is_one_line(served: Served, words: str) -
     assert done.stderr == "Error: standard output cannot be written: No space left on device\n"
 
 
-def test_unknown_fields_of_a_newer_server_are_ignored(served: Served) -> None:
-    page = served.ask("/api/v1/jobs").json()
+def test_unknown_fields_of_a_newer_server_are_ignored(unchanged: Served) -> None:
+    page = unchanged.ask("/api/v1/jobs").json()
     newer = {**page, "jobs": [{**each, "mood": "hopeful"} for each in page["jobs"]]}
     with other_server(Other(json.dumps(newer).encode())) as url:
-        assert output(invoke("ps", "-va", "--url", url)) == output(invoke("ps", "-va", "--url", served.url))
+        assert output(invoke("ps", "-va", "--url", url)) == output(
+            invoke("ps", "-va", "--url", unchanged.url)
+        )

@@ -69,7 +69,7 @@ def test_workloads_that_are_left_out_are_counted(served: Served, monkeypatch: py
     assert "Not listed: 4 more workloads; --workload names one." in lines
 
 
-def test_a_span_that_ends_before_it_begins_is_an_error(served: Served) -> None:
-    done = invoke("report", "--since", "1h", "--until", "2h", "--url", served.url)
+def test_a_span_that_ends_before_it_begins_is_an_error(unchanged: Served) -> None:
+    done = invoke("report", "--since", "1h", "--until", "2h", "--url", unchanged.url)
     assert (done.code, done.out, done.err) == (1, "", "Error: since: must be before until\n")
     assert invoke("report", "--since", "soon").code == 2

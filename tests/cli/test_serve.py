@@ -132,7 +132,7 @@ def test_an_address_of_no_engine_is_refused(
 
 
 def test_all_bad_flags_are_reported_together() -> None:
-    done = run("serve", "--log.level", "loud", "--workload.limit", "x")
+    done = invoke("serve", "--log.level", "loud", "--workload.limit", "x")
     assert (done.code, done.out) == (1, "")
     assert sorted(done.err.removeprefix("Error: ").splitlines()) == [
         f"--log.level: Input should be {LEVELS}",
@@ -142,7 +142,7 @@ def test_all_bad_flags_are_reported_together() -> None:
 
 def test_an_unknown_flag_is_refused() -> None:
     usage = "Usage: exit-exporter serve [OPTIONS]\nTry 'exit-exporter serve --help' for help.\n\n"
-    assert run("serve", "--colour", "red") == Done(2, "", f"{usage}Error: No such option '--colour'.\n")
+    assert invoke("serve", "--colour", "red") == Done(2, "", f"{usage}Error: No such option '--colour'.\n")
 
 
 @pytest.mark.parametrize("name", ["tail.redact", "log.level", "storage.url"])
@@ -154,13 +154,13 @@ def test_a_flag_of_one_value_is_refused_twice(name: str) -> None:
 def test_a_missing_settings_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     expected = Done(1, "", f"Error: {file}: cannot be read: No such file or directory\n")
-    assert run("serve", "--config.file", file) == expected
+    assert invoke("serve", "--config.file", str(file)) == expected
 
 
 def test_a_bad_catalogue_is_reported_with_every_line(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text("codes:\n  42: Nowhere\n  0: Error\n", encoding="utf-8")
-    assert run("serve", "--catalogue.file", file) == Done(
+    assert invoke("serve", "--catalogue.file", str(file)) == Done(
         1,
         "",
         f"Error: {file}:2: codes.42: reason Nowhere is described nowhere; "
@@ -210,7 +210,7 @@ def test_the_daemon_serves_without_its_engine(tmp_path: Path) -> None:
         assert (ready.status_code, ready.json()["detail"].partition(":")[0]) == (503, "unix")
         assert f'exit_exporter_engine_up{{engine="{NOWHERE}"}} 0.0\n' in get(f"{url}/exits").text
         assert get(f"{url}/metrics").status_code == 404
-        assert run("ps", "--format", "json", "--url", url).out == '{\n  "jobs": []\n}\n'
+        assert invoke("ps", "--format", "json", "--url", url).out == '{\n  "jobs": []\n}\n'
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -5,47 +5,46 @@ from dataclasses import replace
 import pytest
 
 from exporter.store import Batch
-from tests.cli.command import Done, invoke, run
-from tests.cli.outputs import SHOW, SHOW_MORE, fill_more, flat, golden
+from tests.cli.command import Done, invoke
+from tests.cli.outputs import SHOW, SHOW_MORE, flat, golden
 from tests.store.samples import BEGAN_NS, ended, job
 from tests.web.served import Served
 
 
 @pytest.mark.parametrize("name", [*SHOW, *SHOW_MORE])
-def test_a_job_is_shown_as_agreed(served: Served, name: str) -> None:
-    if name in SHOW_MORE:
-        fill_more(served)
-    assert flat((SHOW | SHOW_MORE)[name](served.url)) == golden(name)
+def test_a_job_is_shown_as_agreed(unchanged: Served, with_more: Served, name: str) -> None:
+    output = SHOW_MORE[name](with_more.url) if name in SHOW_MORE else SHOW[name](unchanged.url)
+    assert flat(output) == golden(name)
 
 
 @pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-1", "a" * 64, "aaaaaaaaaaaa", "aaaaaa"])
-def test_a_job_is_found_by_each_of_its_names(served: Served, key: str) -> None:
-    done = invoke("show", key, "--url", served.url)
+def test_a_job_is_found_by_each_of_its_names(unchanged: Served, key: str) -> None:
+    done = invoke("show", key, "--url", unchanged.url)
     assert Done(done.code, flat(done.out), done.err) == Done(0, golden("show_failed"), "")
 
 
-def test_piped_lines_are_as_long_as_their_text(served: Served) -> None:
-    output = SHOW["show_failed"](served.url)
+def test_piped_lines_are_as_long_as_their_text(unchanged: Served) -> None:
+    output = SHOW["show_failed"](unchanged.url)
     assert output == flat(output)
     assert max(map(len, output.splitlines())) < 110
 
 
 @pytest.mark.parametrize("key", ["nobody", "%", "a b", "-", "?", "#", "é", "..."])
-def test_an_unknown_job_is_reported(served: Served, key: str) -> None:
+def test_an_unknown_job_is_reported(unchanged: Served, key: str) -> None:
     cause = f"no job, container name or container id {key!r} is on record"
-    assert invoke("show", "--url", served.url, "--", key) == Done(1, "", f"Error: {cause}\n")
+    assert invoke("show", "--url", unchanged.url, "--", key) == Done(1, "", f"Error: {cause}\n")
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "a/b", "/"])
-def test_a_path_is_no_job(served: Served, key: str) -> None:
+def test_a_path_is_no_job(unchanged: Served, key: str) -> None:
     usage = "Usage: exit-exporter show [OPTIONS] JOB\nTry 'exit-exporter show --help' for help.\n\n"
     cause = f"Invalid value for 'JOB': {key!r} is not a job id or a container name"
-    assert invoke("show", key, "--url", served.url) == Done(2, "", f"{usage}Error: {cause}\n")
+    assert invoke("show", key, "--url", unchanged.url) == Done(2, "", f"{usage}Error: {cause}\n")
 
 
 def test_a_job_must_be_given() -> None:
     usage = "Usage: exit-exporter show [OPTIONS] JOB\nTry 'exit-exporter show --help' for help.\n\n"
-    assert run("show") == Done(2, "", f"{usage}Error: Missing argument 'JOB'.\n")
+    assert invoke("show") == Done(2, "", f"{usage}Error: Missing argument 'JOB'.\n")
 
 
 def test_a_reason_can_be_missing_in_the_catalogue(served: Served) -> None:

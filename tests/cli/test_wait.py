@@ -55,8 +55,8 @@ def after(seconds: float, act: Callable[[], None]) -> threading.Timer:
         ("unseen", 250, "unseen  unknown  unknown  Unknown"),
     ],
 )
-def test_it_ends_with_the_code_on_record_at_once(served: Served, key: str, code: int, line: str) -> None:
-    done = wait(served, key)
+def test_it_ends_with_the_code_on_record_at_once(unchanged: Served, key: str, code: int, line: str) -> None:
+    done = wait(unchanged, key)
     assert (done.code, done.out) == (code, "")
     assert done.err.startswith(line)
     assert done.err.count("\n") == 1
@@ -91,17 +91,17 @@ def test_a_job_may_come_later(served: Served) -> None:
     assert done.code == 3
 
 
-def test_a_job_that_does_not_come_is_an_error(served: Served) -> None:
-    done = invoke("wait", "never", "--for-start", f"{SOON}s", "--url", served.url)
+def test_a_job_that_does_not_come_is_an_error(unchanged: Served) -> None:
+    done = invoke("wait", "never", "--for-start", f"{SOON}s", "--url", unchanged.url)
     assert done == Done(251, "", "Error: no job, container name or container id 'never' is on record\n")
-    assert wait(served, "never", "--error-as", "70").code == 70
+    assert wait(unchanged, "never", "--error-as", "70").code == 70
 
 
-def test_a_timeout_has_a_status_of_its_own_and_names_what_still_runs(served: Served) -> None:
-    done = wait(served, "nightly", RUNNING, "--timeout", "0.1s")
+def test_a_timeout_has_a_status_of_its_own_and_names_what_still_runs(unchanged: Served) -> None:
+    done = wait(unchanged, "nightly", RUNNING, "--timeout", "0.1s")
     assert done.code == 124
     assert done.err.endswith(f"not ended within the time limit: {RUNNING}\n")
-    assert wait(served, RUNNING, "--timeout", "0", "--timeout-as", "9").code == 9
+    assert wait(unchanged, RUNNING, "--timeout", "0", "--timeout-as", "9").code == 9
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,10 @@ def test_a_timeout_has_a_status_of_its_own_and_names_what_still_runs(served: Ser
         (["--on", "Error=75"], 137),
     ],
 )
-def test_reasons_and_recoveries_are_mapped_to_a_status(served: Served, words: list[str], code: int) -> None:
-    done = wait(served, "gentle-stingray-1", *words)
+def test_reasons_and_recoveries_are_mapped_to_a_status(
+    unchanged: Served, words: list[str], code: int
+) -> None:
+    done = wait(unchanged, "gentle-stingray-1", *words)
     assert done.code == code
     assert "137  OOMKilled" in done.err
 
@@ -131,8 +133,8 @@ def test_reasons_and_recoveries_are_mapped_to_a_status(served: Served, words: li
         ("OOMKilled=²", "'OOMKilled=²' is not NAME=STATUS, such as OOMKilled=240"),
     ],
 )
-def test_a_wrong_mapping_is_an_error_that_no_job_has(served: Served, mapping: str, cause: str) -> None:
-    done = wait(served, "gentle-stingray-1", "--on", mapping)
+def test_a_wrong_mapping_is_an_error_that_no_job_has(unchanged: Served, mapping: str, cause: str) -> None:
+    done = wait(unchanged, "gentle-stingray-1", "--on", mapping)
     assert done.code == 251
     assert done.err.endswith(f": {cause}\n")
 
@@ -147,14 +149,14 @@ def test_a_success_that_lost_a_process_fails_if_that_is_asked_for(served: Served
     assert wait(served, "nightly", "--strict").code == 0
 
 
-def test_of_all_jobs_the_first_given_that_failed_counts(served: Served) -> None:
-    assert wait(served, "nightly", "long-ago", "mistyped").code == 1
-    assert wait(served, "nightly", "mistyped", "long-ago").code == 127
-    assert wait(served, "nightly", "nightly").code == 0
+def test_of_all_jobs_the_first_given_that_failed_counts(unchanged: Served) -> None:
+    assert wait(unchanged, "nightly", "long-ago", "mistyped").code == 1
+    assert wait(unchanged, "nightly", "mistyped", "long-ago").code == 127
+    assert wait(unchanged, "nightly", "nightly").code == 0
 
 
-def test_of_any_jobs_the_first_that_ended_counts(served: Served) -> None:
-    assert wait(served, "--any", RUNNING, "mistyped").code == 127
+def test_of_any_jobs_the_first_that_ended_counts(unchanged: Served) -> None:
+    assert wait(unchanged, "--any", RUNNING, "mistyped").code == 127
 
 
 def test_a_code_of_more_than_8_bits_is_never_a_success(served: Served) -> None:
@@ -162,8 +164,8 @@ def test_a_code_of_more_than_8_bits_is_never_a_success(served: Served) -> None:
     assert wait(served, "windows").code == 255
 
 
-def test_json_has_an_object_for_each_job(served: Served) -> None:
-    done = wait(served, "gentle-stingray-1", "nightly", "--format", "json")
+def test_json_has_an_object_for_each_job(unchanged: Served) -> None:
+    done = wait(unchanged, "gentle-stingray-1", "nightly", "--format", "json")
     first, second = (json.loads(line) for line in done.out.splitlines())
     assert (done.code, done.err) == (137, "")
     assert (first["container_exit_code"], first["reason"], first["recovery"]) == (
@@ -196,13 +198,13 @@ def problem(status: HTTPStatus, detail: str) -> Other:
 
 def test_a_store_that_cannot_be_read_for_the_moment_is_waited_for() -> None:
     with other_server(problem(HTTPStatus.SERVICE_UNAVAILABLE, "the store is locked")) as url:
-        done = run("wait", "x", "--retry-for", f"{INTERVAL_SECONDS}s", "--url", url)
+        done = invoke("wait", "x", "--retry-for", f"{INTERVAL_SECONDS}s", "--url", url)
     assert done == Done(251, "", "the store is locked. Trying again for 0.5 s.\nError: the store is locked\n")
 
 
 def test_what_the_server_refuses_is_not_tried_again() -> None:
     with other_server(problem(HTTPStatus.CONFLICT, "several ids begin so")) as url:
-        assert run("wait", "x", "--url", url) == Done(251, "", "Error: several ids begin so\n")
+        assert invoke("wait", "x", "--url", url) == Done(251, "", "Error: several ids begin so\n")
 
 
 def test_a_job_is_not_missing_before_the_server_is_ready(served: Served) -> None:
@@ -219,15 +221,15 @@ def test_a_job_is_not_missing_before_the_server_is_ready(served: Served) -> None
     assert "and the exporter is not ready: engine: it is not listed yet. Trying again" in done.err
 
 
-def test_a_missing_job_does_not_hide_one_that_ended(served: Served) -> None:
-    assert wait(served, "--any", "never", "mistyped").code == 127
-    done = wait(served, "never", "mistyped")
+def test_a_missing_job_does_not_hide_one_that_ended(unchanged: Served) -> None:
+    assert wait(unchanged, "--any", "never", "mistyped").code == 127
+    done = wait(unchanged, "never", "mistyped")
     assert done.code == 251
     assert done.err.startswith("mistyped  failed  127")
 
 
 def test_the_time_limit_holds_also_while_the_names_of_reasons_are_asked_for() -> None:
-    done = run("wait", "x", "--on", "OOMKilled=75", "--timeout", "0.1s", "--url", NOBODY)
+    done = invoke("wait", "x", "--on", "OOMKilled=75", "--timeout", "0.1s", "--url", NOBODY)
     assert done.code == 124
     assert done.err.endswith("\nthe server did not answer within the time limit\n")
 
@@ -240,21 +242,21 @@ def test_a_reason_and_a_recovery_can_differ_in_case_alone(served: Served) -> Non
     assert wait(served, "killed", "--on", "Retry=75").code == 137
 
 
-def test_ctrl_c_has_a_status_of_its_own(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_has_a_status_of_its_own(unchanged: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_arguments: object) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("exporter.cli.job_waiter.time.sleep", interrupt)
-    assert wait(served, RUNNING).code == 130
+    assert wait(unchanged, RUNNING).code == 130
     # While the command is still loaded.
     monkeypatch.setattr(cli, "import_module", interrupt)
-    assert wait(served, RUNNING).code == 130
+    assert wait(unchanged, RUNNING).code == 130
 
 
 def test_a_wrong_use_ends_with_a_status_that_no_job_has() -> None:
     assert run("wait").code == 251
-    assert run("wait", "a/b").code == 251
-    assert run("wait", "x", "--nosuch").code == 251
+    assert invoke("wait", "a/b").code == 251
+    assert invoke("wait", "x", "--nosuch").code == 251
 
 
 @pytest.mark.parametrize(
@@ -270,17 +272,17 @@ def test_a_wrong_use_ends_with_a_status_that_no_job_has() -> None:
     ],
 )
 def test_output_that_cannot_be_written_does_not_hide_the_code(
-    served: Served, words: list[str], code: int
+    unchanged: Served, words: list[str], code: int
 ) -> None:
-    line = f'exec "$0" wait --url {served.url} {" ".join(words)}'
+    line = f'exec "$0" wait --url {unchanged.url} {" ".join(words)}'
     done = subprocess.run(["sh", "-c", line, COMMAND], env=environment(), check=False)
     assert done.returncode == code
 
 
-def test_a_reader_that_went_away_does_not_hide_the_code(served: Served) -> None:
+def test_a_reader_that_went_away_does_not_hide_the_code(unchanged: Served) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    words: list[str | Path] = [COMMAND, "wait", "mistyped", "--format", "json", "--url", served.url]
+    words: list[str | Path] = [COMMAND, "wait", "mistyped", "--format", "json", "--url", unchanged.url]
     done = subprocess.run(words, stdout=writing, stderr=writing, env=environment(), check=False)
     os.close(writing)
     assert done.returncode == 127
