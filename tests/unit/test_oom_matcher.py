@@ -84,6 +84,19 @@ def test_three_events_of_one_kill_are_one(matcher: OomMatcher) -> None:
     assert decided(matcher, HELD) == {A: [True, False, False]}
 
 
+@pytest.mark.parametrize("reports", ["AAB", "ABA", "BAA"])
+def test_a_kill_that_is_reported_twice_takes_none_from_another_container(
+    matcher: OomMatcher, reports: str
+) -> None:
+    matcher.counter_moved(1, NOW)
+    matcher.counter_moved(1, at(0.3))
+    for number, container in enumerate(reports):
+        matcher.event_reported(container, None, at(number / 10), number / 10)
+    found = [decided(matcher, seconds) for seconds in (0.5, 0.6, 0.7, WINDOW / SECOND, 20)]
+    accepted = {container: sum(sum(each.get(container, [])) for each in found) for container in reports}
+    assert accepted == {"A": 1, "B": 1}
+
+
 def test_at_a_shared_limit_the_exit_with_137_had_the_kill(matcher: OomMatcher) -> None:
     matcher.counter_moved(1, NOW)
     for container in (A, B, C):

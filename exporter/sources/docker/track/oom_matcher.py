@@ -13,8 +13,8 @@ Times of kills and claims are in nanoseconds of the engine's clock; ``now`` is i
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from exporter.model import SECOND_NS
@@ -182,13 +182,15 @@ class OomMatcher:
         ranks = {claim: rank(claim) for claim in self._claims}
         # The kill of a held claim may not be counted yet: until then it must not take another's.
         held = {claim for claim in self._claims if claim.held_until > now and ranks[claim] < CERTAIN}
+        # An engine may report one kill twice: the second report must not take the kill of another container.
+        repeated = {claim for claim in self._repeated() if ranks[claim] < CERTAIN}
         assign(
             self._claims,
             self._accepted,
             self._kills,
-            precedence=lambda claim: (claim in held, -ranks[claim], claim.at_ns),
+            precedence=lambda claim: (claim in held, claim in repeated, -ranks[claim], claim.at_ns),
         )
-        lacking = self._without_kill()
+        lacking = self._without_kill(repeated)
         found = []
         for claim in self._claims:
             contested = claim.is_beside(lacking) if claim.kill_ns is not None else self._may_get_kill(claim)
@@ -221,14 +223,26 @@ class OomMatcher:
         if not self._undecided[claim.run]:
             del self._undecided[claim.run]
 
-    def _without_kill(self) -> list[Claim]:
-        """Return the first claim of each container none of whose claims has a kill."""
+    def _without_kill(self, repeated: Collection[Claim]) -> list[Claim]:
+        """Return the first claim of each container none of whose claims of that moment has a kill."""
         served = {claim.container_id for claim in self._claims if claim.kill_ns is not None}
         first: dict[str, Claim] = {}
         for claim in self._claims:
-            if claim.container_id not in served:
+            if claim.container_id not in served and claim not in repeated:
                 first.setdefault(claim.container_id, claim)
         return list(first.values())
+
+    def _repeated(self) -> set[Claim]:
+        """Return the claims before which one of the same container and moment was made or accepted."""
+        made: defaultdict[str, list[Claim]] = defaultdict(list)
+        for accepted in self._accepted:
+            made[accepted.container_id].append(accepted)
+        repeated = set()
+        for claim in self._claims:
+            if claim.is_beside(made[claim.container_id]):
+                repeated.add(claim)
+            made[claim.container_id].append(claim)
+        return repeated
 
     def _may_get_kill(self, claim: Claim) -> bool:
         """Return whether the claim of another container, which has a kill now, may still be refused."""
