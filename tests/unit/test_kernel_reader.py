@@ -137,10 +137,10 @@ def test_kills_before_the_first_poll_are_not_reported(kernel: KernelReader) -> N
 def test_kills_since_the_last_poll_are_counted(proc: Path, tmp_path: Path) -> None:
     kernel = KernelReader(proc, tmp_path / "no kmsg")
     count(proc, 5)
-    assert kernel.poll() == KernelReport(oom_kills=2, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=2, at_ns=NOW, since_ns=NOW)
     assert kernel.poll() is None
     count(proc, 6)
-    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_counter_that_appears_or_decreases_reports_nothing(proc: Path, tmp_pat
     count(proc, 2)
     assert kernel.poll() is None
     count(proc, 3)
-    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_closed_reader_still_counts_and_can_be_closed_again(
     kernel.close()
     log(kmsg, CGROUP_V1.format(id=ONE))
     count(proc, 4)
-    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)
 
 
 def test_an_unreadable_log_leaves_the_counter(proc: Path, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_an_unreadable_log_leaves_the_counter(proc: Path, tmp_path: Path) -> Non
     before = open_files()
     kernel = KernelReader(proc, tmp_path / "a directory")
     count(proc, 4)
-    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)
     assert open_files() == before
 
 
@@ -338,4 +338,4 @@ def test_the_counter_is_read_before_the_log(
 
     monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
     assert kernel.poll() is None
-    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW)
+    assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)

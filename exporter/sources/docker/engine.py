@@ -166,12 +166,14 @@ class KernelReport:
     """News from the kernel of a local engine since the report before.
 
     ``oom_kills`` is the increase of the kernel's counter of OOM kills; ``facts`` come from the kernel's log,
-    in its order and with the times of its lines. Either can have a kill that the other lacks.
+    in its order and with the times of its lines. Either can have a kill that the other lacks. ``since_ns`` is
+    when the kernel was asked before, None if that is not known.
     """
 
     oom_kills: int
     at_ns: int
     facts: tuple[KernelFact, ...] = ()
+    since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,8 @@ class KernelReader:
         before, self._counter = self._counter, self._read_counter()
         increase = 0 if before is None or self._counter is None else max(0, self._counter - before)
         facts = tuple(self._parser.parse(self._records(), self._time_ns))
-        self._polled_ns = now_ns = time.time_ns()
-        return KernelReport(increase, now_ns, facts) if increase or facts else None
+        since_ns, self._polled_ns = self._polled_ns, time.time_ns()
+        return KernelReport(increase, self._polled_ns, facts, since_ns) if increase or facts else None
 
     def close(self) -> None:
         """Close the log."""

@@ -36,7 +36,7 @@ class KernelFacts:
 
     def reported(self, report: KernelReport) -> None:
         """Take in a report."""
-        self._oom.counter_moved(report.oom_kills, report.at_ns)
+        self._oom.counter_moved(report.oom_kills, report.at_ns, report.since_ns)
         for fact in report.facts:
             match fact:
                 case KernelOomKill():

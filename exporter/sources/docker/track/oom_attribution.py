@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from exporter.exit_codes import SIGKILLED
 from exporter.model import SECOND_NS, OomKill, OomSource
 from exporter.sources.docker.track.config import TrackerConfig
-from exporter.sources.docker.track.oom_claim import Claim, nearest
+from exporter.sources.docker.track.oom_claim import Claim, CountedKill, nearest
 from exporter.sources.docker.track.oom_matcher import CERTAIN, OomMatcher
 from exporter.sources.docker.track.run import Run
 from exporter.sources.docker.track.run_facts import run_facts
@@ -33,9 +33,9 @@ class OomAttribution:
         """Time at which ``decide`` must be called at the latest; None while nothing is undecided."""
         return self._matcher.next_due
 
-    def counter_moved(self, kills: int, at_ns: int) -> None:
-        """Add kills that the kernel has counted."""
-        self._matcher.counter_moved(kills, at_ns)
+    def counter_moved(self, kills: int, at_ns: int, since_ns: int | None) -> None:
+        """Add kills that the kernel has counted since a time, None if that is not known."""
+        self._matcher.counter_moved(kills, at_ns, since_ns)
 
     def line_logged(self, container_id: str | None, at_ns: int) -> None:
         """Add a kill from the kernel's log; ``container_id`` is None if it was in no container."""
@@ -77,9 +77,9 @@ class OomAttribution:
         if previous is not None and previous.oom_kills and run.start_seen:
             return
         run.add_oom_kill(OomKill(OomSource.FLAG, None))
-        counted_ns = self._nearest(run, self._matcher.unclaimed)
-        if counted_ns is not None:
-            self._matcher.attribute(counted_ns)
+        counted = self._nearest(run, self._matcher.unclaimed)
+        if counted is not None:
+            self._matcher.attribute(counted)
 
     def may_change(self, run: Run) -> bool:
         """Return whether an OOM kill may still be attributed to an ended run, where it would matter."""
@@ -92,13 +92,13 @@ class OomAttribution:
             return
         rivals = [other for other in pending if priority(other) > priority(run)]
         for rival in sorted(rivals, key=priority, reverse=True):
-            claimed_ns = self._nearest(rival, left) if self._may_lack_kill(rival) else None
-            if claimed_ns is not None:
-                left.remove(claimed_ns)
-        own_ns = self._nearest(run, left)
-        if own_ns is not None:
-            self._matcher.attribute(own_ns)
-            run.add_oom_kill(OomKill(OomSource.COUNTER, own_ns))
+            claimed = self._nearest(rival, left) if self._may_lack_kill(rival) else None
+            if claimed is not None:
+                left.remove(claimed)
+        own = self._nearest(run, left)
+        if own is not None:
+            self._matcher.attribute(own)
+            run.add_oom_kill(OomKill(OomSource.COUNTER, own.at_ns))
 
     def _may_own_counted(self, run: Run) -> bool:
         # A run without a limit is killed only if the whole host is out of memory: the counter names no
@@ -124,7 +124,7 @@ class OomAttribution:
         """Return whether its end was seen, or happened while the kernel was polled and the engine away."""
         return run.end_seen or (self._config.has_kernel_counter and run.end_confirmed and run.is_emitted)
 
-    def _nearest(self, run: Run, kills: Sequence[int]) -> int | None:
+    def _nearest(self, run: Run, kills: Sequence[CountedKill]) -> CountedKill | None:
         """Return the kill during this run that is nearest to its end."""
         window_ns = self._config.oom_window_ns
         # An anonymous kill is accepted near the exit only; unless the run ended by SIGKILL at a time that the

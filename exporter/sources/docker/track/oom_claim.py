@@ -13,12 +13,28 @@ from exporter.sources.docker.track.run import Run
 _SAME_MOMENT_NS = SECOND_NS // 2
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class CountedKill:
+    """An OOM kill that the kernel had counted at ``at_ns``; it may have been as early as ``earliest_ns``.
+
+    The two differ where the kernel was asked late: an exporter that got no processor for seconds learns of a
+    kill long after the event about it.
+    """
+
+    at_ns: int
+    earliest_ns: int
+
+    def distance_ns(self, at_ns: int) -> int:
+        """Return how far a time is from when it may have been."""
+        return max(self.earliest_ns - at_ns, at_ns - self.at_ns, 0)
+
+
 @dataclass(slots=True, eq=False)
 class Claim:
     """An engine's event reports that a process of ``container_id`` was killed at ``at_ns``.
 
     ``run`` is None if the container belongs to another engine. The kill can be one that was counted from
-    ``since_ns`` to ``until_ns``; ``kill_ns`` is the one assigned to the claim, None without one. The claim is
+    ``since_ns`` to ``until_ns``; ``kill`` is the one assigned to the claim, None without one. The claim is
     decided from ``held_until`` on if no other contests it, and at the ``deadline`` in any case; ``due`` is
     when to look at it next. Those times are in seconds. ``is_contested``: several containers claimed the
     kill, and nothing shows whose it was.
@@ -32,10 +48,10 @@ class Claim:
     held_until: float
     deadline: float
     due: float
-    kill_ns: int | None = None
+    kill: CountedKill | None = None
     is_contested: bool = False
 
-    def nearest(self, kills: Sequence[int]) -> int | None:
+    def nearest(self, kills: Sequence[CountedKill]) -> CountedKill | None:
         """Return the kill nearest to the event among those that can be its own."""
         return nearest(self.at_ns, kills, self.since_ns, self.until_ns)
 
@@ -47,8 +63,8 @@ class Claim:
 def assign(
     claims: Sequence[Claim],
     accepted: Iterable[Claim],
-    kills: list[int],
-    precedence: Callable[[Claim], tuple[bool, int, int]],
+    kills: list[CountedKill],
+    precedence: Callable[[Claim], tuple[bool, bool, int, int]],
 ) -> None:
     """Assign to each claim, in order of precedence, the nearest of the kills that are left.
 
@@ -58,33 +74,41 @@ def assign(
     left = list(kills)
     ordered = sorted(claims, key=precedence)
     for claim in ordered:
-        claim.kill_ns = claim.nearest(left)
-        if claim.kill_ns is not None:
-            left.remove(claim.kill_ns)
+        claim.kill = claim.nearest(left)
+        if claim.kill is not None:
+            left.remove(claim.kill)
     for claim in ordered:
-        if left and claim.kill_ns is None:
+        if left and claim.kill is None:
             _move_another(claim, claims, accepted, left, kills)
 
 
 def _move_another(
-    claim: Claim, claims: Sequence[Claim], accepted: Iterable[Claim], left: list[int], kills: list[int]
+    claim: Claim,
+    claims: Sequence[Claim],
+    accepted: Iterable[Claim],
+    left: list[CountedKill],
+    kills: list[CountedKill],
 ) -> None:
     for other in (*claims, *accepted):
-        if other.kill_ns is None or claim.nearest([other.kill_ns]) is None:
+        if other.kill is None or claim.nearest([other.kill]) is None:
             continue
         instead = other.nearest(left)
         if instead is not None:
             left.remove(instead)
             if other not in claims:
                 kills.remove(instead)
-                insort(kills, other.kill_ns)
-            claim.kill_ns, other.kill_ns = other.kill_ns, instead
+                insort(kills, other.kill)
+            claim.kill, other.kill = other.kill, instead
             return
 
 
-def nearest(at_ns: int, kills: Sequence[int], since_ns: int, until_ns: int) -> int | None:
-    """Return the kill nearest to ``at_ns`` of those from ``since_ns`` to ``until_ns``; kills are in order."""
-    first, end = bisect_left(kills, since_ns), bisect_right(kills, until_ns)
-    after = bisect_left(kills, at_ns, first, max(first, end))
+def nearest(at_ns: int, kills: Sequence[CountedKill], since_ns: int, until_ns: int) -> CountedKill | None:
+    """Return the kill nearest to ``at_ns`` of those that may have been from ``since_ns`` to ``until_ns``.
+
+    The kills are in order, and no two of them were counted in intervals that overlap.
+    """
+    first = bisect_left(kills, since_ns, key=lambda kill: kill.at_ns)
+    end = max(first, bisect_right(kills, until_ns, key=lambda kill: kill.earliest_ns))
+    after = bisect_left(kills, at_ns, first, end, key=lambda kill: kill.at_ns)
     neighbours = kills[max(first, after - 1) : min(end, after + 1)]
-    return min(neighbours, key=lambda kill_ns: abs(at_ns - kill_ns), default=None)
+    return min(neighbours, key=lambda kill: kill.distance_ns(at_ns), default=None)

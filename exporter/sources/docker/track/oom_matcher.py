@@ -19,11 +19,12 @@ from dataclasses import dataclass
 
 from exporter.model import SECOND_NS
 from exporter.sources.docker.engine import KERNEL_POLL_SECONDS
-from exporter.sources.docker.track.oom_claim import Claim, assign, nearest
+from exporter.sources.docker.track.oom_claim import Claim, CountedKill, assign, nearest
 from exporter.sources.docker.track.run import Run
 
-# Event and line come just before the kill is counted. Twice the poll interval, since a poll may be late.
-_COUNT_DELAY_NS = int(2 * KERNEL_POLL_SECONDS * SECOND_NS)
+_POLL_NS = int(KERNEL_POLL_SECONDS * SECOND_NS)
+# Event and line come just before the kill is counted.
+_COUNT_DELAY_NS = 2 * _POLL_NS
 # An event and a line about one kill are at most this far apart.
 _SAME_KILL_NS = 2 * SECOND_NS
 # A claim waits this long for the poll that counts its kill, and for claims of other containers.
@@ -64,7 +65,7 @@ class OomMatcher:
     def __init__(self, window_ns: int, counted_since_ns: int | None) -> None:
         self._window_ns = window_ns
         self._counted_since_ns = counted_since_ns
-        self._kills: list[int] = []
+        self._kills: list[CountedKill] = []
         self._lines: deque[_Line] = deque(maxlen=_MAX_KILLS)
         self._claims: list[Claim] = []
         self._accepted: deque[Claim] = deque(maxlen=_MAX_ACCEPTED)
@@ -73,18 +74,18 @@ class OomMatcher:
         self._has_changed = False
 
     @property
-    def unattributed(self) -> Sequence[int]:
-        """Times of counted kills that neither a line nor an accepted claim accounts for, in order."""
+    def unattributed(self) -> Sequence[CountedKill]:
+        """The counted kills that neither a line nor an accepted claim accounts for, in order."""
         return self._kills
 
     @property
-    def unclaimed(self) -> list[int]:
-        """Times of unattributed kills that are not assigned to an undecided claim either, in order."""
+    def unclaimed(self) -> list[CountedKill]:
+        """The unattributed kills that are not assigned to an undecided claim either, in order."""
         left = list(self._kills)
         for claim in self._claims:
             # A line read since then may have taken the kill that was assigned to the claim.
-            if claim.kill_ns in left:
-                left.remove(claim.kill_ns)
+            if claim.kill in left:
+                left.remove(claim.kill)
         return left
 
     @property
@@ -101,19 +102,25 @@ class OomMatcher:
         """Return whether there is a claim for this run that is not decided."""
         return self._undecided[run] > 0
 
-    def counter_moved(self, kills: int, at_ns: int) -> None:
-        """Add as many kills as the kernel's counter has moved by, less those in lines read before."""
+    def counter_moved(self, kills: int, at_ns: int, since_ns: int | None = None) -> None:
+        """Add as many kills as the kernel's counter has moved by, less those in lines read before.
+
+        ``since_ns`` is when the counter was read before, None if that is not known.
+        """
         if kills <= 0:
             return
         self._last_counted_ns, self._has_changed = at_ns, True
         self._forget(at_ns)
+        kill = CountedKill(at_ns, min(at_ns, (at_ns if since_ns is None else since_ns) + _POLL_NS))
         waiting = [
-            line for line in self._lines if not line.is_counted and at_ns - line.at_ns <= _COUNT_DELAY_NS
+            line
+            for line in self._lines
+            if not line.is_counted and kill.earliest_ns - line.at_ns <= _COUNT_DELAY_NS
         ]
         for line in waiting[:kills]:
             line.is_counted = True
         for _ in range(min(kills, _MAX_KILLS) - len(waiting)):
-            insort(self._kills, at_ns)
+            insort(self._kills, kill)
         del self._kills[:-_MAX_KILLS]
 
     def line_logged(self, container_id: str | None, at_ns: int) -> None:
@@ -154,9 +161,9 @@ class OomMatcher:
         """Let the next ``decide`` check all claims: the rank of one has changed, or it can wait no longer."""
         self._has_changed = True
 
-    def attribute(self, kill_ns: int) -> None:
+    def attribute(self, kill: CountedKill) -> None:
         """Remove a counted kill that was found to be a certain run's."""
-        self._kills.remove(kill_ns)
+        self._kills.remove(kill)
 
     def decide(self, now: float, rank: Rank, *, must: Callable[[Claim], bool]) -> list[tuple[Claim, bool]]:
         """Return the claims that can be decided now, each with whether it is accepted.
@@ -171,7 +178,7 @@ class OomMatcher:
         decided: list[tuple[Claim, bool]] = []
         # The decision on one claim may decide others of the same moment.
         while found := self._decidable(now, rank, must):
-            decided += [(claim, claim.kill_ns is not None) for claim in found]
+            decided += [(claim, claim.kill is not None) for claim in found]
             self._settle(found)
         for claim in self._claims:
             # It is contested: only the exit of another claimant decides it, or the deadline.
@@ -193,13 +200,13 @@ class OomMatcher:
         lacking = self._without_kill(repeated)
         found = []
         for claim in self._claims:
-            contested = claim.is_beside(lacking) if claim.kill_ns is not None else self._may_get_kill(claim)
+            contested = claim.is_beside(lacking) if claim.kill is not None else self._may_get_kill(claim)
             contested = (contested or claim.is_contested) and ranks[claim] < CERTAIN
             if contested and (claim.deadline <= now or must(claim)):
                 # Nothing names this container alone, nor the one that is left when the others are refused.
                 self._refuse(claim)
                 return [claim]
-            certain = ranks[claim] >= CERTAIN and claim.kill_ns is not None
+            certain = ranks[claim] >= CERTAIN and claim.kill is not None
             if certain or (not contested and (claim.held_until <= now or must(claim))):
                 found.append(claim)
         return found
@@ -208,13 +215,13 @@ class OomMatcher:
         """Refuse a claim that cannot be decided, and mark its rivals as contested."""
         for rival in self._claims:
             rival.is_contested |= rival.container_id != claim.container_id and claim.is_beside([rival])
-        claim.kill_ns, claim.is_contested = None, True
+        claim.kill, claim.is_contested = None, True
 
     def _settle(self, decided: Iterable[Claim]) -> None:
         for claim in decided:
             self._drop(claim)
-            if claim.kill_ns is not None:
-                self.attribute(claim.kill_ns)
+            if claim.kill is not None:
+                self.attribute(claim.kill)
                 self._accepted.append(claim)
 
     def _drop(self, claim: Claim) -> None:
@@ -225,7 +232,7 @@ class OomMatcher:
 
     def _without_kill(self, repeated: Collection[Claim]) -> list[Claim]:
         """Return the first claim of each container none of whose claims of that moment has a kill."""
-        served = {claim.container_id for claim in self._claims if claim.kill_ns is not None}
+        served = {claim.container_id for claim in self._claims if claim.kill is not None}
         first: dict[str, Claim] = {}
         for claim in self._claims:
             if claim.container_id not in served and claim not in repeated:
@@ -247,12 +254,16 @@ class OomMatcher:
     def _may_get_kill(self, claim: Claim) -> bool:
         """Return whether the claim of another container, which has a kill now, may still be refused."""
         others = (other for other in self._claims if other.container_id != claim.container_id)
-        return claim.is_beside(other for other in others if other.kill_ns is not None)
+        return claim.is_beside(other for other in others if other.kill is not None)
 
     def _forget(self, at_ns: int) -> None:
         """Forget kills that are long past, or from before the clock was set back."""
         since_ns, until_ns = at_ns - _KEPT_NS, at_ns + self._window_ns
-        del self._kills[: bisect_left(self._kills, since_ns)]
-        del self._kills[bisect_right(self._kills, until_ns) :]
+        del self._kills[: bisect_left(self._kills, since_ns, key=_at_ns)]
+        del self._kills[bisect_right(self._kills, until_ns, key=_at_ns) :]
         recent = (line for line in self._lines if at_ns - 2 * self._window_ns <= line.at_ns <= until_ns)
         self._lines = deque(recent, maxlen=_MAX_KILLS)
+
+
+def _at_ns(kill: CountedKill) -> int:
+    return kill.at_ns
