@@ -6,17 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import click
-import requests
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Retry
+from urllib3.exceptions import (
+    HTTPError,
+    MaxRetryError,
+    NewConnectionError,
+    ResponseError,
+    SSLError,
+    TimeoutError,  # noqa: A004  # urllib3's own name
+)
+from urllib3.util import make_headers
 
 from exporter.config.address import DEFAULT_ADDRESS
-from exporter.errors import message_of
+from exporter.errors import message_of, root_cause
 
 DEFAULT_URL = f"http://{DEFAULT_ADDRESS}"
 PROBLEM = "application/problem+json"
 TIMEOUT_SECONDS = 30
+_MAX_REDIRECTS = 30
+_RETRIES = Retry(total=None, connect=0, read=0, redirect=_MAX_REDIRECTS, status=0, other=0)
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -44,18 +55,17 @@ class Access:
 
 
 class ApiClient:
-    """The API at ``url``."""
+    """The API at ``url``. Raises UnreachableError if that is no URL."""
 
     def __init__(self, url: str, access: Access = Access()) -> None:  # frozen
         self.timeout_seconds: float = TIMEOUT_SECONDS
         """How long the daemon may take to answer."""
         self._url = url.rstrip("/")
-        self._session = requests.Session()
+        parts = _split(url)
+        self._headers = _headers(parts, access.authorization)
         # A proxy in the environment does not know this machine's own addresses.
-        self._session.trust_env = _host(url) not in _LOOPBACK_HOSTS
-        self._authority = access.authority or True
-        if access.authorization is not None:
-            self._session.auth = _Authorization(access.authorization)
+        is_local = parts.hostname in _LOOPBACK_HOSTS
+        self._pool = PoolManager(ca_certs=access.authority) if is_local else _pool(url, access.authority)
 
     def get(self, path: str, *parts: str, key: str, **query: Any) -> Any:
         """Return the JSON object at ``path`` followed by ``parts``, which are quoted; it has ``key``.
@@ -67,40 +77,45 @@ class ApiClient:
         parameters = {name: value for name, value in query.items() if value is not None}
         response = self._request(full_path, parameters)
         body = self._json_object(response)
-        if not response.ok and response.headers.get("Content-Type") == PROBLEM:
-            raise _kind_of_error(response.status_code)(self._detail(response, body))
-        if not response.ok or key not in body:
+        if not _is_ok(response) and response.headers.get("Content-Type") == PROBLEM:
+            raise _kind_of_error(response.status)(self._detail(response, body))
+        if not _is_ok(response) or key not in body:
             raise self._not_our_server()
         return body
 
     def not_ready_reason(self) -> str | None:
         """Return why the daemon is not ready; None if it is. Raises UnreachableError."""
         response = self._request("/-/ready", {})
-        return None if response.ok else str(self._json_object(response).get("detail"))
+        return None if _is_ok(response) else str(self._json_object(response).get("detail"))
 
-    def _request(self, path: str, parameters: Mapping[str, str]) -> requests.Response:
+    def _request(self, path: str, parameters: Mapping[str, str]) -> BaseHTTPResponse:
         try:
-            # Given here, since a variable of requests would win over the session's.
-            return self._session.get(
+            return self._pool.request(
+                "GET",
                 f"{self._url}{path}",
-                params=parameters,
+                fields=parameters,
+                headers=self._headers,
                 timeout=self.timeout_seconds,
-                verify=self._authority,
+                retries=_RETRIES,
             )
-        except requests.exceptions.Timeout as error:
-            raise UnreachableError(
-                f"{self._url} does not answer within {self.timeout_seconds:.3g} s; see --url"
-            ) from error
-        except requests.exceptions.SSLError as error:
-            raise UnreachableError(f"{self._url}: TLS failed: {message_of(error)}; see --tls-ca") from error
-        except requests.exceptions.ConnectionError as error:
-            raise UnreachableError(
-                f"no exit-exporter answers at {self._url}; is 'exit-exporter serve' running there? See --url"
-            ) from error
-        except (requests.RequestException, ValueError) as error:
+        except MaxRetryError as error:
+            raise UnreachableError(self._why_unreachable(error.reason)) from error
+        except (HTTPError, ValueError) as error:
             raise UnreachableError(f"{self._url}: {error}; see --url") from error
 
-    def _json_object(self, response: requests.Response) -> dict[str, Any]:
+    def _why_unreachable(self, cause: Exception | None) -> str:
+        match cause:
+            case TimeoutError() if not isinstance(cause, NewConnectionError):
+                return f"{self._url} does not answer within {self.timeout_seconds:.3g} s; see --url"
+            case SSLError():
+                return f"{self._url}: TLS failed: {message_of(root_cause(cause))}; see --tls-ca"
+            case ResponseError():
+                return f"{self._url}: {cause}; see --url"
+            case _:
+                hint = "is 'exit-exporter serve' running there? See --url"
+                return f"no exit-exporter answers at {self._url}; {hint}"
+
+    def _json_object(self, response: BaseHTTPResponse) -> dict[str, Any]:
         try:
             body = response.json()
         except ValueError as error:
@@ -109,8 +124,8 @@ class ApiClient:
             raise self._not_our_server()
         return body
 
-    def _detail(self, response: requests.Response, body: Mapping[str, Any]) -> str:
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
+    def _detail(self, response: BaseHTTPResponse, body: Mapping[str, Any]) -> str:
+        if response.status == HTTPStatus.UNAUTHORIZED:
             return f"{self._url}: {body.get('detail')}; see --user and --token-file"
         return str(body.get("detail"))
 
@@ -124,23 +139,35 @@ def _kind_of_error(status: int) -> type[click.ClickException]:
     return UnavailableError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else click.ClickException
 
 
-def _host(url: str) -> str:
-    """Return the host of a URL. Raises UnreachableError if it has none."""
+def _is_ok(response: BaseHTTPResponse) -> bool:
+    return response.status < HTTPStatus.BAD_REQUEST
+
+
+def _headers(url: SplitResult, authorization: str | None) -> Mapping[str, str]:
+    credentials = f"{unquote(url.username)}:{unquote(url.password or '')}" if url.username else None
+    headers = HTTPHeaderDict(make_headers(accept_encoding=True, basic_auth=credentials))
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    return headers
+
+
+def _pool(url: str, authority: str | None) -> PoolManager:
+    # Imported only here, since most ask their own machine.
+    from exporter.cli.proxies import proxy_of, proxy_pool  # noqa: PLC0415
+
+    try:
+        proxy = proxy_of(url)
+        return PoolManager(ca_certs=authority) if proxy is None else proxy_pool(proxy, authority)
+    except ValueError as error:
+        raise UnreachableError(f"{url}: {error}; see --url") from error
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of a URL. Raises UnreachableError if it has no host."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise UnreachableError(f"{url}: {error}; see --url") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UnreachableError(f"{url} is not a URL such as {DEFAULT_URL}; see --url")
-    return parts.hostname
-
-
-class _Authorization(requests.auth.AuthBase):
-    """Sends a header as it is; requests would put a password of ~/.netrc in its place."""
-
-    def __init__(self, header: str) -> None:
-        self._header = header
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._header
-        return request
+    return parts

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from exporter.config.duration import parse_duration
 from exporter.config.moment import parse_moment
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,7 +67,9 @@ class ReasonType(click.ParamType[str]):
         self, _ctx: click.Context, _param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the reasons that begin so, in any case."""
-        # Here, since no other use of an option needs the catalogue.
+        # Imported only here: no other use of an option needs them.
+        from click.shell_completion import CompletionItem  # noqa: PLC0415
+
         from exporter.verdict.catalog_file import builtin_catalog  # noqa: PLC0415
 
         start = incomplete.lower()

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from exporter.cli.client import DEFAULT_URL, Access, ApiClient
-from exporter.config.options import PASSWORD
+from exporter.config.variables import PASSWORD
 from exporter.errors import message_of
 
 # A secret is short; another file, given by mistake, must not be read whole.

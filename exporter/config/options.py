@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from exporter.config.duration import format_duration
-from exporter.config.settings import DSTACK_TOKEN, Settings, SettingsGroup
+from exporter.config.settings import Settings, SettingsGroup
+from exporter.config.variables import OTHER_VARIABLES, PREFIX
 
-PREFIX = "EXIT_EXPORTER_"
 CONFIG_FILE = "config.file"
-# Variables that are no settings: of the commands that ask the daemon, and secrets.
-PASSWORD = f"{PREFIX}PASSWORD"
-_OF_COMMANDS = ("URL", "TLS_CA", "USER", "PASSWORD_FILE", "TOKEN_FILE")
-OTHER_VARIABLES = frozenset({*(f"{PREFIX}{name}" for name in _OF_COMMANDS), PASSWORD, DSTACK_TOKEN})
 
 
 @dataclass(frozen=True, slots=True)

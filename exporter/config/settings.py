@@ -31,10 +31,8 @@ from exporter.config.field_types import (
     WorkloadSources,
     database_path,
 )
+from exporter.config.variables import DSTACK_TOKEN
 from exporter.workload import DEFAULT_ORDER
-
-# A variable that is no setting, since it is a secret: as a flag, every process on the host could read it.
-DSTACK_TOKEN = "EXIT_EXPORTER_DSTACK_TOKEN"  # noqa: S105  # the variable's name
 
 _CONTROL_OR_SURROGATE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.settings import DSTACK_TOKEN, DstackSettings, Settings
+from exporter.config.settings import DstackSettings, Settings
+from exporter.config.variables import DSTACK_TOKEN
 from exporter.sources.dstack.problems import Problem, ServerError
 from exporter.sources.dstack.source import dstack_server
 from exporter.sources.dstack.token import token_reader

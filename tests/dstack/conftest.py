@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from exporter.config.settings import DSTACK_TOKEN
+from exporter.config.variables import DSTACK_TOKEN
 from tests.dstack.outcome import Outcome, run_to_end
 from tests.dstack.runs import RUNS
 from tests.lab.dstack import SERVER_URL, TOKEN, Dstack

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from exporter.config.settings import DSTACK_TOKEN
+from exporter.config.variables import DSTACK_TOKEN
 from exporter.errors import message_of
 from exporter.sources.dstack.problems import Problem, ServerError
 from exporter.sources.source import SourceError
