@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from alerts.recordings import EXITS, FINISHED, LOST, RecordingNames, exact_increase, once
+from alerts.recordings import EXITS, LOST, RecordingNames, exact_increase, once
 from alerts.thresholds import Links, Thresholds
 from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
@@ -40,11 +40,15 @@ class Subject(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Alerting rule. ``for_`` is a duration, empty for none. The summary contains no labels, as is usual."""
+    """Alerting rule. ``compares`` says in one line what the expression compares, and becomes its comment.
+
+    ``for_`` is a duration, empty for none. The summary contains no labels, as is usual.
+    """
 
     name: str
     subject: Subject
     severity: Severity
+    compares: str
     expression: str
     summary: str
     description: str
@@ -84,16 +88,16 @@ def _last(gauge: Metric) -> str:
     return f"last_over_time({gauge.name}[{_STALE_AFTER}])"
 
 
-def _increase(metric: Metric, window: str, *matchers: str) -> str:
-    """Return the increase of a counter, for a condition that asks only whether there is one."""
-    selected = f"{{{', '.join(matchers)}}}" if matchers else ""
-    return f"increase({metric.name}{selected}[{window}])"
+def _increases(thresholds: Thresholds, series: str, window: str, *without: str) -> str:
+    """Return a condition: a series with the labels of the alert, and any value of others, has grown."""
+    ignored = ", ".join((*thresholds.labels.replica, *without))
+    return f"ignoring ({ignored}) increase({series}[{window}]) > 0"
 
 
 def _done(thresholds: Thresholds) -> str:
-    """Return the workloads of which a job was done within the window."""
-    done = _increase(definitions.EXITS, thresholds.increases.window, f'status="{Status.DONE}"')
-    return f"{once(thresholds, done, *_OF_EXITS)} > 0"
+    """Return a condition: a job of the workload was done within the window."""
+    done = f'{EXITS}{{status="{Status.DONE}"}}'
+    return _increases(thresholds, done, thresholds.increases.window, *_OF_EXITS)
 
 
 def _failed_long(thresholds: Thresholds) -> str:
@@ -102,10 +106,9 @@ def _failed_long(thresholds: Thresholds) -> str:
     return f'max without ({replica}) ({RecordingNames(thresholds).exits_long}{{status="{Status.FAILED}"}})'
 
 
-def _failed_ratio(thresholds: Thresholds, floor: int = 1) -> str:
-    """Return the share of them among those that were done or failed, if these are enough."""
-    finished = once(thresholds, RecordingNames(thresholds).exits_long, "status")
-    return f"{_failed_long(thresholds)}\n/ ({finished} >= {floor})"
+def _finished_long(thresholds: Thresholds) -> str:
+    """Return the jobs of each workload that were done or failed of their own within the long window."""
+    return once(thresholds, RecordingNames(thresholds).exits_long, "status")
 
 
 def spike_alerts(thresholds: Thresholds) -> Iterator[Alert]:
@@ -121,6 +124,7 @@ def spike_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "JobOOMKilledSpike",
         Subject.WORKLOAD,
         Severity.CRITICAL,
+        "Unusual OOM kills of a workload against the floor.",
         f"{unusual} >= {spike.floor}",
         "Far more jobs of a workload are OOM-killed than usual.",
         f"{_JOBS} of {_WHERE} {_WERE} OOM-killed within {window}: at least {spike.floor}, and more than"
@@ -130,9 +134,11 @@ def spike_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "HostOOMKilledSpike",
         Subject.HOST,
         Severity.CRITICAL,
-        f"{host} >= {spike.host_floor}\n"
-        f"and {host} - max without (workload) ({unusual}) >= {spike.host_others}\n"
-        f"unless {host} <= {spike.multiple} * {usual % names.host_unusual} * {names.windows}",
+        "Unusual OOM kills of a host against the floor, its worst workload, and what is usual there.",
+        f"({host} >= clamp_min({spike.host_others} + max without (workload) ({unusual}),"
+        f" {spike.host_floor}))\n"
+        f"> ({spike.multiple} * {usual % names.host_unusual} * {names.windows}"
+        f" or 0 * {names.host_unusual})",
         "Jobs of several workloads are OOM-killed on one host.",
         f"{_JOBS} of several workloads {_WERE} OOM-killed on {{{{ $labels.host }}}} within {window}, of each"
         f" and together more than {spike.multiple} times what is usual there. The host itself may be out of"
@@ -142,10 +148,12 @@ def spike_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "FleetOOMKilledSpike",
         Subject.WORKLOAD_ANYWHERE,
         Severity.CRITICAL,
-        f"{fleet} >= {spike.fleet_floor}\n"
-        f"and {fleet} - max without (host) ({unusual}) >= {spike.fleet_others}\n"
-        f"unless {fleet} <= {spike.multiple} * {usual % names.fleet_unusual}"
-        f" * ignoring (workload) group_left () max without (host) ({names.windows})",
+        "Unusual OOM kills of a workload against the floor, its worst host, and what is usual.",
+        f"({fleet} >= clamp_min({spike.fleet_others} + max without (host) ({unusual}),"
+        f" {spike.fleet_floor}))\n"
+        f"> ({spike.multiple} * {usual % names.fleet_unusual}"
+        f" * ignoring (workload) group_left () max without (host) ({names.windows})"
+        f" or 0 * {names.fleet_unusual})",
         "Jobs of one workload are OOM-killed on several hosts.",
         f"{_JOBS} of workload {{{{ $labels.workload }}}} {_WERE} OOM-killed on several hosts within {window},"
         f" on each and together more than {spike.multiple} times what is usual there.",
@@ -160,18 +168,24 @@ def oom_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "JobOOMKilled",
         Subject.WORKLOAD,
         Severity.INFO,
+        "Any OOM-killed job.",
         f"{names.oomkilled} > 0",
         "A job was OOM-killed.",
         f"{_JOBS} of {_WHERE} {_WERE} OOM-killed within {window}.",
     )
     kills = once(thresholds, exact_increase(definitions.OOM_KILLS.name, window), "image")
+    none = (
+        f"0 * max without ({', '.join(thresholds.labels.replica)}, image)"
+        f" (last_over_time({definitions.OOM_KILLS.name}[{window}]))"
+    )
     of_memory = f'{EXITS}{{status="{Status.FAILED}", reason=~"OOMKilled|InitOutOfMemory"}}'
     ended = once(thresholds, f"increase({of_memory}[{window}])", *_OF_EXITS)
     yield Alert(
         "JobOOMKillsSurvived",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{kills} > 0\nunless {kills} <= {survived.multiple} * {ended}",
+        "OOM kills against the jobs that ended of them, with several processes each.",
+        f"{kills}\n> ({survived.multiple} * {ended} or {none})",
         "The kernel kills processes of jobs for memory, and the jobs go on without them.",
         f"{_value('OOM kill')} in jobs of {_WHERE} within {window}, and jobs went on regardless: what the"
         " killed processes were to do may be missing from results that look complete.",
@@ -188,6 +202,7 @@ def failure_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "JobCannotStart",
         Subject.WORKLOAD,
         Severity.WARNING,
+        "Any job that ended with a reason of a failed start.",
         f"max without ({', '.join(thresholds.labels.replica)}) ({not_started}) > 0",
         "Jobs of a workload cannot start.",
         f"{_JOBS} of {_WHERE} ended with {{{{ $labels.reason }}}} within {window}: the container"
@@ -199,6 +214,7 @@ def failure_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "HostLost",
         Subject.HOST,
         Severity.WARNING,
+        "Any job that went down with its host or engine.",
         f"{lost} > 0",
         "A host or its engine went down under running jobs.",
         f"{_JOBS} {_WERE} lost when {{{{ $labels.host }}}} or its engine went down. Both are up again.",
@@ -209,13 +225,14 @@ def loop_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     """Yield the alerts about jobs that fail or are restarted over and over."""
     times = thresholds.increases
     loop, ratio, unhealthy = thresholds.crash_loop, thresholds.failure_ratio, thresholds.unhealthy
-    failed = _increase(definitions.EXITS, loop.last, f'status="{Status.FAILED}"', f'reason!="{LOST}"')
+    failed = f'{EXITS}{{status="{Status.FAILED}", reason!="{LOST}"}}'
     yield Alert(
         "JobCrashLooping",
         Subject.WORKLOAD,
         Severity.WARNING,
+        "Failed jobs against the floor, where one failed lately and none was done lately.",
         f"{_failed_long(thresholds)} >= {loop.floor}\n"
-        f"and {once(thresholds, failed, *_OF_EXITS)} > 0\n"
+        f"and {_increases(thresholds, failed, loop.last, *_OF_EXITS)}\n"
         f"unless {_done(thresholds)}",
         "Jobs of a workload fail over and over, and none is done.",
         f"{_JOBS} of {_WHERE} failed within {times.long_window}, and they go on failing; none was done for"
@@ -226,19 +243,21 @@ def loop_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "JobFailureRatioHigh",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{_failed_ratio(thresholds, ratio.floor)} > {ratio.above}",
+        "Failed jobs against all that were done or failed, where these are enough.",
+        f"{_failed_long(thresholds)}\n/ ({_finished_long(thresholds)} >= {ratio.floor}) > {ratio.above}",
         "A large share of the jobs of a workload fails.",
         f"{{{{ $value | humanizePercentage }}}} of the jobs of {_WHERE} that ended within"
         f" {times.long_window} failed.",
         ratio.for_,
     )
-    ended = f'{EXITS}{{{FINISHED}, reason="Unhealthy"}}'
+    ended = f'{EXITS}{{status="{Status.FAILED}", reason="Unhealthy"}}'
     yield Alert(
         "JobUnhealthy",
         Subject.WORKLOAD,
         Severity.WARNING,
+        "Jobs that were ended as unhealthy against the floor, where one was ended lately.",
         f"{once(thresholds, exact_increase(ended, times.long_window), *_OF_EXITS)} >= {unhealthy.floor}\n"
-        f"and {once(thresholds, f'increase({ended}[{unhealthy.last}])', *_OF_EXITS)} > 0",
+        f"and {_increases(thresholds, ended, unhealthy.last, *_OF_EXITS)}",
         "Jobs of a workload are ended again and again because their health check fails.",
         f"{_JOBS} of {_WHERE} {_WERE} ended within {times.long_window} because their health check failed.",
     )
@@ -247,7 +266,7 @@ def loop_alerts(thresholds: Thresholds) -> Iterator[Alert]:
 def restart_alerts(thresholds: Thresholds) -> Iterator[Alert]:
     """Yield the alerts about services that end without a failure and are restarted."""
     times, loop, ratio = thresholds.increases, thresholds.restart_loop, thresholds.failure_ratio
-    lately = once(thresholds, _increase(definitions.RESTARTS, times.window), "image")
+    lately = _increases(thresholds, definitions.RESTARTS.name, times.window, "image")
     long = once(thresholds, exact_increase(definitions.RESTARTS.name, times.long_window), "image")
     running = (
         f"max without ({', '.join(thresholds.labels.replica)})"
@@ -257,10 +276,11 @@ def restart_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "JobRestartLooping",
         Subject.WORKLOAD,
         Severity.WARNING,
-        f"{long} >= {loop.floor} * clamp_min({running}, 1)\n"
-        f"and {lately} > 0\nand {_done(thresholds)}\n"
+        "Restarts against running jobs, where they go on, a job was done lately, and most are.",
+        f"{long}\n>= {loop.floor} * clamp_min({running}, 1)\n"
+        f"and {lately} and {_done(thresholds)}\n"
         # Otherwise it is a crash loop or a high ratio of failures, which have alerts of their own.
-        f"unless {_failed_ratio(thresholds)} > {ratio.above}",
+        f"unless {_failed_long(thresholds)} > {ratio.above} * {_finished_long(thresholds)}",
         "A workload ends without a failure and is started again, over and over.",
         f"{_value('run')} of {_WHERE} {_WERE} begun by the restart policy within"
         f" {times.long_window}, and most of those before were done: it does not stay up.",
@@ -275,6 +295,7 @@ def deadline_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "JobNotSucceeded",
         Subject.WORKLOAD_ANYWHERE,
         Severity.WARNING,
+        "The time since the last success of a workload against its deadline.",
         f"time() - {names.success} > on (workload) min by (workload) ({names.deadline})",
         "A workload has not succeeded for too long.",
         "No job of workload {{ $labels.workload }} has been done for {{ $value | humanizeDuration }}, on any"
@@ -289,6 +310,7 @@ def availability_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterDown",
         Subject.EXPORTER,
         Severity.WARNING,
+        "The share of its scrapes that an exporter answered against a half.",
         # An exporter that answers only now and then is down, too.
         f"avg_over_time(up[{limits.down_within}]) < 0.5\nand up\n"
         f"and on (job, instance)\n{names.exporters} offset {limits.down_within}",
@@ -301,6 +323,7 @@ def availability_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterAbsent",
         Subject.ALL_EXPORTERS,
         Severity.WARNING,
+        "Whether there is any exporter.",
         f"absent({definitions.BUILD_INFO.name})",
         "No exporter is scraped at all.",
         f"Prometheus has had no metrics of any exporter for {limits.absent_for}: no alert about jobs fires.",
@@ -310,6 +333,7 @@ def availability_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterEngineDisconnected",
         Subject.EXPORTER,
         Severity.WARNING,
+        "The share of the time in which an engine was watched against a half.",
         # An engine that comes and goes is disconnected, too.
         f"avg_over_time({definitions.ENGINE_UP.name}[{limits.engine_within}]) < 0.5",
         "An exporter has lost its engine.",
@@ -321,6 +345,7 @@ def availability_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterConfigReloadFailed",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Whether the last load of the catalogue file failed.",
         f"{_last(definitions.CONFIG_LAST_RELOAD_SUCCESSFUL)} == 0",
         "A catalogue file was refused.",
         f"{_EXPORTER} has refused its catalogue file and judges by the one before.",
@@ -335,6 +360,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterEventGap",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Any gap in the events of an engine.",
         f"{exact_increase(definitions.EVENT_GAPS.name, window)} > 0",
         "An engine had forgotten events before they were read.",
         f"{_EXPORTER} found {_value('gap')} in the events of {{{{ $labels.engine }}}} within {window}:"
@@ -344,6 +370,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterExitsUnobserved",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Any job that ended unseen.",
         f"{exact_increase(definitions.EXITS_UNOBSERVED.name, window)} > 0",
         "Jobs ended unseen, and their codes are gone.",
         f"{_EXPORTER} found {_JOBS} of {{{{ $labels.host }}}} that ended unseen, within {window}: counted"
@@ -353,6 +380,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterStoreErrors",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Transactions that the store refused against the floor.",
         f"{exact_increase(definitions.STORE_ERRORS.name, window)} >= {limits.store_floor}",
         "The store of an exporter refuses transactions.",
         f"The store of the exporter at {{{{ $labels.instance }}}} has refused {_value('transaction')}"
@@ -363,6 +391,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterExitsPending",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Any exit that waits for the store.",
         f"{_last(definitions.EXITS_PENDING)} > 0",
         "Exits wait for the store, and no metric tells of them.",
         f"The store of the exporter at {{{{ $labels.instance }}}} has not taken {_value('exit')} for"
@@ -373,6 +402,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobRecordsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Any job that was counted but not recorded.",
         f"{exact_increase(definitions.JOB_RECORDS_DROPPED.name, window)} > 0",
         "Ended jobs were counted, but not recorded.",
         f"{_EXPORTER} has counted {_JOBS} within {window} without recording them: the store was away for"
@@ -382,6 +412,7 @@ def data_loss_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterJobsOverWorkloadLimit",
         Subject.EXPORTER,
         Severity.INFO,
+        "Any job that was counted as Other.",
         f"{exact_increase(definitions.JOBS_OVER_WORKLOAD_LIMIT.name, window)} > 0",
         "Too many workloads: jobs are counted together as Other.",
         f"{_EXPORTER} has counted {_JOBS} as workload Other within {window}; alerts cannot tell them apart.",
@@ -396,7 +427,8 @@ def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsPending",
         Subject.EXPORTER,
         Severity.WARNING,
-        f"({pending} > 0 unless {_increase(definitions.OTLP_JOBS_EXPORTED, window)} > 0)\n"
+        "Any job that waits while the collector accepts none, or many that wait.",
+        f"({pending} > 0 unless increase({definitions.OTLP_JOBS_EXPORTED.name}[{window}]) > 0)\n"
         f"or\n{pending} > {limits.spans_floor}",
         "Jobs wait for an OTLP collector that does not accept them, or not fast enough.",
         f"The collector has not taken the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
@@ -407,6 +439,7 @@ def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsRejected",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Any job that the collector rejected.",
         f"{exact_increase(definitions.OTLP_JOBS_REJECTED.name, window)} > 0",
         "The OTLP collector rejects jobs for good.",
         f"The collector has rejected the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
@@ -416,6 +449,7 @@ def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         "ExitExporterOtlpJobsDropped",
         Subject.EXPORTER,
         Severity.WARNING,
+        "Any job that was dropped unsent.",
         f"{exact_increase(definitions.OTLP_JOBS_DROPPED.name, window)} > 0",
         "Jobs waited for the OTLP collector for too long and were dropped.",
         f"{_EXPORTER} has dropped the {{{{ $labels.signal }}}} of {_JOBS} within {window}, which had waited"

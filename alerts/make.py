@@ -112,8 +112,7 @@ def _recording(recording: Recording) -> str:
     rule: dict[str, Any] = {"record": recording.name, "expr": recording.expression}
     if recording.labels:
         rule["labels"] = recording.labels
-    why = "\n".join(f"# {line}" for line in wrap(recording.why, WIDTH - 8))
-    return indent(f"{why}\n{_dumped(rule)}", " " * 6)
+    return _commented(recording.why, rule)
 
 
 def _alert(alert: Alert, links: Links) -> str:
@@ -127,7 +126,12 @@ def _alert(alert: Alert, links: Links) -> str:
         "runbook_url": alert.runbook_url(links),
         "dashboard": alert.dashboard(links),
     }
-    return indent(_dumped(rule), " " * 6)
+    return _commented(alert.compares, rule)
+
+
+def _commented(comment: str, rule: dict[str, Any]) -> str:
+    lines = "\n".join(f"# {line}" for line in wrap(comment, WIDTH - 8))
+    return indent(f"{lines}\n{_dumped(rule)}", " " * 6)
 
 
 def _table(thresholds: Thresholds) -> str:

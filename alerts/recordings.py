@@ -101,10 +101,10 @@ def job_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     usual = f"avg_over_time({names.oomkilled}[{spike.baseline}] offset {spike.recent})"
     yield Recording(
         names.oomkilled_unusual,
-        f"{names.oomkilled}\n"
-        f"unless {names.oomkilled} <= {spike.multiple} * {usual}"
-        f" * ignoring (workload) group_left () {names.windows}\n"
-        f"or 0 * {names.oomkilled}",
+        f"{names.oomkilled} * ({names.oomkilled} > bool (\n"
+        f"  {spike.multiple} * {usual} * ignoring (workload) group_left () {names.windows}\n"
+        f"  or 0 * {names.oomkilled}\n"
+        "))",
         "OOM-killed jobs of the workloads that have far more than usual, 0 of the others.",
     )
     yield Recording(

@@ -312,6 +312,13 @@ def test_rules_read_existing_metrics_in_the_right_way() -> None:
     assert bad == []
 
 
+def test_a_line_above_each_alert_says_what_it_compares() -> None:
+    lines = make.RULES.read_text(encoding="utf-8").splitlines()
+    at = [number for number, line in enumerate(lines) if line.startswith("      - alert: ")]
+    above = [[lines[number - back].startswith("      # ") for back in (1, 2)] for number in at]
+    assert above == [[True, False]] * len(NAMES)
+
+
 def test_there_are_few_recordings() -> None:
     assert len(RECORDED) <= MOST_RECORDINGS
 
