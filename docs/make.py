@@ -45,6 +45,8 @@ with different intervals, and history is never an increase.
 - What nobody scrapes for an hour is history to whoever comes then.
 - If the database is lost, the counters begin again with what the engine still knows. `increase()` takes that
   as a counter reset and counts this history once more.
+- Counters about the exporter itself are shown when they are on record, up to ten seconds later. Errors of the
+  store are shown at once.
 - Without that header, `/metrics` shows the truth at once, as do the API, the page and the commands:
   `curl` can be ahead of Prometheus.
 - The metrics to which this applies are marked "New series begin at 0".

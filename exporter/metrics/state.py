@@ -2,11 +2,11 @@
 
 Updates of jobs become visible only when they are committed to the store: a MetricUpdate collects the
 changes of a batch, ``values_to_store`` returns what to commit, ``apply_committed`` makes it visible.
-Updates of the exporter itself are visible at once (a failing store must show) and are committed with the
-next batch.
+Updates of the exporter itself are visible at once and are committed with the next batch.
 
-Scrapes are shown an earlier value of some of them: see ``held_series``. That a value is shown to scrapes is
-committed before it is: otherwise a crash could set it back, and it would be counted twice.
+Scrapes are shown an earlier value of some of them: see ``held_series``. No counter is shown to scrapes with a
+value that is not committed: a crash could set it back, and it would be counted twice. The errors of the store
+are: while it fails, that must show.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.metrics import definitions
-from exporter.metrics.definitions import BY_NAME, Metric
+from exporter.metrics.definitions import BY_NAME, Metric, MetricType
 from exporter.metrics.held_series import SUM, Change, HeldSeries, whole
 from exporter.metrics.labels import HostLabels
 from exporter.metrics.scrapers import Scrapers
 from exporter.model import SeriesKey, Trace
 
 NONE: frozenset[SeriesKey] = frozenset()
+# Observed after each commit, so if it were recorded for its own sake, commits would never end.
+_NOT_WORTH_A_COMMIT = {definitions.STORE_COMMIT_DURATION.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ class MetricState:
         self.scrapers = scrapers or Scrapers()
         # A newer version may have stored metrics that this one does not know.
         self._values = {key: value for key, value in stored.items() if key[0] in BY_NAME}
-        self._uncommitted: set[SeriesKey] = set()
+        # With what the store has, None if it has none.
+        self._uncommitted: dict[SeriesKey, float | None] = {}
         self._exemplars: dict[SeriesKey, Exemplar] = {}
         known = {key: value for key, value in (shown or {}).items() if key in self._values}
         self._held = HeldSeries(self.scrapers.now(), known)
@@ -185,8 +188,12 @@ class MetricState:
         with self._lock:
             self._apply(update)
             self._held.release(released)
-            # What changed during the commit has to be committed again.
-            self._uncommitted -= {key for key, value in committed.items() if self._values.get(key) == value}
+            for key, value in committed.items():
+                if self._values.get(key) == value:
+                    self._uncommitted.pop(key, None)
+                elif key in self._uncommitted:
+                    # It changed during the commit, and has to be committed again.
+                    self._uncommitted[key] = value
 
     def values_to_store(
         self, update: MetricUpdate, released: Collection[SeriesKey] = NONE
@@ -218,6 +225,12 @@ class MetricState:
             }
         return {key: value for key, value in shown.items() if value is not None and value != values[key]}
 
+    @property
+    def has_uncommitted(self) -> bool:
+        """True if anything is visible that is worth a commit of its own."""
+        with self._lock:
+            return any(name not in _NOT_WORTH_A_COMMIT for name, _ in self._uncommitted)
+
     def preview(self, update: MetricUpdate) -> dict[SeriesKey, float | None]:
         """Return the values that this update alone would lead to; None: removed."""
         with self._lock:
@@ -228,13 +241,14 @@ class MetricState:
         self._held.apply(changes, self._values, self.scrapers.now())
         self._exemplars.update(update.exemplars)
         for key, value in values.items():
+            if BY_NAME[key[0]].persistent:
+                self._uncommitted.setdefault(key, self._values.get(key))
             if value is None:
                 self._values.pop(key, None)
                 self._exemplars.pop(key, None)
                 self._held.remove(key)
             else:
                 self._values[key] = value
-        self._uncommitted.update(key for key in values if BY_NAME[key[0]].persistent)
 
     # --- what scrapes are shown
 
@@ -287,8 +301,20 @@ class MetricState:
         """Return the values that scrapes are shown of all series at one moment."""
         with self._lock:
             values = dict(self._values)
+            self._show_committed(values)
             self._held.show(values)
             return values
+
+    def _show_committed(self, values: dict[SeriesKey, float]) -> None:
+        """Replace the values of counters and histograms by those that are in the store."""
+        for key, committed in self._uncommitted.items():
+            metric = BY_NAME[key[0]]
+            if metric.type is MetricType.GAUGE or metric is definitions.STORE_ERRORS:
+                continue
+            if committed is None:
+                values.pop(key, None)
+            else:
+                values[key] = committed
 
     def shown_exemplars(self) -> dict[SeriesKey, Exemplar]:
         """Return the latest exemplars of the series whose own value scrapes are shown."""

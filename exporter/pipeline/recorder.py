@@ -142,7 +142,7 @@ class Recorder:
         """
         pending, moved = self._pending, self._moved(cursors)
         due, interval = self._state.due(), self._state.scrapers.interval_to_store()
-        if not (pending or moved or due or interval or always):
+        if not (pending or moved or due or interval or always or self._state.has_uncommitted):
             return
         changes, running = self._count(pending)
         entries = self._classifier.outbox_entries(pending.ended)

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from exporter.metrics import definitions as metrics
+from exporter.metrics.definitions import MetricType
+from exporter.metrics.state import MetricState
+from exporter.pipeline import recorder
 from exporter.sources.docker.engine import ContainerList
+from exporter.sources.source import Disconnected
 from tests.contract.pipeline_driver import (
     ADDRESS,
     CONNECTED,
@@ -71,6 +75,41 @@ def test_a_restart_continues_with_what_was_shown_and_knows_the_interval(tmp_path
         assert after.shows(metrics.EXITS, {ERROR: 2})
         shown = series_of(metrics.EXITS, after.metric_state.shown_values())
         assert shown in ({ERROR: 0}, {ERROR: 1})
+
+
+def test_a_kill_sets_back_no_counter_of_the_exporter_itself(tmp_path: Path) -> None:
+    with PipelineDriver(tmp_path) as killed:
+        killed.connect()
+        assert killed.becomes_ready()
+        killed.store.refuses_commits = True
+        killed.events(start(0))
+        assert killed.shows(metrics.ENGINE_EVENTS, {(ADDRESS, "start"): 1})
+        before = killed.metric_state.shown_values()
+        after = MetricState(killed.store.series(), killed.store.shown_series()).shown_values()
+    set_back = {
+        (name, labels): value
+        for (name, labels), value in before.items()
+        if metrics.BY_NAME[name].type is MetricType.COUNTER and value > after.get((name, labels), 0)
+    }
+    # While the store refuses, only what it says of itself can be shown.
+    assert set_back.keys() == {(metrics.STORE_ERRORS.name, ())}
+
+
+def test_what_the_exporter_counts_of_itself_is_recorded_without_an_exit(
+    pipeline: PipelineDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "CURSOR_SECONDS", 0.01)
+    pipeline.send(Disconnected("the event stream ended"), CONNECTED)
+    assert pipeline.reaches(lambda: pipeline.stored_series(metrics.ENGINE_RECONNECTS).get((ADDRESS,)) == 1)
+
+
+def test_nothing_is_recorded_while_nothing_happens(pipeline: PipelineDriver) -> None:
+    pipeline.events(start(0), die(1, 1))
+    assert pipeline.shows(metrics.EXITS, {ERROR: 1})
+    pipeline.stop()
+    recorded = len(pipeline.store.batches)
+    pipeline.recorder.commit(pipeline.sources.cursors())
+    assert len(pipeline.store.batches) == recorded
 
 
 def test_what_a_first_listing_finds_is_shown_at_once(tmp_path: Path) -> None:

@@ -20,6 +20,13 @@ DONE: SeriesKey = (definitions.EXITS.name, (HOST, "w", "i", "done", "0", "Comple
 MARKS: Values = {
     (metric.name, (HOST,)): 0 for metric in (definitions.EXITS_UNOBSERVED, definitions.EXITS_RECOVERED)
 }
+OF_ITSELF: list[SeriesKey] = [
+    (definitions.ENGINE_EVENTS.name, (ENGINE, "die")),
+    (definitions.ENGINE_RECONNECTS.name, (ENGINE,)),
+    (definitions.EVENT_GAPS.name, (ENGINE,)),
+    (definitions.STREAM_DROPPED.name, ()),
+    (definitions.LOG_LINES_DROPPED.name, ()),
+]
 RUN = (HOST, "w", "done")
 TRACE = Exemplar(Trace("1" * 32, "2" * 16), 1, 0)
 
@@ -208,6 +215,33 @@ def test_gauges_and_the_errors_of_the_store_are_shown_at_once(process: Process) 
     shown = process.state.shown_values()
     assert shown[definitions.JOBS_RUNNING.name, (HOST, "w")] == 3
     assert shown[definitions.STORE_ERRORS.name, ()] == 1
+
+
+@pytest.mark.parametrize("key", OF_ITSELF, ids=lambda key: key[0])
+def test_a_kill_sets_back_nothing_that_a_scrape_was_shown(process: Process, key: SeriesKey) -> None:
+    process.count(key)
+    process.scrape()
+    process.reveal()
+    process.state.apply(update_of([key]))
+    assert (process.state.snapshot()[key], process.state.shown_values()[key]) == (2, 1)
+    process.start()
+    assert process.state.shown_values()[key] == 1
+    process.state.apply(update_of([key]))
+    assert process.state.shown_values()[key] == 1
+    process.commit()
+    process.pass_start()
+    assert process.state.shown_values()[key] == 2
+
+
+def test_what_changes_during_a_commit_is_shown_with_the_next_one(process: Process) -> None:
+    key = OF_ITSELF[0]
+    process.state.apply(update_of([key]))
+    values = process.state.values_to_store(MetricUpdate())
+    process.state.apply(update_of([key]))
+    process.state.apply_committed(MetricUpdate(), values)
+    assert process.state.shown_values()[key] == 1
+    process.commit()
+    assert process.state.shown_values()[key] == 2
 
 
 def test_every_counter_of_jobs_begins_at_0() -> None:

@@ -105,6 +105,12 @@ def test_a_scrape_has_the_current_values(served: Served) -> None:
         assert scrape.split()[-1] == value
 
 
+def commit(served: Served, update: MetricUpdate) -> None:
+    """Apply an update, and show what may be shown, as if both were on record."""
+    state, due = served.metric_state, served.metric_state.due()
+    state.apply_committed(update, state.values_to_store(update, due), due)
+
+
 def one_exit(code: str) -> MetricUpdate:
     """Return an update of the counter of exits."""
     update = MetricUpdate()
@@ -116,7 +122,7 @@ def one_exit(code: str) -> MetricUpdate:
 def held(tmp_path: Path) -> Iterator[Served]:
     """Return a running server that shows an exit to nobody who scrapes yet."""
     with Served(tmp_path).running() as served:
-        served.metric_state.apply(one_exit("1"))
+        commit(served, one_exit("1"))
         yield served
 
 
@@ -129,7 +135,7 @@ def scrape(served: Served, connection: HTTPConnection, path: str = "/metrics", *
     """Scrape as Prometheus does, on a connection; then show what may be shown. Return the exits."""
     connection.request("GET", path, headers={"X-Prometheus-Scrape-Timeout-Seconds": "10", **headers})
     text = connection.getresponse().read().decode()
-    served.metric_state.apply_committed(MetricUpdate(), {}, served.metric_state.due())
+    commit(served, MetricUpdate())
     return [float(line.split()[-1]) for line in text.splitlines() if line.startswith(definitions.EXITS.name)]
 
 
@@ -150,7 +156,7 @@ def test_two_scrapers_on_one_machine_are_two(held: Served) -> None:
     with closing(connect(held)) as one, closing(connect(held)) as other:
         for connection in (one, other, one):
             assert scrape(held, connection) == [0]
-        held.metric_state.apply(one_exit("2"))
+        commit(held, one_exit("2"))
         for connection in (one, one, other):
             assert scrape(held, connection) == [1, 0]
         for connection in (one, other):
@@ -161,7 +167,7 @@ def test_who_asks_for_other_metrics_on_the_same_connection_is_another(held: Serv
     with closing(connect(held)) as connection:
         for path in ("/metrics", "/metrics?name[]=python_info", "/metrics"):
             scrape(held, connection, path)
-        held.metric_state.apply(one_exit("2"))
+        commit(held, one_exit("2"))
         for _ in range(2):
             scrape(held, connection, "/metrics?name[]=python_info")
         assert scrape(held, connection) == [1, 0]
