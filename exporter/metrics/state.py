@@ -268,6 +268,7 @@ class MetricState:
         with self._lock:
             self._histories.discard(source)
             self._held.listed((source, host), self.scrapers.now())
+            self._unlisted_hosts -= {host}
 
     def is_history(self, source: str) -> bool:
         """Return whether the first listing of a source is not on record yet."""
@@ -283,11 +284,17 @@ class MetricState:
         marks = (definitions.EXITS_UNOBSERVED, definitions.EXITS_RECOVERED)
         return all((metric.name, HostLabels(host)) in self._values for metric in marks)
 
-    def show_unlisted(self) -> None:
-        """Show scrapes what is known of hosts that no source has listed: they are watched no longer."""
+    @property
+    def unlisted_hosts(self) -> frozenset[str]:
+        """Hosts that an earlier process began to list, and that are hidden from scrapes since."""
         with self._lock:
-            self._held.listed(self._unlisted_hosts, self.scrapers.now())
-            self._unlisted_hosts = frozenset()
+            return self._unlisted_hosts
+
+    def show_unlisted(self, host: str) -> None:
+        """Show scrapes what is known of a host that no source will list: it is watched no longer."""
+        with self._lock:
+            self._held.listed((host,), self.scrapers.now())
+            self._unlisted_hosts -= {host}
 
     def _hide_unlisted(self) -> frozenset[str]:
         """Hide what an earlier process found before it was stopped in the middle of a first listing."""

@@ -48,6 +48,10 @@ class StoredRecords:
         """Return the ids of the containers that a supervisor made for a job on a host."""
         return self._ask(lambda: self._store.containers_of_job(job_name, host), frozenset())
 
+    def sources_of(self, host: str) -> frozenset[str]:
+        """Return the addresses of the sources whose jobs on a host are on record."""
+        return self._ask(lambda: self._store.engines_of(host), frozenset())
+
     def has_end_or_container(self, submission_id: str) -> bool:
         """Return whether the end of a submission is on record, or a container that was made for it."""
         return self._ask(lambda: self._store.has_end_or_container(submission_id), otherwise=True)

@@ -49,6 +49,8 @@ class ConnectedSources:
         self._listed: set[str] = set()
         # Not listed yet since the start.
         self._unlisted = set(self._sources)
+        # Whether a source may be on a host whose listing was cut off, as far as the store can tell.
+        self._may_be_on: dict[tuple[str, str], bool] = {}
         self._has_ended_unwatched = False
         self._servers_answered: set[str] = set()
 
@@ -102,10 +104,21 @@ class ConnectedSources:
             self._state.end_history(address, self._trackers[address].host)
             if self._is_up(address):
                 self._readiness.set_ready(address)
-        if not self._unlisted:
-            self._state.show_unlisted()
+        for host in self._state.unlisted_hosts:
+            if not any(self._may_list(address, host) for address in self._unlisted):
+                self._state.show_unlisted(host)
         while self._servers_answered:
             self._state.end_history(self._servers_answered.pop())
+
+    def _may_list(self, address: str, host: str) -> bool:
+        """Return whether a source may be on a host; one that never was read may be another's new address."""
+        tracker = self._trackers.get(address)
+        if tracker is not None:
+            return tracker.host == host
+        if (address, host) not in self._may_be_on:
+            was_read = self._records.cursor(address) is not None
+            self._may_be_on[address, host] = not was_read or address in self._records.sources_of(host)
+        return self._may_be_on[address, host]
 
     def end_unwatched(self) -> Iterator[EndedRun]:
         """Yield, once every source is listed, the ends of jobs whose source is no longer among them."""

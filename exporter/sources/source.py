@@ -134,6 +134,9 @@ class Records(Protocol):
     def containers_of_job(self, job_name: str, host: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on a host."""
 
+    def sources_of(self, host: str) -> frozenset[str]:
+        """Return the addresses of the sources whose jobs on a host are on record."""
+
     def has_end_or_container(self, submission_id: str) -> bool:
         """Return whether the end of a submission is on record, or a container that was made for it."""
 

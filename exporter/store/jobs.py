@@ -69,6 +69,12 @@ def containers_of_job(database: Database, job_name: str, instance: str) -> froze
     return frozenset(row.container_id for row in rows)
 
 
+def engines_of(database: Database, instance: str) -> frozenset[str]:
+    """Return the addresses of the engines whose jobs on one host are on record."""
+    rows = database.read(select(jobs.c.engine).where(jobs.c.instance == instance).distinct())
+    return frozenset(row.engine for row in rows)
+
+
 def find_job(database: Database, key: str) -> JobRecord | None:
     """Return a job by its id, or the newest by a container's name, id or start of an id.
 

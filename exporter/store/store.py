@@ -222,6 +222,10 @@ class Store:
         """Return the ids of the containers that a supervisor made for a job on one host."""
         return queries.containers_of_job(self._database, job_name, instance)
 
+    def engines_of(self, instance: str) -> frozenset[str]:
+        """Return the addresses of the engines whose jobs on one host are on record."""
+        return queries.engines_of(self._database, instance)
+
     def has_end_or_container(self, submission_id: str) -> bool:
         """Return whether the end of a submission is on record, or a container that was made for it."""
         return has_end_or_container(self._database, submission_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -105,6 +105,7 @@ class PipelineDriver:
         idle_ns: int = 0,
         selector: TraceSelector | None = None,
         config: TrackerConfig = PIPELINE_CONFIG,
+        addresses: Sequence[str] = (ADDRESS, OTHER_ADDRESS),
     ) -> None:
         self.store = RefusingStore(directory)
         stored = self.store.series()
@@ -114,7 +115,7 @@ class PipelineDriver:
         self.readiness.set_unready(ADDRESS, "the engine has not answered yet")
         self.catalog = ReloadableCatalog(None)
         self.inbox = Inbox()
-        engines = [DockerEngine(EngineAddress(address)) for address in (ADDRESS, OTHER_ADDRESS)]
+        engines = [DockerEngine(EngineAddress(address)) for address in addresses]
         sources = [DockerSource(engine, self.inbox, config) for engine in engines]
         job_metrics = JobMetrics(workloads, self.catalog.has_code, stored, idle_ns=idle_ns)
         stopping, classifier = threading.Event(), Classifier(self.catalog, selector)

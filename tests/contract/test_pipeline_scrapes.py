@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,46 @@ def test_a_listing_is_hidden_until_it_is_on_record(tmp_path: Path) -> None:
         pipeline.send(ContainerList((exited(0, 1, 1),), at(10)))
         assert shows(pipeline, {ERROR: 1})
     assert seen[0] == {}
+
+
+GONE = "unix:///gone.sock"
+ON_GONE = ("gone", *ERROR[1:])
+IS_GONE = replace(CONNECTED, info=replace(CONNECTED.info, host="gone"))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "is_shown"),
+    [
+        pytest.param([ADDRESS], True, id="is no longer watched, and the others were watched before"),
+        pytest.param([ADDRESS, GONE], False, id="is still watched"),
+        pytest.param([ADDRESS, OTHER_ADDRESS], False, id="may have a new address"),
+    ],
+)
+def test_a_host_whose_first_listing_was_cut_off_is_shown_if_it_is_watched_no_longer(
+    tmp_path: Path, addresses: list[str], *, is_shown: bool
+) -> None:
+    with PipelineDriver(tmp_path, addresses=[ADDRESS, GONE]) as before:
+        before.connect()
+        assert before.becomes_ready()
+        before.send(IS_GONE, address=GONE).events(start(0), die(1, 1), address=GONE)
+        assert before.shows(metrics.EXITS, {ON_GONE: 1})
+        assert scrape(before) == {}
+    with PipelineDriver(tmp_path, addresses=addresses) as after:
+        # No engine answers.
+        after.send(Disconnected("not there"))
+        assert after.reaches(lambda: "not there" in after.readiness.problems().get(ADDRESS, ""))
+        assert after.stop()
+        assert scrape(after) == ({ON_GONE: 1} if is_shown else {})
+
+
+def test_a_host_that_may_have_a_new_address_is_shown_when_all_others_have_answered(tmp_path: Path) -> None:
+    with PipelineDriver(tmp_path, addresses=[GONE]) as before:
+        before.send(IS_GONE, address=GONE).events(start(0), die(1, 1), address=GONE)
+        assert before.shows(metrics.EXITS, {ON_GONE: 1})
+    with PipelineDriver(tmp_path, addresses=[ADDRESS]) as after:
+        assert scrape(after) == {}
+        after.send(CONNECTED)
+        assert shows(after, {ON_GONE: 1})
 
 
 def test_a_second_engine_on_one_host_has_a_history_of_its_own(pipeline: PipelineDriver) -> None:

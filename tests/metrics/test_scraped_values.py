@@ -345,12 +345,14 @@ def test_a_listing_that_was_interrupted_by_a_kill_stays_hidden() -> None:
     assert process.scrape() == {ERROR: 2, DONE: 1}
 
 
-def test_a_host_that_is_watched_no_longer_is_shown_once_all_sources_are_listed() -> None:
+def test_a_host_that_is_watched_no_longer_is_shown() -> None:
     process = unlisted()
     process.count(ERROR, history_of=ENGINE)
     process.start()
-    process.state.show_unlisted()
+    assert process.state.unlisted_hosts == {HOST}
+    process.state.show_unlisted(HOST)
     assert process.scrape() == {ERROR: 1}
+    assert process.state.unlisted_hosts == frozenset()
 
 
 def test_the_history_of_a_second_engine_on_a_host_is_hidden_beside_its_news(

@@ -73,6 +73,7 @@ QUESTIONS: dict[str, Callable[[Store], object]] = {
     "running jobs": lambda store: store.running_jobs(),
     "history": lambda store: store.load_history(JOB.container_id),
     "containers of a job": lambda store: store.containers_of_job("run-0-0", "node-1"),
+    "engines of a host": lambda store: store.engines_of("node-1"),
     "an end of a submission": lambda store: store.has_end_or_container("1"),
     "open submissions": lambda store: store.open_submissions(),
     "retention": lambda store: store.prune(BEGAN_NS),
