@@ -257,7 +257,7 @@ class MetricsSettings(SettingsGroup):
         default=120.0,
         ge=1,
         description="Longest interval of those who scrape the metrics. A new counter is shown to each of "
-        "them as 0 first; one that is gone is waited for so long, in which it can be restarted.",
+        "them as 0 first, and waits at most so long for one that is slow, or gone and may be restarted.",
     )
 
 

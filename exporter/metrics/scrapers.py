@@ -9,16 +9,13 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-# A scraper that is away for more of its intervals is not waited for: two scrapes in a row may fail. One with
-# short intervals is waited for longer, until it has been restarted.
-MISSED_INTERVALS = 3
 # Intervals that are remembered of each scraper; the longest counts.
 INTERVALS = 3
 # Nobody scrapes more often: two requests at once are no interval of 0.
 MIN_INTERVAL = 1.0
 # What nobody has scraped for so long is history, and not shown as news to whoever comes then.
 HISTORY_SECONDS = 3600.0
-# Of a Prometheus that is waited for, unless another one is set.
+# Unless another one is set. Nobody is waited for longer: a slow scraper would delay what others see.
 MAX_INTERVAL = 120.0
 # Beyond, the scraper that has been away for the longest time is forgotten.
 MAX_SCRAPERS = 1000
@@ -110,15 +107,14 @@ class Scrapers:
     def _has_waited(self, now: float) -> bool:
         waited = now - self._first_scrape
         if self._learned is not None:
-            return waited >= TOLERANCE * min(self._learned, self._max_interval)
+            return waited >= min(TOLERANCE * self._learned, self._max_interval)
         return waited >= self._max_interval or any(each.intervals for each in self._scrapers.values())
 
     def _active(self, now: float) -> list[_Scraper]:
         return [each for each in self._scrapers.values() if self._is_active(each, now)]
 
     def _is_active(self, scraper: _Scraper, now: float) -> bool:
-        patience = MISSED_INTERVALS * self._interval(scraper) if scraper.intervals else 0
-        return now - scraper.last <= max(patience, self._max_interval)
+        return now - scraper.last <= self._max_interval
 
     def _interval(self, scraper: _Scraper) -> float:
         return min(max(MIN_INTERVAL, *scraper.intervals), self._max_interval)

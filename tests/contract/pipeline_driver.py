@@ -97,7 +97,7 @@ PIPELINE_CONFIG = replace(CONFIG, host="", oom_seconds=0.0)
 class PipelineDriver:
     """Pipeline over the store in a directory; it runs between ``__enter__`` and ``__exit__``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is changed by some test
         self,
         directory: Path,
         *,

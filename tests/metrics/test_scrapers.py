@@ -71,8 +71,8 @@ def test_all_that_scrape_must_have_seen_it() -> None:
 @pytest.mark.parametrize(
     ("interval", "seconds_away", "is_awaited"),
     [
-        pytest.param(60, 180, True, id="for three intervals"),
-        pytest.param(60, 181, False, id="not for more"),
+        pytest.param(60, MAX, True, id="for the longest interval"),
+        pytest.param(60, MAX + 1, False, id="not for more, whatever its own is"),
         pytest.param(5, MAX, True, id="long enough to be restarted"),
         pytest.param(5, MAX + 1, False, id="not for longer"),
     ],
@@ -86,15 +86,16 @@ def test_a_scraper_that_is_away_is_awaited(*, interval: float, seconds_away: flo
     assert driver.seen_until(now) == (interval if is_awaited else now)
 
 
-def test_the_longest_of_the_last_intervals_counts() -> None:
+@pytest.mark.parametrize("interval", [60, MAX, 300])
+def test_a_slow_scraper_that_comes_and_goes_delays_nothing_by_more_than_the_longest_interval(
+    interval: float,
+) -> None:
     driver = Driver()
-    for at in (0, 50, 60, 70):
-        driver.scrape(at, "late")
-    driver.scrape(70, "other")
-    driver.scrape(219, "other")
-    assert driver.seen_until(220) == 70
-    driver.scrape(221, "other")
-    assert driver.seen_until(221) == 221
+    driver.scrape(0, "fast", "slow")
+    for at in range(15, 3000, 15):
+        is_slow_there = at % interval == 0 and at < 1500
+        driver.scrape(at, "fast", *(["slow"] if is_slow_there else []))
+        assert driver.seen_until(at + 1) >= at - MAX
 
 
 @pytest.mark.parametrize(("at", "seen"), [(135, 15), (136, 130)])
@@ -107,13 +108,11 @@ def test_one_of_which_no_interval_is_known_is_awaited_for_the_longest_one(at: fl
     assert driver.seen_until(at) == seen
 
 
-def test_an_interval_above_the_longest_one_is_taken_as_the_longest() -> None:
-    driver = Driver()
-    driver.scrape(0, "daily")
-    driver.scrape(86400, "daily", "other")
-    driver.scrape(86400 + 3 * MAX, "other")
-    assert driver.seen_until(86400 + 3 * MAX) == 86400
-    assert driver.seen_until(86400 + 3 * MAX + 1) == 86400 + 3 * MAX
+def test_the_longest_interval_is_the_most_that_is_waited_after_a_restart() -> None:
+    driver = Driver(learned=10 * MAX)
+    driver.scrape(10, "fast")
+    assert driver.seen_until(9 + MAX) == nothing_seen(9 + MAX)
+    assert driver.seen_until(10 + MAX) == 10
 
 
 def test_what_the_last_scraper_saw_is_seen_when_it_is_gone() -> None:
