@@ -40,6 +40,7 @@ from exporter.sources.dstack.source import dstack_server, submission_tracker
 from exporter.sources.source import Inbox, Source, SourceError
 from exporter.store import Store, StoreError
 from exporter.store.file_check import FileCheck
+from exporter.store.integrity_check import IntegrityCheck
 from exporter.store.retention import Retention
 from exporter.thread_deaths import ThreadDeaths
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
@@ -222,6 +223,8 @@ def run(app: App, log_writer: LogWriter) -> int:
         return 1
     file_check = FileCheck(app.store, lambda: _request_stop(app))
     file_check.start()
+    integrity_check = IntegrityCheck(app.store, lambda: _request_stop(app))
+    integrity_check.start()
     app.retention.start()
     app.feed.start()
     if app.web_config is not None:
@@ -234,9 +237,10 @@ def run(app: App, log_writer: LogWriter) -> int:
         log.info("listening", address=listener.name)
     app.server.run(sockets=[listener.socket for listener in app.listeners])
     file_check.stop()
-    is_in_place = app.store.is_in_place
+    integrity_check.stop()
+    is_sound = app.store.is_in_place and not integrity_check.found_damage
     drained = _stop(app)
-    return 0 if drained and is_in_place and not deaths.any else 1
+    return 0 if drained and is_sound and not deaths.any else 1
 
 
 def reload(catalog: ReloadableCatalog, metric_state: MetricState) -> None:

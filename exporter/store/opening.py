@@ -9,7 +9,7 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -17,12 +17,15 @@ from sqlalchemy.exc import DBAPIError
 from exporter.store.database import describe
 from exporter.store.errors import StoreError
 from exporter.store.index_hints import write_index_hints
+from exporter.store.integrity import find_damage
+from exporter.store.migrating import migrate
 from exporter.store.schema import FIRST_TABLES, REVISION, alembic_version, metadata
 
 BUSY_SECONDS = 5
 WAL_BYTES = 4 << 20
+# Reading more takes longer than a start may take.
+CHECKED_AT_START_BYTES = 32 << 20
 _REVISION = re.compile(r"[0-9]{4}")
-_MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def create_directory(path: Path) -> None:
@@ -33,15 +36,25 @@ def create_directory(path: Path) -> None:
         raise StoreError(f"{path.parent}: cannot be created: {error.strerror}") from error
 
 
+def is_checked_at_start(path: Path) -> bool:
+    """Return whether a database is so small that it is read as a whole when it is opened."""
+    try:
+        return path.stat().st_size <= CHECKED_AT_START_BYTES
+    except OSError:
+        # What keeps it from being read is said where it is opened.
+        return True
+
+
 def open_engine(path: Path) -> Engine:
     """Return an engine for a database of today's schema; the file is created if there is none.
 
-    Raises StoreError.
+    A large one is not checked as a whole: that takes as long as reading the file. Raises StoreError.
     """
     engine = sqlite_engine(path)
     try:
+        if is_checked_at_start(path):
+            _refuse_damaged(engine)
         with engine.connect() as connection:
-            _check_integrity(connection)
             revision = _read_revision(connection, path)
         # Only after the check that it is ours: this writes to the file. In WAL mode, readers see the last
         # commit and never wait for the writer.
@@ -50,7 +63,7 @@ def open_engine(path: Path) -> Engine:
         if revision is None:
             _create_schema(engine)
         elif revision != REVISION:
-            _migrate(engine)
+            migrate(engine, revision)
         with engine.begin() as connection:
             # A write that changes nothing: a read-only database is found now, not at the first exit.
             connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
@@ -92,10 +105,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
-def _check_integrity(connection: Connection) -> None:
-    result = connection.execute(text("PRAGMA quick_check(1)")).scalar_one()
-    if result != "ok":
-        raise sqlite3.DatabaseError(f"malformed: {result}")
+def _refuse_damaged(engine: Engine) -> None:
+    with closing(engine.raw_connection()) as raw:
+        if damage := find_damage(cast("sqlite3.Connection", raw.driver_connection)):
+            raise sqlite3.DatabaseError(damage)
 
 
 def _read_revision(connection: Connection, path: Path) -> str | None:
@@ -128,15 +141,3 @@ def _create_schema(engine: Engine) -> None:
         metadata.create_all(connection)
         alembic_version.create(connection, checkfirst=True)
         connection.execute(alembic_version.insert().values(version_num=REVISION))
-
-
-def _migrate(engine: Engine) -> None:
-    # Alembic takes 10 MB as long as the process lives: it is imported only for an older database.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

@@ -29,7 +29,7 @@ from exporter.store.database import Database, upsert
 from exporter.store.errors import StoreError
 from exporter.store.exit_counts import watched_since_ns
 from exporter.store.job_reader import JobReader
-from exporter.store.opening import create_directory, open_engine
+from exporter.store.opening import create_directory, is_checked_at_start, open_engine
 from exporter.store.outbox import Outbox, enqueue
 from exporter.store.pruning import IsStopped, engines_time_ns, mark_pruned, prune_jobs
 from exporter.store.rows import ended_row, running_row
@@ -76,6 +76,8 @@ class Store:
             raise StoreError(
                 f"{path}: another exporter uses it; only one exporter may use a database"
             ) from error
+        self.was_checked = is_checked_at_start(path)
+        """Whether the whole file was read when it was opened; else it may be damaged."""
         try:
             engine = open_engine(path)
         except StoreError:

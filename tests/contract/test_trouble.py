@@ -15,6 +15,7 @@ import pytest
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as strict
 
+from exporter.store.opening import CHECKED_AT_START_BYTES
 from tests.contract.engines import event, exited
 from tests.integration.faces import samples
 from tests.lab.exporter import ExporterProcess
@@ -183,6 +184,24 @@ def test_a_database_that_is_gone_ends_the_daemon_which_then_begins_with_what_is_
     exporter.start()
     exporter.await_ready()
     assert counted(exporter) == ({"3": 1, "4": 1} if is_replaced else {})
+
+
+def test_a_large_database_that_is_damaged_ends_the_daemon_which_has_said_so(
+    engine: ScriptedEngine, exporter: ExporterProcess
+) -> None:
+    play(engine, job(1, 3))
+    assert is_counted(exporter, {"3": 1})
+    exporter.stop()
+    with closing(sqlite3.connect(exporter.database)) as plain, plain:
+        plain.execute("UPDATE jobs SET log_tail = hex(zeroblob(?))", (CHECKED_AT_START_BYTES,))
+        ((number,),) = plain.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs_by_name'")
+    with exporter.database.open("r+b") as file:
+        file.seek((number - 1) * 4096)
+        file.write(b"\xff" * 64)
+    exporter.start()
+    assert wait_until(lambda: not exporter.process.alive, TIMEOUT_SECONDS)
+    said = exporter.log_path.read_text()
+    assert (exporter.process.returncode, said.count("the database is damaged")) == (1, 1)
 
 
 # --- floods

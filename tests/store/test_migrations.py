@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -175,6 +176,14 @@ def test_an_older_database_is_migrated_when_it_is_opened(
         assert schema_of(database) == today
         with connected(database) as connection:
             assert MigrationContext.configure(connection).get_current_revision() == schema.REVISION
+
+
+def test_each_step_of_a_migration_is_said_before_it_begins(database: Path) -> None:
+    move(database, command.upgrade, REVISIONS[-3])
+    with structlog.testing.capture_logs() as logs, opened(database):
+        pass
+    steps = [log["step"] for log in logs if log["event"] == "migrating the database"]
+    assert steps == ["1 of 2", "2 of 2"]
 
 
 def test_a_database_of_today_is_not_migrated(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

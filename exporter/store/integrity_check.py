@@ -1,0 +1,73 @@
+"""Reads a large database once, beside the work, to find out whether its file is damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import structlog
+
+from exporter.store import Store
+from exporter.store.database import describe
+from exporter.store.integrity import find_damage
+
+log = structlog.get_logger(__name__)
+
+_INTERRUPT_SECONDS = 0.05
+
+
+class IntegrityCheck:
+    """Thread that checks a database that was too large to be checked when it was opened.
+
+    It calls ``on_damage``, once, if the file is damaged.
+    """
+
+    def __init__(self, store: Store, on_damage: Callable[[], None]) -> None:
+        self._store = store
+        self._on_damage = on_damage
+        self._stopping = threading.Event()
+        self._connection: sqlite3.Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="integrity check", daemon=True)
+        self.found_damage = False
+
+    def start(self) -> None:
+        """Start the thread, if there is anything left to check."""
+        if not self._store.was_checked:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Check no longer, and return when the file is no longer read."""
+        self._stopping.set()
+        while self._thread.is_alive():
+            if self._connection is not None:
+                # It may have been closed just now.
+                with suppress(sqlite3.ProgrammingError):
+                    self._connection.interrupt()
+            self._thread.join(_INTERRUPT_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            damage = self._check()
+        except sqlite3.Error as error:
+            if not self._stopping.is_set():
+                log.warning("the database could not be checked", cause=describe(self._store.path, error))
+            return
+        if damage is None:
+            log.info("the database was checked and is not damaged", path=self._store.path)
+            return
+        self.found_damage = True
+        log.error(
+            "the database is damaged: restore a backup or use another file; stopping",
+            path=self._store.path,
+            cause=damage,
+        )
+        self._on_damage()
+
+    def _check(self) -> str | None:
+        address = f"{Path(self._store.path).absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            self._connection = connection
+            return find_damage(connection)

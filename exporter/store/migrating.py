@@ -1,0 +1,44 @@
+"""Bring an older database to today's schema, step by step, in one transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import Engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import Script
+
+log = structlog.get_logger(__name__)
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def migrate(engine: Engine, revision: str) -> None:
+    """Migrate a database of an older revision, and log each step before it begins: one may take minutes.
+
+    If one fails, the database stays as it was. Raises what SQLAlchemy raises.
+    """
+    # Alembic takes 10 MB as long as the process lives: it is imported only for an older database.
+    from alembic import command  # noqa: PLC0415
+
+    config, steps = _steps(revision)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        for number, step in enumerate(steps, 1):
+            log.info("migrating the database", step=f"{number} of {len(steps)}", what=step.doc)
+            command.upgrade(config, step.revision)
+
+
+def _steps(revision: str) -> tuple[Config, list[Script]]:
+    """Return the migrations after a revision, the oldest first."""
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    return config, list(scripts.iterate_revisions("head", revision))[::-1]
