@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.lab.dstack_host import IN_NAMESPACE
 from tests.lab.engine29 import is_built, why_no_engine_29
+from tests.lab.lock import locked
 
 # No test depends on a clock. In CI, Hypothesis draws the same examples each time, so that a change does not
 # fail by chance; elsewhere it draws new ones.
@@ -28,17 +30,46 @@ settings.load_profile("project")
 TESTS = Path(__file__).parent
 # The real dstack needs namespaces of its own, which `make test-dstack` makes.
 collect_ignore = [] if os.environ.get(IN_NAMESPACE) else ["dstack"]
-SLOWEST = ("integration", "alerts", "contract")
+SLOWEST = ("integration", "alerts")
 """Folders of tests that begin first, so that no worker ends long after the others."""
 
-ON_ENGINES = ("tests/integration/", "tests/browser/test_live.py", "tests/alerts/test_end_to_end.py")
-"""Paths of the tests that run real engines."""
+READ_THE_COUNTER_ALONE = ("tests/integration/test_ends_memory.py", "tests/integration/test_image.py")
+"""Paths of the tests with an exporter that has no other witness of an OOM kill than the kernel's counter."""
 
-NEVER_OUT_OF_MEMORY = tuple(
-    f"tests/integration/test_{name}.py"
-    for name in ("ends_requests", "engine_contract", "failed_starts", "log_tails", "private_engine")
+KILL_FOR_MEMORY = (
+    "tests/alerts/test_end_to_end.py",
+    "tests/browser/test_live.py",
+    *(
+        f"tests/integration/test_{name}.py"
+        for name in ("ci_docs", "compose", "docs", "ends", "ends_away", "outages", "traces", "transports")
+    ),
 )
-"""Those of them in which no container is killed for memory, and none must be seen to be."""
+"""Paths of the other tests in which a container is killed for memory."""
+
+OOM_KILLS = Path(gettempdir(), "exit-exporter-tests-oom-kills.lock")
+
+GROUPS = {
+    **dict.fromkeys((*READ_THE_COUNTER_ALONE, "tests/integration/test_compose.py"), "counter and image"),
+    **dict.fromkeys(("tests/integration/test_ends.py", "tests/alerts/test_end_to_end.py"), "many OOM kills"),
+    **dict.fromkeys(
+        (
+            f"tests/integration/test_{name}.py"
+            for name in (
+                "ci_docs",
+                "dstack_stand_ins",
+                "ends_requests",
+                "engine_contract",
+                "failed_starts",
+                "log_tails",
+                "private_engine",
+                "traces",
+                "wait",
+            )
+        ),
+        "engines",
+    ),
+}
+"""Groups of several modules: see `GroupScheduling`."""
 
 ONE_ENGINE = "Tested only on Debian's engine"
 
@@ -50,13 +81,21 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders that take longest."""
+    """Begin with what takes longest, and of that with those for which others have to wait."""
     items.sort(key=_rank)
 
 
 def _rank(item: pytest.Item) -> int:
-    folder = item.path.relative_to(TESTS).parts[0]
-    return SLOWEST.index(folder) if folder in SLOWEST else len(SLOWEST)
+    path = _path(item)
+    if path in READ_THE_COUNTER_ALONE:
+        return 0
+    if path.split("/")[1] in SLOWEST:
+        return 2 if path in KILL_FOR_MEMORY else 1
+    return 3
+
+
+def _path(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS.parent).as_posix()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
@@ -67,17 +106,33 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 class GroupScheduling(LoadScopeScheduling):
     """Runs the tests of one group in one worker, in order.
 
-    Tests on real engines share the engines of a session. And some kill containers for memory: an exporter
-    beside them that cannot read the kernel's log would learn of that from the kernel's counter, which does
-    not say whose kill it was. So all that kill, and all that must not see it, run in one worker.
+    A group is a module, or several of `GROUPS`: those that share what is made once in a session (an engine of
+    each kind, the project's image), and those that kill many for memory at once. Of these the kernel's log
+    names no more than ten in five seconds, so that they run one after the other.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
         path = nodeid.partition("::")[0]
-        if path.startswith(NEVER_OUT_OF_MEMORY):
-            return "engines"
-        return "engines and memory" if path.startswith(ON_ENGINES) else path
+        return GROUPS.get(path, path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _oom_kills_apart(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let nothing else be killed for memory on this machine while an exporter reads the counter alone.
+
+    The kernel's counter does not say whose kill it counted. The exporters of all other tests read in the
+    kernel's log who was killed, or do not read the kernel at all: OOM kills of others do not concern them.
+    """
+    path = _path(request.node)
+    if path in READ_THE_COUNTER_ALONE:
+        with locked(OOM_KILLS):
+            yield
+    elif path in KILL_FOR_MEMORY:
+        with locked(OOM_KILLS, shared=True):
+            yield
+    else:
+        yield
 
 
 def pytest_report_header() -> str:

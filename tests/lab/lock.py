@@ -9,10 +9,13 @@ from typing import IO
 
 
 @contextmanager
-def locked(path: Path) -> Generator[None]:
-    """Hold the lock of a file, which is created and stays; wait for whoever has it."""
+def locked(path: Path, *, shared: bool = False) -> Generator[None]:
+    """Hold the lock of a file, which is created and stays; wait for whoever has it.
+
+    Several may hold it `shared`, but nobody else then.
+    """
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 
