@@ -17,7 +17,7 @@ _LABELS = ("workload", "status", "code", "reason")
 
 
 def command(exporter: ExporterProcess, *arguments: str) -> str:
-    """What a command of the exporter prints, piped."""
+    """What a command of the exporter prints, piped, as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "exporter", *arguments, "--url", exporter.url],
         check=True,
@@ -28,8 +28,15 @@ def command(exporter: ExporterProcess, *arguments: str) -> str:
     return done.stdout
 
 
+def printed(exporter: ExporterProcess, *arguments: str) -> str:
+    """What a command prints, piped; in this process, since there are many."""
+    done = invoke(*arguments, "--url", exporter.url)
+    assert done.code == 0, done
+    return done.out
+
+
 def sheet(exporter: ExporterProcess, job: str) -> str:
-    """What ``show`` prints of a job, piped; in this process, since there are many."""
+    """What ``show`` prints of a job, piped; nothing of one that is not known yet."""
     return invoke("show", job, "--url", exporter.url).out
 
 

@@ -83,8 +83,8 @@ def test_what_swarm_ends_for_its_health_has_failed(own: PrivateEngine, tmp_path:
             error,
             "retry",
         )
-        assert faces.rows(faces.command(exporter, "ps", "-a", "-v"))[name]["ERROR"] == error
-        assert "the last check that failed said: nobody listens" in faces.command(exporter, "show", name)
+        assert faces.rows(faces.printed(exporter, "ps", "-a", "-v"))[name]["ERROR"] == error
+        assert "the last check that failed said: nobody listens" in faces.sheet(exporter, name)
         assert set(faces.exits(exporter, "sick")) == {("failed", "143", "Unhealthy")}
 
 

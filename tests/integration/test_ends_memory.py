@@ -206,8 +206,8 @@ def test_every_face_tells_what_the_kernel_did(
 def test_who_may_not_read_the_kernels_log_says_what_is_not_known_for_that(exporters: Exporters) -> None:
     name = OWN_LIMIT.container_name(removed=False)
     unread = "Which process was killed, and at whose limit: the kernel's log could not be read."
-    assert unread in faces.command(exporters.blind, "show", name)
-    assert "Not known" not in faces.command(exporters.seeing, "show", name)
+    assert unread in faces.sheet(exporters.blind, name)
+    assert "Not known" not in faces.sheet(exporters.seeing, name)
 
 
 # --- a limit that several share
@@ -273,8 +273,8 @@ def test_a_limit_that_several_share_charges_the_one_that_was_killed(
 
 def _shown_once(pattern: str, exporter: ExporterProcess, name: str) -> str:
     """What ``show`` prints of a job once it says so."""
-    wait_until(lambda: bool(re.search(pattern, faces.command(exporter, "show", name))), SECONDS)
-    sheet = faces.command(exporter, "show", name)
+    wait_until(lambda: bool(re.search(pattern, faces.sheet(exporter, name))), SECONDS)
+    sheet = faces.sheet(exporter, name)
     assert re.search(pattern, sheet), sheet
     return sheet
 

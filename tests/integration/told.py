@@ -67,10 +67,10 @@ class Told(End):
         name = self.container_name(removed=removed)
         job = awaited_end(exporter, name)
         assert self._true_job() == {key: job[key] for key in self._true_job()}, job
-        row = faces.rows(faces.command(exporter, "ps", "-a", "-v"))[name]
+        row = faces.rows(faces.printed(exporter, "ps", "-a", "-v"))[name]
         error = faces.error_cell(self.status, self.error, self.oom_kills)
         assert (row["STATUS"], row["ERROR"]) == (self.status, error)
-        sheet = faces.command(exporter, "show", name)
+        sheet = faces.sheet(exporter, name)
         wanted = [*self.says, *(self.log_says if has_log else ())]
         assert [pattern for pattern in wanted if not re.search(pattern, sheet)] == [], sheet
         workload = self.workload_of(removed=removed)
