@@ -7,9 +7,7 @@ another collector, and Grafana there is none; what its files say is held against
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +30,6 @@ from tests.lab.exporter import ExporterProcess
 from tests.lab.images import BUSYBOX, PYTHON, Packed, import_program
 from tests.lab.install import ensure_compose, ensure_prometheus, program
 from tests.lab.process import LoggedProcess
-from tests.lab.prometheus import made_past, watched_past
 from tests.lab.server import free_port
 from tests.lab.wait import wait_until
 from tests.lab.wheels import SOURCE, build_image
@@ -44,7 +41,6 @@ TARGET = {"job": "exit-exporter", "instance": "exporter:10137"}
 ENGINE = "tcp://docker-proxy:2375"
 WORKLOAD = "night/train"
 SECONDS = 120
-PAST_SECONDS = 1800
 ASK_SECONDS = 10
 OK, FORBIDDEN = 200, 403
 
@@ -88,7 +84,7 @@ def trial(
     wheels: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Trial]:
-    """All services but Grafana, up; Prometheus remembers the exporter for longer than the rules look back."""
+    """All services but Grafana, up."""
     ensure_compose()
     ensure_prometheus()
     have_images(client, {name: each["image"] for name, each in settings["services"].items()}, wheels)
@@ -98,15 +94,12 @@ def trial(
     }
     variables["DOCKER_SOCKET"] = str(engine.socket_path)
     with ComposeProject(FILE, engine.url, PROJECT, variables) as project:
-        project.run("up", "--no-start", "--no-build", *SERVICES)
-        trial = Trial(client, project, ports)
-        remember(trial.container("prometheus"), client.info()["Name"], tmp_path_factory.mktemp("past"))
         project.run("up", "--detach", "--no-build", *SERVICES)
         asked = ExporterProcess("", tmp_path_factory.mktemp("asked"), port=ports["exporter"])
         if not wait_until(asked.ready, SECONDS):
             pytest.fail(project.run("logs", "--no-color", "--tail", "20"))
         asked.stop()
-        yield trial
+        yield Trial(client, project, ports)
 
 
 @pytest.fixture(scope="module")
@@ -150,15 +143,6 @@ def programs() -> dict[str, Packed]:
         ),
         "collector": Packed(collector.program(), [*receiving, *telling], fixed=True),
     }
-
-
-def remember(prometheus: Container, host: str, directory: Path) -> None:
-    """Give Prometheus the samples of an exporter that has watched a host for a while without any job."""
-    text = watched_past(TARGET, ENGINE, host, PAST_SECONDS)
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.add(made_past(text, directory), ".")
-    prometheus.put_archive("/prometheus", packed.getvalue())
 
 
 def proxy_of(trial: Trial) -> str:

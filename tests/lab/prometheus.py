@@ -1,7 +1,6 @@
 """A real Prometheus in a process of its own, with its own data, on this machine's loopback."""
 
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -112,25 +111,6 @@ class PrometheusProcess(Server):
             managers = [{"static_configs": [{"targets": [self._alertmanager]}]}]
             settings["alerting"] = {"alertmanagers": managers}
         return settings
-
-
-def watched_past(target: Mapping[str, str], engine: str, host: str, seconds: int) -> str:
-    """Give the samples, until now, of an exporter that has watched a host's engine on which nothing ran.
-
-    Without them an alert about a missing exporter could fire before its first scrape.
-    """
-    now, own = int(time.time()), ",".join(f'{name}="{value}"' for name, value in target.items())
-    families = {
-        ("exit_exporter_build_info", "gauge", ""): (f'{own},version="0",python_version="3"', 1),
-        ("exit_exporter_engine_up", "gauge", ""): (f'{own},engine="{engine}"', 1),
-        ("exit_exporter_exits_unobserved", "counter", "_total"): (f'{own},host="{host}"', 0),
-    }
-    lines = []
-    for (name, kind, ending), (labels, value) in families.items():
-        lines.append(f"# TYPE {name} {kind}")
-        times = range(now - seconds, now, 15)
-        lines += [f"{name}{ending}{{{labels}}} {value} {moment}" for moment in times]
-    return "\n".join([*lines, "# EOF", ""])
 
 
 def judge_past(directory: Path, rules: Sequence[Mapping[str, Any]], start: int, end: int) -> None:
