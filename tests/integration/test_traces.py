@@ -35,10 +35,10 @@ from tests.scripted.http_replies import Reply
 from tests.scripted.received import ReceivedSpan
 from tests.scripted.times import parse_rfc3339
 
-FAILURES = int(os.environ.get("FAILURES", "200"))
+FAILURES = int(os.environ.get("FAILURES", "60"))
 SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))
 AT_ONCE = 4
-STARTS = 20
+STARTS = 15
 SECONDS = 120
 LAUNCHER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 REMOVED_TRIES = 5
@@ -101,7 +101,7 @@ def test_the_span_of_an_oom_killed_container_arrives_at_a_real_collector(
             assert wait_until(lambda: pending(exporter) == 0, SECONDS)
             (job,) = failed(exporter)
             sent = faces.samples(exporter, "exit_exporter_otlp_jobs_exported_total")
-            shown = faces.command(exporter, "show", name)
+            shown = faces.sheet(exporter, name)
             metrics = exporter.get("/metrics", accept="application/openmetrics-text; version=1.0.0").text
     state = client.api.inspect_container(str(container.id))["State"]
     started, finished = (parse_rfc3339(state[time]) for time in ("StartedAt", "FinishedAt"))
@@ -227,7 +227,7 @@ def test_the_end_of_a_failed_jobs_log_is_shown_and_sent_without_what_is_secret(
             name: exporter.get(f"/api/v1/jobs/{name}").json()["log_tail"] for name in ("talks", "is-done")
         }
         spans = receiver.wait_for_spans(2)
-        shown = faces.command(exporter, "show", "talks")
+        shown = faces.sheet(exporter, "talks")
         database = b"".join(path.read_bytes() for path in directory.glob("exit-exporter.db*"))
     kept = "3\n[redacted] in clear"
     assert (tail, tails) == (kept, {"talks": kept, "is-done": None})

@@ -14,7 +14,7 @@ from exporter.store import Batch
 from tests.store.samples import OOM, ended, job
 from tests.web.served import Served
 
-REQUESTS = 100
+REQUESTS = 40
 UNDOCUMENTED = {
     "/api/v1/jobs": {"reason", "cursor"},
     "/api/v1/stream": {"reason"},
