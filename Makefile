@@ -36,8 +36,8 @@ check-generated: $(STAMP)
 	$(BIN)/python -m alerts.make --check
 	$(BIN)/python -m dashboards.make --check
 
-# One more than processors: the tests on real engines mostly wait.
-WORKERS     ?= $(shell echo $$(($$(nproc) + 1)))
+# Two more than processors: the tests on real engines mostly wait, for these or for the kernel's counter.
+WORKERS     ?= $(shell echo $$(($$(nproc) + 2)))
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test: $(STAMP)

@@ -1,6 +1,7 @@
 """The API: whole responses, and errors that name what is wrong."""
 
 import base64
+from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -141,6 +142,14 @@ def fill(served: Served) -> None:
     served.store.commit(Batch(running=[running], ended=[failed]))
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a running server with the two jobs for all tests that only ask."""
+    with Served(tmp_path_factory.mktemp("filled")).running() as running:
+        fill(running)
+        yield running
+
+
 def names(served: Served, **query: Any) -> list[str]:
     """Return the names of the jobs of one response."""
     response = served.ask("/api/v1/jobs", params=query)
@@ -151,16 +160,14 @@ def names(served: Served, **query: Any) -> list[str]:
 # Jobs
 
 
-def test_jobs_are_listed_the_newest_first(served: Served) -> None:
-    assert content(served.ask("/api/v1/jobs")) == ok({"jobs": [], "next_cursor": None})
-    fill(served)
-    assert content(served.ask("/api/v1/jobs")) == ok({"jobs": [RUNNING, FAILED], "next_cursor": None})
+def test_jobs_are_listed_the_newest_first(unchanged: Served, filled: Served) -> None:
+    assert content(unchanged.ask("/api/v1/jobs")) == ok({"jobs": [], "next_cursor": None})
+    assert content(filled.ask("/api/v1/jobs")) == ok({"jobs": [RUNNING, FAILED], "next_cursor": None})
 
 
 @pytest.mark.parametrize("key", ["aaaaaaaaaaaa-1", "gentle-stingray-a", "a" * 64, "aaaaaa"])
-def test_a_job_is_found_by_each_of_its_names(served: Served, key: str) -> None:
-    fill(served)
-    assert content(served.ask(f"/api/v1/jobs/{key}")) == ok(FAILED)
+def test_a_job_is_found_by_each_of_its_names(filled: Served, key: str) -> None:
+    assert content(filled.ask(f"/api/v1/jobs/{key}")) == ok(FAILED)
 
 
 def test_an_id_that_several_begin_with_names_the_candidates(served: Served) -> None:
@@ -311,10 +318,30 @@ def test_times_are_exact_and_durations_not_negative(served: Served) -> None:
     ],
     ids=lambda text: text[:10],
 )
-def test_an_unknown_job_is_reported(served: Served, path: str, key: str) -> None:
-    fill(served)
+def test_an_unknown_job_is_reported(filled: Served, path: str, key: str) -> None:
     detail = f"no job, container name or container id {key!r} is on record"
-    assert content(served.ask(f"/api/v1/jobs/{path}")) == problem(MISSING, detail)
+    assert content(filled.ask(f"/api/v1/jobs/{path}")) == problem(MISSING, detail)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a running server with jobs that differ in what can be asked for, for all tests that only ask."""
+    old = job("b", name="b", start_event_ns=LONG_AGO_NS, started_ns=LONG_AGO_NS)
+    night = Workload("night/report", "report")
+    with Served(tmp_path_factory.mktemp("mixed")).running() as running:
+        running.store.commit(
+            Batch(
+                running=[job("d", name="d", start_event_ns=BEGAN_NS + 2, workload=night)],
+                ended=[
+                    ended(job("a", name="a"), 137, OOM),
+                    ended(old, 1),
+                    ended(
+                        job("c", name="c", start_event_ns=BEGAN_NS + 1, supervised=SUBMISSION), 137, STOPPED
+                    ),
+                ],
+            )
+        )
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -348,20 +375,8 @@ def test_an_unknown_job_is_reported(served: Served, path: str, key: str) -> None
     ],
     ids=lambda text: text[:20],
 )
-def test_all_conditions_must_hold(served: Served, query: str, found: str) -> None:
-    old = job("b", name="b", start_event_ns=LONG_AGO_NS, started_ns=LONG_AGO_NS)
-    night = Workload("night/report", "report")
-    served.store.commit(
-        Batch(
-            running=[job("d", name="d", start_event_ns=BEGAN_NS + 2, workload=night)],
-            ended=[
-                ended(job("a", name="a"), 137, OOM),
-                ended(old, 1),
-                ended(job("c", name="c", start_event_ns=BEGAN_NS + 1, supervised=SUBMISSION), 137, STOPPED),
-            ],
-        )
-    )
-    assert "".join(each["name"] for each in served.ask(f"/api/v1/jobs?{query}").json()["jobs"]) == found
+def test_all_conditions_must_hold(mixed: Served, query: str, found: str) -> None:
+    assert "".join(each["name"] for each in mixed.ask(f"/api/v1/jobs?{query}").json()["jobs"]) == found
 
 
 def test_a_cursor_continues_under_the_same_conditions(served: Served) -> None:
@@ -427,19 +442,18 @@ UNKNOWN = f"unknown parameter; valid are: {PARAMETERS}"
         ),
     ],
 )
-def test_all_wrong_parameters_are_reported(served: Served, query: str, errors: list[str]) -> None:
-    assert content(served.ask(f"/api/v1/jobs?{query}")) == problem(BAD, errors[0], *errors)
+def test_all_wrong_parameters_are_reported(unchanged: Served, query: str, errors: list[str]) -> None:
+    assert content(unchanged.ask(f"/api/v1/jobs?{query}")) == problem(BAD, errors[0], *errors)
 
 
-def test_a_repeated_parameter_is_refused(served: Served) -> None:
+def test_a_repeated_parameter_is_refused(unchanged: Served) -> None:
     expected = problem(BAD, "status: given more than once")
-    assert content(served.ask("/api/v1/jobs?limit=1&status=done&status=failed")) == expected
+    assert content(unchanged.ask("/api/v1/jobs?limit=1&status=done&status=failed")) == expected
 
 
 @pytest.mark.parametrize("path", ["/api/v1/reasons", "/api/v1/jobs/gentle-stingray-a", "/api/v1/reasons/1"])
-def test_an_unknown_parameter_is_refused_everywhere(served: Served, path: str) -> None:
-    fill(served)
-    response = served.ask(f"{path}?colour=red")
+def test_an_unknown_parameter_is_refused_everywhere(filled: Served, path: str) -> None:
+    response = filled.ask(f"{path}?colour=red")
     assert (response.status_code, response.json()["title"]) == (BAD, "Bad Request")
     assert response.json()["detail"].startswith("colour: unknown parameter")
 
@@ -453,9 +467,9 @@ def test_an_unknown_parameter_is_refused_everywhere(served: Served, path: str) -
     ],
     ids=lambda text: text[:20],
 )
-def test_a_foreign_cursor_is_refused(served: Served, cursor: str) -> None:
+def test_a_foreign_cursor_is_refused(unchanged: Served, cursor: str) -> None:
     detail = "cursor: not a next_cursor of this API; omit it for the first page"
-    assert content(served.ask("/api/v1/jobs", params={"cursor": cursor})) == problem(BAD, detail)
+    assert content(unchanged.ask("/api/v1/jobs", params={"cursor": cursor})) == problem(BAD, detail)
 
 
 # Reasons
@@ -481,7 +495,7 @@ def test_the_catalogue_is_listed(served: Served) -> None:
     assert content(served.ask("/api/v1/reasons")) == ok({"reasons": expected, "own_codes": []})
 
 
-def test_a_code_has_several_readings(served: Served) -> None:
+def test_a_code_has_several_readings(unchanged: Served) -> None:
     reasons = builtin_catalog().reasons
     failed, stopped = ("failed", "CONTAINER_EXITED_WITH_ERROR"), ("terminated", "TERMINATED_BY_USER")
     unhealthy = "it was unhealthy, and something asked for its end because of that"
@@ -504,7 +518,7 @@ def test_a_code_has_several_readings(served: Served) -> None:
         }
         for name, (status, termination), when, recovery in readings
     ]
-    assert content(served.ask("/api/v1/reasons/137")) == ok({"code": 137, "readings": expected})
+    assert content(unchanged.ask("/api/v1/reasons/137")) == ok({"code": 137, "readings": expected})
 
 
 @pytest.mark.parametrize(
@@ -536,14 +550,14 @@ def test_workloads_and_images_can_have_their_own_reasons(served: Served, query: 
     ],
     ids=lambda text: text[:20],
 )
-def test_only_exit_codes_have_readings(served: Served, code: str) -> None:
+def test_only_exit_codes_have_readings(unchanged: Served, code: str) -> None:
     expected = problem(BAD, f"code: {code!r} is not an exit code (0 to 4294967295)")
-    assert content(served.ask(f"/api/v1/reasons/{quote(code)}")) == expected
+    assert content(unchanged.ask(f"/api/v1/reasons/{quote(code)}")) == expected
 
 
-def test_a_code_can_have_leading_zeros(served: Served) -> None:
+def test_a_code_can_have_leading_zeros(unchanged: Served) -> None:
     for zeros in (1, 30, 5000):
-        assert served.ask(f"/api/v1/reasons/{'0' * zeros}137").json()["code"] == 137
+        assert unchanged.ask(f"/api/v1/reasons/{'0' * zeros}137").json()["code"] == 137
 
 
 # Other paths and methods
@@ -552,17 +566,17 @@ def test_a_code_can_have_leading_zeros(served: Served) -> None:
 @pytest.mark.parametrize(
     "path", ["/nothing", "/api/v2/jobs", "/api/v1", "/api/v1/jobs/a/b", "/metrics/x", "/-/"]
 )
-def test_an_unknown_path_is_reported(served: Served, path: str) -> None:
+def test_an_unknown_path_is_reported(unchanged: Served, path: str) -> None:
     detail = f"no endpoint at {path}; /openapi.json lists all endpoints"
-    assert content(served.ask(path)) == problem(MISSING, detail)
+    assert content(unchanged.ask(path)) == problem(MISSING, detail)
 
 
 @pytest.mark.parametrize(
     "path", ["/api/v1/jobs", "/api/v1/reasons/1", "/metrics", "/openapi.json", "/-/ready"]
 )
-def test_only_get_and_head_are_allowed(served: Served, path: str) -> None:
+def test_only_get_and_head_are_allowed(unchanged: Served, path: str) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"):
-        response = served.ask(path, method)
+        response = unchanged.ask(path, method)
         expected = problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not allowed at {path}")
         assert content(response) == expected
         assert sorted(response.headers["allow"].split(", ")) == ["GET", "HEAD"]
@@ -571,8 +585,8 @@ def test_only_get_and_head_are_allowed(served: Served, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/api/v1/jobs", "/api/v1/reasons/137", "/openapi.json", "/-/ready", "/nothing"]
 )
-def test_a_head_request_has_the_headers_of_a_get(served: Served, path: str) -> None:
-    head, whole = (served.ask(path, method) for method in ("HEAD", "GET"))
+def test_a_head_request_has_the_headers_of_a_get(unchanged: Served, path: str) -> None:
+    head, whole = (unchanged.ask(path, method) for method in ("HEAD", "GET"))
     assert (head.status_code, head.content) == (whole.status_code, b"")
     assert {**head.headers, "date": ""} == {**whole.headers, "date": ""}
 
@@ -609,13 +623,11 @@ EXPECTED = {OK, HTTPStatus.TEMPORARY_REDIRECT, BAD, MISSING, HTTPStatus.REQUEST_
         "/{part}?{query}",
     ],
 )
-def test_no_request_finds_a_bug(served: Served, path: str) -> None:
-    fill(served)
-
+def test_no_request_finds_a_bug(filled: Served, path: str) -> None:
     @given(st.fixed_dictionaries({"part": ANYTHING, "query": QUERIES, "since": DURATIONS, "cursor": CURSORS}))
     @settings(max_examples=100, deadline=None)
     def ask(words: dict[str, str]) -> None:
-        response = served.ask(path.format(**words))
+        response = filled.ask(path.format(**words))
         assert response.status_code in EXPECTED
         # The page answers in HTML.
         if response.status_code in (BAD, MISSING) and "html" not in response.headers["content-type"]:

@@ -38,10 +38,10 @@ OTHER: tuple[dict[str, str], ...] = (
 )
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Return a running server with an external URL."""
-    behind_proxy = Served(tmp_path)
+    behind_proxy = Served(tmp_path_factory.mktemp("served"))
     behind_proxy.external_url = f"{EXTERNAL}/exits"
     with behind_proxy.running() as running:
         yield running

@@ -223,14 +223,14 @@ def test_workloads_beyond_the_limit_are_counted(served: Served, monkeypatch: pyt
         ({"since": "soon"}, NO_MOMENT),
     ],
 )
-def test_a_wrong_parameter_is_named(served: Served, query: dict[str, str], detail: str) -> None:
-    response = content(served.ask("/api/v1/summary", params=query))
+def test_a_wrong_parameter_is_named(unchanged: Served, query: dict[str, str], detail: str) -> None:
+    response = content(unchanged.ask("/api/v1/summary", params=query))
     assert response == problem(BAD, detail, *response[2]["errors"])
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01", "9999-12-31"])
-def test_moments_far_away_are_no_error(served: Served, moment: str) -> None:
+def test_moments_far_away_are_no_error(unchanged: Served, moment: str) -> None:
     for query in ({"since": moment}, {"until": moment}):
-        status = served.ask("/api/v1/summary", params=query).status_code
+        status = unchanged.ask("/api/v1/summary", params=query).status_code
         assert status in {HTTPStatus.OK, BAD}
-        assert served.ask("/api/v1/jobs", params=query).status_code == HTTPStatus.OK
+        assert unchanged.ask("/api/v1/jobs", params=query).status_code == HTTPStatus.OK
