@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from exporter.exit_codes import SIGNAL_BASE
 from exporter.model import LimitOwner
+from exporter.sizes import format_bytes
 from exporter.verdict.facts import Crash, ForkRejected, GpuFault, KernelFact, RunFacts, SeccompKill
-from exporter.verdict.notes import mebibytes, owner_is_unknown
+from exporter.verdict.notes import owner_is_unknown
 
 
 def likely_causes(run: RunFacts, limit: LimitOwner | None, *, oom_killed: bool) -> Iterator[str]:
@@ -33,7 +34,7 @@ def memory_causes(run: RunFacts, limit: LimitOwner | None) -> Iterator[str]:
         yield f"The host itself was out of memory: run it elsewhere or later{own}"
     if victims and victims[-1].largest:
         name, size = victims[-1].largest
-        yield f"Another process held most of that memory: {name}, {mebibytes(size)}"
+        yield f"Another process held most of that memory: {name}, {format_bytes(size)}"
 
 
 def _fact_cause(fact: KernelFact, run: RunFacts) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from signal import Signals
 
 from exporter.model import SECOND_NS, LimitOwner, OomKill, OomSource, OomVictim
+from exporter.sizes import format_bytes
 from exporter.verdict.facts import (
     Crash,
     FailedStart,
@@ -25,7 +26,6 @@ ABOUT_START = ("The engine could not start it",)
 _MAX_NOTES = 20
 # Something that caused the end can be reported a moment after it.
 _AT_END_NS = SECOND_NS // 100
-_MEBIBYTE = 1 << 20
 
 
 def run_notes(run: RunFacts, *, unhealthy: bool) -> Iterator[str]:
@@ -61,7 +61,7 @@ def failed_start_notes(start: FailedStart) -> Iterator[str]:
 
 def victim_text(victim: OomVictim) -> str:
     """Return the beginning of a sentence that names the killed process."""
-    size = f", {mebibytes(victim.rss_bytes)}" if victim.rss_bytes else ""
+    size = f", {format_bytes(victim.rss_bytes)}" if victim.rss_bytes else ""
     return f"The kernel killed process {victim.pid} ({victim.process}{size}) for memory"
 
 
@@ -73,11 +73,6 @@ def signal_name(number: int | None) -> str:
         return Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def mebibytes(size: int) -> str:
-    """Return a size in bytes as MiB."""
-    return f"{size / _MEBIBYTE:,.0f} MiB"
 
 
 def owner_is_unknown(fact: KernelFact, run: RunFacts) -> bool:
@@ -114,7 +109,7 @@ def _limit_text(victim: OomVictim) -> str:
     if victim.largest is None:
         return text
     name, size = victim.largest
-    return f"{text}; {name} held most ({mebibytes(size)})"
+    return f"{text}; {name} held most ({format_bytes(size)})"
 
 
 def _health_note(run: RunFacts) -> str:

@@ -351,7 +351,7 @@ def test_show_prints_the_same_words_and_the_evidence(exporter: ExporterProcess) 
     sheet = faces.command(exporter, "show", "gentle-stingray-1")
     assert "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - OOMKilled)" in sheet
     evidence = sheet.partition("Evidence\n")[2]
-    assert re.search(r"The kernel killed process \d+ \(python, 9\d MiB\) for memory", evidence)
+    assert re.search(r"The kernel killed process \d+ \(python, 9[\d.]+ MiB\) for memory", evidence)
     assert "its own limit was reached" in evidence
 
 

@@ -133,7 +133,7 @@ STARVED = Told(
     memory_limit=20 * MEBIBYTE,
     recovery="more-memory",
     log_says=(
-        r"process \d+ \(sh, \d+ MiB\) for memory (at|\d\.\d+ s (before|after)) the end; its own limit was",
+        r"process \d+ \(sh, [\d.]+ MiB\) for memory (at|\d\.\d+ s (before|after)) the end; its own limit was",
     ),
 )
 

@@ -105,7 +105,7 @@ OWN_LIMIT = Told(
     recovery="more-memory",
     says=(r"Memory limit +96 MiB",),
     log_says=(
-        rf"The kernel killed process \d+ \(python, \d+ MiB\) for memory {BEFORE}; its own limit",
+        rf"The kernel killed process \d+ \(python, [\d.]+ MiB\) for memory {BEFORE}; its own limit",
         r"Limit reached +its own, 96 MiB",
     ),
 )
@@ -240,7 +240,7 @@ VICTIM = Told(
     oom_kills=1,
     recovery="retry-later",
     log_says=(
-        rf"\(python, \d+ MiB\) for memory {BEFORE}; the limit of /\S+/shared was reached, which others share",
+        rf"\(python, [\d.]+ MiB\) for memory {BEFORE}; the limit of /\S+/shared was reached, which others",
         r"Limit reached +that of the parent control group /\S+/shared",
     ),
     says=(r"The limit of the control group /\S+/shared, which it shares, was reached: raise that one",),

@@ -168,7 +168,7 @@ LIMITS = {
     "the host's": (
         run(logged(1, victim(LimitOwner.HOST, largest=("postgres", 3 << 30)))),
         LimitOwner.HOST,
-        [UNLIMITED, "Another process held most of that memory: postgres, 3,072 MiB"],
+        [UNLIMITED, "Another process held most of that memory: postgres, 3 GiB"],
     ),
     "the host's, below its own": (
         run(logged(1, victim(LimitOwner.HOST)), memory_limit_bytes=1 << 30),

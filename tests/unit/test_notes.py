@@ -79,7 +79,7 @@ def test_the_circumstances_of_a_stop_are_noted(
         ),
         (
             victim(LimitOwner.HOST, largest=("{db}", 1 << 30)),
-            " (python3) for memory {}; the host itself was out of memory; {{db}} held most (1,024 MiB).",
+            " (python3) for memory {}; the host itself was out of memory; {{db}} held most (1 GiB).",
         ),
         (victim(None), " (python3) for memory {}; whose limit was reached is not known."),
     ],
