@@ -171,6 +171,12 @@ def _check_pattern(value: object) -> object:
     return value or None
 
 
+def _check_file_mode(mode: str) -> str:
+    if not re.fullmatch("0?[0-7]{3}", mode):
+        raise ValueError(f"{mode!r} is no mode of a file: expected three digits from 0 to 7, as in 0660")
+    return mode
+
+
 Duration = Annotated[float, BeforeValidator(_parse_seconds)]
 Seconds = Annotated[Duration, Field(ge=0, le=_CENTURY_SECONDS)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_check_path)]
@@ -178,7 +184,7 @@ RedactPattern = Annotated[str | None, BeforeValidator(_check_pattern)]
 ListenAddresses = Annotated[
     tuple[str, ...], BeforeValidator(_split_addresses), AfterValidator(_check_addresses)
 ]
-FileMode = Annotated[str, Field(pattern="^0?[0-7]{3}$")]
+FileMode = Annotated[str, AfterValidator(_check_file_mode)]
 UrlPath = Annotated[str, BeforeValidator(_check_url_path)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 ServerUrl = Annotated[str, BeforeValidator(_check_server_url)]

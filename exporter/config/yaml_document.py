@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -87,7 +88,8 @@ def validate_document(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        raise DocumentError([_field_problem(document, detail) for detail in error.errors()]) from error
+        problems = [_field_problem(document, model, detail) for detail in error.errors()]
+        raise DocumentError(problems) from error
 
 
 # In YAML 1.1, 010 is eight and 1:30 is ninety.
@@ -169,13 +171,33 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> str:
     return f"{path}:{mark.line + 1}: {cause}" if mark else f"{path}: {cause}"
 
 
-def _field_problem(document: Document, detail: Any) -> str:
+def _field_problem(document: Document, model: type[BaseModel], detail: Any) -> str:
     # pydantic adds "[key]" to the location of a bad mapping key; it is no part of the file.
     location = tuple(step for step in detail["loc"] if step != "[key]")
     cause = detail["msg"].removeprefix("Value error, ")
     match detail["type"]:
         case "extra_forbidden":
-            cause = "unknown name; see the documentation for the valid names"
-        case "model_type":
+            cause = f"unknown name; valid are: {', '.join(_names_at(model, location[:-1]))}"
+        case "missing":
+            cause = "is missing"
+        case "model_type" | "dict_type":
             cause = "expected 'name: value' lines"
     return document.problem(location, cause)
+
+
+def _names_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Return the names that are valid at a place in a document."""
+    found: Any = model
+    for step in location:
+        is_model = isinstance(found, type) and issubclass(found, BaseModel)
+        inner = found.model_fields[str(step)].annotation if is_model else get_args(found)[-1]
+        found = _without_metadata(inner)
+    return [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _without_metadata(annotation: Any) -> Any:
+    """Return the type within ``Annotated``, and the one that is not None of an optional type."""
+    if get_origin(annotation) is Annotated:
+        return _without_metadata(get_args(annotation)[0])
+    given = [each for each in get_args(annotation) if each is not type(None)]
+    return given[0] if get_origin(annotation) in (Union, UnionType) and len(given) == 1 else annotation

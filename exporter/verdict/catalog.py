@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,7 +10,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from exporter.exit_codes import NOT_EXECUTABLE, NOT_FOUND
 from exporter.model import SECOND_NS, Evidence, LimitOwner, Recovery, Status, Termination, Verdict, Workload
@@ -21,7 +22,16 @@ DEFAULT_REASON = "Error"
 # A shell that does not find its command, or a program that cannot run here, ends within this time.
 AT_ONCE_NS = SECOND_NS
 
-ReasonName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
+_REASON_NAME = re.compile(r"[A-Z][A-Za-z0-9]{1,63}")
+
+
+def _check_reason_name(name: str) -> str:
+    if not _REASON_NAME.fullmatch(name):
+        raise ValueError("expected 2 to 64 letters and digits that begin with a capital, as in CorruptInput")
+    return name
+
+
+ReasonName = Annotated[str, AfterValidator(_check_reason_name)]
 Causes = Annotated[tuple[str, ...], Field(max_length=20)]
 
 

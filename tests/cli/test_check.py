@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config.settings import Settings
 from tests.cli.command import Done, invoke, run
 from tests.unit.corpus import DIRECTORY, bad_files
 
@@ -18,7 +19,9 @@ workloads:
   shop/*: {43: NoLicence}
 """
 UNDESCRIBED = "reason Nowhere is described nowhere; add it under 'reasons:' with a meaning"
-UNKNOWN = "unknown name; see the documentation for the valid names"
+UNKNOWN = "unknown name; valid are: "
+CATALOGUE_NAMES = f"{UNKNOWN}reasons, codes, workloads, images"
+SETTING_NAMES = f"{UNKNOWN}{', '.join(Settings.model_fields)}"
 ONLY_SQLITE = "only a SQLite file is supported; example: sqlite:////var/lib/exits.db"
 NO_ENGINE = (
     "docker.host: 'foo' is not the address of an engine; "
@@ -59,9 +62,9 @@ def test_a_good_file_is_reported_with_its_kind(text: str, kind: str) -> None:
         ("a: [1\n", ["file.yaml:2: expected ',' or ']', but got '<stream end>'"]),
         ("- a\n- list\n", ["file.yaml:1: expected 'name: value' lines at the top"]),
         ("log: {level: info}\nlog: {level: debug}\n", ["file.yaml:2: 'log' is given twice"]),
-        ("colours: red\n", [f"file.yaml:1: colours: {UNKNOWN}"]),
-        ("log: {level: info}\nwbe: {listen-address: ':1'}\n", [f"file.yaml:2: wbe: {UNKNOWN}"]),
-        ("codes: {42: Error}\nworklodas: {}\n", [f"file.yaml:2: worklodas: {UNKNOWN}"]),
+        ("colours: red\n", [f"file.yaml:1: colours: {CATALOGUE_NAMES}"]),
+        ("log: {level: info}\nwbe: {listen-address: ':1'}\n", [f"file.yaml:2: wbe: {SETTING_NAMES}"]),
+        ("codes: {42: Error}\nworklodas: {}\n", [f"file.yaml:2: worklodas: {CATALOGUE_NAMES}"]),
         (
             "codes:\n  0: Error\n  42: Nowhere\n",
             [

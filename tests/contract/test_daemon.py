@@ -432,7 +432,10 @@ def test_a_bad_setting_in_the_file_is_reported_with_its_line(tmp_path: Path) -> 
     assert refusal("--config.file", path) == (
         1,
         "",
-        f"Error: {path}:3: exits.patience: unknown name; see the documentation for the valid names\n",
+        (
+            f"Error: {path}:3: exits.patience: unknown name; "
+            "valid are: oom-wait, oom-window, stop-window, assume-oom\n"
+        ),
     )
 
 

@@ -123,7 +123,7 @@ def test_all_problems_are_reported_together(path: Path) -> None:
     assert sorted(problems(path)) == [
         f"{path}:1: name: Input should be a valid string",
         f"{path}:4: books.1: Input should be a valid string",
-        f"{path}:5: pages: unknown name; see the documentation for the valid names",
+        f"{path}:5: pages: unknown name; valid are: name, books, places",
         f"{path}:8: places.two: Input should be a valid integer, unable to parse string as an integer",
     ]
 
