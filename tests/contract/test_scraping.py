@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contract.scrape_model import KINDS, KilledError, Prometheus, World, each
+from tests.contract.scrape_model import KINDS, KilledError, Prometheus, World, counted
 
 SETTLED_SECONDS = 400.0
 MISSED = 2
@@ -22,7 +22,15 @@ INTERVALS = st.sampled_from([1.0, 3.0, 7.5, 15.0, 60.0])
 class Event:
     """What happens after some seconds: to the exporter, to a scraper, or a run that ends."""
 
-    what: Literal["exit", "kill", "kill before commit", "kill after commit", "restart scraper", "join"]
+    what: Literal[
+        "exit",
+        "exit after scrape",
+        "kill",
+        "kill before commit",
+        "kill after commit",
+        "restart scraper",
+        "join",
+    ]
     after: float
     number: int
     interval: float
@@ -31,7 +39,10 @@ class Event:
 EVENTS = st.builds(
     Event,
     what=st.sampled_from(
-        ["exit", "exit", "exit", "kill", "kill before commit", "kill after commit", "restart scraper", "join"]
+        [
+            *["exit", "exit after scrape"] * 3,
+            *["kill", "kill before commit", "kill after commit", "restart scraper", "join"],
+        ]
     ),
     after=st.floats(0, 40).map(lambda seconds: round(seconds, 1)),
     number=st.integers(0, len(KINDS) - 1),
@@ -57,6 +68,9 @@ def happen(world: World, event: Event) -> None:
     world.advance(event.after)
     match event.what:
         case "exit":
+            world.observe(event.number)
+        case "exit after scrape":
+            world.advance_to_scrape(world.scrapers[event.number % len(world.scrapers)])
             world.observe(event.number)
         case "restart scraper":
             scraper = world.scrapers[event.number % len(world.scrapers)]
@@ -99,11 +113,11 @@ def test_every_scraper_counts_each_exit_once_and_no_history(
         for event in events:
             happen(world, event)
         world.advance(SETTLED_SECONDS)
-        assert world.total() == each(len(world.ended))
+        assert world.total() == counted(world.ended)
         for scraper in world.scrapers[: len(intervals)]:
-            assert scraper.increases == each(len(world.ended) - history)
+            assert scraper.increases == counted(world.ended[history:])
         for late in world.scrapers[len(intervals) :]:
             # A series that it did not see at first it has seen as 0; those of the history it saw at first.
             assert late.first is not None
-            assert late.first + late.increases == each(len(world.ended))
-            assert late.first >= each(history)
+            assert late.first + late.increases == counted(world.ended)
+            assert late.first >= counted(world.ended[:history])
