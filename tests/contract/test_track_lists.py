@@ -163,9 +163,23 @@ def test_a_container_that_vanished_after_its_end_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize(("as_of", "codes"), [(101, [3]), (101.5, [])])
-def test_what_ended_before_the_records_that_are_kept_is_ignored(as_of: float, codes: list[int]) -> None:
+def test_a_first_list_adds_nothing_that_would_be_deleted_at_once(as_of: float, codes: list[int]) -> None:
     driver = play(listed(exited(0, 1, 3), refused(127, B), as_of=as_of), 2.0, config=KEPT_100_S)
     assert [each.code for each in driver.exits()] == codes
+
+
+def test_an_exit_during_an_outage_that_was_longer_than_the_retention_is_counted() -> None:
+    driver = TrackerDriver(KEPT_100_S, cursor=WATCHED).play(listed(exited(0, 1, 3), as_of=1000), 2.0)
+    assert [each.code for each in driver.exits()] == [3]
+
+
+def test_what_is_deleted_while_the_engine_is_watched_is_ignored_from_then_on() -> None:
+    deleted_before = [at(0)]
+    config = replace(CONFIG, pruned_before_ns=lambda: deleted_before[-1])
+    driver = TrackerDriver(config, cursor=WATCHED)
+    deleted_before.append(at(5))
+    driver.play(listed(exited(0, 4, 3), as_of=10), 1.0)
+    assert driver.exits() == []
 
 
 def test_a_job_on_record_is_recovered_however_long_ago_it_ended() -> None:
@@ -175,13 +189,13 @@ def test_a_job_on_record_is_recovered_however_long_ago_it_ended() -> None:
 
 
 def test_what_ended_before_records_were_deleted_is_ignored() -> None:
-    config = replace(CONFIG, retention_ns=1_000 * SECOND, pruned_before_ns=at(5))
+    config = replace(CONFIG, retention_ns=1_000 * SECOND, pruned_before_ns=lambda: at(5))
     driver = play(listed(exited(0, 4, 3), exited(0, 6, 4, B), as_of=10), 1.0, config=config)
     assert [each.code for each in driver.exits()] == [4]
 
 
 def test_runs_that_may_be_deleted_are_not_counted_by_the_number_of_restarts() -> None:
-    config = replace(CONFIG, pruned_before_ns=at(2))
+    config = replace(CONFIG, pruned_before_ns=lambda: at(2))
     driver = TrackerDriver(config, cursor=WATCHED).play(listed(exited(3, 4, 3, restarts=2), as_of=10), 1.0)
     assert [each.code for each in driver.exits()] == [3]
 

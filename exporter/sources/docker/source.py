@@ -87,7 +87,7 @@ class DockerSource:
         opened = connected.details
         if not isinstance(opened, StreamOpened):
             raise TypeError(opened)
-        config = self._tracker_config(opened, records.pruned_before_ns)
+        config = self._tracker_config(opened, records)
         running = [job for job in records.running() if self._ran_here(job, config.host)]
 
         def load_history(container_id: str) -> ContainerHistory | None:
@@ -100,7 +100,7 @@ class DockerSource:
         cursor = records.cursor(self.address)
         return DockerTracker(Tracker(config, load_history, running, cursor, load_containers_of_job))
 
-    def _tracker_config(self, opened: StreamOpened, pruned_before_ns: int) -> TrackerConfig:
+    def _tracker_config(self, opened: StreamOpened, records: Records) -> TrackerConfig:
         info = opened.info
         return replace(
             self._config,
@@ -112,7 +112,7 @@ class DockerSource:
             has_kernel_log=opened.has_kernel_log,
             kernel_since_ns=info.time_ns,
             # A clock that was ahead may have recorded a time that has not come yet.
-            pruned_before_ns=min(pruned_before_ns, info.time_ns),
+            pruned_before_ns=lambda: min(records.pruned_before_ns, info.time_ns),
         )
 
     def _ran_here(self, job: Job, host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -11,9 +12,9 @@ class TrackerConfig:
 
     ``oom_seconds``: how long an exit waits for a late OOM event, where one could change the verdict.
     ``oom_window_ns``: how long before an exit an OOM kill still explains it. ``stop_window_ns``: the same of
-    a request to stop. ``retention_ns``: age at which records are deleted, 0 for never; a container in a list
-    that exited longer ago is ignored, since it may have been counted and its record deleted. The same holds
-    for exits before ``pruned_before_ns``.
+    a request to stop. ``retention_ns``: age at which records are deleted, 0 for never; an engine's first list
+    adds nothing that is older. ``pruned_before_ns`` returns the time before which records may have been
+    deleted by now: a container in a list that exited earlier is ignored, since it may have been counted.
 
     ``host``: name shown for the engine's host. ``engine``: its address. ``identity``: distinguishes the
     engine from others, whatever its host is shown as. ``has_kernel_counter``: the kernel's OOM counter is
@@ -35,4 +36,4 @@ class TrackerConfig:
     kernel_since_ns: int = 0
     late_network_connect: bool = False
     reads_job_logs: bool = False
-    pruned_before_ns: int = 0
+    pruned_before_ns: Callable[[], int] = lambda: 0

@@ -28,10 +28,12 @@ class Reconciler:
             self._lifecycle.activate_restored(container, now)
             self._failed_starts.release_held(container)
         for inspection in listed.containers:
-            if not containers.was_removed(inspection.container_id) and not self._is_too_old(
-                inspection, listed
-            ):
-                self._container_found(inspection, listed, now)
+            if containers.was_removed(inspection.container_id):
+                continue
+            # With its record, before it is asked what may have been deleted: that may happen meanwhile.
+            container = containers.get_or_create(inspection.container_id)
+            if not self._is_too_old(container, inspection, listed):
+                self._container_found(container, inspection, listed, now)
         present = listed.seen_ids | {inspection.container_id for inspection in listed.containers}
         for container in containers:
             if container.id not in present:
@@ -40,15 +42,23 @@ class Reconciler:
         self._state.checkpoint.listed(listed.as_of_ns)
         containers.forget_recorded()
 
-    def _is_too_old(self, inspection: Inspection, listed: ContainerList) -> bool:
+    def _is_too_old(self, container: Container, inspection: Inspection, listed: ContainerList) -> bool:
         """Return whether a container exited so long ago that its record may have been deleted."""
         ended_ns = inspection.created_ns if inspection.started_ns is None else inspection.finished_ns
-        known = self._state.containers.get(inspection.container_id)
-        if inspection.running or ended_ns is None or (known is not None and known.run is not None):
+        if inspection.running or ended_ns is None or container.run is not None:
             return False
+        return ended_ns < self._kept_since_ns(listed)
+
+    def _kept_since_ns(self, listed: ContainerList) -> int:
+        """Return since when every exit that was counted is on record; of a new engine, none was counted.
+
+        Not by the retention alone: it deletes nothing that was not read, and an outage may be longer.
+        """
         config = self._state.config
-        kept_since_ns = listed.as_of_ns - config.retention_ns if config.retention_ns else 0
-        return ended_ns < max(kept_since_ns, config.pruned_before_ns)
+        pruned_before_ns = config.pruned_before_ns()
+        if not config.retention_ns or not self._state.checkpoint.is_new:
+            return pruned_before_ns
+        return max(pruned_before_ns, listed.as_of_ns - config.retention_ns)
 
     def _container_missing(self, container: Container, as_of_ns: int, now: float) -> None:
         """End the run of a container that the engine no longer has."""
@@ -56,8 +66,9 @@ class Reconciler:
         if container.run is not None:
             self._lifecycle.end_unknown(container, max(as_of_ns, container.run.start_event_ns), now)
 
-    def _container_found(self, inspection: Inspection, listed: ContainerList, now: float) -> None:
-        container = self._state.containers.get_or_create(inspection.container_id)
+    def _container_found(
+        self, container: Container, inspection: Inspection, listed: ContainerList, now: float
+    ) -> None:
         container.info.update_from_inspect(inspection)
         run, started_ns = container.run, inspection.started_ns
         if started_ns is None:
@@ -136,10 +147,7 @@ class Reconciler:
 
     def _may_be_pruned(self, inspection: Inspection) -> bool:
         """Return whether earlier runs may have been counted and their records deleted."""
-        newest_ns = max(inspection.started_ns or 0, inspection.finished_ns or 0)
-        config = self._state.config
-        kept_since_ns = newest_ns - config.retention_ns if config.retention_ns else 0
-        return inspection.created_ns < max(kept_since_ns, config.pruned_before_ns)
+        return inspection.created_ns < self._state.config.pruned_before_ns()
 
 
 def _is_outdated(inspection: Inspection, listed: ContainerList, run: Run) -> bool:
