@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from exporter.config import yaml_document
@@ -14,6 +15,7 @@ from exporter.config.yaml_document import Document, DocumentError, read_yaml, va
 from exporter.exit_codes import MAX_CODE
 from exporter.verdict.catalog import CodeReasons, Reason, ReasonCatalog, ReasonName
 
+_FAST_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 BUILTIN = Path(__file__).with_name("reasons.yaml")
 
 
@@ -40,7 +42,9 @@ class CatalogFile(BaseModel):
 @cache
 def builtin_catalog() -> ReasonCatalog:
     """Return the catalog of ``reasons.yaml``."""
-    file = validate_document(read_yaml(BUILTIN), CatalogFile)
+    # It needs no line numbers for its problems, and libyaml reads it in a sixth of the time.
+    data = yaml.load(BUILTIN.read_text(encoding="utf-8"), _FAST_LOADER)  # noqa: S506  # a safe one
+    file = CatalogFile.model_validate(data)
     return ReasonCatalog(file.reasons, file.codes, {}, {})
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,10 +21,12 @@ from exporter.web.page.links import Links
 from exporter.web.page.list_page import ListPages
 from exporter.web.page.list_query import ListQuery
 from exporter.web.page.options import PageOptions
-from exporter.web.page.rendering import Templates
 from exporter.web.page.static_files import FOLDER, SecuredFiles
 from exporter.web.page.workload_page import workload_page
 from exporter.web.problems import ProblemError
+
+if TYPE_CHECKING:
+    from exporter.web.page.rendering import Templates
 
 _SPANS = ("1h", "6h", "24h", "7d", "30d")
 
@@ -38,7 +42,13 @@ class PageRoutes:
         self._readiness = readiness
         self._options = options
         self._lists = ListPages(store)
-        self._templates = Templates()
+
+    @cached_property
+    def _templates(self) -> Templates:
+        # Jinja takes 2 MB of memory: it is imported with the first page that somebody opens.
+        from exporter.web.page.rendering import Templates  # noqa: PLC0415
+
+        return Templates()
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
