@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -14,6 +12,7 @@ import click
 from exporter.config.loading import SettingsError, load_settings
 from exporter.config.options import Option, settings_options, unknown_variables
 from exporter.config.settings import Settings
+from exporter.unused_imports import not_installed
 
 
 def _flag(parameter: str, option: Option) -> click.Parameter:
@@ -31,7 +30,7 @@ def _flag(parameter: str, option: Option) -> click.Parameter:
 def _serve(**parameters: Any) -> None:
     # Until the daemon can reload, SIGHUP must not end it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with _not_installed("rich"):
+    with not_installed("rich"):
         # structlog imports rich for its console output, which takes 6 MB of memory and is not used here.
         import structlog  # noqa: PLC0415
     # Imported only here, so that the help does not wait for the whole daemon.
@@ -49,19 +48,6 @@ def _serve(**parameters: Any) -> None:
             raise click.ClickException(str(error)) from error
         code = app.run(parts, log_writer)
     sys.exit(code)
-
-
-@contextmanager
-def _not_installed(package: str) -> Iterator[None]:
-    """Make imports of a package fail as if it were not installed, unless it is imported already."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]  # documented by the import system
-    try:
-        yield
-    finally:
-        del sys.modules[package]
 
 
 def _load(parameters: dict[str, Any]) -> Settings:

@@ -10,7 +10,7 @@ import requests
 from docker.errors import DockerException
 from docker.types import CancellableStream
 
-from exporter.sources.docker.api.failures import FAILURES, explain
+from exporter.sources.docker.api.failures import explain, failures
 from exporter.sources.docker.engine import EngineError, Event
 
 MAX_LINE_BYTES = 16 << 20
@@ -39,13 +39,13 @@ class DockerEventStream:
         try:
             for line in _lines(self._chunks, self._max_line_bytes):
                 yield self._parse(line)
-        except (*FAILURES, *_CLOSED) as error:
+        except failures() + _CLOSED as error:
             raise EngineError(f"the event stream broke: {explain(error)}") from error
 
     def close(self) -> None:
         """Close the stream; the reading thread then stops."""
         # A stream that has just ended has no socket any more, which raises AttributeError.
-        with suppress(*FAILURES, AttributeError):
+        with suppress(*failures(), AttributeError):
             try:
                 self._chunks.close()
             except DockerException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from http.client import RemoteDisconnected
 
 import requests
@@ -12,18 +13,16 @@ from urllib3.exceptions import HTTPError
 from exporter.errors import message_of, root_cause
 from exporter.sources.docker.api.address import EngineAddress
 
-try:
-    from paramiko import SSHException  # type: ignore[import-untyped]
-except ImportError:
-
-    class SSHException(Exception):  # type: ignore[no-redef]  # noqa: N818  # paramiko's own name
-        """Never raised: paramiko is installed by the extra 'ssh'."""
-
-
-FAILURES = (DockerException, requests.RequestException, HTTPError, SSHException, EOFError, OSError)
-"""All exceptions that a request to an engine can raise."""
+_FAILURES = (DockerException, requests.RequestException, HTTPError, EOFError, OSError)
 # An engine that rejects a client's certificate closes the connection at once: its alert may be lost.
 _TLS_FAILURES = (ssl.SSLError, ConnectionResetError, BrokenPipeError)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return all exceptions that a request to an engine can raise."""
+    # It is imported with the first engine that is reached over ssh.
+    paramiko = sys.modules.get("paramiko")
+    return _FAILURES if paramiko is None else (*_FAILURES, paramiko.SSHException)
 
 
 def explain_request(error: BaseException, address: EngineAddress) -> str:

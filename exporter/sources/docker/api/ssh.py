@@ -11,10 +11,12 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from docker.api import client as sdk_client
 from docker.transport.basehttpadapter import BaseHTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
@@ -22,6 +24,17 @@ from urllib3.connectionpool import HTTPConnectionPool
 _CHUNK_BYTES = 1 << 12
 _MAX_CHUNKS = 4
 _STDERR_SECONDS = 5.0
+
+
+def enable_sdk_ssh() -> None:
+    """Give the SDK its adapter for ssh, as it has it from the start if paramiko is installed.
+
+    Without paramiko it stays without, and says what to install.
+    """
+    with suppress(ImportError):
+        from docker.transport.sshconn import SSHHTTPAdapter  # noqa: PLC0415  # it imports paramiko
+
+        vars(sdk_client).setdefault(SSHHTTPAdapter.__name__, SSHHTTPAdapter)
 
 
 def ssh_command(url: str) -> list[str]:

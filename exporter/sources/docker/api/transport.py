@@ -14,7 +14,8 @@ import requests
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.api.answer import TooLargeError, read_body
 from exporter.sources.docker.api.client import Client
-from exporter.sources.docker.api.failures import FAILURES, explain_request
+from exporter.sources.docker.api.failures import explain_request, failures
+from exporter.sources.docker.api.ssh import enable_sdk_ssh
 from exporter.sources.docker.api.status import explain_status
 from exporter.sources.docker.engine import EngineError
 
@@ -70,7 +71,7 @@ class Transport:
             response = client.open(f"/v{client.api_version}{path}", REQUEST_SECONDS, **params)
             if response.status_code != HTTPStatus.OK:
                 raise EngineError(explain_status(path, response.status_code, read_body(response.raw)))
-        except FAILURES as error:
+        except failures() as error:
             raise EngineError(explain_request(error, self.address)) from error
         return response
 
@@ -85,11 +86,13 @@ class Transport:
             client = self._connect()
             with self._semaphore:
                 return request(client)
-        except FAILURES as error:
+        except failures() as error:
             raise EngineError(explain_request(error, self.address)) from error
 
     def _connect(self) -> Client:
         if self._client is None:
+            if self.address.is_ssh:
+                enable_sdk_ssh()
             self._client = Client(
                 base_url=self.address.url,
                 version="auto",
