@@ -40,8 +40,9 @@ with different intervals, and history is never an increase.
 
 - A new series has its value one scrape later. If a Prometheus goes away or connects anew, new series wait
   for it, so that it can be restarted, but for at most `--metrics.max-scrape-interval`. Through a proxy or a
-  Unix socket they always wait so long. Set it to at least the longest interval of all, twice that to let one
-  scrape fail: who scrapes less often may see new series with their first value.
+  Unix socket they always wait so long, and so do the alerts about them. Set it to at least the longest
+  interval of all, twice that to let one scrape fail: who scrapes less often may see new series with their
+  first value.
 - What nobody scrapes for an hour is history to whoever comes then.
 - If the database is lost, the counters begin again with what the engine still knows. `increase()` takes that
   as a counter reset and counts this history once more.
