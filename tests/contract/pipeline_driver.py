@@ -200,7 +200,7 @@ class PipelineDriver:
 
     def reaches(self, fact: Callable[[], bool]) -> bool:
         """Return whether a fact becomes true within the timeout."""
-        return wait_until(fact, TIMEOUT_SECONDS, interval=0.01)
+        return wait_until(fact, TIMEOUT_SECONDS)
 
     def exits(self) -> list[ClassifiedExit]:
         """Return the ended jobs on record, the oldest first, with their logs."""
