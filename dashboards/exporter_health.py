@@ -60,7 +60,11 @@ def dashboard() -> DashboardSpec:
             Row(200, "Engines", [_engines(), _not_watched(), _alerts(), _events(), _connections(), _found()]),
             Row(300, "Store", [_commits(), _store_errors(), _pending()]),
             Row(400, "Traces", [_otlp_pending(), _otlp_sent(), _traceparents()]),
-            Row(500, "The exporters themselves", [_over_limit(), _reloads(), _scrapes(), _builds()]),
+            Row(
+                500,
+                "The exporters themselves",
+                [_over_limit(), _reloads(), _scrapes(), _log_lines(), _builds()],
+            ),
         ],
     )
 
@@ -236,6 +240,12 @@ def _scrapes() -> AnyPanel:
     return lines(PanelSpec(503, "Scrape duration", text, 8), "s", [range_query(query, "{{instance}}")])
 
 
+def _log_lines() -> AnyPanel:
+    text = "Lines that are missing in the log, since nobody read it, or its disk was full."
+    query = range_query(_events_of(definitions.LOG_LINES_DROPPED), "lines")
+    return bars(PanelSpec(505, "Log lines dropped", text, 8, 6), [query], {"lines": WARNING})
+
+
 def _builds() -> AnyPanel:
     text = "Versions of the exporters, and the number of series that Prometheus got in the last scrape."
     columns = [
@@ -246,4 +256,4 @@ def _builds() -> AnyPanel:
     ]
     samples = f"{series('scrape_samples_scraped')} * on (job, instance) group_left (version, python_version)"
     query = f"sum by (instance, version, python_version) ({samples} {series(definitions.BUILD_INFO)})"
-    return table_panel(PanelSpec(504, "Builds", text, 24, 6), [table_query(query)], columns, ["Series"])
+    return table_panel(PanelSpec(504, "Builds", text, 16, 6), [table_query(query)], columns, ["Series"])

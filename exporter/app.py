@@ -33,6 +33,7 @@ from exporter.pipeline.readiness import Readiness
 from exporter.pipeline.recorder import Recorder
 from exporter.pipeline.records import StoredRecords
 from exporter.pipeline.sources import ConnectedSources
+from exporter.redaction import Redactor
 from exporter.sources.docker.source import docker_sources
 from exporter.sources.dstack.problems import Problem
 from exporter.sources.dstack.server import DstackServer
@@ -111,7 +112,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         selector, workers = _telemetry(settings, environment, store, metric_state)
     except (DocumentError, SourceError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
-    readiness, stopping = Readiness(), threading.Event()
+    readiness, stopping = Readiness(Redactor(environment)), threading.Event()
     for source in sources:
         readiness.set_unready(source.address, "the engine has not answered yet")
     classifier = Classifier(catalog, selector, assume_oom=settings.exits.assume_oom)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from exporter.redaction import REDACTED
 from exporter.text import INVISIBLE
 
-REDACTED = "[redacted]"
 # Escape sequences for colours and cursor movements, and the selectors of coloured signs (⚠).
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])|[\ufe0e\ufe0f]")
 _CONTROLS = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{INVISIBLE}]")

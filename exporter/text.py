@@ -30,10 +30,25 @@ def sanitize(value: object) -> str:
 
 def sanitize_error(text: str) -> str:
     """Return an engine's error, sanitized. A long one loses its middle, since the cause is at the end."""
-    if len(text) <= MAX_ERROR:
-        return _replace(text)
-    end = (MAX_ERROR - len(_CUT)) // 2
-    return _replace(text[: MAX_ERROR - len(_CUT) - end] + _CUT + text[-end:])
+    return _replace(shortened(text, MAX_ERROR))
+
+
+def printable(text: str) -> str:
+    """Return text of any length as one line that is safe in a terminal."""
+    return _replace(text)
+
+
+def printable_lines(text: str) -> str:
+    """Return text of any length as lines that are safe in a terminal."""
+    return "\n".join(map(_replace, text.split("\n")))
+
+
+def shortened(text: str, length: int) -> str:
+    """Return text of at most ``length`` characters. A long one loses its middle."""
+    if len(text) <= length:
+        return text
+    end = (length - len(_CUT)) // 2
+    return text[: length - len(_CUT) - end] + _CUT + text[-end:]
 
 
 def _replace(text: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from exporter.cli.output import print_if_possible
 from exporter.config.loading import SettingsError, load_settings_file
 from exporter.config.settings import Settings
 from exporter.config.yaml_document import DocumentError, read_yaml
+from exporter.redaction import Redactor
 from exporter.verdict.catalog_file import builtin_catalog, load_catalog
 
 _WEB_CONFIG_PARTS = frozenset({"tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"})
@@ -34,8 +36,8 @@ def _check(file: Path) -> bool:
     try:
         click.echo(f"{file}: good {_validate_kind(file)}")
     except (DocumentError, SettingsError) as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
+        for problem in map(Redactor(os.environ), error.problems):
+            print_if_possible(problem, err=True)
         return False
     return True
 

@@ -9,11 +9,16 @@ from typing import TextIO
 
 import click
 
+from exporter.text import printable_lines
+
 
 def print_if_possible(text: str, *, err: bool = False) -> None:
-    """Print a text; if standard output cannot be written, say so on standard error, and go on."""
+    """Print a text; if standard output cannot be written, say so on standard error, and go on.
+
+    On standard error it is without what a terminal would obey; standard output gets JSON, which escapes it.
+    """
     try:
-        click.echo(text, err=err)
+        click.echo(printable_lines(text) if err else text, err=err)
     except OSError as error:
         _discard(sys.stderr if err else sys.stdout)
         if not err:

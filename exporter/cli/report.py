@@ -15,7 +15,7 @@ from exporter.cli.client import ApiClient
 from exporter.cli.markdown import markdown_table, markdown_text
 from exporter.cli.params import MomentType, format_option
 from exporter.cli.server_options import server_options
-from exporter.cli.tables import print_output, styled_status
+from exporter.cli.tables import plain_text, print_output, styled_status
 from exporter.sizes import format_bytes
 
 _SECONDS = len("2026-03-01T12:00:00")
@@ -61,16 +61,18 @@ def report(*, output_format: str, client: ApiClient, **span: str | None) -> None
 
 
 def _tables(summary: Summary) -> RenderableType:
-    parts: list[RenderableType] = [Text(line) for line in _heading(summary)]
+    parts: list[RenderableType] = [plain_text(line) for line in _heading(summary)]
     if summary["workloads"]:
-        rows = [[Text(workload["workload"]), *_exit_cells(group)] for workload, group in _groups(summary)]
+        rows = [
+            [plain_text(workload["workload"]), *_exit_cells(group)] for workload, group in _groups(summary)
+        ]
         parts += [Text(""), _table(_EXITS, rows)]
     memory = _with_oom_kills(summary)
     if memory:
-        limits = [[Text(cell) for cell in _limit_cells(workload)] for workload in memory]
+        limits = [[plain_text(cell) for cell in _limit_cells(workload)] for workload in memory]
         parts += [Text("\nMemory limits", "bold"), _table(_MEMORY, limits)]
     for workload in memory:
-        parts += [Text(f"\n{workload['workload']}"), _sentences(workload["memory"]["sentences"])]
+        parts += [plain_text(f"\n{workload['workload']}"), _sentences(workload["memory"]["sentences"])]
     return Group(*parts)
 
 
@@ -86,7 +88,7 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
 def _sentences(sentences: Sequence[str]) -> Table:
     lines = Table.grid(padding=(0, 1))
     for sentence in sentences:
-        lines.add_row(Text("  -"), Text(sentence))
+        lines.add_row(Text("  -"), plain_text(sentence))
     return lines
 
 
@@ -147,11 +149,11 @@ def _exit_cells(group: dict[str, Any]) -> list[Text]:
     return [
         styled_status(group["status"]),
         Text(no_code if code is None else str(code)),
-        Text(group["reason"]),
+        plain_text(group["reason"]),
         Text(f"{group['exits']:,}"),
         Text(f"{group['share']:.1%}"),
         Text("" if before is None else f"{before:,}"),
-        Text(group["trend"] or ""),
+        plain_text(group["trend"] or ""),
     ]
 
 

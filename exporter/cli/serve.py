@@ -12,6 +12,8 @@ import click
 from exporter.config.loading import SettingsError, load_settings
 from exporter.config.options import Option, settings_options, unknown_variables
 from exporter.config.settings import Settings
+from exporter.redaction import Redactor
+from exporter.text import printable_lines
 from exporter.unused_imports import not_installed
 
 
@@ -45,7 +47,7 @@ def _serve(**parameters: Any) -> None:
         try:
             parts = app.build(settings, os.environ)
         except app.StartError as error:
-            raise click.ClickException(str(error)) from error
+            raise _exception(str(error)) from error
         code = app.run(parts, log_writer)
     sys.exit(code)
 
@@ -59,7 +61,11 @@ def _load(parameters: dict[str, Any]) -> Settings:
     try:
         return load_settings(flags, os.environ)
     except SettingsError as error:
-        raise click.ClickException("\n".join(error.problems)) from error
+        raise _exception("\n".join(error.problems)) from error
+
+
+def _exception(text: str) -> click.ClickException:
+    return click.ClickException(printable_lines(Redactor(os.environ)(text)))
 
 
 def _single(option: Option, value: Any) -> Any:

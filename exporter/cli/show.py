@@ -13,7 +13,7 @@ from rich.text import Text
 from exporter.cli.client import ApiClient
 from exporter.cli.params import JobKeyType, format_option
 from exporter.cli.server_options import server_options
-from exporter.cli.tables import print_output, styled_status
+from exporter.cli.tables import plain_text, print_output, styled_status
 from exporter.wording.cells import JobJson
 from exporter.wording.facts import job_facts
 
@@ -43,16 +43,16 @@ def render(job: JobJson) -> RenderableType:
     """Return a job as text for the terminal."""
     facts = Table.grid(padding=(0, 2))
     for name, value in job_facts(job):
-        facts.add_row(Text(name, "bold"), styled_status(value) if name == "Status" else Text(value))
+        facts.add_row(Text(name, "bold"), styled_status(value) if name == "Status" else plain_text(value))
     parts: list[RenderableType] = [facts]
     if job["evidence"]:
         parts += [Text("\nEvidence", "bold"), _list(job["evidence"])]
     if job["not_known"]:
         parts += [Text("\nNot known", "bold"), _list(job["not_known"])]
     if job["log_tail"]:
-        parts += [Text("\nEnd of its log", "bold"), Padding(Text(job["log_tail"]), (0, 0, 0, 2))]
+        parts += [Text("\nEnd of its log", "bold"), Padding(plain_text(job["log_tail"]), (0, 0, 0, 2))]
     if job["meaning"]:
-        parts += [Text(f"\n{job['reason']}", "bold"), Padding(Text(job["meaning"]), (0, 0, 0, 2))]
+        parts += [plain_text(f"\n{job['reason']}", "bold"), Padding(plain_text(job["meaning"]), (0, 0, 0, 2))]
     if job["causes"]:
         parts += [Text("\nLikely causes", "bold"), _list(job["causes"])]
     return Group(*parts)
@@ -61,5 +61,5 @@ def render(job: JobJson) -> RenderableType:
 def _list(lines: list[str]) -> RenderableType:
     rows = Table.grid(padding=(0, 1))
     for line in lines:
-        rows.add_row(Text("  -"), Text(line))
+        rows.add_row(Text("  -"), plain_text(line))
     return rows

@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from exporter.text import printable, printable_lines
 from exporter.wording.cells import BRIEF, VERBOSE, Columns, JobJson
 
 _MEASURED_ROWS = 1000
@@ -60,7 +61,7 @@ def plain_rows(jobs: Iterable[JobJson], *, verbose: bool) -> Iterator[str]:
     So a table of any length is printed while its jobs are read.
     """
     columns = VERBOSE if verbose else BRIEF
-    rows = ([cell(job) for _, cell in columns] for job in jobs)
+    rows = ([printable(cell(job)) for _, cell in columns] for job in jobs)
     first = [[title for title, _ in columns], *islice(rows, _MEASURED_ROWS)]
     widths = [max(map(cell_len, column)) for column in zip(*first, strict=True)]
     for row in chain(first, rows):
@@ -89,9 +90,14 @@ class _FittingTable:
 
 def styled_status(status: str) -> Text:
     """Return a status in its colour."""
-    return Text(status, _STYLES.get(status, ""))
+    return Text(printable(status), _STYLES.get(status, ""))
+
+
+def plain_text(text: str, style: str = "") -> Text:
+    """Return text of a server for the terminal, which obeys nothing in it; it can have several lines."""
+    # As Text, so that brackets are not read as rich's markup.
+    return Text(printable_lines(text), style)
 
 
 def _styled(title: str, text: str) -> Text:
-    # As Text, so that brackets are not read as rich's markup.
-    return styled_status(text) if title == "STATUS" else Text(text)
+    return styled_status(text) if title == "STATUS" else plain_text(text)

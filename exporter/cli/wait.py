@@ -19,6 +19,7 @@ from exporter.cli.params import DurationType, JobKeyType, format_option
 from exporter.cli.server_options import server_options
 from exporter.exit_codes import MAX_LINUX_CODE
 from exporter.model import Recovery
+from exporter.text import printable
 from exporter.wording.cells import JobJson, format_code
 
 _STATUS = click.IntRange(1, MAX_LINUX_CODE)
@@ -209,7 +210,7 @@ def _print(job: JobJson, output_format: str) -> None:
         print_if_possible(json.dumps({name: job[name] for name in _JSON_FIELDS}))
         return
     words = [job["name"], job["status"], format_code(job), job["reason"], job["recovery"]]
-    _warn("  ".join(str(word) for word in (*words, _lost(job["oom_kills"])) if word))
+    _warn("  ".join(printable(str(word)) for word in (*words, _lost(job["oom_kills"])) if word))
 
 
 def _lost(oom_kills: int) -> str:

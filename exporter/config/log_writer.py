@@ -13,6 +13,7 @@ log = structlog.get_logger(__name__)
 
 MAX_PENDING_BYTES = 1 << 20
 CLOSE_SECONDS = 1.0
+TICK_SECONDS = 1.0
 
 
 class LogWriter:
@@ -20,11 +21,13 @@ class LogWriter:
 
     ``descriptor`` is that of an open file, None if there is none. Dropped are lines beyond
     ``MAX_PENDING_BYTES``, and those that the file refuses (its reader is gone, its disk is full). They are
-    counted, and once a line can be written again, one says how many are missing.
+    counted, and once a line can be written again, one says how many are missing. ``tick`` is called by the
+    writer's thread, about every second and after each line; it may log.
     """
 
-    def __init__(self, descriptor: int | None) -> None:
+    def __init__(self, descriptor: int | None, tick: Callable[[], None] = lambda: None) -> None:
         self._descriptor = descriptor
+        self._tick = tick
         self._changed = threading.Condition()
         self._pending: deque[bytes] = deque()
         self._pending_bytes = 0
@@ -69,20 +72,23 @@ class LogWriter:
         while (line := self._next()) is not None:
             if not self._is_written(line):
                 self._drop()
-            elif self._dropped > self._reported:
+            elif line and self._dropped > self._reported:
                 self._report()
+            self._tick()
 
     def _next(self) -> bytes | None:
-        """Wait for the next line; return None once the writer is closed and all is written."""
+        """Wait for the next line; return none if none came, and None once all is written after the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closed)
+            self._changed.wait_for(lambda: self._pending or self._closed, TICK_SECONDS)
             if not self._pending:
-                return None
+                return None if self._closed else b""
             line = self._pending.popleft()
             self._pending_bytes -= len(line)
             return line
 
     def _is_written(self, line: bytes) -> bool:
+        if not line:
+            return True
         if self._descriptor is None:
             return False
         # The last write may have ended within a line.

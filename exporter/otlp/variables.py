@@ -72,7 +72,9 @@ class Variables:
         """Warn, once, that a value is not understood and therefore ignored."""
         if (name, text) not in self._warned:
             self._warned.add((name, text))
-            log.warning("variable not understood, ignored", variable=name, value=text, wanted=wanted)
+            # Lists of pairs can hold tokens.
+            value = "(not shown)" if wanted == PAIRS else text
+            log.warning("variable not understood, ignored", variable=name, value=value, wanted=wanted)
 
 
 def parse_pairs(text: str) -> list[tuple[str, str]] | None:

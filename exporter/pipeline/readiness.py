@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+
+from exporter.text import sanitize_error
 
 
 class Readiness:
-    """Problems by component (a source's address, or the store). May be used from any thread."""
+    """Problems by component (a source's address, or the store). May be used from any thread.
 
-    def __init__(self) -> None:
+    ``redact`` removes secrets from their causes.
+    """
+
+    def __init__(self, redact: Callable[[str], str] = str) -> None:
+        self._redact = redact
         self._lock = threading.Lock()
         self._problems: dict[str, str] = {}
 
     def set_unready(self, component: str, cause: str) -> None:
         """Record why a component is not ready, in place of the cause before."""
+        shown = sanitize_error(self._redact(cause))
         with self._lock:
-            self._problems[component] = cause
+            self._problems[component] = shown
 
     def set_ready(self, component: str) -> None:
         """Record that a component is ready."""

@@ -79,6 +79,7 @@ class Recorder:
         self._cursors: dict[str, Cursor] = {}
         self._commit_at = 0.0
         self._cursors_at = 0.0
+        self._logged_causes: set[str] = set()
         self._enqueued: Callable[[], None] = lambda: None
         self._committed: Callable[[], None] = lambda: None
 
@@ -168,7 +169,7 @@ class Recorder:
         self._cursors |= moved
         self._commit_at = time.monotonic() + COMMIT_SECONDS
         self._cursors_at = time.monotonic() + CURSOR_SECONDS
-        self._readiness.set_ready(STORE)
+        self._on_store_works()
         if entries:
             self._enqueued()
         if pending:
@@ -219,12 +220,21 @@ class Recorder:
         self._state.apply(changes)
         self._readiness.set_unready(STORE, str(error))
         self._commit_at = self._cursors_at = time.monotonic() + RETRY_SECONDS
-        log.warning("commit failed, will retry", cause=str(error), exits=self.pending_exits)
+        # Once for each cause, not each second: a disk may be full for a night.
+        level = log.debug if str(error) in self._logged_causes else log.warning
+        level("commit failed, will retry", cause=str(error), exits=self.pending_exits)
+        self._logged_causes.add(str(error))
 
     def on_store_answer(self) -> None:
         """Show that the store answers, unless it has yet to take what is pending."""
         if not self._pending:
-            self._readiness.set_ready(STORE)
+            self._on_store_works()
+
+    def _on_store_works(self) -> None:
+        self._readiness.set_ready(STORE)
+        if self._logged_causes:
+            log.info("commits work again")
+        self._logged_causes.clear()
 
     def _shed_oldest(self) -> None:
         """Drop the rows of the oldest exits; they still count."""

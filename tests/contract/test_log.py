@@ -121,6 +121,52 @@ def test_a_log_on_a_full_disk_costs_no_exit_and_says_what_it_lacks(
         assert wait_until(lambda: 'msg="log lines dropped' in exporter.log_path.read_text(), TIMEOUT_SECONDS)
 
 
+# --- what is in it
+
+SECRETS = {
+    "HTTP_PROXY": "http://ann:pr0xy-w0rd@127.0.0.1:1",
+    "NO_PROXY": "127.0.0.1",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://eve:c0llector-w0rd@collector.invalid:4318",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector.invalid:4318/v1/traces?key=qu3ry-w0rd",
+    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20h3ader-w0rd",
+    "OTEL_RESOURCE_ATTRIBUTES": "deployment.key=attr1bute-w0rd,not-a-pair",
+}
+WORDS = ("pr0xy-w0rd", "c0llector-w0rd", "qu3ry-w0rd", "h3ader-w0rd", "attr1bute-w0rd")
+
+
+def test_no_secret_is_in_the_log_or_in_an_answer(engine: ScriptedEngine, tmp_path: Path) -> None:
+    refusal = {"message": "not for Bearer h3ader-w0rd at http://ann:pr0xy-w0rd@127.0.0.1:1"}
+    with ExporterProcess(engine.url, tmp_path, arguments=FLAGS, environment=SECRETS) as exporter:
+        end_job(engine, 1)
+        assert wait_until(lambda: "export failed" in exporter.log_path.read_text(), TIMEOUT_SECONDS)
+        engine.fail_next("/", 403, 1000, body=refusal)
+        engine.cut()
+        assert wait_until(lambda: "403: not for" in exporter.get("/-/ready").text, TIMEOUT_SECONDS)
+        answers = [
+            exporter.get(path).text for path in ("/-/ready", "/metrics", "/api/v1/jobs", "/", "/openapi.json")
+        ]
+    log = exporter.log_path.read_text()
+    assert "403: not for" in log
+    assert [word for word in WORDS if word in log + "".join(answers)] == []
+
+
+def test_a_store_that_refuses_is_logged_once_for_each_cause(
+    engine: ScriptedEngine, tmp_path: Path, pipe: Pipe
+) -> None:
+    with (
+        small_disk(tmp_path / "disk", "4m") as disk,
+        ExporterProcess(engine.url, disk, arguments=FLAGS, wrapper=pipe.to_it) as exporter,
+    ):
+        filler, errors = fill(disk), "exit_exporter_store_errors_total"
+        end_job(engine, 1)
+        assert wait_until(lambda: sum(samples(exporter, errors).values()) >= 3, TIMEOUT_SECONDS)
+        filler.unlink()
+        assert counts(exporter, 1)
+        assert exporter.stop() == 0
+    log = pipe.read()
+    assert (log.count('msg="commit failed'), log.count('msg="commits work again"')) == (1, 1)
+
+
 # --- threads
 
 

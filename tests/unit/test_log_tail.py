@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.log_tail import REDACTED, LogTail, redactor
+from exporter.log_tail import LogTail, redactor
+from exporter.redaction import REDACTED
 
 SECONDS = 20.0
 PASSWORD = redactor(r"password=\S+")

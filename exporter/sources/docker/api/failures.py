@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from exporter.errors import message_of, root_cause
 from exporter.sources.docker.api.address import EngineAddress
+from exporter.text import sanitize_error
 
 _FAILURES = (DockerException, requests.RequestException, HTTPError, EOFError, OSError)
 # An engine that rejects a client's certificate closes the connection at once: its alert may be lost.
@@ -54,6 +55,6 @@ def _describe(cause: BaseException) -> str:
         case ssl.SSLCertVerificationError():
             return f"the engine's certificate is not trusted: {cause.verify_message}"
         case APIError():
-            return str(cause.explanation)
+            return sanitize_error(str(cause.explanation))
         case _:
-            return message_of(cause)
+            return sanitize_error(message_of(cause))

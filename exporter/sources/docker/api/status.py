@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from exporter.text import sanitize_error
+
 _MAX_BODY_BYTES = 200
 
 
@@ -13,4 +15,4 @@ def explain_status(path: str, status: int, body: bytes) -> str:
         message = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         message = body[:_MAX_BODY_BYTES].decode(errors="replace").strip()
-    return f"{path}: HTTP {status}: {message}"
+    return f"{path}: HTTP {status}: {sanitize_error(message)}"
