@@ -53,6 +53,7 @@ from exporter.web.host_check import allowed_hosts
 from exporter.web.listening import Listener, ListenError, inherited_listeners, open_listeners
 from exporter.web.live_config import LiveWebConfig
 from exporter.web.metrics import MetricsRoutes
+from exporter.web.migration_notice import MigrationNotice
 from exporter.web.page.options import PageOptions
 from exporter.web.page.routes import PageRoutes
 from exporter.web.server import Server, create_app, create_server
@@ -104,7 +105,8 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         sources = docker_sources(settings, environment, inbox)
         dstack = dstack_server(settings, environment, inbox)
         listeners = _listen(settings.web)
-        store = _open_store(settings.storage.path)
+        notice = MigrationNotice(listeners, web_config, ServiceManager(environment, lambda: True).say)
+        store = _open_store(settings.storage.path, notice)
         kept = store.series()
         scrapers = Scrapers(settings.metrics.max_scrape_interval, store.scrape_interval())
         metric_state = MetricState(kept, store.shown_series(), scrapers)
@@ -190,9 +192,10 @@ def _web_app(
     return create_app(endpoints, page.routes(), allowed, settings.external_url)
 
 
-def _open_store(path: Path) -> Store:
+def _open_store(path: Path, notice: MigrationNotice) -> Store:
     try:
-        return Store(path)
+        with notice:
+            return Store(path, notice.begin_step)
     except StoreError as error:
         raise StartError(f"{error}; see --storage.url") from error
 

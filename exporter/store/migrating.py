@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+OnStep = Callable[[str], None]
+"""Is told of each step of a migration before it begins, in words."""
+
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def migrate(engine: Engine, revision: str) -> None:
-    """Migrate a database of an older revision, and log each step before it begins: one may take minutes.
+def migrate(engine: Engine, revision: str, on_step: OnStep) -> None:
+    """Migrate a database of an older revision, and say each step before it begins: one may take minutes.
 
     If one fails, the database stays as it was. Raises what SQLAlchemy raises.
     """
@@ -29,7 +33,9 @@ def migrate(engine: Engine, revision: str) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         for number, step in enumerate(steps, 1):
-            log.info("migrating the database", step=f"{number} of {len(steps)}", what=step.doc)
+            place = f"{number} of {len(steps)}"
+            log.info("migrating the database", step=place, what=step.doc)
+            on_step(f"{place}: {step.doc}")
             command.upgrade(config, step.revision)
 
 

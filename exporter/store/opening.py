@@ -18,7 +18,7 @@ from exporter.store.database import describe
 from exporter.store.errors import StoreError
 from exporter.store.index_hints import write_index_hints
 from exporter.store.integrity import find_damage
-from exporter.store.migrating import migrate
+from exporter.store.migrating import OnStep, migrate
 from exporter.store.schema import FIRST_TABLES, REVISION, alembic_version, metadata
 
 BUSY_SECONDS = 5
@@ -45,7 +45,7 @@ def is_checked_at_start(path: Path) -> bool:
         return True
 
 
-def open_engine(path: Path) -> Engine:
+def open_engine(path: Path, on_step: OnStep = lambda _step: None) -> Engine:
     """Return an engine for a database of today's schema; the file is created if there is none.
 
     A large one is not checked as a whole: that takes as long as reading the file. Raises StoreError.
@@ -63,7 +63,7 @@ def open_engine(path: Path) -> Engine:
         if revision is None:
             _create_schema(engine)
         elif revision != REVISION:
-            migrate(engine, revision)
+            migrate(engine, revision, on_step)
         with engine.begin() as connection:
             # A write that changes nothing: a read-only database is found now, not at the first exit.
             connection.execute(text("UPDATE alembic_version SET version_num = version_num"))

@@ -29,6 +29,7 @@ from exporter.store.database import Database, upsert
 from exporter.store.errors import StoreError
 from exporter.store.exit_counts import watched_since_ns
 from exporter.store.job_reader import JobReader
+from exporter.store.migrating import OnStep
 from exporter.store.opening import create_directory, is_checked_at_start, open_engine
 from exporter.store.outbox import Outbox, enqueue
 from exporter.store.pruning import IsStopped, engines_time_ns, mark_pruned, prune_jobs
@@ -66,9 +67,12 @@ class Batch:
 
 
 class Store:
-    """The database of one exporter, locked until it is closed. Every method may raise StoreError."""
+    """The database of one exporter, locked until it is closed. Every method may raise StoreError.
 
-    def __init__(self, path: Path) -> None:
+    ``on_step`` is told of each step of a migration.
+    """
+
+    def __init__(self, path: Path, on_step: OnStep = lambda _step: None) -> None:
         create_directory(path)
         try:
             self._lock = lock.acquire(path)
@@ -79,7 +83,7 @@ class Store:
         self.was_checked = is_checked_at_start(path)
         """Whether the whole file was read when it was opened; else it may be damaged."""
         try:
-            engine = open_engine(path)
+            engine = open_engine(path, on_step)
         except StoreError:
             self._release_lock()
             raise

@@ -11,6 +11,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
+# Ten minutes until the next state.
+MORE_TIME = "EXTEND_TIMEOUT_USEC=600000000"
 _NO_WATCHDOG_SECONDS = 3600.0
 
 
