@@ -392,6 +392,12 @@ def test_only_labels_with_a_meaning_are_kept() -> None:
     assert parse_event(raw) == container_event(EventType.START, labels=kept)
 
 
+def test_many_containers_share_the_text_of_their_image_and_labels() -> None:
+    one, other = (parse_event(message("create", **{"exit-exporter.workload": "etl"})) for _ in range(2))
+    assert one.image is other.image
+    assert one.labels["exit-exporter.workload"] is other.labels["exit-exporter.workload"]
+
+
 def test_labels_named_by_a_setting_are_kept_and_sanitized() -> None:
     labels, kept = {"com.example.job": "a\x00b", "org.acme.secret": "hush"}, [*KEPT, "com.example.job"]
     found = parse.event(json.dumps(message("start", **labels)).encode(), kept)

@@ -20,6 +20,7 @@ from exporter.sources.docker.api.scalars import (
     mapping,
     parse_time,
     positive,
+    shared,
     signal_number,
     single_line,
 )
@@ -118,7 +119,7 @@ def inspection(message: Mapping[str, Any], labels: Iterable[str] = KEPT) -> Insp
     return Inspection(
         container_id=_container_id(message["Id"]),
         name=sanitize(message["Name"]).lstrip("/"),
-        image=sanitize(config.get("Image") or message.get("Image") or ""),
+        image=shared(sanitize(config.get("Image") or message.get("Image") or "")),
         labels=_labels(mapping(config.get("Labels")), labels),
         running=running,
         created_ns=parse_time(message["Created"]) or 0,
@@ -140,7 +141,7 @@ def inspection(message: Mapping[str, Any], labels: Iterable[str] = KEPT) -> Insp
         pid=positive(state.get("Pid")) if running else None,
         healthy=healthy,
         health_output=health_output,
-        image_id=container_image(message).id,
+        image_id=shared(container_image(message).id),
     )
 
 
@@ -238,7 +239,7 @@ def _container_event(message: Mapping[str, Any], wanted: Iterable[str]) -> Event
         container_id=_container_id(actor["ID"]),
         at_ns=int64(message["timeNano"]),
         name=sanitize(attributes.get("name", "")),
-        image=sanitize(attributes.get("image", "")),
+        image=shared(sanitize(attributes.get("image", ""))),
         labels=_labels(attributes, wanted),
         code=_event_code(attributes) if event_type is EventType.DIE else None,
         signal=signal_number(attributes.get("signal", "")) if event_type is EventType.KILL else None,
@@ -278,4 +279,4 @@ def _event_code(attributes: Mapping[str, Any]) -> int | None:
 
 def _labels(labels: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, str]:
     given = ((key, str(labels[key] or "").strip()) for key in wanted if key in labels)
-    return {key: sanitize(value) for key, value in given if value}
+    return {key: shared(sanitize(value)) for key, value in given if value}

@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from exporter.model import SECOND_NS
@@ -14,6 +15,12 @@ _REAL_TIME_SIGNAL = re.compile(r"(?:SIG)?(?:RTMIN(?:\+(\d{1,2}))?|RTMAX(?:-(\d{1
 # Numbers of Linux with glibc.
 _RTMIN, _RTMAX, _MAX_REAL_TIME_OFFSET = 34, 64, 30
 _MAX_SIGNAL_DIGITS = 3
+
+
+@lru_cache(maxsize=1024)
+def shared(text: str) -> str:
+    """Return the copy of an equal text that is in use already: most containers have few images and labels."""
+    return text
 
 
 def parse_time(text: object) -> int | None:
