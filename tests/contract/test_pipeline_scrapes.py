@@ -97,11 +97,16 @@ def test_a_kill_sets_back_no_counter_of_the_exporter_itself(tmp_path: Path) -> N
 
 
 def test_what_the_exporter_counts_of_itself_is_recorded_without_an_exit(
-    pipeline: PipelineDriver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "CURSOR_SECONDS", 0.01)
-    pipeline.send(Disconnected("the event stream ended"), CONNECTED)
-    assert pipeline.reaches(lambda: pipeline.stored_series(metrics.ENGINE_RECONNECTS).get((ADDRESS,)) == 1)
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.connect()
+        assert pipeline.becomes_ready()
+        pipeline.send(Disconnected("the event stream ended"), CONNECTED)
+        assert pipeline.reaches(
+            lambda: pipeline.stored_series(metrics.ENGINE_RECONNECTS).get((ADDRESS,)) == 1
+        )
 
 
 def test_nothing_is_recorded_while_nothing_happens(pipeline: PipelineDriver) -> None:
