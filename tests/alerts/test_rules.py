@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ RUNBOOKS = ALERTS / "runbooks"
 SOURCES = ALERTS.parent / "exporter"
 SETTINGS = ALERTS.parent / "docs" / "settings.md"
 FILES = sorted((ALERTS / "tests").glob("*.test.yml"))
-CASES = [(file, case) for file in FILES for case in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]]
 GROUPS: list[dict[str, Any]] = yaml.safe_load(make.RULES.read_text(encoding="utf-8"))["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 ALERTING = [rule for rule in RULES if "alert" in rule]
@@ -40,6 +40,12 @@ MOST_RECORDINGS = 10
 ONLY_ABOUT_JOBS = {"fleet.test.yml", "spikes.test.yml"}
 """Files with histories of hours, in which only the first group is evaluated."""
 SECTIONS = ["What it means", "What to look at first", "How to fix it", "How to silence it"]
+
+
+@cache
+def all_cases() -> list[dict[str, Any]]:
+    """Return the cases of all files: not as the tests are collected, which each process does."""
+    return [case for file in FILES for case in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -86,13 +92,13 @@ def test_promtool_accepts_the_rules(programs: Path | None) -> None:
 
 
 def test_the_names_of_cases_are_unique() -> None:
-    assert [name for name, times in Counter(case["name"] for _, case in CASES).items() if times > 1] == []
+    assert [name for name, times in Counter(case["name"] for case in all_cases()).items() if times > 1] == []
 
 
 def test_every_alert_has_cases_in_which_it_fires_and_does_not() -> None:
     tested = [
         (test["alertname"], bool(test["exp_alerts"]))
-        for _, case in CASES
+        for case in all_cases()
         for test in case.get("alert_rule_test", ())
     ]
     assert set(tested) == {(name, fires) for name in NAMES for fires in (True, False)}
