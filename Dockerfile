@@ -8,21 +8,35 @@ FROM ${BASE} AS build
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml README.md ./
+COPY requirements ./requirements
 # A pattern, because COPY fails on a missing directory, but not on a pattern without a match
 # beside a file that exists.
 COPY LICENSE wheel[s] ./wheels/
 COPY LICENSE ./
 COPY exporter ./exporter
-# Remove pip at the end: the exporter does not need it.
-RUN python -m venv /opt/exit-exporter \
- && /opt/exit-exporter/bin/pip install --no-cache-dir --constraint constraints.txt '.[grpc,ssh]' \
+# pip refuses what has another hash than requirements/ has. Remove pip at the end: the exporter does not need it.
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes --requirement requirements/build.txt \
+ && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/build/dist . \
+ && python -m venv /opt/exit-exporter \
+ && /opt/exit-exporter/bin/pip install --no-cache-dir --require-hashes --requirement requirements/image.txt \
+ && /opt/exit-exporter/bin/pip install --no-cache-dir --no-deps --no-index /opt/build/dist/*.whl \
  && /opt/exit-exporter/bin/pip uninstall --yes pip setuptools
 
 FROM ${BASE}
+# Where the image comes from; a release sets them (docs/releasing.md).
+ARG SOURCE=""
+ARG REVISION=""
+ARG VERSION=""
+ARG CREATED=""
 LABEL org.opencontainers.image.title="exit-exporter" \
       org.opencontainers.image.description="Why did my container exit? Exit codes and reasons of container jobs." \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.created="${CREATED}"
 COPY --from=build /opt/exit-exporter /opt/exit-exporter
 # A number, so that the base image needs no useradd, and Kubernetes can see that it is not root.
 RUN mkdir -p /var/lib/exit-exporter && chown 10137:10137 /var/lib/exit-exporter

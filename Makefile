@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install check check-generated test test-dstack coverage test-pythons demo bench docs alerts dashboards clean
+.PHONY: help install lock sbom audit check check-generated test test-dstack coverage test-pythons demo bench docs alerts dashboards clean
 help:
 	@echo 'make demo    a real engine, real containers, and why each one ended (DEMO_SECONDS=20 sets how long)'
 	@echo 'make test    all tests, on real engines'
@@ -15,13 +15,40 @@ help:
 	@echo 'make docs    write the pages and pictures that come from the code'
 	@echo 'make alerts  write the rules for Prometheus from their thresholds'
 	@echo 'make dashboards   write the dashboards'
+	@echo 'make lock    write requirements/, with the hashes of what constraints.txt pins'
+	@echo 'make sbom    write build/sbom.json: what is in the image, as CycloneDX'
+	@echo 'make audit   look for known vulnerabilities of what is in the image'
 	@echo 'make bench   measure speed and memory, as ratios within one run'
 
 install: $(STAMP)
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ssh,grpc,dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The hashes of all files of a version, so that they hold on each machine and Python. Only Windows needs the
+# two packages that are left out.
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --constraint constraints.txt \
+	--custom-compile-command 'make lock' --no-annotate --no-emit-index-url --no-emit-find-links \
+	--no-emit-package colorama --no-emit-package pywin32
+
+lock: $(STAMP)
+	$(LOCK) pyproject.toml --all-extras --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra grpc --extra ssh --output-file requirements/image.txt
+	echo hatchling | $(LOCK) - --output-file requirements/build.txt
+
+sbom: $(STAMP)
+	$(PYTHON) -m venv --clear build/sbom
+	build/sbom/bin/python -m pip install --quiet --require-hashes --requirement requirements/image.txt
+	build/sbom/bin/python -m pip uninstall --quiet --yes setuptools pip
+	sed 's/^dynamic = .*/version = "'$$($(BIN)/exit-exporter --version | sed 's/.* //')'"/' pyproject.toml > build/sbom.toml
+	$(BIN)/cyclonedx-py environment --pyproject build/sbom.toml --mc-type application --output-reproducible \
+		--output-file build/sbom.json build/sbom/bin/python
+
+# Fails too where no service answers, or knows these packages.
+audit: $(STAMP)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/image.txt
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -132,6 +132,18 @@ class Sshd:
     def _hang(self) -> Path:
         return self._directory / "hang"
 
+    @contextmanager
+    def known_by_another_key(self) -> Generator[None]:
+        """Let the client know the server by a key that is not its own, as if another stood in its place."""
+        known = self.home / ".ssh" / "known_hosts"
+        right = known.read_text()
+        other = write_ssh_key(self._directory / "other_key")
+        known.write_text(f"[{LOOPBACK}]:{self._port} {other}\n")
+        try:
+            yield
+        finally:
+            known.write_text(right)
+
     @property
     def _hanging(self) -> Path:
         return self._directory / "hanging"

@@ -28,6 +28,12 @@ from tests.lab.wait import wait_until
 from tests.lab.wheels import build_image
 
 TAG = "exit-exporter:test"
+PROVENANCE = {
+    "SOURCE": "https://exit-exporter.example/source",
+    "REVISION": "0123456789abcdef0123456789abcdef01234567",
+    "VERSION": __version__,
+    "CREATED": "2026-01-02T03:04:05Z",
+}
 USER = 10137
 SECONDS = 60
 PATIENCE_SECONDS = 8
@@ -67,7 +73,7 @@ class Deployed:
 @pytest.fixture(scope="module")
 def image(client: docker.DockerClient, wheels: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
     """The image, as the engine describes it."""
-    build_image(client, PYTHON, TAG, wheels)
+    build_image(client, PYTHON, TAG, wheels, provenance=PROVENANCE)
     described: dict[str, Any] = client.images.get(TAG).attrs
     whole, base = (size / MEBIBYTE for size in (described["Size"], client.images.get(PYTHON).attrs["Size"]))
     tell(request, f"image: {whole:.0f} MiB on a base of {base:.0f} MiB")
@@ -203,6 +209,7 @@ def test_it_says_what_it_is_and_names_no_user_but_a_number(image: dict[str, Any]
             "Why did my container exit? Exit codes and reasons of container jobs."
         ),
         "org.opencontainers.image.licenses": "Apache-2.0",
+        **{f"org.opencontainers.image.{name.lower()}": value for name, value in PROVENANCE.items()},
     }
     assert config["ExposedPorts"] == {"10137/tcp": {}}
     assert config["Volumes"] == {DATA: {}}

@@ -408,6 +408,23 @@ def test_where_ssh_fails_ready_has_its_own_words(
 
 
 @pytest.mark.parametrize(
+    ("by", "text"),
+    [
+        (by_ssh, "Host key verification failed."),
+        (by_paramiko, "Host key for server '127.0.0.1' does not match"),
+    ],
+    ids=["ssh", "paramiko"],
+)
+def test_over_ssh_a_host_with_another_key_is_refused(
+    by: Callable[[Sshd], Way], text: str, sshd: Sshd, tmp_path: Path
+) -> None:
+    with sshd.known_by_another_key(), started(by(sshd), tmp_path) as exporter:
+        (cause,) = causes(exporter)
+        assert text in cause
+        assert_ends_when_told(exporter)
+
+
+@pytest.mark.parametrize(
     ("by", "part"),
     [
         (by_ssh, "no-engine"),

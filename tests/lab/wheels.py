@@ -4,9 +4,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import docker
@@ -15,35 +15,42 @@ from tests.lab.errors import LabError
 from tests.lab.process import tail
 
 SOURCE = Path(__file__).resolve().parents[2]
-PROJECT_FILES = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "exporter")
+PROJECT_FILES = ("pyproject.toml", "requirements", "README.md", "LICENSE", "exporter")
 CONTEXT = ("Dockerfile", ".dockerignore", *PROJECT_FILES)
 WHEELS = "wheels"
-EXTRAS = ("grpc", "ssh")
 
 
 def build_wheels(directory: Path, source: Path = SOURCE) -> Path:
     """Download the wheels that the project needs to be built and to run into `directory`.
 
-    They are those of `constraints.txt`, for the running Python, from wherever this machine's
+    They are those of `requirements/`, for the running Python, from wherever this machine's
     pip takes them. Returns `directory`; raises `LabError` with pip's output.
     """
-    command: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "--wheel-dir", directory]
-    command += ["--constraint", source / "constraints.txt", *_requirements(source)]
+    command: list[str | Path] = [sys.executable, "-m", "pip", "download", "--dest", directory]
+    command += ["--require-hashes", "--only-binary", ":all:"]
+    for name in ("build", "image"):
+        command += ["--requirement", source / "requirements" / f"{name}.txt"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         raise LabError(f"pip cannot get the wheels:\n{tail(answer.stdout + answer.stderr)}")
     return directory
 
 
-def build_image(
-    client: docker.DockerClient, base: str, tag: str, wheels: Path | None = None, source: Path = SOURCE
+def build_image(  # noqa: PLR0913  # each is a thing of its own
+    client: docker.DockerClient,
+    base: str,
+    tag: str,
+    wheels: Path | None = None,
+    *,
+    source: Path = SOURCE,
+    provenance: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Build the project's Dockerfile on the image `base`, with the classic builder; return the image's id.
 
     With a directory of `wheels` the build has no network and no package index. Raises
     `LabError` with the end of the build's log.
     """
-    arguments = {"BASE": base}
+    arguments = {"BASE": base, **provenance}
     if wheels is not None:
         arguments |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": f"/src/{WHEELS}"}
     with tempfile.TemporaryFile() as context:
@@ -61,13 +68,6 @@ def build_image(
         )
         _follow(steps)
     return str(client.images.get(tag).id)
-
-
-def _requirements(source: Path) -> list[str]:
-    tables = tomllib.loads((source / "pyproject.toml").read_text())
-    project, build = tables["project"], tables["build-system"]
-    extras = [wheel for extra in EXTRAS for wheel in project["optional-dependencies"][extra]]
-    return [*project["dependencies"], *extras, *build["requires"]]
 
 
 def _write_context(file: IO[bytes], source: Path, wheels: Path | None) -> None:
