@@ -64,5 +64,5 @@ def test_a_cause_that_is_not_utf_8_is_answered(tmp_path: Path) -> None:
         answer = served.ask("/-/ready")
     assert (answer.status_code, answer.json()["detail"]) == (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "store: /srv/?.db: is full",
+        "store: /srv/\ufffd.db: is full",
     )
