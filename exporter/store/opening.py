@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from exporter.store.errors import StoreError
 from exporter.store.index_hints import write_index_hints
 from exporter.store.integrity import find_damage
 from exporter.store.migrating import OnStep, migrate
+from exporter.store.private_files import create_directories, create_file, take_from_others
 from exporter.store.schema import FIRST_TABLES, REVISION, alembic_version, metadata
 
 BUSY_SECONDS = 5
@@ -31,7 +32,7 @@ _REVISION = re.compile(r"[0-9]{4}")
 def create_directory(path: Path) -> None:
     """Create the directory of a database. Raises StoreError."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_directories(path.parent)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be created: {error.strerror}") from error
 
@@ -50,14 +51,18 @@ def open_engine(path: Path, on_step: OnStep = lambda _step: None) -> Engine:
 
     A large one is not checked as a whole: that takes as long as reading the file. Raises StoreError.
     """
+    # What keeps it from being created is said where it is opened.
+    with suppress(OSError):
+        create_file(path)
     engine = sqlite_engine(path)
     try:
         if is_checked_at_start(path):
             _refuse_damaged(engine)
         with engine.connect() as connection:
             revision = _read_revision(connection, path)
-        # Only after the check that it is ours: this writes to the file. In WAL mode, readers see the last
+        # Only after the check that it is ours: this changes the file. In WAL mode, readers see the last
         # commit and never wait for the writer.
+        take_from_others(path)
         with closing(engine.raw_connection()) as raw:
             raw.cursor().execute("PRAGMA journal_mode = WAL")
         if revision is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 import structlog
@@ -74,12 +75,7 @@ class Store:
 
     def __init__(self, path: Path, on_step: OnStep = lambda _step: None) -> None:
         create_directory(path)
-        try:
-            self._lock = lock.acquire(path)
-        except lock.InUseError as error:
-            raise StoreError(
-                f"{path}: another exporter uses it; only one exporter may use a database"
-            ) from error
+        self._lock = _acquire_lock(path)
         self.was_checked = is_checked_at_start(path)
         """Whether the whole file was read when it was opened; else it may be damaged."""
         try:
@@ -87,6 +83,9 @@ class Store:
         except StoreError:
             self._release_lock()
             raise
+        if self._lock is None:
+            engine.dispose()
+            raise StoreError(f"{lock.lock_path(path)}: cannot be created; make its directory writable")
         self._database, self._reads = Database(engine), TimedReads(engine)
         self.outbox = Outbox(self._database)
         self.reader = JobReader(self._reads)
@@ -244,3 +243,14 @@ class Store:
         """Return since when all exits are on record; None if no engine was ever connected."""
         watched_ns = watched_since_ns(self._database)
         return None if watched_ns is None else max(watched_ns, self._pruned_before_ns)
+
+
+def _acquire_lock(path: Path) -> IO[str] | None:
+    try:
+        return lock.acquire(path)
+    except lock.InUseError as error:
+        cause = "another exporter uses it; only one exporter may use a database"
+        raise StoreError(f"{path}: {cause}") from error
+    except OSError as error:
+        cause = f"cannot be opened: {error.strerror}; remove it, or use another database"
+        raise StoreError(f"{lock.lock_path(path)}: {cause}") from error

@@ -1,8 +1,10 @@
 """Opening a database: a good one keeps its content, a bad one is refused and left unchanged."""
 
+import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from exporter.store.opening import open_engine
 from tests.store.files import fill, opened, read_only, small_disk
 from tests.store.samples import ANY, ended, job
 
+NOBODY = 65534
 PAGE = 4096
 NEXT = f"{int(schema.REVISION) + 1:04}"
 FOREIGN = "is not a database of exit-exporter; use another file"
@@ -125,11 +128,39 @@ def test_every_connection_uses_wal_and_full_sync(database: Path) -> None:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_directory_is_created_for_its_owner_alone(tmp_path: Path) -> None:
+def modes(*files: Path) -> set[int]:
+    return {file.stat().st_mode & 0o777 for file in files}
+
+
+@pytest.fixture
+def _loose_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_loose_umask")
+def test_directories_and_files_are_created_for_their_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "exit-exporter" / "exits.db"
     with opened(path) as store:
-        assert store.reader.list_jobs(ANY, 1).records == []
-    assert path.parent.stat().st_mode & 0o777 == 0o700
+        store.commit(Batch(series={("container_exits_total", ("a",)): 1}))
+        files = [path.with_name(f"exits.db{suffix}") for suffix in ("", "-wal", "-shm", ".lock")]
+        assert set(files) == set(path.parent.iterdir())
+        assert (modes(path.parent, path.parent.parent), modes(*files)) == ({0o700}, {0o600})
+
+
+def test_a_database_of_before_is_taken_from_others_and_left_to_its_group(database: Path) -> None:
+    create(database)
+    database.chmod(0o644)
+    with opened(database):
+        assert modes(database, *database.parent.glob("*-wal")) == {0o640}
+
+
+def test_what_is_refused_keeps_its_mode(database: Path) -> None:
+    database.write_text("exits: none\n")
+    database.chmod(0o644)
+    assert refusal(database) == NO_DATABASE
+    assert modes(database) == {0o644}
 
 
 def test_an_empty_file_is_a_new_database(database: Path) -> None:
@@ -213,6 +244,51 @@ def test_a_second_exporter_is_refused_until_the_first_ends(database: Path) -> No
             assert refusal(database) == cause
     with opened(database) as store:
         assert store.series() == {}
+
+
+def test_one_lock_holds_for_all_links_to_a_database(database: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+    with opened(database):
+        assert refusal(link) == "another exporter uses it; only one exporter may use a database"
+
+
+@contextmanager
+def _as_nobody() -> Iterator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(("mode", "is_locked"), [(0o644, True), (0o600, False)])
+def test_a_lock_file_of_another_user_is_locked_if_it_can_be_read_and_else_refused(
+    mode: int, *, is_locked: bool
+) -> None:
+    # The directories of tests are closed to other users.
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        lock = Path(name, "exits.db.lock")
+        lock.touch(mode)
+        lock.chmod(mode)
+        with _as_nobody():
+            if is_locked:
+                with opened(Path(name, "exits.db")):
+                    assert refusal(Path(name, "exits.db")).startswith("another exporter uses it")
+            else:
+                assert refusal(Path(name, "exits.db")).startswith(f"{lock}: cannot be opened: Permission")
+
+
+def test_a_lock_file_that_leads_elsewhere_is_refused(database: Path, tmp_path: Path) -> None:
+    create(database)
+    lock, other = database.with_name(f"{database.name}.lock"), tmp_path / "other"
+    lock.unlink()
+    lock.symlink_to(other)
+    assert refusal(database) == (
+        f"{lock}: cannot be opened: Too many levels of symbolic links; remove it, or use another database"
+    )
+    assert not other.exists()
 
 
 def test_an_error_without_advice_has_only_its_cause() -> None:
