@@ -22,7 +22,8 @@ from exporter.config.yaml_document import DocumentError
 from exporter.metrics import exporter_metrics
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order, workload_order_since_ns
 from exporter.metrics.scrapers import Scrapers
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import SECOND_NS, SeriesKey, TelemetrySignal
 from exporter.otlp.config import read_config
 from exporter.otlp.sampler import TraceSelector

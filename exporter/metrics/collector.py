@@ -15,7 +15,8 @@ from prometheus_client.samples import Exemplar as SampleExemplar
 
 from exporter.metrics.definitions import METRICS, Metric, MetricType
 from exporter.metrics.held_series import SUM
-from exporter.metrics.state import Exemplar, SeriesView
+from exporter.metrics.series_view import SeriesView
+from exporter.metrics.update import Exemplar
 from exporter.model import SECOND_NS, SeriesKey
 
 log = structlog.get_logger(__name__)

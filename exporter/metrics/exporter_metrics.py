@@ -20,7 +20,8 @@ from exporter.metrics.labels import (
     ProblemLabels,
     SignalLabels,
 )
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import TelemetrySignal
 
 

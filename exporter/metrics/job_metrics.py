@@ -16,7 +16,8 @@ from exporter.metrics.labels import (
     StatusLabels,
     WorkloadLabels,
 )
-from exporter.metrics.state import Exemplar, MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import Exemplar, MetricUpdate
 from exporter.metrics.workload_slots import OTHER, WorkloadSlots
 from exporter.model import SECOND_NS, ClassifiedExit, Job, SeriesKey, Status, Verdict, Workload
 from exporter.verdict.oom_kills import oom_count

@@ -11,7 +11,8 @@ import structlog
 
 from exporter.metrics import exporter_metrics
 from exporter.metrics.exporter_metrics import OtlpJobCounts
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import SECOND_NS, TelemetrySignal
 from exporter.store import Outbox, OutboxEntry, OutboxUpdate
 

@@ -14,7 +14,8 @@ import structlog
 from exporter.metrics import exporter_metrics
 from exporter.metrics.exporter_metrics import OtlpJobCounts
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import ClassifiedExit, Cursor, Job, SeriesKey, Status, Submission, TelemetrySignal
 from exporter.pipeline.classifier import Classifier
 from exporter.pipeline.readiness import Readiness

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 import structlog
 
 from exporter.metrics import exporter_metrics
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import Cursor, Job, Submission
 from exporter.pipeline.orphans import end_unwatched
 from exporter.pipeline.readiness import Readiness

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from exporter.metrics.collector import build_registry
-from exporter.metrics.state import MetricState, ScrapedView
+from exporter.metrics.series_view import ScrapedView
+from exporter.metrics.state import MetricState
 from exporter.web.accept import known_formats
 from exporter.web.endpoints import Endpoint
 

@@ -14,7 +14,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from exporter.metrics import exporter_metrics
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import Status
 from exporter.verdict.catalog import ReasonCatalog
 from exporter.verdict.reloadable_catalog import ReloadableCatalog

@@ -10,7 +10,8 @@ from typing import NamedTuple, Self
 
 from exporter.metrics import definitions, exporter_metrics
 from exporter.metrics.labels import SignalLabels
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import ClassifiedExit, SeriesKey, TelemetrySignal
 from exporter.otlp.client import OtlpClient
 from exporter.otlp.config import SpanLimits

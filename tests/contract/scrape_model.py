@@ -18,7 +18,8 @@ from signal import SIGTERM
 from exporter.metrics import definitions, exporter_metrics
 from exporter.metrics.job_metrics import JobMetrics
 from exporter.metrics.scrapers import Scrapers
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import SeriesKey, Workload
 from exporter.pipeline.classifier import Classifier
 from exporter.pipeline.readiness import Readiness

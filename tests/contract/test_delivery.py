@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.config.settings import TraceSettings
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import TelemetrySignal, Trace
 from exporter.otlp import outbox_queue, outbox_worker
 from exporter.otlp.client import Accepted, ExportResult

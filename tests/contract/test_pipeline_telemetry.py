@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config.settings import TracedJobs
 from exporter.metrics import definitions as metrics
-from exporter.metrics.state import Exemplar
+from exporter.metrics.update import Exemplar
 from exporter.model import TelemetrySignal, Trace
 from exporter.otlp.sampler import Sampler, TraceSelector
 from exporter.otlp.trace_context import span_ids_for

@@ -12,7 +12,8 @@ from prometheus_client.core import Sample
 from exporter.metrics import definitions
 from exporter.metrics.collector import build_registry
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import Evidence, Job, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import ClassifiedExit, Workload
 from exporter.otlp.trace_context import span_ids_for
 from exporter.sources.docker.engine import EventType

@@ -17,7 +17,8 @@ from exporter.metrics import definitions
 from exporter.metrics.collector import build_registry
 from exporter.metrics.definitions import METRICS, STANDARD_METRICS
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import ClassifiedExit, SeriesKey, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.metrics.samples import comparable, exits, filled_state

@@ -7,7 +7,8 @@ import pytest
 
 from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics, record_workload_order
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import ClassifiedExit, Evidence, Job, OomKill, OomSource, SeriesKey, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, TIMED_OUT, ended, job

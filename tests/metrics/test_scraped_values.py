@@ -8,7 +8,9 @@ from exporter.metrics import definitions, exporter_metrics
 from exporter.metrics.collector import build_registry
 from exporter.metrics.definitions import BY_NAME, METRICS, MetricType
 from exporter.metrics.scrapers import HISTORY_SECONDS, Scrapers
-from exporter.metrics.state import Exemplar, MetricState, MetricUpdate, ScrapedView
+from exporter.metrics.series_view import ScrapedView
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import Exemplar, MetricUpdate
 from exporter.model import SeriesKey, Trace
 from tests.metrics.test_scrapers import Clock
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from exporter.metrics import definitions
 from exporter.metrics.definitions import METRICS, Metric, MetricType
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import SeriesKey
 
 Values = dict[SeriesKey, float]

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from exporter.metrics import definitions
 from exporter.metrics.job_metrics import JobMetrics
-from exporter.metrics.state import MetricState, MetricUpdate
+from exporter.metrics.state import MetricState
+from exporter.metrics.update import MetricUpdate
 from exporter.model import Job, Workload
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import BEGAN_NS, SECOND_NS, ended, job

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.metrics import definitions
-from exporter.metrics.state import MetricUpdate
+from exporter.metrics.update import MetricUpdate
 from tests.metrics import samples
 from tests.web.responses import content, problem
 from tests.web.served import Served
