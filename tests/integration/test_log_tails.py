@@ -105,7 +105,7 @@ def test_of_what_was_asked_to_stop_there_is_none(
     container.start()
     await_ready(container)
     container.kill()
-    assert wait_until(lambda: exporter.jobs()[0]["status"] == "terminated", SECONDS)
+    assert wait_until(lambda: [job["status"] for job in exporter.jobs()] == ["terminated"], SECONDS)
     assert exporter.get("/api/v1/jobs/stopped").json()["log_tail"] is None
 
 
