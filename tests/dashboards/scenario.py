@@ -168,6 +168,7 @@ def _second() -> Exporter:
     exporter.updates(
         45, ("set", definitions.EXITS_PENDING, (), 5), ("add", definitions.JOB_RECORDS_DROPPED, (), 1)
     )
+    exporter.updates(46, ("add", definitions.LOG_LINES_DROPPED, (), 3))
     exporter.updates(48, ("set", definitions.ENGINE_UP, engine, 1), ("set", definitions.EXITS_PENDING, (), 0))
     exporter.updates(
         48, ("add", definitions.ENGINE_RECONNECTS, engine, 1), ("add", definitions.EVENT_GAPS, engine, 1)
@@ -225,6 +226,7 @@ _OF_THE_STORE = (
     definitions.STORE_ERRORS,
     definitions.JOBS_OVER_WORKLOAD_LIMIT,
     definitions.JOB_RECORDS_DROPPED,
+    definitions.LOG_LINES_DROPPED,
 )
 
 

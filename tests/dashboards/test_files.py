@@ -81,6 +81,7 @@ PANEL_IDS = {
         "Age of the catalogue": 502,
         "Scrape duration": 503,
         "Builds": 504,
+        "Log lines dropped": 505,
     },
     "reasons.json": {
         "Give it more memory": 101,

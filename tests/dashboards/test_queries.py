@@ -393,6 +393,7 @@ def test_other_targets_are_not_shown(prometheus: Prometheus) -> None:
         ("OTLP jobs exported, rejected, dropped", "dropped"),
         ("Traceparents ignored", "ignored"),
         ("Jobs over the workload limit", "jobs"),
+        ("Log lines dropped", "lines"),
     ],
 )
 def test_a_single_event_of_an_exporter_is_shown(prometheus: Prometheus, title: str, curve: str) -> None:
