@@ -83,14 +83,16 @@ class Store:
         except StoreError:
             self._release_lock()
             raise
-        if self._lock is None:
-            engine.dispose()
-            raise StoreError(f"{lock.lock_path(path)}: cannot be created; make its directory writable")
         self._database, self._reads = Database(engine), TimedReads(engine)
         self.outbox = Outbox(self._database)
         self.reader = JobReader(self._reads)
-        self._pruned_before_ns = self._read_pruned()
-        self._change_numbers = ChangeNumbers(last_change_number(self._database))
+        try:
+            self._require_lock(path)
+            self._pruned_before_ns = self._read_pruned()
+            self._change_numbers = ChangeNumbers(last_change_number(self._database))
+        except StoreError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the database and release its lock."""
@@ -101,6 +103,10 @@ class Store:
     def interrupt_reads(self) -> None:
         """End what ``reader`` reads, now and later, with a StoreError; may be called from any thread."""
         self._reads.interrupt()
+
+    def _require_lock(self, path: Path) -> None:
+        if self._lock is None:
+            raise StoreError(f"{lock.lock_path(path)}: cannot be created; make its directory writable")
 
     def _release_lock(self) -> None:
         if self._lock is not None:

@@ -14,7 +14,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from tests.lab.images import BUSYBOX, PYTHON
-from tests.lab.jobs import READY, UNTIL_TOLD, await_ready, dies_of
+from tests.lab.jobs import READY, UNTIL_TOLD, WAIT_FOR_SIGNAL, await_ready, dies_of
 
 MEBIBYTE = 1 << 20
 WORKLOAD_LABEL = "exit-exporter.workload"
@@ -120,11 +120,11 @@ def _hang_up(_client: docker.DockerClient, container: Container) -> None:
 
 # Bounded, so that a test that fails leaves nothing behind for long.
 _DEAF = f"trap '' TERM; echo {READY}; sleep 600"
-_EXITS_ON_HANG_UP = f"trap 'exit 3' HUP; echo {READY}; sleep 600 & wait"
+_EXITS_ON_HANG_UP = f"trap 'exit 3' HUP; echo {READY}; {WAIT_FOR_SIGNAL}"
 
 
 def _answers_stop_with(code: int) -> str:
-    return f"trap 'exit {code}' TERM; echo {READY}; sleep 600 & wait"
+    return f"trap 'exit {code}' TERM; echo {READY}; {WAIT_FOR_SIGNAL}"
 
 
 _OOM_CHILD = f"sh -c '{HUNGRY}'"

@@ -16,7 +16,7 @@ from tests.integration.conftest import on_each_engine
 from tests.integration.told import SECONDS, Told
 from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import ExporterProcess
-from tests.lab.jobs import READY, UNTIL_TOLD
+from tests.lab.jobs import READY, UNTIL_TOLD, WAIT_FOR_SIGNAL
 from tests.lab.wait import wait_until
 
 pytestmark = on_each_engine
@@ -32,7 +32,7 @@ WELL = "/tmp/well"  # noqa: S108  # in the container
 
 def _later(signal: str, code: int) -> tuple[str, str, str]:
     """A command that takes a signal and ends of its own accord long after it, with this code."""
-    return ("sh", "-c", f"trap 'sleep {LATER}; exit {code}' {signal}; echo {READY}; sleep 600 & wait")
+    return ("sh", "-c", f"trap 'sleep {LATER}; exit {code}' {signal}; echo {READY}; {WAIT_FOR_SIGNAL}")
 
 
 def _check(test: str) -> dict[str, object]:

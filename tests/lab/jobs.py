@@ -73,8 +73,14 @@ def await_ready(container: Container) -> None:
         raise LabError(f"the job {container.name} never got ready: {container.logs()[-500:]!r}")
 
 
-UNTIL_TOLD = f"trap 'exit 143' TERM; echo {READY}; sleep 600 & wait"
-"""Exits at `docker stop`. A trap can interrupt `wait`, but not a sleep in the foreground."""
+WAIT_FOR_SIGNAL = "while :; do sleep 1 & wait; done"
+"""A shell waits for a signal that it traps: a trap can interrupt `wait`, but no sleep in the foreground.
+
+A signal that comes just before it waits is not seen before the wait is over, so that this is short.
+"""
+
+UNTIL_TOLD = f"trap 'exit 143' TERM; echo {READY}; {WAIT_FOR_SIGNAL}"
+"""Exits at `docker stop`."""
 
 
 def dies_of(signal_name: str) -> tuple[str, ...]:

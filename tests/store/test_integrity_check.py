@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -10,7 +10,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine, event
 
-from exporter.store import Batch
+from exporter.store import Batch, Store, StoreError
 from exporter.store.integrity_check import IntegrityCheck
 from tests.lab.wait import wait_until
 from tests.store.files import opened
@@ -32,8 +32,10 @@ def create(path: Path) -> None:
         store.commit(Batch(ended=[ended(job(), 1)], series={("container_exits_total", ("a",)): 1}))
 
 
-def damage(path: Path, page: int) -> None:
-    """Overwrite the beginning of a page, counted from 1."""
+def damage(path: Path, index: str) -> None:
+    """Overwrite the beginning of an index, which is not needed to open the database."""
+    with closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (index,)).fetchone()
     raw = bytearray(path.read_bytes())
     raw[(page - 1) * PAGE : (page - 1) * PAGE + 64] = b"\xff" * 64
     path.write_bytes(raw)
@@ -72,20 +74,29 @@ def test_a_large_database_is_not(database: Path) -> None:
 
 
 @pytest.mark.usefixtures("_large")
-@pytest.mark.parametrize("page", [None, 8])
-def test_damage_is_found_once_and_said(database: Path, page: int | None) -> None:
+@pytest.mark.parametrize("index", [None, "jobs_by_end"])
+def test_damage_is_found_once_and_said(database: Path, index: str | None) -> None:
     create(database)
-    if page is not None:
-        damage(database, page)
+    if index is not None:
+        damage(database, index)
     stopped = Event()
     with opened(database) as store, structlog.testing.capture_logs() as logs:
         check = IntegrityCheck(store, stopped.set)
         check.start()
         assert wait_until(lambda: bool(logs), SECONDS)
         check.stop()
-        assert stopped.is_set() == check.found_damage == (page is not None)
+        assert stopped.is_set() == check.found_damage == (index is not None)
     (line,) = logs
-    assert ("restore a backup" in line["event"]) == (page is not None)
+    assert ("restore a backup" in line["event"]) == (index is not None)
+
+
+@pytest.mark.usefixtures("_large")
+def test_what_is_damaged_where_it_is_opened_is_refused_and_stays_unlocked(database: Path) -> None:
+    create(database)
+    damage(database, "jobs_by_change_number")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="malformed"):
+            Store(database)
 
 
 def test_a_small_database_is_not_read_twice(database: Path) -> None:
