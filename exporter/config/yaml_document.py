@@ -95,6 +95,8 @@ def validate_document(document: Document, model: type[Model]) -> Model:
 # In YAML 1.1, 010 is eight and 1:30 is ninety.
 _INT_TAG = "tag:yaml.org,2002:int"
 _AMBIGUOUS_INT = re.compile(r"[-+]?(0[0-9_]+|[0-9]+:.*)")
+# Escapes in quotes can write these; no path can have them, and no output a lone surrogate.
+_UNUSABLE_CHARACTER = re.compile(r"[\0\ud800-\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -113,9 +115,9 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  # as PyYAML has it
-        """Refuse ambiguous numbers, and give other failures a position in the file."""
-        if node.tag == _INT_TAG and _AMBIGUOUS_INT.fullmatch(node.value):
-            raise _refusal(node.start_mark, f"{node.value!r}: write it as a plain decimal number")
+        """Refuse ambiguous numbers and unusable text, and give other failures a position in the file."""
+        if isinstance(node, yaml.ScalarNode):
+            _check_scalar(node)
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
@@ -141,6 +143,13 @@ class _Loader(yaml.SafeLoader):
                 raise _refusal(key.start_mark, f"{key.value!r} is given twice")
             seen.add(value)
         return super().construct_mapping(node, deep)
+
+
+def _check_scalar(node: yaml.ScalarNode) -> None:
+    if found := _UNUSABLE_CHARACTER.search(node.value):
+        raise _refusal(node.start_mark, f"the character {found[0]!r} cannot be part of a text")
+    if node.tag == _INT_TAG and _AMBIGUOUS_INT.fullmatch(node.value):
+        raise _refusal(node.start_mark, f"{node.value!r}: write it as a plain decimal number")
 
 
 def _refusal(mark: yaml.Mark, cause: str) -> yaml.constructor.ConstructorError:

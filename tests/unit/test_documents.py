@@ -165,6 +165,7 @@ FRAGMENTS = st.sampled_from([*WORDS, *SIGNS, *SPACES, *SCALARS, *(f"!!{kind} " f
 @example("name: 2026-13-45")
 @example("name: 0b_")
 @example("name: !!map [a]")
+@example("name: !!int [a]")
 @example("name: !!map x")
 @example("? !!map x\n: y")
 @example("? !!set x\n: y")
