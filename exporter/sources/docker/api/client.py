@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +17,8 @@ from exporter.sources.docker.api.answer import HEADERS, MAX_ANSWER_BYTES, check_
 from exporter.sources.docker.api.ssh import SshAdapter, ssh_command
 from exporter.sources.docker.api.status import explain_status
 from exporter.sources.docker.engine import EngineError
+
+_API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 
 
 class Client(docker.APIClient):
@@ -39,8 +43,7 @@ class Client(docker.APIClient):
         body = read_body(response.raw)
         if response.status_code != HTTPStatus.OK:
             raise EngineError(explain_status("/version", response.status_code, body))
-        answer: dict[str, Any] = json.loads(body)
-        return answer
+        return _version(body)
 
     def open(self, path: str, seconds: float, **params: str) -> requests.Response:
         """Return the open answer to a GET, once its headers are there.
@@ -78,6 +81,15 @@ class Client(docker.APIClient):
         )
         adapter.cert_verify(pool, url, chosen["verify"], chosen["cert"])
         return pool, adapter.request_url(request, chosen["proxies"]), self.timeout
+
+
+def _version(body: bytes) -> dict[str, Any]:
+    """Return an answer to ``/version``, of which the SDK takes the version of the API as it is."""
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        answer: dict[str, Any] = json.loads(body)
+        if _API_VERSION.fullmatch(answer["ApiVersion"]):
+            return answer
+    raise EngineError("/version: unusable answer; is this a Docker Engine?")
 
 
 def _share_connections(adapter: Any, url: str) -> Any:

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import h11
 
@@ -47,7 +47,7 @@ async def read_log(
     """
     query = {"follow": 1, "stdout": 1, "timestamps": 1, "since": format_time(since_ns)}
     # Without a version: any engine has this request, and the latest is what its own client would use.
-    target = f"/containers/{container_id}/logs?{urlencode(query)}"
+    target = f"/containers/{quote(container_id, safe='')}/logs?{urlencode(query)}"
     try:
         async with _connect(address) as streams:
             lines, at_ns = LineBuffer(), since_ns
