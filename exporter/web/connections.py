@@ -11,7 +11,7 @@ import resource
 from collections import Counter
 from typing import Any, Protocol, cast
 
-from h11 import DONE, MUST_CLOSE, SEND_BODY
+from h11 import DONE, IDLE, MUST_CLOSE, SEND_BODY, SEND_RESPONSE
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -149,6 +149,18 @@ class BoundedConnection(H11Protocol):
         super().data_received(data)
         if self.conn.their_state in {DONE, MUST_CLOSE}:
             self._end_waiting()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or no body of the one that is being answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None:
+            # The application must not answer as well.
+            cycle.disconnected = True
+        if self.conn.our_state in {IDLE, SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            # An answer that has begun cannot become another one.
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Keep a connection that scrapes open for longer."""

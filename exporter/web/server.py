@@ -132,6 +132,8 @@ def create_server(  # noqa: PLR0913  # each is a thing of its own
         log_config=None,
         access_log=False,
         lifespan="off",
+        # Whatever libraries are installed: after an upgrade, none of the limits would hold.
+        ws="none",
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=math.ceil(keep_alive_seconds),

@@ -9,7 +9,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web.connections import BoundedConnection
 from exporter.web.server import create_app, create_server
 from tests.web.served import PATIENCE_SECONDS, Served
 
@@ -86,6 +88,18 @@ def test_it_leaves_signals_to_the_daemon() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with create_server(create_app([])).capture_signals():
         assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_no_connection_is_upgraded_whatever_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if there were a library for it; it would take over the connection, with a method of another name.
+    monkeypatch.setattr("uvicorn.protocols.websockets.auto.AutoWebSocketsProtocol", H11Protocol)
+    upgrade = b"Connection: Upgrade, close\r\nUpgrade: websocket"
+    with Served(tmp_path).running() as served, connection(served) as client:
+        client.sendall(REQUEST.replace(b"Connection: close", upgrade))
+        assert read_all(client).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert {type(each) for each in served.server.server_state.connections} <= {BoundedConnection}
 
 
 def test_it_stops_although_a_client_keeps_its_connection(tmp_path: Path) -> None:
