@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -21,6 +22,9 @@ log = structlog.get_logger(__name__)
 _AT_ONCE = 16
 _REST_SECONDS = 0.2
 _HANDSHAKE_SECONDS = 10.0
+# As many handshakes begin within a while as leave each the time to end before newer ones take its place.
+_HANDSHAKES = 16
+_HANDSHAKES_WITHIN_SECONDS = 0.1
 _LOG_SECONDS = 60.0
 
 
@@ -41,6 +45,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()
         self._rest: asyncio.TimerHandle | None = None
+        self._handshakes: deque[float] = deque([float("-inf")] * _HANDSHAKES, _HANDSHAKES)
         self._said_at = float("-inf")
 
     def start(self) -> None:
@@ -65,6 +70,9 @@ class Acceptor:
 
     def _accept_some(self) -> None:
         for _ in range(_AT_ONCE):
+            if (wait := self._seconds_until_next()) > 0:
+                self._rest_for(wait)
+                return
             try:
                 client, _address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -74,8 +82,13 @@ class Acceptor:
                 return
             self._begin(client)
 
+    def _seconds_until_next(self) -> float:
+        """Return how long no further handshake may begin; 0 or less if one may."""
+        return self._handshakes[0] + _HANDSHAKES_WITHIN_SECONDS - self._loop.time() if self._tls else 0
+
     def _begin(self, client: socket.socket) -> None:
         client.setblocking(False)  # noqa: FBT003
+        self._handshakes.append(self._loop.time())
         beginning = _Beginning(client, self._connections)
         task = self._loop.create_task(self._connect(beginning))
         beginning.task = task
@@ -95,11 +108,14 @@ class Acceptor:
             # A handshake that failed, or a client that has left: nothing of ours.
             log.debug("connection not begun", client=beginning.address, cause=str(error))
 
+    def _rest_for(self, seconds: float) -> None:
+        self._loop.remove_reader(self._listener)
+        self._rest = self._loop.call_later(seconds, self._resume)
+
     def _pause(self, error: OSError) -> None:
         """Make room, and accept again a little later; the listener would be reported as ready at once."""
         self._connections.drop_one()
-        self._loop.remove_reader(self._listener)
-        self._rest = self._loop.call_later(_REST_SECONDS, self._resume)
+        self._rest_for(_REST_SECONDS)
         now = self._loop.time()
         if now - self._said_at >= _LOG_SECONDS:
             self._said_at = now

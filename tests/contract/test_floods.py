@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import bcrypt
 import pytest
@@ -28,9 +28,11 @@ IDLE, FEW_FILES = 5_000, 1_024
 class Scrapes:
     """Scrapes on new connections, one after another, until the block ends."""
 
-    def __init__(self, exporter: ExporterProcess) -> None:
+    def __init__(self, exporter: ExporterProcess, **options: Any) -> None:
+        """Set what to scrape, and with which options of a request."""
         self.statuses: list[int | str] = []
         self._url = f"{exporter.url}/metrics"
+        self._options = options
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -47,7 +49,7 @@ class Scrapes:
             with requests.Session() as http:
                 http.trust_env = False
                 try:
-                    self.statuses.append(http.get(self._url, auth=(USER, PASSWORD), timeout=10).status_code)
+                    self.statuses.append(http.get(self._url, timeout=10, **self._options).status_code)
                 except requests.RequestException as error:
                     self.statuses.append(str(error))
 
@@ -155,7 +157,7 @@ def test_every_scrape_is_answered_during_a_flood(
     flood: Callable[[Guarded], AbstractContextManager[None]],
 ) -> None:
     memory, log = guarded.memory(), guarded.log_path.stat().st_size
-    with Scrapes(guarded) as scrapes, flood(guarded):
+    with Scrapes(guarded, auth=(USER, PASSWORD)) as scrapes, flood(guarded):
         during = len(scrapes.statuses)
         assert wait_until(lambda: len(scrapes.statuses) >= during + 20, TIMEOUT_SECONDS)
         grown = guarded.memory() - memory
