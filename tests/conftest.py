@@ -60,6 +60,7 @@ GROUPS = {
                 "ends_requests",
                 "engine_contract",
                 "failed_starts",
+                "least_privilege",
                 "log_tails",
                 "private_engine",
                 "traces",

@@ -9,7 +9,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.log_tail import LogTail
-from exporter.sources.docker.engine import Engine, EngineError, Event, EventType, Inspection, RawLogTail
+from exporter.sources.docker.engine import (
+    Engine,
+    EngineError,
+    Event,
+    EventType,
+    ForbiddenError,
+    Inspection,
+    RawLogTail,
+)
 from exporter.sources.docker.messages import Inspected, LogCollected
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.sources.docker.watch.inspector import Inspector
@@ -63,6 +71,14 @@ def test_the_first_line_of_a_cut_log_is_dropped() -> None:
 def test_a_log_that_cannot_be_read_is_none(log: Exception | None) -> None:
     with capture_logs():
         assert inspector(FakeEngine(log)).read_log(DIED, 5) == LogCollected(ID, 7, None)
+
+
+def test_a_request_that_is_not_allowed_is_logged_with_its_path() -> None:
+    refused = ForbiddenError("/containers/a/json: HTTP 403: Forbidden")
+    with capture_logs() as logged:
+        inspector(FakeEngine(refused, refused)).inspect(DIED)
+        inspector(FakeEngine(refused, refused)).read_log(DIED, 5)
+    assert [(entry["log_level"], entry["cause"]) for entry in logged] == [("warning", str(refused))] * 2
 
 
 @pytest.mark.parametrize("inspection", [SNAPSHOT, None, EngineError("gone"), ZeroDivisionError("a bug")])

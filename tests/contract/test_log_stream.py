@@ -108,10 +108,18 @@ def test_lines_come_while_the_log_goes_on_and_the_engine_is_left_at_once(path: P
     assert asyncio.run(asyncio.wait_for(scenario(), SECONDS)) == READ
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 409, 501])
+@pytest.mark.parametrize("status", [404, 409, 501])
 def test_a_log_that_is_not_given_is_refused_for_good(path: Path, status: int) -> None:
     with pytest.raises(LogRefusedError, match=rf"^the engine does not give it \(HTTP {status}\)$"):
         read(path, head(status, {"Content-Length": "2"}), b"{}")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_log_that_is_not_allowed_is_refused_for_good_with_its_path(path: Path, status: int) -> None:
+    with pytest.raises(LogRefusedError) as raised:
+        read(path, head(status, {"Content-Length": "2"}), b"{}")
+    refused = f"does not allow /containers/{{id}}/logs (HTTP {status})"
+    assert str(raised.value) == f"the engine, or a filter in front of it, {refused}"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])

@@ -25,6 +25,10 @@ class EngineError(SourceError):
     """The engine did not answer, or gave no usable answer; the text is for users."""
 
 
+class ForbiddenError(EngineError):
+    """The engine, or a filter in front of it, does not allow this request; the text has its path."""
+
+
 class LogRefusedError(EngineError):
     """The engine does not give this log, and will not later: it is gone, or its driver cannot be read."""
 

@@ -1,8 +1,8 @@
 """Adapter for a Docker Engine, and for any engine that has its API.
 
 It sends only GET requests: ``/version``, ``/info``, ``/events``, ``/containers/json`` and
-``/containers/{id}/json``; ``/images/{id}/json``, once for each image; and if log tails are configured
-``/containers/{id}/logs``.
+``/containers/{id}/json``; ``/images/{id}/json``, once for each image; and ``/containers/{id}/logs`` of
+supervised containers, of others if log tails are configured.
 """
 
 from __future__ import annotations

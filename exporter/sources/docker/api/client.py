@@ -15,7 +15,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from exporter.sources.docker.api.answer import HEADERS, MAX_ANSWER_BYTES, check_encoding, read_body
 from exporter.sources.docker.api.ssh import SshAdapter, ssh_command
-from exporter.sources.docker.api.status import explain_status
+from exporter.sources.docker.api.status import status_error
 from exporter.sources.docker.engine import EngineError
 
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
@@ -42,7 +42,7 @@ class Client(docker.APIClient):
         response = self.open("/version", self.timeout)
         body = read_body(response.raw)
         if response.status_code != HTTPStatus.OK:
-            raise EngineError(explain_status("/version", response.status_code, body))
+            raise status_error("/version", response.status_code, body)
         return _version(body)
 
     def open(self, path: str, seconds: float, **params: str) -> requests.Response:

@@ -19,6 +19,7 @@ from exporter.errors import message_of
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.api.scalars import format_time, parse_time
 from exporter.sources.docker.api.ssh import ssh_command, start_ssh
+from exporter.sources.docker.api.status import FORBIDDEN
 from exporter.sources.docker.engine import EngineError, LogRefusedError
 from exporter.text import sanitize
 
@@ -28,6 +29,7 @@ MAX_LINE_BYTES = 1 << 14
 # Engines send at most 16 KiB in a frame.
 MAX_FRAME_BYTES = 1 << 20
 CONNECT_SECONDS = 10.0
+LOG_PATH = "/containers/{id}/logs"
 _PORT = 2375
 _FRAME_HEADER = 8
 # The stream on which an engine reports that it cannot go on reading.
@@ -47,7 +49,7 @@ async def read_log(
     """
     query = {"follow": 1, "stdout": 1, "timestamps": 1, "since": format_time(since_ns)}
     # Without a version: any engine has this request, and the latest is what its own client would use.
-    target = f"/containers/{quote(container_id, safe='')}/logs?{urlencode(query)}"
+    target = f"{LOG_PATH.format(id=quote(container_id, safe=''))}?{urlencode(query)}"
     try:
         async with _connect(address) as streams:
             lines, at_ns = LineBuffer(), since_ns
@@ -147,6 +149,10 @@ async def _body(streams: _Streams, target: str) -> AsyncIterator[bytes]:
 
 def _refusal(status: int) -> EngineError:
     """Return the error for a status: one of the engine's own trouble, or of a proxy's, may pass."""
+    if status in FORBIDDEN:
+        return LogRefusedError(
+            f"the engine, or a filter in front of it, does not allow {LOG_PATH} (HTTP {status})"
+        )
     may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
     return (EngineError if may_pass else LogRefusedError)(f"the engine does not give it (HTTP {status})")
 

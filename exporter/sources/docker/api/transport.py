@@ -16,7 +16,7 @@ from exporter.sources.docker.api.answer import TooLargeError, read_body
 from exporter.sources.docker.api.client import Client
 from exporter.sources.docker.api.failures import explain_request, failures
 from exporter.sources.docker.api.ssh import enable_sdk_ssh
-from exporter.sources.docker.api.status import explain_status
+from exporter.sources.docker.api.status import FORBIDDEN, status_error
 from exporter.sources.docker.engine import EngineError
 
 T = TypeVar("T")
@@ -57,9 +57,12 @@ class Transport:
     def get_limited(self, path: str, max_bytes: int) -> tuple[int, bytes | None]:
         """Return the status and the body, or None instead of a body of more than ``max_bytes``."""
         try:
-            return self._limited(lambda client: client.fetch(path, max_bytes))
+            status, body = self._limited(lambda client: client.fetch(path, max_bytes))
         except TooLargeError:
             return HTTPStatus.OK, None
+        if status in FORBIDDEN:
+            raise status_error(path.partition("?")[0], status, body)
+        return status, body
 
     def stream(self, path: str, params: Mapping[str, str]) -> requests.Response:
         """Return an open response with status 200, once its headers are there.
@@ -70,7 +73,7 @@ class Transport:
             client = self._connect()
             response = client.open(f"/v{client.api_version}{path}", REQUEST_SECONDS, **params)
             if response.status_code != HTTPStatus.OK:
-                raise EngineError(explain_status(path, response.status_code, read_body(response.raw)))
+                raise status_error(path, response.status_code, read_body(response.raw))
         except failures() as error:
             raise EngineError(explain_request(error, self.address)) from error
         return response
@@ -108,5 +111,5 @@ class Transport:
 
 def _checked(path: str, status: int, body: bytes) -> bytes:
     if status != HTTPStatus.OK:
-        raise EngineError(explain_status(path.partition("?")[0], status, body))
+        raise status_error(path.partition("?")[0], status, body)
     return body

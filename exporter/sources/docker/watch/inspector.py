@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from exporter.log_tail import LogTail
-from exporter.sources.docker.engine import Engine, EngineError, Event, EventType
+from exporter.sources.docker.engine import Engine, EngineError, Event, EventType, ForbiddenError
 from exporter.sources.docker.messages import Inspected, LogCollected
 
 log = structlog.get_logger(__name__)
@@ -50,6 +50,9 @@ class Inspector:
     def _or_none(self, event: Event, request: Callable[[], T | None]) -> T | None:
         try:
             return request()
+        except ForbiddenError as error:
+            # Unlike other errors, it goes on until somebody allows the request.
+            log.warning("request about a container not allowed", cause=str(error))
         except EngineError as error:
             log.debug("cannot inspect a container", container=event.container_id[:12], cause=str(error))
         except Exception:

@@ -80,6 +80,12 @@ class RunLog:
                 await self._read(read_lines, send)
             except LogRefusedError as error:
                 # A log that was read to its end before is gone with its container.
+                if cause:
+                    log.warning(
+                        "log of a supervised container not read",
+                        container=self.container_id[:12],
+                        cause=str(error),
+                    )
                 return cause and str(error)
             except EngineError as error:
                 cause = f"it could not be read to its end: {error}"
