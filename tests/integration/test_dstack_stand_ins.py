@@ -155,7 +155,7 @@ def test_an_exporter_that_was_away_between_the_jobs_end_and_the_containers_reads
     container = stand_in.start(client, shared)
     assert wait_until(lambda: statuses(exporter) == {"running": 1}, SECONDS)
     with shared.opened("go"):
-        stand_in.await_end(shared)
+        stand_in.await_end(container, shared)
     exporter.kill()
     exporter.start()
     exporter.await_ready()
@@ -171,7 +171,7 @@ def test_a_container_that_is_kept_is_read_after_its_end(
     assert wait_until(lambda: statuses(exporter) == {"running": 1}, SECONDS)
     exporter.kill()
     with shared.opened("go"):
-        stand_in.await_end(shared)
+        stand_in.await_end(container, shared)
     container.stop(timeout=0)
     exporter.start()
     exporter.await_ready()
@@ -184,7 +184,7 @@ def test_each_run_of_a_container_has_its_own_end(
     stand_in = one()
     container = stand_in.start(client, shared)
     with shared.opened("go"):
-        stand_in.await_end(shared)
+        stand_in.await_end(container, shared)
     # At once: the log of the first run ends just before that of the second begins, in which no job ends.
     container.restart(timeout=0)
     assert wait_until(lambda: statuses(exporter) == {"failed": 1, "running": 1}, SECONDS)

@@ -129,7 +129,7 @@ def run_a_job_of_dstack(scene: Scene) -> None:
     """Run a job that ends with 3 in a container that is then stopped, and kept: its log is there for long."""
     stand_in = StandIn.new("d-exit-3", "exit 3", 3, 0)
     container = stand_in.start(scene.client, scene.shared)
-    stand_in.await_end(scene.shared)
+    stand_in.await_end(container, scene.shared)
     container.stop(timeout=0)
 
 

@@ -286,7 +286,7 @@ def test_the_log_of_a_job_of_dstack_is_followed(
         # A login takes longer than this job would.
         assert wait_until(lambda: title != "ssh" or len(children_of(exporter.process.pid)) > clients, SECONDS)
         with shared.opened("go"):
-            stand_in.await_end(shared)
+            stand_in.await_end(container, shared)
         container.stop(timeout=0)
         await_ends(exporter, stand_in.name)
         container.remove()

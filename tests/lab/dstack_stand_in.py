@@ -113,17 +113,28 @@ class StandIn:
         container.start()
         return container
 
-    def await_end(self, shared: Shared) -> None:
+    def await_end(self, container: Container, shared: Shared) -> None:
         """Wait until its runner has logged the end of the job."""
         if not wait_until(lambda: shared.is_over(self.name), SECONDS):
-            raise LabError(f"the runner of {self.name} logs no end")
+            container.reload()
+            state, log, processes = container.attrs["State"], container.logs()[-500:], _processes(container)
+            raise LabError(f"the runner of {self.name} logs no end: {state}; {log!r}; {processes}")
 
     def clear_up(self, container: Container, shared: Shared) -> None:
         """Do what dstack's shim does once the server knows of the job's end."""
-        self.await_end(shared)
+        self.await_end(container, shared)
         container.stop(timeout=0)
         time.sleep(REMOVED_AFTER_SECONDS)
         container.remove(force=True)
+
+
+def _processes(container: Container) -> list[str]:
+    """Return the processes of a container with what each waits for in the kernel."""
+    if container.status != "running":
+        return []
+    return [
+        " ".join(process) for process in container.top(ps_args="-eo pid,ppid,stat,wchan:30,args")["Processes"]
+    ]
 
 
 def recorded_lines(recording: str) -> list[str]:
