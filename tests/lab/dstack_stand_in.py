@@ -94,6 +94,9 @@ class StandIn:
                 f"sh -c {shlex.quote(self.job)} & wait $!",
                 f"[ $? = {self.code} ] || exit 11",
                 _printed(lines[running:]),
+                # dstack's server asks once a second or less. And an engine gives a line the time at which it
+                # reads it: on a busy machine that could be after a stop that follows at once.
+                "sleep 1",
                 f": > {_SHARED}/{self.name}",
                 "while :; do sleep 600; done",
             ]
