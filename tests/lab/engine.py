@@ -250,6 +250,8 @@ class PrivateEngine:
     def _run(self, command: Sequence[str | Path], log_path: Path) -> LoggedProcess:
         # Debian has iptables and dockerd in a directory that is not in a normal user's PATH.
         environment = os.environ | {"PATH": system_path(self._programs)}
+        # What this process ignores (under nohup, SIGHUP) its containers would ignore, and could not trap.
+        command = ["env", "--default-signal=HUP,INT,QUIT", *command]
         return LoggedProcess(command, log_path, cwd=self.root, environment=environment)
 
     def _wrapper(self) -> Sequence[str]:
