@@ -149,6 +149,7 @@ class JobEnd:
     ``status`` is done, failed or terminated. ``code`` is the job's own, None where there is none; ``signal``
     ended it, if one did. ``termination`` is the supervisor's own word in capitals, empty where it has none;
     ``message`` its sentence. ``start_error`` says why the job could not be started, empty where it was.
+    ``received_ns`` is when an engine received this report, 0 if none did: its events may be as late.
     """
 
     at_ns: int
@@ -158,6 +159,7 @@ class JobEnd:
     termination: str = ""
     message: str = ""
     start_error: str = ""
+    received_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

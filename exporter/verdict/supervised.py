@@ -65,7 +65,8 @@ def _facts_of_job(run: SupervisedRun) -> RunFacts:
         started_ns=container.started_ns if run.report.started_ns is None else run.report.started_ns,
         ended_ns=end.at_ns,
         kills=[kill for kill in container.kills if kill.at_ns <= end.at_ns],
-        oom_kills=_until(end.at_ns, container.oom_kills),
+        # An engine that is late with the lines of the log may be as late with its events.
+        oom_kills=_until(max(end.at_ns, end.received_ns), container.oom_kills),
         was_stopped=False,
         stopped_together=0,
         lost_with_host=False,

@@ -116,7 +116,11 @@ def follow(followers: list[Follower]) -> Any:
 
 
 LISTED = Inspection(A, "a-0-0", "image", LABELS, running=True, created_ns=START_NS, started_ns=START_NS)
-ENDED = JobReport(was_heard=True, started_ns=line(1, "")[0], end=JobEnd(line(2, "")[0], Status.FAILED))
+ENDED = JobReport(
+    was_heard=True,
+    started_ns=line(1, "")[0],
+    end=JobEnd(line(2, "")[0], Status.FAILED, received_ns=line(2, "")[0]),
+)
 UNENDED = JobReport(was_heard=True, started_ns=line(1, "")[0])
 
 
@@ -233,7 +237,7 @@ def test_a_log_is_followed_once_per_run_and_each_run_has_its_own_lines(follow: A
     follower.event(EventType.DIE, again_ns + 60 * SECOND_NS)
     found = {report.since_ns: report.report for report in iter_final(follower, 2)}
     assert found[START_NS] == ENDED
-    assert found[again_ns].end == JobEnd(line(71, "")[0], Status.DONE, code=0)
+    assert found[again_ns].end == JobEnd(line(71, "")[0], Status.DONE, code=0, received_ns=line(71, "")[0])
     # None of the first run's, although it ended just before.
     assert follower.logs.positions == [START_NS - SECOND_NS, END_NS + 1]
 
@@ -258,7 +262,7 @@ def test_a_list_shows_a_restart_that_no_event_has_reported(follow: Any) -> None:
     follower.event(EventType.DIE, again_ns + 60 * SECOND_NS)
     found = {report.since_ns: report.report for report in iter_final(follower, 2)}
     assert found[START_NS].end is None
-    assert found[again_ns].end == JobEnd(line(71, "")[0], Status.DONE, code=0)
+    assert found[again_ns].end == JobEnd(line(71, "")[0], Status.DONE, code=0, received_ns=line(71, "")[0])
     assert follower.logs.positions == [START_NS - SECOND_NS, END_NS + 1]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import JobEnd, JobReport, Status
+from exporter.model import SECOND_NS, JobEnd, JobReport, Status
 from exporter.sources.docker.supervisors.dstack_log import MAX_STATE_LINE, RunnerLog
 from exporter.text import MAX_TEXT
 
@@ -31,6 +32,11 @@ def report(*lines: str) -> JobReport:
     return log.report
 
 
+def reported(at_ns: int, status: Status, **how: Any) -> JobEnd:
+    """Return the end that the line of this time tells."""
+    return JobEnd(at_ns, status, received_ns=at_ns, **how)
+
+
 def exec_failed(error: str) -> str:
     """Return the line before the state of a job that failed."""
     return f"time=2026-11-28T09:36:33Z level=error msg=Exec failed err={error}"
@@ -45,8 +51,45 @@ def end(*lines: str) -> JobEnd:
 
 def test_the_first_end_counts_with_its_time() -> None:
     assert report(NOISE, RUNNING, NOISE, DONE, FAILED) == JobReport(
-        was_heard=True, started_ns=2, end=JobEnd(4, Status.DONE, code=0)
+        was_heard=True, started_ns=2, end=reported(4, Status.DONE, code=0)
     )
+
+
+WRITTEN = 1795858579 * SECOND_NS + 59_790_000
+"""The time of HEAD."""
+
+
+@pytest.mark.parametrize(
+    ("received_ns", "at_ns"),
+    [
+        pytest.param(WRITTEN + 5 * SECOND_NS, WRITTEN, id="by an engine that lagged"),
+        pytest.param(WRITTEN + 3600 * SECOND_NS, WRITTEN + 3600 * SECOND_NS, id="an hour later"),
+        pytest.param(WRITTEN - 1, WRITTEN - 1, id="before it was written"),
+    ],
+)
+def test_a_line_is_of_the_time_at_which_the_runner_wrote_it_if_that_can_be(
+    received_ns: int, at_ns: int
+) -> None:
+    log = RunnerLog()
+    log.read(RUNNING, received_ns)
+    log.read(FAILED, received_ns)
+    assert log.report.started_ns == at_ns
+    assert log.report.end == JobEnd(at_ns, Status.FAILED, received_ns=received_ns)
+
+
+@pytest.mark.parametrize("time", ["2026-11-28T10:36:19.05979+01:00", "2026-11-28T09:36:19Z"])
+def test_times_have_any_zone_and_any_decimals(time: str) -> None:
+    log = RunnerLog()
+    log.read(f"time={time} level=info msg=Job state changed new=failed", WRITTEN + SECOND_NS)
+    assert log.report.end is not None
+    assert WRITTEN - SECOND_NS < log.report.end.at_ns <= WRITTEN
+
+
+@pytest.mark.parametrize("time", ["", "now", "2026-13-40T99:00:00Z", "0001-01-01T00:00:00Z", "9" * 400])
+def test_a_time_that_is_none_is_that_of_the_engine(time: str) -> None:
+    log = RunnerLog()
+    log.read(f"time={time} level=info msg=Job state changed new=failed", WRITTEN)
+    assert log.report.end == reported(WRITTEN, Status.FAILED)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +119,7 @@ def test_the_first_end_counts_with_its_time() -> None:
 def test_code_and_signal_are_those_of_the_error(
     error: str, code: int | None, signal: int | None, start_error: str
 ) -> None:
-    assert end(exec_failed(error), NOISE, FAILED) == JobEnd(
+    assert end(exec_failed(error), NOISE, FAILED) == reported(
         4, Status.FAILED, code=code, signal=signal, start_error=start_error
     )
 
@@ -84,14 +127,14 @@ def test_code_and_signal_are_those_of_the_error(
 @pytest.mark.parametrize("field", ["", " termination_reason=container_exited_with_error"])
 def test_a_job_that_ended_by_itself_has_its_code_and_no_word(field: str) -> None:
     lines = exec_failed("wait for command: exit status 3"), FAILED + field
-    assert end(*lines) == JobEnd(3, Status.FAILED, code=3)
+    assert end(*lines) == reported(3, Status.FAILED, code=3)
     assert end(DONE + field.replace("container_exited_with_error", "done_by_runner")).termination == ""
 
 
 @pytest.mark.parametrize("state", ["failed", "terminated"])
 def test_a_stopped_job_is_terminated_whatever_it_answers(state: str) -> None:
     stopped = f"{HEAD}Job canceled", exec_failed("wait for command: exit status 3"), f"{CHANGED} new={state}"
-    assert end(*stopped) == JobEnd(4, Status.TERMINATED, termination="TERMINATED_BY_USER")
+    assert end(*stopped) == reported(4, Status.TERMINATED, termination="TERMINATED_BY_USER")
 
 
 ENDING = (
@@ -103,7 +146,9 @@ ENDING = (
 
 @pytest.mark.parametrize("fields", list(permutations(ENDING)))
 def test_fields_come_in_any_order(fields: Sequence[str]) -> None:
-    expected = JobEnd(2, Status.TERMINATED, termination="MAX_DURATION_EXCEEDED", message="It took = too long")
+    expected = reported(
+        2, Status.TERMINATED, termination="MAX_DURATION_EXCEEDED", message="It took = too long"
+    )
     assert end(" ".join([CHANGED, *fields])) == expected
     assert end(" ".join([*fields, "msg=Job state changed", "level=info"])) == expected
 
@@ -111,7 +156,7 @@ def test_fields_come_in_any_order(fields: Sequence[str]) -> None:
 def test_a_stopped_job_has_no_code_and_the_signal_of_the_line_after_its_end() -> None:
     canceled = "time=2026-11-28T09:36:33Z level=error msg=Job canceled"
     after = "time=2026-11-28T09:36:33Z level=error msg=Executor failed err=job canceled: signal: terminated"
-    assert end(canceled, f"{CHANGED} new=terminated", after) == JobEnd(
+    assert end(canceled, f"{CHANGED} new=terminated", after) == reported(
         3, Status.TERMINATED, signal=15, termination="TERMINATED_BY_USER"
     )
 
@@ -120,8 +165,8 @@ def test_lines_after_the_end_take_nothing_back() -> None:
     canceled, later = f"{HEAD}Job canceled", exec_failed("wait for command: exit status 9")
     executor = later.replace("Exec failed", "Executor failed")
     first = exec_failed("wait for command: exit status 3")
-    assert end(first, FAILED, canceled, later, executor) == JobEnd(3, Status.FAILED, code=3)
-    assert end(FAILED, later) == end(FAILED, executor) == JobEnd(2, Status.FAILED, code=9)
+    assert end(first, FAILED, canceled, later, executor) == reported(3, Status.FAILED, code=3)
+    assert end(FAILED, later) == end(FAILED, executor) == reported(2, Status.FAILED, code=9)
 
 
 @pytest.mark.parametrize("line", [NOISE, f"{HEAD}Run job", f"{HEAD}Logging configured log_level=debug"])
@@ -164,7 +209,7 @@ def test_a_job_is_started_once() -> None:
 def test_a_line_of_another_format_changes_nothing(line: str) -> None:
     assert report(line) == JobReport()
     assert report(RUNNING, line) == report(RUNNING)
-    assert report(RUNNING, line, FAILED).end == JobEnd(3, Status.FAILED)
+    assert report(RUNNING, line, FAILED).end == reported(3, Status.FAILED)
 
 
 @pytest.mark.parametrize("state", ["new=fai", "new=paused", "", "other=done"])
@@ -173,7 +218,7 @@ def test_a_state_that_is_not_known_makes_the_end_unknown(state: str) -> None:
     assert found.end is None
     assert "it has a state that is not known" in found.unreadable
     later = report(RUNNING, f"{CHANGED} {state}", DONE)
-    assert (later.end, later.unreadable) == (JobEnd(3, Status.DONE, code=0), "")
+    assert (later.end, later.unreadable) == (reported(3, Status.DONE, code=0), "")
 
 
 def test_a_state_between_running_and_the_end_is_passed_over() -> None:
@@ -182,9 +227,9 @@ def test_a_state_between_running_and_the_end_is_passed_over() -> None:
 
 def test_a_field_of_a_later_release_changes_nothing() -> None:
     line = f"{CHANGED} new=failed exit_status=3 termination_reason=executor_error cause=x"
-    assert end(line) == JobEnd(2, Status.FAILED, termination="EXECUTOR_ERROR")
+    assert end(line) == reported(2, Status.FAILED, termination="EXECUTOR_ERROR")
     failed = exec_failed("wait for command: exit status 3").replace("Exec failed", "Exec failed attempt=1")
-    assert end(f"{failed} attempt=1", f"{CHANGED} attempt=1 new=failed") == JobEnd(3, Status.FAILED, code=3)
+    assert end(f"{failed} attempt=1", f"{CHANGED} attempt=1 new=failed") == reported(3, Status.FAILED, code=3)
 
 
 @pytest.mark.parametrize("word", ["Not A Word", "x" * 65, "9lives", "=", "ex\u00e4mple"])
@@ -240,7 +285,7 @@ words = st.sampled_from([*KEYS, *VALUES, " ", '"'])
 @given(st.lists(st.lists(words | st.text(max_size=5), max_size=12).map("".join), max_size=8))
 def test_no_line_raises_and_an_end_stays(lines: list[str]) -> None:
     report(*lines)
-    assert report(RUNNING, DONE, *[f"{HEAD}Job finished, shutting down", *lines]).end == JobEnd(
+    assert report(RUNNING, DONE, *[f"{HEAD}Job finished, shutting down", *lines]).end == reported(
         2, Status.DONE, code=0
     )
 

@@ -57,6 +57,22 @@ def test_only_an_oom_kill_before_the_jobs_end_explains_it(
     assert error(container, report) == shown
 
 
+def test_a_stop_between_the_jobs_end_and_the_engines_reading_of_it_is_no_cause() -> None:
+    late = JobEnd(JOB_END, Status.FAILED, 1, received_ns=JOB_END + 5 * SECOND)
+    container = run(asked(SIGTERM, 38), asked(SIGKILL, 38))
+    assert error(container, JobReport(was_heard=True, started_ns=0, end=late)) == ERROR
+
+
+def test_an_engine_that_is_late_with_the_log_may_be_as_late_with_an_oom_kill() -> None:
+    late = JobEnd(JOB_END, Status.FAILED, 137, received_ns=JOB_END + 5 * SECOND)
+    report = JobReport(was_heard=True, started_ns=0, end=late)
+    assert error(run(*SHIM, oom(36)), report) == OOM_KILLED
+    assert (
+        error(run(*SHIM, oom(33)), report)
+        == "JOB_FAILED (CONTAINER_EXITED_WITH_ERROR, exit code: 137 - SIGKILL)"
+    )
+
+
 @pytest.mark.parametrize(
     ("report", "shown"),
     [

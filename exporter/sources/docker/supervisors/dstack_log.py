@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from exporter.exit_codes import SIGNAL_BASE
-from exporter.model import JobEnd, JobReport, Status
+from exporter.model import SECOND_NS, JobEnd, JobReport, Status
+from exporter.sources.docker.api.scalars import parse_time
 from exporter.text import sanitize
 
 # Fields come in any order and without quotes: a value ends where the next known key begins.
@@ -29,6 +30,9 @@ _STATE_CHANGED = "Job state changed"
 _FAILURES = frozenset({"Exec failed", "Executor failed"})
 _OF_THE_JOB = frozenset({_STATE_CHANGED, "Job canceled", "Job finished, shutting down", *_FAILURES})
 _QUOTE = '"'
+# An engine stamps a line when it reads it: a stop that came after the job's end would be before it, and be
+# taken for its cause. The runner's own time is believed where the engine can have been that late.
+_LATEST_NS = 600 * SECOND_NS
 # Of a line with the lines that go on with it.
 MAX_STATE_LINE = 1 << 14
 # A field that is not known may follow any other.
@@ -97,8 +101,8 @@ class RunnerLog:
         """What the log has said so far."""
         return self._heard.report
 
-    def read(self, line: str, at_ns: int) -> None:
-        """Take one line that the engine received at ``at_ns``; foreign lines change nothing.
+    def read(self, line: str, received_ns: int) -> None:
+        """Take one line that the engine received at ``received_ns``; foreign lines change nothing.
 
         The runner writes the line feeds of a message as they are: a line that has only further fields goes
         on with the line about a state before it.
@@ -106,8 +110,8 @@ class RunnerLog:
         fields = _fields(line)
         # A quoted message is of another format, in which the state would be missed.
         if "level" in fields and fields.get("msg", _QUOTE)[:1] != _QUOTE:
-            self._state_line = (line, at_ns, self._heard) if fields["msg"] == _STATE_CHANGED else None
-            self._heard = _read(self._heard, fields, at_ns)
+            self._state_line = (line, received_ns, self._heard) if fields["msg"] == _STATE_CHANGED else None
+            self._heard = _read(self._heard, fields, received_ns)
         elif self._state_line is not None and fields and fields.keys().isdisjoint(_OF_A_WHOLE_LINE):
             begun, begun_ns, before = self._state_line
             if len(begun) >= MAX_STATE_LINE:
@@ -117,7 +121,7 @@ class RunnerLog:
             self._heard = _read(before, _fields(whole), begun_ns)
 
 
-def _read(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> _Heard:
+def _read(heard: _Heard, fields: Mapping[str, str], received_ns: int) -> _Heard:
     """Return what has been said with a line of the runner; one that is not about the job says nothing."""
     message, error, end = fields["msg"], fields.get("err", ""), heard.report.end
     if message not in _OF_THE_JOB:
@@ -129,7 +133,7 @@ def _read(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> _Heard:
     heard = replace(heard, report=replace(heard.report, was_heard=True))
     match message:
         case "Job state changed":
-            return replace(heard, report=_changed(heard, fields, at_ns))
+            return replace(heard, report=_changed(heard, fields, received_ns))
         case "Job canceled":
             return replace(heard, is_canceled=True)
         case _:
@@ -138,7 +142,7 @@ def _read(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> _Heard:
             return replace(heard, error=error or heard.error, report=report)
 
 
-def _changed(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> JobReport:
+def _changed(heard: _Heard, fields: Mapping[str, str], received_ns: int) -> JobReport:
     """Return the report after a change of state."""
     state = fields.get("new", "")
     if state == "terminating":
@@ -147,6 +151,7 @@ def _changed(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> JobReport:
     if status is None:
         # It may be an end that a later release of dstack calls so, or a line that was cut.
         return replace(heard.report, unreadable=f"it has a state that is not known: {sanitize(state)!r}")
+    at_ns = _written_ns(fields.get("time", ""), received_ns)
     if status is Status.RUNNING:
         started_ns = heard.report.started_ns
         return replace(heard.report, started_ns=at_ns if started_ns is None else started_ns)
@@ -156,8 +161,18 @@ def _changed(heard: _Heard, fields: Mapping[str, str], at_ns: int) -> JobReport:
         status,
         termination=word.upper() if _WORD.fullmatch(word) and word not in _BY_ITSELF else "",
         message=sanitize(fields.get("termination_message", "")),
+        received_ns=received_ns,
     )
     return replace(_ended(heard, end), unreadable="")
+
+
+def _written_ns(time: str, received_ns: int) -> int:
+    """Return when the runner wrote a line: its own time if that can be, else when the engine received it."""
+    try:
+        written_ns = parse_time(time) or 0
+    except (ValueError, OverflowError):
+        return received_ns
+    return written_ns if 0 <= received_ns - written_ns <= _LATEST_NS else received_ns
 
 
 def _ended(heard: _Heard, end: JobEnd) -> JobReport:

@@ -15,8 +15,8 @@ class JobLog(Protocol):
     def report(self) -> JobReport:
         """What the log has said so far."""
 
-    def read(self, line: str, at_ns: int) -> None:
-        """Take one line, which the engine received at ``at_ns``."""
+    def read(self, line: str, received_ns: int) -> None:
+        """Take one line, which the engine received at ``received_ns``."""
 
 
 class Supervisor(Protocol):
