@@ -28,6 +28,12 @@ REMOVED_AFTER_SECONDS = 0.1
 
 SECONDS = 60.0
 _SHARED = "/stand-ins"
+# The time of day in hundredths of a second, which a shell without nanoseconds has only since the boot.
+_NOW = """now() {
+    read -r up rest < /proc/uptime
+    now=$((%(boot)s + ${up%%%%.*} * 100 + 1${up#*.} - 100))
+    echo "$(date -u -d "@$((now / 100))" +%%Y-%%m-%%dT%%H:%%M:%%S).$(printf %%02d $((now %% 100)))Z"
+}"""
 
 
 class Shared:
@@ -90,13 +96,11 @@ class StandIn:
         running = next(number for number, line in enumerate(lines, 1) if line.endswith("new=running"))
         return "\n".join(
             [
-                _printed(lines[:running]),
+                _NOW % {"boot": _boot_centiseconds()},
+                *map(_logged, lines[:running]),
                 f"sh -c {shlex.quote(self.job)} & wait $!",
                 f"[ $? = {self.code} ] || exit 11",
-                _printed(lines[running:]),
-                # dstack's server asks once a second or less. And an engine gives a line the time at which it
-                # reads it: on a busy machine that could be after a stop that follows at once.
-                "sleep 1",
+                *map(_logged, lines[running:]),
                 f": > {_SHARED}/{self.name}",
                 "while :; do sleep 600; done",
             ]
@@ -147,5 +151,13 @@ def recorded_lines(recording: str) -> list[str]:
     return [line["log"] for line in lines if "log" in line]
 
 
-def _printed(lines: list[str]) -> str:
-    return f"printf '%s\\n' {shlex.join(lines)}"
+def _boot_centiseconds() -> int:
+    return int(100 * (time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)))
+
+
+def _logged(line: str) -> str:
+    """Return the command that logs a line with the time at which it does, as a runner does."""
+    head, _, rest = line.partition(" ")
+    if not head.startswith("time="):
+        return f"printf '%s\\n' {shlex.quote(line)}"
+    return f"printf 'time=%s %s\\n' \"$(now)\" {shlex.quote(rest)}"
