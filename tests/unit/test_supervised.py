@@ -58,8 +58,8 @@ def test_only_an_oom_kill_before_the_jobs_end_explains_it(
 
 
 def test_a_stop_between_the_jobs_end_and_the_engines_reading_of_it_is_no_cause() -> None:
-    late = JobEnd(JOB_END, Status.FAILED, 1, received_ns=JOB_END + 5 * SECOND)
-    container = run(asked(SIGTERM, 38), asked(SIGKILL, 38))
+    late = JobEnd(JOB_END, Status.FAILED, 1, received_ns=JOB_END + 6 * SECOND // 10)
+    container = run(asked(SIGTERM, 39.5), asked(SIGKILL, 39.5))
     assert error(container, JobReport(was_heard=True, started_ns=0, end=late)) == ERROR
 
 
