@@ -162,6 +162,10 @@ class BoundedConnection(H11Protocol):
             # An answer that has begun cannot become another one.
             self.transport.close()
 
+    def _should_upgrade(self) -> bool:
+        """Ignore that a client offers another protocol, as a server may; uvicorn would log about it."""
+        return False
+
     def on_response_complete(self) -> None:
         """Keep a connection that scrapes open for longer."""
         self._used_at = self.loop.time()

@@ -89,3 +89,12 @@ def test_a_reader_that_takes_nothing_is_dropped(served: Served, monkeypatch: pyt
                 break
         else:
             pytest.fail("the connection is open although nothing was read")
+
+
+def test_the_offer_of_another_protocol_is_ignored_without_a_word(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    for protocol in ("websocket", "h2c", "\x80"):
+        offer = {"Connection": "keep-alive, Upgrade", "Upgrade": protocol}
+        assert served.ask("/-/healthy", headers=offer).json() == {"status": "healthy"}
+    assert caplog.messages == []
