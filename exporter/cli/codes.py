@@ -10,14 +10,13 @@ from typing import Any
 import click
 from rich.console import RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from exporter.cli.client import ApiClient
 from exporter.cli.markdown import markdown_code, markdown_table, markdown_text
 from exporter.cli.params import format_option
 from exporter.cli.reasons import ask_for_reasons, code_ranges
 from exporter.cli.server_options import server_options
-from exporter.cli.tables import print_output
+from exporter.cli.tables import plain_text, print_markdown, print_output
 
 _BY_EVIDENCE = "by evidence"
 
@@ -54,7 +53,7 @@ def codes(output_format: str, client: ApiClient) -> None:
         case "json":
             click.echo(json.dumps(catalog, indent=2))
         case "markdown":
-            click.echo(_markdown(list(_rows(catalog))))
+            print_markdown(_markdown(list(_rows(catalog))))
         case _:
             print_output(_table(list(_rows(catalog))))
 
@@ -87,9 +86,9 @@ def _table(rows: list[_Row]) -> RenderableType:
         table.add_column(title, no_wrap=True)
     table.add_column("MEANING")
     for row in rows:
-        scope = [Text(row.scope)] if has_scopes else []
+        scope = [row.scope] if has_scopes else []
         words = (row.reason["reason"], row.reason["recovery"], row.reason["meaning"])
-        table.add_row(Text(row.codes_text), *scope, *(Text(word) for word in words))
+        table.add_row(*map(plain_text, (row.codes_text, *scope, *words)))
     return table
 
 
@@ -103,8 +102,8 @@ def _markdown_cells(row: _Row) -> list[str]:
     return [
         row.codes_text,
         markdown_code(row.scope) if row.scope else "all",
-        f"`{reason['reason']}`",
-        reason["recovery"],
+        markdown_code(reason["reason"]),
+        markdown_text(reason["recovery"]),
         markdown_text(reason["meaning"]),
         "<br>".join(markdown_text(cause) for cause in reason["causes"]),
     ]

@@ -17,7 +17,7 @@ from exporter.cli.markdown import markdown_code, markdown_table, markdown_text
 from exporter.cli.params import format_option
 from exporter.cli.reasons import ask_for_reasons, ask_or_builtin, code_ranges
 from exporter.cli.server_options import server_options
-from exporter.cli.tables import print_output
+from exporter.cli.tables import plain_text, print_markdown, print_output
 from exporter.verdict import classify
 from exporter.verdict.catalog import DEFAULT_REASON
 from exporter.verdict.catalog_file import builtin_catalog
@@ -50,7 +50,7 @@ def explain(code: str, workload: str | None, output_format: str, client: ApiClie
     if output_format == "json":
         click.echo(json.dumps(found, indent=2))
     elif output_format == "markdown":
-        click.echo(_markdown(found["readings"] if parsed else [found]))
+        print_markdown(_markdown(found["readings"] if parsed else [found]))
     else:
         print_output(_render_reason(found) if parsed is None else _render_code(found, parsed.note))
 
@@ -77,7 +77,7 @@ def _render_code(found: dict[str, Any], note: str) -> RenderableType:
 
 
 def _render_reason(found: dict[str, Any]) -> RenderableType:
-    return _render(Text(found["reason"], "bold"), found, f"Codes: {_codes(found)}")
+    return _render(plain_text(found["reason"], "bold"), found, f"Codes: {_codes(found)}")
 
 
 def _markdown(readings: list[dict[str, Any]]) -> str:
@@ -90,7 +90,7 @@ def _markdown_cells(reading: dict[str, Any]) -> list[str]:
     return [
         markdown_code(reading["reason"]),
         markdown_text(reading.get("when", "")),
-        reading["recovery"],
+        markdown_text(reading["recovery"]),
         markdown_text(reading["meaning"]),
         "<br>".join(markdown_text(cause) for cause in reading["causes"]),
     ]
@@ -113,7 +113,7 @@ def _codes(reason: dict[str, Any]) -> str:
 
 
 def _render_reading(reading: dict[str, Any]) -> RenderableType:
-    title = Text.assemble((reading["reason"], "bold"), f"  if {reading['when']}")
+    title = Text.assemble(plain_text(reading["reason"], "bold"), plain_text(f"  if {reading['when']}"))
     return _render(title, reading, reading["error"], with_causes=reading["status"] == "failed")
 
 
@@ -121,10 +121,10 @@ def _render(
     title: Text, reason: dict[str, Any], fact: str | None, *, with_causes: bool = True
 ) -> RenderableType:
     rows = Table.grid(padding=(0, 1))
-    rows.add_row(Text("   "), Text(reason["meaning"]))
+    rows.add_row(Text("   "), plain_text(reason["meaning"]))
     if fact:
-        rows.add_row(Text("  "), Text(fact, "dim"))
-    rows.add_row(Text("  "), Text(f"Recovery: {reason['recovery']}"))
+        rows.add_row(Text("  "), plain_text(fact, "dim"))
+    rows.add_row(Text("  "), plain_text(f"Recovery: {reason['recovery']}"))
     for cause in reason["causes"] if with_causes else ():
-        rows.add_row(Text("  -"), Text(cause))
+        rows.add_row(Text("  -"), plain_text(cause))
     return Group(title, rows, Text())

@@ -15,7 +15,7 @@ from exporter.cli.client import ApiClient
 from exporter.cli.markdown import markdown_table, markdown_text
 from exporter.cli.params import MomentType, format_option
 from exporter.cli.server_options import server_options
-from exporter.cli.tables import plain_text, print_output, styled_status
+from exporter.cli.tables import plain_text, print_markdown, print_output, styled_status
 from exporter.sizes import format_bytes
 
 _SECONDS = len("2026-03-01T12:00:00")
@@ -55,7 +55,7 @@ def report(*, output_format: str, client: ApiClient, **span: str | None) -> None
         case "json":
             click.echo(json.dumps(summary, indent=2))
         case "markdown":
-            click.echo("\n\n".join(_markdown(summary)))
+            print_markdown("\n\n".join(_markdown(summary)))
         case _:
             print_output(_tables(summary))
 

@@ -48,6 +48,11 @@ def print_output(output: RenderableType) -> None:
     click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
+def print_markdown(text: str) -> None:
+    """Print a page, or a part of one, with nothing that a terminal would obey."""
+    click.echo(printable_lines(text))
+
+
 def jobs_table(jobs: Iterable[JobJson], *, verbose: bool) -> RenderableType:
     """Return a row for each job; a verbose table has fewer columns in a narrow terminal."""
     return _FittingTable(

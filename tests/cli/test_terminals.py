@@ -15,6 +15,8 @@ from rich.console import Console
 from exporter.cli import wait
 from exporter.cli.show import render
 from exporter.cli.tables import jobs_table, plain_rows
+from tests.cli.command import invoke
+from tests.cli.other_servers import Other, other_server
 from tests.web.served import Served
 
 # A title, a colour, a line's beginning, a reversed name; the same in one character of C1.
@@ -98,3 +100,43 @@ def test_json_keeps_what_the_terminal_is_not_shown(
     printed = capsys.readouterr().out
     assert not obeyed(printed)
     assert json.loads(printed)["name"] == "\x1b[31m\u202e"
+
+
+# The catalogue, which a team can extend, or a server can make up.
+
+
+def hostile_texts(answer: Any) -> Any:
+    """Return an answer of the API with all tricks in each of its texts."""
+    match answer:
+        case dict():
+            return {name: hostile_texts(value) for name, value in answer.items()}
+        case list():
+            return [hostile_texts(value) for value in answer]
+        case str():
+            return answer + "".join(TRICKS)
+    return answer
+
+
+@pytest.mark.parametrize("form", [(), ("--format", "markdown")], ids=["for people", "markdown"])
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (("explain", "137"), "/api/v1/reasons/137"),
+        (("explain", "OOMKilled" + "".join(TRICKS)), "/api/v1/reasons"),
+        (("codes",), "/api/v1/reasons"),
+        (("report",), "/api/v1/summary"),
+    ],
+    ids=["a code", "a reason", "codes", "report"],
+)
+def test_no_answer_of_a_server_takes_over_a_terminal(
+    served: Served, words: tuple[str, ...], path: str, form: tuple[str, ...]
+) -> None:
+    served.catalogue_file.write_text(
+        "reasons: {Mine: {meaning: m, recovery: none}}\ncodes: {7: {reason: Mine}}"
+    )
+    served.catalog.reload()
+    answer = served.ask(path, params={"since": "1970-01-02"} if words == ("report",) else {}).json()
+    with other_server(Other(json.dumps(hostile_texts(answer)).encode())) as url:
+        done = invoke(*words, *form, "--url", url)
+    assert (done.code, obeyed(done.out)) == (0, set())
+    assert "owned" in done.out
