@@ -27,8 +27,12 @@ class StoredRecords:
 
     @property
     def pruned_before_ns(self) -> int:
-        """Time before which jobs that ended may have been deleted."""
+        """Time before which jobs of any source that ended may have been deleted."""
         return self._store.pruned_before_ns
+
+    def pruned_of(self, address: str) -> int:
+        """Return the time before which jobs of a source that ended may have been deleted."""
+        return self._store.pruned_of(address)
 
     def cursor(self, address: str) -> Cursor | None:
         """Return up to where a source is on record; None if it never was read."""

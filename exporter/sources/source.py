@@ -120,7 +120,10 @@ class Records(Protocol):
 
     @property
     def pruned_before_ns(self) -> int:
-        """Time before which jobs that ended may have been deleted."""
+        """Time before which jobs of any source that ended may have been deleted."""
+
+    def pruned_of(self, address: str) -> int:
+        """Return the time before which jobs of the source at ``address`` that ended may have been deleted."""
 
     def cursor(self, address: str) -> Cursor | None:
         """Return up to where the source at ``address`` is on record; None if it never was read."""

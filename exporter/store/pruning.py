@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, not_, select
 
 from exporter.model import OVERLAP_NS, SECOND_NS, Status
 from exporter.store.database import Database, upsert
-from exporter.store.schema import cursors, jobs, outbox, pruned
+from exporter.store.schema import cursors, jobs, outbox, pruned, pruned_engines
 
 STEP_ROWS = 200
 # After each step a pause as long as the step, and at least this long, lets a writer pass that waits.
@@ -46,13 +46,57 @@ def engines_time_ns(database: Database) -> int | None:
     return None if found is None else int(found)
 
 
-def mark_pruned(database: Database, before_ns: int) -> None:
-    """Record, before anything is deleted, that jobs that ended before a time may be missing."""
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Before which times ended jobs may be missing: those of any engine, and those of each that was read.
+
+    An engine that is away is behind the others: what only its list will show was not deleted, however long
+    ago it ended.
+    """
+
+    before_ns: int = 0
+    engines_before_ns: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, engine: str) -> int:
+        """Return the time that holds for one engine; one never read may be a known one at a new address."""
+        return self.engines_before_ns.get(engine, self.before_ns)
+
+    def with_deletion(self, before_ns: int, replayed_since_ns: Mapping[str, int]) -> Pruned:
+        """Return it after a deletion of what ended before a time and is not replayed."""
+        known = self.engines_before_ns
+        engines = {
+            engine: max(min(before_ns, since_ns), known.get(engine, 0))
+            for engine, since_ns in replayed_since_ns.items()
+        }
+        return Pruned(max(before_ns, self.before_ns), {**known, **engines})
+
+
+def load_pruned(database: Database) -> Pruned:
+    """Return what was marked."""
+    before_ns = max((row.before_ns for row in database.read(select(pruned))), default=0)
+    engines = {row.engine: row.before_ns for row in database.read(select(pruned_engines))}
+    return Pruned(before_ns, engines)
+
+
+def mark_pruned(database: Database, marked: Pruned) -> None:
+    """Record, before anything is deleted, that jobs that ended before some times may be missing."""
+    engines = [{"engine": name, "before_ns": at_ns} for name, at_ns in marked.engines_before_ns.items()]
     with database.transaction() as connection:
-        upsert(connection, pruned, [{"once": 1, "before_ns": before_ns}])
+        upsert(connection, pruned, [{"once": 1, "before_ns": marked.before_ns}])
+        upsert(connection, pruned_engines, engines)
 
 
-def prune_jobs(database: Database, before_ns: int, is_stopped: IsStopped) -> int:
+def replayed_since_ns(database: Database) -> dict[str, int]:
+    """Return for each engine since when it may replay the events of a job."""
+    return {
+        row.engine: max(row.floor_ns, row.event_ns - OVERLAP_NS) - _RUN_EVENTS_NS
+        for row in database.read(select(cursors))
+    }
+
+
+def prune_jobs(
+    database: Database, before_ns: int, replayed_since_ns: Mapping[str, int], is_stopped: IsStopped
+) -> int:
     """Delete jobs that ended before a time, until stopped; return how many.
 
     Those in the outbox stay until they are exported, and those of which an engine may replay events: without
@@ -61,7 +105,7 @@ def prune_jobs(database: Database, before_ns: int, is_stopped: IsStopped) -> int
     deletable = and_(
         jobs.c.status != Status.RUNNING.value,
         jobs.c.id.not_in(select(outbox.c.job_id)),
-        *_not_replayed(database),
+        *(not_(_is_replayed(engine, since_ns)) for engine, since_ns in replayed_since_ns.items()),
     )
     count, since_ns = 0, 0
     while since_ns < before_ns and not is_stopped():
@@ -87,13 +131,6 @@ def _step_end(connection: Connection, since_ns: int, before_ns: int) -> int:
     return before_ns if first_after is None else max(int(first_after), since_ns + 1)
 
 
-def _not_replayed(database: Database) -> list[ColumnElement[bool]]:
-    """Return a condition for each engine: the events of a job are older than those that it may replay."""
-    return [not_(_is_replayed(row)) for row in database.read(select(cursors))]
-
-
-def _is_replayed(cursor: Any) -> ColumnElement[bool]:
-    since_ns = max(cursor.floor_ns, cursor.event_ns - OVERLAP_NS) - _RUN_EVENTS_NS
-    return and_(
-        jobs.c.engine == cursor.engine, func.coalesce(jobs.c.event_ns, jobs.c.finished_ns) >= since_ns
-    )
+def _is_replayed(engine: str, since_ns: int) -> ColumnElement[bool]:
+    latest_ns = func.coalesce(jobs.c.event_ns, jobs.c.finished_ns)
+    return and_(jobs.c.engine == engine, latest_ns >= since_ns)

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0011"
+REVISION = "0012"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -177,11 +177,19 @@ cursors = Table(
     Column("read_ns", BigInteger, nullable=False),
 )
 
-# One row: jobs that ended before this time may have been deleted.
+# One row: jobs of any engine that ended before this time may have been deleted.
 pruned = Table(
     "pruned",
     metadata,
     Column("once", Integer, primary_key=True),
+    Column("before_ns", BigInteger, nullable=False),
+)
+
+# For each engine that was read when jobs were deleted, the same time; of any other engine, that of all holds.
+pruned_engines = Table(
+    "pruned_engines",
+    metadata,
+    Column("engine", String, primary_key=True),
     Column("before_ns", BigInteger, nullable=False),
 )
 

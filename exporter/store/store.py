@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -33,9 +33,17 @@ from exporter.store.job_reader import JobReader
 from exporter.store.migrating import OnStep
 from exporter.store.opening import create_directory, is_checked_at_start, open_engine
 from exporter.store.outbox import Outbox, enqueue
-from exporter.store.pruning import IsStopped, engines_time_ns, mark_pruned, prune_jobs
+from exporter.store.pruning import (
+    IsStopped,
+    Pruned,
+    engines_time_ns,
+    load_pruned,
+    mark_pruned,
+    prune_jobs,
+    replayed_since_ns,
+)
 from exporter.store.rows import ended_row, running_row
-from exporter.store.schema import cursors, identity, jobs, pruned, scrape_interval
+from exporter.store.schema import cursors, identity, jobs, scrape_interval
 from exporter.store.series import load_scrape_interval, load_series, load_shown, save_series
 from exporter.store.submissions import (
     has_end_or_container,
@@ -88,7 +96,7 @@ class Store:
         self.reader = JobReader(self._reads)
         try:
             self._require_lock(path)
-            self._pruned_before_ns = self._read_pruned()
+            self._pruned = self._read_pruned()
             self._change_numbers = ChangeNumbers(last_change_number(self._database))
         except StoreError:
             self.close()
@@ -144,9 +152,11 @@ class Store:
         Jobs in the outbox are kept until they are exported, and jobs that an engine may replay until it has
         newer events.
         """
-        mark_pruned(self._database, max(before_ns, self._pruned_before_ns))
-        self._pruned_before_ns = max(before_ns, self._pruned_before_ns)
-        count = prune_jobs(self._database, before_ns, is_stopped)
+        replayed = replayed_since_ns(self._database)
+        marked = self._pruned.with_deletion(before_ns, replayed)
+        mark_pruned(self._database, marked)
+        self._pruned = marked
+        count = prune_jobs(self._database, before_ns, replayed, is_stopped)
         prune_submissions(self._database, before_ns, time.time_ns(), is_stopped)
         return count
 
@@ -168,25 +178,28 @@ class Store:
 
     @property
     def pruned_before_ns(self) -> int:
-        """Time before which exits may have been pruned."""
-        return self._pruned_before_ns
+        """Time before which exits of any engine may have been pruned."""
+        return self._pruned.before_ns
+
+    def pruned_of(self, engine: str) -> int:
+        """Return the time before which exits of an engine may have been pruned."""
+        return self._pruned.of(engine)
 
     @property
     def engines_time_ns(self) -> int | None:
         """Latest time on record by an engine's clock; None if no engine was ever read."""
         return engines_time_ns(self._database)
 
-    def _read_pruned(self) -> int:
-        """Return the time before which jobs may have been pruned: never one that no engine has reached.
+    def _read_pruned(self) -> Pruned:
+        """Return what may have been pruned: of any engine, nothing after a time that none has reached.
 
         A clock that was ahead may have recorded such a time; until then, every exit would count as old.
         """
-        recorded_ns = max((row.before_ns for row in self._database.read(select(pruned))), default=0)
-        now_ns = self.engines_time_ns
-        if now_ns is None or recorded_ns <= now_ns:
-            return recorded_ns
+        recorded, now_ns = load_pruned(self._database), self.engines_time_ns
+        if now_ns is None or recorded.before_ns <= now_ns:
+            return recorded
         log.warning("a clock was ahead: jobs count as deleted only up to the latest time of an engine")
-        return now_ns
+        return replace(recorded, before_ns=now_ns)
 
     @cached_property
     def instance_id(self) -> str:
@@ -248,7 +261,7 @@ class Store:
     def recorded_since_ns(self) -> int | None:
         """Return since when all exits are on record; None if no engine was ever connected."""
         watched_ns = watched_since_ns(self._database)
-        return None if watched_ns is None else max(watched_ns, self._pruned_before_ns)
+        return None if watched_ns is None else max(watched_ns, self.pruned_before_ns)
 
 
 def _acquire_lock(path: Path) -> IO[str] | None:

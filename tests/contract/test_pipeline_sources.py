@@ -177,6 +177,21 @@ def test_two_engines_on_one_host_keep_their_jobs_apart(pipeline: PipelineDriver)
     assert pipeline.series(metrics.EXITS) == {COMPLETED: 2}
 
 
+def test_what_ended_while_its_engine_was_away_for_longer_than_jobs_are_kept_is_counted(
+    tmp_path: Path,
+) -> None:
+    with closing(Store(tmp_path / "exits.db")) as store:
+        store.commit(Batch(cursors={ADDRESS: Cursor(at(0), at(-100)), OTHER_ADDRESS: Cursor(at(2_000), 0)}))
+        # By the clock of the engine that was not away.
+        store.prune(at(1_000))
+    back = replace(CONNECTED, info=replace(CONNECTED.info, time_ns=at(2_000)))
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.send(back, ContainerList((exited(400, 401, 3), exited(-50, -40, 4, B)), at(2_000)))
+        assert pipeline.becomes_idle()
+        assert pipeline.ends(1)
+        assert [each.exit.code for each in pipeline.exits()] == [3]
+
+
 # --- engines that are no longer in the settings
 
 

@@ -316,4 +316,6 @@ def test_all_rows_of_version_0002_are_kept(database: Path) -> None:
         )
         assert (store.series(), store.pruned_before_ns) == ({("container_exits_total", ("a",)): 3}, 4)
         assert store.cursors()["unix:///var/run/docker.sock"].event_ns == 9
+        pruned = [store.pruned_of(engine) for engine in ("unix:///var/run/docker.sock", "tcp://elsewhere")]
+        assert pruned == [1 - 10 * SECOND_NS, 4]
         assert (store.outbox.count_pending(TelemetrySignal.TRACES), store.instance_id) == (1, "an-exporter")

@@ -269,6 +269,22 @@ def test_a_job_is_kept_while_its_engine_may_replay_its_events(
     assert {record.job.container_id[0] for record in store.reader.list_jobs(ANY, 10).records} == {*kept}
 
 
+def test_nothing_counts_as_deleted_that_an_engine_which_is_away_had_not_reported_by_then(
+    database: Path,
+) -> None:
+    away_ns, watched_ns = BEGAN_NS + 60 * SECOND_NS, BEGAN_NS + 900 * SECOND_NS
+    cursors = {"away": Cursor(away_ns, 0), "watched": Cursor(watched_ns, 0)}
+    with opened(database) as store:
+        store.commit(Batch(cursors=cursors))
+        store.prune(BEGAN_NS + 800 * SECOND_NS)
+        # It is back, and was read up to now: what was deleted of it is still the same.
+        store.commit(Batch(cursors={"away": Cursor(watched_ns, 0)}))
+        store.prune(BEGAN_NS)
+    with opened(database) as store:
+        found = [store.pruned_of(engine) - BEGAN_NS for engine in ("away", "watched", "never read")]
+        assert found == [49 * SECOND_NS, 800 * SECOND_NS, 800 * SECOND_NS]
+
+
 def test_jobs_are_pruned_in_steps_between_which_exits_are_recorded(store: Store) -> None:
     exits = [
         ended(job("a", attempt=number), 1, finished_ns=BEGAN_NS + number // 2) for number in range(1_200)
