@@ -76,10 +76,11 @@ def job_recordings(thresholds: Thresholds) -> Iterator[Recording]:
         % ((thresholds.increases.replica_window,) * 2),
         "Exporters that found exits after an outage, of a host that another exporter watched meanwhile.",
     )
-    ends = f'{EXITS}{{status="{Status.FAILED}"}}'
+    ends, summed = f'{EXITS}{{status="{Status.FAILED}"}}', "sum without (image, code, status)"
     yield Recording(
         names.exits,
-        f"sum without (image, code, status) ({exact_increase(ends, window)})\n"
+        # Two sums of the same series: one less each than to subtract series from series.
+        f"{summed} (last_over_time({ends}[{window}])) - {summed} (min_over_time({ends}[{window}]))\n"
         f"unless on (host, {', '.join(thresholds.labels.replica)}) {names.repeated}",
         "Jobs that failed, by reason, as each exporter counted them: whole numbers, which increase() does"
         " not give, as it extrapolates.",
