@@ -134,6 +134,8 @@ def create_server(  # noqa: PLR0913  # each is a thing of its own
         lifespan="off",
         # Whatever libraries are installed: after an upgrade, none of the limits would hold.
         ws="none",
+        # Connections are of h11, which has them (`connections.py`); the other one is not loaded for nothing.
+        http="h11",
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=math.ceil(keep_alive_seconds),

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import structlog
 
@@ -88,8 +88,8 @@ class DockerEngine:
     def events(self, since_ns: int | None = None) -> EventStream:
         """Open a stream of new events; with ``since_ns``, buffered events since then come first."""
         since = {} if since_ns is None else {"since": format_time(since_ns)}
-        response = self._transport.stream("/events", _WANTED_EVENTS | since)
-        return DockerEventStream(response, self._parse_event, self._max_line_bytes)
+        connection = self._transport.stream("/events", _WANTED_EVENTS | since)
+        return DockerEventStream(connection, self._parse_event, self._max_line_bytes)
 
     def event_gap(self, cursor: Cursor, now_ns: int) -> EventGap:
         """Return whether events since the cursor are lost."""
@@ -131,7 +131,7 @@ class DockerEngine:
 
     def inspect(self, container_id: str) -> Inspection | None:
         """Return the state of a container, or None if it does not exist."""
-        body = self._transport.find(f"/containers/{container_id}/json")
+        body = self._transport.find(_container_path(container_id, "json"))
         if body is None:
             return None
         try:
@@ -184,7 +184,8 @@ class DockerEngine:
         pieces = lines + EXTRA_LOG_PIECES
         while pieces:
             query: dict[str, Any] = {"stdout": 1, "stderr": 1, "tail": pieces}
-            path = f"/containers/{container_id}/logs?{urlencode(query | _time_range(since_ns, until_ns))}"
+            log_query = urlencode(query | _time_range(since_ns, until_ns))
+            path = _container_path(container_id, f"logs?{log_query}")
             status, body = self._transport.get_limited(path, MAX_LOG_BYTES)
             if status != HTTPStatus.OK:
                 # The container does not exist, or its log driver cannot be read.
@@ -197,6 +198,10 @@ class DockerEngine:
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
         self._transport.close()
+
+
+def _container_path(container_id: str, rest: str) -> str:
+    return f"/containers/{quote(container_id, safe='')}/{rest}"
 
 
 def _time_range(since_ns: int, until_ns: int) -> dict[str, str]:

@@ -1,55 +1,104 @@
-"""Reading of an engine's answers within bounds, so that no answer can fill the memory or go on for ever."""
+"""One HTTP answer of an engine, parsed within bounds, so that none can fill the memory or go on for ever."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
-from urllib3 import BaseHTTPResponse
+from httptools import HttpResponseParser
 
 from exporter.sources.docker.engine import EngineError
 
 # A list of some 20,000 containers.
 MAX_ANSWER_BYTES = 32 << 20
-# How long the body of an answer may take, however steadily it comes.
+MAX_HEAD_BYTES = 1 << 16
+# How long an answer may take, however steadily it comes.
 ANSWER_SECONDS = 60.0
-# A small answer could become a large one when it is decompressed.
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-_CHUNK_BYTES = 1 << 16
+_HAVE_LENGTH = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class TooLargeError(EngineError):
     """An answer is longer than it may be."""
 
 
-def check_encoding(response: BaseHTTPResponse) -> None:
-    """Refuse a compressed answer, which was not asked for. Raises EngineError."""
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
-        response.close()
-        raise EngineError(f"a compressed answer ({encoding[:20]!r}), which was not asked for")
+class Answer:
+    """An answer while it is received. ``status`` is 0 until its headers are there."""
 
+    def __init__(self, max_bytes: int = MAX_ANSWER_BYTES) -> None:
+        self.status = 0
+        self.is_complete = False
+        # Whether the connection can carry another request once this answer is complete.
+        self.keeps_alive = False
+        self._max_bytes = max_bytes
+        self._deadline = time.monotonic() + ANSWER_SECONDS
+        self._head_bytes = 0
+        self._has_length = False
+        self._encoding = "identity"
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._parser = HttpResponseParser(self)
 
-def read_body(response: BaseHTTPResponse, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:
-    """Return the whole body, and release the connection. Raises EngineError, and the errors of urllib3."""
-    check_encoding(response)
-    body, deadline = bytearray(), time.monotonic() + ANSWER_SECONDS
-    read = _reader(response)
-    while chunk := read(_CHUNK_BYTES, decode_content=False):
-        body += chunk
-        if len(body) > max_bytes:
-            response.close()
-            raise TooLargeError(f"an answer of more than {max_bytes} bytes; is this a Docker Engine?")
-        if time.monotonic() > deadline:
-            response.close()
+    def feed(self, data: bytes) -> None:
+        """Take in what was received; nothing means that the other side has closed the connection.
+
+        Raises EngineError beyond a bound, EOFError if the answer is not whole, and the errors of httptools.
+        """
+        if data:
+            self._head_bytes += 0 if self.status else len(data)
+            self._parser.feed_data(data)
+            self._check()
+        elif not self.status or self._has_length:
+            raise EOFError("the answer ended in the middle")
+        else:
+            self.is_complete = True
+
+    def take(self) -> bytes:
+        """Return what has come of the body since the last call."""
+        body = b"".join(self._body)
+        self._body.clear()
+        self._body_bytes = 0
+        return body
+
+    def lift_deadline(self) -> None:
+        """Let the answer go on for ever."""
+        self._deadline = float("inf")
+
+    def _check(self) -> None:
+        if self._encoding != "identity":
+            # A small answer could become a large one when it is decompressed.
+            raise EngineError(f"a compressed answer ({self._encoding[:20]!r}), which was not asked for")
+        if self._body_bytes > self._max_bytes:
+            raise TooLargeError(f"an answer of more than {self._max_bytes} bytes; is this a Docker Engine?")
+        if not self.status and self._head_bytes > MAX_HEAD_BYTES:
+            raise EngineError(f"headers of more than {MAX_HEAD_BYTES} bytes; is this a Docker Engine?")
+        if not self.is_complete and time.monotonic() > self._deadline:
             raise EngineError(f"an answer that has not ended within {ANSWER_SECONDS:g} s")
-    response.release_conn()
-    return bytes(body)
 
+    # Called by the parser; after the end of the answer, for what nobody asked for.
 
-def _reader(response: Any) -> Callable[..., bytes]:
-    """Return what reads as much as has come; of paramiko's channels, what waits until all of it has."""
-    has_parts = hasattr(response._fp.fp, "read1")  # noqa: SLF001  # the error would close the connection
-    reader: Callable[..., bytes] = response.read1 if has_parts else response.read
-    return reader
+    def on_message_begin(self) -> None:
+        """Take what follows a complete answer for the end of an orderly connection."""
+        self.keeps_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep what says how the body is to be read."""
+        match name.lower():
+            case b"content-encoding":
+                self._encoding = value.decode("latin-1").lower()
+            case lower if lower in _HAVE_LENGTH:
+                self._has_length = True
+
+    def on_headers_complete(self) -> None:
+        """Keep the status."""
+        if not self.is_complete:
+            self.status = self._parser.get_status_code()
+
+    def on_body(self, part: bytes) -> None:
+        """Keep a part of the body."""
+        if not self.is_complete:
+            self._body.append(part)
+            self._body_bytes += len(part)
+
+    def on_message_complete(self) -> None:
+        """Note the end."""
+        self.keeps_alive = not self.is_complete and self._parser.should_keep_alive()
+        self.is_complete = True

@@ -1,4 +1,4 @@
-"""Client of the docker SDK that reuses connections and does little work for each response."""
+"""Client of the docker SDK that reuses connections and does little work for each request."""
 
 from __future__ import annotations
 
@@ -8,24 +8,32 @@ from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import docker
 import requests
 from urllib3.connectionpool import HTTPConnectionPool
 
-from exporter.sources.docker.api.answer import HEADERS, MAX_ANSWER_BYTES, check_encoding, read_body
+from exporter.sources.docker.api.answer import MAX_ANSWER_BYTES
+from exporter.sources.docker.api.connection import EngineConnection, IdleConnections
 from exporter.sources.docker.api.ssh import SshAdapter, ssh_command
 from exporter.sources.docker.api.status import status_error
 from exporter.sources.docker.engine import EngineError
 
+HEADERS = {"User-Agent": "exit-exporter", "Accept": "application/json", "Accept-Encoding": "identity"}
 _API_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 
 
 class Client(docker.APIClient):
-    """The SDK's client, with shared ssh connections, and trusting only the certificates that it was given.
+    """The SDK's client for its ways to connect, trusting only the certificates that it was given.
 
-    Without this, requests would prefer the certificates of REQUESTS_CA_BUNDLE.
+    Without this, requests would prefer the certificates of REQUESTS_CA_BUNDLE. Over ssh, connections are
+    shared.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        self._idle = IdleConnections(self._open)
+        super().__init__(**settings)
 
     def mount(self, prefix: Any, adapter: Any) -> None:
         """Register an adapter for URLs that begin with ``prefix``."""
@@ -39,40 +47,69 @@ class Client(docker.APIClient):
 
     def version(self, api_version: bool = True) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002  # the SDK's
         """Return the answer to ``/version``, with which the SDK begins. Raises EngineError."""
-        response = self.open("/version", self.timeout)
-        body = read_body(response.raw)
-        if response.status_code != HTTPStatus.OK:
-            raise status_error("/version", response.status_code, body)
+        status, body = self._fetch("/version", MAX_ANSWER_BYTES)
+        if status != HTTPStatus.OK:
+            raise status_error("/version", status, body)
         return _version(body)
 
-    def open(self, path: str, seconds: float, **params: str) -> requests.Response:
-        """Return the open answer to a GET, once its headers are there.
-
-        ``seconds`` is the longest wait for them, and between parts of the body.
-        """
-        url = f"{self.base_url}{path}"
-        response = self.get(
-            url, params=params, headers=HEADERS, stream=True, timeout=seconds, allow_redirects=False
-        )
-        check_encoding(response.raw)
-        return response
-
     def fetch(self, path: str, max_bytes: int = MAX_ANSWER_BYTES) -> tuple[int, bytes]:
-        """Return status and body of the answer to a GET. Raises EngineError, and the errors of urllib3.
+        """Return status and body of the answer to a GET. Raises EngineError and ``failures()``."""
+        return self._fetch(f"/v{self.api_version}{path}", max_bytes)
 
-        It bypasses the session of requests, which costs five times as much as the request itself, and the
-        SDK's adapter, which opens a new connection for each path.
+    def open(self, path: str, params: dict[str, str]) -> tuple[int, EngineConnection]:
+        """Return the status of the answer to a GET, and a connection with its body, which the caller closes.
+
+        Raises EngineError and ``failures()``.
         """
-        pool, base, seconds = self._pool
-        response = pool.urlopen(
-            "GET", base + path, headers=HEADERS, retries=False, timeout=seconds, preload_content=False
-        )
-        return response.status, read_body(response, max_bytes)
+        connection = self._idle.take()
+        try:
+            return connection.ask(self._target(f"/v{self.api_version}{path}?{urlencode(params)}")), connection
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self._idle.close()
+        super().close()
+
+    def _fetch(self, path: str, max_bytes: int) -> tuple[int, bytes]:
+        connection = self._idle.take()
+        try:
+            status = connection.ask(self._target(path), max_bytes)
+            body = connection.read()
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.put_back(connection)
+        return status, body
+
+    def _target(self, path: str) -> str:
+        return self._route[1] + path
+
+    def _open(self) -> EngineConnection:
+        pool, _ = self._route
+        opened: Any = pool._new_conn()  # noqa: SLF001  # each of the SDK's transports has its own
+        opened.timeout = self.timeout
+        if pool.proxy is not None:
+            pool._prepare_proxy(opened)  # noqa: SLF001  # as urllib3 does it for https
+        if opened.sock is None:
+            opened.connect()
+        return EngineConnection(opened, self._headers)
 
     @cached_property
-    def _pool(self) -> tuple[HTTPConnectionPool, str, float]:
-        """Connection pool that the session would use, prefix of its paths, and timeout in seconds."""
-        request = requests.Request("GET", f"{self.base_url}/v{self.api_version}").prepare()
+    def _headers(self) -> bytes:
+        pool, _ = self._route
+        host = urlsplit(str(self.base_url)).netloc.rpartition("@")[2]
+        # A tunnel through a proxy has had them when it was made.
+        own = pool.proxy_headers if pool.proxy is not None and pool.scheme == "http" else {}
+        lines = [f"{name}: {value}\r\n" for name, value in {"Host": host, **HEADERS, **own}.items()]
+        return "".join(lines).encode("latin-1")
+
+    @cached_property
+    def _route(self) -> tuple[HTTPConnectionPool, str]:
+        """Pool that the session of requests would use, and what it would write before a path."""
+        request = requests.Request("GET", f"{self.base_url}/").prepare()
         url = str(request.url)
         chosen = self.merge_environment_settings(url, {}, stream=False, verify=None, cert=None)
         adapter: Any = self.get_adapter(url)
@@ -80,7 +117,7 @@ class Client(docker.APIClient):
             request, chosen["verify"], proxies=chosen["proxies"], cert=chosen["cert"]
         )
         adapter.cert_verify(pool, url, chosen["verify"], chosen["cert"])
-        return pool, adapter.request_url(request, chosen["proxies"]), self.timeout
+        return pool, adapter.request_url(request, chosen["proxies"]).removesuffix("/")
 
 
 def _version(body: bytes) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from http.client import RemoteDisconnected
 
 import requests
 from docker.errors import APIError, DockerException
+from httptools import HttpParserError, HttpParserUpgrade
 from urllib3.exceptions import HTTPError
 
 from exporter.errors import message_of, root_cause
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.text import sanitize_error
 
-_FAILURES = (DockerException, requests.RequestException, HTTPError, EOFError, OSError)
+_NO_HTTP = (HttpParserError, HttpParserUpgrade)
+_FAILURES = (DockerException, requests.RequestException, HTTPError, EOFError, OSError, *_NO_HTTP)
 # An engine that rejects a client's certificate closes the connection at once: its alert may be lost.
 _TLS_FAILURES = (ssl.SSLError, ConnectionResetError, BrokenPipeError)
 
@@ -54,6 +56,8 @@ def _describe(cause: BaseException) -> str:
             return "no such socket; is the engine running?"
         case ssl.SSLCertVerificationError():
             return f"the engine's certificate is not trusted: {cause.verify_message}"
+        case HttpParserError() | HttpParserUpgrade():
+            return f"no answer in HTTP ({message_of(cause)}); is this a Docker Engine?"
         case APIError():
             return sanitize_error(str(cause.explanation))
         case _:

@@ -93,11 +93,13 @@ class _Pool(HTTPConnectionPool):
         super().__init__("localhost", maxsize=connections)
         self._command = command
 
-    def _new_conn(self) -> _Connection:
-        return _Connection(self._command)
+    def _new_conn(self) -> SshConnection:
+        return SshConnection(self._command)
 
 
-class _Connection(HTTPConnection):
+class SshConnection(HTTPConnection):
+    """Connection through a process of ssh."""
+
     def __init__(self, command: Sequence[str]) -> None:
         super().__init__("localhost")
         self._command = command
@@ -105,6 +107,7 @@ class _Connection(HTTPConnection):
         self._stderr_reader: threading.Thread | None = None
 
     def connect(self) -> None:
+        """Run ssh."""
         ours, process = start_ssh(self._command, subprocess.PIPE)
         self._stderr_reader = threading.Thread(
             target=self._read_stderr, args=(process,), name="ssh", daemon=True
@@ -113,20 +116,15 @@ class _Connection(HTTPConnection):
         ours.settimeout(self.timeout)
         self.sock = ours
 
-    def getresponse(self) -> Any:
-        try:
-            return super().getresponse()
-        except ConnectionError:
-            raise ConnectionError(self._last_message()) from None
+    def last_message(self) -> str:
+        """Return what ssh has said last, once it has ended."""
+        if self._stderr_reader is not None:
+            self._stderr_reader.join(_STDERR_SECONDS)
+        lines = b"".join(self._stderr).decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "ssh ended without a message")
 
     def _read_stderr(self, process: subprocess.Popen[bytes]) -> None:
         """Keep the last messages of ssh, and reap the process when it ends."""
         with process:
             for chunk in iter(partial(process.stderr.read1, _CHUNK_BYTES), b""):  # type: ignore[union-attr]
                 self._stderr.append(chunk)
-
-    def _last_message(self) -> str:
-        if self._stderr_reader is not None:
-            self._stderr_reader.join(_STDERR_SECONDS)
-        lines = b"".join(self._stderr).decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "ssh ended without a message")

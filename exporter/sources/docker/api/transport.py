@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-import requests
-
 from exporter.sources.docker.api.address import EngineAddress
-from exporter.sources.docker.api.answer import TooLargeError, read_body
+from exporter.sources.docker.api.answer import TooLargeError
 from exporter.sources.docker.api.client import Client
+from exporter.sources.docker.api.connection import EngineConnection
 from exporter.sources.docker.api.failures import explain_request, failures
 from exporter.sources.docker.api.ssh import enable_sdk_ssh
 from exporter.sources.docker.api.status import FORBIDDEN, status_error
@@ -64,19 +63,18 @@ class Transport:
             raise status_error(path.partition("?")[0], status, body)
         return status, body
 
-    def stream(self, path: str, params: Mapping[str, str]) -> requests.Response:
-        """Return an open response with status 200, once its headers are there.
-
-        It goes through the SDK's session, but not through its ``events()``, which ignores the status.
-        """
+    def stream(self, path: str, params: dict[str, str]) -> EngineConnection:
+        """Return a connection on which an answer with status 200 begins, once its headers are there."""
         try:
-            client = self._connect()
-            response = client.open(f"/v{client.api_version}{path}", REQUEST_SECONDS, **params)
-            if response.status_code != HTTPStatus.OK:
-                raise status_error(path, response.status_code, read_body(response.raw))
+            status, connection = self._connect().open(path, params)
+            if status == HTTPStatus.OK:
+                return connection
+            try:
+                raise status_error(path, status, connection.read())
+            finally:
+                connection.close()
         except failures() as error:
             raise EngineError(explain_request(error, self.address)) from error
-        return response
 
     def close(self) -> None:
         """Close all connections; the next request opens new ones."""
