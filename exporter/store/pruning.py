@@ -12,7 +12,7 @@ from exporter.model import OVERLAP_NS, SECOND_NS, Status
 from exporter.store.database import Database, upsert
 from exporter.store.schema import cursors, jobs, outbox, pruned, pruned_engines
 
-STEP_ROWS = 200
+STEP_ROWS = 50
 # After each step a pause as long as the step, and at least this long, lets a writer pass that waits.
 PAUSE_SECONDS = 0.01
 # How long after its end, and before its start event, a run can still have events.

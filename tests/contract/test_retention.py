@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from exporter.store import Batch, Store
+from exporter.store.pruning import STEP_ROWS
 from tests.contract.engines import event, exited
 from tests.integration.faces import samples
 from tests.lab.exporter import ExporterProcess
@@ -67,7 +68,7 @@ def test_sigterm_ends_a_deletion_between_two_steps_and_the_next_start_goes_on(
         left = old_jobs(exporter.database)
         # The oldest are gone, in whole steps.
         assert 0 < len(left) < OLD_JOBS
-        assert (left, len(left) % 200) == ([*range(OLD_JOBS)][-len(left) :], 0)
+        assert (left, len(left) % STEP_ROWS) == ([*range(OLD_JOBS)][-len(left) :], 0)
         assert execute(exporter.database, "PRAGMA integrity_check") == [("ok",)]
         execute(exporter.database, "DROP TRIGGER slow")
         exporter.start()
