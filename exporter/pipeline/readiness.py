@@ -1,9 +1,9 @@
-"""Problems that keep the daemon from being ready, as ``/-/ready`` shows them."""
+"""Problems that keep the daemon from being ready, and what is missing although it is, for ``/-/ready``."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from exporter.text import sanitize_error
 
@@ -18,6 +18,7 @@ class Readiness:
         self._redact = redact
         self._lock = threading.Lock()
         self._problems: dict[str, str] = {}
+        self._limitations: dict[str, list[str]] = {}
 
     def set_unready(self, component: str, cause: str) -> None:
         """Record why a component is not ready, in place of the cause before."""
@@ -34,3 +35,14 @@ class Readiness:
         """Return the causes by component; empty when all is ready."""
         with self._lock:
             return dict(self._problems)
+
+    def set_limitations(self, component: str, missing: Sequence[str]) -> None:
+        """Record what a component lacks, in place of what was recorded before."""
+        shown = [f"{component}: {sanitize_error(self._redact(each))}" for each in missing]
+        with self._lock:
+            self._limitations[component] = shown
+
+    def limitations(self) -> list[str]:
+        """Return what is missing, with the component that lacks it."""
+        with self._lock:
+            return [each for _, missing in sorted(self._limitations.items()) for each in missing]

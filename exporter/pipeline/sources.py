@@ -18,6 +18,7 @@ from exporter.sources.source import (
     EventCounted,
     EventsMissed,
     HostFact,
+    Limited,
     Listed,
     Message,
     Outcome,
@@ -197,6 +198,8 @@ class ConnectedSources:
                     self._state.apply(changes)
                 case Listed():
                     self._listed.add(address)
+                case Limited():
+                    self._readiness.set_limitations(address, outcome.missing)
                 case HostFact():
                     yield from self._forward(address, outcome, now)
                 case ServerAnswered() | ServerFailed():

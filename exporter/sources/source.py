@@ -72,6 +72,13 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Limited:
+    """What of the source cannot be known although it is read, in sentences; empty if nothing is missing."""
+
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostFact:
     """A fact for the other sources on the same host; their trackers receive ``content``.
 
@@ -100,6 +107,7 @@ Outcome = (
     | EventCounted
     | EventsMissed
     | Listed
+    | Limited
     | HostFact
     | ServerAnswered
     | ServerFailed

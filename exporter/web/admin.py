@@ -13,7 +13,7 @@ from exporter.pipeline.readiness import Readiness
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.endpoints import Endpoint, json_response
 from exporter.web.problems import ProblemError
-from exporter.web.views import ReloadView, StateView
+from exporter.web.views import ReadyView, ReloadView, StateView
 
 
 class AdminRoutes:
@@ -54,7 +54,7 @@ class AdminRoutes:
                 "/-/ready",
                 "Whether its data is complete and up to date",
                 self.ready,
-                response_model=StateView,
+                response_model=ReadyView,
                 error_responses=((HTTPStatus.SERVICE_UNAVAILABLE, "It is not; 'errors' has the causes."),),
                 run_inline=True,
                 any_host=True,
@@ -85,7 +85,8 @@ class AdminRoutes:
         if causes:
             problems = [f"{component}: {cause}" for component, cause in sorted(causes.items())]
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, problems[0], problems)
-        return json_response(StateView(status="ready"))
+        view = ReadyView(status="ready", limitations=self._readiness.limitations())
+        return Response(view.model_dump_json(exclude_defaults=True), media_type="application/json")
 
     def reload(self, _request: Request) -> Response:
         """Reload the catalogue file as a whole, or keep the previous one."""

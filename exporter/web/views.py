@@ -31,6 +31,14 @@ class StateView(View):
     status: str
 
 
+class ReadyView(StateView):
+    """State of a daemon whose data is up to date."""
+
+    limitations: list[str] = Field(
+        default=[], description="What is missing all the same, such as by requests that an engine refuses."
+    )
+
+
 def rfc3339(nanoseconds: int | None) -> str | None:
     """Return a time as RFC 3339; None for None."""
     return None if nanoseconds is None else timestamp(nanoseconds)

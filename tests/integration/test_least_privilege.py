@@ -220,7 +220,7 @@ def test_a_refused_request_without_which_nothing_is_watched_is_named_by_ready_an
     ],
     ids=["container", "image", "log tail", "log of dstack"],
 )
-def test_a_refused_request_without_which_less_is_known_is_named_by_the_log(
+def test_a_refused_request_without_which_less_is_known_is_named_by_ready_and_the_log(
     scene: Scene, path: str, flags: tuple[str, ...], job: Callable[[Scene], None], code: int | None
 ) -> None:
     with (
@@ -229,6 +229,8 @@ def test_a_refused_request_without_which_less_is_known_is_named_by_the_log(
     ):
         job(scene)
         (ended,) = await_ended(exporter, 1).values()
+        refusal = f"{address}: {path} is refused (HTTP 403): no "
+        assert wait_until(lambda: refusal in str(exporter.json("/-/ready").get("limitations")), SECONDS)
         log = exporter.log_path.read_text()
     assert ended["container_exit_code"] == code
     refusals = [line for line in log.splitlines() if "HTTP 403" in line]

@@ -48,6 +48,11 @@ def test_the_daemon_is_ready_without_problems(served: Served) -> None:
     served.health.set_ready("unix:///b.sock")
     served.health.set_ready("a component that was never unready")
     assert content(served.ask("/-/ready")) == ok({"status": "ready"})
+    served.health.set_limitations("unix:///b.sock", ["no names", "no\nlogs"])
+    limitations = ["unix:///b.sock: no names", "unix:///b.sock: no\ufffdlogs"]
+    assert content(served.ask("/-/ready")) == ok({"status": "ready", "limitations": limitations})
+    served.health.set_limitations("unix:///b.sock", [])
+    assert content(served.ask("/-/ready")) == ok({"status": "ready"})
 
 
 # Reload

@@ -155,6 +155,12 @@ def test_nothing_yet_is_told_from_nothing_found(
     )
 
 
+def test_the_page_says_what_is_missing_of_an_engine_that_is_watched(served: Served) -> None:
+    served.health.set_limitations("unix:///docker.sock", ["/images/{id}/json is refused"])
+    (notice,) = page(served, "/").all("div", "notice")
+    assert notice.text == "Not complete. unix:///docker.sock: /images/{id}/json is refused"
+
+
 def test_a_search_that_was_cut_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.store.job_pages.MAX_CANDIDATES", 1)
     monkeypatch.setattr("exporter.store.recent_exits.MAX_CANDIDATES", 1)

@@ -6,7 +6,7 @@ knows the format of an engine's own messages.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
@@ -231,6 +231,12 @@ class Engine(Protocol):
     @property
     def is_local(self) -> bool:
         """True if the engine is reached without a network."""
+
+    def on_refusal(self, listener: Callable[[tuple[str, ...]], None]) -> None:
+        """Call ``listener`` with what is missing, whenever other requests are refused than before.
+
+        That is in sentences for people, about requests without which an engine is watched all the same.
+        """
 
     def info(self) -> EngineInfo:
         """Return the identity of the engine and its clock."""

@@ -108,6 +108,13 @@ class CaughtUp:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestsRefused:
+    """Other requests are refused than before; ``missing`` says what is not known now, empty if nothing."""
+
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OtherEngineOom:
     """Another engine on the same host reported an OOM kill: the kernel that counted it is shared."""
 
@@ -125,4 +132,5 @@ WatchMessage = (
     | ContainerList
     | CaughtUp
     | KernelReport
+    | RequestsRefused
 )

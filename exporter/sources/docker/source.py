@@ -18,6 +18,7 @@ from exporter.sources.docker.messages import (
     JobReported,
     LogCollected,
     OtherEngineOom,
+    RequestsRefused,
     StartFailed,
     StreamOpened,
 )
@@ -32,6 +33,7 @@ from exporter.sources.source import (
     EventsMissed,
     HostFact,
     Inbox,
+    Limited,
     Listed,
     Outcome,
     Records,
@@ -164,6 +166,8 @@ class DockerTracker:
                 return self._listed(content, now)
             case StreamOpened():
                 self._connected(content)
+            case RequestsRefused():
+                return [Limited(content.missing)]
             case OtherEngineOom():
                 self._tracker.oom_on_other_engine(content.container_id, content.at_ns, now)
             case _:

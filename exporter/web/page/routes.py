@@ -69,6 +69,7 @@ class PageRoutes:
             "reasons": sorted(catalog.reasons),
             "spans": _SPANS,
             "problems": self._problems(),
+            "limitations": self._readiness.limitations(),
         }
         return self._templates.response(request, "list.html", context)
 

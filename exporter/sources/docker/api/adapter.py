@@ -8,7 +8,7 @@ supervised containers, of others if log tails are configured.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -77,6 +77,10 @@ class DockerEngine:
     def is_local(self) -> bool:
         """True if the engine is reached over a socket of this machine."""
         return self._transport.address.is_local
+
+    def on_refusal(self, listener: Callable[[tuple[str, ...]], None]) -> None:
+        """Call ``listener`` with what is missing, whenever other requests are refused than before."""
+        self._transport.refusals.listener = listener
 
     def info(self) -> EngineInfo:
         """Return the identity of the engine and its clock."""
@@ -177,7 +181,9 @@ class DockerEngine:
 
     def follow_log(self, container_id: str, since_ns: int) -> AsyncGenerator[tuple[int, str], None]:
         """Return the lines of a container's standard output, with their times, until it ends."""
-        return log_stream.read_log(self._transport.address, container_id, since_ns)
+        return log_stream.read_log(
+            self._transport.address, container_id, since_ns, self._transport.refusals.note
+        )
 
     def log_tail(self, container_id: str, lines: int, since_ns: int, until_ns: int) -> RawLogTail | None:
         """Return at least the last lines of a container's log in that time, or None if there is no log."""

@@ -35,17 +35,21 @@ _FRAME_HEADER = 8
 # The stream on which an engine reports that it cannot go on reading.
 _ENGINES_OWN = 3
 _STREAM_IDS = frozenset({0, 1, 2, _ENGINES_OWN})
+_Note = Callable[[str, int], None]
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def read_log(
-    address: EngineAddress, container_id: str, since_ns: int
+    address: EngineAddress,
+    container_id: str,
+    since_ns: int,
+    note: _Note = lambda _path, _status: None,
 ) -> AsyncGenerator[tuple[int, str], None]:
     """Yield the lines of a container's standard output since a time, with the engine's time of each.
 
     A line without a time, which only follows a cut one, has that of the line before. Ends with the log, which
     is when the container ends. Raises LogRefusedError if the engine does not give the log, EngineError if the
-    connection or the engine fails.
+    connection or the engine fails. ``note`` is told the path and the status of the answer.
     """
     query = {"follow": 1, "stdout": 1, "timestamps": 1, "since": format_time(since_ns)}
     # Without a version: any engine has this request, and the latest is what its own client would use.
@@ -53,7 +57,7 @@ async def read_log(
     try:
         async with _connect(address) as streams:
             lines, at_ns = LineBuffer(), since_ns
-            async for data in _body(streams, target):
+            async for data in _body(streams, target, note):
                 for line in lines.feed(data):
                     at_ns, text = split_time(line.decode(errors="replace"), at_ns)
                     yield at_ns, text
@@ -125,7 +129,7 @@ def _tls_context(address: EngineAddress) -> ssl.SSLContext | None:
     return context
 
 
-async def _body(streams: _Streams, target: str) -> AsyncIterator[bytes]:
+async def _body(streams: _Streams, target: str, note: _Note) -> AsyncIterator[bytes]:
     """Send a GET and yield what its answer's body carries, without the engine's frames."""
     reader, writer = streams
     connection = h11.Connection(h11.CLIENT)
@@ -137,8 +141,10 @@ async def _body(streams: _Streams, target: str) -> AsyncIterator[bytes]:
         match connection.next_event():
             case h11.NEED_DATA:
                 connection.receive_data(await reader.read(_CHUNK_BYTES))
-            case h11.Response(status_code=status) if status != HTTPStatus.OK:
-                raise _refusal(status)
+            case h11.Response(status_code=status):
+                note(target, status)
+                if status != HTTPStatus.OK:
+                    raise _refusal(status)
             case h11.Data(data=data):
                 yield unframe(bytes(data))
             case h11.EndOfMessage():

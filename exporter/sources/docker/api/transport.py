@@ -14,6 +14,7 @@ from exporter.sources.docker.api.answer import TooLargeError
 from exporter.sources.docker.api.client import Client
 from exporter.sources.docker.api.connection import EngineConnection
 from exporter.sources.docker.api.failures import explain_request, failures
+from exporter.sources.docker.api.refusals import Refusals
 from exporter.sources.docker.api.ssh import enable_sdk_ssh
 from exporter.sources.docker.api.status import FORBIDDEN, status_error
 from exporter.sources.docker.engine import EngineError
@@ -33,6 +34,7 @@ class Transport:
 
     def __init__(self, address: EngineAddress, max_requests: int) -> None:
         self.address = address
+        self.refusals = Refusals()
         self._max_requests = max_requests
         self._semaphore = threading.BoundedSemaphore(SSH_REQUESTS if address.is_ssh else max_requests)
         self._client: Client | None = None
@@ -51,6 +53,7 @@ class Transport:
     def find(self, path: str) -> bytes | None:
         """Return the body of a response with status 200, or None for status 404."""
         status, body = self._limited(lambda client: client.fetch(path))
+        self.refusals.note(path, status)
         return None if status == HTTPStatus.NOT_FOUND else _checked(path, status, body)
 
     def get_limited(self, path: str, max_bytes: int) -> tuple[int, bytes | None]:
@@ -59,6 +62,7 @@ class Transport:
             status, body = self._limited(lambda client: client.fetch(path, max_bytes))
         except TooLargeError:
             return HTTPStatus.OK, None
+        self.refusals.note(path, status)
         if status in FORBIDDEN:
             raise status_error(path.partition("?")[0], status, body)
         return status, body

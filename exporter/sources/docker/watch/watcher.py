@@ -18,6 +18,7 @@ from exporter.sources.docker.messages import (
     EventReceived,
     Inspected,
     LogCollected,
+    RequestsRefused,
     StreamOpened,
     WatchMessage,
     connected,
@@ -73,6 +74,7 @@ class EngineWatcher:
         self._inspect_pool = WorkerPool("inspect", INSPECT_THREADS)
         # Logs may be slow; they must not delay inspections, on which verdicts depend.
         self._log_pool = WorkerPool("read log", LOG_THREADS)
+        engine.on_refusal(lambda missing: self._send(RequestsRefused(missing)))
         self._check = StreamCheck(engine, self._inspect_pool, self._send)
         # A daemon thread: one that hangs in a dead connection must not delay the end of the process.
         self._thread = threading.Thread(target=self._run, name=f"watch {engine.address}", daemon=True)
