@@ -8,44 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-SECOND_NS = 10**9
+from exporter.outcomes import Recovery as Recovery  # noqa: PLC0414  # of the model too
+from exporter.outcomes import Status as Status  # noqa: PLC0414  # of the model too
+from exporter.outcomes import Termination as Termination  # noqa: PLC0414  # of the model too
+from exporter.time_units import SECOND_NS as SECOND_NS  # noqa: PLC0414  # as above
+
 # Name and label values. A histogram has a series for each bucket's own count (not cumulated; the last label
 # is the index of the bucket) and one, with the last label "sum", for the sum.
 SeriesKey = tuple[str, tuple[str, ...]]
 # Engines report events of different containers slightly out of order.
 OVERLAP_NS = SECOND_NS
-
-
-class Status(StrEnum):
-    """Status of a job."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    TERMINATED = "terminated"
-    UNKNOWN = "unknown"
-
-
-class Termination(StrEnum):
-    """Way in which a job ended, whatever its code."""
-
-    DONE = "DONE"
-    TERMINATED_BY_USER = "TERMINATED_BY_USER"
-    CONTAINER_EXITED_WITH_ERROR = "CONTAINER_EXITED_WITH_ERROR"
-    CREATING_CONTAINER_ERROR = "CREATING_CONTAINER_ERROR"
-    INSTANCE_LOST = "INSTANCE_LOST"
-    EXIT_NOT_OBSERVED = "EXIT_NOT_OBSERVED"
-
-
-class Recovery(StrEnum):
-    """Action that automation may take after an exit."""
-
-    NONE = "none"
-    RETRY = "retry"
-    RETRY_LATER = "retry-later"
-    MORE_MEMORY = "more-memory"
-    FIX_COMMAND = "fix-command"
-    FIX_CODE = "fix-code"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from exporter.cli.client import (
     UnavailableError,
     UnreachableError,
 )
-from exporter.model import Status
+from exporter.outcomes import Status
 from exporter.wording.cells import JobJson
 
 INTERVAL_SECONDS = 0.5

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
-import time
-from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
 import click
-from rich.console import Console, Group
-from rich.live import Live
 
 from exporter.cli.client import ApiClient
 from exporter.cli.exit_code import ExitCode
 from exporter.cli.params import MomentType, ReasonType, format_option
+from exporter.cli.plain_table import plain_rows
 from exporter.cli.server_options import server_options
-from exporter.cli.tables import console, jobs_table, plain_rows
-from exporter.model import Status
+from exporter.outcomes import Status
 from exporter.wording.cells import JobJson
 
 RECENT = "24h"
 TERMINAL_ROWS = 1000
 _PAGE = 500
-_WATCH_SECONDS = 2.0
-# The header, and the line that says how many more there are.
-_OTHER_LINES = 2
 
 
 @click.command()
@@ -125,14 +119,17 @@ def _indented(job: JobJson) -> str:
 
 
 def _print_table(client: ApiClient, jobs: Iterator[JobJson], limit: int | None, *, verbose: bool) -> None:
-    screen = console()
-    if limit is None and screen.is_terminal:
+    is_terminal = sys.stdout.isatty()
+    if limit is None and is_terminal:
         limit = TERMINAL_ROWS
     shown = _first(jobs, limit or None)
     first = next(shown, None)
     rows = shown if first is None else chain([first], shown)
-    if screen.is_terminal:
-        screen.print(jobs_table(rows, verbose=verbose))
+    if is_terminal:
+        # Imported only here: a pipe does not need what draws in a terminal.
+        from exporter.cli.tables import console, jobs_table  # noqa: PLC0415
+
+        console().print(jobs_table(rows, verbose=verbose))
     else:
         for line in plain_rows(rows, verbose=verbose):
             click.echo(line)
@@ -147,25 +144,10 @@ def _why_empty(client: ApiClient) -> str:
 
 
 def _watch(client: ApiClient, filters: dict[str, Any], limit: int | None, *, verbose: bool) -> None:
-    with Live(console=console(), auto_refresh=False) as live:
-        try:
-            while True:
-                lines = max(1, live.console.height - _OTHER_LINES)
-                wanted = min(lines, limit or lines, _PAGE - 1)
-                jobs = list(islice(_jobs(client, filters, wanted + 1), wanted + 1))
-                shown = _fitting(jobs[:wanted], lines, live.console, verbose=verbose)
-                note = f"only the newest {len(shown)} are shown" if len(jobs) > len(shown) else ""
-                live.update(Group(jobs_table(shown, verbose=verbose), note), refresh=True)
-                time.sleep(_WATCH_SECONDS)
-        except KeyboardInterrupt:
-            return
+    from exporter.cli.job_table_watch import watch_jobs  # noqa: PLC0415  # as above
 
+    def newest(number: int) -> list[JobJson]:
+        return list(islice(_jobs(client, filters, number), number))
 
-def _fitting(jobs: list[JobJson], lines: int, screen: Console, *, verbose: bool) -> list[JobJson]:
-    """Return the first jobs, at least one, whose table fits: a narrow one has several lines for a job."""
-
-    def fits(number: int) -> bool:
-        table = jobs_table(jobs[:number], verbose=verbose)
-        return len(screen.render_lines(table, pad=False)) <= lines + 1
-
-    return jobs[: max(1, bisect_left(range(1, len(jobs) + 1), x=True, key=lambda number: not fits(number)))]
+    max_rows = _PAGE - 1
+    watch_jobs(newest, min(limit or max_rows, max_rows), verbose=verbose)

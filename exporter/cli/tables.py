@@ -1,14 +1,12 @@
-"""Tables of jobs, as wide as the terminal or whole in a pipe."""
+"""Tables and texts for a terminal, as wide as it is; and without colours and whole in a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import StringIO
-from itertools import chain, islice
 
 import click
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +14,6 @@ from rich.text import Text
 from exporter.text import printable, printable_lines
 from exporter.wording.cells import BRIEF, VERBOSE, Columns, JobJson
 
-_MEASURED_ROWS = 1000
 # Wide enough for any row, so that output to a file or a pipe is not wrapped.
 _PIPE_WIDTH = 1000
 _STYLES = {"failed": "red", "done": "green", "running": "cyan", "terminated": "yellow", "unknown": "magenta"}
@@ -58,20 +55,6 @@ def jobs_table(jobs: Iterable[JobJson], *, verbose: bool) -> RenderableType:
     return _FittingTable(
         list(jobs), VERBOSE if verbose else BRIEF, VERBOSE[:_ESSENTIAL_COLUMNS] if verbose else BRIEF
     )
-
-
-def plain_rows(jobs: Iterable[JobJson], *, verbose: bool) -> Iterator[str]:
-    """Yield the lines of a table for a pipe, as wide as the first thousand jobs need.
-
-    So a table of any length is printed while its jobs are read.
-    """
-    columns = VERBOSE if verbose else BRIEF
-    rows = ([printable(cell(job)) for _, cell in columns] for job in jobs)
-    first = [[title for title, _ in columns], *islice(rows, _MEASURED_ROWS)]
-    widths = [max(map(cell_len, column)) for column in zip(*first, strict=True)]
-    for row in chain(first, rows):
-        cells = (f"{cell}{' ' * (width - cell_len(cell))}" for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
 
 
 @dataclass(frozen=True, slots=True)

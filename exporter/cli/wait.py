@@ -18,7 +18,7 @@ from exporter.cli.output import print_if_possible, show_if_possible
 from exporter.cli.params import DurationType, JobKeyType, format_option
 from exporter.cli.server_options import server_options
 from exporter.exit_codes import MAX_LINUX_CODE
-from exporter.model import Recovery
+from exporter.outcomes import Recovery
 from exporter.text import printable
 from exporter.wording.cells import JobJson, format_code
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from exporter.config.duration import parse_duration
-from exporter.model import SECOND_NS
+from exporter.time_units import SECOND_NS
 
 # Before any engine existed, and few enough seconds for the database's integers.
 _MAX_SECONDS = 50 * 365 * 86400

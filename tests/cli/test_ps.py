@@ -147,7 +147,7 @@ def test_a_piped_table_has_its_columns_from_the_first_rows(
 ) -> None:
     """The rows of later pages do not wait for each other: a long name moves its own row alone."""
     whole = output(invoke("ps", "-a", "--url", served.url))
-    monkeypatch.setattr(TABLES_MODULE, "_MEASURED_ROWS", 6)
+    monkeypatch.setattr("exporter.cli.plain_table._MEASURED_ROWS", 6)
     served.store.commit(Batch(running=[job("1", name="n" * 50, start_event_ns=BEGAN_NS - 99 * 10**12)]))
     moved = output(invoke("ps", "-a", "--url", served.url))
     assert moved.splitlines()[:7] == whole.splitlines()[:7]
@@ -223,7 +223,7 @@ class Clock:
 
 def test_a_watched_table_is_refreshed_until_ctrl_c(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(served)
-    monkeypatch.setattr(PS_MODULE, "time", clock)
+    monkeypatch.setattr("exporter.cli.job_table_watch.time", clock)
     watched = output(invoke("ps", "-wv", "--reason", "OOMKilled", "--url", served.url))
     assert clock.pauses == [2, 2]
     assert flat(watched) == golden("ps_verbose_watched")
@@ -236,7 +236,7 @@ def test_a_watched_table_is_refreshed_until_ctrl_c(served: Served, monkeypatch: 
 def test_a_watched_table_fits_and_says_how_far_it_is_cut(
     served: Served, monkeypatch: pytest.MonkeyPatch, lines: str, words: str, rows: int | None
 ) -> None:
-    monkeypatch.setattr(PS_MODULE, "time", Clock(served))
+    monkeypatch.setattr("exporter.cli.job_table_watch.time", Clock(served))
     watched = output(invoke("ps", *words.split(), "--url", served.url, LINES=lines)).strip().splitlines()
     if rows is None:
         assert len(watched) == len(served.ask("/api/v1/jobs").json()["jobs"]) + 1
@@ -247,7 +247,7 @@ def test_a_watched_table_fits_and_says_how_far_it_is_cut(
 def test_a_watched_table_has_fewer_jobs_where_each_takes_several_lines(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PS_MODULE, "time", Clock(served))
+    monkeypatch.setattr("exporter.cli.job_table_watch.time", Clock(served))
     monkeypatch.setattr(TABLES_MODULE, "_PIPE_WIDTH", 50)
     watched = output(invoke("ps", "-wv", "--reason", "OOMKilled", "--url", served.url, LINES="8")).strip()
     assert len(watched.splitlines()) <= 8

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from exporter.cli import wait
+from exporter.cli.plain_table import plain_rows
 from exporter.cli.show import render
-from exporter.cli.tables import jobs_table, plain_rows
+from exporter.cli.tables import jobs_table
 from tests.cli.command import invoke
 from tests.cli.other_servers import Other, other_server
 from tests.web.served import Served

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboards import colours
-from exporter.cli.tables import plain_rows
+from exporter.cli.plain_table import plain_rows
 from exporter.model import Evidence, LimitOwner, Workload
 from exporter.store import Batch
 from exporter.web.page import list_page, static_files

@@ -1,0 +1,3 @@
+"""Units of time: a time is an integer of nanoseconds since the Unix epoch."""
+
+SECOND_NS = 10**9
