@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.applications import Starlette
 
+from exporter import garbage_collection
 from exporter.config.log_writer import LogWriter
 from exporter.config.settings import Settings, WebSettings
 from exporter.config.yaml_document import DocumentError
@@ -240,6 +241,7 @@ def run(app: App, log_writer: LogWriter) -> int:
         app.dstack.start(cursors.get(app.dstack.address), open_submissions)
     for listener in app.listeners:
         log.info("listening", address=listener.name)
+    garbage_collection.exempt_what_lives_on()
     app.server.run(sockets=[listener.socket for listener in app.listeners])
     file_check.stop()
     integrity_check.stop()

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from exporter import garbage_collection
 from exporter.config.loading import SettingsError, load_settings
 from exporter.config.options import Option, settings_options, unknown_variables
 from exporter.config.settings import Settings
@@ -32,12 +33,13 @@ def _flag(parameter: str, option: Option) -> click.Parameter:
 def _serve(**parameters: Any) -> None:
     # Until the daemon can reload, SIGHUP must not end it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with not_installed("rich"):
-        # structlog imports rich for its console output, which takes 6 MB of memory and is not used here.
-        import structlog  # noqa: PLC0415
-    # Imported only here, so that the help does not wait for the whole daemon.
-    from exporter import app  # noqa: PLC0415
-    from exporter.config.logging_setup import logging_to_stderr  # noqa: PLC0415
+    with garbage_collection.paused():
+        with not_installed("rich"):
+            # structlog imports rich for its console output, which takes 6 MB of memory and is not used here.
+            import structlog  # noqa: PLC0415
+        # Imported only here, so that the help does not wait for the whole daemon.
+        from exporter import app  # noqa: PLC0415
+        from exporter.config.logging_setup import logging_to_stderr  # noqa: PLC0415
 
     settings = _load(parameters)
     with logging_to_stderr(settings.log) as log_writer:
