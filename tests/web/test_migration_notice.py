@@ -8,18 +8,24 @@ from typing import Any
 import pytest
 import requests
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from exporter import app
 from exporter.config.settings import Settings
+from exporter.store import migrating
 from exporter.web.service_manager import ServiceManager
 from tests.lab.server import free_port
 from tests.store.test_migrations import move
 
 SECONDS = 60
-STEPS = (
-    "1 of 2: Add the runtime of a job's container, and the id and the digests of its image.",
-    "2 of 2: Add what scrapes are shown of a series, and merge buckets of the histogram of run durations.",
-)
+OLD = "0009"
+
+
+def steps() -> list[str]:
+    """Return what is said of each step after the old revision."""
+    scripts = ScriptDirectory(str(Path(migrating.__file__).with_name("migrations")))
+    left = list(scripts.iterate_revisions("head", OLD))[::-1]
+    return [f"{number} of {len(left)}: {script.doc}" for number, script in enumerate(left, 1)]
 
 
 def get(url: str) -> tuple[int, str]:
@@ -56,7 +62,7 @@ def test_each_step_is_said_until_the_daemon_answers_itself(
 ) -> None:
     database, port = tmp_path / "exits.db", free_port()
     url = f"http://127.0.0.1:{port}"
-    move(database, command.upgrade, "0009")
+    move(database, command.upgrade, OLD)
     answers: list[tuple[int, str]] = []
     upgrade = command.upgrade
 
@@ -66,9 +72,10 @@ def test_each_step_is_said_until_the_daemon_answers_itself(
 
     monkeypatch.setattr(command, "upgrade", asked)
     daemon = built(database, port)
-    unready = [(503, f"migrating the database, step {step}") for step in STEPS]
-    assert answers == [unready[0], unready[0], (200, "healthy"), unready[1], unready[1], (200, "healthy")]
-    assert told == ["EXTEND_TIMEOUT_USEC=600000000"] * 2
+    unready = [(503, f"migrating the database, step {step}") for step in steps()]
+    assert len(unready) > 1
+    assert answers == [answer for step in unready for answer in (step, step, (200, "healthy"))]
+    assert told == ["EXTEND_TIMEOUT_USEC=600000000"] * len(unready)
     (listener,) = daemon.listeners
     assert listener.name == f"127.0.0.1:{port}"
     daemon.store.close()
