@@ -105,9 +105,9 @@ def count_engine_reconnect(update: MetricUpdate, address: str) -> None:
     update.add(definitions.ENGINE_RECONNECTS, EngineLabels(address))
 
 
-def count_engine_event(update: MetricUpdate, address: str, event_type: str) -> None:
-    """Count an event that the engine sent."""
-    update.add(definitions.ENGINE_EVENTS, EventLabels(address, event_type))
+def count_engine_events(update: MetricUpdate, address: str, event_type: str, count: int) -> None:
+    """Count events of one type that the engine sent."""
+    update.add(definitions.ENGINE_EVENTS, EventLabels(address, event_type), count)
 
 
 def count_event_gap(update: MetricUpdate, address: str) -> None:

@@ -73,6 +73,7 @@ class Pipeline:
         for message in messages:
             for outcome in self._sources.receive(message, time.monotonic()):
                 self._recorder.add(outcome)
+        self._sources.show_events()
         now = time.monotonic()
         for outcome in self._sources.release_due(now):
             self._recorder.add(outcome)

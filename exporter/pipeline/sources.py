@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import structlog
@@ -55,6 +56,8 @@ class ConnectedSources:
         self._may_be_on: dict[tuple[str, str], bool] = {}
         self._has_ended_unwatched = False
         self._servers_answered: set[str] = set()
+        # By address and type: those received since ``show_events``.
+        self._events: Counter[tuple[str, str]] = Counter()
 
     def add_server(self, address: str, tracker: Tracker) -> None:
         """Read a supervisor's server, which is no engine: nothing waits for it, and it is never unready."""
@@ -83,6 +86,15 @@ class ConnectedSources:
             case content if message.address in self._trackers:
                 return self._track(message.address, content, now)
         return ()
+
+    def show_events(self) -> None:
+        """Count the events that were received since the last call."""
+        if self._events:
+            changes = MetricUpdate()
+            for (address, event_type), count in self._events.items():
+                exporter_metrics.count_engine_events(changes, address, event_type, count)
+            self._state.apply(changes)
+            self._events.clear()
 
     def release_due(self, now: float) -> Iterator[Recorded]:
         """Yield what need not wait any longer for late evidence."""
@@ -188,9 +200,7 @@ class ConnectedSources:
                 case Job() | EndedRun() | Submission():
                     yield outcome
                 case EventCounted():
-                    changes = MetricUpdate()
-                    exporter_metrics.count_engine_event(changes, address, outcome.type)
-                    self._state.apply(changes)
+                    self._events[address, outcome.type] += 1
                 case EventsMissed():
                     log.warning("events were missed", engine=address, event_gap=outcome.cause)
                     changes = MetricUpdate()
