@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from exporter.store.errors import StoreError
+from exporter.store.prepared import upsert_into
 
 _ADVICE = {
     "not a database": "it is left unchanged: move it away or use another file",
@@ -27,6 +27,10 @@ _ADVICE = {
     "locked": "another process is writing to it; only one exporter may use a database",
 }
 
+# Page cache of the connection for writing. A batch of exits changes many pages of each index: with less, they
+# are written and read again within one transaction.
+WRITER_CACHE_KIB = 2048
+
 
 class Database:
     """Reads and writes until it is closed. Every method may raise StoreError."""
@@ -36,12 +40,15 @@ class Database:
         self.path = engine.url.database or ""
         self._file = _file_at(self.path)
         self._write_lock = threading.Lock()
+        # Kept between transactions, for its page cache; opened by the first.
+        self._writer: Connection | None = None
         self._closed = False
 
     def close(self) -> None:
         """Close all connections; later calls are refused, since another process may use the file by then."""
         with self._write_lock:
             self._closed = True
+            self._close_writer()
             self._engine.dispose()
 
     @property
@@ -74,10 +81,32 @@ class Database:
                     raise self._closed_error()
                 if not self.is_in_place:
                     raise StoreError(f"{self.path}: was deleted or replaced while in use")
-                with self._engine.begin() as connection:
-                    yield connection
+                yield from self._write()
         except SQLAlchemyError as error:
             raise StoreError(describe(self.path, error)) from error
+
+    def _write(self) -> Iterator[Connection]:
+        try:
+            connection = self._writer or self._open_writer()
+            with connection.begin():
+                yield connection
+        except BaseException:
+            # Whatever has failed, the next transaction begins with nothing left of this one.
+            self._close_writer()
+            raise
+
+    def _open_writer(self) -> Connection:
+        self._writer = connection = self._engine.connect()
+        with connection.begin():
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+        return connection
+
+    def _close_writer(self) -> None:
+        """Close the connection for writing; not back to the pool, where its cache would serve a reader."""
+        if self._writer is not None:
+            self._writer.invalidate()
+            self._writer.close()
+            self._writer = None
 
     def _limits(self, _connection: Connection) -> AbstractContextManager[None]:
         """Return what limits a read."""
@@ -102,9 +131,5 @@ def describe(path: Path | str, error: SQLAlchemyError | sqlite3.Error) -> str:
 
 def upsert(connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
     """Insert rows, or replace the rows that have the same keys."""
-    if not rows:
-        return
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    changes = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
+    if rows:
+        connection.execute(upsert_into(table), rows)

@@ -12,11 +12,14 @@ from sqlalchemy.dialects.sqlite import insert
 
 from exporter.model import JobRecord, SeriesKey, TelemetrySignal
 from exporter.store.database import Database
+from exporter.store.prepared import PreparedInsert
 from exporter.store.pruning import IsStopped, delete_in_steps
 from exporter.store.rows import read_record
 from exporter.store.schema import jobs, outbox
 from exporter.store.series import save_series
 from exporter.store.submissions import with_report
+
+_ENQUEUE = PreparedInsert(insert(outbox).on_conflict_do_nothing(), {"job_id", "signal", "kept_ns", "aside"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +137,8 @@ class Outbox:
 def enqueue(connection: Connection, entries: Iterable[tuple[str, TelemetrySignal]]) -> None:
     """Add jobs to the outbox, by id and signal; one that is in it already stays as it is."""
     now_ns = time.time_ns()
-    values = [
+    rows = [
         {"job_id": job_id, "signal": signal.value, "kept_ns": now_ns, "aside": False}
         for job_id, signal in entries
     ]
-    if values:
-        connection.execute(insert(outbox).on_conflict_do_nothing(), values)
+    _ENQUEUE.execute(connection, rows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -38,7 +39,64 @@ WITHOUT_LOG_TAIL = [null().label("log_tail") if column is jobs.c.log_tail else c
 
 
 def running_row(job: Job) -> dict[str, Any]:
-    """Return the row of a running job."""
+    """Return the row of a running job, without its change number, as SQLite stores it."""
+    return _job_columns(job) | {
+        "status": Status.RUNNING.value,
+        "evidence": _as_json(job.notes),
+        "oom_kills": oom_count(job.oom_kills),
+        **_NOT_ENDED,
+    }
+
+
+def ended_row(classified: ClassifiedExit) -> dict[str, Any]:
+    """Return the row of an ended job, without its change number, as SQLite stores it."""
+    ended, verdict = classified.exit, classified.verdict
+    evidence, trace = ended.evidence, classified.trace
+    return _job_columns(ended.job) | {
+        "status": verdict.status.value,
+        "evidence": _as_json(evidence.notes),
+        "oom_kills": ended.oom_kills,
+        "code": ended.code,
+        "reason": verdict.reason,
+        # Not the enum, which the driver would look for an adapter of.
+        "termination": str(verdict.termination),
+        "error": verdict.error,
+        "recovery": verdict.recovery.value,
+        "finished_ns": ended.finished_ns,
+        "log_tail": ended.log_tail,
+        "event_ns": ended.event_ns,
+        "start_error": evidence.start_error or None,
+        "oom_limit": evidence.limit and evidence.limit.value,
+        "causes": _as_json(evidence.causes),
+        "not_known": _as_json(evidence.not_known),
+        "trace_id": trace and trace.trace_id,
+        "span_id": trace and trace.span_id,
+        "parent_span_id": trace and trace.parent_span_id,
+    }
+
+
+# The columns of a job that only its end fills.
+_NOT_ENDED = dict.fromkeys(
+    (
+        "code",
+        "reason",
+        "termination",
+        "error",
+        "recovery",
+        "finished_ns",
+        "log_tail",
+        "event_ns",
+        "start_error",
+        "oom_limit",
+        "trace_id",
+        "span_id",
+        "parent_span_id",
+    )
+) | {"causes": "[]", "not_known": "[]"}
+
+
+def _job_columns(job: Job) -> dict[str, Any]:
+    """Return the columns that a running job has as well as an ended one."""
     return {
         "id": job.id,
         "container_id": job.container_id,
@@ -49,48 +107,33 @@ def running_row(job: Job) -> dict[str, Any]:
         "workload": job.workload.name,
         "image": job.image,
         "repository": job.workload.image,
-        "status": Status.RUNNING.value,
-        "code": None,
-        "reason": None,
-        "termination": None,
-        "error": None,
-        "recovery": None,
-        "evidence": list(job.notes),
-        "oom_kills": oom_count(job.oom_kills),
         "memory_limit_bytes": job.memory_limit_bytes,
         "began_ns": job.start_event_ns,
         "created_ns": job.created_ns,
         "started_ns": job.started_ns,
-        "finished_ns": None,
         "restarts": job.restarts,
         "traceparent": job.traceparent or None,
-        "trace_id": None,
-        "span_id": None,
-        "parent_span_id": None,
-        "log_tail": None,
-        "event_ns": None,
-        "start_error": None,
-        "oom_limit": None,
-        "causes": [],
-        "not_known": [],
         **_supervised_columns(job.supervised),
         "runtime": job.runtime or None,
         "image_id": job.image_id or None,
-        "image_digests": list(job.image_digests),
-        "kills": [[kill.signal, kill.at_ns] for kill in job.kills],
-        "oom_witnesses": [_oom_entry(kill) for kill in job.oom_kills],
+        "image_digests": _as_json(job.image_digests),
+        "kills": _as_json([(kill.signal, kill.at_ns) for kill in job.kills]),
+        "oom_witnesses": _as_json([_oom_entry(kill) for kill in job.oom_kills]),
     }
 
 
 def _supervised_columns(supervised: SupervisedJob | None) -> dict[str, Any]:
     if supervised is None:
-        return {"supervised": None, "supervised_id": None, "supervised_job": None}
+        return _NOT_SUPERVISED
     return {
         # What the server reports is in a table of its own, and may come later.
-        "supervised": asdict(replace(supervised, submission=None)),
+        "supervised": json.dumps(asdict(replace(supervised, submission=None))),
         "supervised_id": supervised.id or None,
         "supervised_job": supervised.job_name or None,
     }
+
+
+_NOT_SUPERVISED = dict.fromkeys(("supervised", "supervised_id", "supervised_job"))
 
 
 def _oom_entry(kill: OomKill) -> list[Any]:
@@ -98,32 +141,9 @@ def _oom_entry(kill: OomKill) -> list[Any]:
     return entry if kill.victim is None else [*entry, asdict(kill.victim)]
 
 
-def ended_row(classified: ClassifiedExit) -> dict[str, Any]:
-    """Return the row of an ended job."""
-    ended, verdict = classified.exit, classified.verdict
-    evidence = ended.evidence
-    return running_row(ended.job) | {
-        "status": verdict.status.value,
-        "code": ended.code,
-        "reason": verdict.reason,
-        "termination": verdict.termination,
-        "error": verdict.error,
-        "recovery": verdict.recovery.value,
-        "evidence": list(evidence.notes),
-        "oom_kills": ended.oom_kills,
-        "finished_ns": ended.finished_ns,
-        "log_tail": ended.log_tail,
-        "event_ns": ended.event_ns,
-        "start_error": evidence.start_error or None,
-        "oom_limit": evidence.limit,
-        "causes": list(evidence.causes),
-        "not_known": list(evidence.not_known),
-        **_trace_columns(classified.trace),
-    }
-
-
-def _trace_columns(trace: Trace | None) -> dict[str, Any]:
-    return {} if trace is None else asdict(trace)
+def _as_json(values: Sequence[Any]) -> str:
+    """Return an array; most are empty."""
+    return json.dumps(values) if values else "[]"
 
 
 def read_job(row: Row[Any]) -> Job:

@@ -33,6 +33,7 @@ from exporter.store.job_reader import JobReader
 from exporter.store.migrating import OnStep
 from exporter.store.opening import create_directory, is_checked_at_start, open_engine
 from exporter.store.outbox import Outbox, enqueue
+from exporter.store.prepared import prepared_upsert
 from exporter.store.pruning import (
     IsStopped,
     Pruned,
@@ -54,6 +55,8 @@ from exporter.store.submissions import (
 from exporter.store.timed_reads import TimedReads
 
 log = structlog.get_logger(__name__)
+
+_UPSERT_JOBS, _UPSERT_CURSORS = prepared_upsert(jobs), prepared_upsert(cursors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,9 @@ class Store:
 
     def commit(self, batch: Batch) -> None:
         """Record a batch durably, in one transaction."""
-        job_rows = {job.id: running_row(job) for job in batch.running}
-        job_rows |= {classified.exit.job.id: ended_row(classified) for classified in batch.ended}
+        jobs_ended = {classified.exit.job.id: classified for classified in batch.ended}
+        job_rows = [running_row(job) for job in batch.running if job.id not in jobs_ended]
+        job_rows += map(ended_row, jobs_ended.values())
         cursor_rows = [
             {
                 "engine": engine,
@@ -136,12 +140,13 @@ class Store:
             for engine, cursor in batch.cursors.items()
         ]
         with self._database.transaction() as connection:
-            numbered = [{**row, "change_number": self._change_numbers.take()} for row in job_rows.values()]
-            upsert(connection, jobs, numbered)
+            for row in job_rows:
+                row["change_number"] = self._change_numbers.take()
+            _UPSERT_JOBS.execute(connection, job_rows)
             save_series(connection, batch.series, batch.shown)
             if batch.scrape_interval is not None:
                 upsert(connection, scrape_interval, [{"once": 1, "seconds": batch.scrape_interval}])
-            upsert(connection, cursors, cursor_rows)
+            _UPSERT_CURSORS.execute(connection, cursor_rows)
             enqueue(connection, batch.outbox)
             save_submissions(connection, batch.submissions)
             mark_reported(connection, batch.submissions, self._change_numbers)

@@ -1,5 +1,6 @@
 """Batches: recorded whole or not at all, found again as they were, and pruned."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.model import (
@@ -29,6 +31,7 @@ from exporter.model import (
 from exporter.store import Batch, Store, StoreError
 from exporter.store.pruning import STEP_ROWS
 from exporter.store.retention import Retention
+from exporter.store.series import as_json
 from tests.store.files import fill, opened, small_disk, trigger
 from tests.store.samples import ANY, BEGAN_NS, OOM, STOPPED, ended, job, shown
 from tests.store.strategies import ENDS
@@ -103,6 +106,14 @@ def test_series_survive_reopening_to_the_last_bit(database: Path) -> None:
         store.commit(Batch(series=SERIES))
     with opened(database) as store:
         assert store.series() == SERIES
+
+
+@given(st.lists(st.text(max_size=20), max_size=3).map(tuple))
+def test_a_series_is_stored_under_its_labels_as_json_in_the_words_of_every_version(
+    labels: tuple[str, ...],
+) -> None:
+    # An upsert finds the row of a series by this text alone.
+    assert as_json(labels) == json.dumps(labels)
 
 
 def test_a_series_without_a_value_is_deleted(database: Path) -> None:
