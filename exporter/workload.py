@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 from exporter import labels
 from exporter.model import Workload
@@ -65,6 +66,7 @@ def labels_kept(order: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*labels.KEPT, *named]))
 
 
+@lru_cache(maxsize=256)
 def repository(image: str) -> str:
     """Return the repository of an image reference, ``unnamed`` for an id or what can be the prefix of one."""
     if not image or _IMAGE_ID.match(image) or may_be_id(image):

@@ -52,7 +52,7 @@ class Classifier:
         trace = self._selector.select(ended.job, classified.verdict)
         if trace is not None and ended.job.traceparent and trace.parent_span_id is None:
             log.info("traceparent ignored", job=ended.job.id, traceparent=ended.job.traceparent)
-        return replace(classified, trace=trace)
+        return classified if trace is None else replace(classified, trace=trace)
 
     def outbox_entries(self, exits: Iterable[ClassifiedExit]) -> list[tuple[str, TelemetrySignal]]:
         """Return the id of each exit's job with each signal that is sent of it."""

@@ -132,8 +132,12 @@ class ReasonCatalog:
             case ExitContext.START_FAILED:
                 return _START_FAILURES.get(code, _CANNOT_RUN)
         reasons = self._reasons_of(code, workload)
-        special = {ExitContext.STOP_REQUESTED: reasons.requested, ExitContext.AFTER_A_SECOND: reasons.ran}
-        return special.get(context) or reasons.reason
+        special = None
+        if context is ExitContext.STOP_REQUESTED:
+            special = reasons.requested
+        elif context is ExitContext.AFTER_A_SECOND:
+            special = reasons.ran
+        return special or reasons.reason
 
     def meaning(self, code: int | None, verdict: Verdict, workload: Workload = NO_WORKLOAD) -> str:
         """Return the meaning of an exit in one sentence, which mentions a requested stop."""

@@ -37,12 +37,16 @@ def assess_exit(ended: EndedRun) -> Exit:
         ended.job,
         code,
         ended_ns,
-        replace(evidence, not_known=(*ended.not_known, *evidence.not_known)),
+        _with_not_known(evidence, ended.not_known),
         oom_count(facts.oom_kills),
         ended.recovered,
         ended.log_tail,
         ended.event_ns,
     )
+
+
+def _with_not_known(evidence: Evidence, not_known: tuple[str, ...]) -> Evidence:
+    return replace(evidence, not_known=not_known + evidence.not_known) if not_known else evidence
 
 
 def assess(facts: RunFacts | FailedStart | CountedRun | UnwatchedRun | NoContainer) -> Evidence:

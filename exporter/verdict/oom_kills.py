@@ -21,6 +21,8 @@ def deduplicate(oom_kills: Sequence[OomKill]) -> Sequence[OomKill]:
     The flag repeats what the other sources report. In old records, kernel log lines were not yet matched with
     the event of the same kill, and every source repeats all others: then the one that reports most is right.
     """
+    if not oom_kills:
+        return ()
     reported = [kill for kill in oom_kills if kill.source is not OomSource.FLAG] or oom_kills[:1]
     if all(kill.source is OomSource.EVENT or kill.victim for kill in reported):
         return reported

@@ -47,7 +47,7 @@ class Checkpoint:
 
     def event_received(self, at_ns: int) -> None:
         """Move on to an event."""
-        self._reading = replace(self._reading, event_ns=at_ns, read_until_ns=at_ns)
+        self._reading = Cursor(at_ns, self._reading.not_before_ns, at_ns)
         if not self._in_gap:
             self._cursor = self._reading
 

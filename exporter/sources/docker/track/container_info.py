@@ -96,5 +96,9 @@ class ContainerInfo:
         self.supervised = None if job.supervised is None else replace(job.supervised, report=None)
 
     def _set_labels(self, labels: Mapping[str, str]) -> None:
+        if labels == self.labels and self.recorded_workload is None and self.supervised is None:
+            # Nearly all events repeat the labels. What follows from them depends on the name only where a
+            # supervisor made the container.
+            return
         self.labels, self.recorded_workload, self.traceparent = dict(labels), None, traceparent(labels)
         self.supervised = supervised_job(labels, self.name)

@@ -35,6 +35,10 @@ class Containers:
         """Return all containers; they may be discarded during the iteration."""
         return iter(list(self._containers.values()))
 
+    def __reversed__(self) -> Iterator[Container]:
+        """Return all containers, the newest first; none may be discarded during the iteration."""
+        return reversed(self._containers.values())
+
     def get(self, container_id: str) -> Container | None:
         """Return a container if it is known."""
         return self._containers.get(container_id)
@@ -64,12 +68,13 @@ class Containers:
 
     def mark_seen(self, event: Event) -> bool:
         """Mark an event as seen; return whether it was seen for the first time."""
-        is_recorded = event.at_ns in self._recorded_events.get(event.container_id, ())
-        is_seen = (event.container_id, event.at_ns) in self._seen_events
-        self._seen_events[event.container_id, event.at_ns] = None
+        seen = (event.container_id, event.at_ns)
+        if seen in self._seen_events:
+            return False
+        self._seen_events[seen] = None
         if len(self._seen_events) > _MAX_SEEN_EVENTS:
             self._seen_events.popitem(last=False)
-        return not (is_recorded or is_seen)
+        return event.at_ns not in self._recorded_events.get(event.container_id, ())
 
     def forget_recorded(self) -> None:
         """Forget which events are on record: what was replayed since the start has been received."""

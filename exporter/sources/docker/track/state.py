@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
-from exporter.model import SECOND_NS, Cursor, Job
+from exporter.model import OVERLAP_NS, SECOND_NS, Cursor, Job
 from exporter.sources.docker.track.checkpoint import Checkpoint
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.container import Container
@@ -95,6 +96,17 @@ class EngineState:
         asked_ns = max((kill.at_ns for kill in run.kills), default=None)
         if asked_ns is None:
             return 0
-        asked = {each for each, at_ns in self._recent_stops if abs(at_ns - asked_ns) <= _STOPPED_TOGETHER_NS}
-        still_running = {container.id for container in self.containers if container.run is not None}
-        return len(asked) if run.info.id in asked and still_running <= asked else 0
+        asked = set(self._asked_at(asked_ns))
+        if run.info.id not in asked:
+            return 0
+        # Those that run are among the newest.
+        all_asked = all(each.run is None or each.id in asked for each in reversed(self.containers))
+        return len(asked) if all_asked else 0
+
+    def _asked_at(self, at_ns: int) -> Iterator[str]:
+        """Yield the ids of the containers that were asked to stop at that time."""
+        for container_id, asked_ns in reversed(self._recent_stops):
+            if abs(asked_ns - at_ns) <= _STOPPED_TOGETHER_NS:
+                yield container_id
+            elif asked_ns < at_ns - _STOPPED_TOGETHER_NS - OVERLAP_NS:
+                return
