@@ -18,7 +18,7 @@ import structlog
 
 from exporter.labels import KEPT
 from exporter.model import Cursor
-from exporter.sources.docker.api import log_frames, log_stream, parse
+from exporter.sources.docker.api import fields, log_frames, log_stream, parse
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.api.event_stream import MAX_LINE_BYTES, DockerEventStream
 from exporter.sources.docker.api.images import Image, ImageCache
@@ -128,8 +128,9 @@ class DockerEngine:
 
     def container_ids(self) -> list[str]:
         """Return the ids of all containers, in any state."""
+        body = self._transport.get("/containers/json?all=1")
         try:
-            return [str(row["Id"]) for row in self._transport.get_json("/containers/json?all=1")]
+            return [str(row["Id"]) for row in fields.container_list(body)]
         except _UNUSABLE as error:
             raise EngineError("/containers/json: unusable answer; is this a Docker Engine?") from error
 
@@ -139,15 +140,19 @@ class DockerEngine:
         if body is None:
             return None
         try:
-            message = json.loads(body.decode())
+            message = fields.inspection(body)
             inspection, image = parse.inspection(message, self._labels), parse.container_image(message)
         except _UNUSABLE as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
+        repository_ = self._repository_of(image)
+        digests = self._digests(image, has_ended=inspection.has_ended)
+        return replace(inspection, repository=repository_, image_digests=digests) if repository_ or digests else inspection
+
+    def _repository_of(self, image: parse.ContainerImage) -> str:
+        """Return the repository of an image whose name does not show it, else an empty text."""
         if image.needs_lookup:
-            inspection = replace(inspection, repository=self._repository(image.id))
-        elif may_be_id(image.name):
-            inspection = replace(inspection, repository=image.name)
-        return replace(inspection, image_digests=self._digests(image, has_ended=inspection.has_ended))
+            return self._repository(image.id)
+        return image.name if may_be_id(image.name) else ""
 
     def _digests(self, image: parse.ContainerImage, *, has_ended: bool) -> tuple[str, ...]:
         if parse.is_digest(image.name) or not image.id:

@@ -6,7 +6,6 @@ surrogate or a megabyte of text must not reach a metric or the store.
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.labels import KEPT
+from exporter.sources.docker.api import fields
 from exporter.sources.docker.api.scalars import (
     exit_code,
     int64,
@@ -89,7 +89,7 @@ def event(line: bytes, labels: Iterable[str] = KEPT) -> Event:
     ``labels`` are the names of the labels to keep.
     """
     try:
-        message = json.loads(line)
+        message = fields.event(line)
         kind = message["Type"]
         if kind == "container":
             return _container_event(message, labels)
@@ -103,7 +103,7 @@ def event(line: bytes, labels: Iterable[str] = KEPT) -> Event:
 def event_time_ns(line: bytes) -> int:
     """Return the time of an event of any type; 0 if unreadable."""
     try:
-        return int64(json.loads(line)["timeNano"])
+        return int64(fields.event_time(line)["timeNano"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return 0
 
