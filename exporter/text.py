@@ -25,6 +25,9 @@ _REPLACED = re.compile(rf"[\x00-\x1f\x7f-\x9f\ud800-\udfff{INVISIBLE}]")
 
 def sanitize(value: object) -> str:
     """Return text that is safe in metrics, JSON and a terminal, without invisible characters, and bounded."""
+    # Nearly all text is plain, and every event has some.
+    if isinstance(value, str) and len(value) <= MAX_TEXT and value.isascii() and value.isprintable():
+        return value
     return _replace(str(value)[:MAX_TEXT])
 
 
@@ -52,7 +55,6 @@ def shortened(text: str, length: int) -> str:
 
 
 def _replace(text: str) -> str:
-    # Nearly all text is plain, and every event has some.
     if text.isascii() and text.isprintable():
         return text
     return _REPLACED.sub("\ufffd", text)

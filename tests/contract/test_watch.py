@@ -569,9 +569,10 @@ def test_each_start_of_a_container_is_inspected(engine: ScriptedEngine, watcher:
     engine.set_container(running(1))
     for began in (1, 3):
         engine.emit(network_event("connect", began))
+        watcher.receive(2)
         engine.emit(event("start", began))
         engine.emit(event("die", began + 1, exitCode="1"))
-    watcher.receive_sorted(10)
+        watcher.receive(3)
     assert inspections(engine) == [identity(1)] * 4
 
 
@@ -580,13 +581,15 @@ def test_a_failed_start_is_inspected_at_its_attempt_and_at_its_end(
 ) -> None:
     failed = container(1, ExitCode=127, Error="no such file")
     engine.set_container(failed)
-    engine.emit(network_event("connect", 0.9))
-    engine.emit(network_event("disconnect", 1))
-    assert (watcher.receive_sorted(4), inspections(engine)) == (
+    received: list[object] = []
+    for sent in (network_event("connect", 0.9), network_event("disconnect", 1)):
+        engine.emit(sent)
+        received += watcher.receive(2)
+    assert (received, inspections(engine)) == (
         [
             received_event(network_event("connect", 0.9), inspecting=True),
-            received_event(network_event("disconnect", 1), inspecting=True),
             inspected(failed),
+            received_event(network_event("disconnect", 1), inspecting=True),
             inspected(failed),
         ],
         [identity(1)] * 2,
@@ -598,10 +601,11 @@ def test_leaving_a_network_after_a_run_causes_no_inspection(
 ) -> None:
     engine.set_container(running(1))
     sent = [network_event("connect", 0.9), event("start", 1), event("die", 2, exitCode="1")]
-    for each in sent:
+    engine.emit(sent[0])
+    watcher.receive(2)
+    for each in (*sent[1:], network_event("disconnect", 2.1)):
         engine.emit(each)
-    engine.emit(network_event("disconnect", 2.1))
-    watcher.receive_sorted(6)
+    watcher.receive_sorted(4)
     # While it was started, and at its end.
     assert inspections(engine) == [identity(1)] * 2
 
@@ -708,6 +712,26 @@ def test_late_inspections_delay_neither_events_nor_each_other(
     assert watcher.receive(1) == [inspected(running(1, 1), 1)]
 
 
+def test_one_request_answers_all_events_that_were_read_before_it_begins(
+    engine: ScriptedEngine, watcher: WatcherDriver
+) -> None:
+    occupy_threads(engine, watcher)
+    engine.set_container(exited(1, 2, 4, 99))
+    sent = [network_event("connect", 0.9, 99), event("start", 1, 99), event("die", 2, 99, exitCode="4")]
+    for each in sent:
+        engine.emit(each)
+    events = [received_event(sent[0], inspecting=True), received_event(sent[1])]
+    assert watcher.receive(3) == [*events, received_event(sent[2], inspecting=True)]
+    engine.delay("/containers/", 0)
+    answers = [
+        (answer, answer.event_ns)
+        for answer in watcher.receive(INSPECT_THREADS + 2)
+        if isinstance(answer, Inspected) and answer.container_id == identity(99)
+    ]
+    assert answers == [(inspected(exited(1, 2, 4, 99), 99), moment(at)) for at in (0.9, 2)]
+    assert inspections(engine).count(identity(99)) == 1
+
+
 def test_only_necessary_inspections_are_made_with_a_long_backlog(
     engine: ScriptedEngine,
 ) -> None:
@@ -716,12 +740,26 @@ def test_only_necessary_inspections_are_made_with_a_long_backlog(
         fill_backlog(engine, watcher)
 
 
-def fill_backlog(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
+def test_an_end_shares_the_request_that_waits_even_with_a_long_backlog(engine: ScriptedEngine) -> None:
+    with WatcherDriver(engine, config=WatchConfig(max_backlog=2)) as watcher:
+        watcher.receive(2)
+        fill_backlog(engine, watcher)
+        end = event("die", 4, INSPECT_THREADS, exitCode="1")
+        engine.emit(end)
+        assert watcher.receive(1) == [received_event(end, inspecting=True)]
+
+
+def occupy_threads(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
+    """Let all threads that inspect wait for an answer."""
     engine.delay("/containers/", math.inf)
     for number in range(INSPECT_THREADS):
         engine.emit(event("start", 1, number))
     engine.wait_for_requests("/containers/", 1 + INSPECT_THREADS)
     watcher.receive(INSPECT_THREADS)
+
+
+def fill_backlog(engine: ScriptedEngine, watcher: WatcherDriver) -> None:
+    occupy_threads(engine, watcher)
     sent = [event("start", 2, INSPECT_THREADS + number) for number in range(3)]
     for each in sent:
         engine.emit(each)

@@ -144,9 +144,11 @@ class DockerEngine:
             inspection, image = parse.inspection(message, self._labels), parse.container_image(message)
         except _UNUSABLE as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
-        repository_ = self._repository_of(image)
+        known_as = self._repository_of(image)
         digests = self._digests(image, has_ended=inspection.has_ended)
-        return replace(inspection, repository=repository_, image_digests=digests) if repository_ or digests else inspection
+        if not known_as and not digests:
+            return inspection
+        return replace(inspection, repository=known_as, image_digests=digests)
 
     def _repository_of(self, image: parse.ContainerImage) -> str:
         """Return the repository of an image whose name does not show it, else an empty text."""

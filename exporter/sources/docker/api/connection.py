@@ -33,9 +33,14 @@ class EngineConnection:
         self._answer = Answer()
 
     @property
-    def is_usable(self) -> bool:
-        """Whether another request can be sent: the last answer is complete, and nothing came after it."""
-        return self._answer.keeps_alive and self._opened.is_connected
+    def keeps_alive(self) -> bool:
+        """Whether another request can be sent: the last answer is complete, and the engine did not refuse."""
+        return self._answer.keeps_alive
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the engine has neither closed the connection nor sent what was not asked for."""
+        return self._opened.is_connected
 
     def ask(self, target: str, max_bytes: int = MAX_ANSWER_BYTES) -> int:
         """Send a GET, and return the status of the answer once its headers are there."""
@@ -97,14 +102,14 @@ class IdleConnections:
         while self._idle:
             with suppress(IndexError):
                 connection = self._idle.pop()
-                if connection.is_usable:
+                if connection.is_connected:
                     return connection
                 connection.close()
         return self._connect()
 
     def put_back(self, connection: EngineConnection) -> None:
         """Keep a connection for another request, if it can carry one."""
-        if connection.is_usable and not self._is_closed:
+        if connection.keeps_alive and not self._is_closed:
             self._idle.append(connection)
         else:
             connection.close()

@@ -278,5 +278,5 @@ def _event_code(attributes: Mapping[str, Any]) -> int | None:
 
 
 def _labels(labels: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, str]:
-    given = ((key, str(labels[key] or "").strip()) for key in wanted if key in labels)
-    return {key: shared(sanitize(value)) for key, value in given if value}
+    given = [(key, str(labels[key] or "").strip()) for key in wanted if key in labels]
+    return {key: shared(sanitize(value)) for key, value in given if value} if given else {}

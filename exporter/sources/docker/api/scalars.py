@@ -15,6 +15,7 @@ _REAL_TIME_SIGNAL = re.compile(r"(?:SIG)?(?:RTMIN(?:\+(\d{1,2}))?|RTMAX(?:-(\d{1
 # Numbers of Linux with glibc.
 _RTMIN, _RTMAX, _MAX_REAL_TIME_OFFSET = 34, 64, 30
 _MAX_SIGNAL_DIGITS = 3
+_ZERO_TIME = "0001-01-01T00:00:00Z"
 
 
 @lru_cache(maxsize=1024)
@@ -28,6 +29,8 @@ def parse_time(text: object) -> int | None:
 
     Raises TypeError for anything but text, and ValueError for text that is not a time.
     """
+    if text == _ZERO_TIME:
+        return None
     if not isinstance(text, str):
         raise TypeError("a time must be text")
     whole, dot, rest = text.partition(".")

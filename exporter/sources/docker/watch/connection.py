@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from exporter.model import OVERLAP_NS, SECOND_NS, Cursor
 from exporter.sources.docker.engine import EVENT_BUFFER_SIZE, EngineError, EngineInfo, Event, EventStream
@@ -50,6 +51,8 @@ class Connection:
         self._opened = time.monotonic()
         self._failure: EngineError | None = None
         self._read = threading.Condition()
+        # How many wait for events to be read: to wake nobody would cost more than all else here.
+        self._waiting = 0
         self._recent: deque[tuple[str, int]] = deque(maxlen=_RECENT_EVENTS)
         self._seen_ids: set[str] = set()
 
@@ -64,6 +67,15 @@ class Connection:
         return time.monotonic() - self._opened
 
     @property
+    def position(self) -> Cursor:
+        """Cursor at the latest event that was read."""
+        with self._read:
+            read_ns = self._recent[-1][1] if self._recent else None
+        return (
+            self.cursor if read_ns is None else replace(self.cursor, event_ns=read_ns, read_until_ns=read_ns)
+        )
+
+    @property
     def seen_ids(self) -> frozenset[str]:
         """Containers with an event that was read before the list."""
         with self._read:
@@ -74,7 +86,8 @@ class Connection:
         self.unstarted.observe(event)
         with self._read:
             self._recent.append((event.container_id, event.at_ns))
-            self._read.notify_all()
+            if self._waiting:
+                self._read.notify_all()
             if not self.listed:
                 self._seen_ids.add(event.container_id)
 
@@ -82,7 +95,9 @@ class Connection:
         """Return once the last of these events is read. Raises EngineError if one of them is missing then."""
         expected = [(event.container_id, event.at_ns) for event in events]
         with self._read:
+            self._waiting += 1
             self._read.wait_for(lambda: self.ended or self._has_passed(*expected[-1]), self._catch_up_seconds)
+            self._waiting -= 1
             if not set(expected) <= set(self._recent):
                 raise EngineError("the stream lacks events that the engine still has")
 

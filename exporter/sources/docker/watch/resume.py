@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import structlog
 
 from exporter.model import OVERLAP_NS, SECOND_NS, Cursor
-from exporter.sources.docker.engine import Engine, EngineError, EngineInfo, Event, EventGap
+from exporter.sources.docker.engine import Engine, EngineError, EngineInfo, EventGap
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.connection import Connection
 
@@ -60,20 +58,15 @@ class ResumePoint:
         self._cursor = cursor.bounded(now_ns)
         self.event_gap = EventGap.CLOCK_SET_BACK
 
-    def advance(self, event: Event, connection: Connection) -> None:
-        """Move the cursor to an event that was read."""
-        self._cursor = replace(connection.cursor, event_ns=event.at_ns, read_until_ns=event.at_ns)
-
     def clear_gap(self) -> None:
         """Note that a list was sent, which has the exits that the gap may hide."""
         self.event_gap = EventGap.NONE
 
     def leave(self, connection: Connection) -> None:
-        """Note how a connection has ended."""
+        """Note how a connection has ended, and up to where it was read."""
         self._closed_by_engine = self._engine.is_local and connection.closed_by_engine
-        if connection.incomplete:
-            # Events before the latest one may be missing.
-            self._cursor = connection.checkpoint
+        # If it is incomplete, events before the latest one may be missing.
+        self._cursor = connection.checkpoint if connection.incomplete else connection.position
 
     def _update(self, info: EngineInfo) -> Cursor:
         """Note a gap since the cursor, and return the cursor to go on from."""

@@ -39,11 +39,12 @@ class UnstartedContainers:
 
     def observe(self, event: Event) -> None:
         """Add the container of a creation, and remove that of any event about a start or a removal."""
-        with self._lock:
-            if event.type is EventType.CREATE and len(self._created) < _MAX_CONTAINERS:
-                self._created[event.container_id] = self._clock()
-            elif event.type in _START_EVENTS:
-                self._created.pop(event.container_id, None)
+        if event.type is EventType.CREATE:
+            with self._lock:
+                if len(self._created) < _MAX_CONTAINERS:
+                    self._created[event.container_id] = self._clock()
+        elif event.type in _START_EVENTS and event.container_id in self._created:
+            self.discard(event.container_id)
 
     def __contains__(self, container_id: str) -> bool:
         with self._lock:

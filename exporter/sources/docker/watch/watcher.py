@@ -16,7 +16,6 @@ from exporter.sources.docker.kernel.poller import KernelPoller
 from exporter.sources.docker.kernel.reader import KernelReader, is_this_host
 from exporter.sources.docker.messages import (
     EventReceived,
-    Inspected,
     LogCollected,
     RequestsRefused,
     StreamOpened,
@@ -26,6 +25,7 @@ from exporter.sources.docker.messages import (
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.connection import Connection
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
+from exporter.sources.docker.watch.inspections import Inspections
 from exporter.sources.docker.watch.inspector import Inspector
 from exporter.sources.docker.watch.job_logs import JobLogFollower
 from exporter.sources.docker.watch.listing import list_containers
@@ -63,6 +63,7 @@ class EngineWatcher:
         make_kernel_reader: Callable[[], KernelReader] = KernelReader,
     ) -> None:
         self._engine = engine
+        self._address = engine.address
         self._inbox = inbox
         self._config = config
         self._kernel = KernelPoller(make_kernel_reader, self._send)
@@ -72,6 +73,7 @@ class EngineWatcher:
         self._stopping = threading.Event()
         self._connection: Connection | None = None
         self._inspect_pool = WorkerPool("inspect", INSPECT_THREADS)
+        self._inspections = Inspections(self._inspector, self._inspect_pool, self._send)
         # Logs may be slow; they must not delay inspections, on which verdicts depend.
         self._log_pool = WorkerPool("read log", LOG_THREADS)
         engine.on_refusal(lambda missing: self._send(RequestsRefused(missing)))
@@ -82,7 +84,7 @@ class EngineWatcher:
     @property
     def address(self) -> str:
         """Address of the engine."""
-        return self._engine.address
+        return self._address
 
     def start(self) -> None:
         """Begin to watch; return at once, even if the engine is down."""
@@ -197,7 +199,6 @@ class EngineWatcher:
             self._dispatch(event, connection, policy)
             policy.observe(event)
             if event.container_id:
-                self._resume.advance(event, connection)
                 connection.mark_read(event)
             if self._inbox.qsize() > self._config.max_inbox:
                 error = EngineError("events arrive faster than they are processed; reading resumes later")
@@ -207,18 +208,18 @@ class EngineWatcher:
     def _dispatch(self, event: Event, connection: Connection, policy: InspectPolicy) -> None:
         """Send an event, and start the requests that it causes."""
         inspector = self._inspector
-        inspecting = policy.should_inspect(event, self._inspect_pool.backlog)
+        inspecting = policy.should_inspect(event, self._inspections.backlog(event.container_id))
         reading_log, since_ns = inspector.should_read_log(event), policy.previous_end_ns(event.container_id)
         replayed = 0 < event.at_ns <= connection.replay_until_ns
         self._send(EventReceived(event, inspecting, replayed, reading_log))
         if self._job_logs is not None:
             self._job_logs.observe(event)
         # The log comes first: with --rm it is removed before anything else. A pool that is stopped takes no
-        # task, but the announced messages must still be sent.
+        # task, but the announced message must still be sent.
         if reading_log and not self._log_pool.submit(lambda: self._send(inspector.read_log(event, since_ns))):
             self._send(LogCollected(event.container_id, event.at_ns, None))
-        if inspecting and not self._inspect_pool.submit(lambda: self._send(inspector.inspect(event))):
-            self._send(Inspected(event.container_id, None))
+        if inspecting:
+            self._inspections.ask(event)
 
     def _list(self, connection: Connection) -> None:
         try:
@@ -241,7 +242,7 @@ class EngineWatcher:
                 self._job_logs.observe_list(listed)
 
     def _send(self, content: WatchMessage | Connected | Disconnected) -> None:
-        self._inbox.put(Message(self._engine.address, content))
+        self._inbox.put(Message(self._address, content))
 
 
 def _backoff() -> Iterator[float]:

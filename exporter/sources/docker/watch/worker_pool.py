@@ -28,6 +28,11 @@ class WorkerPool:
         """Number of tasks beyond those that all threads together can do at once."""
         return max(0, self._outstanding - self._max_threads)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no further task is started."""
+        return self._stopped.is_set()
+
     def submit(self, task: Callable[[], None]) -> bool:
         """Run a task, which must handle its own errors; return False if the pool is stopped."""
         if self._stopped.is_set():

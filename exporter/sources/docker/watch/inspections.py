@@ -1,0 +1,53 @@
+"""Inspections that events ask for, made beside the thread that reads events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from exporter.sources.docker.engine import Event
+from exporter.sources.docker.messages import Inspected
+from exporter.sources.docker.watch.inspector import Inspector
+from exporter.sources.docker.watch.worker_pool import WorkerPool
+
+
+class Inspections:
+    """Requests that have not begun: one answers all events of its container that were read before it begins.
+
+    Each event that was handed to ``ask`` is followed by an Inspected.
+    """
+
+    def __init__(self, inspector: Inspector, pool: WorkerPool, send: Callable[[Inspected], None]) -> None:
+        self._inspector = inspector
+        self._pool = pool
+        self._send = send
+        self._lock = threading.Lock()
+        self._waiting: dict[str, list[Event]] = {}
+
+    def backlog(self, container_id: str) -> int:
+        """Return how many requests wait before one about this container; 0 if it needs none of its own."""
+        return 0 if container_id in self._waiting else self._pool.backlog
+
+    def ask(self, event: Event) -> None:
+        """Inspect the container of an event that was sent."""
+        container_id = event.container_id
+        with self._lock:
+            joins = container_id in self._waiting and not self._pool.is_stopped
+            self._waiting.setdefault(container_id, []).append(event)
+        if not joins and not self._pool.submit(partial(self._inspect, container_id)):
+            # No request follows any more, but what was announced must.
+            for each in self._begin(container_id):
+                self._send(Inspected(container_id, None, each.at_ns))
+
+    def _inspect(self, container_id: str) -> None:
+        first, *others = self._begin(container_id)
+        answer = self._inspector.inspect(first)
+        self._send(answer)
+        for each in others:
+            self._send(Inspected(container_id, answer.inspection, each.at_ns))
+
+    def _begin(self, container_id: str) -> list[Event]:
+        """Return the events that a request answers which begins now."""
+        with self._lock:
+            return self._waiting.pop(container_id, [])
