@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
@@ -27,20 +27,21 @@ T = TypeVar("T")
 
 
 class MetricCollector(Collector):
-    """All metrics in the order of their definitions, with the series of a view."""
+    """Metrics in the order of their definitions, with the series of a view."""
 
-    def __init__(self, view: SeriesView) -> None:
+    def __init__(self, view: SeriesView, metrics: Sequence[Metric] = METRICS) -> None:
         self._view = view
+        self._metrics = metrics
 
     def collect(self) -> Iterator[MetricFamily]:
         """Yield all families with their samples."""
         series, exemplars = _by_metric(self._view.snapshot()), _by_metric(self._view.exemplars())
-        for metric in METRICS:
+        for metric in self._metrics:
             yield _family(metric, series.get(metric.name, {}), exemplars.get(metric.name, {}))
 
     def describe(self) -> Iterable[MetricFamily]:
         """Return all families without samples; ``?name[]=`` needs them to find this collector."""
-        return [_family(metric, {}, {}) for metric in METRICS]
+        return [_family(metric, {}, {}) for metric in self._metrics]
 
 
 class SafeProcessCollector(Collector):
@@ -70,11 +71,12 @@ class SafeProcessCollector(Collector):
         self._readable = False
 
 
-def build_registry(view: SeriesView, proc: str = "/proc") -> CollectorRegistry:
-    """Return a new registry with the exporter's metrics and the standard ones."""
+def build_registry(view: SeriesView | None, proc: str = "/proc") -> CollectorRegistry:
+    """Return a new registry with the exporter's metrics, unless there is no view, and the standard ones."""
     # Collectors without ``describe`` are collected once at registration, so that ``?name[]=`` finds them.
     registry = CollectorRegistry(auto_describe=True)
-    registry.register(MetricCollector(view))
+    if view is not None:
+        registry.register(MetricCollector(view))
     registry.register(SafeProcessCollector(proc))
     PlatformCollector(registry=registry)
     return registry

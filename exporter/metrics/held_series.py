@@ -9,7 +9,7 @@ at once, so that no part of it ever looks like an increase.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.metrics.definitions import BY_NAME, MetricType
@@ -147,9 +147,10 @@ class HeldSeries:
             for key in held.shown:
                 values.pop(key, None)
 
-    def is_held(self, key: SeriesKey) -> bool:
-        """Return whether scrapes are shown something else than the series' value."""
-        return self._find(key) is not None
+    def keys(self) -> Iterator[SeriesKey]:
+        """Yield all series of which scrapes are shown something else than their value."""
+        for group in (*self._held, *self._hidden):
+            yield from parts(group)
 
     def _find(self, key: SeriesKey) -> _Held | None:
         return self._held.get(whole(key)) or self._hidden.get(whole(key))
@@ -159,3 +160,12 @@ def whole(key: SeriesKey) -> SeriesKey:
     """Return the key under which a series is held: its own, or for a part of a histogram that of the sum."""
     name, labels = key
     return (name, (*labels[:-1], SUM)) if BY_NAME[name].type is MetricType.HISTOGRAM else key
+
+
+def parts(group: SeriesKey) -> list[SeriesKey]:
+    """Return the key of a counter or gauge, or those of a histogram: of its sum, then of its buckets."""
+    name, labels = group
+    metric = BY_NAME[name]
+    if metric.type is not MetricType.HISTOGRAM:
+        return [group]
+    return [group, *((name, (*labels[:-1], str(bucket))) for bucket in range(len(metric.buckets) + 1))]

@@ -42,8 +42,8 @@ class MetricState:
     ) -> None:
         self._lock = threading.Lock()
         self.scrapers = scrapers or Scrapers()
-        # A newer version may have stored metrics that this one does not know.
-        self._values = {key: value for key, value in stored.items() if key[0] in BY_NAME}
+        # Another version may have stored metrics or labels that this one does not know.
+        self._values = {key: value for key, value in stored.items() if _is_known(key)}
         # With what the store has, None if it has none.
         self._uncommitted: dict[SeriesKey, float | None] = {}
         self._exemplars: dict[SeriesKey, Exemplar] = {}
@@ -222,4 +222,14 @@ class MetricState:
     def shown_exemplars(self) -> dict[SeriesKey, Exemplar]:
         """Return the latest exemplars of the series whose own value scrapes are shown."""
         with self._lock:
-            return {key: each for key, each in self._exemplars.items() if not self._held.is_held(key)}
+            exemplars = dict(self._exemplars)
+            for key in self._held.keys() if exemplars else ():
+                exemplars.pop(key, None)
+            return exemplars
+
+
+def _is_known(key: SeriesKey) -> bool:
+    name, labels = key
+    metric = BY_NAME.get(name)
+    # A part of a histogram has one more.
+    return metric is not None and len(labels) == len(metric.labels) + (metric.type is MetricType.HISTOGRAM)

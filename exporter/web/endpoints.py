@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ class Endpoint:
     """One path and method.
 
     ``handler`` runs in a thread and may read the store. With ``run_inline`` it runs in the event loop, where
-    it must not block, and is answered also while all threads are busy.
+    it must not block, may be a coroutine function, and is answered also while all threads are busy.
     ``response_model`` is the model of a 200 response, or of each event of a stream; None for text.
     ``error_responses`` are the other statuses, with their descriptions. ``any_host``: it is answered whatever
     the header ``Host`` says, since it shows no job.
@@ -30,7 +30,7 @@ class Endpoint:
 
     path: str
     summary: str
-    handler: Callable[[Request], Response]
+    handler: Callable[[Request], Response | Awaitable[Response]]
     method: str = "GET"
     query: type[BaseModel] | None = None
     response_model: type[BaseModel] | None = None
@@ -45,7 +45,8 @@ class Endpoint:
         return Route(self.path, handler, methods=[self.method], name=self.path)
 
     async def _handle_inline(self, request: Request) -> Response:
-        return self.handler(request)
+        response = self.handler(request)
+        return response if isinstance(response, Response) else await response
 
 
 def parse_query(request: Request, model: type[Query]) -> Query:

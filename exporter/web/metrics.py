@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
+import asyncio
 import re
+from collections.abc import AsyncIterator, Sequence
 from itertools import count
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from exporter.metrics.collector import build_registry
-from exporter.metrics.series_view import ScrapedView
+from exporter.metrics.exposition import Exposition, Steps
+from exporter.metrics.series_view import ScrapedView, SeriesView
 from exporter.metrics.state import MetricState
 from exporter.web.accept import known_formats
 from exporter.web.endpoints import Endpoint
 
-# A scrape is mostly repetition: the fastest level removes most of it.
-_GZIP_LEVEL = 1
+# Whose text is kept: more than two Prometheus of different versions, and somebody who looks.
+_MAX_KEPT = 3
 # Prometheus, and those who scrape as it does, send this with each scrape; a person with curl does not.
 _SCRAPE_HEADER = "x-prometheus-scrape-timeout-seconds"
 # Sent by proxies, which may share one connection among several scrapers.
@@ -36,11 +36,14 @@ class MetricsRoutes:
     """Metrics of a state, at ``path``: as they are, or as scrapes are shown them. A scrape does no I/O."""
 
     def __init__(self, state: MetricState, path: str) -> None:
-        self._current = build_registry(state)
-        self._scraped = build_registry(ScrapedView(state))
+        self._current = state
+        self._scraped = ScrapedView(state)
         self._scrapers = state.scrapers
         self._path = path
         self._unnamed = count()
+        # In the order of their last use.
+        self._kept: dict[object, Exposition] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -56,15 +59,29 @@ class MetricsRoutes:
             )
         ]
 
-    def metrics(self, request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """Return all metrics, or those of ``name[]``, in the format and encoding that the client accepts."""
         if _SCRAPE_HEADER not in request.headers or request.method != "GET":
-            return _response(request, self._current)
+            return await self._response(request, self._current)
         begun = self._scrapers.now()
-        response = _response(request, self._scraped)
+        response = await self._response(request, self._scraped)
         # Only now: a series must not be shown with its value as long as it may not have been shown as 0.
         self._scrapers.on_scraped(self._scraper(request), begun)
         return response
+
+    async def _response(self, request: Request, view: SeriesView) -> Response:
+        encoder, content_type = choose_encoder(known_formats(request.headers.get("accept", "")))
+        names = tuple(request.query_params.getlist("name[]"))
+        compressed = _accepts_gzip(request.headers.get("accept-encoding", ""))
+        async with self._one_at_a_time:
+            key = (view, content_type, names)
+            # Put back only with its answer: without one, it is incomplete.
+            exposition = self._kept.pop(key, None) or Exposition(view, encoder, names)
+            parts = await _run(exposition.answer(compressed=compressed))
+            self._kept = dict([*self._kept.items(), (key, exposition)][-_MAX_KEPT:])
+        headers = {"Vary": "Accept, Accept-Encoding", "Content-Length": str(sum(map(len, parts)))}
+        headers |= {"Content-Encoding": "gzip"} if compressed else {}
+        return StreamingResponse(_sent_one_by_one(parts), headers=headers, media_type=content_type)
 
     def _scraper(self, request: Request) -> int:
         """Return a key of the scraper: its connection, and what it asks for.
@@ -78,15 +95,20 @@ class MetricsRoutes:
         return hash((connection, request.url.query))
 
 
-def _response(request: Request, registry: CollectorRegistry) -> Response:
-    names = request.query_params.getlist("name[]")
-    encoder, content_type = choose_encoder(known_formats(request.headers.get("accept", "")))
-    body = encoder(registry.restricted_registry(names) if names else registry)
-    headers = {"Vary": "Accept, Accept-Encoding"}
-    if _accepts_gzip(request.headers.get("accept-encoding", "")):
-        headers["Content-Encoding"] = "gzip"
-        body = gzip.compress(body, _GZIP_LEVEL)
-    return Response(body, headers=headers, media_type=content_type)
+async def _run(steps: Steps) -> list[bytes]:
+    """Return the result of the steps; the event loop may serve others between them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return list[bytes](end.value)
+        await asyncio.sleep(0)
+
+
+async def _sent_one_by_one(parts: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+        await asyncio.sleep(0)
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

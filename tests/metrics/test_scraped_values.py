@@ -266,6 +266,14 @@ def test_a_held_series_has_no_exemplar(process: Process) -> None:
     assert ScrapedView(process.state).exemplars() == {ERROR: TRACE}
 
 
+def test_a_held_histogram_has_no_exemplars(process: Process) -> None:
+    update = MetricUpdate()
+    for seconds in (1, 90_000):
+        update.observe(definitions.RUN_DURATION, RUN, seconds, TRACE)
+    process.commit(update)
+    assert (len(process.state.exemplars()), ScrapedView(process.state).exemplars()) == (2, {})
+
+
 def test_a_removed_series_is_held_no_longer_and_begins_at_0_again(process: Process) -> None:
     process.count(ERROR)
     removal = update_of([DONE])

@@ -107,6 +107,12 @@ def test_a_snapshot_is_a_copy() -> None:
     assert state.snapshot() == {EXITS: 5}
 
 
+def test_what_another_version_stored_of_metrics_or_labels_that_are_none_is_left_out() -> None:
+    name, labels = EXITS
+    unknown = {("container_exits", labels): 1, (name, labels[1:]): 2, (name, (*labels, "more")): 3}
+    assert MetricState({**unknown, EXITS: 4}).snapshot() == {EXITS: 4}
+
+
 def test_the_last_value_set_in_a_batch_stands() -> None:
     state, update = MetricState({UP: 1}), update_of(gauges={UP: 1})
     update.set(definitions.ENGINE_UP, UP[1], 0)
