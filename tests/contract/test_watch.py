@@ -20,7 +20,14 @@ from exporter.sources.docker.api.parse import event as parsed
 from exporter.sources.docker.api.parse import inspection
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, EventType, KernelReport
 from exporter.sources.docker.kernel.reader import KernelReader
-from exporter.sources.docker.messages import CaughtUp, EventReceived, Inspected, StartFailed, StreamOpened
+from exporter.sources.docker.messages import (
+    CaughtUp,
+    EventReceived,
+    Inspected,
+    RequestsRefused,
+    StartFailed,
+    StreamOpened,
+)
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import INSPECT_THREADS, _backoff
 from exporter.sources.source import Disconnected
@@ -651,8 +658,24 @@ def test_a_removed_container_has_no_inspection(engine: ScriptedEngine, watcher: 
     assert watcher.receive_sorted(2)[1] == Inspected(identity(1), None)
 
 
-@pytest.mark.parametrize("status", [403, 500, HANG_UP])
-def test_a_refused_inspection_gives_no_answer(
+def test_what_is_missing_for_refused_inspections_is_said_until_one_is_allowed(
+    engine: ScriptedEngine, watcher: WatcherDriver
+) -> None:
+    engine.set_container(running(1))
+    engine.fail_next("/containers/", 403, times=2)
+    said: list[object] = []
+    for _ in range(3):
+        engine.emit(event("update", 1))
+        said += [each for each in watcher.receive_until(Inspected) if isinstance(each, RequestsRefused)]
+    missing = (
+        "/containers/{id}/json is refused (HTTP 403): no memory limits, exact times and reasons of failed "
+        "starts, and no exits that no event has reported"
+    )
+    assert said == [RequestsRefused((missing,)), RequestsRefused(())]
+
+
+@pytest.mark.parametrize("status", [500, HANG_UP])
+def test_a_failed_inspection_gives_no_answer(
     engine: ScriptedEngine, watcher: WatcherDriver, status: int
 ) -> None:
     engine.set_container(running(1))
