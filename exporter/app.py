@@ -342,7 +342,11 @@ def _handle_signals(app: App) -> None:
         _request_stop(app)
 
     def start_reload(_number: int, _frame: object) -> None:
-        threading.Thread(target=_reload_on_signal, args=(app,), name="reload").start()
+        try:
+            threading.Thread(target=_reload_on_signal, args=(app,), name="reload").start()
+        except RuntimeError as error:
+            # At a limit of threads; the server, which the signal has interrupted, must go on.
+            log.error("catalogue not reloaded", cause=str(error))  # noqa: TRY400  # its traceback says no more
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

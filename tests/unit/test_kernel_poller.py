@@ -1,7 +1,9 @@
 """Times at which this machine's kernel is polled."""
 
 import queue
+import threading
 
+import pytest
 import structlog
 
 from exporter.sources.docker.engine import KernelReport
@@ -108,3 +110,23 @@ def test_a_closed_poller_can_be_opened_again() -> None:
         poller.close()
         poller.poll(since_ns=NOW)
     assert (len(made), len(sent)) == (2, 2)
+
+
+def test_a_thread_that_could_not_be_started_is_started_with_the_next_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = queue.SimpleQueue[KernelReport]()
+    poller = KernelPoller(Kernel, sent.put, interval=0.001)
+    poller.open()
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            poller.start()
+    poller.start()
+    assert sent.get(timeout=10) == KernelReport(1, NOW)
+    poller.close()
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    """Fail as Python does at a limit of threads."""
+    raise RuntimeError("can't start new thread")

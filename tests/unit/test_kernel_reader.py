@@ -339,3 +339,28 @@ def test_the_counter_is_read_before_the_log(
     monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "read": read}))
     assert kernel.poll() is None
     assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)
+
+
+def test_a_counter_that_cannot_be_read_for_a_while_has_all_kills_afterwards(
+    proc: Path, kernel: KernelReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(Path, "read_bytes", too_many_files)
+        assert kernel.poll() is None
+        count(proc, 5)
+        assert kernel.poll() is None
+    monkeypatch.setattr(reader, "time", SimpleNamespace(time_ns=lambda: NOW + 9))
+    assert kernel.poll() == KernelReport(2, NOW + 9, (), NOW)
+
+
+def test_whether_an_engine_is_on_this_host_is_not_guessed(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", too_many_files)
+    with pytest.raises(OSError, match="Too many open files"):
+        is_this_host(engine(), proc)
+
+
+def too_many_files(_path: Path) -> None:
+    """Fail as a process does that has no descriptor left."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

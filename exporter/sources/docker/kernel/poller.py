@@ -62,8 +62,10 @@ class KernelPoller:
             if self._reader is None or self._thread is not None:
                 return
             self._over = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(self._over,), name="kernel", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, args=(self._over,), name="kernel", daemon=True)
+            # At a limit of threads this fails, and is called again with the next connection.
+            thread.start()
+            self._thread = thread
 
     def close(self) -> None:
         """Stop polling."""

@@ -23,11 +23,14 @@ _MICROSECOND_NS = 1_000
 
 
 def is_this_host(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
-    """Return whether the engine's kernel is this machine's: a unix socket may lead into a virtual machine."""
+    """Return whether the engine's kernel is this machine's: a unix socket may lead into a virtual machine.
+
+    Raises OSError if that cannot be known at the moment.
+    """
     try:
         kernel = (proc / "sys/kernel/osrelease").read_text().strip()
         meminfo = (proc / "meminfo").read_text()
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         return False
     total = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
     return kernel == info.kernel and total is not None and int(total.group(1)) * 1024 == info.memory_bytes
@@ -38,7 +41,7 @@ class KernelReader:
 
     def __init__(self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> None:
         self._vmstat = proc / "vmstat"
-        self._polled_ns = time.time_ns()
+        self._polled_ns = self._counted_ns = time.time_ns()
         self._counter = self._read_counter()
         self._log = _open_at_end(kmsg)
         self._parser = KmsgParser(os.sysconf("SC_PAGE_SIZE"))
@@ -59,10 +62,13 @@ class KernelReader:
         The counter is read first. The kernel logs a kill before it counts it, so that a line may come before
         its count, but a count never before its line.
         """
-        before, self._counter = self._counter, self._read_counter()
-        increase = 0 if before is None or self._counter is None else max(0, self._counter - before)
+        before, counter, since_ns = self._counter, self._read_counter(), self._counted_ns
         facts = tuple(self._parser.parse(self._records(), self._time_ns))
-        since_ns, self._polled_ns = self._polled_ns, time.time_ns()
+        self._polled_ns = time.time_ns()
+        if counter is not None:
+            # If it cannot be read for a while, for want of a file descriptor, the next time has it all.
+            self._counter, self._counted_ns = counter, self._polled_ns
+        increase = 0 if before is None or counter is None else max(0, counter - before)
         return KernelReport(increase, self._polled_ns, facts, since_ns) if increase or facts else None
 
     def close(self) -> None:

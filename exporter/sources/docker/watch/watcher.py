@@ -173,7 +173,11 @@ class EngineWatcher:
 
     def _select_kernel(self, info: EngineInfo) -> None:
         """Read this machine's kernel while the engine runs on this machine, also through reconnects."""
-        if self._engine.is_local and is_this_host(info):
+        try:
+            is_here = self._engine.is_local and is_this_host(info)
+        except OSError as error:
+            raise EngineError(f"/proc cannot be read: {error.strerror}") from error
+        if is_here:
             self._kernel.open()
         else:
             self._kernel.close()

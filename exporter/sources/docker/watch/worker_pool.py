@@ -38,13 +38,22 @@ class WorkerPool:
         if self._stopped.is_set():
             return False
         with self._lock:
+            if self._threads < min(self._outstanding + 1, self._max_threads):
+                self._add_thread()
             self._outstanding += 1
-            needs_thread = self._threads < min(self._outstanding, self._max_threads)
-            self._threads += needs_thread
-        if needs_thread:
-            threading.Thread(target=self._work, name=f"{self._name} {self._threads}", daemon=True).start()
         self._tasks.put(task)
         return True
+
+    def _add_thread(self) -> None:
+        """Add a thread; at a limit of threads, those that there are do. Without any, raises RuntimeError."""
+        thread = threading.Thread(target=self._work, name=f"{self._name} {self._threads + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
 
     def stop(self) -> None:
         """Start no further task."""
