@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 
 
 class Outcome(StrEnum):
@@ -23,9 +24,9 @@ class Outcome(StrEnum):
 class Runs:
     """One run or more of a workload with the same limit and outcome.
 
-    ``first_ns`` and ``last_ns`` are when the first and the last of them ended. Of runs that completed, no
-    first and no last OOM kill at an own limit lies in between. ``ran_ns`` is how long they ran on average,
-    None if that is not known of all.
+    ``first_ns`` and ``last_ns`` are when the first and the last of them ended; of runs that completed, none
+    of the ``dividing_times`` lies in between. ``ran_ns`` is how long they ran on average, None if that is not
+    known of all.
     """
 
     limit_bytes: int
@@ -61,6 +62,16 @@ class LimitRuns:
 
     limit_bytes: int
     runs: int
+
+
+def dividing_times(kills: Iterable[Runs]) -> set[int]:
+    """Return the times at which it matters how many runs had completed before, and how many since.
+
+    These are the first OOM kill at the highest limit, and of each limit the last one at it or at a lower one.
+    """
+    ascending = sorted(kills, key=lambda each: each.limit_bytes)
+    at_highest = [each.first_ns for each in ascending if each.limit_bytes == ascending[-1].limit_bytes]
+    return {*at_highest, *accumulate((each.last_ns for each in ascending), max)}
 
 
 def with_outcome(runs: Iterable[Runs], *outcomes: Outcome) -> list[Runs]:

@@ -1,7 +1,8 @@
 """What the runs of a time span say about memory limits. Each may raise StoreError.
 
 Runs with OOM kills are few; they are found by an index of their own. Of the runs that completed, only those
-of workloads with OOM kills are counted, in the stretches that the kills divide the span into.
+of workloads with OOM kills are counted, in the stretches that the kills divide the span into. They are many:
+each number is that of a range of an index in which nothing else is looked at.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import ScalarSelect, case, func, select
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, case, func, select
 
-from exporter.model import LimitOwner, Status
-from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs
+from exporter.model import LimitOwner
+from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs, dividing_times
 from exporter.store.database import Database
 from exporter.store.exit_counts import TimeSpan
-from exporter.store.schema import HAS_OOM_KILLS, jobs
+from exporter.store.schema import HAS_OOM_KILLS, IS_COMPLETED, jobs
 
-_COMPLETED = (jobs.c.status == Status.DONE.value, jobs.c.reason == "Completed", jobs.c.code == 0)
 _OUTCOMES = {LimitOwner.OWN.value: Outcome.OOM_KILLED, None: Outcome.OOM_KILLED_LIMIT_UNKNOWN}
 
 
@@ -94,30 +94,63 @@ def _completed(
     database: Database, span: TimeSpan, killed: Mapping[str, Sequence[Runs]]
 ) -> Iterator[tuple[str, Runs]]:
     """Yield the runs of these workloads that completed, by limit and by stretch."""
-    stretches = [
-        (workload, since_ns, until_ns)
-        for workload, runs in killed.items()
-        for since_ns, until_ns in _stretches(span, runs)
-    ]
-    given = func.json_each(json.dumps(stretches)).table_valued("key", "value")
-    workload, since_ns, until_ns = (func.json_extract(given.c.value, f"$[{place}]") for place in range(3))
-    is_between = (jobs.c.workload == workload, jobs.c.finished_ns >= since_ns, jobs.c.finished_ns < until_ns)
-    is_on_host = () if span.instance is None else (jobs.c.instance == span.instance,)
-    ended_ns = jobs.c.finished_ns
-    query = (
-        select(workload, jobs.c.memory_limit_bytes, func.count(), func.min(ended_ns), func.max(ended_ns))
-        .where(*_COMPLETED, *is_between, *is_on_host)
-        .where(jobs.c.oom_kills == 0, jobs.c.memory_limit_bytes.is_not(None))
-        .group_by(given.c.key, jobs.c.memory_limit_bytes)
-        .with_hint(jobs, "INDEXED BY jobs_ended", "sqlite")
+    stretches = _table(
+        "stretches",
+        ("workload", "since_ns", "until_ns"),
+        [
+            (workload, since_ns, until_ns)
+            for workload, runs in killed.items()
+            for since_ns, until_ns in _stretches(span, runs)
+        ],
     )
-    for name, limit_bytes, number, first_ns, last_ns in database.read(query):
-        yield name, Runs(limit_bytes, Outcome.COMPLETED, number, first_ns, last_ns)
+    limits = _limits(_table("workloads", ("workload",), [(workload,) for workload in killed]))
+    is_between = [jobs.c.finished_ns >= stretches.c.since_ns, jobs.c.finished_ns < stretches.c.until_ns]
+    is_on_host = [] if span.instance is None else [jobs.c.instance == span.instance]
+    is_one_of_them = [
+        jobs.c.workload == limits.c.workload,
+        jobs.c.memory_limit_bytes == limits.c.limit_bytes,
+        *is_between,
+        *is_on_host,
+    ]
+    ended_ns = jobs.c.finished_ns
+    values = (
+        _of_completed(each, *is_one_of_them)
+        for each in (func.count(), func.min(ended_ns), func.max(ended_ns))
+    )
+    query = select(limits.c.workload, limits.c.limit_bytes, *values).where(
+        limits.c.limit_bytes.is_not(None), limits.c.workload == stretches.c.workload
+    )
+    for workload, limit_bytes, number, first_ns, last_ns in database.read(query):
+        if number:
+            yield workload, Runs(limit_bytes, Outcome.COMPLETED, number, first_ns, last_ns)
 
 
 def _stretches(span: TimeSpan, runs: Sequence[Runs]) -> Iterator[tuple[int, int]]:
-    """Yield the parts of the span, divided where OOM kills at an own limit began or ended."""
-    kills = {
-        at for each in runs if each.outcome is Outcome.OOM_KILLED for at in (each.first_ns, each.last_ns)
-    }
-    return pairwise(sorted({span.since_ns, *kills, span.until_ns}))
+    """Yield the parts of the span between which runs that completed are told apart."""
+    kills = [each for each in runs if each.outcome is Outcome.OOM_KILLED]
+    return pairwise(sorted({span.since_ns, *dividing_times(kills), span.until_ns}))
+
+
+def _limits(workloads: CTE) -> CTE:
+    """Return the limits with which each of these workloads has completed; of one without any, null."""
+    limit, name = jobs.c.memory_limit_bytes, "limit_bytes"
+    lowest = _of_completed(func.min(limit), jobs.c.workload == workloads.c.workload)
+    found = select(workloads.c.workload, lowest.label(name)).cte("limits", recursive=True)
+    is_next = (jobs.c.workload == found.c.workload, limit > found.c.limit_bytes)
+    following = select(found.c.workload, _of_completed(func.min(limit), *is_next))
+    return found.union_all(following.where(found.c.limit_bytes.is_not(None)))
+
+
+def _of_completed(value: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """Return a value of the runs with these conditions that completed with a limit and lost no process."""
+    query = select(value).select_from(jobs).where(IS_COMPLETED, *conditions)
+    return query.with_hint(jobs, "INDEXED BY jobs_completed", "sqlite").scalar_subquery()
+
+
+def _table(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> CTE:
+    """Return rows as a table of a query."""
+    row = func.json_each(json.dumps(rows)).table_valued("value")
+    values = [
+        func.json_extract(row.c.value, f"$[{place}]").label(column) for place, column in enumerate(columns)
+    ]
+    return select(*values).cte(name).prefix_with("MATERIALIZED")

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0012"
+REVISION = "0013"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -28,6 +28,10 @@ LONG_RUN_NS = 3600 * 10**9
 # In the words of their indexes: SQLite does not use them for any other.
 RAN_LONG = text(f"finished_ns - began_ns > {LONG_RUN_NS}")
 HAS_OOM_KILLS = text("oom_kills > 0")
+IS_COMPLETED = text(
+    "status = 'done' AND reason = 'Completed' AND code = 0 "
+    "AND oom_kills = 0 AND memory_limit_bytes IS NOT NULL"
+)
 IS_FAILURE = text("status IN ('failed', 'unknown')")
 
 metadata = MetaData()
@@ -117,6 +121,14 @@ jobs = Table(
         "oom_kills",
         "memory_limit_bytes",
         sqlite_where=text("finished_ns IS NOT NULL"),
+    ),
+    Index(
+        "jobs_completed",
+        "workload",
+        "memory_limit_bytes",
+        "finished_ns",
+        "instance",
+        sqlite_where=IS_COMPLETED,
     ),
     Index(
         "jobs_oom_killed",

@@ -1,6 +1,7 @@
 """What the runs of a workload say about its memory limit, by made-up histories whose truth is known."""
 
-from itertools import accumulate
+from bisect import bisect
+from itertools import accumulate, groupby
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.report.memory import Advice, read_memory
 from exporter.report.raises import MIN_RUNS, RaiseResult, runs_needed
-from exporter.report.runs import LimitRuns, MemoryHistory, OomCounts, Outcome, Runs
+from exporter.report.runs import LimitRuns, MemoryHistory, OomCounts, Outcome, Runs, dividing_times
 from exporter.report.words import memory_sentences
 from tests.unit.histories import MIB, history
 
@@ -250,3 +251,30 @@ def test_enough_runs_are_those_in_which_the_old_kills_would_have_shown(kills: in
     assert needed >= MIN_RUNS
     assert spared**needed <= 0.05 + 1e-9
     assert needed == MIN_RUNS or spared ** (needed - 1) > 0.05 - 1e-9
+
+
+def counted_together(runs: list[Runs]) -> Runs:
+    """Return runs with one limit and outcome as they are counted together."""
+    first, last = runs[0], runs[-1]
+    return Runs(first.limit_bytes, first.outcome, len(runs), first.first_ns, last.last_ns, first.ran_ns)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4)), max_size=25))
+def test_runs_that_completed_are_told_apart_only_where_it_matters(found: list[tuple[bool, int]]) -> None:
+    outcomes = {True: (Outcome.OOM_KILLED, 60), False: (Outcome.COMPLETED, None)}
+    single = [
+        Runs(size * MIB, outcomes[killed][0], 1, at_ns, at_ns, outcomes[killed][1])
+        for at_ns, (killed, size) in enumerate(found)
+    ]
+    by_limit = sorted(single, key=lambda run: (run.outcome, run.limit_bytes))
+    groups = [list(runs) for _, runs in groupby(by_limit, lambda run: (run.outcome, run.limit_bytes))]
+    kills = [counted_together(runs) for runs in groups if runs[0].outcome is Outcome.OOM_KILLED]
+    times = sorted(dividing_times(kills))
+    completed = [
+        counted_together(list(stretch))
+        for runs in groups
+        if runs[0].outcome is Outcome.COMPLETED
+        for _, stretch in groupby(runs, lambda run: bisect(times, run.first_ns))
+    ]
+    together = tuple(sorted((*kills, *completed), key=lambda runs: runs.first_ns))
+    assert read_memory(MemoryHistory(together)) == read_memory(MemoryHistory(tuple(single)))
