@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import socket
@@ -37,6 +38,8 @@ from exporter.web.service_manager import ServiceManager
 
 # Long enough for a response in progress, short enough to stop within seconds.
 GRACE_SECONDS = 2
+# How often the date in answers is renewed, and systemd told that the event loop runs.
+TICK_SECONDS = 1.0
 # Of a server that nobody scrapes.
 KEEP_ALIVE_SECONDS = 5.0
 
@@ -49,8 +52,30 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
+        self._is_exiting = False
+        self._exit = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(config)
         self._on_shutdown = on_shutdown
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether it ends as soon as it can; may be set by any thread, and by a signal handler."""
+        return self._is_exiting
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._is_exiting = value
+        if value and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._exit.set)
+
+    async def main_loop(self) -> None:
+        """Return when it shall end; uvicorn looks for that ten times a second."""
+        self._loop = asyncio.get_running_loop()
+        exiting = asyncio.create_task(self._exit.wait())
+        while not await self.on_tick(0):
+            await asyncio.wait({exiting}, timeout=TICK_SECONDS)
+        exiting.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, within their limits."""
