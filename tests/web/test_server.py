@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web import server
 from exporter.web.connections import BoundedConnection
 from exporter.web.server import create_app, create_server
 from tests.web.served import PATIENCE_SECONDS, Served
@@ -100,6 +101,14 @@ def test_no_connection_is_upgraded_whatever_is_installed(
         client.sendall(REQUEST.replace(b"Connection: close", upgrade))
         assert read_all(client).startswith(b"HTTP/1.1 200 OK\r\n")
         assert {type(each) for each in served.server.server_state.connections} <= {BoundedConnection}
+
+
+def test_it_stops_when_it_is_told_to_and_not_at_its_next_tick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "TICK_SECONDS", 3600.0)
+    with Served(tmp_path).running() as served:
+        assert served.ask("/-/healthy").status == HTTPStatus.OK
 
 
 def test_it_stops_although_a_client_keeps_its_connection(tmp_path: Path) -> None:
