@@ -108,7 +108,7 @@ def test_it_stops_when_it_is_told_to_and_not_at_its_next_tick(
 ) -> None:
     monkeypatch.setattr(server, "TICK_SECONDS", 3600.0)
     with Served(tmp_path).running() as served:
-        assert served.ask("/-/healthy").status == HTTPStatus.OK
+        assert served.ask("/-/healthy").status_code == HTTPStatus.OK
 
 
 def test_it_stops_although_a_client_keeps_its_connection(tmp_path: Path) -> None:
