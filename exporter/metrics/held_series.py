@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from exporter.metrics.definitions import BY_NAME, MetricType
 from exporter.model import SeriesKey
@@ -41,6 +42,10 @@ class _Held:
     since: float
     shown: dict[SeriesKey, float] = field(default_factory=dict)
     hidden_by: set[str] = field(default_factory=set)
+
+    def is_behind(self, values: Mapping[SeriesKey, float]) -> bool:
+        """Return whether one of the values has changed since it was shown."""
+        return any(values[key] != value for key, value in self.shown.items())
 
 
 class HeldSeries:
@@ -76,10 +81,11 @@ class HeldSeries:
         """
         if not BY_NAME[key[0]].zero_first:
             return None
-        held = self._find(key)
+        group = whole(key)
+        held = self._held.get(group) or self._hidden.get(group)
         if held is not None:
             return held.shown.get(key, change.before or 0) + change.history
-        if whole(key) not in values or not self._totals_seen:
+        if group not in values or not self._totals_seen:
             return (change.before or 0) + change.history
         return None
 
@@ -120,14 +126,9 @@ class HeldSeries:
     def due(self, seen_until: float, values: Mapping[SeriesKey, float]) -> frozenset[SeriesKey]:
         """Return the held series whose value may be shown; those that show it already are held no longer."""
         self._totals_seen = self._totals_seen or self._started < seen_until
-        due = set[SeriesKey]()
-        for group, held in [*self._held.items()]:
-            if held.since >= seen_until:
-                break
-            if all(values[key] == value for key, value in held.shown.items()):
-                del self._held[group]
-            else:
-                due.add(group)
+        seen = list(takewhile(lambda item: item[1].since < seen_until, self._held.items()))
+        due = {group for group, held in seen if held.is_behind(values)}
+        self.release(group for group, _ in seen if group not in due)
         return frozenset(due)
 
     def parts(self, groups: Iterable[SeriesKey]) -> list[SeriesKey]:

@@ -78,13 +78,14 @@ class ConnectedSources:
 
     def receive(self, message: Message, now: float) -> Iterable[Recorded]:
         """Take in a message, and return what is to be recorded."""
-        match message.content:
-            case Connected() as connected:
-                return self._connect(message.address, connected, now)
-            case Disconnected() as disconnected:
-                self._disconnect(message.address, disconnected)
-            case content if message.address in self._trackers:
-                return self._track(message.address, content, now)
+        address, content = message.address, message.content
+        match content:
+            case Connected():
+                return self._connect(address, content, now)
+            case Disconnected():
+                self._disconnect(address, content)
+            case _ if address in self._trackers:
+                return self._track(address, content, now)
         return ()
 
     def show_events(self) -> None:

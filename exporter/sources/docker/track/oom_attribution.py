@@ -56,6 +56,8 @@ class OomAttribution:
 
     def decide(self, now: float, pending: Iterable[Run]) -> Iterator[tuple[Run, OomKill | None]]:
         """Return runs whose reported kill is decided: the kill if it is accepted, else None."""
+        if self._matcher.next_due is None:
+            return
         if any(run.oom_deadline <= now and self._matcher.is_undecided(run) for run in pending):
             self._matcher.recheck()
         for claim, is_true in self._matcher.decide(now, _rank, must=lambda claim: _is_overdue(claim, now)):

@@ -71,12 +71,15 @@ class PendingExits:
 
     def _due(self, run: Run) -> float:
         """Return until when a run waits; a time in the past if nothing can change its verdict."""
-        is_inspected = self._containers[run].open_inspections or run.log_pending
-        return max(
-            run.inspect_deadline if is_inspected else 0.0,
-            run.report_deadline if self._waits_for_report(run) else 0.0,
-            run.oom_deadline if self._may_change(run) else 0.0,
-        )
+        due = 0.0
+        if self._containers[run].open_inspections or run.log_pending:
+            due = run.inspect_deadline
+        if self._waits_for_report(run):
+            due = max(due, run.report_deadline)
+        # Last, since it takes longest to find out: with many exits, nearly all wait for an inspection.
+        if run.oom_deadline > due and self._may_change(run):
+            due = run.oom_deadline
+        return due
 
     def _waits_for_report(self, run: Run) -> bool:
         """Return whether the log of its supervisor is still being read."""
