@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from exporter.model import SECOND_NS, ContainerHistory, KillRequest, OomKill
 from exporter.sources.docker.engine import Inspection
@@ -14,6 +14,7 @@ from exporter.verdict.facts import ForkRejected
 # Events and log lines about a run come at most this long after its end.
 _MAX_DELAY_NS = SECOND_NS
 _MAX_UNMATCHED = 1_000
+NO_NETWORKS: frozenset[str] = frozenset()
 
 RunFact = KillRequest | OomKill | ForkRejected
 
@@ -33,20 +34,23 @@ class Container:
     event was received.
 
     ``history`` is what is on record. ``open_inspections`` counts inspections requested and not answered.
+
+    Here and in ``Run``, what is nearly always empty is a tuple or a frozen set, which all then share:
+    an engine may keep thousands of stopped containers.
     """
 
     info: ContainerInfo
     history: ContainerHistory | None = None
     run: Run | None = None
     run_count: int = 0
-    restored_runs: list[Run] = field(default_factory=list)
-    pending_runs: list[Run] = field(default_factory=list)
+    restored_runs: tuple[Run, ...] = ()
+    pending_runs: tuple[Run, ...] = ()
     last_finished_run: Run | None = None
     last_end_ns: int | None = None
-    unmatched: list[RunFact] = field(default_factory=list)
+    unmatched: tuple[RunFact, ...] = ()
     start_attempt: StartAttempt | None = None
-    joined_networks: set[str] = field(default_factory=set)
-    left_networks: set[str] = field(default_factory=set)
+    joined_networks: frozenset[str] = NO_NETWORKS
+    left_networks: frozenset[str] = NO_NETWORKS
     left_ns: int = 0
     failed_start_ns: int | None = None
     seen_created: bool = False
@@ -120,7 +124,7 @@ class Container:
 
     def finish(self, run: Run) -> None:
         """Record that a pending run no longer waits."""
-        self.pending_runs.remove(run)
+        self.pending_runs = tuple(each for each in self.pending_runs if each is not run)
         if self.last_finished_run is None or self.last_finished_run.start_event_ns < run.start_event_ns:
             self.last_finished_run = run
 
@@ -138,7 +142,7 @@ class Container:
     def events_missed(self) -> None:
         """Record that events were lost."""
         self.seen_created = False
-        self.joined_networks.clear()
+        self.joined_networks = NO_NETWORKS
         for run in (self.run, *self.restored_runs):
             if run is not None:
                 run.missed_events = True
@@ -148,11 +152,11 @@ class Container:
     def add_unmatched(self, fact: RunFact) -> None:
         """Keep a fact about a run that is not known yet."""
         if len(self.unmatched) < _MAX_UNMATCHED:
-            self.unmatched.append(fact)
+            self.unmatched += (fact,)
 
     def pop_unmatched(self, since_ns: int) -> list[RunFact]:
         """Return the unmatched facts since a time, and forget them and all earlier ones."""
-        unmatched, self.unmatched = self.unmatched, []
+        unmatched, self.unmatched = self.unmatched, ()
         return [fact for fact in unmatched if fact.at_ns is not None and fact.at_ns >= since_ns]
 
     # State as a whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from signal import SIGTERM
+from sys import intern
 
 from exporter.labels import traceparent
 from exporter.model import Job, SupervisedJob, Workload
@@ -24,6 +25,8 @@ class ContainerInfo:
     container for. ``recorded_workload`` is the workload on record, used until the labels are known.
     ``created_ns`` is None until the container was inspected; only then are its limits and its stop signal
     known.
+
+    What containers of one image or workload have in common is interned: each message has a copy of its own.
     """
 
     id: str
@@ -65,7 +68,7 @@ class ContainerInfo:
     def update_from_event(self, event: Event) -> None:
         """Take over the name, image and labels in an event."""
         self.name = event.name or self.name
-        self.image = event.image or self.image
+        self.image = intern(event.image) or self.image
         if event.masked_fields:
             self.masked_fields |= event.masked_fields
         if event.labels:
@@ -74,9 +77,9 @@ class ContainerInfo:
     def update_from_inspect(self, inspection: Inspection) -> None:
         """Take over everything in an inspection that does not belong to one run."""
         self.name = inspection.name or self.name
-        self.image = inspection.image or self.image
+        self.image = intern(inspection.image) or self.image
         self.repository = inspection.repository or self.repository
-        self.image_id = inspection.image_id or self.image_id
+        self.image_id = intern(inspection.image_id) or self.image_id
         self.image_digests = inspection.image_digests or self.image_digests
         self._set_labels(inspection.labels)
         self.created_ns = inspection.created_ns
@@ -100,5 +103,6 @@ class ContainerInfo:
             # Nearly all events repeat the labels. What follows from them depends on the name only where a
             # supervisor made the container.
             return
-        self.labels, self.recorded_workload, self.traceparent = dict(labels), None, traceparent(labels)
+        self.labels = {intern(name): intern(value) for name, value in labels.items()}
+        self.recorded_workload, self.traceparent = None, traceparent(self.labels)
         self.supervised = supervised_job(labels, self.name)

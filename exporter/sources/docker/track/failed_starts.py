@@ -11,7 +11,7 @@ from __future__ import annotations
 from exporter.exit_codes import START_FAILURES
 from exporter.model import SECOND_NS, KillRequest, OomKill, OomSource
 from exporter.sources.docker.engine import Event, Inspection
-from exporter.sources.docker.track.container import Container
+from exporter.sources.docker.track.container import NO_NETWORKS, Container
 from exporter.sources.docker.track.job import job_key, make_job
 from exporter.sources.docker.track.run import Run
 from exporter.sources.docker.track.start_attempt import StartAttempt
@@ -33,7 +33,7 @@ class FailedStarts:
 
     def network_joined(self, container: Container, event: Event) -> None:
         """Open a start attempt, unless the container runs."""
-        container.joined_networks.add(event.network)
+        container.joined_networks |= {event.network}
         if container.run is not None:
             return
         attempt = container.start_attempt
@@ -41,14 +41,14 @@ class FailedStarts:
             self._conclude(container, attempt)
         if container.start_attempt is None or not container.start_attempt.joined_network:
             # A network that was only left, and no inspection of a failed start: that was the end of a run.
-            container.left_networks.clear()
+            container.left_networks = NO_NETWORKS
             container.start_attempt = StartAttempt(event.at_ns)
         self._state.checkpoint.open_if_absent(container.id, event.at_ns)
 
     def network_left(self, container: Container, event: Event, *, replayed: bool) -> None:
         """Record that a start attempt, if there is one, has failed."""
         was_joined = event.network in container.joined_networks
-        container.joined_networks.discard(event.network)
+        container.joined_networks = container.joined_networks - {event.network} or NO_NETWORKS
         attempt = container.start_attempt
         if container.run is not None:
             return
@@ -62,7 +62,7 @@ class FailedStarts:
             self._state.checkpoint.open_if_absent(container.id, event.at_ns)
         elif attempt.failed_ns and self._is_of_last_failure(container, event):
             return
-        container.left_networks.add(event.network)
+        container.left_networks |= {event.network}
         container.left_ns = event.at_ns
         attempt.failed_ns.append(event.at_ns)
         self.conclude_if_answered(container)
@@ -75,9 +75,9 @@ class FailedStarts:
         is_later = event.at_ns - container.left_ns > _SAME_START_NS
         container.left_ns = event.at_ns
         if not container.left_networks or event.network in container.left_networks or is_later:
-            container.left_networks.clear()
+            container.left_networks = NO_NETWORKS
             return False
-        container.left_networks.add(event.network)
+        container.left_networks |= {event.network}
         return True
 
     def already_concluded(self, container: Container) -> None:
@@ -152,7 +152,7 @@ class FailedStarts:
         self._state.emit_ended(
             EndedRun(
                 make_job(run, self._state.config),
-                FailedStart(code, at_ns, error, tuple(run.oom_kills)),
+                FailedStart(code, at_ns, error, run.oom_kills),
                 recovered=not seen,
                 event_ns=at_ns if seen else None,
                 not_known=() if seen else (_TIME_UNKNOWN,),

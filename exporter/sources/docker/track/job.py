@@ -43,8 +43,8 @@ def make_job(run: Run, config: TrackerConfig) -> Job:
         image_id=info.image_id,
         image_digests=info.image_digests,
         restarts=run.restarts,
-        kills=tuple(run.kills),
-        oom_kills=tuple(run.oom_kills),
+        kills=run.kills,
+        oom_kills=run.oom_kills,
         notes=tuple(_notes(run)) if run.is_running else (),
     )
 

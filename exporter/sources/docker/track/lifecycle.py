@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.model import SECOND_NS, Job, KillRequest, OomKill, OomSource
 from exporter.sources.docker.engine import Event, Inspection
-from exporter.sources.docker.track.container import Container
+from exporter.sources.docker.track.container import NO_NETWORKS, Container
 from exporter.sources.docker.track.oom_attribution import OomAttribution
 from exporter.sources.docker.track.pending_exits import PendingExits
 from exporter.sources.docker.track.run import Run
@@ -33,14 +33,15 @@ class RunLifecycle:
         previous_run_ns = (
             last_end_ns if last_end_ns is not None and last_end_ns < job.start_event_ns else None
         )
-        container.restored_runs.append(Run.from_record(container.info, job, previous_run_ns))
+        container.restored_runs += (Run.from_record(container.info, job, previous_run_ns),)
 
     def activate_restored(self, container: Container, now: float, *, until_ns: int | None = None) -> None:
         """Continue with the last restored run, or with the last one that began by ``until_ns``."""
         while container.restored_runs and (
             until_ns is None or container.restored_runs[0].start_event_ns <= until_ns
         ):
-            run = container.restored_runs.pop(0)
+            run, *later = container.restored_runs
+            container.restored_runs = tuple(later)
             self.end_unknown(container, run.start_event_ns, now)
             container.run = run
 
@@ -57,7 +58,7 @@ class RunLifecycle:
         self.claim_unmatched(
             container, run, max(run.start_attempt_ns or 0, run.start_event_ns - _START_DELAY_NS), now
         )
-        container.left_networks.clear()
+        container.left_networks = NO_NETWORKS
         if container.failed_start_ns is not None and container.failed_start_ns < event.at_ns:
             container.failed_start_ns = None
         if attempt is not None and attempt.ok_state is not None:
@@ -73,7 +74,7 @@ class RunLifecycle:
                 return
             # The network was left at the end of this run, whose start nobody saw.
             container.start_attempt = None
-            container.left_networks.clear()
+            container.left_networks = NO_NETWORKS
         if container.run is None and self._may_run_unseen(container, event.at_ns):
             run = self.begin(container, event.at_ns, None)
             run.is_emitted = True

@@ -58,7 +58,7 @@ class PendingExits:
         run.inspect_deadline = now + INSPECT_SECONDS
         run.report_deadline = now + REPORT_SECONDS
         run.oom_deadline = now + self._config.oom_seconds
-        container.pending_runs.append(run)
+        container.pending_runs += (run,)
         self._containers[run] = container
         self._oom.run_ended(run)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from exporter.exit_codes import UNKNOWN_STATUS
 from exporter.model import SECOND_NS, Job, JobReport, KillRequest, OomKill
@@ -59,12 +59,12 @@ class Run:
     key: str | None = None
     pid: int | None = None
     restarts: int | None = None
-    kills: list[KillRequest] = field(default_factory=list)
-    oom_kills: list[OomKill] = field(default_factory=list)
+    kills: tuple[KillRequest, ...] = ()
+    oom_kills: tuple[OomKill, ...] = ()
     oom_refuted: bool = False
     oom_contested: bool = False
     is_hung: bool = False
-    facts: list[KernelFact] = field(default_factory=list)
+    facts: tuple[KernelFact, ...] = ()
     flag_was_set: bool = False
     unhealthy_ns: int | None = None
     health_seen: bool = False
@@ -103,8 +103,8 @@ class Run:
             start_confirmed=bool(job.key) and job.started_ns != job.start_event_ns,
             key=job.key,
             restarts=job.restarts,
-            kills=list(job.kills),
-            oom_kills=list(job.oom_kills),
+            kills=job.kills,
+            oom_kills=job.oom_kills,
             job_report=None if job.supervised is None else job.supervised.report,
         )
 
@@ -139,18 +139,18 @@ class Run:
         """Record a kill request; return whether it is new."""
         is_new = len(self.kills) < _MAX_KILLS and kill not in self.kills
         if is_new:
-            self.kills.append(kill)
+            self.kills += (kill,)
         return is_new
 
     def add_oom_kill(self, oom_kill: OomKill) -> None:
         """Record an OOM kill of one of its processes."""
         if len(self.oom_kills) < _MAX_OOM_KILLS:
-            self.oom_kills.append(oom_kill)
+            self.oom_kills += (oom_kill,)
 
     def add_fact(self, fact: KernelFact) -> None:
         """Record a fact from the kernel's log."""
         if len(self.facts) < _MAX_FACTS:
-            self.facts.append(fact)
+            self.facts += (fact,)
 
     def update_from_inspect(self, inspection: Inspection) -> None:
         """Take over an inspection that matches this run."""

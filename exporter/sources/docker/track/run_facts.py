@@ -22,8 +22,8 @@ def run_facts(run: Run, config: TrackerConfig, crashes: Sequence[KernelFact] = (
     return RunFacts(
         run.code,
         run.ended_ns,
-        tuple(run.kills),
-        tuple(run.oom_kills),
+        run.kills,
+        run.oom_kills,
         info.stop_signal,
         config.oom_window_ns,
         run.started_ns,
@@ -38,7 +38,7 @@ def run_facts(run: Run, config: TrackerConfig, crashes: Sequence[KernelFact] = (
         cgroup_parent=info.cgroup_parent,
         pids_limit=info.pids_limit,
         pid=run.pid,
-        facts=[*run.facts[-_MAX_FACTS:], *crashes[-_MAX_FACTS:]],
+        facts=(*run.facts[-_MAX_FACTS:], *crashes[-_MAX_FACTS:]),
         stopped_together=run.stopped_together,
         hung=run.is_hung,
     )
