@@ -40,6 +40,7 @@ MEASURES = {
     "rules": Plan.rules,
     "dstack": Plan.dstack,
     "listing": Plan.listing,
+    "fleet": Plan.fleet,
 }
 
 

@@ -1,4 +1,4 @@
-"""Scripted engine that plays a recording in another process."""
+"""Scripted engines that play a recording in another process."""
 
 import subprocess
 import sys
@@ -13,26 +13,35 @@ STOP_SECONDS = 20.0
 
 
 class EngineProcess:
-    """Engine process; as a context manager it runs inside the block.
+    """Process of engines; as a context manager it runs inside the block.
 
-    ``answered``: inspects are answered from the recording, otherwise with 404. ``local``: it reports the
-    kernel of this machine, so that the exporter reads the kernel's OOM counter as it does for a local engine.
+    All ``engines`` play the same recording, each on a host of its own. ``answered``: inspects are answered
+    from the recording, otherwise with 404. ``local``: they report the kernel of this machine, so that the
+    exporter reads the kernel's OOM counter as it does for a local engine.
     """
 
-    def __init__(self, recording: EngineRecording, directory: Path, *, answered: bool, local: bool) -> None:
-        arguments = [directory / "engine.sock", recording.events]
+    def __init__(
+        self, recording: EngineRecording, directory: Path, *, answered: bool, local: bool, engines: int = 1
+    ) -> None:
+        arguments = [directory, recording.events, "--engines", engines]
         self._command = [sys.executable, "-m", "bench.engine_process", *map(str, arguments)]
         self._command += ["--inspects", str(recording.inspects)] if answered else []
         self._command += ["--local"] if local else []
         self._process: subprocess.Popen[str] | None = None
-        self.url = ""
+        self.urls: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """Address of the only engine."""
+        (url,) = self.urls
+        return url
 
     def __enter__(self) -> Self:
-        """Start it, and wait until it listens."""
+        """Start it, and wait until all listen."""
         self._process = subprocess.Popen(
             self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.url = self._read_line()
+        self.urls = self._read_line().split()
         return self
 
     def __exit__(

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +56,7 @@ class Exporter:
 
     def __init__(
         self,
-        engine_url: str,
+        engine_url: str | Sequence[str],
         directory: Path,
         *,
         with_ssh: bool = True,
@@ -66,7 +66,9 @@ class Exporter:
         self._log = directory / "exporter.log"
         self._port = free_port()
         start = ["-m", "exporter"] if with_ssh else ["-c", WITHOUT_SSH]
-        self._command = [sys.executable, *start, "serve", "--docker.host", engine_url]
+        urls = [engine_url] if isinstance(engine_url, str) else engine_url
+        self._command = [sys.executable, *start, "serve"]
+        self._command += [word for url in urls for word in ("--docker.host", url)]
         self._command += ["--web.listen-address", f"127.0.0.1:{self._port}"]
         self._command += ["--storage.url", f"sqlite:///{directory / 'exits.db'}"]
         self._http = http.client.HTTPConnection("127.0.0.1", self._port, timeout=READY_SECONDS)

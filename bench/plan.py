@@ -7,6 +7,7 @@ from pathlib import Path
 from bench import real_engine
 from bench.baseline import baseline
 from bench.delay import delays
+from bench.fleet import fleet
 from bench.job_logs import measure_job_logs
 from bench.listing import listing, listing_rows
 from bench.memory import Installation, MemoryResult, measure_memory
@@ -44,6 +45,8 @@ class Size:
     job_logs: int
     stored_jobs: tuple[int, ...]
     listings: int
+    engines: int
+    fleet_containers: int
 
 
 FULL = Size(
@@ -59,6 +62,8 @@ FULL = Size(
     job_logs=200,
     stored_jobs=(100, 100_000, 1_000_000),
     listings=100,
+    engines=100,
+    fleet_containers=10_000,
 )
 QUICK = Size(
     rounds=1,
@@ -73,6 +78,8 @@ QUICK = Size(
     job_logs=5,
     stored_jobs=(100, 2000),
     listings=3,
+    engines=5,
+    fleet_containers=500,
 )
 
 
@@ -162,6 +169,12 @@ class Plan:
         repeats = self._size.listings
         found = [(count, listing(count, repeats, self._new())) for count in self._size.stored_jobs]
         yield Section(f"API: {repeats} answers to each query", tuple(listing_rows(found)))
+
+    def fleet(self) -> Iterator[Section]:
+        """Measure what many engines cost one exporter."""
+        engines, containers = self._size.engines, self._size.fleet_containers
+        rows = tuple(fleet(engines, containers, self._new))
+        yield Section(f"Fleet: {engines} engines beside one exporter", rows)
 
     def _traced(self, endpoint: Endpoint) -> MemoryResult:
         return self._memory(USUAL_WORKLOADS, Installation(with_ssh=False, endpoint=endpoint))

@@ -27,7 +27,7 @@ def flood(recording: EngineRecording, engine: EngineProcess, exporter: Exporter)
     engine.load(recording.event_count)
     cpu_before = exporter.cpu_seconds
     released = engine.release()
-    seconds = _await_exits(exporter, recording.exits, released)
+    seconds = await_exits(exporter, recording.exits, released)
     return Cost(seconds, exporter.cpu_seconds - cpu_before)
 
 
@@ -35,10 +35,10 @@ def trickle(recording: EngineRecording, engine: EngineProcess, exporter: Exporte
     """Replay in portions, each after the exits of the one before are shown."""
     for emitted in range(0, recording.event_count, PORTION):
         engine.emit(PORTION)
-        _await_exits(exporter, recording.exits_within(emitted + PORTION), time.monotonic())
+        await_exits(exporter, recording.exits_within(emitted + PORTION), time.monotonic())
 
 
-def _await_exits(exporter: Exporter, wanted: int, begun: float) -> float:
+def await_exits(exporter: Exporter, wanted: int, begun: float) -> float:
     """Wait for the exits and return how long it took. Polls rarely at first: they cost the exporter time."""
     first = seen = exporter.exits()
     while seen != wanted:
