@@ -2,6 +2,7 @@
 
 import select
 import socket
+from collections.abc import Callable
 from http import HTTPStatus
 
 from tests.scripted.api import Api
@@ -44,20 +45,25 @@ class Conversation:
         """Send an answer; its body unless the request was HEAD."""
         own = {"Content-Type": answer.content_type, "Content-Length": str(len(answer.body))}
         first = head(answer.status, {**self._api.headers(), **answer.headers, **own})
-        connection.sendall(first if request.method == "HEAD" else first + answer.body)
+        whole = first if request.method == "HEAD" else first + answer.body
+        self._requests.add_answer(len(whole))
+        connection.sendall(whole)
 
     def _serve(self, connection: socket.socket, request: Request, stream: Stream) -> bool:
         """Send a stream to its end; return whether the connection stays open."""
         own = {"Content-Type": self._api.stream_type(request), "Transfer-Encoding": "chunked"}
         try:
             connection.sendall(head(HTTPStatus.OK, {**self._api.headers(), **own}))
-            return pump(connection, stream) is Ending.CLOSED
+            return pump(connection, stream, self._requests.add_answer) is Ending.CLOSED
         finally:
             self._api.log.close(stream)
 
 
-def pump(connection: socket.socket, stream: Stream) -> Ending:
-    """Send the lines of a stream as they come, each in its own chunk, until it ends or the reader leaves."""
+def pump(connection: socket.socket, stream: Stream, count: Callable[[int], None]) -> Ending:
+    """Send the lines of a stream as they come, each in its own chunk, until it ends or the reader leaves.
+
+    `count` is called with the bytes that are sent.
+    """
     poller = select.poll()
     poller.register(connection, select.POLLIN)
     poller.register(stream, select.POLLIN)
@@ -65,7 +71,9 @@ def pump(connection: socket.socket, stream: Stream) -> Ending:
         ready = {descriptor for descriptor, _ in poller.poll(milliseconds(stream.seconds_left()))}
         lines, ending = stream.take()
         last = CLOSING_CHUNK if ending is Ending.CLOSED else b""
-        connection.sendall(b"".join([*map(chunk, lines), last]))
+        sent = b"".join([*map(chunk, lines), last])
+        count(len(sent))
+        connection.sendall(sent)
         if ending is not None:
             return ending
         if connection.fileno() in ready:

@@ -86,6 +86,11 @@ class ScriptedEngine:
         """Method and target (path with version and query) of every request so far, in order."""
         return self._requests.seen()
 
+    @property
+    def bytes_carried(self) -> int:
+        """Bytes of all requests and answers so far, with those of the streams."""
+        return self._requests.bytes_carried()
+
     def start(self) -> None:
         """Listen on the socket, with an empty buffer; containers, faults and settings stay."""
         self._log.forget()

@@ -11,12 +11,23 @@ class RequestLog:
     def __init__(self) -> None:
         self._changed = Condition()
         self._requests: list[Request] = []
+        self._answer_bytes = 0
 
     def add(self, request: Request) -> None:
         """Record a request."""
         with self._changed:
             self._requests.append(request)
             self._changed.notify_all()
+
+    def add_answer(self, size: int) -> None:
+        """Count the bytes of an answer, or of a part of a stream."""
+        with self._changed:
+            self._answer_bytes += size
+
+    def bytes_carried(self) -> int:
+        """Return the bytes of all requests and answers."""
+        with self._changed:
+            return self._answer_bytes + sum(request.size for request in self._requests)
 
     def seen(self) -> list[tuple[str, str]]:
         """Return method and target of each, in order."""

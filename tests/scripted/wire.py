@@ -18,11 +18,12 @@ VERSION_PREFIX = re.compile(r"/v(\d+)\.(\d+)(?=/)")
 
 @dataclass(frozen=True)
 class Request:
-    """Request of a client."""
+    """Request of a client; `size` is its length in bytes."""
 
     method: str
     target: str
     keeps_alive: bool = True
+    size: int = 0
 
     @cached_property
     def path(self) -> str:
@@ -68,13 +69,15 @@ def encoded(value: Any) -> bytes:
 
 def read_request(reader: BinaryIO) -> Request | None:
     """Return the next request, without its body; None if the client has closed, or does not send HTTP."""
-    parts = reader.readline().decode("latin-1").split()
+    line = reader.readline()
+    parts = line.decode("latin-1").split()
     headers = read_headers(reader)
     if len(parts) != len(("method", "target", "protocol")):
         return None
-    reader.read(int(headers.get("content-length", "0")))
+    body = reader.read(int(headers.get("content-length", "0")))
+    size = sum(len(f"{name}: {value}\r\n") for name, value in headers.items()) + len(line + b"\r\n" + body)
     ends = headers.get("connection", "").lower() == "close" or "transfer-encoding" in headers
-    return Request(parts[0], parts[1], keeps_alive=not ends)
+    return Request(parts[0], parts[1], keeps_alive=not ends, size=size)
 
 
 def read_headers(reader: BinaryIO) -> dict[str, str]:

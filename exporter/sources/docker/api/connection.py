@@ -99,13 +99,14 @@ class IdleConnections:
 
     def take(self) -> EngineConnection:
         """Return the connection used last, or a new one if there is none that the engine has not closed."""
-        while self._idle:
-            with suppress(IndexError):
+        while True:
+            try:
                 connection = self._idle.pop()
-                if connection.is_connected:
-                    return connection
-                connection.close()
-        return self._connect()
+            except IndexError:
+                return self._connect()
+            if connection.is_connected:
+                return connection
+            connection.close()
 
     def put_back(self, connection: EngineConnection) -> None:
         """Keep a connection for another request, if it can carry one."""
