@@ -10,7 +10,7 @@ import pytest
 from exporter.model import LimitOwner
 from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.track.config import TrackerConfig
-from exporter.verdict.facts import Crash, ForkRejected, KernelOomKill
+from exporter.verdict.facts import Crash, EndedRun, ForkRejected, KernelOomKill
 from tests.contract.tracker_driver import (
     BEGINNING,
     CONFIG,
@@ -241,3 +241,23 @@ def test_a_crash_that_is_logged_just_after_the_exit_is_evidence() -> None:
 def test_a_crash_near_a_failure_is_evidence(code: int, before: float, *, is_evidence: bool) -> None:
     (exit_,) = play_counting(start(0), kernel(20, crash(20 - before)), die(20, code)).exits()
     assert bool(exit_.evidence.notes) == is_evidence
+
+
+@pytest.mark.parametrize(
+    ("config", "is_said"),
+    [
+        (CONFIG, True),
+        (COUNTING, False),
+        (replace(COUNTING, kernel_since_ns=at(2)), True),
+        (replace(COUNTING, kernel_since_ns=at(0)), False),
+    ],
+    ids=["no counter", "always read", "read since its end", "read since its start"],
+)
+def test_a_kill_that_the_kernel_could_not_be_asked_about_is_not_known(
+    config: TrackerConfig, *, is_said: bool
+) -> None:
+    driver = TrackerDriver(config).play(start(0), die(1, 137), 1.0)
+    *_, ended = driver.tracker.drain()
+    assert isinstance(ended, EndedRun)
+    said = "Whether the kernel killed it for memory without an event: the kernel could not be asked."
+    assert (said in ended.not_known) is is_said

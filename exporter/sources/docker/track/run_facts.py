@@ -59,9 +59,14 @@ def unknowns(run: Run, facts: RunFacts, config: TrackerConfig) -> Iterator[str]:
     if not run.code:
         return
     was_asked = bool(explaining_requests(facts))
-    if not run.oom_kills and not was_asked and not config.has_kernel_counter:
+    if not run.oom_kills and not was_asked and _kernel_was_not_read(run, config):
         yield "Whether the kernel killed it for memory without an event: the kernel could not be asked."
     if any(kill.victim is None for kill in run.oom_kills) and not config.has_kernel_log:
         yield "Which process was killed, and at whose limit: the kernel's log could not be read."
     if run.code in _CRASH_CODES and not config.has_kernel_log:
         yield "What the kernel's log says of its crash: it could not be read."
+
+
+def _kernel_was_not_read(run: Run, config: TrackerConfig) -> bool:
+    """Return whether the kernel's counter says nothing of an end, such as one while nobody was watching."""
+    return not config.has_kernel_counter or run.ended_ns < config.kernel_since_ns
