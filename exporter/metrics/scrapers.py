@@ -17,6 +17,8 @@ MIN_INTERVAL = 1.0
 HISTORY_SECONDS = 3600.0
 # Unless another one is set. Nobody is waited for longer: a slow scraper would delay what others see.
 MAX_INTERVAL = 120.0
+# How much later than that a scrape may come: one that begins on time is answered late on a busy machine.
+LATE_SECONDS = 5.0
 # Beyond, the scraper that has been away for the longest time is forgotten.
 MAX_SCRAPERS = 1000
 # By which factor an interval may differ from the stored one, so that not every scrape is a write.
@@ -27,9 +29,14 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class _Scraper:
-    """When a scraper's last scrape began, and the seconds between its latest scrapes, if there were two."""
+    """When a scraper's last scrape began, and the seconds between its latest scrapes, if there were two.
+
+    It was given what scrapes showed until ``seen``, and before the last one until ``seen_before``.
+    """
 
     last: float
+    seen: float
+    seen_before: float
     intervals: deque[float] = field(default_factory=lambda: deque(maxlen=INTERVALS))
 
 
@@ -45,6 +52,7 @@ class Scrapers:
         self, max_interval: float = MAX_INTERVAL, learned: float | None = None, clock: Clock = time.monotonic
     ) -> None:
         self._max_interval = max(max_interval, MIN_INTERVAL)
+        self._longest_wait = self._max_interval + LATE_SECONDS
         self._learned = learned
         self._clock = clock
         self._lock = threading.Lock()
@@ -61,14 +69,21 @@ class Scrapers:
     def on_scraped(self, scraper: Hashable, begun: float) -> None:
         """Record that a scraper was given what scrapes show, all of which was read after ``begun``."""
         with self._lock:
-            known = self._scrapers.pop(scraper, None) or _Scraper(begun)
+            known = self._scrapers.pop(scraper, None) or _Scraper(begun, begun, begun)
             if begun > known.last:
                 known.intervals.append(begun - known.last)
-            known.last = begun
+            known.last, known.seen, known.seen_before = begun, begun, known.seen
             self._scrapers[scraper] = known
             self._first_scrape = min(begun, self._first_scrape)
             self._last_scrape = max(begun, self._last_scrape)
             self._forget_inactive(begun)
+
+    def on_lost(self, scraper: Hashable) -> None:
+        """Record that a scraper may not have received its last answer, unless that was its only one."""
+        with self._lock:
+            known = self._scrapers.get(scraper)
+            if known is not None:
+                known.seen = known.seen_before
 
     def seen_until(self) -> float:
         """Return a time such that all scrapers have seen what scrapes showed before it."""
@@ -77,8 +92,8 @@ class Scrapers:
             history = now - HISTORY_SECONDS
             if not self._knows_all(now):
                 return history
-            last = min((each.last for each in self._active(now)), default=self._last_scrape)
-            return max(history, last)
+            seen = min((each.seen for each in self._active(now)), default=self._last_scrape)
+            return max(history, seen)
 
     def interval_to_store(self) -> float | None:
         """Return the longest interval of all scrapers; None if it is not known, or is stored already."""
@@ -88,7 +103,7 @@ class Scrapers:
             if not (active and self._knows_all(now) and all(each.intervals for each in active)):
                 return None
             longest = max(self._interval(each) for each in active)
-            if self._learned and longest < self._learned and now - self._first_scrape < self._max_interval:
+            if self._learned and longest < self._learned and now - self._first_scrape < self._longest_wait:
                 # The slowest of those before this process may not have come back yet.
                 return None
             is_stored = self._learned and 1 / TOLERANCE < longest / self._learned < TOLERANCE
@@ -107,14 +122,14 @@ class Scrapers:
     def _has_waited(self, now: float) -> bool:
         waited = now - self._first_scrape
         if self._learned is not None:
-            return waited >= min(TOLERANCE * self._learned, self._max_interval)
-        return waited >= self._max_interval or any(each.intervals for each in self._scrapers.values())
+            return waited >= min(TOLERANCE * self._learned, self._longest_wait)
+        return waited >= self._longest_wait or any(each.intervals for each in self._scrapers.values())
 
     def _active(self, now: float) -> list[_Scraper]:
         return [each for each in self._scrapers.values() if self._is_active(each, now)]
 
     def _is_active(self, scraper: _Scraper, now: float) -> bool:
-        return now - scraper.last <= self._max_interval
+        return now - scraper.last <= self._longest_wait
 
     def _interval(self, scraper: _Scraper) -> float:
         return min(max(MIN_INTERVAL, *scraper.intervals), self._max_interval)

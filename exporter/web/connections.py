@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import select
 from collections import Counter
 from typing import Any, Protocol, cast
 
@@ -27,6 +28,8 @@ IDLE_SECONDS = 5
 # For how long a client may take nothing of what is sent to it.
 STUCK_SECONDS = 30.0
 _SCRAPED = "scraped"
+# In the state of a request: whether the client has gone, and what to call if the connection is lost later.
+HAS_GONE, ON_LOST = "has_gone", "on_lost"
 
 
 class Connection(Protocol):
@@ -114,6 +117,7 @@ class BoundedConnection(H11Protocol):
         self._stuck: asyncio.TimerHandle | None = None
         self._used_at = self.loop.time()
         self.address = predecessor.address
+        self.app_state = {**self.app_state, HAS_GONE: self._has_gone}
 
     @property
     def importance(self) -> tuple[bool, bool, float]:
@@ -139,6 +143,8 @@ class BoundedConnection(H11Protocol):
         for timer in (self._deadline, self._stuck):
             if timer is not None:
                 timer.cancel()
+        if self.scope is not None:
+            self.scope["state"].get(ON_LOST, lambda: None)()
         # Of a connection that was reset, uvicorn forgets it, and would keep the whole connection until then.
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
@@ -188,6 +194,14 @@ class BoundedConnection(H11Protocol):
         if self._stuck is not None:
             self._stuck.cancel()
             self._stuck = None
+
+    def _has_gone(self) -> bool:
+        """Return whether the client has closed the connection, also if that was not read yet."""
+        if self.transport.is_closing():
+            return True
+        poller = select.poll()
+        poller.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(poller.poll(0))
 
     def _await_request(self) -> None:
         if self._deadline is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from itertools import count
 
 from prometheus_client.exposition import choose_encoder
@@ -16,6 +17,7 @@ from exporter.metrics.exposition import Exposition, Steps
 from exporter.metrics.series_view import ScrapedView, SeriesView
 from exporter.metrics.state import MetricState
 from exporter.web.accept import known_formats
+from exporter.web.connections import HAS_GONE, ON_LOST
 from exporter.web.endpoints import Endpoint
 
 # Whose text is kept: more than two Prometheus of different versions, and somebody who looks.
@@ -64,12 +66,11 @@ class MetricsRoutes:
         if _SCRAPE_HEADER not in request.headers or request.method != "GET":
             return await self._response(request, self._current)
         begun = self._scrapers.now()
-        response = await self._response(request, self._scraped)
-        # Only now: a series must not be shown with its value as long as it may not have been shown as 0.
-        self._scrapers.on_scraped(self._scraper(request), begun)
-        return response
+        return await self._response(request, self._scraped, partial(self._on_scraped, request, begun))
 
-    async def _response(self, request: Request, view: SeriesView) -> Response:
+    async def _response(
+        self, request: Request, view: SeriesView, on_last_part: Callable[[], None] = lambda: None
+    ) -> Response:
         encoder, content_type = choose_encoder(known_formats(request.headers.get("accept", "")))
         names = tuple(request.query_params.getlist("name[]"))
         compressed = _accepts_gzip(request.headers.get("accept-encoding", ""))
@@ -81,7 +82,20 @@ class MetricsRoutes:
             self._kept = dict([*self._kept.items(), (key, exposition)][-_MAX_KEPT:])
         headers = {"Vary": "Accept, Accept-Encoding", "Content-Length": str(sum(map(len, parts)))}
         headers |= {"Content-Encoding": "gzip"} if compressed else {}
-        return StreamingResponse(_sent_one_by_one(parts), headers=headers, media_type=content_type)
+        return StreamingResponse(
+            _sent_one_by_one(parts, on_last_part), headers=headers, media_type=content_type
+        )
+
+    def _on_scraped(self, request: Request, begun: float) -> None:
+        """Count the answer as given, unless the scraper has given up waiting for it.
+
+        Not before its last part: a series must not be shown with its value until it was shown as 0.
+        """
+        state = request.scope["state"]
+        if not state[HAS_GONE]():
+            scraper = self._scraper(request)
+            self._scrapers.on_scraped(scraper, begun)
+            state[ON_LOST] = partial(self._scrapers.on_lost, scraper)
 
     def _scraper(self, request: Request) -> int:
         """Return a key of the scraper: its connection, and what it asks for.
@@ -105,10 +119,12 @@ async def _run(steps: Steps) -> list[bytes]:
         await asyncio.sleep(0)
 
 
-async def _sent_one_by_one(parts: Sequence[bytes]) -> AsyncIterator[bytes]:
-    for part in parts:
+async def _sent_one_by_one(parts: Sequence[bytes], on_last_part: Callable[[], None]) -> AsyncIterator[bytes]:
+    for part in parts[:-1]:
         yield part
         await asyncio.sleep(0)
+    on_last_part()
+    yield parts[-1]
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

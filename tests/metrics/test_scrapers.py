@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from exporter.metrics.scrapers import HISTORY_SECONDS, MAX_SCRAPERS, Scrapers
+from exporter.metrics.scrapers import HISTORY_SECONDS, LATE_SECONDS, MAX_SCRAPERS, Scrapers
 
 MAX = 120.0
+WAIT = MAX + LATE_SECONDS
 
 
 @dataclass
@@ -71,10 +72,10 @@ def test_all_that_scrape_must_have_seen_it() -> None:
 @pytest.mark.parametrize(
     ("interval", "seconds_away", "is_awaited"),
     [
-        pytest.param(60, MAX, True, id="for the longest interval"),
-        pytest.param(60, MAX + 1, False, id="not for more, whatever its own is"),
-        pytest.param(5, MAX, True, id="long enough to be restarted"),
-        pytest.param(5, MAX + 1, False, id="not for longer"),
+        pytest.param(60, WAIT, True, id="for the longest interval, and one that comes late"),
+        pytest.param(60, WAIT + 1, False, id="not for more, whatever its own is"),
+        pytest.param(5, WAIT, True, id="long enough to be restarted"),
+        pytest.param(5, WAIT + 1, False, id="not for longer"),
     ],
 )
 def test_a_scraper_that_is_away_is_awaited(*, interval: float, seconds_away: float, is_awaited: bool) -> None:
@@ -95,10 +96,10 @@ def test_a_slow_scraper_that_comes_and_goes_delays_nothing_by_more_than_the_long
     for at in range(15, 3000, 15):
         is_slow_there = at % interval == 0 and at < 1500
         driver.scrape(at, "fast", *(["slow"] if is_slow_there else []))
-        assert driver.seen_until(at + 1) >= at - MAX
+        assert driver.seen_until(at + 1) >= at - WAIT
 
 
-@pytest.mark.parametrize(("at", "seen"), [(135, 15), (136, 130)])
+@pytest.mark.parametrize(("at", "seen"), [(15 + WAIT, 15), (16 + WAIT, 130)])
 def test_one_of_which_no_interval_is_known_is_awaited_for_the_longest_one(at: float, seen: float) -> None:
     driver = Driver()
     driver.scrape(0, "stays")
@@ -111,8 +112,20 @@ def test_one_of_which_no_interval_is_known_is_awaited_for_the_longest_one(at: fl
 def test_the_longest_interval_is_the_most_that_is_waited_after_a_restart() -> None:
     driver = Driver(learned=10 * MAX)
     driver.scrape(10, "fast")
-    assert driver.seen_until(9 + MAX) == nothing_seen(9 + MAX)
-    assert driver.seen_until(10 + MAX) == 10
+    assert driver.seen_until(9 + WAIT) == nothing_seen(9 + WAIT)
+    assert driver.seen_until(10 + WAIT) == 10
+
+
+def test_an_answer_whose_connection_is_lost_with_it_is_not_seen() -> None:
+    driver = Driver()
+    for at in (0, 60, MAX):
+        driver.scrape(at, "cut", "stays")
+    driver.scrapers.on_lost("cut")
+    assert driver.seen_until(MAX + WAIT) == 60
+    driver.scrape(MAX + WAIT, "once", "stays")
+    driver.scrapers.on_lost("once")
+    driver.scrapers.on_lost("nobody")
+    assert driver.seen_until(MAX + WAIT + 1) == MAX + WAIT
 
 
 def test_what_the_last_scraper_saw_is_seen_when_it_is_gone() -> None:
@@ -137,9 +150,9 @@ def test_scrapes_of_new_connections_each_suffice_after_the_longest_interval() ->
     driver = Driver()
     for at in range(0, 120, 15):
         driver.scrape(at, f"connection {at}")
-    assert driver.seen_until(119) == nothing_seen(119)
-    assert driver.seen_until(120) == 0
-    assert driver.seen_until(121) == 15
+    assert driver.seen_until(WAIT - 1) == nothing_seen(WAIT - 1)
+    assert driver.seen_until(WAIT) == 0
+    assert driver.seen_until(WAIT + 1) == 15
 
 
 def test_after_a_restart_the_longest_interval_of_before_is_waited_for() -> None:
@@ -167,11 +180,11 @@ def test_the_longest_interval_is_stored_once_all_are_known_and_again_if_it_diffe
 
 def test_a_restarted_process_does_not_forget_the_slow_before_it_has_come() -> None:
     driver = Driver(learned=60)
-    for at in range(0, 120, 5):
+    for at in range(0, int(WAIT), 5):
         driver.scrape(at, "fast")
         assert driver.to_store(at) is None
-    driver.scrape(120, "fast")
-    assert driver.to_store(120) == 5
+    driver.scrape(WAIT, "fast")
+    assert driver.to_store(WAIT) == 5
 
 
 def test_scrapers_without_number_do_not_fill_the_memory() -> None:

@@ -19,6 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "metrics" / "golden"
 TEXT = (GOLDEN / "exposition.txt").read_text(encoding="utf-8")
 OPENMETRICS = (GOLDEN / "exposition.openmetrics.txt").read_text(encoding="utf-8")
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0"
+SCRAPE_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 PLAIN_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -133,7 +134,7 @@ def connect(served: Served) -> HTTPConnection:
 
 def scrape(served: Served, connection: HTTPConnection, path: str = "/metrics", **headers: str) -> list[float]:
     """Scrape as Prometheus does, on a connection; then show what may be shown. Return the exits."""
-    connection.request("GET", path, headers={"X-Prometheus-Scrape-Timeout-Seconds": "10", **headers})
+    connection.request("GET", path, headers={SCRAPE_HEADER: "10", **headers})
     text = connection.getresponse().read().decode()
     commit(served, MetricUpdate())
     return [float(line.split()[-1]) for line in text.splitlines() if line.startswith(definitions.EXITS.name)]
@@ -172,6 +173,33 @@ def test_who_asks_for_other_metrics_on_the_same_connection_is_another(held: Serv
             scrape(held, connection, "/metrics?name[]=python_info")
         assert scrape(held, connection) == [1, 0]
         assert scrape(held, connection) == [1, 1]
+
+
+def test_a_scrape_that_was_given_up_counts_as_not_given(held: Served) -> None:
+    given_up = connect(held)
+    for _ in range(3):
+        scrape(held, given_up)
+    commit(held, one_exit("2"))
+    given_up.request("GET", "/metrics", headers={SCRAPE_HEADER: "10"})
+    given_up.sock.recv(1)
+    given_up.close()
+    with closing(connect(held)) as connection:
+        assert [scrape(held, connection) for _ in range(3)] == [[1, 0]] * 3
+
+
+def test_an_answer_to_a_scraper_that_has_gone_is_not_given(
+    held: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, given = held.metric_state, list[int]()
+    monkeypatch.setattr(state.scrapers, "on_scraped", lambda scraper, _: given.append(scraper))
+    gone = connect(held)
+    # As on a busy machine, the answer comes only after the scraper's timeout.
+    with state._lock:
+        gone.request("GET", "/metrics", headers={SCRAPE_HEADER: "10"})
+        gone.close()
+    with closing(connect(held)) as connection:
+        assert scrape(held, connection) == [0]
+    assert len(given) == 1
 
 
 @pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For"])
