@@ -37,6 +37,8 @@ def received(*parts: bytes, max_bytes: int = 10) -> Answer:
         ([OK + b"Content-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc"], 200, b"abc", True),
         # What nobody asked for: nothing of it is taken for this answer, or for the next.
         ([THREE + b"abcHTTP/1.1 500 x\r\nContent-Length: 1\r\n\r\nx"], 200, b"abc", False),
+        ([THREE + b"abc and more"], 200, b"abc", False),
+        ([b"HTTP/1.1 101 x\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n\r\nabc"], 101, b"", False),
         ([b"HTTP/1.1 100 Continue\r\n\r\n" + THREE + b"abc"], 100, b"", False),
     ],
 )
@@ -71,6 +73,7 @@ def test_parts_of_a_body_are_taken_as_they_come() -> None:
         ([CHUNKED, b"6\r\nabcdef\r\n", b"6\r\nabcdef\r\n"], TooLargeError, "more than 10 bytes"),
         ([OK, b"X: " + b"x" * answer.MAX_HEAD_BYTES], EngineError, "headers of more than 65536 bytes"),
         ([OK + b"Content-Encoding: gzip\r\n\r\n"], EngineError, "compressed answer ('gzip')"),
+        ([OK + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx and more"], EngineError, "compressed"),
     ],
 )
 def test_an_answer_that_is_not_whole_or_has_no_bound_is_an_error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from httptools import HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from exporter.sources.docker.engine import EngineError
 
@@ -44,7 +44,7 @@ class Answer:
         """
         if data:
             self._head_bytes += 0 if self.status else len(data)
-            self._parser.feed_data(data)
+            self._parse(data)
             self._check()
         elif not self.status or self._has_length:
             raise EOFError("the answer ended in the middle")
@@ -61,6 +61,15 @@ class Answer:
     def lift_deadline(self) -> None:
         """Let the answer go on for ever."""
         self._deadline = float("inf")
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            if not self.is_complete:
+                raise
+            # What came after the answer nobody asked for.
+            self.keeps_alive = False
 
     def _check(self) -> None:
         if self._encoding != "identity":

@@ -99,14 +99,11 @@ class IdleConnections:
 
     def take(self) -> EngineConnection:
         """Return the connection used last, or a new one if there is none that the engine has not closed."""
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return self._connect()
+        while (connection := self._pop()) is not None:
             if connection.is_connected:
                 return connection
             connection.close()
+        return self._connect()
 
     def put_back(self, connection: EngineConnection) -> None:
         """Keep a connection for another request, if it can carry one."""
@@ -118,6 +115,11 @@ class IdleConnections:
     def close(self) -> None:
         """Close them, and keep none that are put back later."""
         self._is_closed = True
-        while self._idle:
-            with suppress(IndexError):
-                self._idle.pop().close()
+        while (connection := self._pop()) is not None:
+            connection.close()
+
+    def _pop(self) -> EngineConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
