@@ -63,7 +63,7 @@ FULL = Size(
     stored_jobs=(100, 100_000, 1_000_000),
     listings=100,
     engines=100,
-    fleet_containers=10_000,
+    fleet_containers=4000,
 )
 QUICK = Size(
     rounds=1,

@@ -75,7 +75,6 @@ class Follower:
         self.logs = Logs({A: list(readings)} | {name * 64: steps for name, steps in of_others.items()})
         self.sent: queue.SimpleQueue[JobReported] = queue.SimpleQueue()
         self.follower = JobLogFollower(self.logs.read, self.sent.put)
-        self.follower.start()
 
     def event(self, kind: EventType, at_ns: int, container_id: str = A, labels: Any = LABELS) -> None:
         """Send an event."""

@@ -29,7 +29,7 @@ from exporter.sources.docker.messages import (
     StreamOpened,
 )
 from exporter.sources.docker.watch.config import WatchConfig
-from exporter.sources.docker.watch.watcher import INSPECT_THREADS, _backoff
+from exporter.sources.docker.watch.watcher import _backoff
 from exporter.sources.source import Disconnected
 from tests.contract.engines import (
     LONG_AGO,
@@ -47,6 +47,8 @@ from tests.lab.wait import wait_until
 from tests.scripted.engine import HANG_UP, ScriptedEngine
 from tests.scripted.times import format_rfc3339
 from tests.scripted.wire import VERSION_PREFIX, encoded
+
+INSPECT_THREADS = WatchConfig().inspect_threads
 
 # The docker SDK does not close the socket of a failed connect.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -40,6 +40,11 @@ from exporter.sources.source import (
 )
 from exporter.workload import labels_kept
 
+# Threads that inspect the containers of all engines together: at work at once, hundreds wait for each other.
+INSPECT_THREADS = 64
+# Of each engine: it answers an inspection of a container that it is starting only afterwards, and others must
+# not wait for that.
+MIN_INSPECT_THREADS = 4
 # Made once: there is one for every event.
 _COUNTED = {event_type: EventCounted(event_type.value) for event_type in EventType}
 
@@ -228,7 +233,7 @@ def docker_sources(
     labels = (*labels_kept(settings.workload.order), *SUPERVISOR_LABELS)
     engines = [DockerEngine(address, labels=labels) for address in addresses]
     watched = frozenset(engine.address for engine in engines)
-    config, watch = _tracker_config(settings), _watch_config(settings)
+    config, watch = _tracker_config(settings), _watch_config(settings, len(engines))
     return tuple(DockerSource(engine, inbox, config, watched=watched, watch=watch) for engine in engines)
 
 
@@ -244,8 +249,10 @@ def _tracker_config(settings: Settings) -> TrackerConfig:
     )
 
 
-def _watch_config(settings: Settings) -> WatchConfig:
-    return WatchConfig(log_tail=_log_tail(settings.tail), follow_job_logs=_reads_job_logs(settings))
+def _watch_config(settings: Settings, engines: int) -> WatchConfig:
+    config = WatchConfig(log_tail=_log_tail(settings.tail), follow_job_logs=_reads_job_logs(settings))
+    threads = max(MIN_INSPECT_THREADS, INSPECT_THREADS // max(1, engines))
+    return replace(config, inspect_threads=min(config.inspect_threads, threads))
 
 
 def _reads_job_logs(settings: Settings) -> bool:

@@ -17,7 +17,8 @@ class WatchConfig:
     for ``standstill``, the engine may have dropped events that nobody read. A created container is inspected
     if it has not started after ``start_grace``. With more than ``max_inbox`` messages waiting, reading stops
     for a while. With ``max_backlog`` requests waiting, only necessary inspections are made.
-    ``follow_job_logs``: the logs of supervised containers are read.
+    ``follow_job_logs``: the logs of supervised containers are read. ``inspect_threads`` is how many
+    inspections are made at once.
     """
 
     check_interval: float = 30.0
@@ -30,3 +31,6 @@ class WatchConfig:
     max_backlog: int = 200
     log_tail: LogTail | None = None
     follow_job_logs: bool = False
+    # More than are ever busy. An engine answers an inspection of a container that it is starting only
+    # afterwards.
+    inspect_threads: int = 16

@@ -25,7 +25,8 @@ MAX_FOLLOWED = 1_000
 class JobLogFollower:
     """Reads the logs of supervised containers, and sends a JobReported when a job starts, ends, and is gone.
 
-    One thread serves all. Beyond ``MAX_FOLLOWED`` logs a further one is not read, and said to be unreadable.
+    One thread serves all; it is started with the first, since most engines have none. Beyond
+    ``MAX_FOLLOWED`` logs a further one is not read, and said to be unreadable.
     """
 
     def __init__(self, read_lines: ReadLines, send: Callable[[JobReported], None]) -> None:
@@ -39,14 +40,14 @@ class JobLogFollower:
         self._runs: dict[str, RunLog] = {}
         self._last_end_ns: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="job logs", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._is_stopped = False
 
     def stop(self) -> None:
         """Stop reading; nothing is sent from now on, and what is observed is ignored."""
-        if self._thread.ident is None:
+        with self._lock:
+            self._is_stopped, was_started = True, self._thread.ident is not None
+        if not was_started:
             self._runner.close()
         else:
             self._call(self._stopping.set)
@@ -59,6 +60,7 @@ class JobLogFollower:
             return
         match event.type:
             case EventType.START:
+                self._start()
                 self._call(self._begin, event.container_id, event.at_ns, supervisor.open_log())
             case EventType.DIE:
                 self._call(self._note_end, event.container_id, event.at_ns)
@@ -76,12 +78,18 @@ class JobLogFollower:
                 self._observe_listed(inspection, inspection.started_ns, supervisor.open_log())
 
     def _observe_listed(self, inspection: Inspection, started_ns: int, job_log: JobLog) -> None:
+        self._start()
         container_id = inspection.container_id
         if inspection.previous_finished_ns is not None:
             self._call(self._note_end_before, container_id, inspection.previous_finished_ns)
         self._call(self._begin, container_id, started_ns, job_log)
         if not inspection.running:
             self._call(self._note_end, container_id, inspection.finished_ns or started_ns)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread.ident is None and not self._is_stopped:
+                self._thread.start()
 
     def _call(self, callback: Callable[..., object], *arguments: object) -> None:
         """Run a callback on the thread."""

@@ -37,8 +37,6 @@ from exporter.sources.source import Connected, Disconnected, Inbox, Message
 
 log = structlog.get_logger(__name__)
 
-# More than are ever busy. An engine answers an inspection of a container that it is starting only afterwards.
-INSPECT_THREADS = 16
 LOG_THREADS = 4
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -72,7 +70,7 @@ class EngineWatcher:
         self._resume = ResumePoint(engine, cursor)
         self._stopping = threading.Event()
         self._connection: Connection | None = None
-        self._inspect_pool = WorkerPool("inspect", INSPECT_THREADS)
+        self._inspect_pool = WorkerPool("inspect", config.inspect_threads)
         self._inspections = Inspections(self._inspector, self._inspect_pool, self._send)
         # Logs may be slow; they must not delay inspections, on which verdicts depend.
         self._log_pool = WorkerPool("read log", LOG_THREADS)
@@ -88,8 +86,6 @@ class EngineWatcher:
 
     def start(self) -> None:
         """Begin to watch; return at once, even if the engine is down."""
-        if self._job_logs is not None:
-            self._job_logs.start()
         self._thread.start()
 
     def stop(self) -> None:
