@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 from exporter.outcomes import Recovery as Recovery  # noqa: PLC0414  # of the model too
 from exporter.outcomes import Status as Status  # noqa: PLC0414  # of the model too
@@ -231,8 +232,7 @@ class Trace:
     parent_span_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
+class Workload(NamedTuple):
     """Group of equal jobs. There are few of them, so that the name can be a metric label.
 
     ``image`` is the repository, without tag or digest.
@@ -289,7 +289,7 @@ class Job:
 
         Without a container, the key alone.
         """
-        return f"{self.container_id[:12]}-{self.key or self.attempt}" if self.has_container else self.key
+        return f"{self.container_id[:12]}-{self.key or self.attempt}" if self.container_id else self.key
 
     @property
     def has_container(self) -> bool:

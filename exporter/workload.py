@@ -98,12 +98,20 @@ def workload_of(
     ``known_as`` is the repository of the image if the engine has reported it, ``run`` the name of dstack's
     run.
     """
-    short = known_as or repository(image)
+    return _first_named(tuple(given.items()), known_as or repository(image), tuple(order), run)
+
+
+# Most jobs have the labels of an earlier one, and share its value then.
+@lru_cache(maxsize=1024)
+def _first_named(
+    labels: tuple[tuple[str, str], ...], image: str, order: tuple[str, ...], run: str
+) -> Workload:
+    given = dict(labels)
     for source in order:
-        name = _run_name(run) if source == WorkloadSource.DSTACK else _name(source, given, short)
+        name = _run_name(run) if source == WorkloadSource.DSTACK else _name(source, given, image)
         if name:
-            return Workload(name[:MAX_LENGTH], short)
-    return Workload(short, short)
+            return Workload(name[:MAX_LENGTH], image)
+    return Workload(image, image)
 
 
 def _name(source: str, given: Mapping[str, str], image: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from exporter.exit_codes import MAX_LINUX_CODE
 from exporter.metrics import definitions
@@ -27,6 +28,7 @@ from exporter.workload import WorkloadSource
 UNKNOWN_CODE = "unknown"
 OTHER_CODE = "other"
 OTHER_TERMINATION = "OTHER"
+_MAX_CACHED = 1_000
 
 
 class JobMetrics:
@@ -67,19 +69,19 @@ class JobMetrics:
         workload = self._slots.on_resume(job)
         # Its OOM kills were counted before the restart.
         _count_start(replace(job, oom_kills=()), workload, update)
-        return replace(job, workload=workload)
+        return _counted_under(workload, job)
 
     def on_start(self, job: Job, update: MetricUpdate) -> Job:
         """Count a job that started; return it with the workload that it is counted under while it runs."""
         workload = self._slots.on_start(job)
         _count_start(job, workload, update)
-        return replace(job, workload=workload)
+        return _counted_under(workload, job)
 
     def on_update(self, job: Job, before: Job, update: MetricUpdate) -> None:
         """Count what has happened to a running job since ``before``."""
         more = oom_count(job.oom_kills) - oom_count(before.oom_kills)
         workload = self._slots.claim(job.workload, job.start_event_ns)
-        update.add(definitions.OOM_KILLS, _image_labels(job, workload), max(0, more))
+        update.add(definitions.OOM_KILLS, _image_labels(job.instance, workload), max(0, more))
 
     def on_exit(self, classified: ClassifiedExit, update: MetricUpdate, before: Job | None) -> None:
         """Count an exit; ``before`` is the job as it was counted while it ran, if it was."""
@@ -90,15 +92,15 @@ class JobMetrics:
         workload = self._slots.claim(job.workload, ended.finished_ns)
         if workload.name == OTHER.name and job.workload.name != OTHER.name:
             update.add(definitions.JOBS_OVER_WORKLOAD_LIMIT)
-        update.add(definitions.JOBS_RUNNING, _workload_labels(job, workload), 0)
+        update.add(definitions.JOBS_RUNNING, _workload_labels(job.instance, workload), 0)
         if before is not None:
             self._slots.on_exit(before)
-            update.add(definitions.JOBS_RUNNING, _workload_labels(before, before.workload), -1)
-        # At the end, so that each run is counted once even if its start is seen again.
-        update.add(definitions.RESTARTS, _image_labels(job, workload), int(bool(job.restarts)))
+            update.add(definitions.JOBS_RUNNING, _workload_labels(before.instance, before.workload), -1)
+        labels = _image_labels(job.instance, workload)
         counted = 0 if before is None else oom_count(before.oom_kills)
-        more = max(0, ended.oom_kills - counted)
-        update.add(definitions.OOM_KILLS, _image_labels(job, workload), more)
+        # At the end, so that each run is counted once even if its start is seen again.
+        update.add(definitions.RESTARTS, labels, int(bool(job.restarts)))
+        update.add(definitions.OOM_KILLS, labels, max(0, ended.oom_kills - counted))
         _set_memory_limit(job, workload, update)
         self._count_exit(classified, workload, update)
         _record_times(classified, workload, update)
@@ -134,7 +136,7 @@ class JobMetrics:
             host=job.instance,
             workload=workload.name,
             image=workload.image,
-            status=verdict.status.value,
+            status=str(verdict.status),
             code=self._code_label(code),
             reason=verdict.reason,
         )
@@ -177,10 +179,15 @@ def workload_order_since_ns(state: MetricState, order: str) -> int:
     return int(state.value(definitions.WORKLOAD_ORDER, OrderLabels(order)) * SECOND_NS)
 
 
+def _counted_under(workload: Workload, job: Job) -> Job:
+    return job if workload == job.workload else replace(job, workload=workload)
+
+
 def _count_start(job: Job, workload: Workload, update: MetricUpdate) -> None:
-    update.add(definitions.JOBS_RUNNING, _workload_labels(job, workload))
-    update.add(definitions.RESTARTS, _image_labels(job, workload), 0)
-    update.add(definitions.OOM_KILLS, _image_labels(job, workload), oom_count(job.oom_kills))
+    labels = _image_labels(job.instance, workload)
+    update.add(definitions.JOBS_RUNNING, _workload_labels(job.instance, workload))
+    update.add(definitions.RESTARTS, labels, 0)
+    update.add(definitions.OOM_KILLS, labels, oom_count(job.oom_kills))
     _set_memory_limit(job, workload, update)
 
 
@@ -194,24 +201,28 @@ def _count_not_created(verdict: Verdict, update: MetricUpdate) -> None:
 def _set_memory_limit(job: Job, workload: Workload, update: MetricUpdate) -> None:
     # Without an inspection the limit is not known; the workloads counted as 'Other' have no common limit.
     if job.created_ns is not None and workload.name != OTHER.name:
-        update.set(definitions.MEMORY_LIMIT, _workload_labels(job, workload), job.memory_limit_bytes or 0)
+        labels = _workload_labels(job.instance, workload)
+        update.set(definitions.MEMORY_LIMIT, labels, job.memory_limit_bytes or 0)
 
 
 def _record_times(classified: ClassifiedExit, workload: Workload, update: MetricUpdate) -> None:
     ended, status = classified.exit, classified.verdict.status
-    labels = StatusLabels(ended.job.instance, workload.name, status.value)
+    labels = StatusLabels(ended.job.instance, workload.name, str(status))
     update.set_max(definitions.LAST_EXIT, labels, ended.finished_ns / SECOND_NS)
     if ended.job.started_ns is not None and status is not Status.UNKNOWN:
         seconds = max(0, ended.finished_ns - ended.job.started_ns) / SECOND_NS
         update.observe(definitions.RUN_DURATION, labels, seconds, _exemplar(classified, seconds))
 
 
-def _workload_labels(job: Job, workload: Workload) -> WorkloadLabels:
-    return WorkloadLabels(job.instance, workload.name)
+# Each exit changes several series with the same labels.
+@lru_cache(maxsize=_MAX_CACHED)
+def _workload_labels(host: str, workload: Workload) -> WorkloadLabels:
+    return WorkloadLabels(host, workload.name)
 
 
-def _image_labels(job: Job, workload: Workload) -> ImageLabels:
-    return ImageLabels(job.instance, workload.name, workload.image)
+@lru_cache(maxsize=_MAX_CACHED)
+def _image_labels(host: str, workload: Workload) -> ImageLabels:
+    return ImageLabels(host, workload.name, workload.image)
 
 
 def _last_exits(stored: Mapping[SeriesKey, float]) -> dict[Workload, int]:

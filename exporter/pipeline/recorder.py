@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS = 1.0
 # A single exit is committed at once; exits that come within this time after a commit share the next one.
 COMMIT_SECONDS = 0.02
+# After a commit of so many exits, the next one is made later: for each of many exits at once, a large batch
+# takes SQLite half the time, and nobody waits for one of them alone.
+FLOOD_EXITS = 20
+FLOOD_COMMIT_SECONDS = 0.1
 # How often the positions of sources are recorded while there is nothing else to record.
 CURSOR_SECONDS = 10.0
 # Exits whose rows are kept while the store is away; beyond, the older half of them is dropped.
@@ -76,6 +80,7 @@ class Recorder:
         self._classifier = classifier
         self._readiness = readiness
         self._pending = _Pending()
+        # As they are counted.
         self._running: dict[str, Job] = {}
         self._cursors: dict[str, Cursor] = {}
         self._commit_at = 0.0
@@ -146,7 +151,7 @@ class Recorder:
         due, interval = self._state.due(), self._state.scrapers.interval_to_store()
         if not (pending or moved or due or interval or always or self._state.has_uncommitted):
             return
-        changes, running = self._count(pending)
+        changes, counted = self._count(pending)
         entries = self._classifier.outbox_entries(pending.ended)
         # Before the commit, since an entry on record may be sent before this thread goes on.
         self._count_enqueued(entries, 1)
@@ -166,10 +171,12 @@ class Recorder:
         if interval:
             self._state.scrapers.on_interval_stored(interval)
         self._job_metrics.confirm_evictions()
-        self._running, self._pending = running, _Pending()
+        self._set_running(counted)
+        self._pending = _Pending()
         self._cursors |= moved
-        self._commit_at = time.monotonic() + COMMIT_SECONDS
-        self._cursors_at = time.monotonic() + CURSOR_SECONDS
+        now, is_flood = time.monotonic(), len(pending.ended) >= FLOOD_EXITS
+        self._commit_at = now + (FLOOD_COMMIT_SECONDS if is_flood else COMMIT_SECONDS)
+        self._cursors_at = now + CURSOR_SECONDS
         self._on_store_works()
         if entries:
             self._enqueued()
@@ -181,24 +188,36 @@ class Recorder:
             address: cursor for address, cursor in cursors.items() if cursor != self._cursors.get(address)
         }
 
-    def _count(self, pending: _Pending) -> tuple[MetricUpdate, dict[str, Job]]:
-        """Return what a batch does to the series, and the jobs that run after it as they are counted."""
-        changes, running = pending.counted.copy(), dict(self._running)
-        for job in pending.begun.values():
+    def _count(self, pending: _Pending) -> tuple[MetricUpdate, dict[str, Job | None]]:
+        """Return what a batch does to the series, and its jobs as they are counted; None: it has ended."""
+        changes, counted = pending.counted.copy(), dict[str, Job | None]()
+        for job_id, job in pending.begun.items():
             changes.history_of = self._history_of(job)
-            before = running.get(job.id)
+            before = self._running.get(job_id)
             if before is None:
                 before = self._job_metrics.on_start(job, changes)
             else:
                 self._job_metrics.on_update(job, before, changes)
-            running[job.id] = replace(before, oom_kills=job.oom_kills)
+            is_same = before.oom_kills == job.oom_kills
+            counted[job_id] = before if is_same else replace(before, oom_kills=job.oom_kills)
         for classified in pending.ended:
-            changes.history_of = self._history_of(classified.exit.job)
-            self._job_metrics.on_exit(classified, changes, running.pop(classified.exit.job.id, None))
+            job = classified.exit.job
+            changes.history_of = self._history_of(job)
+            before = counted.get(job.id, self._running.get(job.id))
+            self._job_metrics.on_exit(classified, changes, before)
+            counted[job.id] = None
         changes.history_of = None
         if self._job_metrics.has_evictions:
             self._job_metrics.remove_evicted_series(self._state.snapshot(), changes)
-        return changes, running
+        return changes, counted
+
+    def _set_running(self, counted: Mapping[str, Job | None]) -> None:
+        """Take over the jobs of a batch as they are counted now."""
+        for job_id, job in counted.items():
+            if job is None:
+                self._running.pop(job_id, None)
+            else:
+                self._running[job_id] = job
 
     def _history_of(self, job: Job) -> str | None:
         return job.engine if self._state.is_history(job.engine) else None

@@ -85,7 +85,7 @@ class ConnectedSources:
             case Disconnected():
                 self._disconnect(address, content)
             case _ if address in self._trackers:
-                return self._track(address, content, now)
+                return self._recorded(address, self._trackers[address].receive(content, now), now)
         return ()
 
     def show_events(self) -> None:

@@ -53,20 +53,20 @@ def ended_row(classified: ClassifiedExit) -> dict[str, Any]:
     ended, verdict = classified.exit, classified.verdict
     evidence, trace = ended.evidence, classified.trace
     return _job_columns(ended.job) | {
-        "status": verdict.status.value,
+        # Not the enums: the driver would look for adapters of them.
+        "status": str(verdict.status),
         "evidence": _as_json(evidence.notes),
         "oom_kills": ended.oom_kills,
         "code": ended.code,
         "reason": verdict.reason,
-        # Not the enum, which the driver would look for an adapter of.
         "termination": str(verdict.termination),
         "error": verdict.error,
-        "recovery": verdict.recovery.value,
+        "recovery": str(verdict.recovery),
         "finished_ns": ended.finished_ns,
         "log_tail": ended.log_tail,
         "event_ns": ended.event_ns,
         "start_error": evidence.start_error or None,
-        "oom_limit": evidence.limit and evidence.limit.value,
+        "oom_limit": evidence.limit and str(evidence.limit),
         "causes": _as_json(evidence.causes),
         "not_known": _as_json(evidence.not_known),
         "trace_id": trace and trace.trace_id,
