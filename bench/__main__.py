@@ -41,6 +41,7 @@ MEASURES = {
     "dstack": Plan.dstack,
     "listing": Plan.listing,
     "fleet": Plan.fleet,
+    "starts": Plan.starts,
 }
 
 

@@ -93,6 +93,11 @@ class Exporter:
             raise BenchError(f"the exporter ended with {code}; see {self._log}")
 
     @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
     def resident(self) -> float:
         """Current resident memory in MB."""
         return self._memory("VmRSS")

@@ -18,6 +18,7 @@ from bench.rules import cost_rows, costs
 from bench.scenario import MIXED, PROMPT
 from bench.span_report import export_rows, tracing_rows
 from bench.spans import measure_export, measure_tracing
+from bench.starts import start_rows
 from bench.table import Section
 from bench.throughput import VARIANTS, throughput
 from bench.tracing import Endpoint, failed_in
@@ -47,6 +48,7 @@ class Size:
     listings: int
     engines: int
     fleet_containers: int
+    starts: int
 
 
 FULL = Size(
@@ -64,6 +66,7 @@ FULL = Size(
     listings=100,
     engines=100,
     fleet_containers=4000,
+    starts=9,
 )
 QUICK = Size(
     rounds=1,
@@ -80,6 +83,7 @@ QUICK = Size(
     listings=3,
     engines=5,
     fleet_containers=500,
+    starts=3,
 )
 
 
@@ -175,6 +179,11 @@ class Plan:
         engines, containers = self._size.engines, self._size.fleet_containers
         rows = tuple(fleet(engines, containers, self._new))
         yield Section(f"Fleet: {engines} engines beside one exporter", rows)
+
+    def starts(self) -> Iterator[Section]:
+        """Measure starts, idleness and a command."""
+        repeats, stored = self._size.starts, self._size.stored_jobs[-1]
+        yield Section(f"Starts: {repeats} of each", tuple(start_rows(repeats, stored, self._new())))
 
     def _traced(self, endpoint: Endpoint) -> MemoryResult:
         return self._memory(USUAL_WORKLOADS, Installation(with_ssh=False, endpoint=endpoint))

@@ -8,9 +8,11 @@ from bench.percentiles import median, percentile
 from bench.table import Row
 from bench.throughput import Run, Variant
 
-MIN_RATIO = 0.1
-MAX_MEGABYTES = 80.0
-MAX_DELAY_MS = 100.0
+MIN_RATIO = 0.5
+MAX_CPU_MS = 0.1
+MIN_CONTAINERS = 3000
+MAX_MEGABYTES = 60.0
+MAX_DELAY_MS = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,23 @@ def throughput_rows(rounds: Sequence[Round]) -> Iterator[Row]:
             f"at least {MIN_RATIO}" if variant.local else "",
             met=ratio >= MIN_RATIO if variant.local else None,
         )
-        cpu, batch, peak = (
+        cpu, batch, peak, containers = (
             median(getattr(run, name) for run in runs)
-            for name in ("cpu_ms_per_exit", "exits_per_commit", "peak")
+            for name in ("cpu_ms_per_exit", "exits_per_commit", "peak", "containers_per_second")
         )
         yield Row(
             "   processor time for an exit",
             f"{cpu:.2f} ms",
             f"{batch:.0f} exits a commit; at most {peak:.0f} MB",
+            f"at most {MAX_CPU_MS} ms",
+            met=cpu <= MAX_CPU_MS,
+        )
+        yield Row(
+            "   new containers",
+            rate(containers),
+            "",
+            f"at least {MIN_CONTAINERS:,} /s" if variant.local else "",
+            met=containers >= MIN_CONTAINERS if variant.local else None,
         )
 
 

@@ -32,6 +32,7 @@ class Run:
     """Results of one run; ``peak`` is memory in MB, with the backlog."""
 
     exits_per_second: float
+    containers_per_second: float
     cpu_ms_per_exit: float
     exits_per_commit: float
     peak: float
@@ -52,6 +53,7 @@ def throughput(
         endpoint.wait_until_exported(exporter, recording, answered=variant.answered)
     return Run(
         exits_per_second=recording.exits / cost.seconds,
+        containers_per_second=len(recording.containers) / cost.seconds,
         cpu_ms_per_exit=1000 * cost.cpu_seconds / recording.exits,
         exits_per_commit=recording.exits / commits,
         peak=peak,
