@@ -1,4 +1,4 @@
-"""``python -m bench``: measure speed, memory, delay, spans, rules, followed logs and listings in one run."""
+"""``python -m bench``: measure speed, memory and delay, scrapes, spans, rules, followed logs and listings."""
 
 import argparse
 import signal
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
 MEASURES = {
     "speed": Plan.throughput,
     "memory": Plan.memory,
+    "scrapes": Plan.scrapes,
     "delay": Plan.delay,
     "spans": Plan.spans,
     "rules": Plan.rules,

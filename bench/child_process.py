@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from bench.engine import ROOT
 from bench.exporter import BenchError
@@ -42,10 +43,15 @@ def print_cost(cost: ExportCost) -> None:
 
 def run_child(module: str, *arguments: object) -> ExportCost:
     """Run a module that prints its cost, and return that. Raises BenchError if it fails."""
+    return ExportCost(**output_of(module, *arguments))
+
+
+def output_of(module: str, *arguments: object) -> Any:
+    """Run a module, and return the JSON that it prints. Raises BenchError if it fails."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
         raise BenchError(f"{module} ended with {done.returncode}; see its output above")
-    return ExportCost(**json.loads(done.stdout))
+    return json.loads(done.stdout)

@@ -16,6 +16,7 @@ from bench.recording import make_recording
 from bench.report import Round, delay_rows, memory_rows, scrape_rows, throughput_rows
 from bench.rules import cost_rows, costs
 from bench.scenario import MIXED, PROMPT
+from bench.scrapes import measure_scrapes
 from bench.span_report import export_rows, tracing_rows
 from bench.spans import measure_export, measure_tracing
 from bench.starts import start_rows
@@ -32,13 +33,14 @@ ALONE_NS = 10 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a run: rounds, containers, workloads, repetitions, spans, series, logs, stored jobs."""
+    """Size of a run: rounds, containers, workloads, repetitions, series, spans, logs, stored jobs."""
 
     rounds: int
     speed_containers: int
     memory_containers: int
     workloads: tuple[int, ...]
     scrapes: int
+    scraped_series: int
     single_exits: int
     real_exits: int
     spans: int
@@ -57,6 +59,7 @@ FULL = Size(
     memory_containers=4600,
     workloads=(1, USUAL_WORKLOADS, 500),
     scrapes=100,
+    scraped_series=27_000,
     single_exits=300,
     real_exits=50,
     spans=20_000,
@@ -74,6 +77,7 @@ QUICK = Size(
     memory_containers=200,
     workloads=(USUAL_WORKLOADS,),
     scrapes=5,
+    scraped_series=1000,
     single_exits=10,
     real_exits=5,
     spans=1000,
@@ -124,6 +128,12 @@ class Plan:
         yield Section(f"Memory: resident after {jobs} of {USUAL_WORKLOADS} workloads", tuple(memory))
         rows = [row for workloads, each in found.items() for row in scrape_rows(workloads, each)]
         yield Section(f"A scrape as Prometheus asks for it, after {jobs}: the median", tuple(rows))
+
+    def scrapes(self) -> Iterator[Section]:
+        """Measure scrapes of many series, compared with prometheus-client."""
+        series, rounds = self._size.scraped_series, self._size.rounds
+        rows = measure_scrapes(series, rounds, self._size.scrapes)
+        yield Section(f"Scrapes: processor time for {series:,} counters, {rounds} rounds", tuple(rows))
 
     def delay(self) -> Iterator[Section]:
         """Measure the delay of exits."""

@@ -48,6 +48,8 @@ class Exposition:
 
     def answer(self, *, compressed: bool) -> Steps:
         """Return all series at one moment, as text or compressed by gzip."""
+        # The first time, making this was a step of its own.
+        yield
         yield from self._render_changed()
         blocks = [*self._blocks(), TextBlock([self._standard_text()])]
         return (yield from (_gzip if compressed else _plain)(blocks))
