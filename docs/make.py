@@ -44,6 +44,8 @@ with different intervals, and history is never an increase.
   interval of all, twice that to let one scrape fail: who scrapes less often may see new series with their
   first value.
 - What nobody scrapes for an hour is history to whoever comes then.
+- A Prometheus that federates another one sees what that one has at the moment. With a longer interval it can
+  miss the 0: let it scrape the exporter itself, or send it the samples (remote write).
 - If the database is lost, the counters begin again with what the engine still knows. `increase()` takes that
   as a counter reset and counts this history once more.
 - Counters about the exporter itself are shown when they are on record, up to ten seconds later. Errors of the
