@@ -256,12 +256,23 @@ def test_a_closed_reader_still_counts_and_can_be_closed_again(
     assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)
 
 
+def test_a_counter_beyond_the_first_page_is_found(proc: Path, tmp_path: Path) -> None:
+    def write(kills: int) -> None:
+        (proc / "vmstat").write_text("numa_other 1\n" * 20_000 + f"oom_kill {kills}\n")
+
+    write(3)
+    kernel = KernelReader(proc, tmp_path / "no kmsg")
+    write(5)
+    assert kernel.poll() == KernelReport(oom_kills=2, at_ns=NOW, since_ns=NOW)
+
+
 def test_an_unreadable_log_leaves_the_counter(proc: Path, tmp_path: Path) -> None:
     (tmp_path / "a directory").mkdir()
     before = open_files()
     kernel = KernelReader(proc, tmp_path / "a directory")
     count(proc, 4)
     assert kernel.poll() == KernelReport(oom_kills=1, at_ns=NOW, since_ns=NOW)
+    kernel.close()
     assert open_files() == before
 
 
@@ -269,8 +280,9 @@ def test_a_log_that_cannot_be_positioned_is_closed(proc: Path, tmp_path: Path) -
     os.mkfifo(tmp_path / "fifo")
     before = open_files()
     kernel = KernelReader(proc, tmp_path / "fifo")
-    assert open_files() == before
     assert kernel.poll() is None
+    kernel.close()
+    assert open_files() == before
 
 
 def open_files() -> list[str]:
@@ -345,7 +357,8 @@ def test_a_counter_that_cannot_be_read_for_a_while_has_all_kills_afterwards(
     proc: Path, kernel: KernelReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as exhausted:
-        exhausted.setattr(Path, "read_bytes", too_many_files)
+        kernel.close()
+        exhausted.setattr(reader, "os", SimpleNamespace(**{**vars(os), "open": too_many_files}))
         assert kernel.poll() is None
         count(proc, 5)
         assert kernel.poll() is None
@@ -361,6 +374,6 @@ def test_whether_an_engine_is_on_this_host_is_not_guessed(
         is_this_host(engine(), proc)
 
 
-def too_many_files(_path: Path) -> None:
+def too_many_files(*_arguments: object) -> None:
     """Fail as a process does that has no descriptor left."""
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -19,6 +19,7 @@ from exporter.sources.docker.kernel.kmsg import KmsgParser
 _RECORD_BYTES = 8192
 _MAX_RECORDS = 10_000
 _OOM_KILLS = b"\noom_kill "
+_COUNTERS_BYTES = 1 << 16
 _MICROSECOND_NS = 1_000
 
 
@@ -40,7 +41,9 @@ class KernelReader:
     """Returns at each ``poll`` what the kernel has counted and logged since the one before."""
 
     def __init__(self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> None:
-        self._vmstat = proc / "vmstat"
+        self._vmstat_path = proc / "vmstat"
+        # Kept open, as it is read four times a second: to open it takes longer than to read it.
+        self._vmstat: int | None = None
         self._polled_ns = self._counted_ns = time.time_ns()
         self._counter = self._read_counter()
         self._log = _open_at_end(kmsg)
@@ -72,7 +75,13 @@ class KernelReader:
         return KernelReport(increase, self._polled_ns, facts, since_ns) if increase or facts else None
 
     def close(self) -> None:
-        """Close the log."""
+        """Close what is read."""
+        self._close_log()
+        if self._vmstat is not None:
+            os.close(self._vmstat)
+            self._vmstat = None
+
+    def _close_log(self) -> None:
         if self._log is not None:
             os.close(self._log)
             self._log = None
@@ -86,13 +95,22 @@ class KernelReader:
         return min(max(drifted_ns, self._polled_ns + 1), now_ns)
 
     def _read_counter(self) -> int | None:
+        if self._vmstat is None:
+            self._vmstat = _opened(self._vmstat_path)
+        if self._vmstat is None:
+            return None
+        counters = b"\n"
         try:
-            counters = b"\n" + self._vmstat.read_bytes()
+            # The kernel gives a page at a time.
+            while part := os.pread(self._vmstat, _COUNTERS_BYTES, len(counters) - 1):
+                counters += part
+                # A regular expression takes as long as the kernel does for all of its counters.
+                number, is_whole, _ = counters.partition(_OOM_KILLS)[2].partition(b"\n")
+                if is_whole:
+                    return int(number) if number.isdigit() else None
         except OSError:
             return None
-        # Four times a second: a regular expression takes as long as the kernel does for the whole file.
-        number, _, _ = counters.partition(_OOM_KILLS)[2].partition(b"\n")
-        return int(number) if number.isdigit() else None
+        return None
 
     def _records(self) -> Iterator[bytes]:
         for _ in range(_MAX_RECORDS):
@@ -106,17 +124,23 @@ class KernelReader:
                 # The kernel has overwritten records that were not read; the next read goes on after them.
                 continue
             except OSError:
-                self.close()
+                self._close_log()
                 return
             if not record:
                 return
             yield record
 
 
-def _open_at_end(kmsg: Path) -> int | None:
+def _opened(path: Path) -> int | None:
     try:
-        log = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
+        return None
+
+
+def _open_at_end(kmsg: Path) -> int | None:
+    log = _opened(kmsg)
+    if log is None:
         return None
     try:
         os.lseek(log, 0, os.SEEK_END)

@@ -12,7 +12,7 @@ from exporter.sources.docker.engine import EngineError
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.connection import Connection
 
-TICK_SECONDS = 1.0
+TICK_SECONDS = 2.0
 
 
 class StreamWatchdog:
