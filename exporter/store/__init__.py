@@ -2,13 +2,13 @@
 
 from exporter.store.changes import JobChange
 from exporter.store.errors import StoreError
-from exporter.store.exit_counts import TimeSpan
 from exporter.store.job_pages import JobFilter, Position, RecordPage
 from exporter.store.jobs import AmbiguousKeyError
 from exporter.store.outbox import Outbox, OutboxEntry, OutboxUpdate
 from exporter.store.recent_exits import IntervalCount, RecentExits
 from exporter.store.runs import Run, RunsBeside
 from exporter.store.store import Batch, Store
+from exporter.store.time_span import TimeSpan
 
 __all__ = [
     "AmbiguousKeyError",

@@ -97,6 +97,10 @@ class Database:
 
     def _open_writer(self) -> Connection:
         self._writer = connection = self._engine.connect()
+        # A statement with triggers keeps the pages that it changes: in a file, that takes longer than itself.
+        # Not by SQLAlchemy, which begins a transaction first; within one, it cannot be changed.
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA temp_store = MEMORY")
         with connection.begin():
             connection.exec_driver_sql(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
         return connection

@@ -1,66 +1,58 @@
 """How many jobs ended in a time span, by workload, status, reason and code. Each may raise StoreError.
 
-A week has too many rows to group them in time. But there are few groups: each is found by steps in the index
-of ended jobs, and its jobs are counted within that index.
+A week has too many rows to count them in time. They are counted by day and by hour when they are written
+(``exit_count_triggers.py``), and only those between a bound of the span and the nearest hour are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, Column, ColumnElement, ScalarSelect, func, select
+from sqlalchemy import Select, func, literal, select, union_all
 
 from exporter.model import Status
 from exporter.report.exits import ExitCount
 from exporter.store.database import Database
-from exporter.store.schema import cursors, jobs
+from exporter.store.exit_count_triggers import DAY_NS, HOUR_NS, UNKNOWN_CODE
+from exporter.store.host_exit_counts import count_exits_on_host
+from exporter.store.schema import cursors, exit_counts, jobs
+from exporter.store.time_span import TimeSpan
 
-# The index begins with these.
-_GROUPED_BY = (jobs.c.workload, jobs.c.status, jobs.c.reason, jobs.c.code)
-_IN_ENDED = "INDEXED BY jobs_ended"
+_GROUPED_BY = ("workload", "status", "reason", "code")
+_BY_END = "INDEXED BY jobs_by_end"
 _STATUSES = {status.value: status for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
-class TimeSpan:
-    """Jobs that ended since a time and before another one; of one workload, or on one host, if given."""
+class _Part:
+    """Exits from one time to another, and how often each counts for the span and for the one before.
 
+    They are those counted by a period, or the jobs themselves without one.
+    """
+
+    period_ns: int | None
     since_ns: int
     until_ns: int
-    workload: str | None = None
-    instance: str | None = None
-
-    @property
-    def before(self) -> TimeSpan:
-        """The span of the same length before it."""
-        return replace(self, since_ns=2 * self.since_ns - self.until_ns, until_ns=self.since_ns)
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the conditions on the jobs."""
-        bounds = [jobs.c.finished_ns >= self.since_ns, jobs.c.finished_ns < self.until_ns]
-        if self.workload is not None:
-            bounds.append(jobs.c.workload == self.workload)
-        if self.instance is not None:
-            bounds.append(jobs.c.instance == self.instance)
-        return bounds
+    count: int
+    before: int
 
 
 def count_exits(database: Database, span: TimeSpan) -> list[ExitCount]:
     """Return the numbers of exits in a span and in the one before; one of them is not 0."""
-    groups = _groups(span.workload)
-    is_of_group = [column.is_not_distinct_from(groups.c[column.name]) for column in _GROUPED_BY]
-    query = select(
-        groups,
-        _ended(func.count(), *is_of_group, *span.conditions()).label("count"),
-        _ended(func.count(), *is_of_group, *span.before.conditions()).label("before"),
-    )
-    rows = database.read(query)
+    if span.instance is not None:
+        return count_exits_on_host(database, span)
+    parts = [part for part in _parts(span) if part.since_ns < part.until_ns]
+    if not parts:
+        return []
+    counted = union_all(*(_query(part, span.workload) for part in parts)).subquery()
+    groups = [counted.c[name] for name in _GROUPED_BY]
+    sums = select(*groups, func.sum(counted.c.count), func.sum(counted.c.before)).group_by(*groups)
     # As tuples, and only those that count: of many workloads, there are thousands.
     return [
-        ExitCount(workload, _STATUSES[status], code, reason, count, before)
-        for workload, status, reason, code, count, before in rows
+        ExitCount(workload, _STATUSES[status], None if code == UNKNOWN_CODE else code, reason, count, before)
+        for workload, status, reason, code, count, before in database.read(sums)
         if count or before
     ]
 
@@ -71,49 +63,47 @@ def watched_since_ns(database: Database) -> int | None:
     return since_ns
 
 
-def _groups(workload: str | None) -> CTE:
-    """Return all combinations that there are of a workload, status, reason and code."""
-    is_wanted = [] if workload is None else [jobs.c.workload == workload]
-    groups = _with_values(None, (), _GROUPED_BY[0], is_wanted)
-    for number, column in enumerate(_GROUPED_BY[1:], start=1):
-        groups = _with_values(groups, _GROUPED_BY[:number], column, [])
-    return groups
+def _parts(span: TimeSpan) -> Iterator[_Part]:
+    """Yield what adds up to the span and to the one before it."""
+    bounds = (span.before.since_ns, span.since_ns, span.until_ns)
+    first, middle, last = (_nearest(_nearest(bound, HOUR_NS), DAY_NS) for bound in bounds)
+    yield _Part(DAY_NS, first, middle, 0, 1)
+    yield _Part(DAY_NS, middle, last, 1, 0)
+    for bound, count, before in zip(bounds, (0, -1, 1), (-1, 1, 0), strict=True):
+        yield from _rest(bound, count, before)
 
 
-def _with_values(
-    groups: CTE | None,
-    known: Sequence[Column[Any]],
-    column: Column[Any],
-    is_wanted: Sequence[ColumnElement[bool]],
-) -> CTE:
-    """Return the groups by the known columns with each value of one more, and then with null.
-
-    The null is left out by the next column, as it stands for no job; only a code can be null.
-    """
-    first = select(*_values(groups, known), _lowest(groups, known, column, is_wanted).label(column.name))
-    if groups is not None:
-        first = first.where(groups.c[known[-1].name].is_not(None))
-    found = first.cte(f"by_{column.name}", recursive=True)
-    is_next = [*is_wanted, column > found.c[column.name]]
-    following = select(*_values(found, known), _lowest(found, known, column, is_next))
-    return found.union_all(following.where(found.c[column.name].is_not(None)))
+def _rest(bound: int, count: int, before: int) -> Iterator[_Part]:
+    """Yield what is between the day nearest to a bound and the bound; what is after it is taken away."""
+    hour = _nearest(bound, HOUR_NS)
+    day = _nearest(hour, DAY_NS)
+    yield _Part(HOUR_NS, day, hour, count, before)
+    yield _Part(HOUR_NS, hour, day, -count, -before)
+    yield _Part(None, hour, bound, count, before)
+    yield _Part(None, bound, hour, -count, -before)
 
 
-def _lowest(
-    groups: CTE | None,
-    known: Sequence[Column[Any]],
-    column: Column[Any],
-    conditions: Sequence[ColumnElement[bool]],
-) -> ScalarSelect[Any]:
-    is_of_group = [] if groups is None else [each == groups.c[each.name] for each in known]
-    return _ended(func.min(column), *is_of_group, *conditions)
+def _nearest(at_ns: int, period_ns: int) -> int:
+    """Return the beginning of a period that is nearest to a time."""
+    return (at_ns + period_ns // 2) // period_ns * period_ns
 
 
-def _values(groups: CTE | None, known: Sequence[Column[Any]]) -> list[ColumnElement[Any]]:
-    return [] if groups is None else [groups.c[column.name] for column in known]
+def _query(part: _Part, workload: str | None) -> Select[Any]:
+    """Return a query of the exits of a part, with how often they count."""
+    query = _jobs(part) if part.period_ns is None else _counted(part, part.period_ns)
+    return query if workload is None else query.where(query.selected_columns.workload == workload)
 
 
-def _ended(value: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
-    """Return a value of the ended jobs with these conditions."""
-    ended = select(value).select_from(jobs).where(jobs.c.finished_ns.is_not(None), *conditions)
-    return ended.with_hint(jobs, _IN_ENDED, "sqlite").scalar_subquery()
+def _jobs(part: _Part) -> Select[Any]:
+    code = func.coalesce(jobs.c.code, UNKNOWN_CODE).label("code")
+    times = (literal(part.count).label("count"), literal(part.before).label("before"))
+    query = select(jobs.c.workload, jobs.c.status, jobs.c.reason, code, *times)
+    is_in_part = (jobs.c.finished_ns >= part.since_ns, jobs.c.finished_ns < part.until_ns)
+    return query.where(*is_in_part, jobs.c.reason.is_not(None)).with_hint(jobs, _BY_END, "sqlite")
+
+
+def _counted(part: _Part, period_ns: int) -> Select[Any]:
+    table = exit_counts.c
+    times = ((table.exits * part.count).label("count"), (table.exits * part.before).label("before"))
+    query = select(*(table[name] for name in _GROUPED_BY), *times).where(table.period_ns == period_ns)
+    return query.where(table.began_ns >= part.since_ns, table.began_ns < part.until_ns)

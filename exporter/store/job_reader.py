@@ -8,11 +8,12 @@ from exporter.report.runs import MemoryHistory
 from exporter.store import jobs as queries
 from exporter.store.changes import JobChange, latest_changes
 from exporter.store.database import Database
-from exporter.store.exit_counts import TimeSpan, count_exits
+from exporter.store.exit_counts import count_exits
 from exporter.store.job_pages import JobFilter, Position, RecordPage, latest_failures, page_of_jobs
 from exporter.store.recent_exits import RecentExits, count_recent_exits
 from exporter.store.run_history import memory_histories
 from exporter.store.runs import Run, RunsBeside, runs_beside, runs_of_workload
+from exporter.store.time_span import TimeSpan
 
 
 class JobReader:

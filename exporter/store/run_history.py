@@ -17,8 +17,8 @@ from sqlalchemy import CTE, ColumnElement, ScalarSelect, case, func, select
 from exporter.model import LimitOwner
 from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs, dividing_times
 from exporter.store.database import Database
-from exporter.store.exit_counts import TimeSpan
 from exporter.store.schema import HAS_OOM_KILLS, IS_COMPLETED, jobs
+from exporter.store.time_span import TimeSpan
 
 _OUTCOMES = {LimitOwner.OWN.value: Outcome.OOM_KILLED, None: Outcome.OOM_KILLED_LIMIT_UNKNOWN}
 

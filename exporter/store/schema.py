@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -14,11 +15,14 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    event,
     text,
 )
 
+from exporter.store.exit_count_triggers import EXIT_COUNT_TRIGGERS
+
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0013"
+REVISION = "0014"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -112,14 +116,12 @@ jobs = Table(
     # Those of the report have all columns that it reads.
     Index(
         "jobs_ended",
+        "instance",
         "workload",
         "status",
         "reason",
         "code",
         "finished_ns",
-        "instance",
-        "oom_kills",
-        "memory_limit_bytes",
         sqlite_where=text("finished_ns IS NOT NULL"),
     ),
     Index(
@@ -144,6 +146,22 @@ jobs = Table(
     Index("jobs_by_supervised_job", "supervised_job", sqlite_where=text("supervised_job IS NOT NULL")),
     Index("jobs_by_change_number", "change_number"),
 )
+
+# How many jobs that are on record ended in each hour and in each day, in UTC; triggers keep it so.
+exit_counts = Table(
+    "exit_counts",
+    metadata,
+    Column("period_ns", BigInteger, primary_key=True),
+    Column("began_ns", BigInteger, primary_key=True),
+    Column("workload", String, primary_key=True),
+    Column("status", String, primary_key=True),
+    Column("reason", String, primary_key=True),
+    Column("code", BigInteger, primary_key=True),
+    Column("exits", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+for _trigger in EXIT_COUNT_TRIGGERS:
+    event.listen(metadata, "after_create", DDL(_trigger))  # type: ignore[no-untyped-call]
 
 # Runs of jobs as a supervisor's server reports them: also of jobs on other hosts, whose containers are on
 # record elsewhere. Those whose run ``is_open`` are asked for again. ``seen_ns`` is when it was last reported.

@@ -6,16 +6,22 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from exporter.model import ClassifiedExit, Cursor, Workload
 from exporter.store import Batch, TimeSpan
+from exporter.store.exit_count_triggers import HOUR_NS, PERIODS
 from exporter.store.schema import jobs
 from tests.store.files import opened
 from tests.store.plans import plans_of
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job
 
-MOMENTS = [BEGAN_NS + seconds * SECOND_NS for seconds in range(-3, 6)]
+# Some in one hour, some in others and some on other days, and on the bounds of both.
+HOUR = BEGAN_NS // HOUR_NS * HOUR_NS
+MOMENTS = [
+    *(BEGAN_NS + seconds * SECOND_NS for seconds in range(-1, 3)),
+    *(HOUR + hours * HOUR_NS + rest for hours in (-40, -25, -1, 0, 1, 13, 24) for rest in (-1, 0)),
+]
 WORKLOADS, HOSTS = ("etl", "train", ""), ("node-1", "node-2")
 EVIDENCE = {0: STOPPED, 1: OOM, 127: NOT_STARTED, None: OOM, 137: OOM, 2: STOPPED}
 
@@ -87,9 +93,43 @@ def test_exits_are_on_record_since_the_first_connection_or_the_retention(databas
 
 
 @pytest.mark.parametrize("workload", [None, "etl"])
-@pytest.mark.parametrize("instance", [None, "node-1"])
-def test_no_job_is_read_but_in_the_index(database: Path, workload: str | None, instance: str | None) -> None:
+def test_few_jobs_are_read_beside_what_was_counted(database: Path, workload: str | None) -> None:
+    span = TimeSpan(3 * HOUR_NS // 4, 49 * HOUR_NS // 4, workload)
     with opened(database) as store:
-        plans = plans_of(store, lambda: store.reader.count_exits(TimeSpan(1, 2, workload, instance)))
+        plans = plans_of(store, lambda: store.reader.count_exits(span))
+    read = [step for step in plans if " jobs " in step]
+    assert set(read) == {"SEARCH jobs USING INDEX jobs_by_end (finished_ns>? AND finished_ns<?)"}
+    assert [step for step in plans if step.startswith("SCAN") and "exit_counts" in step] == []
+
+
+@pytest.mark.parametrize("workload", [None, "etl"])
+def test_of_a_host_no_job_is_read_but_in_the_index(database: Path, workload: str | None) -> None:
+    with opened(database) as store:
+        plans = plans_of(store, lambda: store.reader.count_exits(TimeSpan(1, 2, workload, "node-1")))
         assert [step for step in plans if "jobs" in step and "COVERING INDEX jobs_ended" not in step] == []
         assert sum("finished_ns>? AND finished_ns<?" in step for step in plans) == 2
+
+
+COUNTED = text("SELECT * FROM exit_counts ORDER BY 1, 2, 3, 4, 5, 6")
+GROUP = "SELECT {0}, finished_ns / {0} * {0}, workload, status, reason, coalesce(code, -1), count(*)"
+ENDED = "FROM jobs WHERE finished_ns NOT NULL GROUP BY 1, 2, 3, 4, 5, 6"
+GROUPS = " UNION ALL ".join(f"{GROUP.format(period)} {ENDED}" for period in PERIODS)
+COUNTED_NOW = text(f"{GROUPS} ORDER BY 1, 2, 3, 4, 5, 6")
+CHANGES = st.one_of(exits(), st.sampled_from(MOMENTS))
+
+
+@given(st.lists(CHANGES, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_the_counts_are_exact_whatever_is_written_again_and_deleted(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[list[ClassifiedExit] | int]
+) -> None:
+    with opened(tmp_path_factory.getbasetemp() / "counted" / "exits.db") as store:
+        for change in changes:
+            if isinstance(change, int):
+                store.prune(change)
+            else:
+                begun = [job("a", attempt=number) for number in range(0, 14, 3)]
+                store.commit(Batch(running=begun, ended=change))
+            with store._database.transaction() as connection:
+                rows = connection.execute(COUNTED_NOW).fetchall()
+                assert connection.execute(COUNTED).fetchall() == rows

@@ -115,13 +115,14 @@ def move(path: Path, direction: Callable[[Config, str], None], revision: str) ->
 
 
 def schema_of(path: Path) -> dict[str, object]:
-    """Return the columns of each table and each index, without Alembic's own table.
+    """Return the columns of each table, each index and each trigger, without Alembic's own table.
 
     Not the statements: an added column stands elsewhere in them than one that was always there.
     """
     with closing(sqlite3.connect(path)) as connection:
         query = "SELECT name, sql FROM sqlite_master WHERE type = ? AND tbl_name != 'alembic_version'"
         indexes: dict[str, object] = dict(connection.execute(query, ("index",)))
+        indexes |= dict(connection.execute(query, ("trigger",)))
         tables = [name for name, _ in connection.execute(query, ("table",)).fetchall()]
         return indexes | {
             name: connection.execute("SELECT * FROM pragma_table_xinfo(?)", (name,)).fetchall()
