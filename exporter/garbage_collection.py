@@ -31,17 +31,17 @@ def exempt_what_lives_on() -> None:
     That is still freed when nothing refers to it any more, unless it is part of a cycle: hence only so many.
     """
     gc.freeze()
-    gc.callbacks.append(_ExemptingCollections())
+    left = _EXEMPTING_COLLECTIONS
 
-
-class _ExemptingCollections:
-    def __init__(self) -> None:
-        self._left = _EXEMPTING_COLLECTIONS
-
-    def __call__(self, phase: str, info: dict[str, Any]) -> None:
+    # A plain function takes one level of Python's stack. A collection may come where hardly more is left: in
+    # the middle of an answer that is nested as deep as it may be.
+    def exempt(phase: str, info: dict[str, Any]) -> None:
+        nonlocal left
         if phase != "stop" or info["generation"] < _OLDEST:
             return
         gc.freeze()
-        self._left -= 1
-        if not self._left:
-            gc.callbacks.remove(self)
+        left -= 1
+        if not left:
+            gc.callbacks.remove(exempt)
+
+    gc.callbacks.append(exempt)

@@ -46,6 +46,8 @@ def other_server(other: Other) -> Iterator[str]:
         def do_GET(self) -> None:
             if other.never:
                 over.wait()
+                # Nobody is there any more.
+                return
             self.send_response(other.status)
             self.send_header("Content-Type", other.media_type)
             self.send_header("Content-Length", str(len(other.body)))
