@@ -312,8 +312,8 @@ def availability_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         "The share of its scrapes that an exporter answered against a half.",
         # An exporter that answers only now and then is down, too.
-        f"avg_over_time(up[{limits.down_within}]) < 0.5\nand up\n"
-        f"and on (job, instance)\n{names.exporters} offset {limits.down_within}",
+        f"avg_over_time(up[{limits.down_within}]) < 0.5 and up\n"
+        f"and on (job, instance) {names.exporters} offset {limits.down_within}",
         "An exporter cannot be scraped.",
         f"{_EXPORTER} (job {{{{ $labels.job }}}}) has answered {{{{ $value | humanizePercentage }}}} of the"
         f" scrapes within {limits.down_within}. Exits are counted when it is back, as far as the engine"
@@ -429,7 +429,7 @@ def otlp_alerts(thresholds: Thresholds) -> Iterator[Alert]:
         Severity.WARNING,
         "Any job that waits while the collector accepts none, or many that wait.",
         f"({pending} > 0 unless increase({definitions.OTLP_JOBS_EXPORTED.name}[{window}]) > 0)\n"
-        f"or\n{pending} > {limits.spans_floor}",
+        f"or {pending} > {limits.spans_floor}",
         "Jobs wait for an OTLP collector that does not accept them, or not fast enough.",
         f"The collector has not taken the {{{{ $labels.signal }}}} of {_JOBS} of the exporter at"
         f" {{{{ $labels.instance }}}}, and it has been so for {limits.spans_for}.",

@@ -135,7 +135,7 @@ def exporter_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     yield Recording(
         names.exporters,
         f"group without ({', '.join(definitions.BUILD_INFO.labels)}) ({definitions.BUILD_INFO.name})\n"
-        f"or\nlast_over_time({names.exporters}[{_REMEMBERED}]) and on (job, instance) up",
+        f"or last_over_time({names.exporters}[{_REMEMBERED}]) and on (job, instance) up",
         "The targets that are exporters, whatever their job is called: those that answer as one, and"
         " those that once did and are still targets.",
     )
@@ -156,12 +156,9 @@ def deadline_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     done = f'{definitions.LAST_EXIT.name}{{status="{Status.DONE}"}}'
     yield Recording(
         names.success,
-        "max by (workload) (\n"
-        f"  clamp_max({done}, time()) {named}\n"
-        "  or\n"
-        f"  last_over_time({names.success}[{_REMEMBERED}]) {named}\n"
-        ")\nor\n"
-        f"max by (workload) (0 * {names.deadline} + time())",
+        f"max by (workload) (clamp_max({done}, time()) {named}\n"
+        f"or last_over_time({names.success}[{_REMEMBERED}]) {named})\n"
+        f"or max by (workload) (0 * {names.deadline} + time())",
         "When a workload has last succeeded, anywhere, or else since when that is asked of it. What was"
         " once known stays known after its exporter has gone; a clock that is ahead counts as now.",
     )
