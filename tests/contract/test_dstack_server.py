@@ -21,6 +21,7 @@ from exporter.metrics import definitions
 from exporter.model import JobRecord
 from exporter.otlp.config import SpanLimits
 from exporter.otlp.encoding import SpanEncoder
+from exporter.pipeline import recorder
 from exporter.sources.docker.engine import ContainerList
 from exporter.sources.dstack import client
 from exporter.sources.dstack import server as server_module
@@ -556,7 +557,8 @@ def test_runs_that_are_large_come_in_smaller_pages(
         assert {query["limit"] for _, query, _ in api.requests} == {25, 5}
 
 
-def test_a_time_to_come_hides_no_run(tmp_path: Path, api: DstackApi) -> None:
+def test_a_time_to_come_hides_no_run(tmp_path: Path, api: DstackApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "CURSOR_SECONDS", 0.01)
     ended = recorded_run("g-whole") | {"submitted_at": "2199-01-01T00:00:00Z"}
     api.runs = [ended]
     pipeline = driver(tmp_path)
