@@ -28,6 +28,8 @@ from tests.scripted.wire import chunk, read_request
 SOON = 0.2
 VERSION = b'{"ApiVersion":"1.41"}'
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+TRAILERS = ENDLESS + chunk(b"{}") + b"0\r\nX-Long: "
+EXTENDED = ENDLESS + chunk(b"{}") + b"1;"
 REFUSED = b"HTTP/1.1 500 Internal Server Error\r\nTransfer-Encoding: chunked\r\n\r\n"
 BOMB = gzip.compress(bytes(64 << 20))
 COMPRESSED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB)
@@ -82,6 +84,15 @@ def test_an_answer_is_read_within_a_bound(
     with answering(tmp_path, path, head, part, 0) as engine, pytest.raises(EngineError) as error:
         request(engine)
     assert cause in str(error.value)
+
+
+@pytest.mark.parametrize("head", [TRAILERS, EXTENDED], ids=["trailers", "chunk extension"])
+@pytest.mark.parametrize("asked", ["list", "stream"])
+def test_what_is_no_body_is_read_within_a_bound(tmp_path: Path, asked: str, head: bytes) -> None:
+    path, request = REQUESTS[asked]
+    with answering(tmp_path, path, head, b"x" * 4096, 0) as engine, pytest.raises(EngineError) as error:
+        request(engine) if asked == "list" else list(engine.events())
+    assert str(error.value).startswith("headers of more than 65536 bytes")
 
 
 @pytest.mark.parametrize("asked", ["version", "info", "buffer"])

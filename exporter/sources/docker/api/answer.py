@@ -30,7 +30,8 @@ class Answer:
         self.keeps_alive = False
         self._max_bytes = max_bytes
         self._deadline = time.monotonic() + ANSWER_SECONDS
-        self._head_bytes = 0
+        # What came since the last part of the body: headers, trailers, lines between chunks.
+        self._other_bytes = 0
         self._has_length = False
         self._encoding = "identity"
         self._body: list[bytes] = []
@@ -43,7 +44,7 @@ class Answer:
         Raises EngineError beyond a bound, EOFError if the answer is not whole, and the errors of httptools.
         """
         if data:
-            self._head_bytes += 0 if self.status else len(data)
+            self._other_bytes += len(data)
             self._parse(data)
             self._check()
         elif not self.status or self._has_length:
@@ -77,7 +78,7 @@ class Answer:
             raise EngineError(f"a compressed answer ({self._encoding[:20]!r}), which was not asked for")
         if self._body_bytes > self._max_bytes:
             raise TooLargeError(f"an answer of more than {self._max_bytes} bytes; is this a Docker Engine?")
-        if not self.status and self._head_bytes > MAX_HEAD_BYTES:
+        if not self.is_complete and self._other_bytes > MAX_HEAD_BYTES:
             raise EngineError(f"headers of more than {MAX_HEAD_BYTES} bytes; is this a Docker Engine?")
         if not self.is_complete and time.monotonic() > self._deadline:
             raise EngineError(f"an answer that has not ended within {ANSWER_SECONDS:g} s")
@@ -100,10 +101,12 @@ class Answer:
         """Keep the status."""
         if not self.is_complete:
             self.status = self._parser.get_status_code()
+            self._other_bytes = 0
 
     def on_body(self, part: bytes) -> None:
         """Keep a part of the body."""
         if not self.is_complete:
+            self._other_bytes = 0
             self._body.append(part)
             self._body_bytes += len(part)
 
