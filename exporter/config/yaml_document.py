@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from exporter.config.file_start import read_file_start
+
 MAX_FILE_BYTES = 1 << 20
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -158,8 +160,7 @@ def _refusal(mark: yaml.Mark, cause: str) -> yaml.constructor.ConstructorError:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+        raw = read_file_start(path, MAX_FILE_BYTES + 1)
     except OSError as error:
         raise DocumentError([f"{path}: cannot be read: {error.strerror}"]) from error
     if len(raw) > MAX_FILE_BYTES:

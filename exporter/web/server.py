@@ -166,6 +166,8 @@ def create_server(  # noqa: PLR0913  # each is a thing of its own
         timeout_keep_alive=math.ceil(keep_alive_seconds),
         # Who is at the other end of the connection counts, not what a proxy writes about others.
         proxy_headers=False,
+        # Else uvicorn reads WEB_CONCURRENCY, and does not start if that is no number.
+        workers=1,
         callback_notify=manager.beat if manager else None,
         timeout_notify=manager.interval_seconds if manager else 0,  # type: ignore[arg-type]  # it only compares
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from exporter.errors import message_of
+
 log = structlog.get_logger(__name__)
 
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
@@ -47,9 +49,7 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
                 client.sendto(state.encode(), address)
         except OSError as error:
-            log.warning(
-                "the service manager cannot be told", state=state, cause=os.strerror(error.errno or 0)
-            )
+            log.warning("the service manager cannot be told", state=state, cause=message_of(error))
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
+from exporter.config.file_start import read_file_start
+from exporter.config.yaml_document import MAX_FILE_BYTES
 from exporter.errors import message_of
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
@@ -140,7 +142,7 @@ def server_context(tls: TlsServerConfig) -> ssl.SSLContext:
 
 def _load_files(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
     for field, path in zip(("cert_file", "key_file", "client_ca_file"), tls.files, strict=False):
-        _check_readable(field, path)
+        _check_file(field, path)
     try:
         # Without a password, OpenSSL would ask for one at the terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file, password="")
@@ -155,11 +157,14 @@ def _load_files(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
             raise TlsError("client_ca_file", f"{tls.client_ca_file} has no certificate: {error}") from error
 
 
-def _check_readable(field: str, path: Path) -> None:
+def _check_file(field: str, path: Path) -> None:
     try:
-        path.open("rb").close()
+        start = read_file_start(path, MAX_FILE_BYTES + 1)
     except OSError as error:
         raise TlsError(field, f"{path}: {message_of(error)}") from error
+    # OpenSSL would search it for a certificate to its end, and a device has none.
+    if len(start) > MAX_FILE_BYTES:
+        raise TlsError(field, f"{path}: larger than {MAX_FILE_BYTES} bytes; is this the right file?")
 
 
 def _checked_object(allowed: frozenset[str]) -> type[ssl.SSLObject]:

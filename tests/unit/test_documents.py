@@ -1,5 +1,6 @@
 """YAML files: read, or refused with file, line and cause."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ def test_a_file_of_more_than_a_megabyte_is_refused(path: Path, tmp_path: Path) -
     endless.symlink_to("/dev/zero")
     for file in (path, endless):
         assert problems(file) == [f"{file}: larger than 1048576 bytes; is this the right file?"]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    assert problems(path) == [
+        f"{path}: cannot be read: it is a pipe, which can be read only once; give a file"
+    ]
 
 
 @pytest.mark.parametrize("nest", ["[", "{a: ", "- "])

@@ -1,5 +1,6 @@
 """The web configuration file: what is understood, and what is refused with its line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,22 @@ def test_what_is_unsupported_is_refused_with_its_line(file: Path, text: str, lin
     (found,) = refused.value.problems
     assert found.startswith(f"{file}:{line}: {problem}")
     assert "secret" not in found
+
+
+@pytest.mark.parametrize("name", ["cert.pem", "key.pem", "ca.pem"])
+@pytest.mark.parametrize(
+    ("kind", "cause"), [("pipe", "it is a pipe"), ("device", "larger than 1048576 bytes")]
+)
+def test_what_is_no_file_is_no_certificate(file: Path, name: str, kind: str, cause: str) -> None:
+    path = file.with_name("server") / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    file.write_text(f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: server/ca.pem\n")
+    with pytest.raises(DocumentError, match=f"{path}: {cause}"):
+        load_web_config(file)
 
 
 def test_the_command_checks_such_files(file: Path) -> None:

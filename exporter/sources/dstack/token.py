@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from exporter.config.file_start import read_file_start
 from exporter.config.variables import DSTACK_TOKEN
 from exporter.errors import message_of
 from exporter.sources.dstack.problems import Problem, ServerError
@@ -45,8 +46,7 @@ def token_reader(file: Path | None, environment: Mapping[str, str]) -> ReadToken
 
 def _read(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            return opened.read(_MAX_BYTES).decode(errors="replace")
+        return read_file_start(file, _MAX_BYTES).decode(errors="replace")
     except OSError as error:
         raise ServerError(Problem.TOKEN, f"{_FLAG}: {file}: {message_of(error)}") from error
 
