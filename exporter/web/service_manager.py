@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 
@@ -16,6 +17,8 @@ READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
 # Ten minutes until the next state.
 MORE_TIME = "EXTEND_TIMEOUT_USEC=600000000"
 _NO_WATCHDOG_SECONDS = 3600.0
+# More than the 64 bits of systemd has no number, and Python refuses very long ones.
+_MICROSECONDS = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class ServiceManager:
@@ -55,5 +58,5 @@ class ServiceManager:
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:
     """Return within how many seconds the manager wants to hear that the process is alive."""
     wanted, owner = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
-    is_ours = owner in {"", str(os.getpid())} and wanted.isdecimal() and int(wanted) > 0
+    is_ours = owner in {"", str(os.getpid())} and _MICROSECONDS.fullmatch(wanted)
     return int(wanted) / 1e6 if is_ours else _NO_WATCHDOG_SECONDS

@@ -50,7 +50,7 @@ def test_without_a_manager_nothing_happens(address: str) -> None:
         ({"WATCHDOG_USEC": "30000000"}, 15),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 15),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, 1800),
-        ({"WATCHDOG_USEC": "soon"}, 1800),
+        *(({"WATCHDOG_USEC": wanted}, 1800) for wanted in ("soon", "0", "-1", "9" * 5000)),
         ({}, 1800),
     ],
 )

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exporter.config.file_start import read_file_start
+from exporter.errors import message_of
 from exporter.sources.docker.engine import EngineError
 
 DEFAULT = "default"
+# Logins in a config.json are a few hundred bytes each.
+_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,11 @@ def load(name: str | None, environment: Mapping[str, str]) -> Context | None:
         return None
     digest = hashlib.sha256(os.fsencode(chosen)).hexdigest()
     meta = directory / "contexts" / "meta" / digest / "meta.json"
-    if not meta.exists():
+    content = _json(meta)
+    if content is None:
         raise EngineError(f"there is no Docker context {chosen!r}; 'docker context ls' lists all contexts")
     try:
-        endpoint = _json(meta)["Endpoints"]["docker"]
+        endpoint = content["Endpoints"]["docker"]
         host, skip = str(endpoint["Host"]), bool(endpoint.get("SkipTLSVerify"))
     except (KeyError, TypeError, AttributeError) as error:
         raise EngineError(f"the Docker context {chosen!r} has no engine address: {meta}") from error
@@ -59,14 +64,15 @@ def _directory(environment: Mapping[str, str]) -> Path:
 
 
 def _current(config: Path) -> str:
-    if not config.exists():
-        return DEFAULT
     settings = _json(config)
     return str((settings.get("currentContext") if isinstance(settings, dict) else None) or DEFAULT)
 
 
 def _json(path: Path) -> Any:
+    """Return the content of a file; None if it is not there."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise EngineError(f"cannot read {path}: {error}") from error
+        return json.loads(read_file_start(path, _MAX_BYTES))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise EngineError(f"cannot read {path}: {message_of(error)}") from error
