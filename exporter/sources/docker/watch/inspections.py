@@ -30,18 +30,29 @@ class Inspections:
         return 0 if container_id in self._waiting else self._pool.backlog
 
     def ask(self, event: Event) -> None:
-        """Inspect the container of an event that was sent."""
+        """Inspect the container of an event that was sent. Raises RuntimeError if there can be no thread."""
         container_id = event.container_id
         with self._lock:
             joins = container_id in self._waiting and not self._pool.is_stopped
             self._waiting.setdefault(container_id, []).append(event)
-        if not joins and not self._pool.submit(partial(self._inspect, container_id)):
-            # No request follows any more, but what was announced must.
-            for each in self._begin(container_id):
+        if not joins:
+            self._submit(container_id)
+
+    def _submit(self, container_id: str) -> None:
+        is_submitted = False
+        try:
+            is_submitted = self._pool.submit(partial(self._inspect, container_id))
+        finally:
+            # If no request follows, what was announced must, and later events must not wait for that request.
+            for each in () if is_submitted else self._begin(container_id):
                 self._send(Inspected(container_id, None, each.at_ns))
 
     def _inspect(self, container_id: str) -> None:
-        first, *others = self._begin(container_id)
+        events = self._begin(container_id)
+        if not events:
+            # They were answered by an event that found the pool stopped.
+            return
+        first, *others = events
         answer = self._inspector.inspect(first)
         self._send(answer)
         for each in others:
