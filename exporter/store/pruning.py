@@ -70,6 +70,11 @@ class Pruned:
         }
         return Pruned(max(before_ns, self.before_ns), {**known, **engines})
 
+    def bounded(self, now_ns: int) -> Pruned:
+        """Return it without times that no engine has reached."""
+        engines = {engine: min(at_ns, now_ns) for engine, at_ns in self.engines_before_ns.items()}
+        return Pruned(min(self.before_ns, now_ns), engines)
+
 
 def load_pruned(database: Database) -> Pruned:
     """Return what was marked."""

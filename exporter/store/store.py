@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -204,7 +204,7 @@ class Store:
         if now_ns is None or recorded.before_ns <= now_ns:
             return recorded
         log.warning("a clock was ahead: jobs count as deleted only up to the latest time of an engine")
-        return replace(recorded, before_ns=now_ns)
+        return recorded.bounded(now_ns)
 
     @cached_property
     def instance_id(self) -> str:

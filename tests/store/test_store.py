@@ -319,10 +319,12 @@ def test_no_exit_counts_as_deleted_that_no_engine_can_have_had_yet(
 ) -> None:
     said = "a clock was ahead: jobs count as deleted only up to the latest time of an engine"
     with opened(database) as store:
+        store.commit(Batch(cursors={"engine": Cursor(2**62, 2**62 + 10 * SECOND_NS, 2**62)}))
         store.prune(2**62)
+        assert store.pruned_of("engine") == 2**62
         store.commit(Batch(cursors={"engine": Cursor(1, 0, read_ns)}))
     with capture_logs() as logs, opened(database) as store:
-        assert store.pruned_before_ns == pruned_ns
+        assert (store.pruned_before_ns, store.pruned_of("engine")) == (pruned_ns, pruned_ns)
     assert [line["event"] for line in logs] == ([said] if pruned_ns < 2**62 else [])
 
 
