@@ -100,17 +100,21 @@ class Client(docker.APIClient):
     @cached_property
     def _headers(self) -> bytes:
         pool, _ = self._route
-        host = urlsplit(str(self.base_url)).netloc.rpartition("@")[2]
+        host = urlsplit(str(self._root.url)).netloc.rpartition("@")[2]
         # A tunnel through a proxy has had them when it was made.
         own = pool.proxy_headers if pool.proxy is not None and pool.scheme == "http" else {}
         lines = [f"{name}: {value}\r\n" for name, value in {"Host": host, **HEADERS, **own}.items()]
         return "".join(lines).encode("latin-1")
 
     @cached_property
+    def _root(self) -> requests.PreparedRequest:
+        """Request as requests would send it: the name of a host may have to be encoded."""
+        return requests.Request("GET", f"{self.base_url}/").prepare()
+
+    @cached_property
     def _route(self) -> tuple[HTTPConnectionPool, str]:
         """Pool that the session of requests would use, and what it would write before a path."""
-        request = requests.Request("GET", f"{self.base_url}/").prepare()
-        url = str(request.url)
+        request, url = self._root, str(self._root.url)
         chosen = self.merge_environment_settings(url, {}, stream=False, verify=None, cert=None)
         adapter: Any = self.get_adapter(url)
         pool = adapter.get_connection_with_tls_context(

@@ -73,8 +73,10 @@ class EngineConnection:
 
     def close(self) -> None:
         """Close the connection; a thread that reads it stops."""
+        # TLS within that of a proxy cannot be shut down; what it runs over can.
+        shut_down = getattr(self._socket, "socket", self._socket).shutdown
         with suppress(*failures()):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            shut_down(socket.SHUT_RDWR)
         with suppress(*failures()):
             self._opened.close()
 
