@@ -303,6 +303,18 @@ def test_a_clock_set_back_and_restarts_count_nothing_twice(
         assert counted(exporter) == {"3": 1, "4": 1}
 
 
+def test_a_clock_that_was_ahead_and_restarts_count_nothing_twice(
+    engine: ScriptedEngine, exporter: ExporterProcess
+) -> None:
+    play(engine, job(1, 3, begins=1e9, ends=1e9 + 1))
+    assert is_counted(exporter, {"3": 1})
+    for _ in range(2):
+        exporter.kill()
+        exporter.start()
+        exporter.await_ready()
+        assert counted(exporter) == {"3": 1}
+
+
 # --- retention
 
 

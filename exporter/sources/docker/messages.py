@@ -48,12 +48,14 @@ class EventReceived:
     """An event arrived.
 
     With ``inspecting``, an Inspected about its container will follow; with ``reading_log``, a LogCollected.
-    ``replayed``: it happened before its stream was opened.
+    ``replayed``: it happened before its stream was opened. ``ahead``: the engine's clock has not reached its
+    time, so that it may be a replay too, of when the clock was ahead.
     """
 
     event: Event
     inspecting: bool
     replayed: bool = False
+    ahead: bool = False
     reading_log: bool = False
 
 

@@ -202,6 +202,7 @@ class DockerTracker:
             now,
             inspecting=received.inspecting,
             replayed=received.replayed,
+            ahead=received.ahead,
             logging=received.reading_log,
         )
         if event.type is EventType.OOM:

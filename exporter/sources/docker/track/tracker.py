@@ -115,20 +115,21 @@ class Tracker:
                 container.events_missed()
                 self._failed_starts.events_missed(container)
 
-    def event(
+    def event(  # noqa: PLR0913  # each is a thing of its own
         self,
         event: Event,
         now: float,
         *,
         inspecting: bool = False,
         replayed: bool = False,
+        ahead: bool = False,
         logging: bool = False,
     ) -> None:
         """Take in an event.
 
         ``inspecting``: its container is being inspected, and ``inspected`` will be called. ``logging``: its
         log is being read, and ``log_collected`` will be called. ``replayed``: it happened before the engine
-        was connected to.
+        was connected to. ``ahead``: as for ``EventReceived``.
         """
         if not event.container_id:
             return
@@ -137,7 +138,9 @@ class Tracker:
         if containers.was_removed(event.container_id):
             return
         is_created = event.type is EventType.CREATE
-        container = containers.get_or_create(event.container_id, is_new=is_created and not replayed)
+        container = containers.get_or_create(
+            event.container_id, is_new=is_created and not (replayed or ahead)
+        )
         container.seen_created |= is_created
         container.open_inspections += 1 if inspecting else 0
         self._lifecycle.activate_restored(container, now, until_ns=event.at_ns if replayed else None)

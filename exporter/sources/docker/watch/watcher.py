@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from exporter.model import Cursor
+from exporter.model import OVERLAP_NS, Cursor
 from exporter.sources.docker.engine import ContainerList, Engine, EngineError, EngineInfo, Event, EventType
 from exporter.sources.docker.kernel.poller import KernelPoller
 from exporter.sources.docker.kernel.reader import KernelReader, is_this_host
@@ -211,7 +211,8 @@ class EngineWatcher:
         inspecting = policy.should_inspect(event, self._inspections.backlog(event.container_id))
         reading_log, since_ns = inspector.should_read_log(event), policy.previous_end_ns(event.container_id)
         replayed = 0 < event.at_ns <= connection.replay_until_ns
-        self._send(EventReceived(event, inspecting, replayed, reading_log))
+        ahead = event.at_ns > connection.now_ns + OVERLAP_NS
+        self._send(EventReceived(event, inspecting, replayed, ahead, reading_log))
         if self._job_logs is not None:
             self._job_logs.observe(event)
         # The log comes first: with --rm it is removed before anything else. A pool that is stopped takes no
