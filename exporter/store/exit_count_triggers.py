@@ -23,9 +23,11 @@ def _key(row: str, period: int) -> dict[str, str]:
 
 
 def _add(row: str, period: int) -> str:
-    key = ", ".join(_key(row, period).values())
+    columns, key = map(", ".join, zip(*_key(row, period).items(), strict=True))
+    # With its columns, since SQLite knows a conflict without them only since 3.35.
+    once_more = f"ON CONFLICT ({columns}) DO UPDATE SET exits = exits + 1"
     # All of these are constants of this module.
-    return f"INSERT INTO exit_counts VALUES ({key}, 1) ON CONFLICT DO UPDATE SET exits = exits + 1;"  # noqa: S608
+    return f"INSERT INTO exit_counts VALUES ({key}, 1) {once_more};"  # noqa: S608
 
 
 def _take_away(row: str, period: int) -> str:
