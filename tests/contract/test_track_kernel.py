@@ -7,7 +7,7 @@ from signal import SIGSEGV
 
 import pytest
 
-from exporter.model import LimitOwner
+from exporter.model import ContainerHistory, LimitOwner, OomKill, OomSource
 from exporter.sources.docker.engine import KernelReport
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.verdict.facts import Crash, EndedRun, ForkRejected, KernelOomKill
@@ -261,3 +261,45 @@ def test_a_kill_that_the_kernel_could_not_be_asked_about_is_not_known(
     assert isinstance(ended, EndedRun)
     said = "Whether the kernel killed it for memory without an event: the kernel could not be asked."
     assert (said in ended.not_known) is is_said
+
+
+@pytest.mark.parametrize(
+    ("logged", "ends", "is_oom"),
+    [
+        (29.9, [listed(exited(0, 30, 137), as_of=50)], True),
+        (35, [listed(exited(0, 30, 137), as_of=50)], True),
+        (41, [listed(exited(0, 30, 137), as_of=50)], False),
+        (19, [listed(exited(0, 30, 137), as_of=50)], False),
+        (29.9, [listed(exited(31, 32, 137), as_of=50)], False),
+        (29.9, [listed(exited(0, 30, 1), as_of=50)], False),
+        (29.9, [die(30, 137)], False),
+        (29.9, [listed(running(0), as_of=29), listed(exited(0, 30, 137), as_of=50)], False),
+    ],
+    ids=[
+        "its own",
+        "by a clock that drifts",
+        "by a clock that was set",
+        "it went on for long",
+        "of the run before",
+        "it went on",
+        "events tell",
+        "it ran when the engine was back",
+    ],
+)
+def test_a_kill_that_was_logged_while_nobody_watched_explains_an_end_in_the_next_list(
+    logged: float, ends: list[Step], *, is_oom: bool
+) -> None:
+    config = replace(COUNTING, kernel_since_ns=at(40), has_kernel_log=True)
+    driver = TrackerDriver(config, past={A: ContainerHistory(1, None)}, runs=[job(0)])
+    driver.play(KernelReport(0, at(40), earlier=(KernelOomKill(at(logged), A, VICTIM),)), *ends, 1.0)
+    assert driver.exits()[-1].evidence.oom_killed is is_oom
+
+
+def test_a_kill_on_record_is_not_added_again_from_the_log() -> None:
+    recorded = OomKill(OomSource.LOG, at(29.9), VICTIM)
+    driver = TrackerDriver(
+        COUNTING, past={A: ContainerHistory(1, None)}, runs=[replace(job(0), oom_kills=(recorded,))]
+    )
+    again = KernelReport(0, at(40), earlier=(KernelOomKill(at(29.8), A, VICTIM),))
+    (exit_,) = driver.play(again, listed(exited(0, 30, 137), as_of=50), 1.0).exits()
+    assert exit_.job.oom_kills == (recorded,)

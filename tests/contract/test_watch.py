@@ -28,6 +28,7 @@ from exporter.sources.docker.messages import (
     StartFailed,
     StreamOpened,
 )
+from exporter.sources.docker.watch import watcher as watcher_module
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import _backoff
 from exporter.sources.source import Disconnected
@@ -194,6 +195,27 @@ def test_kills_while_the_engine_is_away_are_reported(engine: ScriptedEngine, tmp
         assert report.oom_kills == 2
         watcher.pauses.end_one()
         watcher.receive(2)
+
+
+@pytest.mark.parametrize(("cursor", "since_ns"), [(None, None), (Cursor(1, 2, 3), 3)], ids=["new", "known"])
+def test_the_log_of_the_kernel_is_read_from_where_the_engine_was_read_to(
+    engine: ScriptedEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cursor: Cursor | None,
+    since_ns: int | None,
+) -> None:
+    this_host(engine)
+    asked: list[int | None] = []
+
+    def make(*, log_since_ns: int | None) -> KernelReader:
+        asked.append(log_since_ns)
+        return KernelReader(tmp_path, tmp_path / "kmsg")
+
+    monkeypatch.setattr(watcher_module, "KernelReader", make)
+    with WatcherDriver(engine, cursor=cursor) as watcher:
+        watcher.receive(1)
+    assert asked == [since_ns]
 
 
 def test_the_kernel_is_not_read_once_the_engine_is_on_another_host(

@@ -53,7 +53,7 @@ class WatcherDriver:
     def __init__(
         self,
         engine: ScriptedEngine,
-        make_kernel_reader: Callable[[], KernelReader] = KernelReader,
+        make_kernel_reader: Callable[[], KernelReader] | None = None,
         *,
         cursor: Cursor | None = None,
         config: WatchConfig | None = None,

@@ -138,7 +138,10 @@ STARVED = Told(
 )
 
 
-def test_an_oom_kill_while_the_engine_is_away_is_known_when_it_is_back(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_exporter_away", [False, True], ids=["the engine alone", "the exporter too"])
+def test_an_oom_kill_while_the_engine_is_away_is_known_when_it_is_back(
+    kind: str, tmp_path: Path, *, is_exporter_away: bool
+) -> None:
     with new_engine(kind, extra_args=("--live-restore",)) as engine:
         import_busybox(engine.client())
         with ExporterProcess(engine.url, tmp_path) as exporter:
@@ -147,8 +150,13 @@ def test_an_oom_kill_while_the_engine_is_away_is_known_when_it_is_back(kind: str
             await_ready(container)
             assert wait_until(lambda: bool(exporter.jobs(status="running")), SECONDS)
             pid = client.api.inspect_container(str(container.id))["State"]["Pid"]
+            if is_exporter_away:
+                exporter.kill()
             engine.kill()
             Path(f"/proc/{pid}/root{GO}").write_text("\n")
             assert wait_until(lambda: not Path(f"/proc/{pid}").exists(), SECONDS)
             engine.start()
+            if is_exporter_away:
+                exporter.start()
+                exporter.await_ready()
             STARVED.is_said(exporter, removed=False)

@@ -112,6 +112,15 @@ def test_a_closed_poller_can_be_opened_again() -> None:
     assert (len(made), len(sent)) == (2, 2)
 
 
+def test_what_is_known_at_the_start_is_sent_at_once() -> None:
+    sent: list[KernelReport] = []
+    poller = KernelPoller(Kernel, sent.append, interval=3600)
+    poller.open()
+    poller.start()
+    assert sent == [KernelReport(1, NOW)]
+    poller.close()
+
+
 def test_a_thread_that_could_not_be_started_is_started_with_the_next_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -377,3 +377,35 @@ def test_whether_an_engine_is_on_this_host_is_not_guessed(
 def too_many_files(*_arguments: object) -> None:
     """Fail as a process does that has no descriptor left."""
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "found"), [(3.0, [2, 1]), (1.5, [1]), (0.5, [])], ids=["long ago", "lately", "just now"]
+)
+def test_the_log_is_read_from_where_another_reader_has_left_off(
+    proc: Path, monkeypatch: pytest.MonkeyPatch, seconds_ago: float, found: list[int]
+) -> None:
+    """Times are in seconds before now; the machine has run for a hundred seconds.
+
+    There are more lines than one poll reads, and a kill outside containers.
+    """
+    clock = SimpleNamespace(time_ns=lambda: NOW, monotonic_ns=lambda: 100 * 10**9)
+    monkeypatch.setattr(reader, "time", clock)
+    lines = [CGROUP_V1.replace("88211", str((100 - ago) * 10**6)).format(id=ONE) for ago in (9, 2, 1)]
+    since_ns = NOW - round(seconds_ago * 10**9)
+    outside = OUTSIDE.replace("88214", "99000000")
+    script_reads(monkeypatch, [lines[0], *[UNRELATED] * 10_000, *lines[1:], outside])
+    with closing(KernelReader(proc, Path(os.devnull), log_since_ns=since_ns)) as kernel:
+        report = kernel.poll()
+        assert kernel.poll() is None
+    times = [] if report is None else [fact.at_ns for fact in report.earlier]
+    assert times == [NOW - ago * 10**9 for ago in found]
+
+
+def test_what_was_logged_earlier_is_reported_once(proc: Path, kmsg: Path) -> None:
+    before = open_files()
+    with closing(KernelReader(proc, kmsg, log_since_ns=0)) as kernel:
+        first, second = kernel.poll(), kernel.poll()
+    assert first is not None
+    assert ([kill.container_id for kill in first.earlier], first.facts, second) == ([ONE], (), None)
+    assert open_files() == before

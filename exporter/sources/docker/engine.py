@@ -13,7 +13,7 @@ from typing import Protocol
 
 from exporter.model import Cursor
 from exporter.sources.source import SourceError
-from exporter.verdict.facts import KernelFact
+from exporter.verdict.facts import KernelFact, KernelOomKill
 
 # An engine keeps its latest 256 events, of all types together, and replays them on request.
 EVENT_BUFFER_SIZE = 256
@@ -171,13 +171,15 @@ class KernelReport:
 
     ``oom_kills`` is the increase of the kernel's counter of OOM kills; ``facts`` come from the kernel's log,
     in its order and with the times of its lines. Either can have a kill that the other lacks. ``since_ns`` is
-    when the kernel was asked before, None if that is not known.
+    when the kernel was asked before, None if that is not known. ``earlier`` are OOM kills of containers that
+    were logged before it was first asked, while nobody was watching; their times may have drifted.
     """
 
     oom_kills: int
     at_ns: int
     facts: tuple[KernelFact, ...] = ()
     since_ns: int | None = None
+    earlier: tuple[KernelOomKill, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

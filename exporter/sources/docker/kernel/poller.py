@@ -57,7 +57,7 @@ class KernelPoller:
                 self._reader = self._make_reader()
 
     def start(self) -> None:
-        """Send reports at intervals, of what happened since ``open``."""
+        """Send a report of what happened since ``open``, and then at intervals."""
         with self._lock:
             if self._reader is None or self._thread is not None:
                 return
@@ -66,6 +66,8 @@ class KernelPoller:
             # At a limit of threads this fails, and is called again with the next connection.
             thread.start()
             self._thread = thread
+            # Now: it may explain exits in the list that follows.
+            self._send_report(self._reader)
 
     def close(self) -> None:
         """Stop polling."""
@@ -91,9 +93,12 @@ class KernelPoller:
             if self._reader is None or since_ns < self._polled_ns <= now_ns:
                 return
             self._polled_ns = now_ns
-            report = self._report(self._reader)
-            if report is not None:
-                self._send(report)
+            self._send_report(self._reader)
+
+    def _send_report(self, reader: KernelReader) -> None:
+        report = self._report(reader)
+        if report is not None:
+            self._send(report)
 
     def _report(self, reader: KernelReader) -> KernelReport | None:
         # An error here must end neither the polling nor the reading of events.

@@ -15,12 +15,16 @@ from pathlib import Path
 
 from exporter.sources.docker.engine import EngineInfo, KernelReport
 from exporter.sources.docker.kernel.kmsg import KmsgParser
+from exporter.verdict.facts import KernelOomKill
 
 _RECORD_BYTES = 8192
 _MAX_RECORDS = 10_000
+# As many as a log of several megabytes has, on a host with hundreds of processors.
+_MAX_EARLIER_RECORDS = 100_000
 _OOM_KILLS = b"\noom_kill "
 _COUNTERS_BYTES = 1 << 16
 _MICROSECOND_NS = 1_000
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def is_this_host(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
@@ -38,16 +42,22 @@ def is_this_host(info: EngineInfo, proc: Path = Path("/proc")) -> bool:
 
 
 class KernelReader:
-    """Returns at each ``poll`` what the kernel has counted and logged since the one before."""
+    """Returns at each ``poll`` what the kernel has counted and logged since the one before.
 
-    def __init__(self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg")) -> None:
+    The first also returns the OOM kills of containers that it had logged since ``log_since_ns``, if given.
+    """
+
+    def __init__(
+        self, proc: Path = Path("/proc"), kmsg: Path = Path("/dev/kmsg"), *, log_since_ns: int | None = None
+    ) -> None:
         self._vmstat_path = proc / "vmstat"
         # Kept open, as it is read four times a second: to open it takes longer than to read it.
         self._vmstat: int | None = None
         self._polled_ns = self._counted_ns = time.time_ns()
         self._counter = self._read_counter()
+        self._kmsg, self._log_since_ns = kmsg, log_since_ns
         self._log = _open_at_end(kmsg)
-        self._parser = KmsgParser(os.sysconf("SC_PAGE_SIZE"))
+        self._parser = KmsgParser(_PAGE_BYTES)
 
     @property
     def has_counter(self) -> bool:
@@ -66,13 +76,16 @@ class KernelReader:
         its count, but a count never before its line.
         """
         before, counter, since_ns = self._counter, self._read_counter(), self._counted_ns
+        earlier = self._read_earlier()
         facts = tuple(self._parser.parse(self._records(), self._time_ns))
         self._polled_ns = time.time_ns()
         if counter is not None:
             # If it cannot be read for a while, for want of a file descriptor, the next time has it all.
             self._counter, self._counted_ns = counter, self._polled_ns
         increase = 0 if before is None or counter is None else max(0, counter - before)
-        return KernelReport(increase, self._polled_ns, facts, since_ns) if increase or facts else None
+        if not (increase or facts or earlier):
+            return None
+        return KernelReport(increase, self._polled_ns, facts, since_ns, earlier)
 
     def close(self) -> None:
         """Close what is read."""
@@ -88,11 +101,21 @@ class KernelReader:
 
     def _time_ns(self, microseconds: int) -> int:
         """Return the time of a line from its time on the log's clock."""
-        now_ns = time.time_ns()
-        # The log's clock starts with the machine and is never corrected: in weeks it drifts by seconds. But
-        # new lines were written after the last poll.
-        drifted_ns = now_ns - time.monotonic_ns() + microseconds * _MICROSECOND_NS
-        return min(max(drifted_ns, self._polled_ns + 1), now_ns)
+        # New lines were written after the last poll.
+        return min(max(_drifted_ns(microseconds), self._polled_ns + 1), time.time_ns())
+
+    def _read_earlier(self) -> tuple[KernelOomKill, ...]:
+        """Return the kills since ``log_since_ns`` at the first call, with times that may have drifted."""
+        since_ns, self._log_since_ns = self._log_since_ns, None
+        log = None if since_ns is None else _opened(self._kmsg)
+        if since_ns is None or log is None:
+            return ()
+        try:
+            facts = KmsgParser(_PAGE_BYTES).parse(_records(log, _MAX_EARLIER_RECORDS), _drifted_ns)
+            kills = (fact for fact in facts if isinstance(fact, KernelOomKill) and fact.container_id)
+            return tuple(kill for kill in kills if kill.at_ns >= since_ns)
+        finally:
+            os.close(log)
 
     def _read_counter(self) -> int | None:
         if self._vmstat is None:
@@ -113,22 +136,27 @@ class KernelReader:
         return None
 
     def _records(self) -> Iterator[bytes]:
-        for _ in range(_MAX_RECORDS):
-            if self._log is None:
-                return
-            try:
-                record = os.read(self._log, _RECORD_BYTES)
-            except BlockingIOError:
-                return
-            except BrokenPipeError:
-                # The kernel has overwritten records that were not read; the next read goes on after them.
-                continue
-            except OSError:
-                self._close_log()
-                return
-            if not record:
-                return
-            yield record
+        if self._log is None:
+            return
+        try:
+            yield from _records(self._log, _MAX_RECORDS)
+        except OSError:
+            self._close_log()
+
+
+def _records(log: int, limit: int) -> Iterator[bytes]:
+    """Yield the next records of a log, at most ``limit``. Raises OSError."""
+    for _ in range(limit):
+        try:
+            record = os.read(log, _RECORD_BYTES)
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            # The kernel has overwritten records that were not read; the next read goes on after them.
+            continue
+        if not record:
+            return
+        yield record
 
 
 def _opened(path: Path) -> int | None:
@@ -148,3 +176,12 @@ def _open_at_end(kmsg: Path) -> int | None:
         os.close(log)
         return None
     return log
+
+
+def _drifted_ns(microseconds: int) -> int:
+    """Return the time of a line by the log's clock.
+
+    It starts with the machine, stands still while that sleeps, and is never corrected: in weeks it drifts by
+    seconds.
+    """
+    return time.time_ns() - time.monotonic_ns() + microseconds * _MICROSECOND_NS

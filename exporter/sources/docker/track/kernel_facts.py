@@ -37,6 +37,9 @@ class KernelFacts:
     def reported(self, report: KernelReport) -> None:
         """Take in a report."""
         self._oom.counter_moved(report.oom_kills, report.at_ns, report.since_ns)
+        for kill in report.earlier:
+            if kill.container_id:
+                self._state.earlier_oom_kills[kill.container_id] = kill
         for fact in report.facts:
             match fact:
                 case KernelOomKill():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.exit_codes import START_FAILURES, UNKNOWN_STATUS
+from exporter.exit_codes import SIGKILLED, START_FAILURES, UNKNOWN_STATUS
+from exporter.model import OomKill, OomSource
 from exporter.sources.docker.engine import ContainerList, Inspection
 from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.failed_starts import FailedStarts
@@ -41,6 +42,8 @@ class Reconciler:
             self._state.discard_if_done(container)
         self._state.checkpoint.listed(listed.as_of_ns)
         containers.forget_recorded()
+        # What ends from now on ends while the kernel is polled.
+        self._state.earlier_oom_kills.clear()
 
     def _is_too_old(self, container: Container, inspection: Inspection, listed: ContainerList) -> bool:
         """Return whether a container exited so long ago that its record may have been deleted."""
@@ -128,8 +131,20 @@ class Reconciler:
         is_overwritten = inspection.start_failed and inspection.code in START_FAILURES
         start_event_ns = container.run.start_event_ns if container.run else 0
         code = None if is_overwritten else inspection.code
+        if code == SIGKILLED and container.run is not None:
+            self._explain_by_earlier_kill(container.run, inspection.finished_ns or 0)
         self._lifecycle.end(container, code, inspection.finished_ns or start_event_ns, now, seen=False)
         self._lifecycle.update_from_inspect(container, inspection)
+
+    def _explain_by_earlier_kill(self, run: Run, ended_ns: int) -> None:
+        """Add the OOM kill at the end of a run that the kernel had logged while nobody was watching."""
+        kill = self._state.earlier_oom_kills.get(run.info.id)
+        if kill is None or run.oom_kills:
+            return
+        # The log's clock may be far off, and the kill that of a run before.
+        is_near_end = abs(ended_ns - kill.at_ns) <= self._state.config.oom_window_ns
+        if is_near_end and kill.at_ns >= run.start_ns:
+            run.add_oom_kill(OomKill(OomSource.LOG, kill.at_ns, kill.victim))
 
     def _missed_runs(self, container: Container, inspection: Inspection) -> int:
         """Return how many runs there were between the last one known and the one in the list."""

@@ -12,7 +12,7 @@ from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.containers import Containers, LoadHistory, LoadSubmissions
 from exporter.sources.docker.track.job import make_job
 from exporter.sources.docker.track.run import Run
-from exporter.verdict.facts import EndedRun, SupervisedRun
+from exporter.verdict.facts import EndedRun, KernelOomKill, SupervisedRun
 
 # Requests to stop within this time are one act, as when an engine is stopped.
 _STOPPED_TOGETHER_NS = SECOND_NS
@@ -35,6 +35,8 @@ class EngineState:
         self.containers = Containers(load_history)
         self.checkpoint = Checkpoint(cursor)
         self._recent_stops: deque[tuple[str, int]] = deque(maxlen=_MAX_RECENT_STOPS)
+        # The last of each container from before the kernel was polled, for the list that comes next.
+        self.earlier_oom_kills: dict[str, KernelOomKill] = {}
         self._outcomes: list[Job | EndedRun] = []
         self._load_containers_of_job = load_containers_of_job
         self._submissions: dict[str, set[str]] = {}

@@ -58,13 +58,17 @@ class EngineWatcher:
         *,
         config: WatchConfig,
         cursor: Cursor | None = None,
-        make_kernel_reader: Callable[[], KernelReader] = KernelReader,
+        make_kernel_reader: Callable[[], KernelReader] | None = None,
     ) -> None:
         self._engine = engine
         self._address = engine.address
         self._inbox = inbox
         self._config = config
-        self._kernel = KernelPoller(make_kernel_reader, self._send)
+        # What the kernel logged while nobody watched explains ends that the engine will only list. A new
+        # engine has no such time.
+        log_since_ns = None if cursor is None else cursor.latest_ns
+        make_reader = make_kernel_reader or partial(KernelReader, log_since_ns=log_since_ns)
+        self._kernel = KernelPoller(make_reader, self._send)
         self._inspector = Inspector(engine, config.log_tail)
         self._job_logs = JobLogFollower(engine.follow_log, self._send) if config.follow_job_logs else None
         self._resume = ResumePoint(engine, cursor)
