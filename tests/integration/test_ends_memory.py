@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -312,11 +313,21 @@ def test_a_kill_counts_once_however_often_the_engine_tells_it_and_a_running_job_
     kills = oom_kills(f"{engine.cgroup}/{container.id}")
     # One for each hungry process, at least.
     assert kills >= 3
-    for exporter in (exporters.seeing, exporters.blind):
-        sheet = _shown_once(f"OOM kills +{kills}", exporter, SURVIVES.container_name(removed=removed))
-        assert sheet.count("the job goes on.") == kills
+    # On a busy machine an engine tells two that follow each other as one: nothing else names the container to
+    # an exporter that may not read the log.
+    told = min(kills, _oom_events(client, container))
+    for exporter, known in ((exporters.seeing, kills), (exporters.blind, told)):
+        sheet = _shown_once(f"OOM kills +{known}", exporter, SURVIVES.container_name(removed=removed))
+        assert sheet.count("the job goes on.") == known
     let_go(container)
-    exporters.say(replace(SURVIVES, oom_kills=kills), removed=removed)
+    replace(SURVIVES, oom_kills=kills).is_said(exporters.seeing, removed=removed)
+    replace(SURVIVES, oom_kills=told).is_said(exporters.blind, removed=removed, has_log=False)
+
+
+def _oom_events(client: docker.DockerClient, container: Container) -> int:
+    """Return how often the engine has told that a container is out of memory."""
+    of_it = {"container": str(container.id), "event": "oom"}
+    return len(list(client.events(since=0, until=int(time.time()) + 1, filters=of_it)))
 
 
 @pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
