@@ -79,7 +79,7 @@ def job_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     ends, summed = f'{EXITS}{{status="{Status.FAILED}"}}', "sum without (image, code, status)"
     yield Recording(
         names.exits,
-        # Two sums of the same series: one less each than to subtract series from series.
+        # The sums are subtracted, of which there are fewer than series: both are of the same ones.
         f"{summed} (last_over_time({ends}[{window}])) - {summed} (min_over_time({ends}[{window}]))\n"
         f"unless on (host, {', '.join(thresholds.labels.replica)}) {names.repeated}",
         "Jobs that failed, by reason, as each exporter counted them: whole numbers, which increase() does"

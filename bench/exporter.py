@@ -107,6 +107,12 @@ class Exporter:
         """Highest resident memory so far in MB."""
         return self._memory("VmHWM")
 
+    def idle_share(self, seconds: float) -> float:
+        """Return the share of a core that it uses in some seconds in which nothing is asked of it."""
+        used, begun = self.processor_seconds, time.perf_counter()
+        time.sleep(seconds)
+        return (self.processor_seconds - used) / (time.perf_counter() - begun)
+
     @property
     def threads(self) -> int:
         """Number of its threads now."""

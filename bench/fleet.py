@@ -1,6 +1,5 @@
 """Many engines at once beside one exporter, compared with one engine that has as many exits."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +65,7 @@ def watched(recording: EngineRecording, engines: int, directory: Path) -> Watche
     ):
         if not wait_until(lambda: _connected(exporter) == engines, CONNECT_SECONDS):
             raise BenchError(f"{_connected(exporter)} of {engines} engines are connected")
-        threads, memory, idle = exporter.threads, exporter.resident, _idle(exporter)
+        threads, memory, idle = exporter.threads, exporter.resident, exporter.idle_share(IDLE_SECONDS)
         process.load(recording.event_count)
         before = exporter.cpu_seconds
         seconds = await_exits(exporter, exits, process.release())
@@ -86,13 +85,6 @@ def watched(recording: EngineRecording, engines: int, directory: Path) -> Watche
 def _connected(exporter: Exporter) -> int:
     lines = exporter.series(CONNECTED).splitlines()
     return sum(line.startswith(CONNECTED) and line.endswith(" 1.0") for line in lines)
-
-
-def _idle(exporter: Exporter) -> float:
-    """Return the share of a core that is used while nothing happens."""
-    before, begun = exporter.processor_seconds, time.monotonic()
-    time.sleep(IDLE_SECONDS)
-    return (exporter.processor_seconds - before) / (time.monotonic() - begun)
 
 
 def _rows(found: Watched) -> Iterator[Row]:

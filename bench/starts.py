@@ -77,9 +77,7 @@ def _processor_of_children() -> float:
 
 
 def _idle_row(exporter: Exporter) -> Row:
-    used, begun = exporter.processor_seconds, time.perf_counter()
-    time.sleep(IDLE_SECONDS)
-    share = (exporter.processor_seconds - used) / (time.perf_counter() - begun)
+    share = exporter.idle_share(IDLE_SECONDS)
     aim = f"at most {IDLE_SHARE:.1%}"
     return Row("while nothing happens, of a core", f"{share:.2%}", "", aim, share <= IDLE_SHARE)
 

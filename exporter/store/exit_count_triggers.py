@@ -3,8 +3,8 @@
 So the counts are exact whatever is written to the table ``jobs``, and no other statement has to care.
 """
 
-HOUR_NS = 3600 * 10**9
-DAY_NS = 24 * HOUR_NS
+from exporter.time_units import DAY_NS, HOUR_NS
+
 PERIODS = (HOUR_NS, DAY_NS)
 # A code that is not known cannot be null in a key.
 UNKNOWN_CODE = -1

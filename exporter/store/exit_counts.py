@@ -15,10 +15,11 @@ from sqlalchemy import Select, func, literal, select, union_all
 from exporter.model import Status
 from exporter.report.exits import ExitCount
 from exporter.store.database import Database
-from exporter.store.exit_count_triggers import DAY_NS, HOUR_NS, UNKNOWN_CODE
+from exporter.store.exit_count_triggers import UNKNOWN_CODE
 from exporter.store.host_exit_counts import count_exits_on_host
 from exporter.store.schema import cursors, exit_counts, jobs
 from exporter.store.time_span import TimeSpan
+from exporter.time_units import DAY_NS, HOUR_NS
 
 _GROUPED_BY = ("workload", "status", "reason", "code")
 _BY_END = "INDEXED BY jobs_by_end"

@@ -10,8 +10,9 @@ from sqlalchemy import delete, text
 
 from exporter.model import ClassifiedExit, Cursor, Workload
 from exporter.store import Batch, TimeSpan
-from exporter.store.exit_count_triggers import HOUR_NS, PERIODS
+from exporter.store.exit_count_triggers import PERIODS
 from exporter.store.schema import jobs
+from exporter.time_units import HOUR_NS
 from tests.store.files import opened
 from tests.store.plans import plans_of
 from tests.store.samples import BEGAN_NS, NOT_STARTED, OOM, SECOND_NS, STOPPED, ended, job

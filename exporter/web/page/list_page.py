@@ -9,6 +9,7 @@ from typing import Any
 
 from exporter.model import JobRecord, Status
 from exporter.store import JobFilter, Position, RecentExits, Store
+from exporter.time_units import DAY_NS
 from exporter.verdict.catalog import ReasonCatalog
 from exporter.web.cursor import decode_cursor, encode_cursor
 from exporter.web.job_views import job_view
@@ -16,7 +17,7 @@ from exporter.web.page.chart import Chart, chart_of
 from exporter.web.page.colours import reason_class
 from exporter.web.page.links import Links
 from exporter.web.page.list_query import ListQuery
-from exporter.web.page.spans import DAY_NS, Span, moment_parameter
+from exporter.web.page.spans import Span, moment_parameter
 
 _MAX_FAILURES = 20
 # A page can have fewer jobs than fit, and still have a next one; so many are asked for at once.

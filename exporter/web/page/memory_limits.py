@@ -9,7 +9,7 @@ from exporter.report.memory import Memory, read_memory
 from exporter.report.words import memory_sentences
 from exporter.sizes import format_bytes
 from exporter.store import Store, TimeSpan
-from exporter.web.page.spans import DAY_NS
+from exporter.time_units import DAY_NS
 
 SPAN_DAYS = 30
 

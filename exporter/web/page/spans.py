@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from exporter.config.duration import format_duration
 from exporter.model import SECOND_NS
+from exporter.time_units import DAY_NS
 
-DAY_NS = 86400 * SECOND_NS
 _YEAR_NS = 365 * DAY_NS
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _MAX_INTERVALS = 48
