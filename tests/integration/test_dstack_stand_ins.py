@@ -15,6 +15,7 @@ from typing import Any
 
 import docker
 import pytest
+from docker.models.containers import Container
 
 from exporter.sources.docker.supervisors.dstack import IS_TASK
 from tests.contract.test_dstack import expected, load
@@ -66,7 +67,7 @@ def exporter(
 ) -> Iterator[ExporterProcess]:
     """An exporter, of containers that only this test has."""
     remove_all(client)
-    with ExporterProcess(engine.url, directory) as running:
+    with ExporterProcess(engine.url, directory, arguments=("--log.level", "debug")) as running:
         yield running
     remove_all(client)
 
@@ -199,6 +200,8 @@ def test_a_job_that_still_runs_when_its_container_is_cleared_up_is_terminated(
 ) -> None:
     container = one().start(client, shared)
     assert wait_until(lambda: statuses(exporter) == {"running": 1}, SECONDS)
+    # A log that is gone before it is read says nothing of the job, which is then unknown.
+    assert wait_until(lambda: is_read(container, exporter), SECONDS)
     container.stop(timeout=0)
     container.remove(force=True)
     (job,) = ended(exporter)
@@ -222,6 +225,12 @@ def test_a_container_that_only_has_the_label_is_unknown_and_never_done(
     )
     (job,) = ended(exporter)
     assert (job["status"], job["container_exit_code"]) == ("unknown", None)
+
+
+def is_read(container: Container, exporter: ExporterProcess) -> bool:
+    """Whether the exporter says that it reads the container's log."""
+    lines = exporter.process.log_path.read_text().splitlines()
+    return any("is read" in line and str(container.id)[:12] in line for line in lines)
 
 
 def statuses(exporter: ExporterProcess) -> dict[str, int]:

@@ -37,6 +37,7 @@ class RunLog:
         self.since_ns = since_ns
         self._position_ns = position_ns
         self._job_log = job_log
+        self._is_begun = False
         self._ended = asyncio.Event()
 
     @property
@@ -112,6 +113,9 @@ class RunLog:
         """Read on until the log ends."""
         async with aclosing(read_lines(self.container_id, self._position_ns)) as lines:
             async for at_ns, line in lines:
+                if not self._is_begun:
+                    log.debug("log of a supervised container is read", container=self.container_id[:12])
+                    self._is_begun = True
                 self._position_ns = max(self._position_ns, at_ns + 1)
                 before = self._job_log.report
                 self._job_log.read(line, at_ns)
