@@ -8,6 +8,8 @@ returns outcomes: jobs that started or changed, runs that ended, and what the pi
 from __future__ import annotations
 
 import queue
+import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,7 +48,33 @@ class Message:
     content: object
 
 
-Inbox = queue.SimpleQueue[Message]
+class Inbox(queue.SimpleQueue[Message]):
+    """Messages that the pipeline has not taken yet. Methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: Counter[str] = Counter()
+
+    def waiting(self, address: str) -> int:
+        """Return how many messages of the source at ``address`` have not been taken."""
+        return self._waiting[address]
+
+    def put(self, item: Message, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
+        """Add a message; never waits."""
+        with self._lock:
+            self._waiting[item.address] += 1
+        super().put(item, block, timeout)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Message:  # noqa: FBT001, FBT002
+        """Take the oldest message. Raises queue.Empty if none comes in time."""
+        message = super().get(block, timeout)
+        with self._lock:
+            self._waiting[message.address] -= 1
+        return message
+
+    def get_nowait(self) -> Message:
+        """Take the oldest message. Raises queue.Empty if there is none."""
+        return self.get(block=False)
 
 
 # --- outcomes of a tracker

@@ -17,7 +17,7 @@ from exporter.sources.docker.engine import ContainerList, EventGap
 from exporter.sources.docker.messages import CaughtUp, EventReceived, StreamOpened
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.watcher import EngineWatcher
-from exporter.sources.source import Disconnected
+from exporter.sources.source import Disconnected, Message
 from tests.contract.engines import LONG_AGO, event, identity, moment
 from tests.contract.watcher_driver import WatcherDriver
 from tests.lab.wait import wait_until
@@ -377,7 +377,7 @@ def test_a_stream_that_is_too_old_is_replaced_without_loss(
 def test_reading_pauses_while_the_inbox_is_full(
     engine: ScriptedEngine,
 ) -> None:
-    with WatcherDriver(engine, config=WatchConfig(max_inbox=20)) as watcher:
+    with WatcherDriver(engine, config=WatchConfig(max_inbox=20, inbox_share=10)) as watcher:
         watcher.receive_until(ContainerList)
         for number in range(30):
             engine.emit(event("rename", 1001 + number))
@@ -391,3 +391,18 @@ def test_reading_pauses_while_the_inbox_is_full(
         sent = {each.event.at_ns for each in received if isinstance(each, EventReceived)}
         while len(sent) < 30:
             sent.add(seen(watcher).event.at_ns)
+
+
+def test_reading_goes_on_while_the_inbox_is_full_of_the_messages_of_other_engines(
+    engine: ScriptedEngine,
+) -> None:
+    with WatcherDriver(engine, config=WatchConfig(max_inbox=20, inbox_share=10)) as watcher:
+        watcher.receive_until(ContainerList)
+        # Twice: what has been taken does not count.
+        for first in (1001, 1011):
+            for _ in range(21):
+                watcher.inbox.put(Message("tcp://other", CaughtUp(NOW)))
+            for number in range(10):
+                engine.emit(event("rename", first + number))
+            assert wait_until(lambda: watcher.inbox.waiting(watcher.watcher.address) == 10, 10)
+            assert [type(each) for each in watcher.receive(31)] == [CaughtUp] * 21 + [EventReceived] * 10

@@ -16,9 +16,9 @@ class WatchConfig:
     ``catch_up`` is how long reading may take to reach the engine's latest event. If this process did not run
     for ``standstill``, the engine may have dropped events that nobody read. A created container is inspected
     if it has not started after ``start_grace``. With more than ``max_inbox`` messages waiting, reading stops
-    for a while. With ``max_backlog`` requests waiting, only necessary inspections are made.
-    ``follow_job_logs``: the logs of supervised containers are read. ``inspect_threads`` is how many
-    inspections are made at once.
+    for a while, except of engines with at most ``inbox_share`` of them. With ``max_backlog`` requests
+    waiting, only necessary inspections are made. ``follow_job_logs``: the logs of supervised containers are
+    read. ``inspect_threads`` is how many inspections are made at once.
     """
 
     check_interval: float = 30.0
@@ -28,6 +28,9 @@ class WatchConfig:
     start_grace: float = 3.0
     # More than an engine sends in a minute.
     max_inbox: int = 50_000
+    # More than an engine holds back for one who does not read. All of a hundred engines may send so many at
+    # once: the inbox is bounded by this for each, beside ``max_inbox`` for all.
+    inbox_share: int = 2_000
     max_backlog: int = 200
     log_tail: LogTail | None = None
     follow_job_logs: bool = False

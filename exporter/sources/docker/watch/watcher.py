@@ -147,9 +147,16 @@ class EngineWatcher:
 
     def _wait_for_pipeline(self) -> None:
         """Return once the pipeline has processed half of the messages that may wait."""
-        while self._inbox.qsize() > self._config.max_inbox // 2:
+        while self._has_waiting(self._config.max_inbox // 2, self._config.inbox_share // 2):
             if self._stopping.wait(FIRST_PAUSE_SECONDS):
                 return
+
+    def _has_waiting(self, of_all: int, of_this: int) -> bool:
+        """Return whether more messages wait, of all engines and of this one.
+
+        An engine drops events for one who does not read: what another sends must not stop this one's.
+        """
+        return self._inbox.qsize() > of_all and self._inbox.waiting(self._address) > of_this
 
     def _watch(self) -> None:
         info = self._engine.info()
@@ -204,7 +211,7 @@ class EngineWatcher:
             policy.observe(event)
             if event.container_id:
                 connection.mark_read(event)
-            if self._inbox.qsize() > self._config.max_inbox:
+            if self._has_waiting(self._config.max_inbox, self._config.inbox_share):
                 error = EngineError("events arrive faster than they are processed; reading resumes later")
                 connection.fail(error)
                 raise error
