@@ -13,7 +13,7 @@ from alerts.make import all_alerts
 from alerts.thresholds import load
 from dashboards.colours import ALERT
 from dashboards.panels import DATASOURCE, AnyPanel, Link
-from dashboards.queries import HOSTS, RATE, WORKLOADS, alert_times, series
+from dashboards.queries import HOSTS, RATE, WORKLOADS, alert_times, chosen, series
 from exporter.metrics import definitions
 
 _THRESHOLDS = load()
@@ -83,7 +83,7 @@ def build_dashboard(spec: DashboardSpec) -> model.Dashboard:
 
 def exporter_variables() -> list[build.DatasourceVariable | build.QueryVariable]:
     """Return the variables of the Prometheus, of the scrape jobs and of the exporters."""
-    exporters = f'{definitions.BUILD_INFO.name}{{job=~"$job"}}'
+    exporters = f"{definitions.BUILD_INFO.name}{{{chosen('job')}}}"
     return [
         prometheus_variable(),
         _any("job", "Scrape job", f"label_values({definitions.BUILD_INFO.name}, job)"),

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from exporter.metrics import definitions
 from exporter.metrics.definitions import Metric
 
-TARGETS = ('job=~"$job"', 'instance=~"$instance"')
-HOSTS = 'host=~"$host"'
-WORKLOADS = 'workload=~"$workload"'
-REASONS = 'reason=~"$reason"'
+
+def chosen(label: str, otherwise: str = "") -> str:
+    """Return a matcher for what is chosen of a label, by the variable with its name.
+
+    Prometheus takes what is between backticks as it is, and Grafana escapes it for a regular expression, so a
+    value can have any other character. Between double quotes, a double quote would end it: most Grafanas do
+    not escape it there.
+    """
+    return f"{label}=~`${{{label}:regex}}{otherwise}`"
+
+
+TARGETS = (chosen("job"), chosen("instance"))
+HOSTS, WORKLOADS, REASONS = chosen("host"), chosen("workload"), chosen("reason")
 JOBS = (HOSTS, WORKLOADS)
 """The jobs that are chosen, regardless of their reasons."""
 STATUS_DONE = 'status="done"'
@@ -197,7 +206,7 @@ def alert_times(
     window, those that fired at any time within it.
     """
     matching = ", ".join(
-        (f'alertname=~"{"|".join(names)}"', *matchers, *(f'{each}=~"${each}|"' for each in narrowed))
+        (f'alertname=~"{"|".join(names)}"', *matchers, *(chosen(each, "|") for each in narrowed))
     )
     began, firing = f"ALERTS_FOR_STATE{{{matching}}}", f'ALERTS{{alertstate="firing", {matching}}}'
     if window is not None:

@@ -23,8 +23,12 @@ READABLE = {
 
 ROUND_STEPS = (30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 
+VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)(?::(\w+))?\}")
+
 Board = dict[str, Any]
 Panel = dict[str, Any]
+Choice = str | Sequence[str]
+"""Values that are selected of a variable, or as a text its `allValue`."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,16 @@ def variables(board: Board) -> dict[str, dict[str, Any]]:
     return {variable["name"]: variable for variable in board["templating"]["list"]}
 
 
-def everything(board: Board) -> dict[str, str]:
-    """Return the values of the variables with everything selected."""
+def everything(board: Board) -> dict[str, Choice]:
+    """Return the variables with everything selected."""
     queries = [each for each in variables(board).values() if each["type"] == "query"]
     return {variable["name"]: variable["allValue"] for variable in queries}
 
 
-def narrowed(board: Board, **chosen: Sequence[str]) -> dict[str, str]:
-    """Return the values of the variables with some selected: a list becomes an escaped alternation."""
-    values = everything(board)
-    for name in values.keys() & chosen.keys():
-        escaped = [_escaped(value) for value in chosen[name]]
-        values[name] = escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
-    return values
+def narrowed(board: Board, **chosen: Sequence[str]) -> dict[str, Choice]:
+    """Return the variables with some values selected."""
+    whole = everything(board)
+    return {name: chosen.get(name, all_of_it) for name, all_of_it in whole.items()}
 
 
 def step_of(panel: Panel, range_seconds: int) -> int:
@@ -101,7 +102,7 @@ def step_of(panel: Panel, range_seconds: int) -> int:
     return next(step for step in ROUND_STEPS if step >= max(_seconds(panel.get("interval", "30s")), wanted))
 
 
-def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: int, step: int) -> str:
+def interpolated(expression: str, choices: Mapping[str, Choice], *, range_seconds: int, step: int) -> str:
     """Return a query as Prometheus receives it."""
     rate = max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)
     built_in = {
@@ -111,14 +112,35 @@ def interpolated(expression: str, values: Mapping[str, str], *, range_seconds: i
         # As Grafana writes it: 60 seconds are 1m.
         "__interval": f"{step}s" if step < MINUTE else f"{step // MINUTE}m",
         "__interval_ms": str(1000 * step),
-        **values,
     }
-    return re.sub(r"\$([a-z_]\w*)|\$\{(\w+)\}", lambda found: built_in[found[1] or found[2]], expression)
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        # What is no variable stays as it is, such as the $1 of a label_replace.
+        return formatted(choices[name], found[3]) if name in choices else built_in.get(name, found[0])
+
+    return VARIABLE.sub(value, expression)
 
 
-def _escaped(value: str) -> str:
-    """Escape as Grafana does, for the regular expression and for the string around it."""
-    return re.sub(r"[$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value.replace("\\", "\\\\\\\\"))
+def formatted(choice: Choice, form: str) -> str:
+    """Return the text for a choice in the format that a query asks for.
+
+    It is the same in Grafana 9.4 and 10 (`templating/formatRegistry.ts`) and in the scenes of 11 and 12
+    (`interpolation/formatRegistry.ts`). Without a format, each has its own way of escaping for Prometheus.
+    """
+    form_of_each = FORMATS[form]
+    if isinstance(choice, str):
+        # An `allValue` goes in as it is.
+        return choice
+    values = [form_of_each(value) for value in choice]
+    return values[0] if len(values) == 1 else f"({'|'.join(values)})"
+
+
+def _regex(value: str) -> str:
+    return re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", value)
+
+
+FORMATS = {"regex": _regex}
 
 
 def _seconds(text: str) -> int:

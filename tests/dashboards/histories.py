@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.dashboards.scenario import BEGIN, END, MINUTE, START
+from tests.dashboards.scenario import BEGIN, END, HOUR, MINUTE, START
 
 SCRAPE = 15
+ALERT = "JobCannotStart"
 DAY = 24 * 60 * MINUTE
 JOB = '{{{own},host="{host}",workload="{workload}",image="i"'
 EXITS = f'container_exits_total{JOB},status="{{status}}",code="{{code}}",reason="{{reason}}"}}}}'
@@ -148,6 +149,23 @@ def ten_days() -> str:
     return as_openmetrics(
         [f'exit_exporter_engine_up{{job="long",instance="a"}} 1 {each}' for each in seconds]
     )
+
+
+def of_names(names: Iterable[str]) -> str:
+    """Return what Prometheus has scraped of hosts with these names.
+
+    Each has one workload, which has failed once for one reason, and an alert that fires, all with its name.
+    """
+    samples: list[str] = []
+    for number, name in enumerate(names):
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        failure = Event(END - HOUR // 2 + 1, workload=quoted, reason=quoted)
+        samples += Target("names", [failure], f"{number}:10137", quoted, running=[quoted]).scrapes()
+        labels = f'alertname="{ALERT}",severity="warning",host="{quoted}",workload="{quoted}"'
+        for second in range(failure.second, END, SCRAPE):
+            samples.append(f'ALERTS{{{labels},alertstate="firing"}} 1 {second}')
+            samples.append(f"ALERTS_FOR_STATE{{{labels}}} {failure.second} {second}")
+    return as_openmetrics(samples)
 
 
 def as_openmetrics(samples: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from exporter.otlp.trace_context import span_ids_for
 from tests.dashboards import scenario
 from tests.dashboards.boards import (
     FILES,
+    Choice,
     PanelQuery,
     everything,
     interpolated,
@@ -33,8 +34,8 @@ OVERVIEW, WORKLOAD, HEALTH = FILES
 CHOSEN = {
     "job": [scenario.JOB],
     "instance": ["a:10137", "b:10137"],
-    "host": ["node-1"],
-    "workload": [NIGHT.name, SHOP.name],
+    "host": ["node-1", 'the "old" one'],
+    "workload": [NIGHT.name, SHOP.name, "C:\\new"],
     "reason": ["Error", "OOMKilled"],
 }
 ALL = targets()
@@ -52,12 +53,12 @@ QUIET = {
 ALERT_LABELS = {"workload", "where"}
 
 
-def selected(board: str, workload: str = SHOP.name) -> dict[str, str]:
+def selected(board: str, workload: str = SHOP.name) -> dict[str, Choice]:
     """Return the values of the variables with everything selected, on the workload's board one workload."""
     return narrowed(load(board), workload=[workload]) if board == WORKLOAD else everything(load(board))
 
 
-def ask(prometheus: Prometheus, target: PanelQuery, values: dict[str, str]) -> list[Series]:
+def ask(prometheus: Prometheus, target: PanelQuery, values: dict[str, Choice]) -> list[Series]:
     """Send a query as its panel does."""
     step = step_of(target.panel, HOUR)
     query = interpolated(target.expression, values, range_seconds=HOUR, step=step)
