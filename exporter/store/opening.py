@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -88,6 +89,8 @@ def sqlite_engine(path: Path) -> Engine:
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         # A query never waits for another: there are at most as many as the web server has threads.
         max_overflow=-1,
+        # A page of jobs has thousands of arrays, nearly all of which are empty.
+        json_deserializer=msgspec.json.decode,
     )
     write_index_hints(engine)
     event.listen(engine, "connect", _configure)

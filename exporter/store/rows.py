@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row, null
@@ -33,6 +34,9 @@ from exporter.model import (
 )
 from exporter.store.schema import jobs
 from exporter.verdict.oom_kills import oom_count
+
+# What has a column's value under its name.
+_Named = Row[Any] | SimpleNamespace
 
 # All columns, with null for the log tail: a thousand jobs would be too large with it.
 WITHOUT_LOG_TAIL = [null().label("log_tail") if column is jobs.c.log_tail else column for column in jobs.c]
@@ -146,7 +150,7 @@ def _as_json(values: Sequence[Any]) -> str:
     return json.dumps(values) if values else "[]"
 
 
-def read_job(row: Row[Any]) -> Job:
+def read_job(row: _Named) -> Job:
     """Return the job of a row."""
     return Job(
         container_id=row.container_id,
@@ -173,7 +177,7 @@ def read_job(row: Row[Any]) -> Job:
     )
 
 
-def _read_supervised(row: Row[Any]) -> SupervisedJob | None:
+def _read_supervised(row: _Named) -> SupervisedJob | None:
     if row.supervised is None:
         return None
     submission = None if row.report is None else Submission(**row.report)
@@ -188,7 +192,7 @@ def _read_job_report(entry: dict[str, Any] | None) -> JobReport | None:
     return JobReport(**{**entry, "end": end})
 
 
-def _run_key(row: Row[Any]) -> str:
+def _run_key(row: _Named) -> str:
     """Return the key of the run; ids of older versions end with the attempt instead of a key."""
     if not row.container_id:
         return str(row.id)
@@ -206,7 +210,14 @@ def _read_victim(entry: dict[str, Any]) -> OomVictim:
     return OomVictim(**{**entry, "limit": limit, "largest": largest})
 
 
-def read_record(row: Row[Any]) -> JobRecord:
+def read_records(rows: Sequence[Row[Any]]) -> list[JobRecord]:
+    """Return the jobs of many rows of one query, with their ends if they have one."""
+    # Each name that is looked up in a row of SQLAlchemy takes as long as ten in a namespace.
+    names = rows[0]._fields if rows else ()
+    return [read_record(SimpleNamespace(**dict(zip(names, row, strict=True)))) for row in rows]
+
+
+def read_record(row: _Named) -> JobRecord:
     """Return the job of a row, with its end if it has one."""
     if row.status == Status.RUNNING:
         return JobRecord(read_job(row), None)
@@ -224,7 +235,7 @@ def read_record(row: Row[Any]) -> JobRecord:
     return JobRecord(ended.job, ClassifiedExit(ended, verdict, trace))
 
 
-def _evidence(row: Row[Any]) -> Evidence:
+def _evidence(row: _Named) -> Evidence:
     """Return the part of the evidence that is stored: what is shown, not what the verdict was made of."""
     return Evidence(
         start_error=row.start_error or "",

@@ -14,6 +14,7 @@ from exporter.store.schema import jobs
 
 # Runs on each side of a job.
 _BESIDE = 20
+_STATUSES = {status.value: status for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class RunsBeside:
     workload: tuple[Run, ...]
 
 
+# In the order of the fields of Run.
 _COLUMNS = (
-    jobs.c.id.label("job_id"),
+    jobs.c.id,
     jobs.c.name,
     jobs.c.attempt,
     jobs.c.status,
@@ -78,4 +80,6 @@ def _around(database: Database, is_one_of_them: ColumnElement[bool], job: Job) -
 
 
 def _runs(rows: Iterable[Any]) -> list[Run]:
-    return [Run(**{**row._mapping, "status": Status(row.status)}) for row in rows]  # noqa: SLF001  # public
+    return [
+        Run(job_id, name, attempt, _STATUSES[status], *end) for job_id, name, attempt, status, *end in rows
+    ]

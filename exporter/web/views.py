@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exporter.model import SECOND_NS
 
+# Not by strftime, which takes twice as long.
+_TO_SECONDS = len("2026-03-01T12:00:00")
+
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -47,4 +50,4 @@ def rfc3339(nanoseconds: int | None) -> str | None:
 def timestamp(nanoseconds: int) -> str:
     """Return a time as RFC 3339: UTC, with nanoseconds."""
     seconds, rest = divmod(nanoseconds, SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:_TO_SECONDS]}.{rest:09d}Z"

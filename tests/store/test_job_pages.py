@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from exporter.model import ClassifiedExit, Job, JobRecord, Status, Workload
 from exporter.store import Batch, JobFilter, Position, Store, job_pages
 from exporter.store.schema import LONG_RUN_NS, jobs
 from tests.store.files import opened
+from tests.store.plans import statements_of
 from tests.store.samples import ANY, BEGAN_NS, ended, job
 
 INSTANCES, WORKLOADS, CODES = ("node-1", "node-2"), ("etl", "train"), (0, 1, None)
@@ -117,3 +119,17 @@ def test_all_pages_have_what_a_plain_search_finds(
     assert len(everything) == len(batch.running) + len(batch.ended)
     assert [*chain(*found)] == [record for record in everything if holds(wanted, record)]
     assert all(len(records) <= limit for records in found)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number"),
+    [(ANY, 2), (JobFilter(code=1), 2), (JobFilter(status=Status.FAILED, code=1, instance="node-1"), 3)],
+    ids=["any", "one condition", "which of three conditions has the fewest jobs"],
+)
+def test_a_full_page_takes_a_statement_for_its_place_and_one_for_its_jobs(
+    database: Path, wanted: JobFilter, number: int
+) -> None:
+    with opened(database) as store:
+        store.commit(Batch(ended=[ended(job("a", attempt=each, instance="node-1"), 1) for each in range(3)]))
+        taken = statements_of(store, lambda: store.reader.list_jobs(wanted, 2))
+    assert len([statement for statement, _ in taken if statement.startswith("SELECT")]) == number

@@ -15,7 +15,7 @@ _MAX_INTERVALS = 48
 _INTERVALS = tuple(
     seconds * SECOND_NS
     for seconds in (
-        *(number * _MINUTE for number in (1, 2, 5, 10, 15, 30)),
+        *(number * _MINUTE for number in (1, 2, 5, 10, 15)),
         *(number * _HOUR for number in (1, 2, 3, 6, 12)),
         *(number * _DAY for number in (1, 2, 7, 14, 30, 90, 365)),
     )
