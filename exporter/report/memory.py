@@ -106,7 +106,7 @@ def _bracket(runs: Sequence[Runs]) -> tuple[Bracket, list[LimitRuns]]:
     first_ns = min(each.first_ns for each in kills if each.limit_bytes == killed_at.limit_bytes)
     since = by_limit(each for each in completed if each.first_ns >= first_ns)
     doubtful = with_outcome(runs, Outcome.OOM_KILLED, Outcome.OOM_KILLED_LIMIT_UNKNOWN)
-    above_bytes = by_limit(doubtful)[-1].limit_bytes
+    above_bytes = max(each.limit_bytes for each in doubtful)
     above = [each for each in since if each.limit_bytes > above_bytes]
     bracket = Bracket(
         killed_at=killed_at,
@@ -146,16 +146,19 @@ def _advice(history: MemoryHistory, bracket: Bracket, suggested: LimitRuns | Non
 
 
 def _outcomes(runs: Sequence[Runs]) -> list[LimitOutcomes]:
-    limits = [each.limit_bytes for each in by_limit(runs)]
-    return [_outcomes_at(limit, [each for each in runs if each.limit_bytes == limit]) for limit in limits]
+    at_limits: dict[int, list[Runs]] = {}
+    for each in runs:
+        at_limits.setdefault(each.limit_bytes, []).append(each)
+    return [_outcomes_at(limit, at_limits[limit]) for limit in sorted(at_limits)]
 
 
 def _outcomes_at(limit_bytes: int, runs: Sequence[Runs]) -> LimitOutcomes:
-    kills = with_outcome(runs, Outcome.OOM_KILLED)
+    completed = [each for each in runs if each.outcome is Outcome.COMPLETED]
+    kills = [each for each in runs if each.outcome is Outcome.OOM_KILLED]
     return LimitOutcomes(
         limit_bytes=limit_bytes,
-        completed=count(with_outcome(runs, Outcome.COMPLETED)),
+        completed=count(completed),
         oom_killed=count(kills),
-        oom_killed_limit_unknown=count(with_outcome(runs, Outcome.OOM_KILLED_LIMIT_UNKNOWN)),
+        oom_killed_limit_unknown=count(runs) - count(completed) - count(kills),
         killed_after_ns=average_ran_ns(kills),
     )

@@ -1,7 +1,8 @@
 """What the runs of a time span say about memory limits. Each may raise StoreError.
 
-Runs with OOM kills are few; they are found by an index of their own. Of the runs that completed, only those
-of workloads with OOM kills are counted, in the stretches that the kills divide the span into. They are many:
+Runs with OOM kills are few; they have an index of their own, in the order in which they are grouped: to sort
+those of a month takes several times as long as to read them. Of the runs that completed, only those of
+workloads with OOM kills are counted, in the stretches that the kills divide the span into. They are many:
 each number is that of a range of an index in which nothing else is looked at.
 """
 
@@ -11,9 +12,10 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, case, func, select
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, case, func, select
 
 from exporter.model import LimitOwner
 from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs, dividing_times
@@ -21,48 +23,69 @@ from exporter.store.database import Database
 from exporter.store.schema import HAS_OOM_KILLS, IS_COMPLETED, jobs
 from exporter.store.time_span import TimeSpan
 
+_ORDER = attrgetter("first_ns", "last_ns", "limit_bytes")
 _OUTCOMES = {LimitOwner.OWN.value: Outcome.OOM_KILLED, None: Outcome.OOM_KILLED_LIMIT_UNKNOWN}
+
+
+class _Killed(NamedTuple):
+    """Runs of one workload with OOM kills, by their limit, and by whose limit was reached; None if not known.
+
+    ``with_ran`` is of how many it is known how long they ran.
+    """
+
+    workload: str
+    limit_bytes: int | None
+    owner: str | None
+    number: int
+    first_ns: int
+    last_ns: int
+    ran_ns: int | None
+    with_ran: int
+    survived: int
 
 
 def memory_histories(database: Database, span: TimeSpan) -> dict[str, MemoryHistory]:
     """Return the histories of the workloads with OOM kills; if one workload is asked for, of that one."""
-    killed: dict[str, list[Any]] = {} if span.workload is None else {span.workload: []}
+    killed: dict[str, list[_Killed]] = {} if span.workload is None else {span.workload: []}
     for row in _oom_killed(database, span):
         killed.setdefault(row.workload, []).append(row)
     runs = {workload: [run for row in rows for run in _killed_runs(row)] for workload, rows in killed.items()}
     for workload, completed in _completed(database, span, runs):
         runs[workload].append(completed)
     return {
-        workload: MemoryHistory(tuple(sorted(runs[workload], key=_order)), _oom_counts(rows))
+        workload: MemoryHistory(tuple(sorted(runs[workload], key=_ORDER)), _oom_counts(rows))
         for workload, rows in killed.items()
     }
 
 
-def _order(runs: Runs) -> tuple[int, int, int]:
-    return runs.first_ns, runs.last_ns, runs.limit_bytes
+def _oom_killed(database: Database, span: TimeSpan) -> list[_Killed]:
+    """Return the runs with OOM kills: some with the same limit and owner may be in two groups."""
+    found = [_Killed(*row) for row in database.read(_by_owner(span, jobs.c.oom_limit))]
+    killed = [each for each in found if each.owner is not None]
+    if len(killed) < len(found):
+        # Only a run that such a kill ended has the owner as a column; of the others, the log is read.
+        others = _by_owner(span, _last_limit_in_log()).where(jobs.c.oom_limit.is_(None))
+        killed += [_Killed(*row) for row in database.read(others)]
+    return killed
 
 
-def _oom_killed(database: Database, span: TimeSpan) -> Sequence[Any]:
-    """Return the runs with OOM kills, by workload, limit, and whose limit was reached."""
-    owner = func.coalesce(jobs.c.oom_limit, _last_limit_in_log()).label("owner")
-    # Only a run that such a kill ended has the owner as a column.
-    ran_ns = case((jobs.c.oom_limit.is_not(None), jobs.c.finished_ns - jobs.c.started_ns))
-    query = (
-        select(
-            jobs.c.workload,
-            jobs.c.memory_limit_bytes,
-            owner,
-            func.count().label("number"),
-            func.min(jobs.c.finished_ns).label("first_ns"),
-            func.max(jobs.c.finished_ns).label("last_ns"),
-            func.sum(ran_ns).label("ran_ns"),
-            func.count(ran_ns).label("with_ran"),
-            func.sum(case((jobs.c.code == 0, 1), else_=0)).label("survived"),
-        )
-        .where(HAS_OOM_KILLS, *span.conditions())
-        .group_by(jobs.c.workload, jobs.c.memory_limit_bytes, owner.name)
-    )
-    return database.read(query.with_hint(jobs, "INDEXED BY jobs_oom_killed", "sqlite"))
+def _by_owner(span: TimeSpan, owner: ColumnElement[Any]) -> Select[Any]:
+    """Return a query of the runs with OOM kills, in the order of the fields of ``_Killed``."""
+    ended_ns, limit_bytes = jobs.c.finished_ns, jobs.c.memory_limit_bytes
+    ran_ns = case((jobs.c.oom_limit.is_not(None), ended_ns - jobs.c.started_ns))
+    survived = func.sum(case((jobs.c.code == 0, 1), else_=0))
+    values: list[Any] = [
+        func.count(),
+        func.min(ended_ns),
+        func.max(ended_ns),
+        func.sum(ran_ns),
+        func.count(ran_ns),
+        survived,
+    ]
+    owner = owner.label("owner")
+    query = select(jobs.c.workload, limit_bytes, owner, *values).where(HAS_OOM_KILLS, *span.conditions())
+    grouped = query.group_by(jobs.c.workload, limit_bytes, owner)
+    return grouped.with_hint(jobs, "INDEXED BY jobs_oom_killed", "sqlite")
 
 
 def _last_limit_in_log() -> ScalarSelect[Any]:
@@ -72,23 +95,21 @@ def _last_limit_in_log() -> ScalarSelect[Any]:
     return select(limit).where(limit.is_not(None)).order_by(kill.c.key.desc()).limit(1).scalar_subquery()
 
 
-def _killed_runs(row: Any) -> Iterator[Runs]:
+def _killed_runs(killed: _Killed) -> Iterator[Runs]:
     """Yield what runs with OOM kills say about their limit: nothing if another limit was reached."""
-    outcome, limit_bytes = _OUTCOMES.get(row.owner), row.memory_limit_bytes
-    if outcome is not None and limit_bytes is not None:
-        ran_ns = max(0, row.ran_ns // row.number) if row.with_ran == row.number else None
-        yield Runs(limit_bytes, outcome, row.number, row.first_ns, row.last_ns, ran_ns)
+    outcome, number = _OUTCOMES.get(killed.owner), killed.number
+    if outcome is not None and killed.limit_bytes is not None:
+        is_known = killed.ran_ns is not None and killed.with_ran == number
+        ran_ns = max(0, (killed.ran_ns or 0) // number) if is_known else None
+        yield Runs(killed.limit_bytes, outcome, number, killed.first_ns, killed.last_ns, ran_ns)
 
 
-def _oom_counts(rows: Sequence[Any]) -> OomCounts:
-    numbers = {owner: sum(row.number for row in rows if row.owner == owner) for owner in (*LimitOwner, None)}
-    return OomCounts(
-        own=numbers[LimitOwner.OWN],
-        parent=numbers[LimitOwner.PARENT],
-        host=numbers[LimitOwner.HOST],
-        unknown=numbers[None],
-        survived=sum(row.survived for row in rows),
-    )
+def _oom_counts(killed: Sequence[_Killed]) -> OomCounts:
+    numbers: dict[str | None, int] = {}
+    for each in killed:
+        numbers[each.owner] = numbers.get(each.owner, 0) + each.number
+    own, parent, host, unknown = (numbers.get(owner, 0) for owner in (*LimitOwner, None))
+    return OomCounts(own, parent, host, unknown, survived=sum(each.survived for each in killed))
 
 
 def _completed(

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from exporter.store.exit_count_triggers import EXIT_COUNT_TRIGGERS
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0014"
+REVISION = "0015"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -134,11 +134,11 @@ jobs = Table(
     ),
     Index(
         "jobs_oom_killed",
-        "finished_ns",
         "workload",
-        "instance",
         "memory_limit_bytes",
         "oom_limit",
+        "finished_ns",
+        "instance",
         "code",
         "started_ns",
         sqlite_where=HAS_OOM_KILLS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -169,7 +168,7 @@ def memory_view(memory: Memory) -> MemoryView:
         runs_needed=bracket.runs_needed,
         raised=None if memory.raised is None else _raise_view(memory.raised),
         limits=[_limit_view(each) for each in memory.limits],
-        runs_with_oom_kills=OomRunsView(**asdict(memory.oom)),
+        runs_with_oom_kills=_oom_runs(memory.oom),
     )
 
 
@@ -197,6 +196,12 @@ def _group_view(group: ExitGroup) -> ExitGroupView:
 
 def _limit_runs(limit: LimitRuns | None) -> LimitRunsView | None:
     return None if limit is None else LimitRunsView(limit_bytes=limit.limit_bytes, runs=limit.runs)
+
+
+def _oom_runs(oom: OomCounts) -> OomRunsView:
+    return OomRunsView(
+        own=oom.own, parent=oom.parent, host=oom.host, unknown=oom.unknown, survived=oom.survived
+    )
 
 
 def _limit_view(outcomes: LimitOutcomes) -> LimitView:

@@ -148,14 +148,25 @@ def test_a_host_and_a_workload_can_be_asked_for(database: Path) -> None:
     assert of_workload == {"train": MemoryHistory((runs(512, COMPLETED, [3]),))}
 
 
-@pytest.mark.parametrize("workload", [None, "train"])
-def test_only_oom_kills_are_read_as_rows(database: Path, workload: str | None) -> None:
+@pytest.mark.parametrize(
+    ("workload", "of_workload"), [(None, ""), ("train", " (workload=?)")], ids=["all", "one"]
+)
+@pytest.mark.parametrize("casualties", [0, 1])
+def test_oom_kills_are_grouped_as_they_are_in_their_index(
+    database: Path, workload: str | None, of_workload: str, casualties: int
+) -> None:
     span = TimeSpan(SPAN.since_ns, SPAN.until_ns, workload)
+    survived = [run(3, 0, kills=1, victims=[LimitOwner.OWN])][:casualties]
     with opened(database) as store:
-        store.commit(Batch(ended=[killed(1), run(2, 0)]))
+        store.commit(Batch(ended=[killed(1), run(2, 0), *survived]))
         plans = plans_of(store, lambda: store.reader.memory_histories(span))
-    killed_step, *completed_steps = [step for step in plans if "jobs" in step]
-    assert killed_step == "SEARCH jobs USING INDEX jobs_oom_killed (finished_ns>? AND finished_ns<?)"
+    steps = [step for step in plans if "jobs" in step]
+    killed_steps, completed_steps = steps[: 1 + casualties], steps[1 + casualties :]
+    reads = "SEARCH" if workload else "SCAN"
+    assert killed_steps == [f"{reads} jobs USING INDEX jobs_oom_killed{of_workload}"] * (1 + casualties)
+    # Only those whose limit the log must tell, and which are few, are sorted.
+    sorted_steps = [step for step in plans if "B-TREE FOR GROUP BY" in step or "OF GROUP BY" in step]
+    assert len(sorted_steps) == casualties
     of_limit = "memory_limit_bytes=? AND finished_ns>? AND finished_ns<?"
     found = [step.removeprefix("SEARCH jobs USING INDEX jobs_completed ") for step in completed_steps]
     lowest = ["(workload=? AND memory_limit_bytes>?)"] * 2
