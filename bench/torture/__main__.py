@@ -19,6 +19,7 @@ from bench.torture.lab import ENGINES, lab
 from bench.torture.plans import draw_plans
 from bench.torture.troubles import Tortured, Troubles
 from bench.torture.watching import INTERVAL_SECONDS, Exits, Watching, read_about_itself, read_exits
+from exporter.model import SECOND_NS
 from tests.lab.wait import wait_until
 
 _SETTLE_SECONDS = 60.0
@@ -66,8 +67,19 @@ def _torture(tortured: Tortured, directory: Path, chosen: argparse.Namespace) ->
     exits = _settled(tortured)
     sweeper.end()
     watching.end()
+    _write_troubles(directory / "troubles", tortured, troubles)
     about_itself = read_about_itself(tortured.exporter.get("/metrics").text)
     return Outcome(read_truth(plans, truth), exits, about_itself, watching, troubles)
+
+
+def _write_troubles(path: Path, tortured: Tortured, troubles: Troubles) -> None:
+    """Write down what was done when, so that a fault can be traced to it."""
+    lines = [f"{begun:.0f} to {ended:.0f}: {name}" for begun, ended, name in troubles.log]
+    lines += [
+        f"{at_ns // SECOND_NS}: the engine's clock is ahead by {ahead_ns // SECOND_NS} s"
+        for at_ns, ahead_ns in tortured.engine_clock.steps[1:]
+    ]
+    path.write_text("".join(f"{line}\n" for line in sorted(lines)))
 
 
 def _settled(tortured: Tortured) -> Exits:

@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.torture.clock import SteppedClock
+from bench.torture.engine_clock import EngineClock
+from bench.torture.engine_proxy import proxied
 from bench.torture.exporter import TorturedExporter
 from bench.torture.log_reader import LogReader
 from bench.torture.troubles import Tortured
@@ -30,16 +32,17 @@ def lab(engine: str, directory: Path, *, live_restore: bool) -> Iterator[Torture
     ensure_dockerd()
     build = ENGINES[engine]
     arguments = ("--live-restore",) if live_restore else ()
-    clock = SteppedClock(directory)
+    clock, engine_clock = SteppedClock(directory), EngineClock()
     with (
         PrivateEngine(programs=build() if build else None, extra_args=arguments) as private,
+        proxied(private.url, engine_clock) as url,
         closing(LogReader(directory / "stderr", directory / "exporter.log")) as reader,
         small_disk(directory / "disk", DISK_SIZE) as disk,
     ):
         import_busybox(private.client())
-        exporter = TorturedExporter(private.url, disk, reader, clock, ARGUMENTS)
+        exporter = TorturedExporter(url, disk, reader, clock, ARGUMENTS)
         try:
             exporter.begin()
-            yield Tortured(private, threading.Lock(), exporter, reader, clock, disk)
+            yield Tortured(private, threading.Lock(), exporter, reader, clock, engine_clock, disk)
         finally:
             exporter.stop()

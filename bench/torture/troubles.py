@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.torture.clock import SteppedClock
+from bench.torture.engine_clock import EngineClock
 from bench.torture.exporter import TorturedExporter
 from bench.torture.log_reader import LogReader
 from tests.lab.engine import PrivateEngine
@@ -20,6 +21,9 @@ from tests.store.files import fill
 
 CLOCK_STEPS = (3_600, -3_600, -86_400 * 10, 86_400 * 365 * 40)
 """Seconds by which the exporter's clock is wrong."""
+
+ENGINE_CLOCK_STEPS = (5, -5, 3_600, -3_600, -86_400 * 10)
+"""Seconds by which the engine's clock is wrong."""
 
 _SHORT, _LONG = (0.0, 3.0), (5.0, 40.0)
 _PAUSE_SECONDS = 15.0
@@ -34,6 +38,7 @@ class Tortured:
     exporter: TorturedExporter
     reader: LogReader
     clock: SteppedClock
+    engine_clock: EngineClock
     disk: Path
 
 
@@ -132,6 +137,14 @@ def _step_clock(tortured: Tortured, seconds: float, dice: random.Random) -> None
         tortured.clock.step(0)
 
 
+def _step_engine_clock(tortured: Tortured, seconds: float, dice: random.Random) -> None:
+    tortured.engine_clock.step(dice.choice(ENGINE_CLOCK_STEPS))
+    try:
+        time.sleep(seconds)
+    finally:
+        tortured.engine_clock.step(0)
+
+
 _KINDS: Mapping[str, Callable[[Tortured, float, random.Random], None]] = {
     "exporter killed": _kill_exporter,
     "exporter ended": _end_exporter,
@@ -141,4 +154,5 @@ _KINDS: Mapping[str, Callable[[Tortured, float, random.Random], None]] = {
     "log reader stuck": _stick_reader,
     "disk full": _fill_disk,
     "clock step": _step_clock,
+    "engine's clock step": _step_engine_clock,
 }
