@@ -25,15 +25,17 @@ class Conversation:
     def hold(self, connection: socket.socket) -> None:
         """Answer requests until the client or an answer ends the connection."""
         with connection.makefile("rb") as reader:
+            is_reused = False
             while (request := read_request(reader)) is not None:
-                if not (self._respond(connection, request) and request.keeps_alive):
+                if not (self._respond(connection, request, is_reused=is_reused) and request.keeps_alive):
                     return
+                is_reused = True
 
-    def _respond(self, connection: socket.socket, request: Request) -> bool:
+    def _respond(self, connection: socket.socket, request: Request, *, is_reused: bool) -> bool:
         """Answer one request; return whether the connection stays open."""
         self._requests.add(request)
         self._faults.wait(request.path)
-        failure = self._faults.next_failure(request.path)
+        failure = self._faults.next_failure(request.path, is_reused=is_reused)
         reply = failure.answer if failure is not None else self._api.reply(request)
         if isinstance(reply, Stream):
             return self._serve(connection, request, reply)

@@ -12,7 +12,10 @@ LOOK_UP_SECONDS = 60.0
 
 @dataclass
 class Failure:
-    """Answer instead of the true one, `times` times; None closes the connection without an answer."""
+    """Answer instead of the true one, `times` times; None closes the connection without an answer.
+
+    A request whose connection had carried others is sent once more over a new one: that, too, gets none.
+    """
 
     path_prefix: str
     answer: Answer | None
@@ -52,12 +55,12 @@ class Faults:
             while (left := asked + self._delay_of(path) - time.monotonic()) > 0:
                 self._changed.wait(min(left, LOOK_UP_SECONDS))
 
-    def next_failure(self, path: str) -> Failure | None:
-        """Return the next failure for this path, if any, and count it."""
+    def next_failure(self, path: str, *, is_reused: bool) -> Failure | None:
+        """Return the next failure for this path, if any, and count it, unless the request comes again."""
         with self._changed:
             due = [fault for fault in self._failures if fault.times and path.startswith(fault.path_prefix)]
             for fault in due[:1]:
-                fault.times -= 1
+                fault.times -= not (is_reused and fault.answer is None)
             return due[0] if due else None
 
     def _delay_of(self, path: str) -> float:

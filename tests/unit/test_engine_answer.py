@@ -13,6 +13,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
 THREE = OK + b"Content-Length: 3\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 END = b""
+PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\n"
 
 
 def received(*parts: bytes, max_bytes: int = 10) -> Answer:
@@ -39,7 +41,9 @@ def received(*parts: bytes, max_bytes: int = 10) -> Answer:
         ([THREE + b"abcHTTP/1.1 500 x\r\nContent-Length: 1\r\n\r\nx"], 200, b"abc", False),
         ([THREE + b"abc and more"], 200, b"abc", False),
         ([b"HTTP/1.1 101 x\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n\r\nabc"], 101, b"", False),
-        ([b"HTTP/1.1 100 Continue\r\n\r\n" + THREE + b"abc"], 100, b"", False),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n" + THREE + b"abc"], 200, b"abc", True),
+        ([HINTS[:70], HINTS[70:], PROCESSING + THREE[:9], THREE[9:] + b"abc"], 200, b"abc", True),
+        ([HINTS + OK + b"\r\nab", b"c", END], 200, b"abc", False),
     ],
 )
 def test_an_answer_is_complete_with_its_body(
@@ -65,6 +69,8 @@ def test_parts_of_a_body_are_taken_as_they_come() -> None:
     ("parts", "error", "cause"),
     [
         ([END], EOFError, "in the middle"),
+        ([PROCESSING, END], EOFError, "in the middle"),
+        ([PROCESSING] * answer.MAX_HEAD_BYTES, EngineError, "headers of more than 65536 bytes"),
         ([THREE, b"ab", END], EOFError, "in the middle"),
         ([CHUNKED, b"2\r\nab\r\n", END], EOFError, "in the middle"),
         ([b"SSH-2.0-OpenSSH_9\r\n"], HttpParserError, "HTTP"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -21,10 +22,14 @@ class TooLargeError(EngineError):
 
 
 class Answer:
-    """An answer while it is received. ``status`` is 0 until its headers are there."""
+    """An answer while it is received. ``status`` is 0 until its headers are there.
+
+    Interim ones before it (100, 102, 103) are skipped; they count as a part of its headers.
+    """
 
     def __init__(self, max_bytes: int = MAX_ANSWER_BYTES) -> None:
         self.status = 0
+        self.has_begun = False
         self.is_complete = False
         # Whether the connection can carry another request once this answer is complete.
         self.keeps_alive = False
@@ -32,6 +37,7 @@ class Answer:
         self._deadline = time.monotonic() + ANSWER_SECONDS
         # What came since the last part of the body: headers, trailers, lines between chunks.
         self._other_bytes = 0
+        self._is_interim = False
         self._has_length = False
         self._encoding = "identity"
         self._body: list[bytes] = []
@@ -44,6 +50,7 @@ class Answer:
         Raises EngineError beyond a bound, EOFError if the answer is not whole, and the errors of httptools.
         """
         if data:
+            self.has_begun = True
             self._other_bytes += len(data)
             self._parse(data)
             self._check()
@@ -73,7 +80,7 @@ class Answer:
             self.keeps_alive = False
 
     def _check(self) -> None:
-        if self._encoding != "identity":
+        if self.status and self._encoding != "identity":
             # A small answer could become a large one when it is decompressed.
             raise EngineError(f"a compressed answer ({self._encoding[:20]!r}), which was not asked for")
         if self._body_bytes > self._max_bytes:
@@ -98,9 +105,11 @@ class Answer:
                 self._has_length = True
 
     def on_headers_complete(self) -> None:
-        """Keep the status."""
-        if not self.is_complete:
-            self.status = self._parser.get_status_code()
+        """Keep the status, unless it is that of an interim answer."""
+        status = self._parser.get_status_code()
+        self._is_interim = status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS
+        if not self.is_complete and not self._is_interim:
+            self.status = status
             self._other_bytes = 0
 
     def on_body(self, part: bytes) -> None:
@@ -111,6 +120,9 @@ class Answer:
             self._body_bytes += len(part)
 
     def on_message_complete(self) -> None:
-        """Note the end."""
+        """Note the end, unless it is that of an interim answer."""
+        if self._is_interim:
+            self._encoding, self._has_length = "identity", False
+            return
         self.keeps_alive = not self.is_complete and self._parser.should_keep_alive()
         self.is_complete = True

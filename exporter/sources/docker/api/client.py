@@ -15,7 +15,7 @@ import requests
 from urllib3.connectionpool import HTTPConnectionPool
 
 from exporter.sources.docker.api.answer import MAX_ANSWER_BYTES
-from exporter.sources.docker.api.connection import EngineConnection, IdleConnections
+from exporter.sources.docker.api.connection import EngineConnection, IdleConnections, StaleConnectionError
 from exporter.sources.docker.api.ssh import SshAdapter, ssh_command
 from exporter.sources.docker.api.status import status_error
 from exporter.sources.docker.engine import EngineError
@@ -61,12 +61,7 @@ class Client(docker.APIClient):
 
         Raises EngineError and ``failures()``.
         """
-        connection = self._idle.take()
-        try:
-            return connection.ask(self._target(f"/v{self.api_version}{path}?{urlencode(params)}")), connection
-        except BaseException:
-            connection.close()
-            raise
+        return self._ask(f"/v{self.api_version}{path}?{urlencode(params)}", MAX_ANSWER_BYTES)
 
     def close(self) -> None:
         """Close all connections that are not in use."""
@@ -74,15 +69,30 @@ class Client(docker.APIClient):
         super().close()
 
     def _fetch(self, path: str, max_bytes: int) -> tuple[int, bytes]:
-        connection = self._idle.take()
+        status, connection = self._ask(path, max_bytes)
         try:
-            status = connection.ask(self._target(path), max_bytes)
             body = connection.read()
         except BaseException:
             connection.close()
             raise
         self._idle.put_back(connection)
         return status, body
+
+    def _ask(self, path: str, max_bytes: int) -> tuple[int, EngineConnection]:
+        """Send a GET; once more over a new connection, if an idle one was closed as it was used again."""
+        try:
+            return self._ask_over(self._idle.take(), path, max_bytes)
+        except StaleConnectionError:
+            return self._ask_over(self._open(), path, max_bytes)
+
+    def _ask_over(
+        self, connection: EngineConnection, path: str, max_bytes: int
+    ) -> tuple[int, EngineConnection]:
+        try:
+            return connection.ask(self._target(path), max_bytes), connection
+        except BaseException:
+            connection.close()
+            raise
 
     def _target(self, path: str) -> str:
         return self._route[1] + path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,10 @@ from exporter.sources.docker.api.failures import failures
 from exporter.sources.docker.api.ssh import SshConnection
 
 _CHUNK_BYTES = 1 << 16
+
+
+class StaleConnectionError(ConnectionError):
+    """A connection that had carried answers was closed before the first byte of another."""
 
 
 class EngineConnection:
@@ -43,12 +48,18 @@ class EngineConnection:
         return self._opened.is_connected
 
     def ask(self, target: str, max_bytes: int = MAX_ANSWER_BYTES) -> int:
-        """Send a GET, and return the status of the answer once its headers are there."""
+        """Send a GET, and return the status of the answer once its headers are there.
+
+        Raises StaleConnectionError if it can be sent once more over a new connection.
+        """
+        is_reused = self._answer.is_complete
         self._answer = Answer(max_bytes)
         try:
             self._socket.sendall(b"GET %b HTTP/1.1\r\n%b\r\n" % (target.encode("ascii"), self._headers))
             self._await_headers()
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLEOFError) as error:
+            if is_reused and not self._answer.has_begun:
+                raise StaleConnectionError from error
             if isinstance(self._opened, SshConnection):
                 raise ConnectionError(self._opened.last_message()) from None
             raise
