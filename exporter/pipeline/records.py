@@ -25,11 +25,6 @@ class StoredRecords:
         self._recorder = recorder
         self._stopping = stopping
 
-    @property
-    def pruned_before_ns(self) -> int:
-        """Time before which jobs of any source that ended may have been deleted."""
-        return self._store.pruned_before_ns
-
     def pruned_of(self, address: str) -> int:
         """Return the time before which jobs of a source that ended may have been deleted."""
         return self._store.pruned_of(address)

@@ -154,10 +154,6 @@ class SourceError(Exception):
 class Records(Protocol):
     """Access to what is on record. A method waits as long as the store does not answer."""
 
-    @property
-    def pruned_before_ns(self) -> int:
-        """Time before which jobs of any source that ended may have been deleted."""
-
     def pruned_of(self, address: str) -> int:
         """Return the time before which jobs of the source at ``address`` that ended may have been deleted."""
 

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from exporter.cli.show import render
 from exporter.cli.tables import jobs_table
 from exporter.metrics import definitions
-from exporter.model import JobRecord
+from exporter.model import Cursor, JobRecord, TelemetrySignal
 from exporter.otlp.config import SpanLimits
 from exporter.otlp.encoding import SpanEncoder
 from exporter.pipeline import recorder
@@ -28,11 +28,12 @@ from exporter.sources.dstack import server as server_module
 from exporter.sources.dstack.client import DstackClient
 from exporter.sources.dstack.server import DstackServer
 from exporter.sources.dstack.tracker import SubmissionTracker
+from exporter.store import Batch
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.web.job_views import JobView, job_view
 from exporter.workload import DEFAULT_ORDER
 from tests.contract.dstack_page import check_page
-from tests.contract.pipeline_driver import PipelineDriver
+from tests.contract.pipeline_driver import ADDRESS, PipelineDriver
 from tests.contract.test_dstack import connected, driver, load, nonzero, replay
 from tests.scripted.dstack_server import TOKEN, Answer, DstackApi, Handler, Run, recorded_run
 
@@ -273,6 +274,33 @@ def test_a_restart_counts_nothing_twice_and_misses_nothing(tmp_path: Path, api: 
             assert later.ends(2)
             assert is_asked_again(later, api)
             assert not_created(later) == NOT_PULLED | NO_CAPACITY
+
+
+def test_what_ended_while_the_server_was_away_for_longer_than_jobs_are_kept_is_counted_once(
+    tmp_path: Path, api: DstackApi
+) -> None:
+    ended, later = recorded_run("g-whole"), recorded_run("e-stop")
+    later["submitted_at"] = "2026-11-29T00:00:00Z"
+    known = [([still_open(ended)], 0, 0), ([ended], 1, 1), ([ended], 1, 1), ([ended, later], 1, 0)]
+    for runs, counted, kept in [*known, ([ended], 1, 0)]:
+        api.runs = runs
+        pipeline = driver(tmp_path)
+        pipeline.store.commit(Batch(cursors={ADDRESS: Cursor(time.time_ns(), 0)}))
+        with asking(pipeline, api):
+            assert has_answered(pipeline)
+            assert is_asked_again(pipeline, api)
+            assert sum(not_created(pipeline).values()) == counted
+        assert len(left_after_retention(tmp_path)) == kept
+
+
+def left_after_retention(directory: Path) -> list[JobRecord]:
+    """Delete from a database what retention may delete, and return the jobs that it keeps."""
+    now_ns, store = time.time_ns(), driver(directory).store
+    store.outbox.delete_older(now_ns, frozenset(TelemetrySignal))
+    store.prune(now_ns)
+    left = store.records()
+    store.close()
+    return left
 
 
 def test_jobs_without_a_container_can_be_left_to_another_exporter(tmp_path: Path, api: DstackApi) -> None:

@@ -70,7 +70,7 @@ class SubmissionTracker:
         if finished_ns is None:
             yield submission
             return
-        if finished_ns < self._records.pruned_before_ns:
+        if finished_ns < self._records.pruned_of(self._address):
             # Its record was deleted for its age: it would be counted again.
             return
         ended = self._without_container(submission, finished_ns) if is_news and self._lists_jobs else None
