@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ _ADVICE = {
     "interrupted": "the answer takes too long: ask for less, such as a shorter time",
     "locked": "another process is writing to it; only one exporter may use a database",
 }
+# Nothing is pending yet, and a migration that fails changes nothing.
+ADVICE_AT_OPENING = _ADVICE | {"full": "free some space, then start again; the database is as it was"}
 
 # Page cache of the connection for writing. A batch of exits changes many pages of each index: with less, they
 # are written and read again within one transaction.
@@ -126,11 +128,13 @@ def _file_at(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def describe(path: Path | str, error: SQLAlchemyError | sqlite3.Error) -> str:
+def describe(
+    path: Path | str, error: SQLAlchemyError | sqlite3.Error, advice: Mapping[str, str] = _ADVICE
+) -> str:
     """Return the error as text for people: the database, the cause and what to do."""
     cause = str(error.orig if isinstance(error, DBAPIError) else error)
-    advice = next((advice for sign, advice in _ADVICE.items() if sign in cause), None)
-    return f"{path}: {cause}; {advice}" if advice else f"{path}: {cause}"
+    what_to_do = next((text for sign, text in advice.items() if sign in cause), None)
+    return f"{path}: {cause}; {what_to_do}" if what_to_do else f"{path}: {cause}"
 
 
 def upsert(connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from exporter.store.database import describe
+from exporter.store.database import ADVICE_AT_OPENING, describe
 from exporter.store.errors import StoreError
 from exporter.store.index_hints import write_index_hints
 from exporter.store.integrity import find_damage
@@ -75,7 +75,7 @@ def open_engine(path: Path, on_step: OnStep = lambda _step: None) -> Engine:
             connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
     except (DBAPIError, sqlite3.Error) as error:
         engine.dispose()
-        raise StoreError(describe(path, error)) from error
+        raise StoreError(describe(path, error, ADVICE_AT_OPENING)) from error
     except StoreError:
         engine.dispose()
         raise

@@ -415,6 +415,27 @@ def test_a_request_without_an_answer_is_repeated(engine: ScriptedEngine, path: s
 
 
 @pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ("can't start new thread", "no thread can be started; raise the limit on the exporter's tasks "),
+        ("a mistake of ours", "internal error of the exporter; see its log"),
+    ],
+)
+@pytest.mark.parametrize("part", ["StreamWatchdog", "list_containers"])
+def test_what_python_refuses_at_a_limit_of_threads_is_named(
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, part: str, error: str, cause: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError(error)
+
+    monkeypatch.setattr(watcher_module, part, fail)
+    with WatcherDriver(engine) as watcher:
+        disconnected = watcher.receive_until(Disconnected)[-1]
+    assert isinstance(disconnected, Disconnected)
+    assert disconnected.cause.startswith(cause)
+
+
+@pytest.mark.parametrize(
     "body", [b"<html>", b"[]", b"5", b"null", b'{"SystemTime":5}', b'{"SystemTime":"x"}']
 )
 def test_an_unusable_info_is_a_disconnect(engine: ScriptedEngine, body: bytes) -> None:

@@ -210,7 +210,7 @@ def test_a_read_only_disk_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_refused_until_it_has_space(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         path, filler = disk / "exits.db", fill(disk)
-        advice = "free some space; pending data is kept and written then"
+        advice = "free some space, then start again; the database is as it was"
         assert refusal(path) == f"database or disk is full; {advice}"
         filler.unlink()
         create(path)

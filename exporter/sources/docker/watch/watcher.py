@@ -41,6 +41,9 @@ LOG_THREADS = 4
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 _INTERNAL_ERROR = "internal error of the exporter; see its log"
+_NO_THREAD = (
+    "no thread can be started; raise the limit on the exporter's tasks (TasksMax=, --pids-limit, ulimit -u)"
+)
 # The kernel may have a report that explains these.
 _KERNEL_EVENTS = (EventType.OOM, EventType.DIE, EventType.START_ATTEMPT_OVER)
 
@@ -140,9 +143,9 @@ class EngineWatcher:
             self._watch()
         except EngineError as error:
             return str(error)
-        except Exception:
+        except Exception as error:
             log.exception("unexpected error while watching an engine")
-            return _INTERNAL_ERROR
+            return _unexpected(error)
         return "the event stream ended"
 
     def _wait_for_pipeline(self) -> None:
@@ -238,9 +241,9 @@ class EngineWatcher:
             listed = list_containers(self._engine, connection)
         except EngineError as error:
             connection.fail(error)
-        except Exception:
+        except Exception as error:
             log.exception("unexpected error while listing containers")
-            connection.fail(EngineError(_INTERNAL_ERROR))
+            connection.fail(EngineError(_unexpected(error)))
         else:
             self._send_list(listed, connection)
 
@@ -263,3 +266,8 @@ def _backoff() -> Iterator[float]:
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311  # not a secret
         longest = min(longest * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _unexpected(error: Exception) -> str:
+    """Return what users are told of an error: what to do at a limit of threads, else where to look."""
+    return _NO_THREAD if "can't start new thread" in str(error) else _INTERNAL_ERROR
