@@ -102,13 +102,12 @@ def _done(thresholds: Thresholds) -> str:
 
 def _failed_long(thresholds: Thresholds) -> str:
     """Return the jobs of each workload that failed of their own within the long window."""
-    replica = ", ".join((*thresholds.labels.replica, "status"))
-    return f'max without ({replica}) ({RecordingNames(thresholds).exits_long}{{status="{Status.FAILED}"}})'
+    return f'sum without (status) ({RecordingNames(thresholds).exits_long}{{status="{Status.FAILED}"}})'
 
 
 def _finished_long(thresholds: Thresholds) -> str:
     """Return the jobs of each workload that were done or failed of their own within the long window."""
-    return once(thresholds, RecordingNames(thresholds).exits_long, "status")
+    return f"sum without (status) ({RecordingNames(thresholds).exits_long})"
 
 
 def spike_alerts(thresholds: Thresholds) -> Iterator[Alert]:

@@ -41,7 +41,7 @@ class RecordingNames:
         self.windows = f"host:{definitions.EXITS_RECOVERED.name.removesuffix('_total')}:windows{window}"
         self.repeated = "instance:exit_exporter_exits_recovered:repeated"
         self.exits = f"instance:container_exits_failed:increase{window}"
-        self.exits_long = f"instance:container_exits:increase{long}"
+        self.exits_long = f"workload:container_exits:increase{long}"
         self.deadline = "workload:container_success_deadline:seconds"
         self.success = "workload:container_success:timestamp"
         self.exporters = f"instance:{definitions.BUILD_INFO.name}:known"
@@ -71,8 +71,8 @@ def job_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     recovered = f"increase({definitions.EXITS_RECOVERED.name}[%s])"
     yield Recording(
         names.repeated,
-        f"{recovered} > 0\nand ignoring ({', '.join(thresholds.labels.replica)})\n"
-        f"({recovered} == 0 and ignoring (host) min without (engine) ({definitions.ENGINE_UP.name}) == 1)"
+        f"{recovered} > 0\nand ignoring ({', '.join(thresholds.labels.replica)})"
+        f" ({recovered} == 0 and ignoring (host) min without (engine) ({definitions.ENGINE_UP.name}) == 1)"
         % ((thresholds.increases.replica_window,) * 2),
         "Exporters that found exits after an outage, of a host that another exporter watched meanwhile.",
     )
@@ -102,10 +102,10 @@ def job_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     usual = f"avg_over_time({names.oomkilled}[{spike.baseline}] offset {spike.recent})"
     yield Recording(
         names.oomkilled_unusual,
-        f"{names.oomkilled} * ({names.oomkilled} > bool (\n"
-        f"  {spike.multiple} * {usual} * ignoring (workload) group_left () {names.windows}\n"
-        f"  or 0 * {names.oomkilled}\n"
-        "))",
+        f"{names.oomkilled}\n"
+        f"unless {names.oomkilled} <= {spike.multiple} * {usual}"
+        f" * ignoring (workload) group_left () {names.windows}\n"
+        f"or 0 * {names.oomkilled}",
         "OOM-killed jobs of the workloads that have far more than usual, 0 of the others.",
     )
     yield Recording(
@@ -124,7 +124,7 @@ def loop_recordings(thresholds: Thresholds) -> Iterator[Recording]:
     ends = f'{EXITS}{{{FINISHED}, reason!="{LOST}"}}'
     yield Recording(
         RecordingNames(thresholds).exits_long,
-        f"sum without (image, code, reason) ({exact_increase(ends, times.long_window, until=times.window)})",
+        once(thresholds, exact_increase(ends, times.long_window, until=times.window), "image, code, reason"),
         "Jobs that were done or failed of their own, within the long window.",
     )
 
@@ -151,13 +151,12 @@ def deadline_recordings(thresholds: Thresholds) -> Iterator[Recording]:
             f"{workload} must succeed every {deadline}.",
             {"workload": workload},
         )
-    # A deadline can have more labels, which its author added for routing.
-    named = f"and on (workload) {names.deadline}"
     done = f'{definitions.LAST_EXIT.name}{{status="{Status.DONE}"}}'
     yield Recording(
         names.success,
-        f"max by (workload) (clamp_max({done}, time()) {named}\n"
-        f"or last_over_time({names.success}[{_REMEMBERED}]) {named})\n"
+        f"max by (workload) (clamp_max({done}, time()) or last_over_time({names.success}[{_REMEMBERED}]))\n"
+        # A deadline can have more labels, which its author added for routing.
+        f"and on (workload) {names.deadline}\n"
         f"or max by (workload) (0 * {names.deadline} + time())",
         "When a workload has last succeeded, anywhere, or else since when that is asked of it. What was"
         " once known stays known after its exporter has gone; a clock that is ahead counts as now.",
