@@ -196,10 +196,13 @@ class Tracker(Protocol):
         """Position up to which everything has been handed over; None before the first connection."""
 
     def receive(self, content: object, now: float) -> Iterable[Outcome]:
-        """Take in one message, and return what follows from it."""
+        """Take in one message, and return what follows from it at once."""
 
     def release_due(self, now: float) -> Iterable[Outcome]:
-        """Return what need not wait any longer for late evidence."""
+        """Return what else follows from the messages, and need not wait any longer for late evidence.
+
+        Called after each batch of messages.
+        """
 
 
 class Source(Protocol):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
+
+# As many as any SQLite takes in one statement.
+MAX_PARAMETERS = 999
 
 
 class PreparedInsert:
@@ -17,13 +21,23 @@ class PreparedInsert:
     def __init__(self, statement: Insert, columns: Collection[str]) -> None:
         # The order in which a statement names them.
         names = [column.name for column in statement.table.c if column.name in columns]
-        self._sql = str(statement.compile(dialect=sqlite.dialect(), column_keys=names))
         self._values = itemgetter(*names)
+        self._rows = MAX_PARAMETERS // len(names)
+        self._of_one, self._of_many = _compile(statement, names, 1), _compile(statement, names, self._rows)
 
     def execute(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows in one statement. Raises SQLAlchemyError."""
-        if rows:
-            connection.exec_driver_sql(self._sql, [*map(self._values, rows)])
+        """Insert rows. Raises SQLAlchemyError.
+
+        Other threads run while SQLite works on a statement, and are interrupted at its end: for each row of
+        its own, that would cost more than the row.
+        """
+        values = [*map(self._values, rows)]
+        rest = len(values) % self._rows
+        for begin in range(0, len(values) - rest, self._rows):
+            together = chain.from_iterable(values[begin : begin + self._rows])
+            connection.exec_driver_sql(self._of_many, tuple(together))
+        if rest:
+            connection.exec_driver_sql(self._of_one, values[-rest:])
 
 
 def prepared_upsert(table: Any) -> PreparedInsert:
@@ -37,3 +51,7 @@ def upsert_into(table: Any) -> Insert:
     keys = [column.name for column in table.primary_key]
     changes = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
     return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+def _compile(statement: Insert, names: Sequence[str], rows: int) -> str:
+    return str(statement.values([dict.fromkeys(names)] * rows).compile(dialect=sqlite.dialect()))

@@ -66,6 +66,7 @@ class CorpusReplay:
         self._now_ns = self._latest_event_ns = self._resumed_ns = self._started_ns
         self._event_gap = EventGap.NONE
         self._log_ends_ns: dict[str, int] = {}
+        self._emitted: list[Job | EndedRun] = []
 
     @property
     def _now(self) -> float:
@@ -86,11 +87,12 @@ class CorpusReplay:
         else:
             self._take_line(number, first)
         self._tracker.release_due(self._now)
+        self._emitted += self._tracker.drain()
 
     def finish(self) -> list[Job | EndedRun]:
         """Return all that the tracker emits."""
         self._tracker.release_due(self._now + LONG_SECONDS)
-        return self._tracker.drain()
+        return [*self._emitted, *self._tracker.drain()]
 
     def _take_line(self, number: int, line: Table) -> None:
         match line:

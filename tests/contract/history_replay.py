@@ -44,7 +44,7 @@ def replay_with_outage(history: History, outage: Outage) -> list[Exit]:
     # It runs since before the first container was created.
     before = play(listed(as_of=-50))
     Replayer(before, history, timeline).read(range(stopped_at))
-    recorded, cursor = assessed(before.tracker.drain()), before.tracker.cursor
+    recorded, cursor = assessed(before.drain()), before.tracker.cursor
     past, left = on_record(recorded)
     assert cursor is not None
     after = TrackerDriver(past=past, runs=left, cursor=cursor)

@@ -18,9 +18,11 @@ from tests.contract.pipeline_driver import PipelineDriver
 from tests.contract.tracker_driver import create, destroy, die, exited, running, start
 
 MANY = 100
+# Twenty rows and more share one.
 STATEMENTS = ["BEGIN", "INSERT INTO jobs", "INSERT INTO series", "INSERT INTO cursors", "INSERT INTO outbox"]
-# 363 were counted when this was written, and 662 when each event was an update of all metrics of its own.
-MAX_CALLS = 480
+# 311 were counted when this was written, 363 when each event made a job of its own, and 662 when it was an
+# update of all metrics of its own.
+MAX_CALLS = 410
 
 
 @pytest.fixture
@@ -83,12 +85,12 @@ def calls_of(action: Callable[[], None]) -> int:
 
 
 @pytest.mark.parametrize("exits", [1, MANY])
-def test_any_number_of_exits_is_recorded_by_one_statement_for_each_table(
-    pipeline: PipelineDriver, exits: int
-) -> None:
+def test_many_exits_are_recorded_by_few_statements(pipeline: PipelineDriver, exits: int) -> None:
     for number in range(exits):
         pipeline.send(*life(number))
-    assert statements_of(pipeline, lambda: process(pipeline)) == STATEMENTS
+    sent = statements_of(pipeline, lambda: process(pipeline))
+    assert list(dict.fromkeys(sent)) == STATEMENTS
+    assert len(sent) <= len(STATEMENTS) + exits / 20
     assert sum(pipeline.stored_series(definitions.EXITS).values()) == exits
 
 

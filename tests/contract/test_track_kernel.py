@@ -257,7 +257,7 @@ def test_a_kill_that_the_kernel_could_not_be_asked_about_is_not_known(
     config: TrackerConfig, *, is_said: bool
 ) -> None:
     driver = TrackerDriver(config).play(start(0), die(1, 137), 1.0)
-    *_, ended = driver.tracker.drain()
+    *_, ended = driver.drain()
     assert isinstance(ended, EndedRun)
     said = "Whether the kernel killed it for memory without an event: the kernel could not be asked."
     assert (said in ended.not_known) is is_said

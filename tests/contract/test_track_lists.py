@@ -264,7 +264,7 @@ def test_a_container_that_was_unhealthy_before_is_stopped_for_that() -> None:
 
 def test_an_exit_says_that_events_were_missed() -> None:
     driver = resumed(play(start(0)), EventGap.OVERRUN, at(5)).play(die(9, 1), 2.0)
-    (exit_,) = exits(driver.tracker.drain())
+    (exit_,) = exits(driver.drain())
     missed = "Events were missed while it ran: requests to stop it and OOM kills may be missing."
     assert missed in exit_.evidence.not_known
 
@@ -326,7 +326,7 @@ def test_an_answer_before_the_start_event_has_the_count_of_its_run(
 ) -> None:
     driver = TrackerDriver(past={A: ContainerHistory(1, at(2))}, cursor=Cursor(at(2), at(-100)))
     driver.play(Inspecting(start_attempt(4)), answer(shown, requested=4), start(5))
-    assert [(each.attempt, each.restarts) for each in driver.tracker.drain() if isinstance(each, Job)] == [
+    assert [(each.attempt, each.restarts) for each in driver.drain() if isinstance(each, Job)] == [
         (2, restarts)
     ]
 
@@ -336,7 +336,7 @@ def test_an_answer_before_the_start_event_is_not_of_the_run_before() -> None:
     # The first run still waits for a late OOM event when the second has left.
     driver.play(create(0.5), start(1), die(2, 1), start(3), die(4, 0), Inspecting(start_attempt(5)))
     driver.play(answer(exited(2.9, 4, 0, restarts=1), requested=5), start(6))
-    third = [each for each in driver.tracker.drain() if isinstance(each, Job) and each.attempt == 3]
+    third = [each for each in driver.drain() if isinstance(each, Job) and each.attempt == 3]
     assert [each.restarts for each in third] == [None]
 
 

@@ -225,6 +225,7 @@ class TrackerDriver:
     ) -> None:
         self.now = 0.0
         self._emitted: dict[str, Job] = {}
+        self._drained: list[Job | EndedRun] = []
         self.tracker = Tracker(config, dict(past or {}).get, runs, cursor)
         if cursor is None:
             self.tracker.resumed(Cursor(0, BEGINNING - 100 * SECOND))
@@ -234,7 +235,13 @@ class TrackerDriver:
         for step in steps:
             self._take(step)
             self.tracker.release_due(self.now)
+            self._drained += self.tracker.drain()
         return self
+
+    def drain(self) -> list[Job | EndedRun]:
+        """Return what was emitted since the last call."""
+        drained, self._drained = self._drained, []
+        return drained
 
     def _take(self, step: Step) -> None:
         match step:
@@ -254,7 +261,7 @@ class TrackerDriver:
     def emitted(self) -> list[Job | Exit]:
         """Return jobs and exits emitted since the last call; of a job's updates, only real changes."""
         emitted: list[Job | Exit] = []
-        for each in map(comparable, assessed(self.tracker.drain())):
+        for each in map(comparable, assessed(self.drain())):
             if isinstance(each, Exit) or self._emitted.get(each.id) != each:
                 emitted.append(each)
             if isinstance(each, Job):

@@ -153,17 +153,10 @@ class DockerTracker:
         return self._tracker.cursor
 
     def receive(self, content: object, now: float) -> list[Outcome]:
-        """Take in a message of the watcher, or a fact from another engine on this host."""
-        outcomes = self._receive(content, now)
-        outcomes += self._tracker.drain()
-        return outcomes
+        """Take in a message of the watcher, or a fact from another engine on this host.
 
-    def release_due(self, now: float) -> list[Outcome]:
-        """Return the runs that need not wait any longer."""
-        self._tracker.release_due(now)
-        return [*self._tracker.drain()]
-
-    def _receive(self, content: object, now: float) -> list[Outcome]:
+        Jobs and runs are returned by ``release_due``: of what a batch says of a job, only the last matters.
+        """
         match content:
             case EventReceived():
                 return self._event(content, now)
@@ -178,6 +171,11 @@ class DockerTracker:
             case _:
                 self._pass_on(content)
         return []
+
+    def release_due(self, now: float) -> list[Outcome]:
+        """Return the jobs that started or changed, and the runs that need not wait any longer."""
+        self._tracker.release_due(now)
+        return [*self._tracker.drain()]
 
     def _pass_on(self, content: object) -> None:
         tracker = self._tracker

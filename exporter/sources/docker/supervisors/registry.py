@@ -10,11 +10,12 @@ from exporter.sources.docker.supervisors.supervisor import Supervisor
 
 SUPERVISORS: tuple[Supervisor, ...] = (Dstack(),)
 LABELS = tuple(label for supervisor in SUPERVISORS for label in supervisor.labels)
+_ANY_LABEL = frozenset(LABELS)
 
 
 def find_supervisor(labels: Mapping[str, str]) -> Supervisor | None:
     """Return the supervisor that made a container with these labels; None if none did."""
-    if not any(label in labels for label in LABELS):
+    if _ANY_LABEL.isdisjoint(labels):
         return None
     return next((each for each in SUPERVISORS if each.job(labels, "") is not None), None)
 

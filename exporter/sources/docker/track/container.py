@@ -124,6 +124,7 @@ class Container:
 
     def finish(self, run: Run) -> None:
         """Record that a pending run no longer waits."""
+        run.is_finished = True
         self.pending_runs = tuple(each for each in self.pending_runs if each is not run)
         if self.last_finished_run is None or self.last_finished_run.start_event_ns < run.start_event_ns:
             self.last_finished_run = run

@@ -44,7 +44,7 @@ class Run:
     it, 0 if not all were. ``inspect_deadline`` and ``oom_deadline`` are how long the exit waits for an
     inspection or log, and for an OOM event. ``counter_moved_ns`` is when the kernel's OOM counter last moved
     before the end was reported. ``job_report`` is what a supervisor has logged of the job in it, as a whole
-    if ``report_is_final``.
+    if ``report_is_final``. ``is_finished``: it no longer waits, and was handed over as ended.
     """
 
     info: ContainerInfo
@@ -88,6 +88,7 @@ class Run:
     report_deadline: float = 0.0
     oom_deadline: float = 0.0
     counter_moved_ns: int = 0
+    is_finished: bool = False
 
     @classmethod
     def from_record(cls, info: ContainerInfo, job: Job, previous_run_ns: int | None) -> Run:

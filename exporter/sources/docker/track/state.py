@@ -37,14 +37,21 @@ class EngineState:
         self._recent_stops: deque[tuple[str, int]] = deque(maxlen=_MAX_RECENT_STOPS)
         # The last of each container from before the kernel was polled, for the list that comes next.
         self.earlier_oom_kills: dict[str, KernelOomKill] = {}
-        self._outcomes: list[Job | EndedRun] = []
+        self._ended: list[EndedRun] = []
+        # In order; a job is made of each when it is drained, not with each event that updates it.
+        self._updated: dict[Run, None] = {}
         self._load_containers_of_job = load_containers_of_job
         self._submissions: dict[str, set[str]] = {}
 
     def drain(self) -> list[Job | EndedRun]:
-        """Return the outcomes since the last call, in the order in which they became known."""
-        outcomes, self._outcomes = self._outcomes, []
-        return outcomes
+        """Return jobs that started or changed since the last call, then runs that ended.
+
+        Of a run that was handed over as ended meanwhile, only its end is returned.
+        """
+        jobs = [make_job(run, self.config) for run in self._updated if not run.is_finished]
+        ended, self._ended = self._ended, []
+        self._updated.clear()
+        return [*jobs, *ended]
 
     def emit_started(self, run: Run | None) -> None:
         """Emit the job of a run that goes on, once."""
@@ -56,11 +63,11 @@ class EngineState:
         """Emit the job of a run again, if it goes on and was emitted before."""
         if run.is_running and run.is_emitted:
             self.checkpoint.close(run.info.id)
-            self._outcomes.append(make_job(run, self.config))
+            self._updated[run] = None
 
     def emit_ended(self, ended: EndedRun) -> None:
         """Emit a run that has ended, or a start that has failed."""
-        self._outcomes.append(ended)
+        self._ended.append(ended)
         supervised = ended.job.supervised
         if supervised is not None and isinstance(ended.facts, SupervisedRun) and ended.facts.is_final:
             # The next container of this name is for a new run, and no further try.

@@ -92,7 +92,7 @@ class Tracker:
         return not any(container.may_run for container in self._state.containers)
 
     def drain(self) -> list[Job | EndedRun]:
-        """Return jobs that started or changed, and runs that ended, since the last call, in order."""
+        """Return jobs that started or changed since the last call, then runs that ended."""
         return self._state.drain()
 
     def release_due(self, now: float) -> None:
