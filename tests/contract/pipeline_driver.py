@@ -36,7 +36,7 @@ from tests.lab.wait import wait_until
 
 ADDRESS = "unix:///engine.sock"
 OTHER_ADDRESS = "unix:///other.sock"
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 60.0
 FULL = "exits.db: database or disk is full"
 CONNECTED = StreamOpened(
     EngineInfo(HOST, "1", "a kernel", 1, at(-100)), has_kernel_counter=False, cursor=Cursor(0, at(-100))
