@@ -81,10 +81,10 @@ def listing(count: int, repeats: int, directory: Path) -> dict[str, list[Answer]
 
 
 def _answer(exporter: Exporter, path: str) -> Answer:
-    used, begun = exporter.processor_seconds, time.perf_counter()
+    used, begun = exporter.cpu_seconds, time.perf_counter()
     exporter.get(path)
     elapsed = time.perf_counter() - begun
-    return Answer(elapsed, exporter.processor_seconds - used)
+    return Answer(elapsed, exporter.cpu_seconds - used)
 
 
 def _paths(exporter: Exporter, count: int) -> Iterator[tuple[str, str]]:

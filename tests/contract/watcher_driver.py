@@ -14,6 +14,7 @@ from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.kernel.reader import KernelReader
 from exporter.sources.docker.messages import Inspected
 from exporter.sources.docker.watch.config import WatchConfig
+from exporter.sources.docker.watch.shared import Shared
 from exporter.sources.docker.watch.watcher import EngineWatcher
 from exporter.sources.source import Connected, Inbox
 from tests.scripted.engine import ScriptedEngine
@@ -63,7 +64,7 @@ class WatcherDriver:
         self.watcher = EngineWatcher(
             DockerEngine(EngineAddress(engine.url), max_line_bytes=max_line_bytes),
             self.inbox,
-            config=config or WatchConfig(),
+            Shared(config or WatchConfig()),
             cursor=cursor,
             make_kernel_reader=make_kernel_reader,
         )

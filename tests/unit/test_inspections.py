@@ -11,6 +11,7 @@ from exporter.sources.docker.messages import Inspected
 from exporter.sources.docker.watch.inspections import Inspections
 from exporter.sources.docker.watch.inspector import Inspector
 from exporter.sources.docker.watch.worker_pool import WorkerPool
+from exporter.sources.docker.watch.worker_threads import WorkerThreads
 from tests.unit.test_kernel_poller import no_thread
 
 PATIENCE_SECONDS = 10
@@ -24,7 +25,7 @@ class Unanswered:
 def test_a_container_is_asked_for_again_after_a_thread_could_not_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pool, sent = WorkerPool("test", 1), queue.SimpleQueue[Inspected]()
+    pool, sent = WorkerPool(WorkerThreads("test", 1), 1), queue.SimpleQueue[Inspected]()
     inspections = Inspections(cast("Inspector", Unanswered()), pool, sent.put)
     with monkeypatch.context() as limited:
         limited.setattr(threading.Thread, "start", no_thread)

@@ -26,6 +26,7 @@ from exporter.sources.docker.supervisors.registry import LABELS as SUPERVISOR_LA
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.sources.docker.watch.config import WatchConfig
+from exporter.sources.docker.watch.shared import Shared
 from exporter.sources.docker.watch.watcher import EngineWatcher
 from exporter.sources.source import (
     Connected,
@@ -40,7 +41,7 @@ from exporter.sources.source import (
 )
 from exporter.workload import labels_kept
 
-# Threads that inspect the containers of all engines together: at work at once, hundreds wait for each other.
+# Inspections of all engines that are made at once, as long as each has its minimum.
 INSPECT_THREADS = 64
 # Of each engine: it answers an inspection of a container that it is starting only afterwards, and others must
 # not wait for that.
@@ -54,7 +55,7 @@ class DockerSource:
 
     ``config`` is what the settings say; an empty ``host`` stands for the engine's own host name.
     ``watched`` are the addresses of all engines that are watched: jobs of any other engine on the same host
-    are taken over, since its address has changed.
+    are taken over, since its address has changed. ``shared`` is what is shared with the other engines.
     """
 
     def __init__(
@@ -64,14 +65,14 @@ class DockerSource:
         config: TrackerConfig,
         *,
         watched: frozenset[str] = frozenset(),
-        watch: WatchConfig | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
         self._config = config
         self._watched = watched
         self._others = watched - {engine.address}
-        self._watch = watch or WatchConfig()
+        self._shared = shared or Shared(WatchConfig())
         self._watcher: EngineWatcher | None = None
 
     @property
@@ -81,7 +82,7 @@ class DockerSource:
 
     def start(self, cursor: Cursor | None) -> None:
         """Start to watch the engine from ``cursor`` on; return at once, whether it answers or not."""
-        self._watcher = EngineWatcher(self._engine, self._inbox, config=self._watch, cursor=cursor)
+        self._watcher = EngineWatcher(self._engine, self._inbox, self._shared, cursor=cursor)
         self._watcher.start()
 
     def stop(self) -> None:
@@ -232,8 +233,8 @@ def docker_sources(
     labels = (*labels_kept(settings.workload.order), *SUPERVISOR_LABELS)
     engines = [DockerEngine(address, labels=labels) for address in addresses]
     watched = frozenset(engine.address for engine in engines)
-    config, watch = _tracker_config(settings), _watch_config(settings, len(engines))
-    return tuple(DockerSource(engine, inbox, config, watched=watched, watch=watch) for engine in engines)
+    config, shared = _tracker_config(settings), Shared(_watch_config(settings, len(engines)), len(engines))
+    return tuple(DockerSource(engine, inbox, config, watched=watched, shared=shared) for engine in engines)
 
 
 def _tracker_config(settings: Settings) -> TrackerConfig:

@@ -22,6 +22,9 @@ def list_containers(engine: Engine, connection: Connection) -> ContainerList:
 def _read_list(engine: Engine, connection: Connection) -> ContainerList:
     inspections, failed = [], []
     for container_id in engine.container_ids():
+        if connection.ended:
+            # Nobody waits for it, and an engine that is gone lets each request wait.
+            break
         try:
             inspections.append(engine.inspect(container_id))
         except EngineError as error:

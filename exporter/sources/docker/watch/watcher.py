@@ -22,7 +22,6 @@ from exporter.sources.docker.messages import (
     WatchMessage,
     connected,
 )
-from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.connection import Connection
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.sources.docker.watch.inspections import Inspections
@@ -30,14 +29,13 @@ from exporter.sources.docker.watch.inspector import Inspector
 from exporter.sources.docker.watch.job_logs import JobLogFollower
 from exporter.sources.docker.watch.listing import list_containers
 from exporter.sources.docker.watch.resume import ResumePoint
+from exporter.sources.docker.watch.shared import Shared
 from exporter.sources.docker.watch.stream_check import StreamCheck
 from exporter.sources.docker.watch.watchdog import StreamWatchdog
-from exporter.sources.docker.watch.worker_pool import WorkerPool
 from exporter.sources.source import Connected, Disconnected, Inbox, Message
 
 log = structlog.get_logger(__name__)
 
-LOG_THREADS = 4
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 _INTERNAL_ERROR = "internal error of the exporter; see its log"
@@ -58,15 +56,16 @@ class EngineWatcher:
         self,
         engine: Engine,
         inbox: Inbox,
+        shared: Shared,
         *,
-        config: WatchConfig,
         cursor: Cursor | None = None,
         make_kernel_reader: Callable[[], KernelReader] | None = None,
     ) -> None:
         self._engine = engine
         self._address = engine.address
         self._inbox = inbox
-        self._config = config
+        self._config = config = shared.config
+        self._ticker = shared.ticker
         # What the kernel logged while nobody watched explains ends that the engine will only list. A new
         # engine has no such time.
         log_since_ns = None if cursor is None else cursor.latest_ns
@@ -77,10 +76,10 @@ class EngineWatcher:
         self._resume = ResumePoint(engine, cursor)
         self._stopping = threading.Event()
         self._connection: Connection | None = None
-        self._inspect_pool = WorkerPool("inspect", config.inspect_threads)
+        self._inspect_pool = shared.inspect_pool()
         self._inspections = Inspections(self._inspector, self._inspect_pool, self._send)
-        # Logs may be slow; they must not delay inspections, on which verdicts depend.
-        self._log_pool = WorkerPool("read log", LOG_THREADS)
+        self._log_pool = shared.log_pool()
+        self._check_pool = shared.check_pool()
         engine.on_refusal(lambda missing: self._send(RequestsRefused(missing)))
         self._check = StreamCheck(engine, self._inspect_pool, self._send)
         # A daemon thread: one that hangs in a dead connection must not delay the end of the process.
@@ -105,6 +104,7 @@ class EngineWatcher:
             self._job_logs.stop()
         self._inspect_pool.stop()
         self._log_pool.stop()
+        self._check_pool.stop()
 
     def _run(self) -> None:
         try:
@@ -173,7 +173,8 @@ class EngineWatcher:
         try:
             self._announce(connection)
             self._kernel.start()
-            with StreamWatchdog(connection, self._check.check, self._config):
+            check = self._check.check
+            with StreamWatchdog(connection, check, self._config, self._ticker, self._check_pool):
                 self._inspect_pool.submit(partial(self._list, connection))
                 self._read(connection)
             connection.raise_failure()

@@ -1,32 +1,31 @@
-"""Threads for requests that may take long."""
+"""Share of one engine in the threads for requests that may take long."""
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
+
+from exporter.sources.docker.watch.worker_threads import WorkerThreads
 
 
 class WorkerPool:
-    """Threads beside the one that reads events; they are started as needed, up to ``max_threads``.
+    """Tasks of one engine: at most ``max_at_once`` of them take a thread from the others."""
 
-    ``name`` is that of the threads in a stack dump. They are daemon threads, unlike those of an executor:
-    one that hangs in a dead connection must not delay the end of the process.
-    """
-
-    def __init__(self, name: str, max_threads: int) -> None:
-        self._name = name
-        self._max_threads = max_threads
-        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    def __init__(self, threads: WorkerThreads, max_at_once: int) -> None:
+        self._threads = threads
+        self._max_at_once = max_at_once
         self._lock = threading.Lock()
-        self._outstanding = 0
-        self._threads = 0
+        self._at_once = 0
+        self._waiting: deque[Callable[[], None]] = deque()
         self._stopped = threading.Event()
+        threads.add_user()
 
     @property
     def backlog(self) -> int:
-        """Number of tasks beyond those that all threads together can do at once."""
-        return max(0, self._outstanding - self._max_threads)
+        """Number of tasks beyond those that are done at once."""
+        return len(self._waiting)
 
     @property
     def is_stopped(self) -> bool:
@@ -34,35 +33,33 @@ class WorkerPool:
         return self._stopped.is_set()
 
     def submit(self, task: Callable[[], None]) -> bool:
-        """Run a task, which must handle its own errors; return False if the pool is stopped."""
+        """Run a task, which must handle its own errors; return False if the pool is stopped.
+
+        Raises RuntimeError if there can be no thread.
+        """
         if self._stopped.is_set():
             return False
         with self._lock:
-            if self._threads < min(self._outstanding + 1, self._max_threads):
-                self._add_thread()
-            self._outstanding += 1
-        self._tasks.put(task)
+            if self._at_once < self._max_at_once:
+                self._threads.run(partial(self._work, task))
+                self._at_once += 1
+            else:
+                self._waiting.append(task)
         return True
-
-    def _add_thread(self) -> None:
-        """Add a thread; at a limit of threads, those that there are do. Without any, raises RuntimeError."""
-        thread = threading.Thread(target=self._work, name=f"{self._name} {self._threads + 1}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            if not self._threads:
-                raise
-        else:
-            self._threads += 1
 
     def stop(self) -> None:
         """Start no further task."""
-        self._stopped.set()
-        for _ in range(self._max_threads):
-            self._tasks.put(lambda: None)
+        with self._lock:
+            if not self._stopped.is_set():
+                self._stopped.set()
+                self._threads.remove_user()
 
-    def _work(self) -> None:
-        while not self._stopped.is_set():
-            self._tasks.get()()
-            with self._lock:
-                self._outstanding -= 1
+    def _work(self, task: Callable[[], None]) -> None:
+        if not self._stopped.is_set():
+            task()
+        with self._lock:
+            if self._waiting:
+                # Behind the tasks of other engines.
+                self._threads.run(partial(self._work, self._waiting.popleft()))
+            else:
+                self._at_once -= 1
