@@ -13,6 +13,7 @@ import structlog
 from exporter.store import Store
 from exporter.store.database import describe
 from exporter.store.integrity import find_damage
+from exporter.store.read_ahead import read_ahead
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,11 @@ class IntegrityCheck:
         self._on_damage()
 
     def _check(self) -> str | None:
-        address = f"{Path(self._store.path).absolute().as_uri()}?mode=ro"
+        path = Path(self._store.path).absolute()
+        # What keeps it from being read is said by the check.
+        with suppress(OSError):
+            read_ahead(path, self._stopping)
+        address = f"{path.as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as connection:
             self._connection = connection
             return find_damage(connection)
