@@ -6,7 +6,6 @@ It takes all that the inbox holds as one batch, so that under load many exits sh
 from __future__ import annotations
 
 import math
-import queue
 import threading
 import time
 from collections.abc import Iterable
@@ -64,8 +63,8 @@ class Pipeline:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._process_batch(self._drain_queue(self._wait_timeout()))
-        while messages := self._drain_queue(0):
+            self._process_batch(self._inbox.take(MAX_BATCH, self._wait_timeout()))
+        while messages := self._inbox.take(MAX_BATCH, 0):
             self._process_batch(messages)
         self._finish()
 
@@ -100,17 +99,6 @@ class Pipeline:
             log.error("stopping with exits that the store did not take", exits=exits)
         else:
             self._show_ready()
-
-    def _drain_queue(self, timeout: float) -> list[Message]:
-        """Return all that the inbox holds, up to a batch; wait up to ``timeout`` seconds for the first."""
-        messages: list[Message] = []
-        try:
-            messages.append(self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait())
-            while len(messages) < MAX_BATCH:
-                messages.append(self._inbox.get_nowait())
-        except queue.Empty:
-            pass
-        return messages
 
     def _wait_timeout(self) -> float:
         """Return for how many seconds nothing needs to be done unless a message comes."""

@@ -11,6 +11,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,33 +49,38 @@ class Message:
     content: object
 
 
-class Inbox(queue.SimpleQueue[Message]):
-    """Messages that the pipeline has not taken yet. Methods may be called from any thread."""
+class Inbox:
+    """Messages that the pipeline has not taken yet, in order. Methods may be called from any thread."""
 
     def __init__(self) -> None:
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._messages.qsize()
 
     def waiting(self, address: str) -> int:
         """Return how many messages of the source at ``address`` have not been taken."""
         return self._waiting[address]
 
-    def put(self, item: Message, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
-        """Add a message; never waits."""
+    def put(self, message: Message) -> None:
+        """Add a message."""
         with self._lock:
-            self._waiting[item.address] += 1
-        super().put(item, block, timeout)
+            self._waiting[message.address] += 1
+        self._messages.put(message)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Message:  # noqa: FBT001, FBT002
-        """Take the oldest message. Raises queue.Empty if none comes in time."""
-        message = super().get(block, timeout)
+    def take(self, most: int, timeout: float) -> list[Message]:
+        """Remove and return up to ``most`` messages; wait up to ``timeout`` seconds for the first."""
+        taken = []
+        with suppress(queue.Empty):
+            taken.append(self._messages.get(timeout=timeout) if timeout else self._messages.get_nowait())
+            while len(taken) < most:
+                taken.append(self._messages.get_nowait())
         with self._lock:
-            self._waiting[message.address] -= 1
-        return message
-
-    def get_nowait(self) -> Message:
-        """Take the oldest message. Raises queue.Empty if there is none."""
-        return self.get(block=False)
+            # Once for all: it costs more than to take them.
+            self._waiting.subtract(message.address for message in taken)
+        return taken
 
 
 # --- outcomes of a tracker

@@ -196,7 +196,7 @@ class PipelineDriver:
 
     def becomes_idle(self) -> bool:
         """Return whether all messages are taken from the inbox soon."""
-        return self.reaches(self.inbox.empty)
+        return self.reaches(lambda: not len(self.inbox))
 
     def reaches(self, fact: Callable[[], bool]) -> bool:
         """Return whether a fact becomes true within the timeout."""

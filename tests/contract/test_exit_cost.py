@@ -13,6 +13,7 @@ from sqlalchemy import event as database_event
 from exporter.config.settings import TracedJobs
 from exporter.metrics import definitions
 from exporter.otlp.sampler import TraceSelector
+from exporter.pipeline.loop import MAX_BATCH
 from exporter.sources.docker.messages import EventReceived, Inspected, WatchMessage
 from tests.contract.pipeline_driver import PipelineDriver
 from tests.contract.tracker_driver import create, destroy, die, exited, running, start
@@ -38,7 +39,7 @@ def pipeline(tmp_path: Path) -> Iterator[PipelineDriver]:
 
 def process(pipeline: PipelineDriver) -> None:
     """Process all messages in the inbox as one batch, and commit what follows from them."""
-    pipeline.loop._process_batch(pipeline.loop._drain_queue(0))
+    pipeline.loop._process_batch(pipeline.inbox.take(MAX_BATCH, 0))
     pipeline.recorder.commit(pipeline.sources.cursors())
 
 

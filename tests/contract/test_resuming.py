@@ -381,7 +381,7 @@ def test_reading_pauses_while_the_inbox_is_full(
         watcher.receive_until(ContainerList)
         for number in range(30):
             engine.emit(event("rename", 1001 + number))
-        assert wait_until(lambda: watcher.inbox.qsize() > 20, 10)
+        assert wait_until(lambda: len(watcher.inbox) > 20, 10)
         received = watcher.receive_until(Disconnected)
         assert received[-1] == Disconnected(
             "events arrive faster than they are processed; reading resumes later"

@@ -92,7 +92,7 @@ class WatcherDriver:
 
     def receive(self, count: int) -> list[object]:
         """Return the next ``count`` messages."""
-        contents = [self.inbox.get(timeout=TIMEOUT_SECONDS).content for _ in range(count)]
+        contents = [self.inbox.take(1, TIMEOUT_SECONDS)[0].content for _ in range(count)]
         return [content.details if isinstance(content, Connected) else content for content in contents]
 
     def receive_until(self, kind: type[object]) -> list[object]:
@@ -108,4 +108,4 @@ class WatcherDriver:
 
     def has_no_message(self) -> bool:
         """Return whether all messages have been received."""
-        return self.inbox.empty()
+        return not len(self.inbox)

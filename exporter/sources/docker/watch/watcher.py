@@ -159,7 +159,7 @@ class EngineWatcher:
 
         An engine drops events for one who does not read: what another sends must not stop this one's.
         """
-        return self._inbox.qsize() > of_all and self._inbox.waiting(self._address) > of_this
+        return len(self._inbox) > of_all and self._inbox.waiting(self._address) > of_this
 
     def _watch(self) -> None:
         info = self._engine.info()
