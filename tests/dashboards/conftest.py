@@ -13,14 +13,18 @@ from exporter.metrics.state import MetricState
 from tests.dashboards import scenario
 from tests.dashboards.prometheus import Prometheus, running
 from tests.lab.collector import LOOPBACK
+from tests.lab.prometheus_kinds import KINDS, programs_of
 
 
-@pytest.fixture(scope="package")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Start Prometheus."""
+@pytest.fixture(scope="package", params=KINDS)
+def prometheus(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """Start a Prometheus of each kind."""
+    directory, programs = tmp_path_factory.mktemp("prometheus"), programs_of(request.param)
     with (
         served(scenario.now()[0]) as address,
-        running(tmp_path_factory.mktemp("prometheus"), scenario.past(), address) as server,
+        running(directory, scenario.past(), address, programs) as server,
     ):
         yield server
 
