@@ -94,6 +94,8 @@ _INDEXES: Mapping[str, Column[Any]] = {
     )
 }
 _NEWEST = "jobs_newest"
+# The same jobs, to look them up in another index.
+_OTHERS = {name: jobs.alias(name) for name in _INDEXES}
 _ORDER = (jobs.c.began_ns.desc(), jobs.c.id.desc())
 _RECORDS = with_report(select(*WITHOUT_LOG_TAIL)).order_by(*_ORDER)
 # Before a character of a pattern that stands for itself.
@@ -128,9 +130,11 @@ def _scan(
     database: Database, wanted: JobFilter, limit: int, after: Position | None, oldest_ns: int | None = None
 ) -> RecordPage:
     """Return the jobs among the next candidates of one index."""
-    query = candidates(database, wanted, after, oldest_ns, (jobs.c.began_ns, jobs.c.id))
-    read = query.add_columns(is_wanted(wanted)).limit(MAX_CANDIDATES).subquery()
-    found = database.read(select(read.c.began_ns, read.c.id).where(read.c.is_wanted).limit(limit + 1))
+    index = best_index(database, wanted)
+    query = candidates(index, wanted, (jobs.c.began_ns, jobs.c.id), bounds(wanted, after, oldest_ns))
+    is_found = are_met([*_found_in_others(wanted, index), *_of_the_row(wanted)])
+    read = query.add_columns(is_found).limit(MAX_CANDIDATES).subquery()
+    found = database.read(select(read.c.began_ns, read.c.id).where(read.c.are_met).limit(limit + 1))
     if len(found) > limit:
         return RecordPage(records(database, found[:limit]), Position(*found[limit - 1]))
     last = database.read(query.offset(MAX_CANDIDATES - 1).limit(1))
@@ -138,31 +142,26 @@ def _scan(
 
 
 def candidates(
-    database: Database,
-    wanted: JobFilter,
-    after: Position | None,
-    oldest_ns: int | None,
-    columns: Sequence[Column[Any]],
+    index: str, wanted: JobFilter, columns: Sequence[Column[Any]], between: Iterable[ColumnElement[bool]]
 ) -> Select[Any]:
-    """Return a query of the jobs that one index has between the bounds, in the order of the pages."""
-    index = _best_index(database, wanted)
+    """Return a query of the jobs that one index has between bounds, in the order of the pages."""
     query = select(*columns).with_hint(jobs, f"INDEXED BY {index}", "sqlite")
     if index in _INDEXES:
         query = query.where(_INDEXES[index] == getattr(wanted, _INDEXES[index].name))
-    return query.where(*_bounds(wanted, after, oldest_ns)).order_by(*_ORDER)
+    return query.where(*between).order_by(*_ORDER)
 
 
 def _long_runs(
     database: Database, wanted: JobFilter, limit: int, after: Position | None, oldest_ns: int
 ) -> RecordPage:
     """Return the jobs that began before a time, and ended much later or still run."""
-    began_before = (jobs.c.began_ns < oldest_ns, *_bounds(wanted, after, None))
+    began_before = (jobs.c.began_ns < oldest_ns, *bounds(wanted, after))
     # Not by choice: SQLite takes the index of all ends as well, if that was created first.
     ran_long = select(jobs.c.id).with_hint(jobs, "INDEXED BY jobs_ran_long", "sqlite")
     ran_long = ran_long.where(RAN_LONG, jobs.c.finished_ns >= wanted.since_ns, *began_before)
     running = select(jobs.c.id).where(jobs.c.status == Status.RUNNING.value, *began_before)
     query = select(jobs.c.began_ns, jobs.c.id).where(
-        jobs.c.id.in_(ran_long.union_all(running)), *_conditions(wanted)
+        jobs.c.id.in_(ran_long.union_all(running)), *conditions(wanted)
     )
     found = database.read(query.order_by(*_ORDER).limit(limit + 1))
     if len(found) <= limit:
@@ -172,7 +171,7 @@ def _long_runs(
     return RecordPage(records(database, found[:limit]), Position(*last))
 
 
-def _best_index(database: Database, wanted: JobFilter) -> str:
+def best_index(database: Database, wanted: JobFilter) -> str:
     """Return the index in which the fewest rows are candidates."""
     given = {name: column for name, column in _INDEXES.items() if getattr(wanted, column.name) is not None}
     if len(given) <= 1:
@@ -188,8 +187,8 @@ def _count(column: Column[Any], wanted: JobFilter) -> ScalarSelect[int]:
     return select(func.count()).select_from(rows.subquery()).scalar_subquery()
 
 
-def _bounds(
-    wanted: JobFilter, after: Position | None, oldest_ns: int | None
+def bounds(
+    wanted: JobFilter, after: Position | None = None, oldest_ns: int | None = None
 ) -> Iterable[ColumnElement[bool]]:
     """Yield the conditions on the order: they bound what is read of an index."""
     if after is not None:
@@ -200,17 +199,38 @@ def _bounds(
         yield jobs.c.began_ns < wanted.until_ns
 
 
-def is_wanted(wanted: JobFilter) -> Label[bool]:
-    """Return a column that says of a candidate whether all conditions of a filter hold."""
+def are_met(wanted: Iterable[ColumnElement[bool]]) -> Label[bool]:
+    """Return a column that says of a candidate whether all conditions are met."""
     # A value of CASE is computed only as far as it must be; one of AND or OR, from all columns.
-    return case((and_(true(), *_conditions(wanted)), true())).label("is_wanted")
+    return case((and_(true(), *wanted), true())).label("are_met")
 
 
-def _conditions(wanted: JobFilter) -> Iterable[ColumnElement[bool]]:
+def conditions(wanted: JobFilter) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions of a filter on a job's row."""
     for column in _INDEXES.values():
         value = getattr(wanted, column.name)
         if value is not None:
             yield column == value
+    yield from _of_the_row(wanted)
+
+
+def _found_in_others(wanted: JobFilter, index: str) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions that have an index, of which candidates are those of another one.
+
+    They are looked up in their own index, which has the jobs in the order of the candidates too: the rows of
+    those that are not found are nowhere near each other, and need not be read.
+    """
+    for name, column in _INDEXES.items():
+        value = getattr(wanted, column.name)
+        if value is not None and name != index:
+            other = _OTHERS[name]
+            found = select(true()).with_hint(other, f"INDEXED BY {name}", "sqlite")
+            is_same = (other.c.began_ns == jobs.c.began_ns, other.c.id == jobs.c.id)
+            yield found.where(other.c[column.name] == value, *is_same).exists()
+
+
+def _of_the_row(wanted: JobFilter) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions that have no index of their own."""
     if wanted.since_ns is not None:
         yield or_(jobs.c.finished_ns >= wanted.since_ns, jobs.c.status == Status.RUNNING.value)
     if wanted.until_ns is not None:

@@ -14,7 +14,15 @@ from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from exporter.model import Status
 from exporter.store.database import Database
-from exporter.store.job_pages import MAX_CANDIDATES, JobFilter, candidates, is_wanted
+from exporter.store.job_pages import (
+    MAX_CANDIDATES,
+    JobFilter,
+    are_met,
+    best_index,
+    bounds,
+    candidates,
+    conditions,
+)
 from exporter.store.schema import exit_counts, jobs
 from exporter.time_units import DAY_NS, HOUR_NS
 
@@ -53,10 +61,10 @@ def count_recent_exits(database: Database, wanted: JobFilter, interval_ns: int) 
 def _count_candidates(database: Database, wanted: JobFilter, interval_ns: int) -> RecentExits:
     """Count the exits among the newest candidates of a filter."""
     columns = (jobs.c.finished_ns, jobs.c.status, jobs.c.reason)
-    query = candidates(database, wanted, None, None, columns)
-    read = query.add_columns(is_wanted(wanted)).limit(MAX_CANDIDATES).subquery()
+    query = candidates(best_index(database, wanted), wanted, columns, bounds(wanted))
+    read = query.add_columns(are_met(conditions(wanted))).limit(MAX_CANDIDATES).subquery()
     groups = _groups(read, interval_ns)
-    is_counted = (read.c.is_wanted, read.c.finished_ns.is_not(None))
+    is_counted = (read.c.are_met, read.c.finished_ns.is_not(None))
     found = database.read(select(*groups, func.count()).where(*is_counted).group_by(*groups))
     is_cut = bool(database.read(query.offset(MAX_CANDIDATES).limit(1)))
     counts = tuple(IntervalCount(from_ns, Status(status), *rest) for from_ns, status, *rest in found)

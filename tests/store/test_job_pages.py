@@ -13,7 +13,7 @@ from exporter.model import ClassifiedExit, Job, JobRecord, Status, Workload
 from exporter.store import Batch, JobFilter, Position, Store, job_pages
 from exporter.store.schema import LONG_RUN_NS, jobs
 from tests.store.files import opened
-from tests.store.plans import statements_of
+from tests.store.plans import plans_of, statements_of
 from tests.store.samples import ANY, BEGAN_NS, ended, job
 
 INSTANCES, WORKLOADS, CODES = ("node-1", "node-2"), ("etl", "train"), (0, 1, None)
@@ -133,3 +133,16 @@ def test_a_full_page_takes_a_statement_for_its_place_and_one_for_its_jobs(
         store.commit(Batch(ended=[ended(job("a", attempt=each, instance="node-1"), 1) for each in range(3)]))
         taken = statements_of(store, lambda: store.reader.list_jobs(wanted, 2))
     assert len([statement for statement, _ in taken if statement.startswith("SELECT")]) == number
+
+
+def test_no_row_is_read_of_a_job_that_another_index_shows_to_be_none_of_them(database: Path) -> None:
+    wanted = JobFilter(status=Status.FAILED, code=1, instance="node-1")
+    with opened(database) as store:
+        store.commit(Batch(ended=[ended(job("a"), 1)]))
+        plans = plans_of(store, lambda: store.reader.list_jobs(wanted, 2))
+    place = ["SEARCH jobs USING COVERING INDEX jobs_by_code (code=?)"]
+    place += [
+        f"SEARCH jobs_by_{name} USING COVERING INDEX jobs_by_{name} ({name}=? AND began_ns=? AND id=?)"
+        for name in ("instance", "status")
+    ]
+    assert [step for step in plans if step in place] == [place[0], *place, place[0]]
