@@ -23,7 +23,9 @@ def browser() -> Iterator[Browser]:
     """Return Debian's Chromium."""
     ensure_browser()
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        # Debian's flags for a GPU would be followed on the processor.
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        chromium = playwright.chromium.launch(executable_path=program("chromium"), args=arguments)
         yield chromium
         chromium.close()
 
