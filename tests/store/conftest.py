@@ -1,4 +1,4 @@
-"""A database for each test."""
+"""A database for each test, and one for all examples that Hypothesis draws."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,3 +20,10 @@ def store(database: Path) -> Iterator[Store]:
     """Return a store with a new database."""
     with opened(database) as new:
         yield new
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Return a store for all examples of a module, with whatever the earlier ones have left."""
+    with opened(tmp_path_factory.mktemp("used") / "exits.db") as store:
+        yield store

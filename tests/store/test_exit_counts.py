@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, text
 
 from exporter.model import ClassifiedExit, Cursor, Workload
-from exporter.store import Batch, TimeSpan
+from exporter.store import Batch, Store, TimeSpan
 from exporter.store.exit_count_triggers import PERIODS
 from exporter.store.schema import jobs
 from exporter.time_units import HOUR_NS
@@ -38,18 +38,13 @@ def counted(found: list[ClassifiedExit], span: TimeSpan) -> Counter[tuple[object
 )
 @settings(max_examples=200, deadline=None)
 def test_counts_are_those_of_a_plain_count(
-    tmp_path_factory: pytest.TempPathFactory,
-    found: list[ClassifiedExit],
-    bounds: list[int],
-    workload: str | None,
-    instance: str | None,
+    used: Store, found: list[ClassifiedExit], bounds: list[int], workload: str | None, instance: str | None
 ) -> None:
     span = TimeSpan(bounds[0], bounds[1], workload, instance)
-    with opened(tmp_path_factory.getbasetemp() / "counts" / "exits.db") as store:
-        with store._database.transaction() as connection:
-            connection.execute(delete(jobs))
-        store.commit(Batch(running=[job("b", workload=Workload("etl", "img"))], ended=found))
-        rows = store.reader.count_exits(span)
+    with used._database.transaction() as connection:
+        connection.execute(delete(jobs))
+    used.commit(Batch(running=[job("b", workload=Workload("etl", "img"))], ended=found))
+    rows = used.reader.count_exits(span)
     keys = [(row.workload, row.status, row.code, row.reason) for row in rows]
     assert len(set(keys)) == len(keys)
     assert all(row.count or row.before for row in rows)
@@ -101,15 +96,14 @@ CHANGES = st.one_of(exits(), st.sampled_from(MOMENTS))
 @given(st.lists(CHANGES, max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_the_counts_are_exact_whatever_is_written_again_and_deleted(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[list[ClassifiedExit] | int]
+    used: Store, changes: list[list[ClassifiedExit] | int]
 ) -> None:
-    with opened(tmp_path_factory.getbasetemp() / "counted" / "exits.db") as store:
-        for change in changes:
-            if isinstance(change, int):
-                store.prune(change)
-            else:
-                begun = [job("a", attempt=number) for number in range(0, 14, 3)]
-                store.commit(Batch(running=begun, ended=change))
-            with store._database.transaction() as connection:
-                rows = connection.execute(COUNTED_NOW).fetchall()
-                assert connection.execute(COUNTED).fetchall() == rows
+    for change in changes:
+        if isinstance(change, int):
+            used.prune(change)
+        else:
+            begun = [job("a", attempt=number) for number in range(0, 14, 3)]
+            used.commit(Batch(running=begun, ended=change))
+        with used._database.transaction() as connection:
+            rows = connection.execute(COUNTED_NOW).fetchall()
+            assert connection.execute(COUNTED).fetchall() == rows

@@ -104,18 +104,15 @@ def _place(position: Position) -> tuple[int, str]:
 @given(stores(), filters, st.integers(1, 5), st.sampled_from([1, 2, 5, 5_000]))
 @settings(max_examples=150, deadline=None)
 def test_all_pages_have_what_a_plain_search_finds(
-    tmp_path_factory: pytest.TempPathFactory, batch: Batch, wanted: JobFilter, limit: int, candidates: int
+    used: Store, batch: Batch, wanted: JobFilter, limit: int, candidates: int
 ) -> None:
-    with (
-        opened(tmp_path_factory.getbasetemp() / "pages" / "exits.db") as store,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with used._database.transaction() as connection:
+        connection.execute(delete(jobs))
+    used.commit(batch)
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(job_pages, "MAX_CANDIDATES", candidates)
-        with store._database.transaction() as connection:
-            connection.execute(delete(jobs))
-        store.commit(batch)
-        everything = [record for records in pages(store, ANY, 100) for record in records]
-        found = list(pages(store, wanted, limit))
+        everything = [record for records in pages(used, ANY, 100) for record in records]
+        found = list(pages(used, wanted, limit))
     assert len(everything) == len(batch.running) + len(batch.ended)
     assert [*chain(*found)] == [record for record in everything if holds(wanted, record)]
     assert all(len(records) <= limit for records in found)
