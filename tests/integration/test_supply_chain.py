@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from exporter import __version__
 
@@ -78,6 +76,9 @@ def sbom() -> dict[str, Any]:
 
 
 def test_the_sbom_is_valid_and_lists_what_the_image_has(sbom: dict[str, Any]) -> None:
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415  # with the other
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415  # takes seconds, in each worker
+
     version = SchemaVersion.from_version(sbom["specVersion"])
     assert JsonStrictValidator(version).validate_str(json.dumps(sbom)) is None
     described = sbom["metadata"]["component"]
