@@ -39,9 +39,9 @@ lock: $(STAMP)
 	echo hatchling | $(LOCK) - --output-file requirements/build.txt
 
 sbom: $(STAMP)
-	$(PYTHON) -m venv --clear build/sbom
-	build/sbom/bin/python -m pip install --quiet --require-hashes --requirement requirements/image.txt
-	build/sbom/bin/python -m pip uninstall --quiet --yes setuptools pip
+	$(PYTHON) -m venv --without-pip --clear build/sbom
+	$(BIN)/python -m pip --python build/sbom install --quiet --no-compile --no-deps --require-hashes \
+		--requirement requirements/image.txt
 	sed 's/^dynamic = .*/version = "'$$($(BIN)/exit-exporter --version | sed 's/.* //')'"/' pyproject.toml > build/sbom.toml
 	$(BIN)/cyclonedx-py environment --pyproject build/sbom.toml --mc-type application --output-reproducible \
 		--output-file build/sbom.json build/sbom/bin/python
@@ -62,6 +62,9 @@ check-generated: $(STAMP)
 	$(BIN)/python -m docs.pictures --check
 	$(BIN)/python -m alerts.make --check
 	$(BIN)/python -m dashboards.make --check
+
+# Where it is set, each worker, and each daemon that a test starts, would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Two more than processors: the tests on real engines mostly wait, for these or for the kernel's counter.
 WORKERS     ?= $(shell echo $$(($$(nproc) + 2)))
