@@ -13,13 +13,13 @@ from exporter.verdict.facts import EndedRun, UnwatchedRun
 log = structlog.get_logger(__name__)
 
 
-def end_unwatched(records: Records, addresses: Collection[str], hosts: Collection[str]) -> Iterator[EndedRun]:
-    """Yield the ends, which are not known, of the jobs of other engines on other hosts than these.
+def end_unwatched(records: Records, addresses: Collection[str]) -> Iterator[EndedRun]:
+    """Yield the ends, which are not known, of the jobs of other engines than these.
 
-    An engine on one of these hosts has a new address, and its jobs go on.
+    Where an engine has a new address, its list has made its jobs those of that address.
     """
     for job in records.running():
-        if job.has_container and job.engine not in addresses and job.instance not in hosts:
+        if job.has_container and job.engine not in addresses:
             log.warning(
                 "job given up: its engine is no longer in the settings", job=job.id, engine=job.engine
             )

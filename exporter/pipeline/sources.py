@@ -140,8 +140,7 @@ class ConnectedSources:
         if self._has_ended_unwatched or self._unlisted:
             return
         self._has_ended_unwatched = True
-        hosts = {tracker.host for tracker in self._trackers.values()}
-        yield from end_unwatched(self._records, self._sources.keys() | self._trackers.keys(), hosts)
+        yield from end_unwatched(self._records, self._sources.keys() | self._trackers.keys())
 
     # --- connections
 

@@ -116,7 +116,8 @@ class PipelineDriver:
         self.catalog = ReloadableCatalog(None)
         self.inbox = Inbox()
         engines = [DockerEngine(EngineAddress(address)) for address in addresses]
-        sources = [DockerSource(engine, self.inbox, config) for engine in engines]
+        watched = frozenset(addresses)
+        sources = [DockerSource(engine, self.inbox, config, watched=watched) for engine in engines]
         job_metrics = JobMetrics(workloads, self.catalog.has_code, stored, idle_ns=idle_ns)
         stopping, classifier = threading.Event(), Classifier(self.catalog, selector)
         self.recorder = Recorder(self.store, self.metric_state, job_metrics, classifier, self.readiness)

@@ -217,3 +217,40 @@ def test_the_end_of_a_job_whose_engine_is_no_longer_watched_is_unknown(tmp_path:
     assert ended.exit.evidence.notes == (
         f"Its engine, {GONE}, is no longer watched; it was running when last seen.",
     )
+
+
+def test_a_job_of_another_engine_on_the_same_host_is_given_up_once(tmp_path: Path) -> None:
+    with PipelineDriver(tmp_path, addresses=[ADDRESS, OTHER_ADDRESS]) as pipeline:
+        pipeline.connect().connect(OTHER_ADDRESS)
+        pipeline.events(start(11, B), address=OTHER_ADDRESS)
+        assert pipeline.reaches(lambda: len(pipeline.store.running_jobs()) == 1)
+    with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
+        pipeline.connect()
+        assert pipeline.ends(1)
+        (given_up,) = pipeline.exits()
+        assert given_up.exit.evidence.notes[0].startswith(
+            f"Its engine, {OTHER_ADDRESS}, is no longer watched"
+        )
+    # Named again, the engine shows that it has ended meanwhile, or that it runs.
+    for found in exited(11, 20, 3, B), running(11, B):
+        with PipelineDriver(tmp_path, addresses=[ADDRESS, OTHER_ADDRESS]) as pipeline:
+            pipeline.connect()
+            pipeline.send(CONNECTED, ContainerList((found,), at(30)), address=OTHER_ADDRESS)
+            assert pipeline.becomes_ready()
+            assert sum(pipeline.stored_series(metrics.EXITS).values()) == 1
+
+
+@pytest.mark.parametrize("is_inspected", [True, False])
+def test_a_job_goes_on_when_its_engine_has_a_new_address(tmp_path: Path, *, is_inspected: bool) -> None:
+    with PipelineDriver(tmp_path, addresses=[OTHER_ADDRESS]) as pipeline:
+        pipeline.connect(OTHER_ADDRESS).events(start(11, B), address=OTHER_ADDRESS)
+        assert pipeline.reaches(lambda: len(pipeline.store.running_jobs()) == 1)
+    seen = frozenset[str]() if is_inspected else frozenset({B})
+    with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
+        listed = ContainerList((running(11, B),) if is_inspected else (), at(30), seen)
+        pipeline.send(CONNECTED, listed)
+        assert pipeline.becomes_ready()
+        assert [job.engine for job in pipeline.store.running_jobs()] == [ADDRESS]
+        pipeline.events(die(40, 3, B))
+        assert pipeline.ends(1)
+        assert [each.exit.code for each in pipeline.exits()] == [3]

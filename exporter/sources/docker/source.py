@@ -55,7 +55,8 @@ class DockerSource:
 
     ``config`` is what the settings say; an empty ``host`` stands for the engine's own host name.
     ``watched`` are the addresses of all engines that are watched: jobs of any other engine on the same host
-    are taken over, since its address has changed. ``shared`` is what is shared with the other engines.
+    are taken over if this engine has their containers, since its address has changed. ``shared`` is what is
+    shared with the other engines.
     """
 
     def __init__(

@@ -33,7 +33,8 @@ class RunLifecycle:
         previous_run_ns = (
             last_end_ns if last_end_ns is not None and last_end_ns < job.start_event_ns else None
         )
-        container.restored_runs += (Run.from_record(container.info, job, previous_run_ns),)
+        run = Run.from_record(container.info, job, previous_run_ns, self._state.config.engine)
+        container.restored_runs += (run,)
 
     def activate_restored(self, container: Container, now: float, *, until_ns: int | None = None) -> None:
         """Continue with the last restored run, or with the last one that began by ``until_ns``."""

@@ -39,6 +39,8 @@ class Reconciler:
         for container in containers:
             if container.id not in present:
                 self._container_missing(container, listed.as_of_ns, now)
+            elif container.run is not None and container.run.is_elsewhere:
+                self._claim(container.run)
             self._state.discard_if_done(container)
         self._state.checkpoint.listed(listed.as_of_ns)
         containers.forget_recorded()
@@ -66,8 +68,16 @@ class Reconciler:
     def _container_missing(self, container: Container, as_of_ns: int, now: float) -> None:
         """End the run of a container that the engine no longer has."""
         container.removed = True
+        if container.run is not None and container.run.is_elsewhere:
+            # Of another engine on this host: what became of it is said when all engines are listed.
+            container.run = None
         if container.run is not None:
             self._lifecycle.end_unknown(container, max(as_of_ns, container.run.start_event_ns), now)
+
+    def _claim(self, run: Run) -> None:
+        """Record a run as this engine's, which has a new address."""
+        run.is_elsewhere = False
+        self._state.emit_update(run)
 
     def _container_found(
         self, container: Container, inspection: Inspection, listed: ContainerList, now: float

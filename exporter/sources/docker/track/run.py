@@ -26,8 +26,9 @@ class Run:
     reported the start, otherwise a list or the record has. ``previous_run_ns`` is when the run before it
     began or ended, if known: a start up to then is not this run's. ``start_attempt_ns`` is when the attempt
     that led to it began. ``restarts`` is the engine's count at its start, None before the first inspection.
-    ``is_emitted``: its job was handed over, so that updates of it are handed over as well. ``key`` is fixed
-    when a job is first made of it.
+    ``is_emitted``: its job was handed over, so that updates of it are handed over as well. ``is_elsewhere``:
+    its record is that of an engine at another address, and this engine has not shown that it has it. ``key``
+    is fixed when a job is first made of it.
 
     While it runs: ``kills`` are requests to signal it, ``facts`` come from the kernel's log. ``oom_refuted``:
     an OOM event was found to report another's kill; ``oom_contested``: it could not be decided whose kill it
@@ -56,6 +57,7 @@ class Run:
     start_seen: bool = False
     start_confirmed: bool = False
     is_emitted: bool = False
+    is_elsewhere: bool = False
     key: str | None = None
     pid: int | None = None
     restarts: int | None = None
@@ -91,8 +93,8 @@ class Run:
     is_finished: bool = False
 
     @classmethod
-    def from_record(cls, info: ContainerInfo, job: Job, previous_run_ns: int | None) -> Run:
-        """Return the run of a job on record that had not ended there."""
+    def from_record(cls, info: ContainerInfo, job: Job, previous_run_ns: int | None, engine: str) -> Run:
+        """Return the run of a job on record that had not ended there; ``engine`` is this one's address."""
         return cls(
             info,
             job.attempt,
@@ -100,6 +102,7 @@ class Run:
             job.started_ns,
             previous_run_ns,
             is_emitted=True,
+            is_elsewhere=job.engine != engine,
             # Without an inspection, the time of the event was recorded as that of the start.
             start_confirmed=bool(job.key) and job.started_ns != job.start_event_ns,
             key=job.key,
