@@ -27,7 +27,8 @@ def test_each_of_many_engines_has_a_thread_that_reads_and_a_share_in_all_others(
             opened.callback(source.stop)
             source.start(None)
         while listed < ENGINES:
-            listed += isinstance(inbox.get(timeout=TIMEOUT_SECONDS).content, ContainerList)
+            (message,) = inbox.take(1, TIMEOUT_SECONDS)
+            listed += isinstance(message.content, ContainerList)
         threads = Counter(each.name.split()[0] for each in threading.enumerate() if each not in before)
     assert (threads["watch"], threads["watchdog"], threads["check"]) == (ENGINES, 1, 0)
     assert threads["inspect"] <= ENGINES
