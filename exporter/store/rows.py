@@ -35,6 +35,9 @@ from exporter.model import (
 from exporter.store.schema import jobs
 from exporter.verdict.oom_kills import oom_count
 
+_STATUSES = {status.value: status for status in Status}
+_RECOVERIES = {recovery.value: recovery for recovery in Recovery}
+
 # What has a column's value under its name.
 _Named = Row[Any] | SimpleNamespace
 
@@ -230,7 +233,8 @@ def read_record(row: _Named) -> JobRecord:
         log_tail=row.log_tail,
         event_ns=row.event_ns,
     )
-    verdict = Verdict(Status(row.status), row.termination, row.reason, Recovery(row.recovery), row.error)
+    status, recovery = _STATUSES[row.status], _RECOVERIES[row.recovery]
+    verdict = Verdict(status, row.termination, row.reason, recovery, row.error)
     trace = Trace(row.trace_id, row.span_id, row.parent_span_id) if row.trace_id else None
     return JobRecord(ended.job, ClassifiedExit(ended, verdict, trace))
 
