@@ -15,14 +15,13 @@ COPY requirements ./requirements
 COPY LICENSE wheel[s] ./wheels/
 COPY LICENSE ./
 COPY exporter ./exporter
-# pip refuses what has another hash than requirements/ has. Remove pip at the end: the exporter does not need it.
+# pip refuses what has another hash than requirements/ has. It stays in /opt/build: the exporter does not need it.
 RUN python -m venv /opt/build \
  && /opt/build/bin/pip install --no-cache-dir --require-hashes --requirement requirements/build.txt \
  && /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/build/dist . \
- && python -m venv /opt/exit-exporter \
- && /opt/exit-exporter/bin/pip install --no-cache-dir --require-hashes --requirement requirements/image.txt \
- && /opt/exit-exporter/bin/pip install --no-cache-dir --no-deps --no-index /opt/build/dist/*.whl \
- && /opt/exit-exporter/bin/pip uninstall --yes pip setuptools
+ && python -m venv --without-pip /opt/exit-exporter \
+ && /opt/build/bin/pip --python /opt/exit-exporter install --no-cache-dir --require-hashes --requirement requirements/image.txt \
+ && /opt/build/bin/pip --python /opt/exit-exporter install --no-cache-dir --no-deps --no-index /opt/build/dist/*.whl
 
 FROM ${BASE}
 # Where the image comes from; a release sets them (docs/releasing.md).
