@@ -51,15 +51,18 @@ def _replace_surrogates(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _on_problem(_request: Request, error: Any) -> Response:
+# Not plain functions, for which Starlette needs another thread: at a limit of threads, no cause was told.
+
+
+async def _on_problem(_request: Request, error: Any) -> Response:
     return problem_response(error.status, error.detail, error.errors)
 
 
-def _on_store_error(_request: Request, error: Any) -> Response:
+async def _on_store_error(_request: Request, error: Any) -> Response:
     return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, f"the store cannot be read: {error}")
 
 
-def _on_http_exception(request: Request, error: Any) -> Response:
+async def _on_http_exception(request: Request, error: Any) -> Response:
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             detail = f"no endpoint at {request.url.path}; /openapi.json lists all endpoints"
@@ -70,7 +73,7 @@ def _on_http_exception(request: Request, error: Any) -> Response:
     return problem_response(error.status_code, detail, headers=error.headers)
 
 
-def _on_bug(_request: Request, _error: Any) -> Response:
+async def _on_bug(_request: Request, _error: Any) -> Response:
     detail = "a bug of the exporter; its log has the details"
     return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 

@@ -3,6 +3,9 @@
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+from anyio import to_thread
+
 from exporter import __version__
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.web.responses import content, ok, problem
@@ -53,6 +56,20 @@ def test_the_daemon_is_ready_without_problems(served: Served) -> None:
     assert content(served.ask("/-/ready")) == ok({"status": "ready", "limitations": limitations})
     served.health.set_limitations("unix:///b.sock", [])
     assert content(served.ask("/-/ready")) == ok({"status": "ready"})
+
+
+@pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
+def test_its_state_is_told_at_a_limit_of_threads(
+    served: Served, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def refuse(*_arguments: object, **_settings: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(to_thread, "run_sync", refuse)
+    served.alive = False
+    served.health.set_unready("store", "is full")
+    answer = served.ask(path)
+    assert answer.json()["detail"] in {"store: is full", "the pipeline has ended; the log has the cause"}
 
 
 # Reload
