@@ -12,6 +12,8 @@ from tests.scripted.engine import ScriptedEngine
 REPORT_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
 OF_THE_DAEMON = {
     "alembic",  # only an older database is migrated
+    "chardet.detector",  # every text that is read is UTF-8
+    "charset_normalizer.api",
     "exporter.web.page.rendering",  # only who opens a page needs templates
     "exporter.otlp.encoding",  # only who sends traces encodes them
     "grpc",  # traces go over HTTP unless somebody asks for gRPC
