@@ -34,7 +34,10 @@ DURATION = "dthms"
 STEP = "1m"
 """Shortest step of a graph."""
 STEPS = 100
-"""Most steps of a graph, whatever its width, so that all graphs of a dashboard have the same stamps."""
+"""Steps of a graph, about, whatever its width, so that all graphs of a dashboard have the same stamps.
+
+Grafana rounds a step to the nearest of its own, so there are up to half as many more.
+"""
 NOTHING = "nothing recorded"
 """Text of a graph or a table without data; it does not say that nothing happened."""
 NOT_KNOWN = "not known"

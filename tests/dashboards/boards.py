@@ -22,6 +22,8 @@ READABLE = {
 """Colours that Grafana names and whose contrast is 2.5 or more on both of its themes."""
 
 ROUND_STEPS = (30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+TOO_LONG = (45, 90, 210, 450, 750, 1050, 1500, 2700, 5400, 9000, 16200, 32400, 86400, 604800)
+"""Seconds that Grafana 9.4 to 12 no longer round to each of these (`roundInterval`)."""
 
 VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)(?::(\w+))?\}")
 
@@ -97,9 +99,10 @@ def narrowed(board: Board, **chosen: Sequence[str]) -> dict[str, Choice]:
 
 
 def step_of(panel: Panel, range_seconds: int) -> int:
-    """Return the step of a graph as Grafana chooses it: a round one, at least the panel's shortest."""
+    """Return the step of a graph as Grafana chooses it: the nearest round one, or the shortest."""
     wanted = range_seconds / panel["maxDataPoints"] if "maxDataPoints" in panel else 0
-    return next(step for step in ROUND_STEPS if step >= max(_seconds(panel.get("interval", "30s")), wanted))
+    nearest = next(step for step, limit in zip(ROUND_STEPS, TOO_LONG, strict=True) if wanted < limit)
+    return max(nearest, _seconds(panel.get("interval", "30s")))
 
 
 def interpolated(expression: str, choices: Mapping[str, Choice], *, range_seconds: int, step: int) -> str:
