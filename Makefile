@@ -66,8 +66,8 @@ check-generated: $(STAMP)
 # Where it is set, each worker, and each daemon that a test starts, would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Two more than processors: the tests on real engines mostly wait, for these or for the kernel's counter.
-WORKERS     ?= $(shell echo $$(($$(nproc) + 2)))
+# Four more than processors: the tests on real engines mostly wait, for these or for the kernel's counter.
+WORKERS     ?= $(shell echo $$(($$(nproc) + 4)))
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test: $(STAMP)

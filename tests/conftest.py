@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -30,7 +31,7 @@ settings.load_profile("project")
 TESTS = Path(__file__).parent
 # The real dstack needs namespaces of its own, which `make test-dstack` makes.
 collect_ignore = [] if os.environ.get(IN_NAMESPACE) else ["dstack"]
-SLOWEST = ("integration", "alerts")
+SLOWEST = ("integration", "alerts", "browser", "dashboards")
 """Folders of tests that begin first, so that no worker ends long after the others."""
 
 READ_THE_COUNTER_ALONE = ("tests/integration/test_ends_memory.py", "tests/integration/test_image.py")
@@ -47,6 +48,8 @@ KILL_FOR_MEMORY = (
 """Paths of the other tests in which a container is killed for memory."""
 
 OOM_KILLS = Path(gettempdir(), "exit-exporter-tests-oom-kills.lock")
+LOCK = pytest.StashKey[ExitStack]()
+"""The lock of OOM kills, while this worker has it."""
 
 GROUPS = {
     **dict.fromkeys((*READ_THE_COUNTER_ALONE, "tests/integration/test_compose.py"), "counter and image"),
@@ -118,22 +121,33 @@ class GroupScheduling(LoadScopeScheduling):
         return GROUPS.get(path, path)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _oom_kills_apart(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
     """Let nothing else be killed for memory on this machine while an exporter reads the counter alone.
 
     The kernel's counter does not say whose kill it counted. The exporters of all other tests read in the
     kernel's log who was killed, or do not read the kernel at all: OOM kills of others do not concern them.
+
+    The lock is kept where the next module needs it in the same way: to get it again, that one would wait for
+    all who have waited meanwhile.
     """
-    path = _path(request.node)
-    if path in READ_THE_COUNTER_ALONE:
-        with locked(OOM_KILLS):
-            yield
-    elif path in KILL_FOR_MEMORY:
-        with locked(OOM_KILLS, shared=True):
-            yield
-    else:
-        yield
+    stash, needed = item.session.stash, _needs_alone(item)
+    if needed is not None and LOCK not in stash:
+        stash[LOCK] = ExitStack()
+        stash[LOCK].enter_context(locked(OOM_KILLS, shared=not needed))
+    done = yield
+    if LOCK in stash and (nextitem is None or _needs_alone(nextitem) is not needed):
+        stash[LOCK].close()
+        del stash[LOCK]
+    return done
+
+
+def _needs_alone(item: pytest.Item) -> bool | None:
+    """Return whether a test needs the lock of OOM kills alone or with others; None if it needs none."""
+    path = _path(item)
+    return path in READ_THE_COUNTER_ALONE if path in (*READ_THE_COUNTER_ALONE, *KILL_FOR_MEMORY) else None
 
 
 def pytest_report_header() -> str:
