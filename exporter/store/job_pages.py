@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     false,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -97,6 +98,10 @@ _NEWEST = "jobs_newest"
 # The same jobs, to look them up in another index.
 _OTHERS = {name: jobs.alias(name) for name in _INDEXES}
 _ORDER = (jobs.c.began_ns.desc(), jobs.c.id.desc())
+# Rows are read by SQLite's own number: jobs that began one after another are beside each other, while in the
+# index of ids, which are random, each is on a page of its own. A number is given again only if its job was
+# the newest of all, and was deleted.
+_ROW: ColumnElement[int] = literal_column("jobs.rowid").label("row_number")
 _RECORDS = with_report(select(*WITHOUT_LOG_TAIL)).order_by(*_ORDER)
 # Before a character of a pattern that stands for itself.
 _ESCAPE = "!"
@@ -119,8 +124,9 @@ def page_of_jobs(database: Database, wanted: JobFilter, limit: int, after: Posit
 
 def latest_failures(database: Database, since_ns: int, limit: int) -> list[JobRecord]:
     """Return the failed and unknown jobs that ended since a time, the last one first; at most ``limit``."""
-    failed = select(jobs.c.id).with_hint(jobs, "INDEXED BY jobs_failed_by_end", "sqlite").where(IS_FAILURE)
-    latest = failed.where(jobs.c.finished_ns >= since_ns).order_by(jobs.c.finished_ns.desc(), jobs.c.id)
+    failed = select(jobs.c.id, _ROW).with_hint(jobs, "INDEXED BY jobs_failed_by_end", "sqlite")
+    latest = failed.where(IS_FAILURE, jobs.c.finished_ns >= since_ns)
+    latest = latest.order_by(jobs.c.finished_ns.desc(), jobs.c.id)
     rows = database.read(latest.limit(limit))
     found = {record.job.id: record for record in records(database, rows)}
     return [found[row.id] for row in rows if row.id in found]
@@ -131,18 +137,22 @@ def _scan(
 ) -> RecordPage:
     """Return the jobs among the next candidates of one index."""
     index = best_index(database, wanted)
-    query = candidates(index, wanted, (jobs.c.began_ns, jobs.c.id), bounds(wanted, after, oldest_ns))
+    query = candidates(index, wanted, (jobs.c.began_ns, jobs.c.id, _ROW), bounds(wanted, after, oldest_ns))
     is_found = are_met([*_found_in_others(wanted, index), *_of_the_row(wanted)])
     read = query.add_columns(is_found).limit(MAX_CANDIDATES).subquery()
-    found = database.read(select(read.c.began_ns, read.c.id).where(read.c.are_met).limit(limit + 1))
+    matching = select(read.c.began_ns, read.c.id, read.c.row_number).where(read.c.are_met)
+    found = database.read(matching.limit(limit + 1))
     if len(found) > limit:
-        return RecordPage(records(database, found[:limit]), Position(*found[limit - 1]))
+        return RecordPage(records(database, found[:limit]), _position(found[limit - 1]))
     last = database.read(query.offset(MAX_CANDIDATES - 1).limit(1))
-    return RecordPage(records(database, found), Position(*last[0]) if last else None)
+    return RecordPage(records(database, found), _position(last[0]) if last else None)
 
 
 def candidates(
-    index: str, wanted: JobFilter, columns: Sequence[Column[Any]], between: Iterable[ColumnElement[bool]]
+    index: str,
+    wanted: JobFilter,
+    columns: Sequence[ColumnElement[Any]],
+    between: Iterable[ColumnElement[bool]],
 ) -> Select[Any]:
     """Return a query of the jobs that one index has between bounds, in the order of the pages."""
     query = select(*columns).with_hint(jobs, f"INDEXED BY {index}", "sqlite")
@@ -160,15 +170,19 @@ def _long_runs(
     ran_long = select(jobs.c.id).with_hint(jobs, "INDEXED BY jobs_ran_long", "sqlite")
     ran_long = ran_long.where(RAN_LONG, jobs.c.finished_ns >= wanted.since_ns, *began_before)
     running = select(jobs.c.id).where(jobs.c.status == Status.RUNNING.value, *began_before)
-    query = select(jobs.c.began_ns, jobs.c.id).where(
+    query = select(jobs.c.began_ns, jobs.c.id, _ROW).where(
         jobs.c.id.in_(ran_long.union_all(running)), *conditions(wanted)
     )
     found = database.read(query.order_by(*_ORDER).limit(limit + 1))
     if len(found) <= limit:
         return RecordPage(records(database, found), None)
     # With no limit left, it was only asked whether there are more.
-    last = found[limit - 1] if limit else (oldest_ns, "")
-    return RecordPage(records(database, found[:limit]), Position(*last))
+    last = _position(found[limit - 1]) if limit else Position(oldest_ns, "")
+    return RecordPage(records(database, found[:limit]), last)
+
+
+def _position(row: Any) -> Position:
+    return Position(row.began_ns, row.id)
 
 
 def best_index(database: Database, wanted: JobFilter) -> str:
@@ -251,6 +265,6 @@ def _has_text(text: str) -> ColumnElement[bool]:
 
 
 def records(database: Database, found: Sequence[Any]) -> list[JobRecord]:
-    """Return the jobs with the ids of these rows, the newest first, without their log tails."""
-    ids = [row.id for row in found]
-    return read_records(database.read(_RECORDS.where(jobs.c.id.in_(ids)))) if ids else []
+    """Return the jobs of these rows, the newest first, without their log tails."""
+    numbers = [row.row_number for row in found]
+    return read_records(database.read(_RECORDS.where(_ROW.in_(numbers)))) if numbers else []

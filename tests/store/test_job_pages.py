@@ -143,3 +143,12 @@ def test_no_row_is_read_of_a_job_that_another_index_shows_to_be_none_of_them(dat
         for name in ("instance", "status")
     ]
     assert [step for step in plans if step in place] == [place[0], *place, place[0]]
+
+
+def test_the_rows_of_a_page_are_not_looked_up_by_their_random_ids(database: Path) -> None:
+    with opened(database) as store:
+        store.commit(Batch(ended=[ended(job("a"), 1)]))
+        plans = plans_of(store, lambda: store.reader.list_jobs(ANY, 2))
+        plans += plans_of(store, lambda: store.reader.latest_failures(BEGAN_NS, 2))
+    assert plans.count("SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)") == 2
+    assert [step for step in plans if "sqlite_autoindex_jobs" in step] == []
