@@ -23,6 +23,7 @@ Steps = Generator[None, None, list[bytes]]
 # Of RFC 1952: deflated, without a name and a time, compressed fast, by an unknown system.
 _GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"
 _END_OF_DEFLATED = b"\x03\0"
+_DESCRIBED_IN_A_STEP = 4
 _RENDERED_IN_A_STEP = 100
 _COMPARED_IN_A_STEP = 1000
 _BLOCKS_IN_A_STEP = 16
@@ -42,17 +43,25 @@ class Exposition:
         self._names = names
         self._values: Mapping[SeriesKey, float] = {}
         self._exemplars: Mapping[SeriesKey, Exemplar] = {}
-        texts = [_MetricText(metric, encoder, names) for metric in METRICS]
-        self._texts = {text.metric.name: text for text in texts if text.template.lines}
+        self._texts: dict[str, _MetricText] = {}
+        self._undescribed = iter(METRICS)
         self._standard = build_registry(None)
 
     def answer(self, *, compressed: bool) -> Steps:
         """Return all series at one moment, as text or compressed by gzip."""
         # The first time, making this was a step of its own.
         yield
+        yield from self._describe()
         yield from self._render_changed()
         blocks = [*self._blocks(), TextBlock([self._standard_text()])]
         return (yield from (_gzip if compressed else _plain)(blocks))
+
+    def _describe(self) -> Iterator[None]:
+        """Make the templates of all metrics, at the first answer."""
+        for metrics in _batches(self._undescribed, _DESCRIBED_IN_A_STEP):
+            texts = [_MetricText(metric, self._encoder, self._names) for metric in metrics]
+            self._texts |= {text.metric.name: text for text in texts if text.template.lines}
+            yield
 
     def _render_changed(self) -> Iterator[None]:
         values, exemplars = self._view.snapshot(), self._view.exemplars()

@@ -1,6 +1,6 @@
 """The text that is kept for scrapes: what prometheus-client writes, whatever changes in between."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from unittest import mock
 
 import pytest
@@ -177,3 +177,12 @@ def test_a_scrape_without_a_change_costs_a_series_next_to_nothing(*, compressed:
 def test_no_step_is_longer_with_more_series(*, compressed: bool) -> None:
     (few, _), (many, _) = cost(1000, compressed=compressed), cost(5000, compressed=compressed)
     assert many < 1.5 * few
+
+
+def test_nor_is_what_comes_before_the_first_step() -> None:
+    def made() -> Iterator[None]:
+        Exposition(state_of(0), choose_encoder(OPENMETRICS)[0])
+        yield
+
+    longest, _ = cost(1000, compressed=True)
+    assert max(calls_of_steps(made())) < longest
