@@ -293,6 +293,29 @@ def test_what_ended_while_the_server_was_away_for_longer_than_jobs_are_kept_is_c
         assert len(left_after_retention(tmp_path)) == kept
 
 
+def test_a_run_that_cannot_be_had_for_longer_than_jobs_are_kept_is_counted_once(
+    tmp_path: Path, api: DstackApi
+) -> None:
+    ended = recorded_run("g-whole") | {"submitted_at": "2026-11-28T08:00:00Z"}
+    # Listed instead of it: what is older than the newest by more than a minute ends the list.
+    newer, api.page = many(60), 1
+    cannot_be_had, can_be_had = {ended["id"]: give({}, 500)}, dict[str, Answer]()
+    for run, always, counted in (
+        (still_open(ended), can_be_had, 0),
+        (ended, cannot_be_had, 0),
+        (ended, can_be_had, 1),
+        (ended, can_be_had, 1),
+    ):
+        api.runs, api.always = [run, *newer], always
+        pipeline = driver(tmp_path)
+        pipeline.store.commit(Batch(cursors={ADDRESS: Cursor(time.time_ns(), 0)}))
+        with asking(pipeline, api):
+            assert has_answered(pipeline)
+            assert is_asked_again(pipeline, api, 10)
+            assert sum(not_created(pipeline).values()) == counted
+        left_after_retention(tmp_path)
+
+
 def left_after_retention(directory: Path) -> list[JobRecord]:
     """Delete from a database what retention may delete, and return the jobs that it keeps."""
     now_ns, store = time.time_ns(), driver(directory).store

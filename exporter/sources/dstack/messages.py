@@ -9,10 +9,14 @@ from exporter.model import Cursor, Submission
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A submission is new, or has changed. What was there at the first answer of all is no news."""
+    """A submission is new, or has changed. What was there at the first answer of all is no news.
+
+    ``was_open``: the report of it before this one was that it had not ended.
+    """
 
     submission: Submission
     is_news: bool
+    was_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,11 +126,15 @@ class DstackServer:
             newest_ns = max(newest_ns, run.submitted_ns or 0)
             runs.add(run.id)
             for submission in self._submissions(run, is_news=is_news):
-                if submission != self._sent.get(submission.id):
-                    self._send(Reported(submission, is_news))
+                before = self._sent.get(submission.id)
+                if submission != before:
+                    was_open = before is not None and before.finished_ns is None
+                    self._send(Reported(submission, is_news, was_open))
                 # At once, so that what comes after a failure is not reported twice.
                 sent[submission.id] = self._sent[submission.id] = submission
-        self._sent = sent
+        # Those of an open run that could not be had this time as well.
+        left_open = {key: each for key, each in self._sent.items() if each.run_id in self._open}
+        self._sent = left_open | sent
         self._actors = {run_id: self._actors[run_id] for run_id in self._actors.keys() & runs}
         # A time to come would hide the runs until then.
         self._cursor = Cursor(min(newest_ns, time.time_ns()), 0)

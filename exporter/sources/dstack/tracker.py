@@ -53,8 +53,8 @@ class SubmissionTracker:
     def receive(self, content: object, _now: float) -> Iterator[Outcome]:
         """Yield what is to be recorded of a message, and what is to be counted."""
         match content:
-            case Reported(submission, is_news):
-                yield from self._reported(submission, is_news=is_news)
+            case Reported():
+                yield from self._reported(content)
             case Answered(cursor):
                 self._cursor = cursor
                 yield ServerAnswered()
@@ -65,12 +65,13 @@ class SubmissionTracker:
         """Return nothing: nothing waits."""
         return ()
 
-    def _reported(self, submission: Submission, *, is_news: bool) -> Iterator[Outcome]:
+    def _reported(self, reported: Reported) -> Iterator[Outcome]:
+        submission, is_news = reported.submission, reported.is_news
         finished_ns = submission.finished_ns
         if finished_ns is None:
             yield submission
             return
-        if finished_ns < self._records.pruned_of(self._address):
+        if finished_ns < self._records.pruned_of(self._address) and not reported.was_open:
             # Its record was deleted for its age: it would be counted again.
             return
         ended = self._without_container(submission, finished_ns) if is_news and self._lists_jobs else None
