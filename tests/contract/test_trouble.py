@@ -244,19 +244,15 @@ def test_a_crash_loop_is_counted_run_by_run(engine: ScriptedEngine, exporter: Ex
 # --- broken messages
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["a\nb", "a\x00b", "a\ud800b", "a\u2028b", '"\\{}', "\U0001f4a5" * 600, "x" * MEGABYTE, " "],
-    ids=["newline", "NUL", "surrogate", "separator", "quotes", "emoji", "a megabyte", "blank"],
-)
-def test_no_label_breaks_the_exposition(engine: ScriptedEngine, exporter: ExporterProcess, text: str) -> None:
-    labels = {"exit-exporter.workload": text, "image": text, "name": text}
-    play(engine, job(1, 3, labels))
-    assert is_counted(exporter, {"3": 1})
+def test_no_label_breaks_the_exposition(engine: ScriptedEngine, exporter: ExporterProcess) -> None:
+    texts = ("a\nb", "a\x00b", "a\ud800b", "a\u2028b", '"\\{}', "\U0001f4a5" * 600, "x" * MEGABYTE, " ")
+    for number, text in enumerate(texts):
+        play(engine, job(number, 3, {"exit-exporter.workload": text, "image": text, "name": text}))
+    assert is_counted(exporter, {"3": len(texts)})
     exposition = requests.get(f"{exporter.url}/metrics", headers=OPENMETRICS, timeout=30).text
     assert len(list(strict(exposition))) > 10  # type: ignore[no-untyped-call]
-    (row,) = exporter.jobs()
-    assert (len(row["workload"]) <= 512, row["container_exit_code"]) == (True, 3)
+    rows = [(len(row["workload"]) <= 512, row["container_exit_code"]) for row in exporter.jobs()]
+    assert rows == [(True, 3)] * len(texts)
 
 
 def test_random_bytes_are_malformed_and_the_next_event_is_read(
