@@ -12,11 +12,10 @@ from exporter.metrics.definitions import Metric
 def chosen(label: str, otherwise: str = "") -> str:
     """Return a matcher for what is chosen of a label, by the variable with its name.
 
-    Prometheus takes what is between backticks as it is, and Grafana escapes it for a regular expression, so a
-    value can have any other character. Between double quotes, a double quote would end it: most Grafanas do
-    not escape it there.
+    Between double quotes, although most Grafanas do not escape one in a value: between backticks any value
+    would do, but Explore, ad hoc filters and series endpoints write a query anew and lose them.
     """
-    return f"{label}=~`${{{label}:regex}}{otherwise}`"
+    return f'{label}=~"${label}{otherwise}"'
 
 
 TARGETS = (chosen("job"), chosen("instance"))

@@ -25,7 +25,7 @@ ROUND_STEPS = (30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600,
 TOO_LONG = (45, 90, 210, 450, 750, 1050, 1500, 2700, 5400, 9000, 16200, 32400, 86400, 604800)
 """Seconds that Grafana 9.4 to 12 no longer round to each of these (`roundInterval`)."""
 
-VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)(?::(\w+))?\}")
+VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 
 Board = dict[str, Any]
 Panel = dict[str, Any]
@@ -120,30 +120,23 @@ def interpolated(expression: str, choices: Mapping[str, Choice], *, range_second
     def value(found: re.Match[str]) -> str:
         name = found[1] or found[2]
         # What is no variable stays as it is, such as the $1 of a label_replace.
-        return formatted(choices[name], found[3]) if name in choices else built_in.get(name, found[0])
+        return formatted(choices[name]) if name in choices else built_in.get(name, found[0])
 
     return VARIABLE.sub(value, expression)
 
 
-def formatted(choice: Choice, form: str) -> str:
-    """Return the text for a choice in the format that a query asks for.
-
-    It is the same in Grafana 9.4 and 10 (`templating/formatRegistry.ts`) and in the scenes of 11 and 12
-    (`interpolation/formatRegistry.ts`). Without a format, each has its own way of escaping for Prometheus.
-    """
-    form_of_each = FORMATS[form]
+def formatted(choice: Choice) -> str:
+    """Return the text for a choice, as the data source has it in Grafana 9.4 to 12."""
     if isinstance(choice, str):
         # An `allValue` goes in as it is.
         return choice
-    values = [form_of_each(value) for value in choice]
+    values = [_escaped(value) for value in choice]
     return values[0] if len(values) == 1 else f"({'|'.join(values)})"
 
 
-def _regex(value: str) -> str:
-    return re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", value)
-
-
-FORMATS = {"regex": _regex}
+def _escaped(value: str) -> str:
+    """Escape for a regular expression between double quotes, as `prometheusSpecialRegexEscape` does."""
+    return re.sub(r"[$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value.replace("\\", "\\\\\\\\"))
 
 
 def _seconds(text: str) -> int:

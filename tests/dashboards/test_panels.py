@@ -10,7 +10,7 @@ from exporter.metrics.definitions import BY_NAME, MetricType
 from tests.dashboards.boards import ALL_FILES, FILES, READABLE, Panel, load, panels, queried
 from tests.lab.promql import Selector, grouping_labels, selectors
 
-TARGETS = "{job=~`${job:regex}`, instance=~`${instance:regex}`"
+TARGETS = '{job=~"$job", instance=~"$instance"'
 PROMETHEUS_OWN = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS", "ALERTS_FOR_STATE"}
 KINDS = {"heatmap", "row", "stat", "state-timeline", "table", "text", "timeseries"}
 """Kinds of panels that Grafana 9.4 to 12 know, and that are not on their way out."""

@@ -34,7 +34,7 @@ OVERVIEW, WORKLOAD, HEALTH = FILES
 CHOSEN = {
     "job": [scenario.JOB],
     "instance": ["a:10137", "b:10137"],
-    "host": ["node-1", 'the "old" one'],
+    "host": ["node-1"],
     "workload": [NIGHT.name, SHOP.name, "C:\\new"],
     "reason": ["Error", "OOMKilled"],
 }
