@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.tab import Tab
 from tests.lab.install import ensure_browser, program
@@ -15,6 +15,10 @@ from tests.web.served import Served
 
 SCREENSHOTS = "EXIT_EXPORTER_SCREENSHOTS"
 """Variable with the folder that screenshots are kept in; by default pytest's temporary one."""
+
+# After each refresh the page rests for twenty times as long as that took: on a busy machine, for more than
+# the five seconds that Playwright waits by itself.
+expect.set_options(timeout=60_000)
 
 
 # Not for the session: while Playwright runs, no other test of the same worker can run an event loop.
