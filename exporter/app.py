@@ -38,7 +38,6 @@ from exporter.pipeline.sources import ConnectedSources
 from exporter.redaction import Redactor
 from exporter.sources.docker.source import docker_sources
 from exporter.sources.dstack.problems import Problem
-from exporter.sources.dstack.server import DstackServer
 from exporter.sources.dstack.source import dstack_server, submission_tracker
 from exporter.sources.source import Inbox, Source, SourceError
 from exporter.store import Store, StoreError
@@ -65,6 +64,7 @@ from exporter.web.summary import SummaryApi
 
 if TYPE_CHECKING:
     from exporter.otlp.outbox_worker import OutboxWorker
+    from exporter.sources.dstack.server import DstackServer
 
 log = structlog.get_logger(__name__)
 

@@ -15,6 +15,7 @@ OF_THE_DAEMON = {
     "chardet.detector",  # every text that is read is UTF-8
     "charset_normalizer.api",
     "exporter.web.page.rendering",  # only who opens a page needs templates
+    "exporter.sources.dstack.answers",  # only who has dstack's server reads its answers
     "exporter.otlp.encoding",  # only who sends traces encodes them
     "grpc",  # traces go over HTTP unless somebody asks for gRPC
     "jinja2",
