@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from exporter import __version__
+from exporter import __version__, garbage_collection
 from exporter.cli.output import discard_output
 
 # As shells report SIGINT.
@@ -18,7 +18,8 @@ COMMANDS = ("serve", "ps", "show", "wait", "report", "explain", "codes", "check"
 
 def command(name: str) -> click.Command:
     """Return one of COMMANDS."""
-    found: click.Command = getattr(import_module(f"exporter.cli.{name}"), name)
+    with garbage_collection.paused():
+        found: click.Command = getattr(import_module(f"exporter.cli.{name}"), name)
     return found
 
 

@@ -1,5 +1,7 @@
 """Libraries that cost memory and time are imported by those alone who use them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,18 @@ def test_a_daemon_imports_nothing_that_it_does_not_use(
         log = exporter.log_path.read_text()
     assert "exporter.app" in imported(log)
     assert imported(log) & OF_THE_DAEMON == used
+
+
+COUNT_COLLECTIONS = """
+import gc
+from exporter.cli import command
+collections = []
+gc.callbacks.append(lambda *collection: collections.append(collection))
+command("serve")
+print(len(collections))
+"""
+
+
+def test_no_garbage_is_looked_for_among_modules() -> None:
+    done = subprocess.run([sys.executable, "-c", COUNT_COLLECTIONS], capture_output=True, check=True)
+    assert int(done.stdout) == 0
