@@ -192,6 +192,20 @@ def test_what_ended_while_its_engine_was_away_for_longer_than_jobs_are_kept_is_c
         assert [each.exit.code for each in pipeline.exits()] == [3]
 
 
+@pytest.mark.parametrize(("ended_at", "counted"), [(400, 0), (1_500, 1)])
+def test_what_was_deleted_before_the_engines_clock_was_set_back_is_not_counted_again(
+    tmp_path: Path, ended_at: float, counted: int
+) -> None:
+    with closing(Store(tmp_path / "exits.db")) as store:
+        store.commit(Batch(cursors={ADDRESS: Cursor(at(2_000), 0, at(2_000))}))
+        store.prune(at(1_000))
+    set_back = replace(CONNECTED, info=replace(CONNECTED.info, time_ns=at(100)))
+    with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
+        pipeline.send(set_back, ContainerList((exited(350, ended_at, 3),), at(100)))
+        assert pipeline.becomes_ready()
+        assert len(pipeline.exits()) == counted
+
+
 # --- engines that are no longer in the settings
 
 

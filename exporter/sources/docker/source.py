@@ -122,6 +122,7 @@ class DockerSource:
             kernel_since_ns=info.time_ns,
             # A clock that was ahead may have recorded a time that has not come yet.
             pruned_before_ns=lambda: min(records.pruned_of(self.address), info.time_ns),
+            pruned_before_step_ns=lambda: records.pruned_of(self.address),
         )
 
     def _ran_here(self, job: Job, host: str) -> bool:

@@ -15,6 +15,7 @@ class TrackerConfig:
     a request to stop. ``retention_ns``: age at which records are deleted, 0 for never; an engine's first list
     adds nothing that is older. ``pruned_before_ns`` returns the time before which records may have been
     deleted by now: a container in a list that exited earlier is ignored, since it may have been counted.
+    ``pruned_before_step_ns`` returns the same for one that exited before the engine's clock was set back.
 
     ``host``: name shown for the engine's host. ``engine``: its address. ``identity``: distinguishes the
     engine from others, whatever its host is shown as. ``has_kernel_counter``: the kernel's OOM counter is
@@ -37,3 +38,4 @@ class TrackerConfig:
     late_network_connect: bool = False
     reads_job_logs: bool = False
     pruned_before_ns: Callable[[], int] = lambda: 0
+    pruned_before_step_ns: Callable[[], int] = lambda: 0

@@ -52,6 +52,9 @@ class Reconciler:
         ended_ns = inspection.created_ns if inspection.started_ns is None else inspection.finished_ns
         if inspection.running or ended_ns is None or container.run is not None:
             return False
+        if ended_ns > listed.as_of_ns:
+            # In the engine's future: before its clock was set back.
+            return ended_ns < self._state.config.pruned_before_step_ns()
         return ended_ns < self._kept_since_ns(listed)
 
     def _kept_since_ns(self, listed: ContainerList) -> int:
