@@ -12,6 +12,7 @@ import structlog
 from exporter.metrics import definitions as metrics
 from exporter.model import Cursor, Status
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, KernelReport
+from exporter.sources.docker.messages import EventReceived
 from exporter.sources.source import Disconnected
 from exporter.store import Batch, Store
 from tests.contract.pipeline_driver import (
@@ -201,7 +202,8 @@ def test_what_was_deleted_before_the_engines_clock_was_set_back_is_not_counted_a
         store.prune(at(1_000))
     set_back = replace(CONNECTED, info=replace(CONNECTED.info, time_ns=at(100)))
     with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
-        pipeline.send(set_back, ContainerList((exited(350, ended_at, 3),), at(100)))
+        pipeline.send(set_back, EventReceived(die(ended_at, 3), inspecting=False, ahead=True))
+        pipeline.send(ContainerList((exited(350, ended_at, 3),), at(100)))
         assert pipeline.becomes_ready()
         assert len(pipeline.exits()) == counted
 

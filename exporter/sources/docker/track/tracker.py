@@ -131,7 +131,8 @@ class Tracker:
         log is being read, and ``log_collected`` will be called. ``replayed``: it happened before the engine
         was connected to. ``ahead``: as for ``EventReceived``.
         """
-        if not event.container_id:
+        is_pruned = ahead and event.at_ns < self._state.config.pruned_before_step_ns()
+        if not event.container_id or is_pruned:
             return
         self._state.checkpoint.event_received(event.at_ns)
         containers = self._state.containers
