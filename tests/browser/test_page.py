@@ -107,6 +107,10 @@ def test_the_command_is_copied(served: Served, tab: Tab) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    # A refresh leaves it so.
+    served.commit(Batch(ended=[ended(job("b"), 1)]))
+    expect(page.get_by_role("list", name="Runs of this workload").get_by_role("listitem")).to_have_count(2)
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#command").inner_text()
 
 

@@ -1,4 +1,4 @@
-"""Inspections whose request cannot be made: what was announced follows, and nothing waits for it."""
+"""Inspections that wait for others, and those whose request cannot be made."""
 
 import queue
 import threading
@@ -18,8 +18,31 @@ PATIENCE_SECONDS = 10
 
 
 class Unanswered:
+    """Inspector that finds nothing, once it may go on."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.go_on.set()
+
     def inspect(self, event: Event) -> Inspected:
+        assert self.go_on.wait(PATIENCE_SECONDS)
         return Inspected(event.container_id, None, event.at_ns)
+
+
+def test_an_inspection_on_which_a_verdict_depends_goes_before_those_that_wait() -> None:
+    pool, sent, inspector = (
+        WorkerPool(WorkerThreads("test", 1), 1),
+        queue.SimpleQueue[Inspected](),
+        Unanswered(),
+    )
+    inspections = Inspections(cast("Inspector", inspector), pool, sent.put)
+    inspector.go_on.clear()
+    for number, container in enumerate("abc"):
+        inspections.ask(Event(EventType.START, container, number))
+    inspections.ask(Event(EventType.DIE, "c", 3), first=True)
+    inspector.go_on.set()
+    assert [sent.get(timeout=PATIENCE_SECONDS).event_ns for _ in range(4)] == [0, 2, 3, 1]
+    pool.stop()
 
 
 def test_a_container_is_asked_for_again_after_a_thread_could_not_be_started(

@@ -210,14 +210,19 @@ function setUpFilters() {
   }
 }
 
+// A refresh makes the buttons anew, perhaps just after a click.
+let copied = null;
+
 function addCopyButtons() {
   for (const button of document.querySelectorAll("button[data-copy]")) {
     const source = document.getElementById(button.dataset.copy);
     button.hidden = false;
+    if (source.textContent === copied) button.textContent = "Copied";
     button.onclick = async () => {
       try {
         await navigator.clipboard.writeText(source.textContent);
-        button.textContent = "Copied";
+        copied = source.textContent;
+        addCopyButtons();
       } catch {
         // Browsers give the clipboard to https and to this machine only: then it is selected.
         document.getSelection().selectAllChildren(source);

@@ -46,20 +46,32 @@ class InspectPolicy:
 
     def should_inspect(self, event: Event, backlog: int) -> bool:
         """Return whether to inspect the container of this event, which was not observed yet."""
+        if self.is_necessary(event):
+            return True
+        if backlog >= self._max_backlog:
+            return False
         container = self._containers.get(event.container_id) or _Container()
-        has_capacity = backlog < self._max_backlog
         match event.type:
             case EventType.START_ATTEMPT | EventType.START:
                 # The engine holds the container's lock during a start, and so answers an inspection at the
                 # attempt when the start is over and before ``--rm`` can remove a container that failed. If it
                 # answers earlier, the inspection at the end of the attempt shows the failure.
-                return has_capacity and not container.is_starting
+                return not container.is_starting
+            case EventType.DIE | EventType.UPDATE:
+                return True
+            case _:
+                return event.healthy is False
+
+    def is_necessary(self, event: Event) -> bool:
+        """Return whether a verdict depends on the inspection at this event, which was not observed yet."""
+        container = self._containers.get(event.container_id) or _Container()
+        match event.type:
             case EventType.START_ATTEMPT_OVER:
                 return container.may_have_failed_to_start(event.network)
             case EventType.DIE:
-                return has_capacity or container.is_end_doubtful(event.code)
+                return container.is_end_doubtful(event.code)
             case _:
-                return has_capacity and (event.type is EventType.UPDATE or event.healthy is False)
+                return False
 
     def previous_end_ns(self, container_id: str) -> int:
         """Return the time of the latest observed end of a container, 0 if there is none."""

@@ -29,19 +29,23 @@ class Inspections:
         """Return how many requests wait before one about this container; 0 if it needs none of its own."""
         return 0 if container_id in self._waiting else self._pool.backlog
 
-    def ask(self, event: Event) -> None:
-        """Inspect the container of an event that was sent. Raises RuntimeError if there can be no thread."""
+    def ask(self, event: Event, *, first: bool = False) -> None:
+        """Inspect the container of an event that was sent, with ``first`` before all that wait.
+
+        Raises RuntimeError if there can be no thread.
+        """
         container_id = event.container_id
         with self._lock:
             joins = container_id in self._waiting and not self._pool.is_stopped
             self._waiting.setdefault(container_id, []).append(event)
-        if not joins:
-            self._submit(container_id)
+        # The request that it joins may be the last one.
+        if first or not joins:
+            self._submit(container_id, first=first)
 
-    def _submit(self, container_id: str) -> None:
+    def _submit(self, container_id: str, *, first: bool) -> None:
         is_submitted = False
         try:
-            is_submitted = self._pool.submit(partial(self._inspect, container_id))
+            is_submitted = self._pool.submit(partial(self._inspect, container_id), first=first)
         finally:
             # If no request follows, what was announced must, and later events must not wait for that request.
             for each in () if is_submitted else self._begin(container_id):
@@ -50,7 +54,7 @@ class Inspections:
     def _inspect(self, container_id: str) -> None:
         events = self._begin(container_id)
         if not events:
-            # They were answered by an event that found the pool stopped.
+            # They were answered by a request that came first, or by an event that found the pool stopped.
             return
         first, *others = events
         answer = self._inspector.inspect(first)

@@ -235,7 +235,8 @@ class EngineWatcher:
         if reading_log and not self._log_pool.submit(lambda: self._send(inspector.read_log(event, since_ns))):
             self._send(LogCollected(event.container_id, event.at_ns, None))
         if inspecting:
-            self._inspections.ask(event)
+            # With --rm, a container is gone in a moment.
+            self._inspections.ask(event, first=policy.is_necessary(event))
 
     def _list(self, connection: Connection) -> None:
         try:

@@ -32,10 +32,10 @@ class WorkerPool:
         """Whether no further task is started."""
         return self._stopped.is_set()
 
-    def submit(self, task: Callable[[], None]) -> bool:
+    def submit(self, task: Callable[[], None], *, first: bool = False) -> bool:
         """Run a task, which must handle its own errors; return False if the pool is stopped.
 
-        Raises RuntimeError if there can be no thread.
+        ``first``: before those that wait. Raises RuntimeError if there can be no thread.
         """
         if self._stopped.is_set():
             return False
@@ -43,6 +43,8 @@ class WorkerPool:
             if self._at_once < self._max_at_once:
                 self._threads.run(partial(self._work, task))
                 self._at_once += 1
+            elif first:
+                self._waiting.appendleft(task)
             else:
                 self._waiting.append(task)
         return True
