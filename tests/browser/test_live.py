@@ -78,12 +78,12 @@ def test_what_a_job_without_a_good_intention_writes_is_text(
         detach=True,
     )
     page = tab.open(exporter.url)
-    link = page.locator("tr.is-failed").get_by_role("link", name="odd", exact=True)
-    expect(link).to_be_visible(timeout=PATIENCE_MS)
-    workload = page.locator("tr.is-failed").filter(has=link).locator("td.workload")
-    assert workload.inner_text().startswith(MARKUP)
+    link = page.get_by_role("link", name="odd", exact=True)
+    row = page.locator("tr.is-failed").filter(has=link)
+    expect(row).to_be_visible(timeout=PATIENCE_MS)
+    assert row.locator("td.workload").inner_text().startswith(MARKUP)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    link.click()
+    row.get_by_role("link", name="odd", exact=True).click()
     expect(page.locator("pre.log")).to_have_text(MARKUP)
 
 
