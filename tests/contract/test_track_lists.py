@@ -34,6 +34,7 @@ from tests.contract.tracker_driver import (
     running,
     start,
     start_attempt,
+    start_attempt_over,
     summary_of,
 )
 
@@ -267,6 +268,14 @@ def test_an_exit_says_that_events_were_missed() -> None:
     (exit_,) = exits(driver.drain())
     missed = "Events were missed while it ran: requests to stop it and OOM kills may be missing."
     assert missed in exit_.evidence.not_known
+
+
+@pytest.mark.parametrize("seen", [1, 2, 3, 4])
+def test_events_that_are_sent_again_after_a_gap_show_no_failed_start(seen: int) -> None:
+    run = (create(0), start_attempt(0.1), start(0.2), die(1, 126))
+    driver = resumed(play(listed(as_of=-5), *run[:seen]), EventGap.OVERRUN)
+    driver.play(*run, Inspecting(start_attempt_over(1.1)), answer(None), 5.0)
+    assert [end.code for end in driver.exits()] == [126]
 
 
 @pytest.mark.parametrize(

@@ -142,11 +142,12 @@ class Tracker:
         container = containers.get_or_create(
             event.container_id, is_new=is_created and not (replayed or ahead)
         )
-        container.seen_created |= is_created
         container.open_inspections += 1 if inspecting else 0
         self._lifecycle.activate_restored(container, now, until_ns=event.at_ns if replayed else None)
         is_first = containers.mark_seen(event)
         if is_first:
+            # Sent again after a gap, it does not say that all events since then were seen.
+            container.seen_created |= is_created
             container.info.update_from_event(event)
             self._dispatch(container, event, now, replayed=replayed)
         elif event.type in {EventType.START, EventType.START_ATTEMPT_OVER}:
