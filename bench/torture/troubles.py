@@ -130,19 +130,19 @@ def _fill_disk(tortured: Tortured, seconds: float, _dice: random.Random) -> None
 
 
 def _step_clock(tortured: Tortured, seconds: float, dice: random.Random) -> None:
-    tortured.clock.step(dice.choice(CLOCK_STEPS))
-    try:
-        time.sleep(seconds)
-    finally:
-        tortured.clock.step(0)
+    _step(tortured.clock, dice.choice(CLOCK_STEPS), seconds)
 
 
 def _step_engine_clock(tortured: Tortured, seconds: float, dice: random.Random) -> None:
-    tortured.engine_clock.step(dice.choice(ENGINE_CLOCK_STEPS))
+    _step(tortured.engine_clock, dice.choice(ENGINE_CLOCK_STEPS), seconds)
+
+
+def _step(clock: SteppedClock | EngineClock, by: int, seconds: float) -> None:
+    clock.step(by)
     try:
         time.sleep(seconds)
     finally:
-        tortured.engine_clock.step(0)
+        clock.step(0)
 
 
 _KINDS: Mapping[str, Callable[[Tortured, float, random.Random], None]] = {
