@@ -49,6 +49,8 @@ class ConnectedSources:
         # As the sources name their hosts; a setting may show another name.
         self._hosts: dict[str, str] = {}
         self._addresses: dict[tuple[str, str], str] = {}
+        # Addresses at which an engine answers now that is read at another one.
+        self._duplicates: set[str] = set()
         self._listed: set[str] = set()
         # Not listed yet since the start.
         self._unlisted = set(self._sources)
@@ -84,7 +86,7 @@ class ConnectedSources:
                 return self._connect(address, content, now)
             case Disconnected():
                 self._disconnect(address, content)
-            case _ if address in self._trackers:
+            case _ if address in self._trackers and address not in self._duplicates:
                 return self._recorded(address, self._trackers[address].receive(content, now), now)
         return ()
 
@@ -148,8 +150,10 @@ class ConnectedSources:
         duplicate = self._addresses.setdefault((connected.identity, connected.host), address)
         if connected.identity and duplicate != address:
             # Read from both, every exit would be counted twice.
+            self._duplicates.add(address)
             self._warn_not_watched(address, f"is the same engine as {duplicate}; name it once")
             return ()
+        self._duplicates.discard(address)
         is_new = address not in self._trackers
         is_back = not (is_new or self._is_up(address))
         changes = MetricUpdate()

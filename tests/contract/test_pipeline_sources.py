@@ -129,6 +129,28 @@ def test_an_engine_with_two_addresses_is_watched_once(pipeline: PipelineDriver) 
     assert causes == [cause]
 
 
+def test_an_address_that_leads_to_another_engine_is_read_no_more_until_it_leads_back(
+    pipeline: PipelineDriver,
+) -> None:
+    known, other = (replace(CONNECTED, info=replace(CONNECTED.info, id=each)) for each in ("ABCD", "EFGH"))
+    pipeline.send(known, ContainerList((), at(-100)))
+    pipeline.send(other, ContainerList((), at(-100)), address=OTHER_ADDRESS)
+    assert pipeline.becomes_ready()
+    pipeline.send(Disconnected("the event stream ended"), known, address=OTHER_ADDRESS)
+    for address in (ADDRESS, OTHER_ADDRESS):
+        pipeline.events(start(0), die(1, 5), address=address)
+        pipeline.send(ContainerList((exited(0, 1, 5), exited(0, 1, 6, B)), at(10)), address=address)
+    cause = f"is the same engine as {ADDRESS}; name it once"
+    assert pipeline.reaches(lambda: pipeline.readiness.problems() == {OTHER_ADDRESS: cause})
+    assert pipeline.ends(2)
+    assert pipeline.becomes_idle()
+    assert sum(pipeline.series(metrics.EXITS).values()) == 2
+    pipeline.send(other, ContainerList((), at(20)), address=OTHER_ADDRESS)
+    assert pipeline.becomes_ready()
+    pipeline.events(start(30), die(31, 7), address=OTHER_ADDRESS)
+    assert pipeline.ends(3)
+
+
 def test_a_host_name_shared_by_two_engines_is_logged(pipeline: PipelineDriver) -> None:
     with structlog.testing.capture_logs() as lines:
         for address in (OTHER_ADDRESS, OTHER_ADDRESS):
