@@ -35,6 +35,7 @@ from exporter.pipeline.readiness import Readiness
 from exporter.pipeline.recorder import Recorder
 from exporter.pipeline.records import StoredRecords
 from exporter.pipeline.sources import ConnectedSources
+from exporter.pipeline.standstill import Progress, StandstillWatch
 from exporter.redaction import Redactor
 from exporter.sources.docker.source import docker_sources
 from exporter.sources.dstack.problems import Problem
@@ -87,6 +88,7 @@ class App:
     catalog: ReloadableCatalog
     metric_state: MetricState
     pipeline: Pipeline
+    standstill: StandstillWatch
     sources: tuple[Source, ...]
     dstack: DstackServer | None
     workers: tuple[OutboxWorker, ...]
@@ -116,19 +118,19 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         selector, workers = _telemetry(settings, environment, store, metric_state)
     except (DocumentError, SourceError, StoreError, OtelConfigError) as error:
         raise StartError(str(error)) from error
-    readiness, stopping = Readiness(Redactor(environment)), threading.Event()
+    readiness, stopping, progress = Readiness(Redactor(environment)), threading.Event(), Progress()
     for source in sources:
         readiness.set_unready(source.address, "the engine has not answered yet")
     classifier = Classifier(catalog, selector, assume_oom=settings.exits.assume_oom)
     job_metrics = _job_metrics(settings, catalog, kept, metric_state)
     recorder = Recorder(store, metric_state, job_metrics, classifier, readiness)
     recorder.on_enqueued(lambda: _notify(workers))
-    records = StoredRecords(store, recorder, stopping)
+    records = StoredRecords(store, recorder, stopping, progress)
     connected = ConnectedSources(sources, records, metric_state, readiness)
     if dstack is not None:
         tracker = submission_tracker(settings, dstack, records, cursors.get(dstack.address))
         connected.add_server(dstack.address, tracker)
-    pipeline = Pipeline(inbox, connected, recorder, stopping)
+    pipeline = Pipeline(inbox, connected, recorder, stopping, progress)
     feed = ChangeFeed(store, catalog)
     recorder.on_committed(feed.notify)
     api, stream = Api(store, catalog), StreamRoutes(feed, catalog, metric_state)
@@ -160,6 +162,7 @@ def build(settings: Settings, environment: Mapping[str, str]) -> App:
         catalog,
         metric_state,
         pipeline,
+        StandstillWatch(progress, readiness),
         sources,
         dstack,
         workers,
@@ -231,6 +234,7 @@ def run(app: App, log_writer: LogWriter) -> int:
     file_check.start()
     integrity_check = IntegrityCheck(app.store, lambda: _request_stop(app))
     integrity_check.start()
+    app.standstill.start()
     app.retention.start()
     app.feed.start()
     if app.web_config is not None:
@@ -377,6 +381,7 @@ def _stop(app: App) -> bool:
     app.feed.stop()
     if app.web_config is not None:
         app.web_config.stop()
+    app.standstill.stop()
     drained = app.pipeline.stop(DRAIN_SECONDS)
     _stop_workers(app.workers)
     app.store.close()

@@ -14,6 +14,7 @@ import structlog
 
 from exporter.pipeline.recorder import Recorder
 from exporter.pipeline.sources import ConnectedSources
+from exporter.pipeline.standstill import DEAD_SECONDS, Progress
 from exporter.sources.source import Inbox, Message
 
 log = structlog.get_logger(__name__)
@@ -25,16 +26,23 @@ IDLE_SECONDS = 1.0
 class Pipeline:
     """Processes messages from the inbox until it is stopped, then records what is left.
 
-    ``stopping`` is set by ``stop``; until then, whoever shares it may wait for the store.
+    ``stopping`` is set by ``stop``; until then, whoever shares it may wait for the store. ``progress`` is
+    told of each step.
     """
 
     def __init__(
-        self, inbox: Inbox, sources: ConnectedSources, recorder: Recorder, stopping: threading.Event
+        self,
+        inbox: Inbox,
+        sources: ConnectedSources,
+        recorder: Recorder,
+        stopping: threading.Event,
+        progress: Progress,
     ) -> None:
         self._inbox = inbox
         self._sources = sources
         self._recorder = recorder
         self._stopping = stopping
+        self._progress = progress
         self._has_crashed = False
         self._thread = threading.Thread(target=self._run_guarded, name="pipeline", daemon=True)
 
@@ -51,8 +59,8 @@ class Pipeline:
 
     @property
     def alive(self) -> bool:
-        """True while the thread runs; without it, nothing is counted."""
-        return self._thread.is_alive()
+        """True while the thread runs, and gets on; without it, nothing is counted."""
+        return self._thread.is_alive() and self._progress.standing_seconds < DEAD_SECONDS
 
     def _run_guarded(self) -> None:
         try:
@@ -69,7 +77,9 @@ class Pipeline:
         self._finish()
 
     def _process_batch(self, messages: Iterable[Message]) -> None:
+        self._progress.note()
         for message in messages:
+            self._progress.note()
             for outcome in self._sources.receive(message, time.monotonic()):
                 self._recorder.add(outcome)
         self._sources.show_events()

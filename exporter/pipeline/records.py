@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from exporter.model import ContainerHistory, Cursor, Job
 from exporter.pipeline.recorder import RETRY_SECONDS, Recorder
+from exporter.pipeline.standstill import Progress
 from exporter.store import Store, StoreError
 
 T = TypeVar("T")
@@ -17,13 +18,16 @@ class StoredRecords:
     """Answers from the store, however long they take: without them, an exit could be counted twice.
 
     Once ``stopping`` is set, a question that the store does not answer finds nothing: what follows from it
-    will not be recorded.
+    will not be recorded. ``progress`` is told of each question.
     """
 
-    def __init__(self, store: Store, recorder: Recorder, stopping: threading.Event) -> None:
+    def __init__(
+        self, store: Store, recorder: Recorder, stopping: threading.Event, progress: Progress
+    ) -> None:
         self._store = store
         self._recorder = recorder
         self._stopping = stopping
+        self._progress = progress
 
     def pruned_of(self, address: str) -> int:
         """Return the time before which jobs of a source that ended may have been deleted."""
@@ -57,6 +61,7 @@ class StoredRecords:
 
     def _ask(self, query: Callable[[], T], otherwise: T) -> T:
         while True:
+            self._progress.note()
             try:
                 answer = query()
             except StoreError as error:

@@ -19,8 +19,8 @@ from exporter.web.views import ReadyView, ReloadView, StateView
 class AdminRoutes:
     """State of the daemon itself; no request touches an engine, the store or a collector.
 
-    ``reload`` reloads the catalogue or raises DocumentError; ``is_alive`` is false if the pipeline has ended.
-    ``lifecycle``: the catalogue can be reloaded by a request.
+    ``reload`` reloads the catalogue or raises DocumentError; ``is_alive`` is false if the pipeline has ended,
+    or gets no further. ``lifecycle``: the catalogue can be reloaded by a request.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class AdminRoutes:
         ]
 
     def healthy(self, _request: Request) -> Response:
-        """Return 200 while the pipeline runs."""
+        """Return 200 while the pipeline gets on."""
         if not self._is_alive():
-            detail = "the pipeline has ended; the log has the cause"
+            detail = "the pipeline has ended, or stands still; the log has the cause"
             raise ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
         return json_response(StateView(status="healthy"))
 

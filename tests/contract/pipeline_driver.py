@@ -22,6 +22,7 @@ from exporter.pipeline.readiness import Readiness
 from exporter.pipeline.recorder import Recorder
 from exporter.pipeline.records import StoredRecords
 from exporter.pipeline.sources import ConnectedSources
+from exporter.pipeline.standstill import Progress, StandstillWatch
 from exporter.sources.docker.api.adapter import DockerEngine
 from exporter.sources.docker.api.address import EngineAddress
 from exporter.sources.docker.engine import ContainerList, EngineInfo, Event, Inspection
@@ -59,7 +60,7 @@ class RefusingStore(Store):
         self.refuses_queries = False
         self.refusals = 0
         self.batches: list[Batch] = []
-        self.before_commit: Callable[[], None] = lambda: None
+        self.before_commit: Callable[[], object] = lambda: None
 
     def commit(self, batch: Batch) -> None:
         """Commit a batch, or refuse it."""
@@ -120,14 +121,17 @@ class PipelineDriver:
         sources = [DockerSource(engine, self.inbox, config, watched=watched) for engine in engines]
         job_metrics = JobMetrics(workloads, self.catalog.has_code, stored, idle_ns=idle_ns)
         stopping, classifier = threading.Event(), Classifier(self.catalog, selector)
+        progress = Progress()
         self.recorder = Recorder(self.store, self.metric_state, job_metrics, classifier, self.readiness)
-        self.records = StoredRecords(self.store, self.recorder, stopping)
+        self.records = StoredRecords(self.store, self.recorder, stopping, progress)
         self.sources = ConnectedSources(sources, self.records, self.metric_state, self.readiness)
-        self.loop = Pipeline(self.inbox, self.sources, self.recorder, stopping)
+        self.loop = Pipeline(self.inbox, self.sources, self.recorder, stopping, progress)
+        self.standstill = StandstillWatch(progress, self.readiness)
 
     def __enter__(self) -> Self:
         """Start."""
         self.loop.start()
+        self.standstill.start()
         return self
 
     def __exit__(
@@ -139,6 +143,7 @@ class PipelineDriver:
 
     def stop(self) -> bool:
         """Stop, and return whether all that was read is on record."""
+        self.standstill.stop()
         return self.loop.stop(TIMEOUT_SECONDS)
 
     # --- messages

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import pytest
+import structlog
 
 from exporter.metrics import definitions as metrics
+from exporter.pipeline import loop, standstill
 from exporter.sources.docker.engine import Event, EventType
 from tests.contract.pipeline_driver import COMPLETED, ERROR, FULL, JOB, PipelineDriver, job_series
 from tests.contract.tracker_driver import A, B, at, die, start
@@ -51,6 +56,31 @@ def test_an_exit_waits_for_the_history_of_its_container(pipeline: PipelineDriver
     assert (len(pipeline.store.records()), pipeline.readiness.problems()) == (1, {"store": FULL})
     pipeline.store.refuses_queries = False
     assert pipeline.ends(2)
+
+
+def test_a_store_that_neither_takes_nor_refuses_is_a_standstill_until_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a disk that is frozen.
+    monkeypatch.setattr(standstill, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(standstill, "SHOWN_SECONDS", 0.5)
+    monkeypatch.setattr(loop, "DEAD_SECONDS", 0.5)
+    answers = threading.Event()
+    with structlog.testing.capture_logs() as lines, PipelineDriver(tmp_path) as pipeline:
+        pipeline.connect()
+        assert pipeline.becomes_ready()
+        pipeline.store.before_commit = answers.wait
+        pipeline.events(start(0), die(1, 0))
+        assert pipeline.reaches(lambda: "pipeline" in pipeline.readiness.problems())
+        assert pipeline.reaches(lambda: not pipeline.loop.alive)
+        assert pipeline.readiness.problems()["pipeline"].endswith("; does the disk of the database answer?")
+        answers.set()
+        assert pipeline.ends(1)
+        assert pipeline.becomes_ready()
+        assert pipeline.reaches(lambda: pipeline.loop.alive)
+    logged = [line["event"] for line in lines]
+    assert "nothing is recorded any more" in logged
+    assert "recording goes on" in logged
 
 
 def test_the_store_is_ready_again_once_it_answers(pipeline: PipelineDriver) -> None:

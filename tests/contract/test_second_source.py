@@ -19,6 +19,7 @@ from exporter.pipeline.loop import Pipeline
 from exporter.pipeline.recorder import Recorder
 from exporter.pipeline.records import StoredRecords
 from exporter.pipeline.sources import ConnectedSources
+from exporter.pipeline.standstill import Progress
 from exporter.sources.source import Inbox
 from exporter.verdict.facts import EndedRun, FailedStart, RunFacts
 from tests.contract.canned_source import CannedSource
@@ -71,7 +72,7 @@ def test_a_canned_source_reaches_metric_api_and_span(tmp_path: Path, starts: int
 
 def run_once(directory: Path, receiver: Receiver) -> None:
     """Run a whole daemon's parts over the database in a directory, and check what they show."""
-    served, inbox, stopping = Served(directory), Inbox(), threading.Event()
+    served, inbox, stopping, progress = Served(directory), Inbox(), threading.Event(), Progress()
     served.metric_state = MetricState(served.store.series())
     source = CannedSource(inbox, HOST, RUNS)
     classifier = Classifier(
@@ -79,9 +80,9 @@ def run_once(directory: Path, receiver: Receiver) -> None:
     )
     job_metrics = JobMetrics(10, served.catalog.has_code, served.store.series())
     recorder = Recorder(served.store, served.metric_state, job_metrics, classifier, served.health)
-    records = StoredRecords(served.store, recorder, stopping)
+    records = StoredRecords(served.store, recorder, stopping, progress)
     sources = ConnectedSources([source], records, served.metric_state, served.health)
-    pipeline = Pipeline(inbox, sources, recorder, stopping)
+    pipeline = Pipeline(inbox, sources, recorder, stopping, progress)
     signal = TelemetrySignal.TRACES
     queue = OutboxQueue(signal, served.store.outbox, served.metric_state, LIMITS)
     worker = OutboxWorker(ENCODERS[signal], http_client(receiver), queue, BRIEF)

@@ -29,14 +29,14 @@ codes:
 workloads:
   shop/*: {43: Nowhere}
 """
+NOT_ALIVE = "the pipeline has ended, or stands still; the log has the cause"
 REFUSED = "the catalogue file is refused; the previous one stays in use"
 
 
 def test_the_daemon_is_healthy_while_the_pipeline_runs(served: Served) -> None:
     assert content(served.ask("/-/healthy")) == ok({"status": "healthy"})
     served.alive = False
-    cause = "the pipeline has ended; the log has the cause"
-    assert content(served.ask("/-/healthy")) == problem(HTTPStatus.INTERNAL_SERVER_ERROR, cause)
+    assert content(served.ask("/-/healthy")) == problem(HTTPStatus.INTERNAL_SERVER_ERROR, NOT_ALIVE)
 
 
 def test_the_daemon_is_ready_without_problems(served: Served) -> None:
@@ -69,7 +69,7 @@ def test_its_state_is_told_at_a_limit_of_threads(
     served.alive = False
     served.health.set_unready("store", "is full")
     answer = served.ask(path)
-    assert answer.json()["detail"] in {"store: is full", "the pipeline has ended; the log has the cause"}
+    assert answer.json()["detail"] in {"store: is full", NOT_ALIVE}
 
 
 # Reload
