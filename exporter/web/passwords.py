@@ -43,9 +43,9 @@ class PasswordChecker:
         """Return whether a user has this password. Raises BusyError. An unknown user takes as long."""
         users = self._users()
         known = users.get(user)
-        # Any hash will do for an unknown user.
+        # Any hash will do for an unknown user. Nothing is remembered of one, such as a name that was changed.
         expected = known or next(iter(users.values()))
-        digest = self._digest(user, expected, password)
+        digest = self._digest(user if known else "", expected, password)
         if digest in self._verified:
             return True
         if len(password) > MAX_PASSWORD_BYTES or b"\0" in password:

@@ -113,6 +113,18 @@ def test_a_right_pair_is_checked_once_and_again_after_a_change(checks: list[byte
     assert checks == [USERS[USER], users[USER]]
 
 
+def test_a_user_with_a_new_name_has_no_longer_the_old_one() -> None:
+    users = {USER: USERS[USER]}
+
+    async def ask() -> list[bool]:
+        checker = PasswordChecker(lambda: users)
+        before = await checker.is_right(USER, PASSWORD.encode(), "")
+        users["renamed"] = users.pop(USER)
+        return [before, *[await checker.is_right(user, PASSWORD.encode(), "") for user in (USER, "renamed")]]
+
+    assert asyncio.run(ask()) == [True, False, True]
+
+
 def test_checks_are_limited_and_a_remembered_pair_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def ask() -> list[bool | BaseException]:
         checker = PasswordChecker(lambda: USERS)
