@@ -146,14 +146,14 @@ def _load_files(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
     try:
         # Without a password, OpenSSL would ask for one at the terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file, password="")
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         cause = f"{tls.cert_file} and {tls.key_file} are not a certificate and its unencrypted key"
         raise TlsError("cert_file", f"{cause}: {error}") from error
     context.verify_mode = _VERIFY_MODES[tls.client_auth_type]
     if tls.client_ca_file is not None:
         try:
             context.load_verify_locations(tls.client_ca_file)
-        except ssl.SSLError as error:
+        except OSError as error:
             raise TlsError("client_ca_file", f"{tls.client_ca_file} has no certificate: {error}") from error
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.yaml_document import DocumentError
+from exporter.web import tls
 from exporter.web.config_file import PARTS, load_web_config
 from exporter.web.live_config import LiveWebConfig
 from tests.cli.command import Done, invoke
@@ -188,3 +189,13 @@ def test_a_broken_file_keeps_the_previous_one_and_is_said_once(
     assert live.current.headers == ((b"x-frame-options", b"sameorigin"),)
     said = [line for line in capsys.readouterr().out.splitlines() if "web configuration" in line]
     assert ["refused" in line for line in said] == [True, True, False]
+
+
+def test_a_file_that_is_gone_once_it_was_checked_is_a_problem_of_the_configuration(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Between the two, a certificate can be renewed: it is another file for a moment, or none.
+    file.write_text("tls_server_config: {cert_file: gone.pem, key_file: gone.pem}\n")
+    monkeypatch.setattr(tls, "_check_file", lambda _field, _path: None)
+    with pytest.raises(DocumentError, match=r":1: tls_server_config\.cert_file: .*No such file"):
+        load_web_config(file)
