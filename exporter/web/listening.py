@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterable, MutableMapping
@@ -18,6 +19,9 @@ UNIX_PREFIX = "unix://"
 _BACKLOG = 1024
 # Of the descriptors that systemd passes on.
 _FIRST_DESCRIPTOR = 3
+_AMOUNT = re.compile(r"[1-9][0-9]{0,8}")
+# How long the process that has a unix socket may take to accept.
+_CONNECT_SECONDS = 1.0
 # What a kernel without IPv6, or with it turned off, says.
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
@@ -81,15 +85,15 @@ def inherited_listeners(environment: MutableMapping[str, str]) -> list[Listener]
     """
     amount, owner = environment.pop("LISTEN_FDS", "0"), environment.pop("LISTEN_PID", "")
     environment.pop("LISTEN_FDNAMES", None)
-    if owner != str(os.getpid()) or not amount.isdecimal() or amount == "0":
+    if owner != str(os.getpid()) or not _AMOUNT.fullmatch(amount):
         raise ListenError("systemd has passed no socket on; start it through its socket unit")
     descriptors = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(amount))
     return [Listener(_inherited(descriptor)) for descriptor in descriptors]
 
 
 def _inherited(descriptor: int) -> socket.socket:
-    os.set_inheritable(descriptor, False)  # noqa: FBT003  # as the standard library has it
     try:
+        os.set_inheritable(descriptor, False)  # noqa: FBT003  # as the standard library has it
         listener = socket.socket(fileno=descriptor)
         is_listening = bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except OSError as error:
@@ -140,6 +144,7 @@ def _remove_stale(path: Path) -> None:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return
         with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(_CONNECT_SECONDS)
             if client.connect_ex(str(path)) == errno.ECONNREFUSED:
                 path.unlink()
 

@@ -17,6 +17,8 @@ READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
 # Ten minutes until the next state.
 MORE_TIME = "EXTEND_TIMEOUT_USEC=600000000"
 _NO_WATCHDOG_SECONDS = 3600.0
+# How long its queue may be full; the server waits meanwhile.
+_SEND_SECONDS = 1.0
 # More than the 64 bits of systemd has no number, and Python refuses very long ones.
 _MICROSECONDS = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -50,6 +52,7 @@ class ServiceManager:
         address = self._address.replace("@", "\0", 1) if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.settimeout(_SEND_SECONDS)
                 client.sendto(state.encode(), address)
         except OSError as error:
             log.warning("the service manager cannot be told", state=state, cause=message_of(error))

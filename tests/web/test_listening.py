@@ -4,12 +4,13 @@ import errno
 import os
 import socket
 import stat
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter.web import listening
 from exporter.web.listening import ListenError, inherited_listeners, open_listener, open_listeners
 from tests.web.served import PATIENCE_SECONDS
 
@@ -98,11 +99,40 @@ def test_the_unix_socket_of_a_process_that_has_ended_is_replaced(tmp_path: Path)
     open_listener(f"unix://{path}").close()
 
 
+def test_the_unix_socket_of_a_process_that_accepts_nothing_is_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "exits.sock"
+    with socket.socket(socket.AF_UNIX) as stuck, ExitStack() as clients:
+        stuck.bind(str(path))
+        stuck.listen(0)
+        client = None
+        while client is None or client.connect_ex(str(path)) == 0:
+            client = clients.enter_context(closing(socket.socket(socket.AF_UNIX)))
+            client.setblocking(False)  # noqa: FBT003  # as the standard library has it
+        with pytest.raises(ListenError, match="Address already in use"):
+            open_listener(f"unix://{path}")
+
+
 @pytest.mark.parametrize(
     "variables",
-    [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}, {"LISTEN_PID": str(os.getpid())}],
+    [
+        {},
+        {"LISTEN_FDS": "1"},
+        {"LISTEN_FDS": "1", "LISTEN_PID": "1"},
+        {"LISTEN_PID": str(os.getpid())},
+        *({"LISTEN_FDS": each, "LISTEN_PID": str(os.getpid())} for each in ("0", "-1", "one", "9" * 5000)),
+    ],
 )
 def test_without_a_socket_of_systemd_it_does_not_start(variables: dict[str, str]) -> None:
     with pytest.raises(ListenError, match="systemd has passed no socket on"):
         inherited_listeners(variables)
     assert variables == {}
+
+
+@pytest.mark.parametrize("amount", ["1", "999999999"])
+def test_a_descriptor_that_is_not_open_is_no_socket_of_systemd(
+    monkeypatch: pytest.MonkeyPatch, amount: str
+) -> None:
+    # More than this process can have open.
+    monkeypatch.setattr(listening, "_FIRST_DESCRIPTOR", 1 << 30)
+    with pytest.raises(ListenError, match=r"^the descriptor 1073741824 of systemd is no socket$"):
+        inherited_listeners({"LISTEN_FDS": amount, "LISTEN_PID": str(os.getpid())})

@@ -44,6 +44,16 @@ def test_without_a_manager_nothing_happens(address: str) -> None:
     manager.say(STOPPING)
 
 
+def test_a_manager_that_hears_nothing_holds_nothing_up(
+    manager_socket: tuple[str, socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    address, _ = manager_socket
+    manager = ServiceManager({"NOTIFY_SOCKET": address}, lambda: True)
+    # At some number, its queue is full.
+    while "the service manager cannot be told" not in capsys.readouterr().out:
+        manager.say(STOPPING)
+
+
 @pytest.mark.parametrize(
     ("variables", "seconds"),
     [
