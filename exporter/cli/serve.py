@@ -15,6 +15,7 @@ from exporter.config.options import Option, settings_options, unknown_variables
 from exporter.config.settings import Settings
 from exporter.redaction import Redactor
 from exporter.text import printable_lines
+from exporter.thread_limit import NO_THREAD, is_thread_limit
 from exporter.unused_imports import not_installed
 
 
@@ -42,15 +43,18 @@ def _serve(**parameters: Any) -> None:
         from exporter.config.logging_setup import logging_to_stderr  # noqa: PLC0415
 
     settings = _load(parameters)
-    with logging_to_stderr(settings.log) as log_writer:
-        log = structlog.get_logger(__name__)
-        for variable in unknown_variables(os.environ):
-            log.warning("unknown variable, ignored", variable=variable)
-        try:
-            parts = app.build(settings, os.environ)
-        except app.StartError as error:
-            raise _exception(str(error)) from error
-        code = app.run(parts, log_writer)
+    try:
+        with logging_to_stderr(settings.log) as log_writer:
+            log = structlog.get_logger(__name__)
+            for variable in unknown_variables(os.environ):
+                log.warning("unknown variable, ignored", variable=variable)
+            code = app.run(app.build(settings, os.environ), log_writer)
+    except app.StartError as error:
+        raise _exception(str(error)) from error
+    except RuntimeError as error:
+        if not is_thread_limit(error):
+            raise
+        raise _exception(NO_THREAD) from error
     sys.exit(code)
 
 

@@ -14,6 +14,7 @@ import structlog
 from exporter import app
 from exporter.config.options import settings_options
 from exporter.config.settings import Settings
+from exporter.thread_limit import NO_THREAD
 from tests.cli.command import COMMAND, PATIENCE_SECONDS, Done, environment, invoke, run
 
 GOLDEN = Path(__file__).with_name("golden") / "serve_help.txt"
@@ -175,6 +176,19 @@ def test_a_bad_database_is_reported_with_the_flag(tmp_path: Path) -> None:
     advice = "it is left unchanged: move it away or use another file; see --storage.url"
     expected = Done(1, "", f"Error: {file}: file is not a database; {advice}\n")
     assert run(*at_free_port(tmp_path)) == expected
+
+
+@pytest.mark.parametrize("function", ["build", "run"])
+def test_a_limit_of_threads_at_the_start_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def start(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(app, "build", lambda *_arguments: None)
+    monkeypatch.setattr(app, function, start)
+    done = invoke(*at_free_port(tmp_path))
+    assert (done.code, done.err) == (1, f"Error: {NO_THREAD}\n")
 
 
 # The daemon

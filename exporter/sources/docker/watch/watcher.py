@@ -33,15 +33,13 @@ from exporter.sources.docker.watch.shared import Shared
 from exporter.sources.docker.watch.stream_check import StreamCheck
 from exporter.sources.docker.watch.watchdog import StreamWatchdog
 from exporter.sources.source import Connected, Disconnected, Inbox, Message
+from exporter.thread_limit import NO_THREAD, is_thread_limit
 
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 _INTERNAL_ERROR = "internal error of the exporter; see its log"
-_NO_THREAD = (
-    "no thread can be started; raise the limit on the exporter's tasks (TasksMax=, --pids-limit, ulimit -u)"
-)
 # The kernel may have a report that explains these.
 _KERNEL_EVENTS = (EventType.OOM, EventType.DIE, EventType.START_ATTEMPT_OVER)
 
@@ -272,4 +270,4 @@ def _backoff() -> Iterator[float]:
 
 def _unexpected(error: Exception) -> str:
     """Return what users are told of an error: what to do at a limit of threads, else where to look."""
-    return _NO_THREAD if "can't start new thread" in str(error) else _INTERNAL_ERROR
+    return NO_THREAD if is_thread_limit(error) else _INTERNAL_ERROR
