@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
 
+from msgspec import Struct
+
 from exporter.model import Status
 
 # Counts of rare, independent events differ by chance by up to about this many standard deviations.
@@ -23,8 +25,7 @@ class Trend(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class ExitCount:
+class ExitCount(Struct, frozen=True):
     """Number of exits of a workload with one status, code and reason, in a span and in the one before.
 
     One of them is not 0. ``code`` is None if it is unknown.
@@ -38,8 +39,7 @@ class ExitCount:
     before: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExitGroup:
+class ExitGroup(Struct, frozen=True):
     """Exits with one status, code and reason, and their share of all exits, from 0 to 1.
 
     Everything about the span before is None if that is not on record.

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from exporter.report.raises import Raise, is_leak, last_raise, runs_needed
 from exporter.report.runs import (
     LimitRuns,
@@ -32,8 +34,7 @@ class Advice(StrEnum):
     LIMIT_UNKNOWN = "limit-unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class LimitOutcomes:
+class LimitOutcomes(Struct, frozen=True):
     """What happened at one limit, as numbers of runs. ``killed_after_ns`` is the average time to a kill."""
 
     limit_bytes: int
@@ -146,19 +147,17 @@ def _advice(history: MemoryHistory, bracket: Bracket, suggested: LimitRuns | Non
 
 
 def _outcomes(runs: Sequence[Runs]) -> list[LimitOutcomes]:
-    at_limits: dict[int, list[Runs]] = {}
-    for each in runs:
-        at_limits.setdefault(each.limit_bytes, []).append(each)
-    return [_outcomes_at(limit, at_limits[limit]) for limit in sorted(at_limits)]
-
-
-def _outcomes_at(limit_bytes: int, runs: Sequence[Runs]) -> LimitOutcomes:
-    completed = [each for each in runs if each.outcome is Outcome.COMPLETED]
-    kills = [each for each in runs if each.outcome is Outcome.OOM_KILLED]
-    return LimitOutcomes(
-        limit_bytes=limit_bytes,
-        completed=count(completed),
-        oom_killed=count(kills),
-        oom_killed_limit_unknown=count(runs) - count(completed) - count(kills),
-        killed_after_ns=average_ran_ns(kills),
-    )
+    completed, killed, unknown = (dict(by_limit(with_outcome(runs, outcome))) for outcome in Outcome)
+    kills: dict[int, list[Runs]] = {}
+    for each in with_outcome(runs, Outcome.OOM_KILLED):
+        kills.setdefault(each.limit_bytes, []).append(each)
+    return [
+        LimitOutcomes(
+            limit_bytes=limit,
+            completed=completed.get(limit, 0),
+            oom_killed=killed.get(limit, 0),
+            oom_killed_limit_unknown=unknown.get(limit, 0),
+            killed_after_ns=average_ran_ns(kills.get(limit, ())),
+        )
+        for limit in sorted(completed | killed | unknown)
+    ]
