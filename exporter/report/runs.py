@@ -6,10 +6,9 @@ an OOM kill says that it is at most its limit. All other runs say nothing about 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import accumulate
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -65,14 +64,23 @@ class LimitRuns(NamedTuple):
     runs: int
 
 
-def dividing_times(kills: Iterable[Runs]) -> set[int]:
+def dividing_times(kills: Sequence[Runs], completed_at: Iterable[int]) -> set[int]:
     """Return the times at which it matters how many runs had completed before, and how many since.
 
-    These are the first OOM kill at the highest limit, and of each limit the last one at it or at a lower one.
+    These are the first OOM kill at the highest limit, and of each limit that there may have been a raise to,
+    the last OOM kill below it: none at this limit came earlier. ``completed_at`` are limits of other runs.
     """
-    ascending = sorted(kills, key=lambda each: each.limit_bytes)
-    at_highest = [each.first_ns for each in ascending if each.limit_bytes == ascending[-1].limit_bytes]
-    return {*at_highest, *accumulate((each.last_ns for each in ascending), max)}
+    first_ns: dict[int, int] = {}
+    last_ns: dict[int, int] = {}
+    for each in kills:
+        first_ns[each.limit_bytes] = min(each.first_ns, first_ns.get(each.limit_bytes, each.first_ns))
+        last_ns[each.limit_bytes] = max(each.last_ns, last_ns.get(each.limit_bytes, each.last_ns))
+    times = {first_ns[max(first_ns)]} if first_ns else set()
+    for limit in {*first_ns, *completed_at}:
+        below_ns = max((at_ns for lower, at_ns in last_ns.items() if lower < limit), default=None)
+        if below_ns is not None and below_ns < first_ns.get(limit, below_ns + 1):
+            times.add(below_ns)
+    return times
 
 
 def with_outcome(runs: Iterable[Runs], *outcomes: Outcome) -> list[Runs]:
@@ -95,8 +103,10 @@ def count(runs: Iterable[Runs]) -> int:
 
 def average_ran_ns(runs: Iterable[Runs]) -> int | None:
     """Return how long these ran on average; None if that is not known of all, or there are none."""
-    known = [(each.ran_ns, each.count) for each in runs]
-    total = sum(number for _, number in known)
-    if not total or any(ran_ns is None for ran_ns, _ in known):
-        return None
-    return sum((ran_ns or 0) * number for ran_ns, number in known) // total
+    total_ns = number = 0
+    for each in runs:
+        if each.ran_ns is None:
+            return None
+        total_ns += each.ran_ns * each.count
+        number += each.count
+    return total_ns // number if number else None

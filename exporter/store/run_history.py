@@ -8,18 +8,17 @@ each number is that of a range of an index in which nothing else is looked at.
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, case, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, select
 
 from exporter.model import LimitOwner
 from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs, dividing_times
 from exporter.store.database import Database
+from exporter.store.json_rows import table_of
 from exporter.store.schema import HAS_OOM_KILLS, IS_COMPLETED, jobs
 from exporter.store.time_span import TimeSpan
 
@@ -116,65 +115,56 @@ def _completed(
     database: Database, span: TimeSpan, killed: Mapping[str, Sequence[Runs]]
 ) -> Iterator[tuple[str, Runs]]:
     """Yield the runs of these workloads that completed, by limit and by stretch."""
-    stretches = _table(
-        "stretches",
-        ("workload", "since_ns", "until_ns"),
-        [
-            (workload, since_ns, until_ns)
-            for workload, runs in killed.items()
-            for since_ns, until_ns in _stretches(span, runs)
-        ],
-    )
-    limits = _limits(_table("workloads", ("workload",), [(workload,) for workload in killed]))
-    is_between = [jobs.c.finished_ns >= stretches.c.since_ns, jobs.c.finished_ns < stretches.c.until_ns]
-    is_on_host = [] if span.instance is None else [jobs.c.instance == span.instance]
+    columns = ("workload", "limit_bytes", "since_ns", "until_ns")
+    stretches = table_of("stretches", columns, list(_stretches(database, span, killed)))
     is_one_of_them = [
-        jobs.c.workload == limits.c.workload,
-        jobs.c.memory_limit_bytes == limits.c.limit_bytes,
-        *is_between,
-        *is_on_host,
+        jobs.c.workload == stretches.c.workload,
+        jobs.c.memory_limit_bytes == stretches.c.limit_bytes,
+        jobs.c.finished_ns >= stretches.c.since_ns,
+        jobs.c.finished_ns < stretches.c.until_ns,
     ]
+    if span.instance is not None:
+        is_one_of_them.append(jobs.c.instance == span.instance)
     ended_ns = jobs.c.finished_ns
     values = (
         _of_completed(each, *is_one_of_them)
         for each in (func.count(), func.min(ended_ns), func.max(ended_ns))
     )
-    query = select(limits.c.workload, limits.c.limit_bytes, *values).where(
-        limits.c.limit_bytes.is_not(None), limits.c.workload == stretches.c.workload
-    )
+    query = select(stretches.c.workload, stretches.c.limit_bytes, *values)
     for workload, limit_bytes, number, first_ns, last_ns in database.read(query):
         if number:
             yield workload, Runs(limit_bytes, Outcome.COMPLETED, number, first_ns, last_ns)
 
 
-def _stretches(span: TimeSpan, runs: Sequence[Runs]) -> Iterator[tuple[int, int]]:
-    """Yield the parts of the span between which runs that completed are told apart."""
-    kills = [each for each in runs if each.outcome is Outcome.OOM_KILLED]
-    return pairwise(sorted({span.since_ns, *dividing_times(kills), span.until_ns}))
+def _stretches(
+    database: Database, span: TimeSpan, killed: Mapping[str, Sequence[Runs]]
+) -> Iterator[tuple[str, int, int, int]]:
+    """Yield for each limit the parts of the span between which runs that completed are told apart."""
+    for workload, limits in _limits(database, list(killed)).items():
+        kills = [each for each in killed[workload] if each.outcome is Outcome.OOM_KILLED]
+        times = sorted({span.since_ns, *dividing_times(kills, limits), span.until_ns})
+        for since_ns, until_ns in pairwise(times):
+            for limit_bytes in limits:
+                yield workload, limit_bytes, since_ns, until_ns
 
 
-def _limits(workloads: CTE) -> CTE:
-    """Return the limits with which each of these workloads has completed; of one without any, null."""
+def _limits(database: Database, names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the limits with which each of these workloads has completed, in whatever time."""
+    workloads = table_of("workloads", ("workload",), [(name,) for name in names])
     limit, name = jobs.c.memory_limit_bytes, "limit_bytes"
     lowest = _of_completed(func.min(limit), jobs.c.workload == workloads.c.workload)
     found = select(workloads.c.workload, lowest.label(name)).cte("limits", recursive=True)
     is_next = (jobs.c.workload == found.c.workload, limit > found.c.limit_bytes)
     following = select(found.c.workload, _of_completed(func.min(limit), *is_next))
-    return found.union_all(following.where(found.c.limit_bytes.is_not(None)))
+    found = found.union_all(following.where(found.c.limit_bytes.is_not(None)))
+    limits: dict[str, list[int]] = {}
+    # Of each workload, the last is null.
+    for workload, limit_bytes in database.read(select(found).where(found.c.limit_bytes.is_not(None))):
+        limits.setdefault(workload, []).append(limit_bytes)
+    return limits
 
 
 def _of_completed(value: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
     """Return a value of the runs with these conditions that completed with a limit and lost no process."""
     query = select(value).select_from(jobs).where(IS_COMPLETED, *conditions)
     return query.with_hint(jobs, "INDEXED BY jobs_completed", "sqlite").scalar_subquery()
-
-
-def _table(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> CTE:
-    """Return rows as a table of a query."""
-    row = func.json_each(json.dumps(rows)).table_valued("value")
-    values = [
-        func.json_extract(row.c.value, f"$[{place}]").label(column) for place, column in enumerate(columns)
-    ]
-    # SQLite has known this hint since 3.35; without it, the answers are the same.
-    hints = ["MATERIALIZED"] if sqlite3.sqlite_version_info >= (3, 35) else []
-    return select(*values).cte(name).prefix_with(*hints)

@@ -4,7 +4,7 @@ from bisect import bisect
 from itertools import accumulate, groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.report.memory import Advice, read_memory
@@ -260,6 +260,7 @@ def counted_together(runs: list[Runs]) -> Runs:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 4)), max_size=25))
+@example([(False, 1), (True, 1), (False, 1), (True, 2)])
 def test_runs_that_completed_are_told_apart_only_where_it_matters(found: list[tuple[bool, int]]) -> None:
     outcomes = {True: (Outcome.OOM_KILLED, 60), False: (Outcome.COMPLETED, None)}
     single = [
@@ -269,7 +270,8 @@ def test_runs_that_completed_are_told_apart_only_where_it_matters(found: list[tu
     by_limit = sorted(single, key=lambda run: (run.outcome, run.limit_bytes))
     groups = [list(runs) for _, runs in groupby(by_limit, lambda run: (run.outcome, run.limit_bytes))]
     kills = [counted_together(runs) for runs in groups if runs[0].outcome is Outcome.OOM_KILLED]
-    times = sorted(dividing_times(kills))
+    completed_at = [run.limit_bytes for run in single if run.outcome is Outcome.COMPLETED]
+    times = sorted(dividing_times(kills, completed_at))
     completed = [
         counted_together(list(stretch))
         for runs in groups

@@ -1,0 +1,21 @@
+"""Rows of values as a table of a query: one parameter, however many there are."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import CTE, func, select
+
+
+def table_of(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> CTE:
+    """Return a table with these columns; each value is what JSON has."""
+    row = func.json_each(json.dumps(rows)).table_valued("value")
+    values = [
+        func.json_extract(row.c.value, f"$[{place}]").label(column) for place, column in enumerate(columns)
+    ]
+    # SQLite has known this hint since 3.35; without it, the answers are the same.
+    hints = ["MATERIALIZED"] if sqlite3.sqlite_version_info >= (3, 35) else []
+    return select(*values).cte(name).prefix_with(*hints)
