@@ -21,7 +21,8 @@ _PLACES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(\b(?!ssh://)[a-z][a-z0-9+.-]*://)[^\s/?#]+(@)",
-        r"(\bssh://)[^\s/?#:@]*:[^\s/?#]*(@)",
+        # A password in which a slash or the like is not encoded; what is no password there is a port.
+        r"(\b[a-z][a-z0-9+.-]*://)[^\s/?#:@\[]*:(?![0-9]*(?:[/?#\s'\"]|$))[^\s]*(@)",
         r"(\b[a-z][a-z0-9+.-]*://[^\s?#'\"]*\?)[^\s#'\"]+()",
         r"(authorization['\"]?\s*[:=]\s*['\"]?)(?:(?:basic|bearer)\s+)?[^\s'\",]+()",
     )
@@ -60,8 +61,11 @@ def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _secrets_of_url(url: str) -> Iterator[str]:
     parts = _split(url if "://" in url else f"//{url}")
+    password = (url.partition("://")[2] or url).rpartition("@")[0].partition(":")[2]
+    yield password
+    # Where they are not encoded, a library may take these for its end, and quote it up to there.
+    yield from re.split(r"[/?#]", password)
     if parts is not None:
-        yield parts.netloc.rpartition("@")[0].partition(":")[2]
         yield from (value for _, value in parse_qsl(parts.query))
 
 
