@@ -41,6 +41,10 @@ class Database:
         self._engine = engine
         self.path = engine.url.database or ""
         self._file = _file_at(self.path)
+        # SQLite has it beside the file that a link leads to. What is committed stands there alone at first.
+        self._log_path = f"{os.path.realpath(self.path)}-wal"
+        # Once something was committed, and as long as the writer's connection is open.
+        self._log: tuple[int, int] | None = None
         self._write_lock = threading.Lock()
         # Kept between transactions, for its page cache; opened by the first.
         self._writer: Connection | None = None
@@ -55,14 +59,11 @@ class Database:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether its path still leads to the file that was opened. What is written to any other is lost."""
-        try:
-            return _file_at(self.path) == self._file
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:
-            # It cannot be known at the moment.
-            return True
+        """Whether its files are still those that are in use. What is written to any other is lost."""
+        log = self._log
+        is_log_in_place = log is None or _leads_to(self._log_path, log)
+        # Its last connection takes the log away: then it was closed meanwhile.
+        return _leads_to(self.path, self._file) and (is_log_in_place or self._log is not log)
 
     def read(self, query: Select[Any]) -> Sequence[Any]:
         """Return the rows that a query finds."""
@@ -92,6 +93,7 @@ class Database:
             connection = self._writer or self._open_writer()
             with connection.begin():
                 yield connection
+            self._log = self._log or _file_if_there(self._log_path)
         except BaseException:
             # Whatever has failed, the next transaction begins with nothing left of this one.
             self._close_writer()
@@ -109,6 +111,7 @@ class Database:
 
     def _close_writer(self) -> None:
         """Close the connection for writing; not back to the pool, where its cache would serve a reader."""
+        self._log = None
         if self._writer is not None:
             self._writer.invalidate()
             self._writer.close()
@@ -126,6 +129,23 @@ def _file_at(path: str) -> tuple[int, int]:
     """Return what identifies the file at a path. Raises OSError."""
     found = os.stat(path)  # noqa: PTH116  # for each commit; pathlib takes several times as long
     return found.st_dev, found.st_ino
+
+
+def _file_if_there(path: str) -> tuple[int, int] | None:
+    try:
+        return _file_at(path)
+    except OSError:
+        return None
+
+
+def _leads_to(path: str, file: tuple[int, int]) -> bool:
+    """Return whether a path leads to a file, as far as that can be known at the moment."""
+    try:
+        return _file_at(path) == file
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
 
 
 def describe(

@@ -163,9 +163,9 @@ def test_a_batch_is_stored_entirely_or_not_at_all(engine: ScriptedEngine, tmp_pa
         assert sum(counted(exporter).values()) <= total
 
 
-@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+@pytest.mark.parametrize("what", ["deleted", "replaced", "without its log"])
 def test_a_database_that_is_gone_ends_the_daemon_which_then_begins_with_what_is_there(
-    engine: ScriptedEngine, exporter: ExporterProcess, tmp_path: Path, *, is_replaced: bool
+    engine: ScriptedEngine, exporter: ExporterProcess, tmp_path: Path, what: str
 ) -> None:
     play(engine, job(1, 3))
     assert is_counted(exporter, {"3": 1})
@@ -174,16 +174,20 @@ def test_a_database_that_is_gone_ends_the_daemon_which_then_begins_with_what_is_
         source.backup(copy)
     play(engine, job(2, 4, begins=3, ends=4))
     assert is_counted(exporter, {"3": 1, "4": 1})
-    if is_replaced:
-        backup.replace(path)
-    else:
-        path.unlink()
+    match what:
+        case "deleted":
+            path.unlink()
+        case "replaced":
+            backup.replace(path)
+        case _:
+            # What was committed stands there alone until the end.
+            path.with_name(f"{path.name}-wal").unlink()
     assert wait_until(lambda: not exporter.process.alive, TIMEOUT_SECONDS)
     said = f'msg="the database was deleted or replaced while in use; stopping" path={path}'
     assert (exporter.process.returncode, exporter.log_path.read_text().count(said)) == (1, 1)
     exporter.start()
     exporter.await_ready()
-    assert counted(exporter) == ({"3": 1, "4": 1} if is_replaced else {})
+    assert counted(exporter) == ({} if what == "deleted" else {"3": 1, "4": 1})
 
 
 def test_a_large_database_that_is_damaged_ends_the_daemon_which_has_said_so(

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from exporter.model import Cursor
 from exporter.store import Batch, Store, StoreError, schema
 from exporter.store.database import describe
 from exporter.store.opening import open_engine
@@ -247,6 +248,7 @@ def test_a_second_exporter_is_refused_until_the_first_ends(database: Path) -> No
 
 
 def test_one_lock_holds_for_all_links_to_a_database(database: Path, tmp_path: Path) -> None:
+    Store(database).close()
     link = tmp_path / "link.db"
     link.symlink_to(database)
     with opened(database):
@@ -289,6 +291,20 @@ def test_a_lock_file_that_leads_elsewhere_is_refused(database: Path, tmp_path: P
         f"{lock}: cannot be opened: Too many levels of symbolic links; remove it, or use another database"
     )
     assert not other.exists()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_nothing_is_committed_to_a_file_that_is_gone(database: Path, tmp_path: Path, suffix: str) -> None:
+    Store(database).close()
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+    with closing(Store(link)) as store:
+        store.commit(Batch(cursors={"engine": Cursor(1, 0)}))
+        assert store.is_in_place
+        database.with_name(database.name + suffix).unlink()
+        assert not store.is_in_place
+        with pytest.raises(StoreError, match="was deleted or replaced while in use"):
+            store.commit(Batch(cursors={"engine": Cursor(2, 0)}))
 
 
 def test_an_error_without_advice_has_only_its_cause() -> None:
