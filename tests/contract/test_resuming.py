@@ -374,6 +374,22 @@ def test_a_stream_that_is_too_old_is_replaced_without_loss(
 # --- a full inbox
 
 
+def test_reading_slows_down_while_the_pipeline_is_behind(engine: ScriptedEngine) -> None:
+    with WatcherDriver(engine, config=WatchConfig(max_ahead=2)) as watcher:
+        watcher.receive_until(ContainerList)
+        engine.emit(event("rename", 1001))
+        engine.emit(event("rename", 1002))
+        assert wait_until(lambda: len(watcher.inbox) == 2, 10)
+        engine.emit(event("rename", 1003))
+        assert (watcher.pauses.end_one(), len(watcher.inbox)) == (0.01, 3)
+        watcher.receive(3)
+        engine.emit(event("rename", 1004))
+        assert seen(watcher).event.at_ns == moment(1004)
+        engine.cut()
+        # The next pause is that before the next connection.
+        assert watcher.pauses.end_one() > 0.01
+
+
 def test_reading_pauses_while_the_inbox_is_full(
     engine: ScriptedEngine,
 ) -> None:

@@ -214,10 +214,10 @@ class EngineInfo:
 
 
 class EventStream(Protocol):
-    """Open event stream; iteration blocks until an event comes and stops when the stream ends."""
+    """Open event stream; iteration blocks until events come and stops when the stream ends."""
 
-    def __iter__(self) -> Iterator[Event]:
-        """Yield events as they arrive. Raises EngineError if the stream breaks."""
+    def __iter__(self) -> Iterator[list[Event]]:
+        """Yield events as they arrive, with each all that came at once. Raises EngineError if it breaks."""
 
     def close(self) -> None:
         """Close the stream; may be called from another thread."""

@@ -28,10 +28,10 @@ class DockerEventStream:
         self._parse = parse
         self._max_line_bytes = max_line_bytes
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[list[Event]]:
         try:
-            for line in _lines(iter(self._read_part, b""), self._max_line_bytes):
-                yield self._parse(line)
+            for lines in _lines(iter(self._read_part, b""), self._max_line_bytes):
+                yield [self._parse(line) for line in lines]
         except HttpParserError as error:
             raise EngineError(f"the event stream broke: {explain(error)}") from error
 
@@ -47,11 +47,15 @@ class DockerEventStream:
             return b""
 
 
-def _lines(parts: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
-    """Yield whole lines, however the engine or a proxy splits them. Raises EngineError beyond the limit."""
+def _lines(parts: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes]]:
+    """Yield the lines that each part ends, however the engine or a proxy splits them.
+
+    Raises EngineError beyond the limit.
+    """
     rest = b""
     for part in parts:
         *whole, rest = (rest + part).split(b"\n")
-        yield from (line for line in whole if line.strip())
+        if lines := [line for line in whole if line.strip()]:
+            yield lines
         if len(rest) > max_bytes:
             raise EngineError(f"a line of more than {max_bytes} bytes; is this a Docker Engine?")

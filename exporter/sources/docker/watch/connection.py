@@ -81,15 +81,17 @@ class Connection:
         with self._read:
             return frozenset(self._seen_ids)
 
-    def mark_read(self, event: Event) -> None:
-        """Note that an event has been read and handed on."""
-        self.unstarted.observe(event)
+    def mark_read(self, events: Sequence[Event]) -> None:
+        """Note that events have been read and handed on."""
+        for event in events:
+            self.unstarted.observe(event)
+        read = [(event.container_id, event.at_ns) for event in events if event.container_id]
         with self._read:
-            self._recent.append((event.container_id, event.at_ns))
+            self._recent.extend(read)
             if self._waiting:
                 self._read.notify_all()
             if not self.listed:
-                self._seen_ids.add(event.container_id)
+                self._seen_ids.update(container_id for container_id, _ in read)
 
     def wait_until_read(self, events: Sequence[Event]) -> None:
         """Return once the last of these events is read. Raises EngineError if one of them is missing then."""

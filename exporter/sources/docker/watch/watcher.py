@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 _INTERNAL_ERROR = "internal error of the exporter; see its log"
+# An engine drops events only for one who does not read for a tenth of a second.
+_FOLLOW_SECONDS = 0.01
 # The kernel may have a report that explains these.
 _KERNEL_EVENTS = (EventType.OOM, EventType.DIE, EventType.START_ATTEMPT_OVER)
 
@@ -206,17 +208,25 @@ class EngineWatcher:
 
     def _read(self, connection: Connection) -> None:
         policy = InspectPolicy(self._config.max_backlog)
-        for event in connection.stream:
-            if event.type in _KERNEL_EVENTS:
-                self._kernel.poll(since_ns=event.at_ns)
-            self._dispatch(event, connection, policy)
-            policy.observe(event)
-            if event.container_id:
-                connection.mark_read(event)
-            if self._has_waiting(self._config.max_inbox, self._config.inbox_share):
-                error = EngineError("events arrive faster than they are processed; reading resumes later")
-                connection.fail(error)
-                raise error
+        for events in connection.stream:
+            for event in events:
+                if event.type in _KERNEL_EVENTS:
+                    self._kernel.poll(since_ns=event.at_ns)
+                self._dispatch(event, connection, policy)
+                policy.observe(event)
+            connection.mark_read(events)
+            self._let_pipeline_follow(connection)
+
+    def _let_pipeline_follow(self, connection: Connection) -> None:
+        """Pause if the pipeline is behind. Raises EngineError if it is too far behind to read on."""
+        if self._has_waiting(self._config.max_inbox, self._config.inbox_share):
+            error = EngineError("events arrive faster than they are processed; reading resumes later")
+            connection.fail(error)
+            raise error
+        if len(self._inbox) > self._config.max_ahead:
+            # Python runs one thread at a time: otherwise the first exits of a flood would be shown only once
+            # all of it is read. What comes meanwhile waits in the socket.
+            self._stopping.wait(_FOLLOW_SECONDS)
 
     def _dispatch(self, event: Event, connection: Connection, policy: InspectPolicy) -> None:
         """Send an event, and start the requests that it causes."""
