@@ -61,7 +61,7 @@ class CorpusReplay:
         self._case = case
         self._kernel = kernel
         self._kernel_reader = kernel.boot(case.booted_ns)
-        self._policy = InspectPolicy(max_backlog=1)
+        self._policy = InspectPolicy()
         self._started_ns = _time_of(case.lines[0]) - SECOND
         self._now_ns = self._latest_event_ns = self._resumed_ns = self._started_ns
         self._event_gap = EventGap.NONE
@@ -114,7 +114,7 @@ class CorpusReplay:
 
     def _event(self, number: int, event: Event) -> None:
         """Take in an event, with its inspection if the watcher's policy requests one."""
-        inspecting, logging = self._policy.should_inspect(event, 0), self._has_log(number, event)
+        inspecting, logging = self._policy.should_inspect(event, is_busy=False), self._has_log(number, event)
         self._policy.observe(event)
         self._latest_event_ns = event.at_ns or self._latest_event_ns
         replayed = event.at_ns <= self._resumed_ns
@@ -142,7 +142,7 @@ class CorpusReplay:
 
     def _resume(self, at_ns: int, event_gap: EventGap) -> None:
         """Reconnect: events up to now are replays."""
-        self._policy, self._resumed_ns, self._event_gap = InspectPolicy(max_backlog=1), at_ns, event_gap
+        self._policy, self._resumed_ns, self._event_gap = InspectPolicy(), at_ns, event_gap
         cursor = Cursor(self._latest_event_ns, self._started_ns, self._latest_event_ns)
         self._tracker.resumed(cursor, event_gap)
 

@@ -97,7 +97,7 @@ class Replayer:
         self._driver = driver
         self._history = history
         self._timeline = timeline
-        self._policy = InspectPolicy(max_backlog=1)
+        self._policy = InspectPolicy()
         self._inspections = count()
         self._due_inspections: dict[int, list[tuple[Event, Inspection | None]]] = {}
 
@@ -119,7 +119,7 @@ class Replayer:
             self._pass_inspections(answers)
 
     def _pass_event(self, place: int, step: Step, *, replayed: bool) -> None:
-        inspecting = self._policy.should_inspect(step.event, 0)
+        inspecting = self._policy.should_inspect(step.event, is_busy=False)
         self._policy.observe(step.event)
         self._driver.tracker.event(step.event, self._driver.now, inspecting=inspecting, replayed=replayed)
         if inspecting:

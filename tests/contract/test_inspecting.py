@@ -108,7 +108,7 @@ def test_only_logs_of_runs_that_may_have_failed_are_read(
 
 
 def test_a_log_begins_at_the_end_of_the_previous_run() -> None:
-    policy = InspectPolicy(max_backlog=200)
+    policy = InspectPolicy()
     assert policy.previous_end_ns(ID) == 0
     policy.observe(replace(DIED, at_ns=10))
     assert (policy.previous_end_ns(ID), policy.previous_end_ns("b" * 64)) == (10, 0)

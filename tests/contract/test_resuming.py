@@ -374,17 +374,21 @@ def test_a_stream_that_is_too_old_is_replaced_without_loss(
 # --- a full inbox
 
 
-def test_reading_slows_down_while_the_pipeline_is_behind(engine: ScriptedEngine) -> None:
+def test_reading_slows_down_and_asks_less_while_the_pipeline_is_behind(engine: ScriptedEngine) -> None:
     with WatcherDriver(engine, config=WatchConfig(max_ahead=2)) as watcher:
         watcher.receive_until(ContainerList)
-        engine.emit(event("rename", 1001))
-        engine.emit(event("rename", 1002))
+        engine.emit(event("start", 1001, 1))
+        # With the answer to the inspection.
         assert wait_until(lambda: len(watcher.inbox) == 2, 10)
-        engine.emit(event("rename", 1003))
-        assert (watcher.pauses.end_one(), len(watcher.inbox)) == (0.01, 3)
-        watcher.receive(3)
-        engine.emit(event("rename", 1004))
-        assert seen(watcher).event.at_ns == moment(1004)
+        engine.emit(event("start", 1002, 2))
+        assert wait_until(lambda: len(watcher.inbox) == 4, 10)
+        assert watcher.pauses.end_one() == 0.01
+        engine.emit(event("start", 1003, 3))
+        assert watcher.pauses.end_one() == 0.01
+        received = [each for each in watcher.receive(5) if isinstance(each, EventReceived)]
+        assert [each.inspecting for each in received] == [True, True, False]
+        engine.emit(event("start", 1004, 4))
+        assert seen(watcher).inspecting
         engine.cut()
         # The next pause is that before the next connection.
         assert watcher.pauses.end_one() > 0.01

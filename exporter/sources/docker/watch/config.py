@@ -17,8 +17,9 @@ class WatchConfig:
     for ``standstill``, the engine may have dropped events that nobody read. A created container is inspected
     if it has not started after ``start_grace``. With more than ``max_ahead`` messages waiting, reading slows
     down; with more than ``max_inbox``, it stops for a while, except of engines with at most ``inbox_share``
-    of them. With ``max_backlog`` requests waiting, only necessary inspections are made. ``follow_job_logs``:
-    the logs of supervised containers are read. ``inspect_threads`` is how many inspections are made at once.
+    of them. With ``max_ahead`` messages or ``max_backlog`` requests waiting, only necessary inspections are
+    made. ``follow_job_logs``: the logs of supervised containers are read. ``inspect_threads`` is how many
+    inspections are made at once.
     """
 
     check_interval: float = 30.0

@@ -36,19 +36,20 @@ class _Container:
 class InspectPolicy:
     """Decides by a container's earlier events. Call ``observe`` with each event after the decision about it.
 
-    Inspections are made at once, since ``--rm`` removes a container within moments. While ``max_backlog``
-    requests are waiting, only inspections are made on which a verdict depends.
+    Inspections are made at once, since ``--rm`` removes a container within moments.
     """
 
-    def __init__(self, max_backlog: int) -> None:
-        self._max_backlog = max_backlog
+    def __init__(self) -> None:
         self._containers: dict[str, _Container] = {}
 
-    def should_inspect(self, event: Event, backlog: int) -> bool:
-        """Return whether to inspect the container of this event, which was not observed yet."""
+    def should_inspect(self, event: Event, *, is_busy: bool) -> bool:
+        """Return whether to inspect the container of this event, which was not observed yet.
+
+        While it ``is_busy``, only inspections are made on which a verdict depends.
+        """
         if self.is_necessary(event):
             return True
-        if backlog >= self._max_backlog:
+        if is_busy:
             return False
         container = self._containers.get(event.container_id) or _Container()
         match event.type:

@@ -25,9 +25,9 @@ class Inspections:
         self._lock = threading.Lock()
         self._waiting: dict[str, list[Event]] = {}
 
-    def backlog(self, container_id: str) -> int:
-        """Return how many requests wait before one about this container; 0 if it needs none of its own."""
-        return 0 if container_id in self._waiting else self._pool.backlog
+    def has_waiting(self, container_id: str) -> bool:
+        """Return whether a request about this container waits, which answers its next event as well."""
+        return container_id in self._waiting
 
     def ask(self, event: Event, *, first: bool = False) -> None:
         """Inspect the container of an event that was sent, with ``first`` before all that wait.

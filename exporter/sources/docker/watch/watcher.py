@@ -207,7 +207,7 @@ class EngineWatcher:
         log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
 
     def _read(self, connection: Connection) -> None:
-        policy = InspectPolicy(self._config.max_backlog)
+        policy = InspectPolicy()
         for events in connection.stream:
             for event in events:
                 if event.type in _KERNEL_EVENTS:
@@ -217,13 +217,18 @@ class EngineWatcher:
             connection.mark_read(events)
             self._let_pipeline_follow(connection)
 
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the pipeline is behind what has been read."""
+        return len(self._inbox) > self._config.max_ahead
+
     def _let_pipeline_follow(self, connection: Connection) -> None:
         """Pause if the pipeline is behind. Raises EngineError if it is too far behind to read on."""
         if self._has_waiting(self._config.max_inbox, self._config.inbox_share):
             error = EngineError("events arrive faster than they are processed; reading resumes later")
             connection.fail(error)
             raise error
-        if len(self._inbox) > self._config.max_ahead:
+        if self._is_behind:
             # Python runs one thread at a time: otherwise the first exits of a flood would be shown only once
             # all of it is read. What comes meanwhile waits in the socket.
             self._stopping.wait(_FOLLOW_SECONDS)
@@ -231,7 +236,7 @@ class EngineWatcher:
     def _dispatch(self, event: Event, connection: Connection, policy: InspectPolicy) -> None:
         """Send an event, and start the requests that it causes."""
         inspector = self._inspector
-        inspecting = policy.should_inspect(event, self._inspections.backlog(event.container_id))
+        inspecting = policy.should_inspect(event, is_busy=self._is_busy(event.container_id))
         reading_log, since_ns = inspector.should_read_log(event), policy.previous_end_ns(event.container_id)
         replayed = 0 < event.at_ns <= connection.replay_until_ns
         ahead = event.at_ns > connection.now_ns + OVERLAP_NS
@@ -245,6 +250,12 @@ class EngineWatcher:
         if inspecting:
             # With --rm, a container is gone in a moment.
             self._inspections.ask(event, first=policy.is_necessary(event))
+
+    def _is_busy(self, container_id: str) -> bool:
+        """Return whether so much waits that a request about a container would hold up more than it says."""
+        if self._inspections.has_waiting(container_id):
+            return False
+        return self._inspect_pool.backlog >= self._config.max_backlog or self._is_behind
 
     def _list(self, connection: Connection) -> None:
         try:
