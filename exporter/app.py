@@ -230,10 +230,10 @@ def run(app: App, log_writer: LogWriter) -> int:
     except StoreError as error:
         log.error("cannot start", cause=str(error))  # noqa: TRY400  # its text says all
         return 1
-    file_check = FileCheck(app.store, lambda: _request_stop(app))
-    file_check.start()
     integrity_check = IntegrityCheck(app.store, lambda: _request_stop(app))
     integrity_check.start()
+    file_check = FileCheck(app.store, lambda: _request_stop(app), integrity_check.check)
+    file_check.start()
     app.standstill.start()
     app.retention.start()
     app.feed.start()

@@ -46,6 +46,9 @@ class Database:
         # Once something was committed, and as long as the writer's connection is open.
         self._log: tuple[int, int] | None = None
         self._write_lock = threading.Lock()
+        # By our last transaction, in which SQLite may have written the log to the file.
+        self._modified = _modified(self.path)
+        self._is_changed = False
         # Kept between transactions, for its page cache; opened by the first.
         self._writer: Connection | None = None
         self._closed = False
@@ -63,7 +66,21 @@ class Database:
         log = self._log
         is_log_in_place = log is None or _leads_to(self._log_path, log)
         # Its last connection takes the log away: then it was closed meanwhile.
-        return _leads_to(self.path, self._file) and (is_log_in_place or self._log is not log)
+        return _leads_to(self.path, self._file, min_bytes=1) and (is_log_in_place or self._log is not log)
+
+    def was_changed_by_another(self) -> bool:
+        """Return whether another process has written to the file since the last call.
+
+        While a transaction is under way, that is told by a later call.
+        """
+        if not self._write_lock.acquire(blocking=False):
+            return False
+        try:
+            self._look_for_changes()
+            changed, self._is_changed = self._is_changed, False
+        finally:
+            self._write_lock.release()
+        return changed
 
     def read(self, query: Select[Any]) -> Sequence[Any]:
         """Return the rows that a query finds."""
@@ -84,9 +101,17 @@ class Database:
                     raise self._closed_error()
                 if not self.is_in_place:
                     raise StoreError(f"{self.path}: was deleted or replaced while in use")
-                yield from self._write()
+                self._look_for_changes()
+                try:
+                    yield from self._write()
+                finally:
+                    self._modified = _modified(self.path)
         except SQLAlchemyError as error:
             raise StoreError(describe(self.path, error)) from error
+
+    def _look_for_changes(self) -> None:
+        before, self._modified = self._modified, _modified(self.path)
+        self._is_changed |= self._modified != before
 
     def _write(self) -> Iterator[Connection]:
         try:
@@ -131,6 +156,15 @@ def _file_at(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def _modified(path: str) -> tuple[int, int] | None:
+    """Return what differs after a write to a file; None if that cannot be known."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # for each commit, as above
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def _file_if_there(path: str) -> tuple[int, int] | None:
     try:
         return _file_at(path)
@@ -138,14 +172,15 @@ def _file_if_there(path: str) -> tuple[int, int] | None:
         return None
 
 
-def _leads_to(path: str, file: tuple[int, int]) -> bool:
-    """Return whether a path leads to a file, as far as that can be known at the moment."""
+def _leads_to(path: str, file: tuple[int, int], *, min_bytes: int = 0) -> bool:
+    """Return whether a path leads to a file of at least that size, as far as that can be known now."""
     try:
-        return _file_at(path) == file
+        found = os.stat(path)  # noqa: PTH116  # for each commit, as above
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
+    return (found.st_dev, found.st_ino) == file and found.st_size >= min_bytes
 
 
 def describe(

@@ -1,4 +1,4 @@
-"""Notices that the file of the database was deleted or replaced: what is written then is lost."""
+"""Notices that the file of the database was deleted or replaced, or is written to by others."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ INTERVAL_SECONDS = 1.0
 
 
 class FileCheck:
-    """Thread that calls ``on_loss``, once, when the path no longer leads to the file that is in use."""
+    """Thread that calls ``on_loss``, once, when the path no longer leads to the file that is in use.
 
-    def __init__(self, store: Store, on_loss: Callable[[], None]) -> None:
+    What is written then is lost. It calls ``on_change`` when another process has written to the file: SQLite,
+    in order, or one that has copied another database over it.
+    """
+
+    def __init__(self, store: Store, on_loss: Callable[[], None], on_change: Callable[[], None]) -> None:
         self._store = store
         self._on_loss = on_loss
+        self._on_change = on_change
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="database file", daemon=True)
 
@@ -39,3 +44,5 @@ class FileCheck:
                 )
                 self._on_loss()
                 return
+            if self._store.was_changed_by_another():
+                self._on_change()

@@ -1,4 +1,4 @@
-"""Reads a large database once, beside the work, to find out whether its file is damaged."""
+"""Reads a database beside the work, to find out whether its file is damaged."""
 
 from __future__ import annotations
 
@@ -21,23 +21,31 @@ _INTERRUPT_SECONDS = 0.05
 
 
 class IntegrityCheck:
-    """Thread that checks a database that was too large to be checked when it was opened.
-
-    It calls ``on_damage``, once, if the file is damaged.
-    """
+    """Checks a database, in a thread of its own, and calls ``on_damage`` if the file is damaged."""
 
     def __init__(self, store: Store, on_damage: Callable[[], None]) -> None:
         self._store = store
         self._on_damage = on_damage
         self._stopping = threading.Event()
         self._connection: sqlite3.Connection | None = None
-        self._thread = threading.Thread(target=self._run, name="integrity check", daemon=True)
+        self._thread = self._make_thread()
         self.found_damage = False
 
     def start(self) -> None:
-        """Start the thread, if there is anything left to check."""
+        """Check it if it was too large to be checked when it was opened."""
         if not self._store.was_checked:
+            self.check()
+
+    def check(self) -> None:
+        """Begin to check it, unless that is under way."""
+        if self._thread.is_alive() or self._stopping.is_set():
+            return
+        self._thread = self._make_thread()
+        try:
             self._thread.start()
+        except RuntimeError as error:
+            # At a limit of threads.
+            log.warning("the database could not be checked", cause=str(error))
 
     def stop(self) -> None:
         """Check no longer, and return when the file is no longer read."""
@@ -48,6 +56,9 @@ class IntegrityCheck:
                 with suppress(sqlite3.ProgrammingError):
                     self._connection.interrupt()
             self._thread.join(_INTERRUPT_SECONDS)
+
+    def _make_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="integrity check", daemon=True)
 
     def _run(self) -> None:
         try:

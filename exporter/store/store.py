@@ -181,6 +181,10 @@ class Store:
         """Whether the path still leads to the file that was opened. What is written to any other is lost."""
         return self._database.is_in_place
 
+    def was_changed_by_another(self) -> bool:
+        """Return whether another process has written to the file since the last call."""
+        return self._database.was_changed_by_another()
+
     @property
     def pruned_before_ns(self) -> int:
         """Time before which exits of any engine may have been pruned."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import sqlite3
@@ -188,6 +189,25 @@ def test_a_database_that_is_gone_ends_the_daemon_which_then_begins_with_what_is_
     exporter.start()
     exporter.await_ready()
     assert counted(exporter) == ({} if what == "deleted" else {"3": 1, "4": 1})
+
+
+@pytest.mark.parametrize(
+    ("kept_bytes", "cause"),
+    [(0, "the database was deleted or replaced while in use"), (4096, "the database is damaged")],
+)
+def test_a_database_that_is_overwritten_while_in_use_ends_the_daemon_which_has_said_so(
+    engine: ScriptedEngine, exporter: ExporterProcess, kept_bytes: int, cause: str
+) -> None:
+    play(engine, job(1, 3))
+    assert is_counted(exporter, {"3": 1})
+    exporter.stop()
+    exporter.start()
+    exporter.await_ready()
+    # As by "cp": it stays the same file.
+    os.truncate(exporter.database, kept_bytes)
+    assert wait_until(lambda: not exporter.process.alive, TIMEOUT_SECONDS)
+    said = exporter.log_path.read_text()
+    assert (exporter.process.returncode, said.count(cause)) == (1, 1)
 
 
 def test_a_large_database_that_is_damaged_ends_the_daemon_which_has_said_so(

@@ -307,6 +307,26 @@ def test_nothing_is_committed_to_a_file_that_is_gone(database: Path, tmp_path: P
             store.commit(Batch(cursors={"engine": Cursor(2, 0)}))
 
 
+def test_a_write_of_another_process_is_noticed_once_and_none_of_our_own(database: Path) -> None:
+    with closing(Store(database)) as store:
+        seen = store.was_changed_by_another()
+        # More than the log holds before it is written to the file.
+        before = database.stat().st_mtime_ns
+        while database.stat().st_mtime_ns == before:
+            store.commit(
+                Batch(ended=[ended(job(container_id=f"{at:064x}", key=str(at)), 1) for at in range(200)])
+            )
+            seen |= store.was_changed_by_another()
+        assert not seen
+        store.commit(Batch(ended=[ended(job(), 2)]))
+        with closing(sqlite3.connect(database)) as other:
+            other.execute("SELECT count(*) FROM jobs").fetchall()
+            assert not store.was_changed_by_another()
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        store.commit(Batch(ended=[ended(job(), 3)]))
+        assert [store.was_changed_by_another() for _ in range(2)] == [True, False]
+
+
 def test_an_error_without_advice_has_only_its_cause() -> None:
     error = DBAPIError("SELECT 1", {}, sqlite3.OperationalError("no such table: jobs"))
     assert describe("/exits.db", error) == "/exits.db: no such table: jobs"
