@@ -1,25 +1,24 @@
 """What the runs of a time span say about memory limits. Each may raise StoreError.
 
 Runs with OOM kills are few; they have an index of their own, in the order in which they are grouped: to sort
-those of a month takes several times as long as to read them. Of the runs that completed, only those of
-workloads with OOM kills are counted, in the stretches that the kills divide the span into. They are many:
-each number is that of a range of an index in which nothing else is looked at.
+those of a month takes several times as long as to read them. Of the runs that completed
+(``completed_runs.py``), only those of workloads with OOM kills are counted, in the stretches that the kills
+divide the span into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, select
 
 from exporter.model import LimitOwner
-from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs, dividing_times
+from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs
+from exporter.store.completed_runs import completed_runs
 from exporter.store.database import Database
-from exporter.store.json_rows import table_of
-from exporter.store.schema import HAS_OOM_KILLS, IS_COMPLETED, jobs
+from exporter.store.schema import HAS_OOM_KILLS, jobs
 from exporter.store.time_span import TimeSpan
 
 _ORDER = attrgetter("first_ns", "last_ns", "limit_bytes")
@@ -49,7 +48,7 @@ def memory_histories(database: Database, span: TimeSpan) -> dict[str, MemoryHist
     for row in _oom_killed(database, span):
         killed.setdefault(row.workload, []).append(row)
     runs = {workload: [run for row in rows for run in _killed_runs(row)] for workload, rows in killed.items()}
-    for workload, completed in _completed(database, span, runs):
+    for workload, completed in completed_runs(database, span, runs):
         runs[workload].append(completed)
     return {
         workload: MemoryHistory(tuple(sorted(runs[workload], key=_ORDER)), _oom_counts(rows))
@@ -109,62 +108,3 @@ def _oom_counts(killed: Sequence[_Killed]) -> OomCounts:
         numbers[each.owner] = numbers.get(each.owner, 0) + each.number
     own, parent, host, unknown = (numbers.get(owner, 0) for owner in (*LimitOwner, None))
     return OomCounts(own, parent, host, unknown, survived=sum(each.survived for each in killed))
-
-
-def _completed(
-    database: Database, span: TimeSpan, killed: Mapping[str, Sequence[Runs]]
-) -> Iterator[tuple[str, Runs]]:
-    """Yield the runs of these workloads that completed, by limit and by stretch."""
-    columns = ("workload", "limit_bytes", "since_ns", "until_ns")
-    stretches = table_of("stretches", columns, list(_stretches(database, span, killed)))
-    is_one_of_them = [
-        jobs.c.workload == stretches.c.workload,
-        jobs.c.memory_limit_bytes == stretches.c.limit_bytes,
-        jobs.c.finished_ns >= stretches.c.since_ns,
-        jobs.c.finished_ns < stretches.c.until_ns,
-    ]
-    if span.instance is not None:
-        is_one_of_them.append(jobs.c.instance == span.instance)
-    ended_ns = jobs.c.finished_ns
-    values = (
-        _of_completed(each, *is_one_of_them)
-        for each in (func.count(), func.min(ended_ns), func.max(ended_ns))
-    )
-    query = select(stretches.c.workload, stretches.c.limit_bytes, *values)
-    for workload, limit_bytes, number, first_ns, last_ns in database.read(query):
-        if number:
-            yield workload, Runs(limit_bytes, Outcome.COMPLETED, number, first_ns, last_ns)
-
-
-def _stretches(
-    database: Database, span: TimeSpan, killed: Mapping[str, Sequence[Runs]]
-) -> Iterator[tuple[str, int, int, int]]:
-    """Yield for each limit the parts of the span between which runs that completed are told apart."""
-    for workload, limits in _limits(database, list(killed)).items():
-        kills = [each for each in killed[workload] if each.outcome is Outcome.OOM_KILLED]
-        times = sorted({span.since_ns, *dividing_times(kills, limits), span.until_ns})
-        for since_ns, until_ns in pairwise(times):
-            for limit_bytes in limits:
-                yield workload, limit_bytes, since_ns, until_ns
-
-
-def _limits(database: Database, names: Sequence[str]) -> dict[str, list[int]]:
-    """Return the limits with which each of these workloads has completed, in whatever time."""
-    workloads = table_of("workloads", ("workload",), [(name,) for name in names])
-    limit, name = jobs.c.memory_limit_bytes, "limit_bytes"
-    lowest = _of_completed(func.min(limit), jobs.c.workload == workloads.c.workload)
-    found = select(workloads.c.workload, lowest.label(name)).cte("limits", recursive=True)
-    is_next = (jobs.c.workload == found.c.workload, limit > found.c.limit_bytes)
-    following = select(found.c.workload, _of_completed(func.min(limit), *is_next))
-    found = found.union_all(following.where(found.c.limit_bytes.is_not(None)))
-    limits: dict[str, list[int]] = {}
-    # Of each workload, the last is null.
-    for workload, limit_bytes in database.read(select(found).where(found.c.limit_bytes.is_not(None))):
-        limits.setdefault(workload, []).append(limit_bytes)
-    return limits
-
-
-def _of_completed(value: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
-    """Return a value of the runs with these conditions that completed with a limit and lost no process."""
-    query = select(value).select_from(jobs).where(IS_COMPLETED, *conditions)
-    return query.with_hint(jobs, "INDEXED BY jobs_completed", "sqlite").scalar_subquery()

@@ -19,10 +19,10 @@ from sqlalchemy import (
     text,
 )
 
-from exporter.store.exit_count_triggers import EXIT_COUNT_TRIGGERS
+from exporter.store.exit_count_triggers import COMPLETED, EXIT_COUNT_TRIGGERS
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0015"
+REVISION = "0016"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -32,10 +32,7 @@ LONG_RUN_NS = 3600 * 10**9
 # In the words of their indexes: SQLite does not use them for any other.
 RAN_LONG = text(f"finished_ns - began_ns > {LONG_RUN_NS}")
 HAS_OOM_KILLS = text("oom_kills > 0")
-IS_COMPLETED = text(
-    "status = 'done' AND reason = 'Completed' AND code = 0 "
-    "AND oom_kills = 0 AND memory_limit_bytes IS NOT NULL"
-)
+IS_COMPLETED = text(" AND ".join(COMPLETED))
 IS_FAILURE = text("status IN ('failed', 'unknown')")
 
 metadata = MetaData()
@@ -157,6 +154,19 @@ exit_counts = Table(
     Column("status", String, primary_key=True),
     Column("reason", String, primary_key=True),
     Column("code", BigInteger, primary_key=True),
+    Column("exits", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How many jobs that are on record completed within a memory limit on each day, in UTC; triggers keep it so.
+# Weeks come first, so that an exit changes one of the pages that those before it have changed.
+completed_counts = Table(
+    "completed_counts",
+    metadata,
+    Column("week_ns", BigInteger, primary_key=True),
+    Column("workload", String, primary_key=True),
+    Column("memory_limit_bytes", BigInteger, primary_key=True),
+    Column("began_ns", BigInteger, primary_key=True),
     Column("exits", Integer, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -1,22 +1,25 @@
 """Exits of a time span: counted in an index, they are what a plain count of all jobs finds."""
 
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import pytest
+from alembic import command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, text
 
 from exporter.model import ClassifiedExit, Cursor, Workload
 from exporter.store import Batch, Store, TimeSpan
-from exporter.store.exit_count_triggers import PERIODS
-from exporter.store.schema import jobs
-from exporter.time_units import HOUR_NS
+from exporter.store.exit_count_triggers import PERIODS, WEEK_NS
+from exporter.store.schema import IS_COMPLETED, jobs
+from exporter.time_units import DAY_NS, HOUR_NS
 from tests.store.files import opened
 from tests.store.made_up_exits import HOSTS, MOMENTS, WORKLOADS, exits
 from tests.store.plans import plans_of
-from tests.store.samples import job
+from tests.store.samples import ended, job
+from tests.store.test_migrations import move
 
 
 def counted(found: list[ClassifiedExit], span: TimeSpan) -> Counter[tuple[object, ...]]:
@@ -85,11 +88,25 @@ def test_of_a_host_no_job_is_read_but_in_the_index(database: Path, workload: str
         assert sum("finished_ns>? AND finished_ns<?" in step for step in plans) == 2
 
 
-COUNTED = text("SELECT * FROM exit_counts ORDER BY 1, 2, 3, 4, 5, 6")
 GROUP = "SELECT {0}, finished_ns / {0} * {0}, workload, status, reason, coalesce(code, -1), count(*)"
 ENDED = "FROM jobs WHERE finished_ns NOT NULL GROUP BY 1, 2, 3, 4, 5, 6"
 GROUPS = " UNION ALL ".join(f"{GROUP.format(period)} {ENDED}" for period in PERIODS)
-COUNTED_NOW = text(f"{GROUPS} ORDER BY 1, 2, 3, 4, 5, 6")
+OF_COMPLETED = f"""
+SELECT finished_ns / {WEEK_NS} * {WEEK_NS}, workload, memory_limit_bytes,
+    finished_ns / {DAY_NS} * {DAY_NS}, count(*)
+FROM jobs WHERE {IS_COMPLETED} GROUP BY 1, 2, 3, 4
+"""  # noqa: S608  # constants of the product
+COUNTED_NOW = {"exit_counts": GROUPS, "completed_counts": OF_COMPLETED}
+
+
+def assert_counted(store: Store) -> None:
+    """Assert that each table of counts has what is found now."""
+    with store._database.transaction() as connection:
+        for table, query in COUNTED_NOW.items():
+            counted = connection.execute(text(f"SELECT * FROM {table}")).fetchall()  # noqa: S608  # as above
+            assert sorted(counted) == sorted(connection.execute(text(query)).fetchall())
+
+
 CHANGES = st.one_of(exits(), st.sampled_from(MOMENTS))
 
 
@@ -104,6 +121,18 @@ def test_the_counts_are_exact_whatever_is_written_again_and_deleted(
         else:
             begun = [job("a", attempt=number) for number in range(0, 14, 3)]
             used.commit(Batch(running=begun, ended=change))
-        with used._database.transaction() as connection:
-            rows = connection.execute(COUNTED_NOW).fetchall()
-            assert connection.execute(COUNTED).fetchall() == rows
+        assert_counted(used)
+
+
+def test_what_is_on_record_already_is_counted_by_the_migrations(database: Path) -> None:
+    exits = [
+        ended(job("a", attempt=number), code, finished_ns=at_ns)
+        for number, (at_ns, code) in enumerate(product(MOMENTS, (0, 1, None)))
+    ]
+    with opened(database) as store:
+        store.commit(Batch(running=[job("b")], ended=exits))
+    move(database, command.downgrade, "0013")
+    with opened(database) as store:
+        assert_counted(store)
+        store.prune(MOMENTS[0])
+        assert_counted(store)

@@ -9,7 +9,7 @@ from exporter.store.json_rows import table_of
 
 
 def test_no_trigger_has_a_conflict_without_its_columns() -> None:
-    assert sum("ON CONFLICT (" in trigger for trigger in EXIT_COUNT_TRIGGERS) == 2
+    assert sum("ON CONFLICT (" in trigger for trigger in EXIT_COUNT_TRIGGERS) == 4
     assert not [trigger for trigger in EXIT_COUNT_TRIGGERS if "ON CONFLICT DO" in trigger]
 
 

@@ -169,4 +169,14 @@ def test_oom_kills_are_grouped_as_they_are_in_their_index(
     of_limit = "memory_limit_bytes=? AND finished_ns>? AND finished_ns<?"
     found = [step.removeprefix("SEARCH jobs USING INDEX jobs_completed ") for step in completed_steps]
     lowest = ["(workload=? AND memory_limit_bytes>?)"] * 2
-    assert sorted(found) == sorted([*lowest, *[f"(workload=? AND {of_limit})"] * 3])
+    # On either side of the whole days, and for the first and the last.
+    assert sorted(found) == sorted([*lowest, *[f"(workload=? AND {of_limit})"] * 4])
+
+
+def test_of_whole_days_only_counts_are_read(database: Path) -> None:
+    with opened(database) as store:
+        plans = plans_of(store, lambda: store.reader.memory_histories(SPAN))
+    of_limit = "week_ns=? AND workload=? AND memory_limit_bytes=? AND began_ns>? AND began_ns<?"
+    read = [step for step in plans if "completed_counts" in step]
+    assert read[-1] == f"SEARCH completed_counts USING PRIMARY KEY ({of_limit})"
+    assert not [step for step in read if step.startswith("SCAN")]
