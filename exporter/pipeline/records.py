@@ -43,9 +43,11 @@ class StoredRecords:
         nothing: list[Job] = []
         return self._ask(self._store.running_jobs, nothing)
 
-    def history(self, container_id: str, other_sources: frozenset[str]) -> ContainerHistory | None:
+    def history(
+        self, container_id: str, other_sources: frozenset[str], is_own: Callable[[Job], bool]
+    ) -> ContainerHistory | None:
         """Return what is on record of a container, except by other sources."""
-        return self._ask(lambda: self._store.load_history(container_id, other_sources), None)
+        return self._ask(lambda: self._store.load_history(container_id, other_sources, is_own), None)
 
     def containers_of_job(self, job_name: str, host: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on a host."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -169,8 +169,13 @@ class Records(Protocol):
     def running(self) -> list[Job]:
         """Return the jobs of all sources that are on record as running."""
 
-    def history(self, container_id: str, other_sources: frozenset[str]) -> ContainerHistory | None:
-        """Return what is on record of a container, except by the sources at those addresses."""
+    def history(
+        self, container_id: str, other_sources: frozenset[str], is_own: Callable[[Job], bool]
+    ) -> ContainerHistory | None:
+        """Return what is on record of a container.
+
+        Jobs of the sources at those addresses are left out, unless ``is_own``: this one was reached there.
+        """
 
     def containers_of_job(self, job_name: str, host: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on a host."""

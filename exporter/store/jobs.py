@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from exporter.model import ContainerHistory, Job, JobRecord, Status
 from exporter.store.database import Database
@@ -35,12 +35,21 @@ def running_jobs(database: Database) -> list[Job]:
 
 
 def load_history(
-    database: Database, container_id: str, other_engines: frozenset[str]
+    database: Database,
+    container_id: str,
+    other_engines: frozenset[str],
+    is_own: Callable[[Job], bool],
 ) -> ContainerHistory | None:
-    """Return what is on record of a container, except on other engines; None if nothing is."""
-    is_own = and_(jobs.c.container_id == container_id, jobs.c.engine.not_in(other_engines))
-    newest = select(jobs).where(is_own).order_by(jobs.c.attempt.desc(), jobs.c.began_ns.desc())
-    found = database.read(newest.limit(_RUNS_IN_EVENT_BUFFER))
+    """Return what is on record of a container, None if nothing is.
+
+    Jobs of other engines are left out, except those that ``is_own`` knows better.
+    """
+    found = _newest(database, select(jobs), container_id, jobs.c.engine.not_in(other_engines))
+    if other_engines:
+        with_job = with_report(select(jobs))
+        others = _newest(database, with_job, container_id, jobs.c.engine.in_(other_engines))
+        own = [row for row in others if is_own(read_job(row))]
+        found = sorted([*found, *own], key=lambda row: (row.attempt, row.began_ns), reverse=True)
     if not found:
         return None
     # Not event_ns: a run that started between the end and its event would be taken for a recorded one.
@@ -54,6 +63,15 @@ def load_history(
         failed_start_ns=failed_start_ns(found[0]),
         last_start_ns=max(starts, default=None),
     )
+
+
+def _newest(
+    database: Database, query: Select[Any], container_id: str, condition: ColumnElement[bool]
+) -> Sequence[Any]:
+    """Return the latest runs of a container, the newest first."""
+    newest = query.where(jobs.c.container_id == container_id, condition)
+    ordered = newest.order_by(jobs.c.attempt.desc(), jobs.c.began_ns.desc())
+    return database.read(ordered.limit(_RUNS_IN_EVENT_BUFFER))
 
 
 def containers_of_job(database: Database, job_name: str, instance: str) -> frozenset[str]:

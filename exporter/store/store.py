@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -242,14 +242,18 @@ class Store:
         return queries.running_jobs(self._database)
 
     def load_history(
-        self, container_id: str, other_engines: frozenset[str] = frozenset()
+        self,
+        container_id: str,
+        other_engines: frozenset[str] = frozenset(),
+        is_own: Callable[[Job], bool] = lambda _job: False,
     ) -> ContainerHistory | None:
         """Return what is on record of a container, None if nothing is.
 
         Containers on hosts made from one image can have equal ids: jobs of ``other_engines``, the addresses
-        of the other watched engines, are left out.
+        of the other watched engines, are left out, except those of which ``is_own`` says that they ran on
+        this one.
         """
-        return queries.load_history(self._database, container_id, other_engines)
+        return queries.load_history(self._database, container_id, other_engines, is_own)
 
     def containers_of_job(self, job_name: str, instance: str) -> frozenset[str]:
         """Return the ids of the containers that a supervisor made for a job on one host."""

@@ -75,11 +75,14 @@ class RefusingStore(Store):
         return super().running_jobs()
 
     def load_history(
-        self, container_id: str, other_engines: frozenset[str] = frozenset()
+        self,
+        container_id: str,
+        other_engines: frozenset[str] = frozenset(),
+        is_own: Callable[[Job], bool] = lambda _job: False,
     ) -> ContainerHistory | None:
         """Return what is on record of a container, or refuse to."""
         self._refuse(when=self.refuses_queries)
-        return super().load_history(container_id, other_engines)
+        return super().load_history(container_id, other_engines, is_own)
 
     def records(self) -> list[JobRecord]:
         """Return all jobs, the oldest first."""

@@ -151,6 +151,25 @@ def test_an_address_that_leads_to_another_engine_is_read_no_more_until_it_leads_
     assert pipeline.ends(3)
 
 
+@pytest.mark.parametrize(("engine_id", "counted"), [("ABCD", 2), ("EFGH", 4)])
+def test_an_engine_that_is_reached_at_another_of_the_addresses_after_a_restart_is_the_same(
+    tmp_path: Path, engine_id: str, counted: int
+) -> None:
+    """Only its id tells: hosts made from one image have containers with equal ids."""
+    known, found = (replace(CONNECTED, info=replace(CONNECTED.info, id=each)) for each in ("ABCD", engine_id))
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.send(known, ContainerList((), at(-100))).events(start(0), die(1, 5), start(2, B))
+        assert pipeline.ends(1)
+        assert pipeline.reaches(lambda: len(pipeline.store.running_jobs()) == 1)
+    with PipelineDriver(tmp_path) as pipeline:
+        listed = ContainerList((exited(0, 1, 5), running(2, B)), at(10))
+        pipeline.send(found, listed, address=OTHER_ADDRESS).events(die(20, 6, B), address=OTHER_ADDRESS)
+        pipeline.send(known, ContainerList((), at(30)))
+        assert pipeline.reaches(lambda: sum(pipeline.series(metrics.EXITS).values()) == counted)
+        assert pipeline.becomes_idle()
+        assert sum(pipeline.stored_series(metrics.EXITS).values()) == counted
+
+
 def test_a_host_name_shared_by_two_engines_is_logged(pipeline: PipelineDriver) -> None:
     with structlog.testing.capture_logs() as lines:
         for address in (OTHER_ADDRESS, OTHER_ADDRESS):

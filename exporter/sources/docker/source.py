@@ -24,6 +24,7 @@ from exporter.sources.docker.messages import (
 )
 from exporter.sources.docker.supervisors.registry import LABELS as SUPERVISOR_LABELS
 from exporter.sources.docker.track.config import TrackerConfig
+from exporter.sources.docker.track.job import ran_on
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.sources.docker.watch.config import WatchConfig
 from exporter.sources.docker.watch.shared import Shared
@@ -97,11 +98,12 @@ class DockerSource:
         if not isinstance(opened, StreamOpened):
             raise TypeError(opened)
         config = self._tracker_config(opened, records)
-        running = [job for job in records.running() if self._ran_here(job, config.host)]
+        running = [job for job in records.running() if self._ran_here(job, config)]
 
         def load_history(container_id: str) -> ContainerHistory | None:
-            # Hosts made from one image have containers with equal ids: other engines' runs are not ours.
-            return records.history(container_id, self._others)
+            # Hosts made from one image have containers with equal ids: other engines' runs are not ours. But
+            # two of the addresses can lead to one engine, and at the last start the other one did.
+            return records.history(container_id, self._others, lambda job: ran_on(job, config.identity))
 
         def load_containers_of_job(job_name: str) -> frozenset[str]:
             return records.containers_of_job(job_name, config.host)
@@ -125,10 +127,11 @@ class DockerSource:
             pruned_before_step_ns=lambda: records.pruned_of(self.address),
         )
 
-    def _ran_here(self, job: Job, host: str) -> bool:
+    def _ran_here(self, job: Job, config: TrackerConfig) -> bool:
         """Return whether a job ran on this engine, or on this host and an engine no longer watched."""
         is_orphaned = bool(self._watched) and job.engine not in self._others
-        return job.engine == self.address or (is_orphaned and job.instance == host)
+        is_own = job.engine == self.address or ran_on(job, config.identity)
+        return is_own or (is_orphaned and job.instance == config.host)
 
 
 class DockerTracker:

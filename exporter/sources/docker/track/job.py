@@ -60,6 +60,16 @@ def job_key(engine: str, container_id: str, start: int) -> str:
     return base64.b32encode(digest[:_KEY_BYTES]).decode().lower()
 
 
+def ran_on(job: Job, engine: str) -> bool:
+    """Return whether a job's key says that it ran on an engine, at whatever address that was reached then."""
+    starts = (job.started_ns, job.start_event_ns, job.attempt)
+    return any(
+        job.key == job_key(engine, job.container_id, start)
+        for start in starts
+        if job.key and start is not None
+    )
+
+
 def _supervised(run: Run) -> SupervisedJob | None:
     """Return the job in the container; with its end if it has one, since its log may be gone at the next."""
     supervised, report = run.info.supervised, run.job_report
