@@ -76,10 +76,12 @@ def dividing_times(kills: Sequence[Runs], completed_at: Iterable[int]) -> set[in
         first_ns[each.limit_bytes] = min(each.first_ns, first_ns.get(each.limit_bytes, each.first_ns))
         last_ns[each.limit_bytes] = max(each.last_ns, last_ns.get(each.limit_bytes, each.last_ns))
     times = {first_ns[max(first_ns)]} if first_ns else set()
-    for limit in {*first_ns, *completed_at}:
-        below_ns = max((at_ns for lower, at_ns in last_ns.items() if lower < limit), default=None)
+    below_ns: int | None = None
+    for limit in sorted({*first_ns, *completed_at}):
         if below_ns is not None and below_ns < first_ns.get(limit, below_ns + 1):
             times.add(below_ns)
+        if limit in last_ns:
+            below_ns = max(last_ns[limit], below_ns or 0)
     return times
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, ColumnElement, ScalarSelect, case, func, select
 
-from exporter.report.runs import Outcome, Runs, dividing_times
+from exporter.report.runs import Outcome, Runs, dividing_times, with_outcome
 from exporter.store.database import Database
 from exporter.store.exit_count_triggers import WEEK_NS
 from exporter.store.json_rows import table_of
@@ -25,7 +25,6 @@ class _Stretch(NamedTuple):
     """Part of a span, and the whole days in it that are read as counts: none, if both are its end."""
 
     workload: str
-    limit_bytes: int
     since_ns: int
     until_ns: int
     first_day_ns: int
@@ -39,7 +38,8 @@ def completed_runs(
 
     ``killed`` are its runs with OOM kills, which divide the span into stretches.
     """
-    stretch = table_of("stretches", _Stretch._fields, list(_stretches(database, span, killed)))
+    limits = _limits(database, list(killed))
+    stretch = _at_limits(list(_stretches(span, killed, limits)), limits)
     ended_ns = jobs.c.finished_ns
     before = _of_stretch(func.count(), stretch, span, stretch.c.since_ns, stretch.c.first_day_ns)
     after = _of_stretch(func.count(), stretch, span, stretch.c.last_day_ns, stretch.c.until_ns)
@@ -56,16 +56,23 @@ def completed_runs(
 
 
 def _stretches(
-    database: Database, span: TimeSpan, killed: Mapping[str, Sequence[Runs]]
+    span: TimeSpan, killed: Mapping[str, Sequence[Runs]], limits: Mapping[str, Sequence[int]]
 ) -> Iterator[_Stretch]:
-    for workload, limits in _limits(database, list(killed)).items():
-        kills = [each for each in killed[workload] if each.outcome is Outcome.OOM_KILLED]
-        times = sorted({span.since_ns, *dividing_times(kills, limits), span.until_ns})
+    for workload, completed_at in limits.items():
+        kills = with_outcome(killed[workload], Outcome.OOM_KILLED)
+        times = sorted({span.since_ns, *dividing_times(kills, completed_at), span.until_ns})
         for since_ns, until_ns in pairwise(times):
             # The counts are of all hosts together.
             days = _whole_days(since_ns, until_ns) if span.instance is None else (until_ns, until_ns)
-            for limit_bytes in limits:
-                yield _Stretch(workload, limit_bytes, since_ns, until_ns, *days)
+            yield _Stretch(workload, since_ns, until_ns, *days)
+
+
+def _at_limits(stretches: Sequence[_Stretch], limits: Mapping[str, Sequence[int]]) -> CTE:
+    """Return a table with each stretch once for each limit of its workload."""
+    stretch = table_of("stretches", _Stretch._fields, stretches).c
+    pairs = [(workload, limit_bytes) for workload, each in limits.items() for limit_bytes in each]
+    limit = table_of("limits", ("workload", "limit_bytes"), pairs).c
+    return select(*stretch, limit.limit_bytes).where(limit.workload == stretch.workload).cte("at_limits")
 
 
 def _whole_days(since_ns: int, until_ns: int) -> tuple[int, int]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import CTE, func, select
 
 
 def table_of(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> CTE:
     """Return a table with these columns; each value is what JSON has."""
-    row = func.json_each(json.dumps(rows)).table_valued("value")
+    row = func.json_each(msgspec.json.encode(rows).decode()).table_valued("value")
     values = [
         func.json_extract(row.c.value, f"$[{place}]").label(column) for place, column in enumerate(columns)
     ]
