@@ -18,6 +18,7 @@ from exporter.report.runs import (
     average_ran_ns,
     by_limit,
     count,
+    counts_by_limit,
     with_outcome,
 )
 
@@ -147,7 +148,7 @@ def _advice(history: MemoryHistory, bracket: Bracket, suggested: LimitRuns | Non
 
 
 def _outcomes(runs: Sequence[Runs]) -> list[LimitOutcomes]:
-    completed, killed, unknown = (dict(by_limit(with_outcome(runs, outcome))) for outcome in Outcome)
+    completed, killed, unknown = (counts_by_limit(with_outcome(runs, outcome)) for outcome in Outcome)
     kills: dict[int, list[Runs]] = {}
     for each in with_outcome(runs, Outcome.OOM_KILLED):
         kills.setdefault(each.limit_bytes, []).append(each)

@@ -90,12 +90,17 @@ def with_outcome(runs: Iterable[Runs], *outcomes: Outcome) -> list[Runs]:
     return [each for each in runs if each.outcome in outcomes]
 
 
-def by_limit(runs: Iterable[Runs]) -> list[LimitRuns]:
-    """Return how many runs there were at each limit, the lowest first."""
+def counts_by_limit(runs: Iterable[Runs]) -> dict[int, int]:
+    """Return how many runs there were at each limit."""
     counts: dict[int, int] = {}
     for each in runs:
         counts[each.limit_bytes] = counts.get(each.limit_bytes, 0) + each.count
-    return [LimitRuns(*item) for item in sorted(counts.items())]
+    return counts
+
+
+def by_limit(runs: Iterable[Runs]) -> list[LimitRuns]:
+    """Return how many runs there were at each limit, the lowest first."""
+    return [LimitRuns(*item) for item in sorted(counts_by_limit(runs).items())]
 
 
 def count(runs: Iterable[Runs]) -> int:
