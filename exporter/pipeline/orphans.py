@@ -1,4 +1,4 @@
-"""Jobs on record as running whose engine is no longer watched: nothing will report how they end."""
+"""Jobs on record as running whose engine is no longer reached: nothing will report how they end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,19 @@ def end_unwatched(records: Records, addresses: Collection[str]) -> Iterator[Ende
     """
     for job in records.running():
         if job.has_container and job.engine not in addresses:
-            log.warning(
-                "job given up: its engine is no longer in the settings", job=job.id, engine=job.engine
-            )
-            yield EndedRun(job, UnwatchedRun(_last_watched_ns(records, job), job.engine), recovered=True)
+            yield _end(records, job, "its engine is no longer in the settings")
+
+
+def end_replaced(records: Records, address: str) -> Iterator[EndedRun]:
+    """Yield the ends, which are not known, of the jobs of an engine at whose address another one answers."""
+    for job in records.running():
+        if job.has_container and job.engine == address:
+            yield _end(records, job, "another engine answers at the address of its own")
+
+
+def _end(records: Records, job: Job, cause: str) -> EndedRun:
+    log.warning("job given up", cause=cause, job=job.id, engine=job.engine)
+    return EndedRun(job, UnwatchedRun(_last_watched_ns(records, job), job.engine), recovered=True)
 
 
 def _last_watched_ns(records: Records, job: Job) -> int:

@@ -61,6 +61,16 @@ class StoredRecords:
         """Return whether the end of a submission is on record, or a container that was made for it."""
         return self._ask(lambda: self._store.has_end_or_container(submission_id), otherwise=True)
 
+    def settle(self) -> bool:
+        """Record all that was found; return whether it is on record."""
+        self._recorder.commit({})
+        while self._recorder.has_pending:
+            self._progress.note()
+            if self._stopping.wait(RETRY_SECONDS):
+                return False
+            self._recorder.commit({})
+        return True
+
     def _ask(self, query: Callable[[], T], otherwise: T) -> T:
         while True:
             self._progress.note()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +12,7 @@ from exporter.metrics import exporter_metrics
 from exporter.metrics.state import MetricState
 from exporter.metrics.update import MetricUpdate
 from exporter.model import Cursor, Job, Submission
-from exporter.pipeline.orphans import end_unwatched
+from exporter.pipeline.orphans import end_replaced, end_unwatched
 from exporter.pipeline.readiness import Readiness
 from exporter.sources.source import (
     Connected,
@@ -49,6 +50,7 @@ class ConnectedSources:
         # As the sources name their hosts; a setting may show another name.
         self._hosts: dict[str, str] = {}
         self._addresses: dict[tuple[str, str], str] = {}
+        self._identities: dict[str, str] = {}
         # Addresses at which an engine answers now that is read at another one.
         self._duplicates: set[str] = set()
         self._listed: set[str] = set()
@@ -161,11 +163,35 @@ class ConnectedSources:
         if is_back:
             exporter_metrics.count_engine_reconnect(changes, address)
         self._state.apply(changes)
-        if is_new or is_back:
+        is_another = not is_new and self._is_another(address, connected)
+        if is_new or is_back or is_another:
             self._readiness.set_unready(address, "the engine's containers are being listed")
+        if is_another:
+            return self._begin_anew(address, connected, now)
         if is_new:
             self._add_tracker(address, connected)
+        self._identities[address] = connected.identity or self._identities[address]
         return self._track(address, connected.details, now)
+
+    def _is_another(self, address: str, connected: Connected) -> bool:
+        """Return whether another engine on another host answers than before.
+
+        One of both alone can be a host with a new name, or an engine that was installed anew.
+        """
+        has_other_id = connected.identity and connected.identity != self._identities[address]
+        return bool(has_other_id and self._identities[address] and connected.host != self._hosts[address])
+
+    def _begin_anew(self, address: str, connected: Connected, now: float) -> Iterator[Recorded]:
+        """Track another engine, once all that was found of the one before is on record."""
+        before, records = self._trackers.pop(address), self._records
+        self._listed.discard(address)
+        log.warning("another engine answers", engine=address, before=before.host, host=connected.host)
+        yield from self._recorded(address, before.release_due(math.inf), now)
+        if records.settle():
+            yield from end_replaced(records, address)
+        if records.settle():
+            self._add_tracker(address, connected)
+            yield from self._track(address, connected.details, now)
 
     def _disconnect(self, address: str, disconnected: Disconnected) -> None:
         changes = MetricUpdate()
@@ -187,7 +213,7 @@ class ConnectedSources:
         for other, tracker in self._trackers.items():
             if tracker.host == added.host:
                 log.warning("engines have one host name", engine=address, other=other, host=added.host)
-        self._hosts[address] = connected.host
+        self._hosts[address], self._identities[address] = connected.host, connected.identity
         self._trackers[address] = added
         if self._records.cursor(address) is None or not self._state.was_listed(added.host):
             self._state.begin_history(address)

@@ -160,6 +160,9 @@ class SourceError(Exception):
 class Records(Protocol):
     """Access to what is on record. A method waits as long as the store does not answer."""
 
+    def settle(self) -> bool:
+        """Return once all that was found is on record, or False if the process stops before."""
+
     def pruned_of(self, address: str) -> int:
         """Return the time before which jobs of the source at ``address`` that ended may have been deleted."""
 
@@ -230,4 +233,7 @@ class Source(Protocol):
         """Stop reading."""
 
     def tracker(self, connected: Connected, records: Records) -> Tracker:
-        """Return a tracker that continues from what is on record. Called at the first connection."""
+        """Return a tracker that continues from what is on record. Called at the first connection.
+
+        And when another host answers at the address than before.
+        """

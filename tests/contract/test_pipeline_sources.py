@@ -151,6 +151,33 @@ def test_an_address_that_leads_to_another_engine_is_read_no_more_until_it_leads_
     assert pipeline.ends(3)
 
 
+@pytest.mark.parametrize(
+    ("engine_id", "host", "hosts"),
+    [
+        ("EFGH", "elsewhere", {HOST: 2, "elsewhere": 2}),
+        ("EFGH", HOST, {HOST: 4}),
+        ("ABCD", "renamed", {HOST: 4}),
+    ],
+)
+def test_what_another_engine_at_an_address_reports_is_of_its_own_host(
+    pipeline: PipelineDriver, engine_id: str, host: str, hosts: dict[str, int]
+) -> None:
+    known = replace(CONNECTED, info=replace(CONNECTED.info, id="ABCD"))
+    pipeline.send(known, ContainerList((), at(-100))).events(start(0), start(1, B), die(2, 3, B))
+    another = replace(CONNECTED, info=replace(CONNECTED.info, host=host, id=engine_id))
+    pipeline.send(Disconnected("the event stream ended"), another)
+    pipeline.send(ContainerList((exited(5, 6, 4, "c" * 64),), at(10)))
+    pipeline.events(start(20, "d" * 64), die(21, 5, "d" * 64))
+    assert pipeline.ends(4)
+    assert pipeline.becomes_ready()
+    counted = dict.fromkeys(hosts, 0.0)
+    for (name, *_), value in pipeline.series(metrics.EXITS).items():
+        counted[name] += value
+    assert counted == hosts
+    (lost,) = (each for each in pipeline.exits() if each.exit.code is None)
+    assert (lost.exit.job.container_id, lost.exit.job.instance) == (A, HOST)
+
+
 @pytest.mark.parametrize(("engine_id", "counted"), [("ABCD", 2), ("EFGH", 4)])
 def test_an_engine_that_is_reached_at_another_of_the_addresses_after_a_restart_is_the_same(
     tmp_path: Path, engine_id: str, counted: int
