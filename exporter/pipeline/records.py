@@ -33,6 +33,10 @@ class StoredRecords:
         """Return the time before which jobs of a source that ended may have been deleted."""
         return self._store.pruned_of(address)
 
+    def pruning_mark_of(self, address: str) -> int:
+        """Return the same as it was marked: by a clock that was set back since, or was ahead, perhaps."""
+        return self._store.pruning_mark_of(address)
+
     def cursor(self, address: str) -> Cursor | None:
         """Return up to where a source is on record; None if it never was read."""
         nothing: dict[str, Cursor] = {}

@@ -166,6 +166,9 @@ class Records(Protocol):
     def pruned_of(self, address: str) -> int:
         """Return the time before which jobs of the source at ``address`` that ended may have been deleted."""
 
+    def pruning_mark_of(self, address: str) -> int:
+        """Return the same as it was marked: by a clock that was set back since, or was ahead, perhaps."""
+
     def cursor(self, address: str) -> Cursor | None:
         """Return up to where the source at ``address`` is on record; None if it never was read."""
 

@@ -99,7 +99,8 @@ class Store:
         self.reader = JobReader(self._reads)
         try:
             self._require_lock(path)
-            self._pruned = self._read_pruned()
+            self._marked = load_pruned(self._database)
+            self._pruned = self._reached(self._marked)
             self._change_numbers = ChangeNumbers(last_change_number(self._database))
         except StoreError:
             self.close()
@@ -158,9 +159,9 @@ class Store:
         newer events.
         """
         replayed = replayed_since_ns(self._database)
-        marked = self._pruned.with_deletion(before_ns, replayed)
+        marked = self._marked.with_deletion(before_ns, replayed)
         mark_pruned(self._database, marked)
-        self._pruned = marked
+        self._marked, self._pruned = marked, self._pruned.with_deletion(before_ns, replayed)
         count = prune_jobs(self._database, before_ns, replayed, is_stopped)
         prune_submissions(self._database, before_ns, time.time_ns(), is_stopped)
         return count
@@ -194,21 +195,25 @@ class Store:
         """Return the time before which exits of an engine may have been pruned."""
         return self._pruned.of(engine)
 
+    def pruning_mark_of(self, engine: str) -> int:
+        """Return the same as it was marked: by a clock that was set back since, or was ahead, perhaps."""
+        return self._marked.of(engine)
+
     @property
     def engines_time_ns(self) -> int | None:
         """Latest time on record by an engine's clock; None if no engine was ever read."""
         return engines_time_ns(self._database)
 
-    def _read_pruned(self) -> Pruned:
+    def _reached(self, marked: Pruned) -> Pruned:
         """Return what may have been pruned: of any engine, nothing after a time that none has reached.
 
-        A clock that was ahead may have recorded such a time; until then, every exit would count as old.
+        A clock that was ahead may have marked such a time; until then, every exit would count as old.
         """
-        recorded, now_ns = load_pruned(self._database), self.engines_time_ns
-        if now_ns is None or recorded.before_ns <= now_ns:
-            return recorded
+        now_ns = self.engines_time_ns
+        if now_ns is None or marked.before_ns <= now_ns:
+            return marked
         log.warning("a clock was ahead: jobs count as deleted only up to the latest time of an engine")
-        return recorded.bounded(now_ns)
+        return marked.bounded(now_ns)
 
     @cached_property
     def instance_id(self) -> str:

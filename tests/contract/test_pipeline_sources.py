@@ -268,12 +268,17 @@ def test_what_was_deleted_before_the_engines_clock_was_set_back_is_not_counted_a
     with closing(Store(tmp_path / "exits.db")) as store:
         store.commit(Batch(cursors={ADDRESS: Cursor(at(2_000), 0, at(2_000))}))
         store.prune(at(1_000))
-    set_back = replace(CONNECTED, info=replace(CONNECTED.info, time_ns=at(100)))
-    with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
-        pipeline.send(set_back, EventReceived(die(ended_at, 3), inspecting=False, ahead=True))
-        pipeline.send(ContainerList((exited(350, ended_at, 3),), at(100)))
-        assert pipeline.becomes_ready()
-        assert len(pipeline.exits()) == counted
+    # Restarted while it is set back, and once it is right again: what ended meanwhile looks as if deleted.
+    for now, read_until, gaps in ((100, 100, {}), (110, 110, {}), (2_100, 110, {(ADDRESS,): 1})):
+        info = replace(CONNECTED.info, time_ns=at(now))
+        opened = replace(CONNECTED, info=info, cursor=Cursor(0, at(read_until)))
+        with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
+            again = EventReceived(
+                die(ended_at, 3), inspecting=False, replayed=ended_at < now, ahead=ended_at > now
+            )
+            pipeline.send(opened, again, ContainerList((exited(350, ended_at, 3),), at(now)))
+            assert pipeline.becomes_ready()
+            assert (len(pipeline.exits()), pipeline.series(metrics.EVENT_GAPS)) == (counted, gaps)
 
 
 # --- engines that are no longer in the settings

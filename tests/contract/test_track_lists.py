@@ -176,7 +176,7 @@ def test_an_exit_during_an_outage_that_was_longer_than_the_retention_is_counted(
 
 def test_what_is_deleted_while_the_engine_is_watched_is_ignored_from_then_on() -> None:
     deleted_before = [at(0)]
-    config = replace(CONFIG, pruned_before_ns=lambda: deleted_before[-1])
+    config = replace(CONFIG, pruning_mark_ns=lambda: deleted_before[-1])
     driver = TrackerDriver(config, cursor=WATCHED)
     deleted_before.append(at(5))
     driver.play(listed(exited(0, 4, 3), as_of=10), 1.0)
@@ -190,13 +190,31 @@ def test_a_job_on_record_is_recovered_however_long_ago_it_ended() -> None:
 
 
 def test_what_ended_before_records_were_deleted_is_ignored() -> None:
-    config = replace(CONFIG, retention_ns=1_000 * SECOND, pruned_before_ns=lambda: at(5))
+    config = replace(CONFIG, retention_ns=1_000 * SECOND, pruning_mark_ns=lambda: at(5))
     driver = play(listed(exited(0, 4, 3), exited(0, 6, 4, B), as_of=10), 1.0, config=config)
     assert [each.code for each in driver.exits()] == [4]
 
 
+@pytest.mark.parametrize(
+    ("mark", "as_of", "codes"),
+    [
+        pytest.param(50, 60, [4], id="right"),
+        pytest.param(50, 30, [1, 3, 4], id="the clock was set back, or had been ahead"),
+        pytest.param(50, 12, [1, 4], id="set back so far that some ended in its future"),
+        pytest.param(100, 60, [1, 3, 4], id="the clock had been ahead"),
+    ],
+)
+def test_what_was_deleted_is_ignored_before_a_clock_is_set_back_and_once_it_is_right_again(
+    mark: float, as_of: float, codes: list[int]
+) -> None:
+    config = replace(CONFIG, pruning_mark_ns=lambda: at(mark), recorded_until_ns=at(8))
+    ends = [exited(0, 5, 0), exited(6, 9, 1, B), exited(15, 20, 3, "c" * 64), exited(52, 55, 4, "d" * 64)]
+    driver = TrackerDriver(config, cursor=WATCHED).play(listed(*ends, as_of=as_of), 5.0)
+    assert [each.code for each in driver.exits()] == codes
+
+
 def test_runs_that_may_be_deleted_are_not_counted_by_the_number_of_restarts() -> None:
-    config = replace(CONFIG, pruned_before_ns=lambda: at(2))
+    config = replace(CONFIG, pruning_mark_ns=lambda: at(2))
     driver = TrackerDriver(config, cursor=WATCHED).play(listed(exited(3, 4, 3, restarts=2), as_of=10), 1.0)
     assert [each.code for each in driver.exits()] == [3]
 

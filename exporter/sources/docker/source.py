@@ -122,9 +122,8 @@ class DockerSource:
             has_kernel_counter=opened.has_kernel_counter,
             has_kernel_log=opened.has_kernel_log,
             kernel_since_ns=info.time_ns,
-            # A clock that was ahead may have recorded a time that has not come yet.
-            pruned_before_ns=lambda: min(records.pruned_of(self.address), info.time_ns),
-            pruned_before_step_ns=lambda: records.pruned_of(self.address),
+            pruning_mark_ns=lambda: records.pruning_mark_of(self.address),
+            recorded_until_ns=opened.cursor.latest_ns,
         )
 
     def _ran_here(self, job: Job, config: TrackerConfig) -> bool:
@@ -142,6 +141,8 @@ class DockerTracker:
         self._has_connected = False
         # The engine was restarted after everything on it had ended and been read: nothing was missed.
         self._restarted_idle = False
+        # The engine's clock was set back and is right again: what ended meanwhile looks as if it was deleted.
+        self._clock_came_back = False
 
     @property
     def host(self) -> str:
@@ -219,12 +220,16 @@ class DockerTracker:
         nothing_missed = listed.event_gap is EventGap.RESTARTED and self._restarted_idle
         if listed.event_gap is not EventGap.NONE and not nothing_missed:
             return [EventsMissed(listed.event_gap.value), Listed()]
+        if self._clock_came_back:
+            return [EventsMissed(EventGap.CLOCK_SET_BACK.value), Listed()]
         return [Listed()]
 
     def _connected(self, opened: StreamOpened) -> None:
         self._restarted_idle = self._has_connected and opened.read_to_end and self._tracker.is_idle
         self._has_connected = True
-        self._tracker.resumed(opened.cursor, opened.event_gap)
+        now_ns = opened.info.time_ns
+        self._clock_came_back = opened.cursor.latest_ns < self._tracker.pruning_mark_ns <= now_ns
+        self._tracker.resumed(opened.cursor, opened.event_gap, now_ns=now_ns)
 
 
 def docker_sources(

@@ -13,9 +13,10 @@ class TrackerConfig:
     ``oom_seconds``: how long an exit waits for a late OOM event, where one could change the verdict.
     ``oom_window_ns``: how long before an exit an OOM kill still explains it. ``stop_window_ns``: the same of
     a request to stop. ``retention_ns``: age at which records are deleted, 0 for never; an engine's first list
-    adds nothing that is older. ``pruned_before_ns`` returns the time before which records may have been
-    deleted by now: a container in a list that exited earlier is ignored, since it may have been counted.
-    ``pruned_before_step_ns`` returns the same for one that exited before the engine's clock was set back.
+    adds nothing that is older. ``pruning_mark_ns`` returns the time before which records may have been
+    deleted by now: a container in a list that exited earlier is ignored, since it may have been counted. If
+    the engine's clock has not reached that time, it was set back, or was ahead; then only what is on record,
+    ``recorded_until_ns``, may have been deleted.
 
     ``host``: name shown for the engine's host. ``engine``: its address. ``identity``: distinguishes the
     engine from others, whatever its host is shown as. ``has_kernel_counter``: the kernel's OOM counter is
@@ -37,5 +38,5 @@ class TrackerConfig:
     kernel_since_ns: int = 0
     late_network_connect: bool = False
     reads_job_logs: bool = False
-    pruned_before_ns: Callable[[], int] = lambda: 0
-    pruned_before_step_ns: Callable[[], int] = lambda: 0
+    pruning_mark_ns: Callable[[], int] = lambda: 0
+    recorded_until_ns: int = 0

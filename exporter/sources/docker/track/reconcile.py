@@ -21,9 +21,12 @@ class Reconciler:
         self._state = state
         self._lifecycle = lifecycle
         self._failed_starts = failed_starts
+        # Of the list that is taken in.
+        self._as_of_ns = 0
 
     def listed(self, listed: ContainerList, now: float) -> None:
         """Take in a list; all events that were received before it was made must have been taken in."""
+        self._as_of_ns = listed.as_of_ns
         containers = self._state.containers
         for container in containers:
             self._lifecycle.activate_restored(container, now)
@@ -33,7 +36,7 @@ class Reconciler:
                 continue
             # With its record, before it is asked what may have been deleted: that may happen meanwhile.
             container = containers.get_or_create(inspection.container_id)
-            if not self._is_too_old(container, inspection, listed):
+            if not self._is_too_old(container, inspection):
                 self._container_found(container, inspection, listed, now)
         present = listed.seen_ids | {inspection.container_id for inspection in listed.containers}
         for container in containers:
@@ -47,26 +50,25 @@ class Reconciler:
         # What ends from now on ends while the kernel is polled.
         self._state.earlier_oom_kills.clear()
 
-    def _is_too_old(self, container: Container, inspection: Inspection, listed: ContainerList) -> bool:
+    def _is_too_old(self, container: Container, inspection: Inspection) -> bool:
         """Return whether a container exited so long ago that its record may have been deleted."""
         ended_ns = inspection.created_ns if inspection.started_ns is None else inspection.finished_ns
         if inspection.running or ended_ns is None or container.run is not None:
             return False
-        if ended_ns > listed.as_of_ns:
+        if ended_ns > self._as_of_ns:
             # In the engine's future: before its clock was set back.
-            return ended_ns < self._state.config.pruned_before_step_ns()
-        return ended_ns < self._kept_since_ns(listed)
+            return ended_ns < self._state.config.pruning_mark_ns()
+        return ended_ns < self._kept_since_ns()
 
-    def _kept_since_ns(self, listed: ContainerList) -> int:
+    def _kept_since_ns(self) -> int:
         """Return since when every exit that was counted is on record; of a new engine, none was counted.
 
         Not by the retention alone: it deletes nothing that was not read, and an outage may be longer.
         """
-        config = self._state.config
-        pruned_before_ns = config.pruned_before_ns()
-        if not config.retention_ns or not self._state.checkpoint.is_new:
+        state, pruned_before_ns = self._state, self._state.pruned_before_ns(self._as_of_ns)
+        if not state.config.retention_ns or not state.checkpoint.is_new:
             return pruned_before_ns
-        return max(pruned_before_ns, listed.as_of_ns - config.retention_ns)
+        return max(pruned_before_ns, self._as_of_ns - state.config.retention_ns)
 
     def _container_missing(self, container: Container, as_of_ns: int, now: float) -> None:
         """End the run of a container that the engine no longer has."""
@@ -175,7 +177,7 @@ class Reconciler:
 
     def _may_be_pruned(self, inspection: Inspection) -> bool:
         """Return whether earlier runs may have been counted and their records deleted."""
-        return inspection.created_ns < self._state.config.pruned_before_ns()
+        return inspection.created_ns < self._state.pruned_before_ns(self._as_of_ns)
 
 
 def _is_outdated(inspection: Inspection, listed: ContainerList, run: Run) -> bool:

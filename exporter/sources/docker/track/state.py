@@ -43,6 +43,15 @@ class EngineState:
         self._load_containers_of_job = load_containers_of_job
         self._submissions: dict[str, set[str]] = {}
 
+    def pruned_before_ns(self, now_ns: int) -> int:
+        """Return the time before which records may have been deleted of what ended by ``now_ns``.
+
+        A mark that the engine's clock has not reached was made before that was set back, or by one that was
+        ahead: then only what is on record may have been deleted.
+        """
+        mark_ns = self.config.pruning_mark_ns()
+        return mark_ns if mark_ns <= now_ns else min(mark_ns, self.config.recorded_until_ns)
+
     def drain(self) -> list[Job | EndedRun]:
         """Return jobs that started or changed since the last call, then runs that ended.
 

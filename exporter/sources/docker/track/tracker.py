@@ -57,6 +57,7 @@ class Tracker:
         cursor: Cursor | None = None,
         load_containers_of_job: LoadSubmissions = lambda _job_name: frozenset(),
     ) -> None:
+        self._connected_ns = 0
         crash_log = CrashLog()
         self._state = EngineState(config, load_history, cursor, load_containers_of_job)
         self._oom = OomAttribution(config)
@@ -87,6 +88,11 @@ class Tracker:
         return self._state.checkpoint.cursor(self._pending_exits.die_event_times)
 
     @property
+    def pruning_mark_ns(self) -> int:
+        """Time before which records were deleted, by the engine's clock then."""
+        return self._state.config.pruning_mark_ns()
+
+    @property
     def is_idle(self) -> bool:
         """Whether no container runs, or may be starting."""
         return not any(container.may_run for container in self._state.containers)
@@ -107,8 +113,12 @@ class Tracker:
 
     # Events
 
-    def resumed(self, cursor: Cursor, event_gap: EventGap = EventGap.NONE) -> None:
-        """Continue at the cursor from which events are now read; ``event_gap``: what was lost before."""
+    def resumed(self, cursor: Cursor, event_gap: EventGap = EventGap.NONE, *, now_ns: int = 0) -> None:
+        """Continue at the cursor from which events are now read, at ``now_ns`` of the engine's clock.
+
+        ``event_gap``: what was lost before.
+        """
+        self._connected_ns = now_ns
         self._state.checkpoint.resumed(cursor, event_gap)
         if event_gap is not EventGap.NONE:
             for container in self._state.containers:
@@ -131,8 +141,7 @@ class Tracker:
         log is being read, and ``log_collected`` will be called. ``replayed``: it happened before the engine
         was connected to. ``ahead``: as for ``EventReceived``.
         """
-        is_pruned = ahead and event.at_ns < self._state.config.pruned_before_step_ns()
-        if not event.container_id or is_pruned:
+        if not event.container_id or self._may_be_pruned(event.at_ns, replayed=replayed, ahead=ahead):
             return
         self._state.checkpoint.event_received(event.at_ns)
         containers = self._state.containers
@@ -153,6 +162,15 @@ class Tracker:
         elif event.type in {EventType.START, EventType.START_ATTEMPT_OVER}:
             self._failed_starts.already_concluded(container)
         container.end_reported(event.at_ns, replayed=replayed, log_pending=logging and is_first)
+
+    def _may_be_pruned(self, at_ns: int, *, replayed: bool, ahead: bool) -> bool:
+        """Return whether an event was received before, and its record may have been deleted.
+
+        Only what an engine replays after its clock was set back, or has come back: other records are kept.
+        """
+        if ahead:
+            return at_ns < self._state.config.pruning_mark_ns()
+        return replayed and at_ns < self._state.pruned_before_ns(self._connected_ns)
 
     def _dispatch(self, container: Container, event: Event, now: float, *, replayed: bool) -> None:
         """Hand on an event that starts or ends something."""
