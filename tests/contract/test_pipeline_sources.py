@@ -281,6 +281,26 @@ def test_what_was_deleted_before_the_engines_clock_was_set_back_is_not_counted_a
             assert (len(pipeline.exits()), pipeline.series(metrics.EVENT_GAPS)) == (counted, gaps)
 
 
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_what_is_sent_again_after_the_list_since_the_clock_was_set_back_is_not_counted_again(
+    tmp_path: Path, before: int
+) -> None:
+    """Nothing tells when the engine has sent all from before, which its clock has not reached."""
+    events, listed = (start(0), die(1, 3)), ContainerList((exited(0, 1, 3),), at(-50))
+    with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
+        pipeline.send(CONNECTED, ContainerList((), at(-100))).events(*events)
+        assert pipeline.ends(1)
+    gap = EventGap.CLOCK_SET_BACK
+    set_back = replace(CONNECTED, event_gap=gap, info=replace(CONNECTED.info, time_ns=at(-50)))
+    with PipelineDriver(tmp_path, addresses=[ADDRESS]) as pipeline:
+        again = [EventReceived(each, inspecting=False, ahead=True) for each in events]
+        pipeline.send(set_back, *again[:before], replace(listed, event_gap=gap), *again[before:])
+        pipeline.events(start(10), die(11, 4))
+        assert pipeline.ends(2)
+        assert [(each.exit.code, each.exit.job.attempt) for each in pipeline.exits()] == [(3, 1), (4, 2)]
+        assert sum(pipeline.series(metrics.EXITS).values()) == 2
+
+
 # --- engines that are no longer in the settings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.exit_codes import SIGKILLED, START_FAILURES, UNKNOWN_STATUS
 from exporter.model import OomKill, OomSource
-from exporter.sources.docker.engine import ContainerList, Inspection
+from exporter.sources.docker.engine import ContainerList, EventGap, Inspection
 from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.failed_starts import FailedStarts
 from exporter.sources.docker.track.job import make_job
@@ -46,7 +46,9 @@ class Reconciler:
                 self._claim(container.run)
             self._state.discard_if_done(container)
         self._state.checkpoint.listed(listed.as_of_ns)
-        containers.forget_recorded()
+        # Nothing tells when all was sent again that the engine's clock, since set back, has not reached.
+        if listed.event_gap is not EventGap.CLOCK_SET_BACK:
+            containers.forget_recorded()
         # What ends from now on ends while the kernel is polled.
         self._state.earlier_oom_kills.clear()
 
