@@ -18,13 +18,14 @@ class FileCheck:
     """Thread that calls ``on_loss``, once, when the path no longer leads to the file that is in use.
 
     What is written then is lost. It calls ``on_change`` when another process has written to the file: SQLite,
-    in order, or one that has copied another database over it.
+    in order, or one that has copied another database over it; again later if that returns False.
     """
 
-    def __init__(self, store: Store, on_loss: Callable[[], None], on_change: Callable[[], None]) -> None:
+    def __init__(self, store: Store, on_loss: Callable[[], None], on_change: Callable[[], bool]) -> None:
         self._store = store
         self._on_loss = on_loss
         self._on_change = on_change
+        self._is_changed = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="database file", daemon=True)
 
@@ -44,5 +45,5 @@ class FileCheck:
                 )
                 self._on_loss()
                 return
-            if self._store.was_changed_by_another():
-                self._on_change()
+            self._is_changed |= self._store.was_changed_by_another()
+            self._is_changed = self._is_changed and not self._on_change()

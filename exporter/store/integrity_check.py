@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from exporter.store.read_ahead import read_ahead
 log = structlog.get_logger(__name__)
 
 _INTERRUPT_SECONDS = 0.05
+# To read a database of gigabytes takes long: the checks take a tenth of all time at most.
+_REST_FACTOR = 10
 
 
 class IntegrityCheck:
@@ -29,6 +32,7 @@ class IntegrityCheck:
         self._stopping = threading.Event()
         self._connection: sqlite3.Connection | None = None
         self._thread = self._make_thread()
+        self._rests_until = 0.0
         self.found_damage = False
 
     def start(self) -> None:
@@ -36,16 +40,18 @@ class IntegrityCheck:
         if not self._store.was_checked:
             self.check()
 
-    def check(self) -> None:
-        """Begin to check it, unless that is under way."""
-        if self._thread.is_alive() or self._stopping.is_set():
-            return
+    def check(self) -> bool:
+        """Begin to check it; return False if that is under way, or was done a moment ago."""
+        if self._thread.is_alive() or self._stopping.is_set() or time.monotonic() < self._rests_until:
+            return False
         self._thread = self._make_thread()
         try:
             self._thread.start()
         except RuntimeError as error:
             # At a limit of threads.
             log.warning("the database could not be checked", cause=str(error))
+            return False
+        return True
 
     def stop(self) -> None:
         """Check no longer, and return when the file is no longer read."""
@@ -61,12 +67,16 @@ class IntegrityCheck:
         return threading.Thread(target=self._run, name="integrity check", daemon=True)
 
     def _run(self) -> None:
+        began = time.monotonic()
         try:
             damage = self._check()
         except sqlite3.Error as error:
             if not self._stopping.is_set():
                 log.warning("the database could not be checked", cause=describe(self._store.path, error))
             return
+        finally:
+            ended = time.monotonic()
+            self._rests_until = ended + _REST_FACTOR * (ended - began)
         if damage is None:
             log.info("the database was checked and is not damaged", path=self._store.path)
             return

@@ -10,7 +10,8 @@ import pytest
 import structlog
 from sqlalchemy import Engine, event
 
-from exporter.store import Batch, Store, StoreError
+from exporter.store import Batch, Store, StoreError, file_check
+from exporter.store.file_check import FileCheck
 from exporter.store.integrity_check import IntegrityCheck
 from tests.lab.wait import wait_until
 from tests.store.files import opened
@@ -105,3 +106,39 @@ def test_a_small_database_is_not_read_twice(database: Path) -> None:
         check.start()
         check.stop()
     assert logs == []
+
+
+def test_what_another_process_has_written_is_checked_as_soon_as_a_check_may_begin(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_check, "INTERVAL_SECONDS", 0.01)
+    answers = iter([False, False, True])
+    asked, begun = [], Event()
+
+    def check() -> bool:
+        asked.append(answer := next(answers))
+        if answer:
+            begun.set()
+        return answer
+
+    with opened(database) as store:
+        store.commit(Batch(ended=[ended(job(), 1)]))
+        with closing(sqlite3.connect(database)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        watch = FileCheck(store, lambda: None, check)
+        watch.start()
+        assert begun.wait(SECONDS)
+        watch.stop()
+    assert asked == [False, False, True]
+
+
+def test_a_check_is_not_repeated_at_once(database: Path) -> None:
+    with opened(database) as store, structlog.testing.capture_logs() as logs:
+        check = IntegrityCheck(store, lambda: None)
+        assert check.check()
+        assert wait_until(lambda: bool(logs), SECONDS)
+        check._rests_until = float("inf")
+        assert not check.check()
+        check._rests_until = 0.0
+        assert wait_until(check.check, SECONDS)
+        check.stop()
