@@ -30,6 +30,9 @@ class Refusals:
 
     def note(self, path: str, status: int) -> None:
         """Note the status of an answer; ``path`` may have a query."""
+        if status not in FORBIDDEN and not self._missing:
+            # Nearly every answer: to tell its kind takes longer than the rest of this.
+            return
         kind = _ID.sub(r"/\1/{id}/", path.partition("?")[0])
         if kind not in _MISSING or (status in FORBIDDEN) == (kind in self._missing):
             return
