@@ -185,6 +185,9 @@ class ConnectedSources:
         """Track another engine, once all that was found of the one before is on record."""
         before, records = self._trackers.pop(address), self._records
         self._listed.discard(address)
+        # The one before can be read at another address now.
+        self._addresses = {engine: each for engine, each in self._addresses.items() if each != address}
+        self._addresses[connected.identity, connected.host] = address
         log.warning("another engine answers", engine=address, before=before.host, host=connected.host)
         yield from self._recorded(address, before.release_due(math.inf), now)
         if records.settle():

@@ -178,6 +178,19 @@ def test_what_another_engine_at_an_address_reports_is_of_its_own_host(
     assert (lost.exit.job.container_id, lost.exit.job.instance) == (A, HOST)
 
 
+def test_an_engine_whose_address_leads_to_another_one_can_be_read_at_another(tmp_path: Path) -> None:
+    known = replace(CONNECTED, info=replace(CONNECTED.info, id="ABCD"))
+    another = replace(CONNECTED, info=replace(CONNECTED.info, host="elsewhere", id="EFGH"))
+    with PipelineDriver(tmp_path) as pipeline:
+        pipeline.send(known, ContainerList((), at(-100))).events(start(0), die(1, 3))
+        pipeline.send(Disconnected("the event stream ended"), another, ContainerList((), at(10)))
+        pipeline.send(known, ContainerList((exited(0, 1, 3),), at(10)), address=OTHER_ADDRESS)
+        pipeline.events(start(20), die(21, 4), address=OTHER_ADDRESS)
+        assert pipeline.ends(2)
+        assert pipeline.becomes_ready()
+        assert sum(pipeline.series(metrics.EXITS).values()) == 2
+
+
 @pytest.mark.parametrize(("engine_id", "counted"), [("ABCD", 2), ("EFGH", 4)])
 def test_an_engine_that_is_reached_at_another_of_the_addresses_after_a_restart_is_the_same(
     tmp_path: Path, engine_id: str, counted: int
