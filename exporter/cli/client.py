@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,26 +23,44 @@ from urllib3.exceptions import (
 )
 from urllib3.util import make_headers
 
+from exporter.cli.time_limit import TimeLimitError, within
 from exporter.config.address import DEFAULT_ADDRESS
 from exporter.errors import message_of, root_cause
+from exporter.text import printable
 
 DEFAULT_URL = f"http://{DEFAULT_ADDRESS}"
 PROBLEM = "application/problem+json"
 TIMEOUT_SECONDS = 30
+# A page of jobs, each with the longest end of a log that can be configured, is half as long.
+MAX_ANSWER_BYTES = 128 << 20
+_PART_BYTES = 1 << 16
 _MAX_REDIRECTS = 30
 _RETRIES = Retry(total=None, connect=0, read=0, redirect=_MAX_REDIRECTS, status=0, other=0)
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class UnreachableError(click.ClickException):
+class ServerError(click.ClickException):
+    """The daemon gave no usable answer; the command exits with 1.
+
+    The text can have parts of an answer and of a URL: it is without secrets, and safe in a terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        # Imported only here, since most requests succeed.
+        from exporter.redaction import Redactor  # noqa: PLC0415
+
+        super().__init__(printable(Redactor(os.environ)(message)))
+
+
+class UnreachableError(ServerError):
     """The daemon cannot be reached; the command exits with 1."""
 
 
-class UnavailableError(click.ClickException):
+class UnavailableError(ServerError):
     """The daemon answers that it cannot for the moment; the command exits with 1."""
 
 
-class NotFoundError(click.ClickException):
+class NotFoundError(ServerError):
     """The server knows no such thing; the command exits with 1."""
 
 
@@ -59,7 +80,9 @@ class ApiClient:
 
     def __init__(self, url: str, access: Access = Access()) -> None:  # frozen
         self.timeout_seconds: float = TIMEOUT_SECONDS
-        """How long the daemon may take to answer."""
+        """How long the daemon may take for a whole answer."""
+        self.has_answered = False
+        """Whether an answer of a daemon was returned."""
         self._url = url.rstrip("/")
         parts = _split(url)
         self._headers = _headers(parts, access.authorization)
@@ -71,42 +94,78 @@ class ApiClient:
         """Return the JSON object at ``path`` followed by ``parts``, which are quoted; it has ``key``.
 
         Raises UnreachableError if no exit-exporter answers, UnavailableError if it cannot for the moment,
-        NotFoundError if it has no such thing, and ClickException if it refuses the request.
+        NotFoundError if it has no such thing, and ServerError if it refuses the request.
         """
         full_path = "/".join([path, *(quote(part, safe="") for part in parts)])
         parameters = {name: value for name, value in query.items() if value is not None}
-        response = self._request(full_path, parameters)
-        body = self._json_object(response)
+        response, content = self._request(full_path, parameters)
+        body = self._json_object(content)
         if not _is_ok(response) and response.headers.get("Content-Type") == PROBLEM:
             raise _kind_of_error(response.status)(self._detail(response, body))
         if not _is_ok(response) or key not in body:
-            raise self._not_our_server()
+            raise self.not_our_server()
+        self.has_answered = True
         return body
 
     def not_ready_reason(self) -> str | None:
         """Return why the daemon is not ready; None if it is. Raises UnreachableError."""
-        response = self._request("/-/ready", {})
-        return None if _is_ok(response) else str(self._json_object(response).get("detail"))
+        response, content = self._request("/-/ready", {})
+        return None if _is_ok(response) else printable(str(self._json_object(content).get("detail")))
 
-    def _request(self, path: str, parameters: Mapping[str, str]) -> BaseHTTPResponse:
+    def not_our_server(self) -> UnreachableError:
+        """Return the error that an answer is not as this program's are."""
+        return UnreachableError(f"{self._url} answers, but not as exit-exporter; see --url")
+
+    def _request(self, path: str, parameters: Mapping[str, str]) -> tuple[BaseHTTPResponse, bytes]:
+        """Return an answer and its body."""
+        seconds = self.timeout_seconds
         try:
-            return self._pool.request(
-                "GET",
-                f"{self._url}{path}",
-                fields=parameters,
-                headers=self._headers,
-                timeout=self.timeout_seconds,
-                retries=_RETRIES,
-            )
+            return within(seconds, lambda: self._exchange(path, parameters, seconds))
+        except TimeLimitError as error:
+            raise UnreachableError(self._no_answer_in_time()) from error
         except MaxRetryError as error:
             raise UnreachableError(self._why_unreachable(error.reason)) from error
         except (HTTPError, ValueError) as error:
             raise UnreachableError(f"{self._url}: {error}; see --url") from error
 
+    def _exchange(
+        self, path: str, parameters: Mapping[str, str], seconds: float
+    ) -> tuple[BaseHTTPResponse, bytes]:
+        # What urllib3 calls a timeout is for each part that it waits for.
+        deadline = time.monotonic() + seconds
+        response = self._pool.request(
+            "GET",
+            f"{self._url}{path}",
+            fields=parameters,
+            headers=self._headers,
+            timeout=seconds,
+            retries=_RETRIES,
+            preload_content=False,
+        )
+        try:
+            return response, self._content(response, deadline)
+        finally:
+            response.close()
+
+    def _content(self, response: BaseHTTPResponse, deadline: float) -> bytes:
+        parts: list[bytes] = []
+        length = 0
+        while part := response.read1(_PART_BYTES, decode_content=True):
+            parts.append(part)
+            length += len(part)
+            if length > MAX_ANSWER_BYTES:
+                raise self.not_our_server()
+            if time.monotonic() > deadline:
+                raise TimeLimitError
+        return b"".join(parts)
+
+    def _no_answer_in_time(self) -> str:
+        return f"{self._url} does not answer within {self.timeout_seconds:.3g} s; see --url"
+
     def _why_unreachable(self, cause: Exception | None) -> str:
         match cause:
             case TimeoutError() if not isinstance(cause, NewConnectionError):
-                return f"{self._url} does not answer within {self.timeout_seconds:.3g} s; see --url"
+                return self._no_answer_in_time()
             case SSLError():
                 return f"{self._url}: TLS failed: {message_of(root_cause(cause))}; see --tls-ca"
             case ResponseError():
@@ -115,13 +174,13 @@ class ApiClient:
                 hint = "is 'exit-exporter serve' running there? See --url"
                 return f"no exit-exporter answers at {self._url}; {hint}"
 
-    def _json_object(self, response: BaseHTTPResponse) -> dict[str, Any]:
+    def _json_object(self, content: bytes) -> dict[str, Any]:
         try:
-            body = response.json()
-        except ValueError as error:
-            raise self._not_our_server() from error
+            body = json.loads(content.decode())
+        except (ValueError, RecursionError) as error:
+            raise self.not_our_server() from error
         if not isinstance(body, dict):
-            raise self._not_our_server()
+            raise self.not_our_server()
         return body
 
     def _detail(self, response: BaseHTTPResponse, body: Mapping[str, Any]) -> str:
@@ -129,14 +188,11 @@ class ApiClient:
             return f"{self._url}: {body.get('detail')}; see --user and --token-file"
         return str(body.get("detail"))
 
-    def _not_our_server(self) -> UnreachableError:
-        return UnreachableError(f"{self._url} answers, but not as exit-exporter; see --url")
 
-
-def _kind_of_error(status: int) -> type[click.ClickException]:
+def _kind_of_error(status: int) -> type[ServerError]:
     if status == HTTPStatus.NOT_FOUND:
         return NotFoundError
-    return UnavailableError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else click.ClickException
+    return UnavailableError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ServerError
 
 
 def _is_ok(response: BaseHTTPResponse) -> bool:

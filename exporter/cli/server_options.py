@@ -17,6 +17,8 @@ from exporter.errors import message_of
 
 # A secret is short; another file, given by mistake, must not be read whole.
 _MAX_SECRET_BYTES = 4096
+# What an answer causes that lacks a field, as one of an older version can, or has another type in it.
+_UNUSABLE = (LookupError, TypeError, ValueError, AttributeError)
 _OPTIONS = (
     click.option(
         "--url",
@@ -72,8 +74,13 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
         token_file: Path | None,
         **others: Any,
     ) -> Any:
-        access = Access(tls_ca, authorization(user, password_file, token_file))
-        return command(client=ApiClient(url, access), **others)
+        client = ApiClient(url, Access(tls_ca, authorization(user, password_file, token_file)))
+        try:
+            return command(client=client, **others)
+        except _UNUSABLE as error:
+            if isinstance(error, UnicodeError) or not client.has_answered:
+                raise
+            raise client.not_our_server() from error
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), ask)
 

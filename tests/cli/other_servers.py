@@ -32,6 +32,7 @@ OTHERS = {
     "another API's refusal": Other(b'{"detail": "Not Found"}', HTTPStatus.NOT_FOUND),
     "another API's refusal in a list": Other(b'["no"]', HTTPStatus.FORBIDDEN),
     "another API's refusal in a list of reasons": Other(b'{"detail": [{"msg": "no"}]}', HTTPStatus.FORBIDDEN),
+    "nesting deeper than Python goes": Other(b'{"jobs": ' + b"[" * 200_000),
     "a way in": Other(b"<html>Log in</html>", HTTPStatus.UNAUTHORIZED, "text/html"),
     "a breakdown": Other(b"<html>Bad Gateway</html>", HTTPStatus.BAD_GATEWAY, "text/html"),
 }
