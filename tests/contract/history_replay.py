@@ -117,6 +117,8 @@ class Replayer:
                 self._driver.play(LONG_SECONDS)
         for answers in self._due_inspections.values():
             self._pass_inspections(answers)
+        # As in the pipeline, no position is recorded before what was found up to there.
+        self._driver.play(0.0)
 
     def _pass_event(self, place: int, step: Step, *, replayed: bool) -> None:
         inspecting = self._policy.should_inspect(step.event, is_busy=False)
