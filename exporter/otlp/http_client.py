@@ -34,8 +34,10 @@ from exporter.otlp.endpoint import Compression, OtlpEndpoint
 from exporter.otlp.error_status import parse_body
 
 PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html"
-# A collector's answer is short; a wrong answer must not fill the memory.
-_MAX_BODY = 64 << 10
+# As in gRPC. An answer to a partial success can have a sentence for each item; a wrong answer must not fill
+# the memory.
+_MAX_BODY = 4 << 20
+_PART_BYTES = 1 << 16
 _MAX_DIGITS = 9
 # With these statuses the request itself is wrong. With other 4xx a token or a path is: once that is
 # corrected, the same request is accepted.
@@ -119,12 +121,12 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _read_body(response: requests.Response, deadline: float) -> bytes:
     """Return the body, cut at a maximum. Raises TimeoutError if it is not complete at the deadline."""
-    body = b""
-    while len(body) < _MAX_BODY and (chunk := response.raw.read1(_MAX_BODY, decode_content=True)):
+    body = bytearray()
+    while len(body) < _MAX_BODY and (chunk := response.raw.read1(_PART_BYTES, decode_content=True)):
         body += chunk
         if time.monotonic() > deadline:
             raise TimeoutError
-    return body
+    return bytes(body)
 
 
 def _result(signal: TelemetrySignal, response: requests.Response, body: bytes) -> ExportResult:

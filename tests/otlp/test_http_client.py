@@ -154,6 +154,9 @@ def json_of(partial_success: object) -> bytes:
         (200, JSON, json_of({"rejectedSpans": "3", "errorMessage": "too old"}), Accepted(3, "too old")),
         (200, f"{JSON}; charset=utf-8", json_of({"rejectedLogRecords": 4}), Accepted(4)),
         (200, JSON, json_of({"errorMessage": "y" * 1000}), Accepted(0, "y" * 400)),
+        # A sentence for each of 512 spans.
+        (200, JSON, json_of({"errorMessage": "y" * 1_000_000}), Accepted(0, "y" * 400)),
+        (200, PROTOBUF, partial(2, "y" * 1_000_000).body, Accepted(2, "y" * 400)),
     ],
 )
 def test_a_response_in_protobuf_or_json_is_an_acceptance(
