@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+# A thread needs address space for its stack, too.
 NO_THREAD = (
-    "no thread can be started; raise the limit on the exporter's tasks (TasksMax=, --pids-limit, ulimit -u)"
+    "no thread can be started; raise the limit on the exporter's tasks (TasksMax=, --pids-limit, ulimit -u) "
+    "or on its address space (LimitAS=, ulimit -v)"
 )
 
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from exporter.store import StoreError
+from exporter.thread_limit import NO_THREAD, is_thread_limit
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -62,6 +63,12 @@ async def _on_store_error(_request: Request, error: Any) -> Response:
     return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, f"the store cannot be read: {error}")
 
 
+async def _on_runtime_error(_request: Request, error: Any) -> Response:
+    if not is_thread_limit(error):
+        raise error
+    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, NO_THREAD)
+
+
 async def _on_http_exception(request: Request, error: Any) -> Response:
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
@@ -81,6 +88,7 @@ async def _on_bug(_request: Request, _error: Any) -> Response:
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     ProblemError: _on_problem,
     StoreError: _on_store_error,
+    RuntimeError: _on_runtime_error,
     HTTPException: _on_http_exception,
     Exception: _on_bug,
 }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.model import Evidence, LimitOwner, OomKill, OomSource, OomVictim, SupervisedJob, Workload
 from exporter.store import Batch
+from exporter.thread_limit import NO_THREAD
 from exporter.verdict.catalog_file import builtin_catalog
 from tests.store.samples import (
     BEGAN_NS,
@@ -558,6 +559,27 @@ def test_only_exit_codes_have_readings(unchanged: Served, code: str) -> None:
 def test_a_code_can_have_leading_zeros(unchanged: Served) -> None:
     for zeros in (1, 30, 5000):
         assert unchanged.ask(f"/api/v1/reasons/{'0' * zeros}137").json()["code"] == 137
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        ("can't start new thread", problem(HTTPStatus.SERVICE_UNAVAILABLE, NO_THREAD)),
+        (
+            "a mistake of ours",
+            problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug of the exporter; its log has the details"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/summary", "/"])
+def test_a_limit_of_threads_is_named(
+    served: Served, monkeypatch: pytest.MonkeyPatch, path: str, error: str, answer: object
+) -> None:
+    def start(_thread: object) -> None:
+        raise RuntimeError(error)
+
+    monkeypatch.setattr("anyio._backends._asyncio.WorkerThread.start", start)
+    assert content(served.ask(path)) == answer
 
 
 # Other paths and methods
