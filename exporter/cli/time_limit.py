@@ -17,10 +17,15 @@ class TimeLimitError(Exception):
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return what a call returns, or raise its error; raises TimeLimitError if it takes longer.
 
-    It then goes on in a thread that does not keep the process alive.
+    It then goes on in a thread that does not keep the process alive. Where no thread can be started, there is
+    no limit.
     """
     outcomes: SimpleQueue[tuple[T] | BaseException] = SimpleQueue()
-    threading.Thread(target=lambda: outcomes.put(_outcome(call)), daemon=True).start()
+    try:
+        threading.Thread(target=lambda: outcomes.put(_outcome(call)), daemon=True).start()
+    except RuntimeError:
+        # At a limit of threads: an answer without a limit of its time is better than none.
+        return call()
     try:
         outcome = outcomes.get(timeout=seconds)
     except Empty:

@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from itertools import repeat
+from types import SimpleNamespace
 
 import pytest
 
 from exporter.cli import client as client_module
+from exporter.cli import time_limit
 from exporter.cli.client import PROBLEM, ApiClient, UnreachableError
 from tests.cli.command import Done, invoke
 from tests.cli.other_servers import NOBODY, Other, other_server
+from tests.web.served import Served
 
 DRIP_SECONDS = 0.02
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -63,6 +66,16 @@ def test_an_answer_that_comes_in_drops_ends_with_the_timeout(head: bytes, drop: 
         client.timeout_seconds = 10 * DRIP_SECONDS
         with pytest.raises(UnreachableError, match=r"does not answer within 0\.2 s; see --url"):
             client.get("/api/v1/jobs", key="jobs")
+
+
+def test_a_limit_of_threads_is_no_error(unchanged: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unstartable(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    # Of all modules, only the client's may start none: the server is in this process.
+    monkeypatch.setattr(time_limit, "threading", SimpleNamespace(Thread=Unstartable))
+    assert ApiClient(unchanged.url).not_ready_reason() is None
 
 
 def test_an_answer_without_end_is_no_answer_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
