@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from exporter import __version__, garbage_collection
-from exporter.cli.output import discard_output
+from exporter.cli.output import discard_output, escape_unencodable
 
 # As shells report SIGINT.
 INTERRUPTED = 130
@@ -37,6 +37,7 @@ class _Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command; click would end with 1 on Ctrl-C, which can be a job's code."""
+        escape_unencodable()
         try:
             return super().invoke(context)
         except KeyboardInterrupt:

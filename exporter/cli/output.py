@@ -32,6 +32,12 @@ def show_if_possible(error: click.ClickException) -> None:
     print_if_possible(text.getvalue().rstrip("\n"), err=True)
 
 
+def escape_unencodable() -> None:
+    """Let standard output show what its encoding does not have, such as the sign for a control character."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def discard_output() -> None:
     """Write what follows on standard output to nowhere: Python would fail again with what it holds."""
     _discard(sys.stdout)

@@ -16,8 +16,10 @@ from exporter.cli import wait
 from exporter.cli.plain_table import plain_rows
 from exporter.cli.show import render
 from exporter.cli.tables import jobs_table
-from tests.cli.command import invoke
+from exporter.store import Batch
+from tests.cli.command import at_terminal, invoke, run
 from tests.cli.other_servers import Other, other_server
+from tests.store.samples import ended, job
 from tests.web.served import Served
 
 # A title, a colour, a line's beginning, a reversed name; the same in one character of C1.
@@ -141,3 +143,11 @@ def test_no_answer_of_a_server_takes_over_a_terminal(
         done = invoke(*words, *form, "--url", url)
     assert (done.code, obeyed(done.out)) == (0, set())
     assert "owned" in done.out
+
+
+@pytest.mark.parametrize("words", [("ps", "-a"), ("show", "日本")], ids=" ".join)
+def test_what_an_encoding_does_not_have_is_escaped(served: Served, words: tuple[str, ...]) -> None:
+    served.store.commit(Batch(ended=[ended(job("1", name="日本"), 3)]))
+    asked = (*words, "--url", served.url)
+    assert r"\u65e5\u672c" in run(*asked, PYTHONIOENCODING="iso-8859-1").out
+    assert r"\u65e5\u672c" in at_terminal(*asked, PYTHONIOENCODING="iso-8859-1")
