@@ -96,10 +96,13 @@ def _jobs(client: ApiClient, filters: dict[str, Any], page_size: int = _PAGE) ->
 
 
 def _first(jobs: Iterator[JobJson], limit: int | None) -> Iterator[JobJson]:
-    """Yield at most so many jobs, and say on standard error if there are more."""
+    """Yield at most so many jobs, and say on standard error, in the end, if there are more."""
     yield from islice(jobs, limit)
     if limit is not None and next(jobs, None) is not None:
-        click.echo(f"only the newest {limit} are listed; --limit 0 lists all", err=True)
+        listed = "job is" if limit == 1 else f"{limit} are"
+        note = f"only the newest {listed} listed; --limit 0 lists all"
+        # Not now: at a terminal, it would stand within the JSON.
+        click.get_current_context().call_on_close(lambda: click.echo(note, err=True))
 
 
 def _print_json(jobs: Iterator[JobJson]) -> None:

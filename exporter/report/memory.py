@@ -68,8 +68,8 @@ class Bracket:
 class Memory:
     """What the runs of a workload say about its memory limit.
 
-    ``current_bytes`` is the limit of the last run. ``suggested`` is a limit that enough runs have held, and
-    how many have completed at this limit or a lower one that is in the bracket.
+    ``current_bytes`` is the limit of the last run that says something. ``suggested`` is a limit that enough
+    runs have held, and how many have completed at this limit or a lower one that is in the bracket.
     """
 
     advice: Advice

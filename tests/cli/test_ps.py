@@ -165,6 +165,8 @@ def test_a_limit_says_what_it_leaves_out(unchanged: Served, output_format: str) 
 
 def test_a_terminal_shows_what_its_limit_leaves_out(served: Served) -> None:
     served.store.commit(Batch(running=[job("1", attempt=number) for number in range(1001)]))
+    last = at_terminal("ps", "-n", "1", "--format", "json", "--url", served.url, columns=132)
+    assert last.splitlines()[-2:] == ["}", "only the newest job is listed; --limit 0 lists all"]
     lines = at_terminal("ps", "--url", served.url, columns=132).splitlines()
     assert len(lines) == 1 + 1 + 1000
     assert "only the newest 1000 are listed; --limit 0 lists all" in lines

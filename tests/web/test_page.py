@@ -283,7 +283,7 @@ def test_memory_limits_are_shown_with_what_they_say(served: Served) -> None:
     for path in ("/workloads/shop%2Fworker", "/jobs/gentle-stingray-a"):
         shown = page(served, path)
         rows = shown.one("table", "limits").one("tbody").all("tr")
-        assert [row.text for row in rows] == ["512 MiB now ✓ 9", "256 MiB ✕ 1"]
+        assert [row.text for row in rows] == ["512 MiB last ✓ 9", "256 MiB ✕ 1"]
         assert "Raise its limit" not in shown.text
         assert "A limit of 512 MiB" in shown.text or "Keep its limit of 512 MiB" in shown.text
     assert "Suggested limit: 512 MiB" in shown.text
