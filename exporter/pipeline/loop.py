@@ -77,13 +77,10 @@ class Pipeline:
         self._finish()
 
     def _process_batch(self, messages: Iterable[Message]) -> None:
-        self._progress.note()
         for message in messages:
-            self._progress.note()
-            for outcome in self._sources.receive(message, time.monotonic()):
+            for outcome in self._sources.receive(message, self._progress.note()):
                 self._recorder.add(outcome)
-        self._sources.show_events()
-        now = time.monotonic()
+        now = self._progress.note()
         for outcome in self._sources.release_due(now):
             self._recorder.add(outcome)
         if self._recorder.is_due(now):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import structlog
@@ -17,7 +16,7 @@ from exporter.pipeline.readiness import Readiness
 from exporter.sources.source import (
     Connected,
     Disconnected,
-    EventCounted,
+    EventsCounted,
     EventsMissed,
     HostFact,
     Limited,
@@ -60,8 +59,6 @@ class ConnectedSources:
         self._may_be_on: dict[tuple[str, str], bool] = {}
         self._has_ended_unwatched = False
         self._servers_answered: set[str] = set()
-        # By address and type: those received since ``show_events``.
-        self._events: Counter[tuple[str, str]] = Counter()
 
     def add_server(self, address: str, tracker: Tracker) -> None:
         """Read a supervisor's server, which is no engine: nothing waits for it, and it is never unready."""
@@ -91,15 +88,6 @@ class ConnectedSources:
             case _ if address in self._trackers and address not in self._duplicates:
                 return self._recorded(address, self._trackers[address].receive(content, now), now)
         return ()
-
-    def show_events(self) -> None:
-        """Count the events that were received since the last call."""
-        if self._events:
-            changes = MetricUpdate()
-            for (address, event_type), count in self._events.items():
-                exporter_metrics.count_engine_events(changes, address, event_type, count)
-            self._state.apply(changes)
-            self._events.clear()
 
     def release_due(self, now: float) -> Iterator[Recorded]:
         """Yield what need not wait any longer for late evidence."""
@@ -232,8 +220,8 @@ class ConnectedSources:
             match outcome:
                 case Job() | EndedRun() | Submission():
                     yield outcome
-                case EventCounted():
-                    self._events[address, outcome.type] += 1
+                case EventsCounted():
+                    self._count_events(address, outcome)
                 case EventsMissed():
                     log.warning("events were missed", engine=address, event_gap=outcome.cause)
                     changes = MetricUpdate()
@@ -247,6 +235,12 @@ class ConnectedSources:
                     yield from self._forward(address, outcome, now)
                 case ServerAnswered() | ServerFailed():
                     self._count_server(address, outcome)
+
+    def _count_events(self, address: str, events: EventsCounted) -> None:
+        changes = MetricUpdate()
+        for event_type, count in events.types.items():
+            exporter_metrics.count_engine_events(changes, address, event_type, count)
+        self._state.apply(changes)
 
     def _count_server(self, address: str, outcome: ServerAnswered | ServerFailed) -> None:
         changes = MetricUpdate()

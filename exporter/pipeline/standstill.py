@@ -29,9 +29,10 @@ class Progress:
     def __init__(self) -> None:
         self._noted = time.monotonic()
 
-    def note(self) -> None:
-        """Note a step."""
+    def note(self) -> float:
+        """Note a step, and return its time."""
         self._noted = time.monotonic()
+        return self._noted
 
     @property
     def standing_seconds(self) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -87,10 +87,10 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
-class EventCounted:
-    """An event was received; ``type`` is the label value under which it is counted."""
+class EventsCounted:
+    """Events were received: how many of each type, which is the value of a label."""
 
-    type: str
+    types: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ Outcome = (
     Job
     | EndedRun
     | Submission
-    | EventCounted
+    | EventsCounted
     | EventsMissed
     | Listed
     | Limited

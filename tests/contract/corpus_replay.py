@@ -11,6 +11,7 @@ from exporter.log_tail import LogTail
 from exporter.model import Cursor, Job
 from exporter.sources.docker.api import parse
 from exporter.sources.docker.engine import ContainerList, Event, EventGap
+from exporter.sources.docker.messages import EventReceived
 from exporter.sources.docker.track.tracker import Tracker
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.verdict.facts import EndedRun
@@ -118,7 +119,8 @@ class CorpusReplay:
         self._policy.observe(event)
         self._latest_event_ns = event.at_ns or self._latest_event_ns
         replayed = event.at_ns <= self._resumed_ns
-        self._tracker.event(event, self._now, inspecting=inspecting, replayed=replayed, logging=logging)
+        received = EventReceived(event, inspecting, replayed, reading_log=logging)
+        self._tracker.event(received, self._now)
         if logging:
             self._log_ends_ns[event.container_id] = event.at_ns
         if inspecting:

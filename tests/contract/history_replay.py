@@ -9,6 +9,7 @@ from itertools import count
 
 from exporter.model import ContainerHistory, Exit, Job
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, Inspection
+from exporter.sources.docker.messages import EventReceived
 from exporter.sources.docker.watch.inspect_policy import InspectPolicy
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
@@ -123,7 +124,8 @@ class Replayer:
     def _pass_event(self, place: int, step: Step, *, replayed: bool) -> None:
         inspecting = self._policy.should_inspect(step.event, is_busy=False)
         self._policy.observe(step.event)
-        self._driver.tracker.event(step.event, self._driver.now, inspecting=inspecting, replayed=replayed)
+        received = EventReceived(step.event, inspecting, replayed)
+        self._driver.tracker.event(received, self._driver.now)
         if inspecting:
             self._request_inspection(place, step)
 

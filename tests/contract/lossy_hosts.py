@@ -9,6 +9,7 @@ from enum import Enum
 
 from exporter.model import Cursor, Exit
 from exporter.sources.docker.engine import KERNEL_POLL_SECONDS, Event, EventType, Inspection, KernelReport
+from exporter.sources.docker.messages import EventReceived
 from exporter.sources.docker.track.tracker import Tracker
 from tests.contract.tracker_driver import (
     BEGINNING,
@@ -146,4 +147,4 @@ def _pass(tracker: Tracker, seconds: float, seen: Observation) -> None:
     if isinstance(seen, Inspection):
         tracker.inspected(seen.container_id, seen, at(seconds))
     elif seen is not None:
-        tracker.event(seen, seconds, inspecting=seen.type is EventType.START)
+        tracker.event(EventReceived(seen, inspecting=seen.type is EventType.START), seconds)

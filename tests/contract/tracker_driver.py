@@ -21,6 +21,7 @@ from exporter.sources.docker.engine import (
     KernelReport,
     MaskedField,
 )
+from exporter.sources.docker.messages import EventReceived
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.job import job_key
 from exporter.sources.docker.track.tracker import Tracker
@@ -246,9 +247,9 @@ class TrackerDriver:
     def _take(self, step: Step) -> None:
         match step:
             case Event():
-                self.tracker.event(step, self.now)
+                self.tracker.event(EventReceived(step, inspecting=False), self.now)
             case Inspecting():
-                self.tracker.event(step.event, self.now, inspecting=True)
+                self.tracker.event(EventReceived(step.event, inspecting=True), self.now)
             case Answer():
                 self.tracker.inspected(step.container, step.inspection, step.requested_ns)
             case ContainerList():

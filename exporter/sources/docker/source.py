@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.config.settings import LogTailSettings, Settings, Switch
@@ -31,7 +32,7 @@ from exporter.sources.docker.watch.shared import Shared
 from exporter.sources.docker.watch.watcher import EngineWatcher
 from exporter.sources.source import (
     Connected,
-    EventCounted,
+    EventsCounted,
     EventsMissed,
     HostFact,
     Inbox,
@@ -47,8 +48,6 @@ INSPECT_THREADS = 64
 # Of each engine: it answers an inspection of a container that it is starting only afterwards, and others must
 # not wait for that.
 MIN_INSPECT_THREADS = 4
-# Made once: there is one for every event.
-_COUNTED = {event_type: EventCounted(event_type.value) for event_type in EventType}
 
 
 class DockerSource:
@@ -138,6 +137,8 @@ class DockerTracker:
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
+        # By type: those received since ``release_due``.
+        self._events: Counter[EventType] = Counter()
         self._has_connected = False
         # The engine was restarted after everything on it had ended and been read: nothing was missed.
         self._restarted_idle = False
@@ -159,10 +160,11 @@ class DockerTracker:
         """Position in the engine's events up to which everything has been handed over."""
         return self._tracker.cursor
 
-    def receive(self, content: object, now: float) -> list[Outcome]:
+    def receive(self, content: object, now: float) -> Sequence[Outcome]:
         """Take in a message of the watcher, or a fact from another engine on this host.
 
-        Jobs and runs are returned by ``release_due``: of what a batch says of a job, only the last matters.
+        Jobs, runs and the number of events are returned by ``release_due``: of what a batch says of a job,
+        only the last matters.
         """
         match content:
             case EventReceived():
@@ -177,12 +179,17 @@ class DockerTracker:
                 self._tracker.oom_on_other_engine(content.container_id, content.at_ns, now)
             case _:
                 self._pass_on(content)
-        return []
+        return ()
 
     def release_due(self, now: float) -> list[Outcome]:
         """Return the jobs that started or changed, and the runs that need not wait any longer."""
         self._tracker.release_due(now)
-        return [*self._tracker.drain()]
+        return [*self._counted(), *self._tracker.drain()]
+
+    def _counted(self) -> Iterator[EventsCounted]:
+        if self._events:
+            yield EventsCounted({event_type.value: count for event_type, count in self._events.items()})
+            self._events.clear()
 
     def _pass_on(self, content: object) -> None:
         tracker = self._tracker
@@ -200,20 +207,14 @@ class DockerTracker:
             case StartFailed():
                 tracker.start_failed(content.inspection)
 
-    def _event(self, received: EventReceived, now: float) -> list[Outcome]:
+    def _event(self, received: EventReceived, now: float) -> Sequence[Outcome]:
         event = received.event
-        self._tracker.event(
-            event,
-            now,
-            inspecting=received.inspecting,
-            replayed=received.replayed,
-            ahead=received.ahead,
-            logging=received.reading_log,
-        )
+        self._tracker.event(received, now)
+        self._events[event.type] += 1
         if event.type is EventType.OOM:
             # Engines on one host share its kernel: a kill that it has counted is one engine's or another's.
-            return [_COUNTED[event.type], HostFact(OtherEngineOom(event.container_id, event.at_ns))]
-        return [_COUNTED[event.type]]
+            return [HostFact(OtherEngineOom(event.container_id, event.at_ns))]
+        return ()
 
     def _listed(self, listed: ContainerList, now: float) -> list[Outcome]:
         self._tracker.listed(listed, now)

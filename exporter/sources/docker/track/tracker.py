@@ -26,7 +26,7 @@ from exporter.sources.docker.engine import (
     Inspection,
     KernelReport,
 )
-from exporter.sources.docker.messages import JobReported
+from exporter.sources.docker.messages import EventReceived, JobReported
 from exporter.sources.docker.track.config import TrackerConfig
 from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.containers import LoadHistory, LoadSubmissions
@@ -125,23 +125,10 @@ class Tracker:
                 container.events_missed()
                 self._failed_starts.events_missed(container)
 
-    def event(  # noqa: PLR0913  # each is a thing of its own
-        self,
-        event: Event,
-        now: float,
-        *,
-        inspecting: bool = False,
-        replayed: bool = False,
-        ahead: bool = False,
-        logging: bool = False,
-    ) -> None:
-        """Take in an event.
-
-        ``inspecting``: its container is being inspected, and ``inspected`` will be called. ``logging``: its
-        log is being read, and ``log_collected`` will be called. ``replayed``: it happened before the engine
-        was connected to. ``ahead``: as for ``EventReceived``.
-        """
-        if not event.container_id or self._may_be_pruned(event.at_ns, replayed=replayed, ahead=ahead):
+    def event(self, received: EventReceived, now: float) -> None:
+        """Take in an event; ``inspected`` and ``log_collected`` will be called, if it says so."""
+        event, replayed = received.event, received.replayed
+        if not event.container_id or self._may_be_pruned(received):
             return
         self._state.checkpoint.event_received(event.at_ns)
         containers = self._state.containers
@@ -149,9 +136,9 @@ class Tracker:
             return
         is_created = event.type is EventType.CREATE
         container = containers.get_or_create(
-            event.container_id, is_new=is_created and not (replayed or ahead)
+            event.container_id, is_new=is_created and not (replayed or received.ahead)
         )
-        container.open_inspections += 1 if inspecting else 0
+        container.open_inspections += received.inspecting
         self._lifecycle.activate_restored(container, now, until_ns=event.at_ns if replayed else None)
         is_first = containers.mark_seen(event)
         if is_first:
@@ -161,16 +148,17 @@ class Tracker:
             self._dispatch(container, event, now, replayed=replayed)
         elif event.type in {EventType.START, EventType.START_ATTEMPT_OVER}:
             self._failed_starts.already_concluded(container)
-        container.end_reported(event.at_ns, replayed=replayed, log_pending=logging and is_first)
+        container.end_reported(event.at_ns, replayed=replayed, log_pending=received.reading_log and is_first)
 
-    def _may_be_pruned(self, at_ns: int, *, replayed: bool, ahead: bool) -> bool:
+    def _may_be_pruned(self, received: EventReceived) -> bool:
         """Return whether an event was received before, and its record may have been deleted.
 
         Only what an engine replays after its clock was set back, or has come back: other records are kept.
         """
-        if ahead:
+        at_ns = received.event.at_ns
+        if received.ahead:
             return at_ns < self._state.config.pruning_mark_ns()
-        return replayed and at_ns < self._state.pruned_before_ns(self._connected_ns)
+        return received.replayed and at_ns < self._state.pruned_before_ns(self._connected_ns)
 
     def _dispatch(self, container: Container, event: Event, now: float, *, replayed: bool) -> None:
         """Hand on an event that starts or ends something."""
@@ -218,7 +206,8 @@ class Tracker:
         container = self._state.containers.get(container_id)
         if container is None:
             return
-        container.open_inspections = max(0, container.open_inspections - 1)
+        if container.open_inspections:
+            container.open_inspections -= 1
         if inspection is not None:
             container.info.update_from_inspect(inspection)
             if container.start_attempt is not None:
