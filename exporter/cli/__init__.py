@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from errno import EPIPE
 from importlib import import_module
 from typing import Any
@@ -40,6 +42,8 @@ class _Commands(click.Group):
         escape_unencodable()
         try:
             return super().invoke(context)
+        except click.UsageError as error:
+            raise click.UsageError(_without_secrets(error.format_message()), error.ctx) from error
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
         except OSError as error:
@@ -48,6 +52,15 @@ class _Commands(click.Group):
                 raise
             discard_output()
             raise click.ClickException(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _without_secrets(message: str) -> str:
+    # Imported only here, since most commands are called rightly.
+    from exporter.redaction import REDACTED, Redactor  # noqa: PLC0415
+
+    # A URL whose password has a space is several arguments if it is not in quotes.
+    message = re.sub(r"(unexpected extra arguments? \().*@", rf"\1{REDACTED}@", message)
+    return Redactor(os.environ)(message)
 
 
 @click.group(

@@ -21,7 +21,7 @@ from urllib3.exceptions import (
     SSLError,
     TimeoutError,  # noqa: A004  # urllib3's own name
 )
-from urllib3.util import make_headers
+from urllib3.util import make_headers, parse_url
 
 from exporter.cli.time_limit import TimeLimitError, within
 from exporter.config.address import DEFAULT_ADDRESS
@@ -114,7 +114,11 @@ class ApiClient:
 
     def not_our_server(self) -> UnreachableError:
         """Return the error that an answer is not as this program's are."""
-        return UnreachableError(f"{self._url} answers, but not as exit-exporter; see --url")
+        return UnreachableError(f"{self._shown} answers, but not as exit-exporter; see --url")
+
+    @property
+    def _shown(self) -> str:
+        return _shown(self._url)
 
     def _request(self, path: str, parameters: Mapping[str, str]) -> tuple[BaseHTTPResponse, bytes]:
         """Return an answer and its body."""
@@ -126,7 +130,7 @@ class ApiClient:
         except MaxRetryError as error:
             raise UnreachableError(self._why_unreachable(error.reason)) from error
         except (HTTPError, ValueError) as error:
-            raise UnreachableError(f"{self._url}: {error}; see --url") from error
+            raise UnreachableError(f"{self._shown}: {error}; see --url") from error
 
     def _exchange(
         self, path: str, parameters: Mapping[str, str], seconds: float
@@ -160,19 +164,19 @@ class ApiClient:
         return b"".join(parts)
 
     def _no_answer_in_time(self) -> str:
-        return f"{self._url} does not answer within {self.timeout_seconds:.3g} s; see --url"
+        return f"{self._shown} does not answer within {self.timeout_seconds:.3g} s; see --url"
 
     def _why_unreachable(self, cause: Exception | None) -> str:
         match cause:
             case TimeoutError() if not isinstance(cause, NewConnectionError):
                 return self._no_answer_in_time()
             case SSLError():
-                return f"{self._url}: TLS failed: {message_of(root_cause(cause))}; see --tls-ca"
+                return f"{self._shown}: TLS failed: {message_of(root_cause(cause))}; see --tls-ca"
             case ResponseError():
-                return f"{self._url}: {cause}; see --url"
+                return f"{self._shown}: {cause}; see --url"
             case _:
                 hint = "is 'exit-exporter serve' running there? See --url"
-                return f"no exit-exporter answers at {self._url}; {hint}"
+                return f"no exit-exporter answers at {self._shown}; {hint}"
 
     def _json_object(self, content: bytes) -> dict[str, Any]:
         try:
@@ -185,7 +189,7 @@ class ApiClient:
 
     def _detail(self, response: BaseHTTPResponse, body: Mapping[str, Any]) -> str:
         if response.status == HTTPStatus.UNAUTHORIZED:
-            return f"{self._url}: {body.get('detail')}; see --user and --token-file"
+            return f"{self._shown}: {body.get('detail')}; see --user and --token-file"
         return str(body.get("detail"))
 
 
@@ -215,15 +219,25 @@ def _pool(url: str, authority: str | None) -> PoolManager:
         proxy = proxy_of(url)
         return PoolManager(ca_certs=authority) if proxy is None else proxy_pool(proxy, authority)
     except ValueError as error:
-        raise UnreachableError(f"{url}: {error}; see --url") from error
+        raise UnreachableError(f"{_shown(url)}: {error}; see --url") from error
 
 
 def _split(url: str) -> SplitResult:
     """Return the parts of a URL. Raises UnreachableError if it has no host."""
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        raise UnreachableError(f"{url}: {error}; see --url") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UnreachableError(f"{url} is not a URL such as {DEFAULT_URL}; see --url")
+        # As the request will: the error of it would quote the URL.
+        parse_url(url)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise UnreachableError(f"{_shown(url)} is not a URL such as {DEFAULT_URL}; see --url")
     return parts
+
+
+def _shown(url: str) -> str:
+    # Imported only here, since most requests succeed.
+    from exporter.redaction import shown_url  # noqa: PLC0415
+
+    return shown_url(url)

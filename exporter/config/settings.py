@@ -29,9 +29,10 @@ from exporter.config.field_types import (
     TraceUrl,
     UrlPath,
     WorkloadSources,
-    database_path,
 )
+from exporter.config.urls import database_path
 from exporter.config.variables import DSTACK_TOKEN
+from exporter.redaction import quoted
 from exporter.workload import DEFAULT_ORDER
 
 _CONTROL_OR_SURROGATE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -86,7 +87,7 @@ class SettingsGroup(BaseModel):
         """Refuse text that cannot be shown, logged or stored."""
         for text in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(text, str) and _CONTROL_OR_SURROGATE.search(text):
-                raise ValueError(f"{text!r} has control characters, or is not UTF-8")
+                raise ValueError(f"{quoted(text)} has control characters, or is not UTF-8")
         return value
 
 

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from exporter.model import TelemetrySignal
 from exporter.otlp.variables import PAIRS, OtelConfigError, Variables, parse_number, parse_pairs
+from exporter.redaction import quoted_url
 
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _DEFAULT_MS = 10_000.0
@@ -24,7 +25,6 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METADATA = re.compile(r"(?!.*-bin$)[0-9a-z_.-]+")
 # Targets that gRPC understands: a name or an address, with or without the scheme of a resolver.
 _GRPC_NAME = re.compile(r"(dns:(//[^/\s]*/)?|ipv[46]:)?[^\s:/][^\s/]*|unix(-abstract)?:\S*[^\s/:]\S*")
-_USER = re.compile(r"//[^/@]*@")
 
 
 class OtlpProtocol(StrEnum):
@@ -125,11 +125,11 @@ class _Reader:
     def _grpc(self, endpoint: str) -> tuple[str, bool]:
         if endpoint.startswith(_HTTP_SCHEMES) and "://" in endpoint:
             parts = self._parts(endpoint)
-            if parts is None or "@" in parts.netloc:
+            if parts is None or "@" in endpoint:
                 raise self._no_endpoint(endpoint, "http://collector:4317")
             port = "" if parts.port else f":{_GRPC_PORT}"
             return f"{parts.netloc.rstrip(':')}{port}", parts.scheme == "https"
-        if not _GRPC_NAME.fullmatch(endpoint) or _USER.search(endpoint):
+        if not _GRPC_NAME.fullmatch(endpoint) or ("@" in endpoint and not endpoint.startswith("unix")):
             raise self._no_endpoint(endpoint, "http://collector:4317")
         # Without a scheme of http or https, a variable decides on TLS.
         is_open = self._variables.is_true(self._name("INSECURE")) or endpoint.startswith("unix")
@@ -145,9 +145,9 @@ class _Reader:
         return parts if parts.scheme in _HTTP_SCHEMES and parts.hostname else None
 
     def _no_endpoint(self, endpoint: str, example: str) -> OtelConfigError:
-        # A text with these characters may hold a secret.
-        shown = "the value" if set(endpoint) & set("@?=") else repr(endpoint)
-        return OtelConfigError(f"{self._name('ENDPOINT')}: {shown} is not an endpoint; for example {example}")
+        return OtelConfigError(
+            f"{self._name('ENDPOINT')}: {quoted_url(endpoint)} is not an endpoint; for example {example}"
+        )
 
     def _headers(self, token: re.Pattern[str]) -> tuple[tuple[str, str], ...]:
         found = parse_pairs(self._get("HEADERS") or "")

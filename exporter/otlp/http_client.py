@@ -32,6 +32,7 @@ from exporter.otlp.client import (
 from exporter.otlp.encoding import ExportRequest, ExportResponse
 from exporter.otlp.endpoint import Compression, OtlpEndpoint
 from exporter.otlp.error_status import parse_body
+from exporter.redaction import shown_url
 
 PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html"
 # As in gRPC. An answer to a partial success can have a sentence for each item; a wrong answer must not fill
@@ -71,8 +72,7 @@ class OtlpHttpClient:
     @property
     def address(self) -> str:
         """URL of the collector, without user, password and query."""
-        parts = urlsplit(self._endpoint.url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        return shown_url(self._endpoint.url)
 
     def send(self, request: ExportRequest) -> ExportResult:
         """Send a request with POST."""

@@ -24,7 +24,7 @@ CATALOGUE_NAMES = f"{UNKNOWN}reasons, codes, workloads, images"
 SETTING_NAMES = f"{UNKNOWN}{', '.join(Settings.model_fields)}"
 ONLY_SQLITE = "only a SQLite file is supported; example: sqlite:////var/lib/exits.db"
 NO_ENGINE = (
-    "docker.host: 'foo' is not the address of an engine; "
+    "file.yaml:1: docker.host: 'foo' is not the address of an engine; "
     "examples: unix:///var/run/docker.sock, tcp://host:2376, ssh://user@host"
 )
 

@@ -112,8 +112,17 @@ def test_a_terminal_obeys_nothing_in_why_a_list_is_empty() -> None:
     "words",
     [["ps"], ["explain", "137"], ["wait", "x", "--retry-for", "0.1s"]],
 )
-@pytest.mark.parametrize("url", [NOBODY, "http://[::1", "ftp://127.0.0.1"])
-def test_a_password_in_the_url_is_in_no_error(url: str, words: Sequence[str]) -> None:
-    done: Done = invoke(*words, "--url", url.replace("://", f"://ali:{PASSWORD}@"))
+@pytest.mark.parametrize("url", [NOBODY, "http://[::1", "ftp://127.0.0.1", "http://127.0.0.1:1x"])
+@pytest.mark.parametrize("between", ["", *" \t'/?#@[", "12/"])
+def test_a_password_in_the_url_is_in_no_error(between: str, url: str, words: Sequence[str]) -> None:
+    password = f"{between}{PASSWORD}{between}{PASSWORD}"
+    done: Done = invoke(*words, "--url", url.replace("://", f"://ali:{password}@"))
     assert "[redacted]@" in done.err
     assert PASSWORD not in done.err
+
+
+@pytest.mark.parametrize("words", [["serve", "--docker.host"], ["ps", "--url"], ["explain", "1", "--url"]])
+def test_a_password_that_is_several_arguments_is_in_no_error(words: Sequence[str]) -> None:
+    done: Done = invoke(*words, "tcp://ali:a", PASSWORD, f"{PASSWORD}@host:1")
+    assert done.code == 2
+    assert done.err.endswith("Error: Got unexpected extra arguments ([redacted]@host:1)\n")

@@ -22,9 +22,9 @@ TIMEOUT_SECONDS = 20.0
         (
             "DOCKER_HOST",
             f"unix://{NOT_UTF_8}",
-            "the engine's address 'unix:///tmp/\\udcff\\udc80' has control",
+            "DOCKER_HOST: 'unix:///tmp/\\udcff\\udc80' has control",
         ),
-        ("DOCKER_HOST", "unix:///tmp/\x1b[2J", "the engine's address 'unix:///tmp/\\x1b[2J' has control"),
+        ("DOCKER_HOST", "unix:///tmp/\x1b[2J", "DOCKER_HOST: 'unix:///tmp/\\x1b[2J' has control"),
         ("DOCKER_CONTEXT", NOT_UTF_8, "there is no Docker context '/tmp/\\udcff\\udc80'"),
         (
             "EXIT_EXPORTER_DOCKER_HOST",

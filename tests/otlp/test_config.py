@@ -376,7 +376,7 @@ def test_a_value_that_is_not_utf8_is_an_error(name: str) -> None:
     assert error_of({**HTTP, name: "http://caf\udce9"}) == f"{name}: is not UTF-8"
 
 
-NO_HOST = ["http://", "http:///v1/traces", "http://:4318", "ftp://collector", "http://collector:port"]
+NO_HOST = ["http://", "http:///v1/traces", "http://:4318", "ftp://collector"]
 NO_URL = ["collector", "collector:4318", "unix:///a.sock", "http://collector:99999", "http://[::1"]
 NO_TARGET = [":4317", "unix://", "dns://collector:4317", "two words"]
 

@@ -118,10 +118,11 @@ def test_a_user_in_the_url_is_basic_authorization(receiver: Receiver) -> None:
     ("url", "address"),
     [
         ("http://collector:4318/v1/traces", "http://collector:4318/v1/traces"),
-        (f"http://user:{SECRET}@collector:4318/v1/traces", "http://collector:4318/v1/traces"),
-        (f"https://{SECRET}@[::1]/v1/traces", "https://[::1]/v1/traces"),
-        (f"http://user:@{SECRET}@collector/v1/traces", "http://collector/v1/traces"),
-        (f"http://collector/in?token={SECRET}", "http://collector/in"),
+        (f"http://user:{SECRET}@collector:4318/v1/traces", "http://[redacted]@collector:4318/v1/traces"),
+        (f"https://{SECRET}@[::1]/v1/traces", "https://[redacted]@[::1]/v1/traces"),
+        (f"http://user:@{SECRET}@collector/v1/traces", "http://[redacted]@collector/v1/traces"),
+        (f"http://user:12/{SECRET}@collector/v1/traces", "http://[redacted]@collector/v1/traces"),
+        (f"http://collector/in?token={SECRET}", "http://collector/in?[redacted]"),
     ],
 )
 def test_the_address_is_the_url_without_secrets(url: str, address: str) -> None:

@@ -37,6 +37,17 @@ def test_a_secret_of_the_environment_is_found_wherever_it_stands(secret: str) ->
     assert Redactor(ENVIRONMENT)(f"refused {secret!r}, sorry") == "refused '[redacted]', sorry"
 
 
+def test_a_secret_is_found_as_others_quote_it() -> None:
+    redact = Redactor({"HTTP_PROXY": "http://ann:it's \\ back@proxy"})
+    for quoted in (repr("it's \\ back")[1:-1], "it%27s%20%5C%20back"):
+        assert redact(f"refused <{quoted}>") == "refused <[redacted]>"
+
+
+def test_a_secret_need_not_be_utf_8() -> None:
+    redact = Redactor({"HTTP_PROXY": "http://ann:s\udcffcret@proxy"})
+    assert [redact(each) for each in ("s\udcffcret", "s%FFcret")] == ["[redacted]"] * 2
+
+
 @given(st.text(), st.sampled_from(SECRETS), st.text())
 def test_no_text_around_it_hides_a_secret(before: str, secret: str, after: str) -> None:
     assert secret not in Redactor(ENVIRONMENT)(before + secret + after)
@@ -48,7 +59,7 @@ def test_no_text_around_it_hides_a_secret(before: str, secret: str, after: str) 
         ("http://u:p@h:1/path", "http://[redacted]@h:1/path"),
         ("https://t0ken@h", "https://[redacted]@h"),
         ("tcp://u:p@ss@h:1", "tcp://[redacted]@h:1"),
-        *((f"tcp://u:p{each}ss@h:1", "tcp://[redacted]@h:1") for each in "/#?[:'"),
+        *((f"tcp://u:p{each}ss@h:1", "tcp://[redacted]@h:1") for each in "/#?[:' "),
         *((f"ssh://u:p{each}ss@h:1/x", "ssh://[redacted]@h:1/x") for each in "/#?["),
         ("socks5h://u:p@h", "socks5h://[redacted]@h"),
         ("ssh://u:p@h", "ssh://[redacted]@h"),
@@ -73,6 +84,7 @@ def test_a_secret_is_known_by_its_place(text: str, shown: str) -> None:
         "http://[::1]:5000/name@sha256:0123",
         "https://h/v2/name:1@sha256:0123",
         "no engine at 127.0.0.1:10137",
+        "examples: unix:///var/run/docker.sock, tcp://host:2376, ssh://user@host",
     ],
 )
 def test_other_text_stays(text: str) -> None:

@@ -28,6 +28,7 @@ _MAX_BYTES = 1 << 20
 class Context:
     """Address of an engine, and the directory of its certificates; ``verify`` is false to skip TLS checks."""
 
+    name: str
     host: str
     certificates: Path | None
     verify: bool
@@ -50,7 +51,7 @@ def load(name: str | None, environment: Mapping[str, str]) -> Context | None:
     except (KeyError, TypeError, AttributeError) as error:
         raise EngineError(f"the Docker context {chosen!r} has no engine address: {meta}") from error
     certificates = directory / "contexts" / "tls" / digest / "docker"
-    return Context(host, certificates if certificates.is_dir() else None, verify=not skip)
+    return Context(chosen, host, certificates if certificates.is_dir() else None, verify=not skip)
 
 
 def certificates(environment: Mapping[str, str]) -> Path:
