@@ -13,7 +13,7 @@ from exporter.sources.docker.api import parse
 from exporter.sources.docker.engine import ContainerList, Event, EventGap
 from exporter.sources.docker.messages import EventReceived
 from exporter.sources.docker.track.tracker import Tracker
-from exporter.sources.docker.watch.inspect_policy import InspectPolicy
+from exporter.sources.docker.watch.inspect_policy import InspectPolicy, Need
 from exporter.verdict.facts import EndedRun
 from tests.contract.canned_kernel import CannedKernel
 from tests.contract.tracker_driver import CONFIG
@@ -115,8 +115,7 @@ class CorpusReplay:
 
     def _event(self, number: int, event: Event) -> None:
         """Take in an event, with its inspection if the watcher's policy requests one."""
-        inspecting, logging = self._policy.should_inspect(event, is_busy=False), self._has_log(number, event)
-        self._policy.observe(event)
+        inspecting, logging = self._policy.observe(event) is not Need.NONE, self._has_log(number, event)
         self._latest_event_ns = event.at_ns or self._latest_event_ns
         replayed = event.at_ns <= self._resumed_ns
         received = EventReceived(event, inspecting, replayed, reading_log=logging)

@@ -10,7 +10,7 @@ from itertools import count
 from exporter.model import ContainerHistory, Exit, Job
 from exporter.sources.docker.engine import ContainerList, Event, EventGap, EventType, Inspection
 from exporter.sources.docker.messages import EventReceived
-from exporter.sources.docker.watch.inspect_policy import InspectPolicy
+from exporter.sources.docker.watch.inspect_policy import InspectPolicy, Need
 from exporter.verdict.catalog_file import builtin_catalog
 from exporter.verdict.classify import classify
 from tests.contract.histories import (
@@ -122,8 +122,7 @@ class Replayer:
         self._driver.play(0.0)
 
     def _pass_event(self, place: int, step: Step, *, replayed: bool) -> None:
-        inspecting = self._policy.should_inspect(step.event, is_busy=False)
-        self._policy.observe(step.event)
+        inspecting = self._policy.observe(step.event) is not Need.NONE
         received = EventReceived(step.event, inspecting, replayed)
         self._driver.tracker.event(received, self._driver.now)
         if inspecting:

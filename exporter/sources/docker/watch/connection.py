@@ -83,8 +83,7 @@ class Connection:
 
     def mark_read(self, events: Sequence[Event]) -> None:
         """Note that events have been read and handed on."""
-        for event in events:
-            self.unstarted.observe(event)
+        self.unstarted.observe(events)
         read = [(event.container_id, event.at_ns) for event in events if event.container_id]
         with self._read:
             self._recent.extend(read)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from exporter.sources.docker.engine import Event, EventType
 
@@ -37,14 +37,15 @@ class UnstartedContainers:
         self._lock = threading.Lock()
         self._created: dict[str, float] = {}
 
-    def observe(self, event: Event) -> None:
-        """Add the container of a creation, and remove that of any event about a start or a removal."""
-        if event.type is EventType.CREATE:
-            with self._lock:
-                if len(self._created) < _MAX_CONTAINERS:
-                    self._created[event.container_id] = self._clock()
-        elif event.type in _START_EVENTS and event.container_id in self._created:
-            self.discard(event.container_id)
+    def observe(self, events: Iterable[Event]) -> None:
+        """Add the containers of creations, and remove those of events about a start or a removal."""
+        with self._lock:
+            for event in events:
+                if event.type is EventType.CREATE:
+                    if len(self._created) < _MAX_CONTAINERS:
+                        self._created[event.container_id] = self._clock()
+                elif event.container_id in self._created and event.type in _START_EVENTS:
+                    del self._created[event.container_id]
 
     def __contains__(self, container_id: str) -> bool:
         with self._lock:

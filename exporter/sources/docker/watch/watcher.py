@@ -23,7 +23,7 @@ from exporter.sources.docker.messages import (
     connected,
 )
 from exporter.sources.docker.watch.connection import Connection
-from exporter.sources.docker.watch.inspect_policy import InspectPolicy
+from exporter.sources.docker.watch.inspect_policy import InspectPolicy, Need
 from exporter.sources.docker.watch.inspections import Inspections
 from exporter.sources.docker.watch.inspector import Inspector
 from exporter.sources.docker.watch.job_logs import JobLogFollower
@@ -209,11 +209,11 @@ class EngineWatcher:
     def _read(self, connection: Connection) -> None:
         policy = InspectPolicy()
         for events in connection.stream:
+            latest_ns = connection.now_ns + OVERLAP_NS
             for event in events:
                 if event.type in _KERNEL_EVENTS:
                     self._kernel.poll(since_ns=event.at_ns)
-                self._dispatch(event, connection, policy)
-                policy.observe(event)
+                self._dispatch(event, connection, policy, latest_ns)
             connection.mark_read(events)
             self._let_pipeline_follow(connection)
 
@@ -233,23 +233,32 @@ class EngineWatcher:
             # all of it is read. What comes meanwhile waits in the socket.
             self._stopping.wait(_FOLLOW_SECONDS)
 
-    def _dispatch(self, event: Event, connection: Connection, policy: InspectPolicy) -> None:
-        """Send an event, and start the requests that it causes."""
-        inspector = self._inspector
-        inspecting = policy.should_inspect(event, is_busy=self._is_busy(event.container_id))
-        reading_log, since_ns = inspector.should_read_log(event), policy.previous_end_ns(event.container_id)
+    def _dispatch(self, event: Event, connection: Connection, policy: InspectPolicy, latest_ns: int) -> None:
+        """Send an event, and start the requests that it causes.
+
+        One after ``latest_ns`` has a time that the engine's clock has not reached.
+        """
+        reading_log = self._inspector.should_read_log(event)
+        since_ns = policy.previous_end_ns(event.container_id) if reading_log else 0
+        need = policy.observe(event)
+        is_necessary = need is Need.NECESSARY
+        inspecting = is_necessary or (need is Need.USEFUL and not self._is_busy(event.container_id))
         replayed = 0 < event.at_ns <= connection.replay_until_ns
-        ahead = event.at_ns > connection.now_ns + OVERLAP_NS
-        self._send(EventReceived(event, inspecting, replayed, ahead, reading_log))
+        self._send(EventReceived(event, inspecting, replayed, event.at_ns > latest_ns, reading_log))
         if self._job_logs is not None:
             self._job_logs.observe(event)
-        # The log comes first: with --rm it is removed before anything else. A pool that is stopped takes no
-        # task, but the announced message must still be sent.
-        if reading_log and not self._log_pool.submit(lambda: self._send(inspector.read_log(event, since_ns))):
-            self._send(LogCollected(event.container_id, event.at_ns, None))
+        # With --rm, a container is gone in a moment, and its log before anything else.
+        if reading_log:
+            self._read_log(event, since_ns)
         if inspecting:
-            # With --rm, a container is gone in a moment.
-            self._inspections.ask(event, first=policy.is_necessary(event))
+            self._inspections.ask(event, first=is_necessary)
+
+    def _read_log(self, event: Event, since_ns: int) -> None:
+        """Send the log of the run that ended with an event, once it is read."""
+        is_submitted = self._log_pool.submit(lambda: self._send(self._inspector.read_log(event, since_ns)))
+        if not is_submitted:
+            # The pool is stopped, but what was announced must still be sent.
+            self._send(LogCollected(event.container_id, event.at_ns, None))
 
     def _is_busy(self, container_id: str) -> bool:
         """Return whether so much waits that a request about a container would hold up more than it says."""
