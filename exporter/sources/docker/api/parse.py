@@ -27,7 +27,6 @@ from exporter.sources.docker.api.scalars import (
 from exporter.sources.docker.engine import EngineInfo, Event, EventType, Inspection, MaskedField
 from exporter.text import sanitize, sanitize_error
 
-_CODE_ATTRIBUTES = ("exitCode", "containerExitCode")
 # Engines merge a container's labels over their own attributes of an event. In an event to which one of these
 # attributes does not belong, it is a label, which also overwrites the engine's own attribute in the events to
 # which it does belong. (Except containerExitCode: Podman up to 4 writes it into every event.)
@@ -57,6 +56,7 @@ _NETWORK_ACTIONS = {
     "disconnect": EventType.START_ATTEMPT_OVER,
 }
 _HEALTH = {"healthy": True, "unhealthy": False}
+_HEALTH_ACTIONS = {f"health_status: {status}": healthy for status, healthy in _HEALTH.items()}
 _IMAGE_ID = re.compile("(sha256:)?[0-9a-f]{64}")
 _DIGEST = re.compile("[^@<>]+@sha256:[0-9a-f]{64}")
 _MAX_DIGESTS = 10
@@ -243,17 +243,17 @@ def _container_event(message: Mapping[str, Any], wanted: Iterable[str]) -> Event
         labels=_labels(attributes, wanted),
         code=_event_code(attributes) if event_type is EventType.DIE else None,
         signal=signal_number(attributes.get("signal", "")) if event_type is EventType.KILL else None,
-        healthy=_HEALTH.get(action.rpartition(" ")[2]),
+        healthy=_HEALTH_ACTIONS.get(action),
         masked_fields=_masked_fields(attributes, event_type),
     )
 
 
 def _masked_fields(attributes: Mapping[str, Any], event_type: EventType) -> frozenset[MaskedField]:
-    if _MASKABLE.keys().isdisjoint(attributes):
-        return _NO_FIELDS
-    return frozenset(
-        masked for key, (owner, masked) in _MASKABLE.items() if key in attributes and event_type is not owner
-    )
+    masked = _NO_FIELDS
+    for key, (owner, field) in _MASKABLE.items():
+        if key in attributes and event_type is not owner:
+            masked |= {field}
+    return masked
 
 
 def _network_event(message: Mapping[str, Any]) -> Event:
@@ -273,10 +273,12 @@ def _container_id(value: object) -> str:
 
 
 def _event_code(attributes: Mapping[str, Any]) -> int | None:
-    key = next((key for key in _CODE_ATTRIBUTES if key in attributes), None)
-    return None if key is None else exit_code(attributes[key])
+    return exit_code(attributes.get("exitCode", attributes.get("containerExitCode")))
 
 
 def _labels(labels: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, str]:
-    given = [(key, str(labels[key] or "").strip()) for key in wanted if key in labels]
-    return {key: shared(sanitize(value)) for key, value in given if value} if given else {}
+    kept = {}
+    for key in wanted:
+        if key in labels and (value := str(labels[key] or "").strip()):
+            kept[key] = shared(sanitize(value))
+    return kept
