@@ -76,7 +76,7 @@ def main() -> None:
     Exit status of all commands but wait, whose help has its own:
       0  success
       1  an error, which one line on standard error explains
-      2  wrong options or arguments
+      2  wrong options, arguments or settings
       130  Ctrl-C
     \b
     Completion, for the shell's start file:

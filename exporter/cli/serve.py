@@ -19,6 +19,12 @@ from exporter.thread_limit import NO_THREAD, is_thread_limit
 from exporter.unused_imports import not_installed
 
 
+class _SettingsRefusedError(click.ClickException):
+    """A flag, a variable or a line of the file has a bad value; each has a line."""
+
+    exit_code = 2
+
+
 def _flag(parameter: str, option: Option) -> click.Parameter:
     default = f"  [default: {option.default}]" if option.default else ""
     return click.Option(
@@ -67,18 +73,22 @@ def _load(parameters: dict[str, Any]) -> Settings:
     try:
         return load_settings(flags, os.environ)
     except SettingsError as error:
-        raise _exception("\n".join(error.problems)) from error
+        raise _SettingsRefusedError(_shown("\n".join(error.problems))) from error
 
 
 def _exception(text: str) -> click.ClickException:
-    return click.ClickException(printable_lines(Redactor(os.environ)(text)))
+    return click.ClickException(_shown(text))
+
+
+def _shown(text: str) -> str:
+    return printable_lines(Redactor(os.environ)(text))
 
 
 def _single(option: Option, value: Any) -> Any:
     if option.is_flag or option.multiple:
         return value
     if len(value) > 1:
-        raise click.ClickException(f"{option.flag}: given {len(value)} times; it takes one value")
+        raise _SettingsRefusedError(f"{option.flag}: given {len(value)} times; it takes one value")
     return value[0]
 
 

@@ -10,6 +10,7 @@ _SHOWN_UNITS = ("d", "h", "m", "s")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdwy])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 
+DURATION_EXAMPLES = "90s, 15m, 2h or 30d"
 DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(ms|[smhdwy]))+)$"
 """What is a duration, as a pattern of JSON Schema."""
 
@@ -19,7 +20,7 @@ def parse_duration(text: str) -> float:
     if text == "0":
         return 0
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a duration; write 90s, 15m, 2h or 30d")
+        raise ValueError(f"{text!r} is not a duration; write {DURATION_EXAMPLES}")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
 
 

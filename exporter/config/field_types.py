@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from exporter.config.address import DEFAULT_ADDRESS
-from exporter.config.duration import parse_duration
+from exporter.config.duration import DURATION_EXAMPLES, format_duration, parse_duration
 from exporter.config.urls import (
     check_database_url,
     check_engine_hosts,
@@ -19,8 +19,8 @@ from exporter.config.urls import (
     check_server_url,
     check_trace_url,
 )
+from exporter.config.value_problems import shown
 from exporter.log_tail import redactor
-from exporter.redaction import quoted
 from exporter.workload import parse_source
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):[0-9]{1,5}")
@@ -41,8 +41,23 @@ def expand_path(path: str) -> Path:
         raise ValueError(f"{path!r}: there is no such home directory") from error
 
 
-def _parse_seconds(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
+def _parse_seconds(value: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise ValueError(f"{shown(value)} is not a duration; write {DURATION_EXAMPLES}")
+
+
+def _at_least(minimum: float) -> AfterValidator:
+    """Return a check of the range of a duration, in seconds."""
+
+    def check(seconds: float) -> float:
+        if not minimum <= seconds <= _CENTURY_SECONDS:
+            raise ValueError(f"must be between {format_duration(minimum)} and 100y")
+        return seconds
+
+    return AfterValidator(check)
 
 
 def _check_path(value: object) -> object:
@@ -50,7 +65,7 @@ def _check_path(value: object) -> object:
         return value
     if not isinstance(value, str):
         # pydantic's own text has the name of a class, which differs between versions of Python.
-        raise PydanticCustomError("path_type", "{value} is not a path", {"value": repr(value)})
+        raise PydanticCustomError("path_type", "{value} is not a path", {"value": shown(value)})
     return expand_path(value) if value else None
 
 
@@ -65,7 +80,7 @@ def _check_address(value: object) -> object:
         or not _ADDRESS.fullmatch(value)
         or int(value.rpartition(":")[2]) > _MAX_PORT
     ):
-        raise ValueError(f"{quoted(value)} is not HOST:PORT, such as {DEFAULT_ADDRESS} or [::]:10137")
+        raise ValueError(f"{shown(value)} is not HOST:PORT, such as {DEFAULT_ADDRESS} or [::]:10137")
     return value
 
 
@@ -82,7 +97,7 @@ def _check_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_url_path(value: object) -> object:
     if not isinstance(value, str) or not _URL_PATH.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is not a path such as /metrics")
+        raise ValueError(f"{shown(value)} is not a path such as /metrics")
     if f"{value}/".startswith(_RESERVED_PATHS):
         raise ValueError(f"{value!r} is reserved; use another path, such as /metrics")
     return value
@@ -92,7 +107,7 @@ def _check_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not _HOST_NAME.fullmatch(name):
             raise ValueError(
-                f"{quoted(name)} is not a host name such as exits.example.com or .example.com, or *"
+                f"{shown(name)} is not a host name such as exits.example.com or .example.com, or *"
             )
     return names
 
@@ -109,8 +124,8 @@ def _check_file_mode(mode: str) -> str:
     return mode
 
 
-Duration = Annotated[float, BeforeValidator(_parse_seconds)]
-Seconds = Annotated[Duration, Field(ge=0, le=_CENTURY_SECONDS)]
+Seconds = Annotated[float, BeforeValidator(_parse_seconds), _at_least(0)]
+SecondOrMore = Annotated[float, BeforeValidator(_parse_seconds), _at_least(1)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_check_path)]
 RedactPattern = Annotated[str | None, BeforeValidator(_check_pattern)]
 ListenAddresses = Annotated[

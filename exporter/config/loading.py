@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from exporter.config.field_types import expand_path
 from exporter.config.options import CONFIG_FILE, Option, settings_options
 from exporter.config.settings import Settings
+from exporter.config.value_problems import cause_of
 from exporter.config.yaml_document import DocumentError, read_yaml, validate_document
 
 Layer = dict[str, dict[str, Any]]
@@ -89,7 +91,7 @@ def _validate(layer: Mapping[str, Any], places: Mapping[str, str]) -> Settings:
         raise SettingsError([_setting_problem(detail, places) for detail in error.errors()]) from error
 
 
-def _setting_problem(detail: Any, places: Mapping[str, str]) -> str:
+def _setting_problem(detail: ErrorDetails, places: Mapping[str, str]) -> str:
     name = ".".join(str(step) for step in detail["loc"][:2])
-    cause = detail["msg"].removeprefix("Value error, ")
+    cause = cause_of(detail)
     return f"{places.get(name, name)}: {cause}" if name else cause

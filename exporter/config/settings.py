@@ -24,6 +24,7 @@ from exporter.config.field_types import (
     Names,
     OptionalPath,
     RedactPattern,
+    SecondOrMore,
     Seconds,
     ServerUrl,
     TraceUrl,
@@ -219,7 +220,7 @@ class DstackSettings(SettingsGroup):
         description="Project of dstack to ask for. May be given several times. Default: all that the token "
         "can see.",
     )
-    interval: Seconds = Field(default=15.0, ge=1, description="Time between two requests to dstack's server.")
+    interval: SecondOrMore = Field(default=15.0, description="Time between two requests to dstack's server.")
     not_created: Switch = Field(
         default=Switch.ON,
         description="List and count the jobs of dstack that ended before a container was made for them: on "
@@ -254,9 +255,8 @@ class CatalogueSettings(SettingsGroup):
 class MetricsSettings(SettingsGroup):
     """What scrapes are shown."""
 
-    max_scrape_interval: Seconds = Field(
+    max_scrape_interval: SecondOrMore = Field(
         default=120.0,
-        ge=1,
         description="Longest interval of those who scrape the metrics. A new counter is shown to each of "
         "them as 0 first, and waits at most so long for one that is slow, or gone and may be restarted.",
     )

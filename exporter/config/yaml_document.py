@@ -10,8 +10,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from exporter.config.file_start import read_file_start
+from exporter.config.value_problems import cause_of
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -181,17 +183,13 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> str:
     return f"{path}:{mark.line + 1}: {cause}" if mark else f"{path}: {cause}"
 
 
-def _field_problem(document: Document, model: type[BaseModel], detail: Any) -> str:
+def _field_problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> str:
     # pydantic adds "[key]" to the location of a bad mapping key; it is no part of the file.
     location = tuple(step for step in detail["loc"] if step != "[key]")
-    cause = detail["msg"].removeprefix("Value error, ")
-    match detail["type"]:
-        case "extra_forbidden":
-            cause = f"unknown name; valid are: {', '.join(_names_at(model, location[:-1]))}"
-        case "missing":
-            cause = "is missing"
-        case "model_type" | "dict_type":
-            cause = "expected 'name: value' lines"
+    if detail["type"] == "extra_forbidden":
+        cause = f"unknown name; valid are: {', '.join(_names_at(model, location[:-1]))}"
+    else:
+        cause = cause_of(detail)
     return document.problem(location, cause)
 
 

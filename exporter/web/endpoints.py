@@ -8,10 +8,12 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from exporter.config.value_problems import cause_of
 from exporter.web.problems import ProblemError
 
 Query = TypeVar("Query", bound=BaseModel)
@@ -67,8 +69,8 @@ def json_response(view: BaseModel, status: int = 200) -> Response:
     return Response(view.model_dump_json(), status, media_type="application/json")
 
 
-def _parameter_problem(detail: Any, model: type[BaseModel]) -> str:
+def _parameter_problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
     name = ".".join(str(step) for step in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{name}: unknown parameter; valid are: {', '.join(model.model_fields) or 'none'}"
-    return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
+    return f"{name}: {cause_of(detail)}"

@@ -101,7 +101,7 @@ def test_one_bad_file_of_several_fails_the_check() -> None:
     assert run("check", "bad.yaml", "[bold]settings[reset].yaml", "missing.yaml", "catalogue.yaml") == Done(
         1,
         "[bold]settings[reset].yaml: good settings\ncatalogue.yaml: good catalogue (2 new reasons)\n",
-        "bad.yaml:2: log.level: Input should be 'debug', 'info', 'warning' or 'error'\n"
+        "bad.yaml:2: log.level: 'loud' is not one of 'debug', 'info', 'warning' or 'error'\n"
         "missing.yaml: cannot be read: No such file or directory\n",
     )
     good = "catalogue.yaml: good catalogue (2 new reasons)\n"

@@ -117,7 +117,7 @@ def test_a_bad_value_is_reported_with_its_place(tmp_path: Path) -> None:
         ([], {"EXIT_EXPORTER_EXITS_OOM_WAIT": "soon"}, "EXIT_EXPORTER_EXITS_OOM_WAIT"),
         (["--config.file", str(file)], {}, f"{file}:3: exits.oom-wait"),
     ):
-        assert invoke("serve", *words, **variables) == Done(1, "", f"Error: {place}: {cause}\n")
+        assert invoke("serve", *words, **variables) == Done(2, "", f"Error: {place}: {cause}\n")
 
 
 @pytest.mark.parametrize("host", ["x", "ftp://engine", "tcp://", "tcp://127.0.0.1", "/var/run/docker.sock"])
@@ -126,16 +126,16 @@ def test_an_address_of_no_engine_is_refused(
 ) -> None:
     monkeypatch.setattr(app, "run", lambda _: 0)
     done = invoke(*at_free_port(tmp_path, "--docker.host", host))
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert host in done.err
 
 
 def test_all_bad_flags_are_reported_together() -> None:
     done = invoke("serve", "--log.level", "loud", "--workload.limit", "x")
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert sorted(done.err.removeprefix("Error: ").splitlines()) == [
-        f"--log.level: Input should be {LEVELS}",
-        "--workload.limit: Input should be a valid integer, unable to parse string as an integer",
+        f"--log.level: 'loud' is not one of {LEVELS}",
+        "--workload.limit: 'x' is not a whole number",
     ]
 
 
@@ -147,12 +147,12 @@ def test_an_unknown_flag_is_refused() -> None:
 @pytest.mark.parametrize("name", ["tail.redact", "log.level", "storage.url"])
 def test_a_flag_of_one_value_is_refused_twice(name: str) -> None:
     done = invoke("serve", f"--{name}", "one", f"--{name}", "two")
-    assert done == Done(1, "", f"Error: --{name}: given 2 times; it takes one value\n")
+    assert done == Done(2, "", f"Error: --{name}: given 2 times; it takes one value\n")
 
 
 def test_a_missing_settings_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
-    expected = Done(1, "", f"Error: {file}: cannot be read: No such file or directory\n")
+    expected = Done(2, "", f"Error: {file}: cannot be read: No such file or directory\n")
     assert invoke("serve", "--config.file", str(file)) == expected
 
 

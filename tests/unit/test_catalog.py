@@ -433,8 +433,8 @@ def test_names_meanings_and_lists_of_causes_are_bounded(path: Path) -> None:
             f"  {LONGEST}b: {{meaning: Too long.}}\n",
         )
     assert refused.value.problems == [
-        f"{path}:3: reasons.Corrupt.meaning: String should have at most 2000 characters",
-        f"{path}:4: reasons.Corrupt.causes: Tuple should have at most 20 items after validation, not 21",
+        f"{path}:3: reasons.Corrupt.meaning: has more than 2000 characters",
+        f"{path}:4: reasons.Corrupt.causes: has more than 20 items",
         (
             f"{path}:5: reasons.{LONGEST}b: "
             "expected 2 to 64 letters and digits that begin with a capital, as in CorruptInput"

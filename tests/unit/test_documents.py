@@ -129,10 +129,10 @@ def test_a_problem_has_file_line_place_and_cause(path: Path) -> None:
 def test_all_problems_are_reported_together(path: Path) -> None:
     path.write_text("name: [mine]\nbooks:\n  - a\n  - 5\npages: 9\nplaces:\n  1: here\n  two: there\n")
     assert sorted(problems(path)) == [
-        f"{path}:1: name: Input should be a valid string",
-        f"{path}:4: books.1: Input should be a valid string",
+        f"{path}:1: name: must be text; put it in quotes",
+        f"{path}:4: books.1: must be text; put it in quotes",
         f"{path}:5: pages: unknown name; valid are: name, books, places",
-        f"{path}:8: places.two: Input should be a valid integer, unable to parse string as an integer",
+        f"{path}:8: places.two: 'two' is not a whole number",
     ]
 
 
