@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -21,6 +21,8 @@ from exporter.wording.cells import JobJson
 
 RECENT = "24h"
 TERMINAL_ROWS = 1000
+_SPAN = ("since", "until")
+_OLDER = f"no jobs in the last {RECENT}; -a shows older ones"
 _PAGE = 500
 
 
@@ -74,6 +76,7 @@ def ps(
     if watch and output_format == "json":
         raise click.UsageError("--watch shows a table; GET /api/v1/stream has the changes as JSON")
     limit = filters.pop("limit")
+    spans = [f"--{name}" for name in _SPAN if filters[name]]
     # What ended before a moment can have ended long ago.
     filters["since"] = filters["since"] or (None if show_all or filters["until"] else RECENT)
     if output_format == "json":
@@ -81,7 +84,9 @@ def ps(
     elif watch:
         _watch(client, filters, limit, verbose=verbose)
     else:
-        _print_table(client, _jobs(client, filters), limit, verbose=verbose)
+        is_empty = _print_table(_jobs(client, filters), limit, verbose=verbose)
+        if is_empty:
+            click.echo(_why_empty(client, filters, spans), err=True)
 
 
 def _jobs(client: ApiClient, filters: dict[str, Any], page_size: int = _PAGE) -> Iterator[JobJson]:
@@ -121,7 +126,8 @@ def _indented(job: JobJson) -> str:
     return textwrap.indent(json.dumps(job, indent=2), "    ")
 
 
-def _print_table(client: ApiClient, jobs: Iterator[JobJson], limit: int | None, *, verbose: bool) -> None:
+def _print_table(jobs: Iterator[JobJson], limit: int | None, *, verbose: bool) -> bool:
+    """Print the jobs; return whether there were none."""
     is_terminal = sys.stdout.isatty()
     if limit is None and is_terminal:
         limit = TERMINAL_ROWS
@@ -136,14 +142,19 @@ def _print_table(client: ApiClient, jobs: Iterator[JobJson], limit: int | None, 
     else:
         for line in plain_rows(rows, verbose=verbose):
             click.echo(line)
-    if first is None:
-        click.echo(_why_empty(client), err=True)
+    return first is None
 
 
-def _why_empty(client: ApiClient) -> str:
+def _why_empty(client: ApiClient, filters: dict[str, Any], spans: Sequence[str]) -> str:
+    """Return why there are no jobs, and what would list some; ``spans`` are the given options of time."""
     # Without this, an empty table looks as if nothing had ended although nothing is watched.
     reason = client.not_ready_reason()
-    return f"no jobs, and the exporter is not ready: {reason}" if reason else "no jobs; -a shows older ones"
+    if reason:
+        return f"no jobs, and the exporter is not ready: {reason}"
+    at_any_time = {name: value for name, value in filters.items() if name not in _SPAN and value is not None}
+    if any(filters[name] for name in _SPAN) and any(True for _ in _jobs(client, at_any_time, 1)):
+        return f"no jobs; without {' and '.join(spans)} there are some" if spans else _OLDER
+    return "no jobs are like this" if at_any_time else "no jobs are on record"
 
 
 def _watch(client: ApiClient, filters: dict[str, Any], limit: int | None, *, verbose: bool) -> None:

@@ -209,7 +209,7 @@ PS: dict[str, Output] = {
     "ps_verbose": printed("ps", "-v"),
     "ps_all": two_hours_later("ps", "-a"),
     "ps_verbose_failed": printed("ps", "-v", "--status", "failed"),
-    "ps_none": piped("ps", "--reason", "Aborted", note="no jobs; -a shows older ones\n"),
+    "ps_none": piped("ps", "--reason", "Aborted", note="no jobs are like this\n"),
     "ps_80": shown("ps"),
     "ps_132": shown("ps", columns=132),
     "ps_verbose_80": shown("ps", "-v"),

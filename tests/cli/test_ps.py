@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -21,13 +22,14 @@ TABLES_MODULE = import_module("exporter.cli.tables")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 NO_CODE = "is not an exit code (0 to 4294967295)"
 NO_MOMENT = "is neither a duration nor a time; write 2h, 30d, 2026-03-01 or 2026-03-01T12:00:00Z"
-NO_JOBS = "no jobs; -a shows older ones\n"
+OLDER = "no jobs in the last 24h; -a shows older ones"
+NONE = "no jobs are like this"
 
 
 def output(done: Done) -> str:
     """Return the output of a command without errors; an empty table has a note."""
     rows = done.out.splitlines()[1:]
-    assert (done.code, done.err) == (0, "" if rows else NO_JOBS)
+    assert (done.code, done.err.partition(" ")[0]) == (0, "" if rows else "no")
     return done.out
 
 
@@ -93,6 +95,30 @@ def test_an_empty_table_reports_that_the_daemon_is_not_ready(served: Served) -> 
     done = invoke("ps", "--reason", "Aborted", "--url", served.url)
     cause = "unix:///gone.sock: no such socket; is the engine running?"
     assert (done.code, done.err) == (0, f"no jobs, and the exporter is not ready: {cause}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        ("--reason Error", OLDER),
+        ("--reason Error -a --code 0", NONE),
+        ("--reason Aborted", NONE),
+        ("--status running --host node-2", NONE),
+        ("--reason Error --since 2h", "no jobs; without --since there are some"),
+        ("--reason Error --since 2h -a", "no jobs; without --since there are some"),
+        ("--code 0 --until 2026-03-01", "no jobs; without --until there are some"),
+        ("--since 2h --until 2026-03-01", "no jobs; without --since and --until there are some"),
+        ("--reason Aborted --since 2h", NONE),
+    ],
+)
+def test_an_empty_table_advises_only_what_would_fill_it(unchanged: Served, words: str, note: str) -> None:
+    assert invoke("ps", *words.split(), "--url", unchanged.url).err == f"{note}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["-a"], ["--since", "2h"]])
+def test_an_empty_database_is_said(tmp_path: Path, words: list[str]) -> None:
+    with Served(tmp_path).running() as served:
+        assert invoke("ps", *words, "--url", served.url).err == "no jobs are on record\n"
 
 
 # Filters
