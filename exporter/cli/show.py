@@ -25,7 +25,8 @@ from exporter.wording.facts import job_facts
 def show(job: str, output_format: str, client: ApiClient) -> None:
     """Show one JOB with its evidence.
 
-    JOB is a job's id, or a container's name, id, or start of an id (its newest attempt is shown then).
+    JOB is a job's id, or a container's name, id, or at least 6 digits of its id (its newest attempt is shown
+    then).
 
     \b
     Examples:

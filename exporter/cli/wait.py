@@ -143,10 +143,10 @@ def wait(
 ) -> NoReturn:
     """Wait until each JOB has ended, and end with its own exit code.
 
-    JOB is a job's id, or a container's name or id: its newest run is waited for. It may have ended long ago,
-    have been removed since, or never have started. Prefer the id that docker run prints: right after a start,
-    a name can still mean the run before. With several jobs the status is 0 if all ended with 0, else that of
-    the first one, in the order given, that did not.
+    JOB is a job's id, or a container's name, id, or at least 6 digits of its id: its newest run is waited
+    for. It may have ended long ago, have been removed since, or never have started. Prefer the id that docker
+    run prints: right after a start, a name can still mean the run before. With several jobs the status is 0
+    if all ended with 0, else that of the first one, in the order given, that did not.
 
     For each job that ends there is a line on standard error; with --format json, an object on standard output
     instead.

@@ -16,7 +16,9 @@ from exporter.store.submissions import with_report
 
 # An engine buffers 256 events, and a run has at least two of them.
 _RUNS_IN_EVENT_BUFFER = 128
-_ID_START = re.compile(r"[0-9a-f]{6,64}")
+MIN_ID_DIGITS = 6
+"""Digits of a container's id that name it: fewer would often be those of several."""
+_ID_START = re.compile(rf"[0-9a-f]{{{MIN_ID_DIGITS},64}}")
 _MAX_CANDIDATES = 6
 
 
@@ -96,7 +98,7 @@ def engines_of(database: Database, instance: str) -> frozenset[str]:
 def find_job(database: Database, key: str) -> JobRecord | None:
     """Return a job by its id, or the newest by a container's name, id or start of an id.
 
-    A start of an id has six digits at least. Raises AmbiguousKeyError if several containers have it.
+    A start of an id has MIN_ID_DIGITS at least. Raises AmbiguousKeyError if several containers have it.
     """
     newest = jobs.c.began_ns.desc()
     for condition in (jobs.c.id == key, jobs.c.name == key):

@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from exporter.exit_codes import MAX_CODE
 from exporter.model import Workload
-from exporter.store import AmbiguousKeyError, Store
+from exporter.store import MIN_ID_DIGITS, AmbiguousKeyError, Store
 from exporter.verdict.classify import explain
 from exporter.verdict.reloadable_catalog import ReloadableCatalog
 from exporter.web.cursor import decode_cursor, encode_cursor
 from exporter.web.endpoints import Endpoint, json_response, parse_query
 from exporter.web.job_query import JobsQuery
 from exporter.web.job_views import JobPage, JobView, job_view
-from exporter.web.problems import ProblemError
+from exporter.web.problems import ProblemError, no_such_job
 from exporter.web.reason_views import CodeView, ReasonList, code_view, reason_list
 
 _SHOWN_DIGITS = 24
@@ -66,7 +66,8 @@ class Api:
             ),
             Endpoint(
                 "/api/v1/jobs/{id}",
-                "One job, by its id or by its container's name or id (the newest attempt)",
+                "One job, by its id or by its container's name, id or at least "
+                f"{MIN_ID_DIGITS} digits of its id (the newest attempt)",
                 self.job,
                 query=NoQuery,
                 response_model=JobView,
@@ -107,9 +108,7 @@ class Api:
         except AmbiguousKeyError as error:
             raise ProblemError(HTTPStatus.CONFLICT, _ambiguous(key, error.containers)) from error
         if record is None:
-            raise ProblemError(
-                HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"
-            )
+            raise no_such_job(key)
         return json_response(job_view(record, self._catalog.current))
 
     def reasons(self, request: Request) -> Response:

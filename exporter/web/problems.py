@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from exporter.store import StoreError
+from exporter.store import MIN_ID_DIGITS, StoreError
 from exporter.thread_limit import NO_THREAD, is_thread_limit
 
 MEDIA_TYPE = "application/problem+json"
@@ -36,6 +37,14 @@ class ProblemError(Exception):
         self.status = status
         self.detail = detail
         self.errors = errors or []
+
+
+def no_such_job(key: str) -> ProblemError:
+    """Return the error that nothing on record has such a name or id."""
+    is_short = re.fullmatch("[0-9a-f]+", key) and len(key) < MIN_ID_DIGITS
+    hint = f"; of an id, give {MIN_ID_DIGITS} digits at least" if is_short else ""
+    detail = f"no job, container name or container id {key!r} is on record{hint}"
+    return ProblemError(HTTPStatus.NOT_FOUND, detail)
 
 
 def problem_response(

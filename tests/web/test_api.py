@@ -324,6 +324,18 @@ def test_an_unknown_job_is_reported(filled: Served, path: str, key: str) -> None
     assert content(filled.ask(f"/api/v1/jobs/{path}")) == problem(MISSING, detail)
 
 
+@pytest.mark.parametrize("key", ["c", "ccccc"])
+def test_digits_of_an_id_that_are_too_few_are_told_so(filled: Served, key: str) -> None:
+    detail = f"no job, container name or container id {key!r} is on record; of an id, give 6 digits at least"
+    assert content(filled.ask(f"/api/v1/jobs/{key}")) == problem(MISSING, detail)
+
+
+@pytest.mark.parametrize("key", ["dddddd", "C1", "x1"])
+def test_of_what_is_no_short_id_no_digits_are_told(filled: Served, key: str) -> None:
+    detail = f"no job, container name or container id {key!r} is on record"
+    assert content(filled.ask(f"/api/v1/jobs/{key}")) == problem(MISSING, detail)
+
+
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Return a running server with jobs that differ in what can be asked for, for all tests that only ask."""

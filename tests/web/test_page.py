@@ -187,6 +187,7 @@ def test_a_search_that_was_cut_says_so(served: Served, monkeypatch: pytest.Monke
             HTTPStatus.NOT_FOUND,
             "no job, container name or container id 'nobody' is on record",
         ),
+        ("/jobs/ccccc", HTTPStatus.NOT_FOUND, "is on record; of an id, give 6 digits at least"),
         ("/workloads/a/b", HTTPStatus.NOT_FOUND, "no job of a workload 'a/b' is on record"),
         ("/jobs/cccccc", HTTPStatus.CONFLICT, "Their ids begin with cccccc: one cccccc1111"),
     ],

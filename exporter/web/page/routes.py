@@ -23,7 +23,7 @@ from exporter.web.page.list_query import ListQuery
 from exporter.web.page.options import PageOptions
 from exporter.web.page.static_files import FOLDER, SecuredFiles
 from exporter.web.page.workload_page import workload_page
-from exporter.web.problems import ProblemError
+from exporter.web.problems import ProblemError, no_such_job
 
 if TYPE_CHECKING:
     from exporter.web.page.rendering import Templates
@@ -82,9 +82,7 @@ class PageRoutes:
             context = {"key": key, "containers": error.containers}
             return self._templates.response(request, "candidates.html", context, HTTPStatus.CONFLICT)
         if record is None:
-            raise ProblemError(
-                HTTPStatus.NOT_FOUND, f"no job, container name or container id {key!r} is on record"
-            )
+            raise no_such_job(key)
         page = job_page(record, self._store, self._catalog.current, Links(request), self._options)
         context = {"page": page, "options": self._options, "facts_beside": facts_beside}
         return self._templates.response(request, "job.html", context)
