@@ -67,13 +67,19 @@ def _tables(summary: Summary) -> RenderableType:
             [plain_text(workload["workload"]), *_exit_cells(group)] for workload, group in _groups(summary)
         ]
         parts += [Text(""), _table(_EXITS, rows)]
-    memory = _with_oom_kills(summary)
-    if memory:
-        limits = [[plain_text(cell) for cell in _limit_cells(workload)] for workload in memory]
-        parts += [Text("\nMemory limits", "bold"), _table(_MEMORY, limits)]
-    for workload in memory:
-        parts += [plain_text(f"\n{workload['workload']}"), _sentences(workload["memory"]["sentences"])]
+        parts += [Text("\nMemory limits", "bold"), *_limits(summary)]
     return Group(*parts)
+
+
+def _limits(summary: Summary) -> Iterator[RenderableType]:
+    memory = _with_memory(summary)
+    if memory:
+        yield _table(_MEMORY, [[plain_text(cell) for cell in _limit_cells(each)] for each in memory])
+    for workload in memory:
+        yield plain_text(f"\n{workload['workload']}")
+        yield _sentences(workload["memory"]["sentences"])
+    for line in _of_others(summary):
+        yield plain_text(f"\n{line}" if memory else line)
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:
@@ -101,15 +107,16 @@ def _markdown(summary: Summary) -> Iterator[str]:
     )
     if summary["workloads"]:
         yield markdown_table([title.capitalize() for title in _EXITS], rows)
-    memory = _with_oom_kills(summary)
-    if memory:
         yield "## Memory limits"
+    memory = _with_memory(summary)
+    if memory:
         limits = ([markdown_text(cell) for cell in _limit_cells(workload)] for workload in memory)
         titles = [title.capitalize().replace("Oom", "OOM") for title in _MEMORY]
         yield markdown_table(titles, limits)
     for workload in memory:
         yield f"### {markdown_text(workload['workload'])}"
         yield "\n".join(f"- {sentence}" for sentence in workload["memory"]["sentences"])
+    yield from _of_others(summary)
 
 
 def _heading(summary: Summary) -> Iterator[str]:
@@ -157,8 +164,17 @@ def _exit_cells(group: dict[str, Any]) -> list[Text]:
     ]
 
 
-def _with_oom_kills(summary: Summary) -> list[dict[str, Any]]:
+def _with_memory(summary: Summary) -> list[dict[str, Any]]:
+    """Return the workloads with OOM kills, and the one that was asked for."""
     return [each for each in summary["workloads"] if each["memory"] and each["memory"]["sentences"]]
+
+
+def _of_others(summary: Summary) -> Iterator[str]:
+    """Yield what is known of the memory limits of the other workloads."""
+    others = len(summary["workloads"]) - len(_with_memory(summary))
+    if others:
+        these = "1 workload" if others == 1 else f"{others:,} workloads"
+        yield f"{these} had no OOM kill; at which limits one has completed, --workload says."
 
 
 def _limit_cells(workload: dict[str, Any]) -> list[str]:

@@ -66,6 +66,16 @@ def _more_memory(memory: Memory) -> str:
     return f"Raise its limit above {above}: no run has completed at a higher one {_since_kill(memory)}."
 
 
+def _never_killed(memory: Memory) -> str:
+    completed = memory.bracket.completed_at
+    if completed is None:
+        return "No OOM kill, and no run that completed within a memory limit: what it needs is not known."
+    return (
+        f"No OOM kill: {_count(completed.runs, 'run')} completed within {_size(completed)}, its lowest limit."
+        " Whether less is enough is not known: how much memory a run uses is not measured."
+    )
+
+
 def _leak(memory: Memory) -> str:
     kills = ", ".join(
         f"{format_bytes(each.limit_bytes)} after {format_duration(each.killed_after_ns / SECOND_NS)}"
@@ -99,6 +109,7 @@ def _limit_unknown(memory: Memory) -> str:
 
 
 _ADVICE: Mapping[Advice, Callable[[Memory], str]] = {
+    Advice.NONE: _never_killed,
     Advice.TOO_FEW_RUNS: _too_few_runs,
     Advice.MORE_MEMORY: _more_memory,
     Advice.LEAK: _leak,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,8 @@ def test_one_workload_and_one_host_can_be_asked_for(served: Served) -> None:
     fill_histories(served)
     words = ("report", *REPORTED, "--workload", "etl", "--host", "node-1", "--url", served.url)
     lines = invoke(*words).out.splitlines()
-    assert [line.split()[0] for line in lines if line][1:] == ["WORKLOAD", "etl"]
+    named = ["WORKLOAD", "etl", "Memory", "WORKLOAD", "etl", "etl", "-"]
+    assert [line.split()[0] for line in lines if line][1:] == named
     assert invoke(*words[:-3], "node-7", *words[-2:]).out.startswith("0 exits")
 
 
@@ -60,6 +62,17 @@ def test_what_is_missing_is_said(served: Served, output_format: str) -> None:
         "2100-01-01 00:00:00 UTC on."
     )
     assert invoke(*words).out == f"{HEADING}.\n{not_compared}\n"
+
+
+@pytest.mark.parametrize("output_format", ["table", "markdown"])
+def test_without_an_oom_kill_it_is_said_what_is_known_of_limits(tmp_path: Path, output_format: str) -> None:
+    with Served(tmp_path).running() as served:
+        served.store.commit(Batch(ended=[run("tight", 1, 0, 256), run("free", 1, 0)]))
+        words = ("report", "--format", output_format, *REPORTED, "--url", served.url)
+        of_all = invoke(*words).out
+        assert "2 workloads had no OOM kill; at which limits one has completed, --workload says." in of_all
+        assert "No OOM kill: 1 run completed within 256 MiB" in invoke(*words, "--workload", "tight").out
+        assert "what it needs is not known." in invoke(*words, "--workload", "free").out
 
 
 def test_workloads_that_are_left_out_are_counted(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

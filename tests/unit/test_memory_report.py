@@ -189,7 +189,13 @@ SENTENCES: dict[tuple[str, ...], str] = {
         It was OOM-killed at up to 512 MiB, but which limit was reached is not on record: let the
         exporter read the kernel log.
     """,
-    ("9 completed at 1024",): "",
+    ("9 completed at 1024", "1 completed at 2048"): """
+        No OOM kill: 9 runs completed within 1 GiB, its lowest limit. Whether less is enough is not known: how
+        much memory a run uses is not measured.
+    """,
+    (): """
+        No OOM kill, and no run that completed within a memory limit: what it needs is not known.
+    """,
 }
 
 

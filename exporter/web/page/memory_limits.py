@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from exporter.report.memory import Memory, read_memory
+from exporter.report.memory import Advice, Memory, read_memory
 from exporter.report.words import memory_sentences
 from exporter.sizes import format_bytes
 from exporter.store import Store, TimeSpan
@@ -41,7 +41,7 @@ def memory_limits(store: Store, workload: str) -> MemoryLimits | None:
     span = TimeSpan(now_ns - SPAN_DAYS * DAY_NS, now_ns + DAY_NS, workload)
     history = store.reader.memory_histories(span).get(workload)
     memory = None if history is None else read_memory(history)
-    if memory is None or not (memory.limits or any(memory_sentences(memory))):
+    if memory is None or (memory.advice is Advice.NONE and not memory.limits):
         return None
     return MemoryLimits(
         limits=tuple(_limits(memory)),
