@@ -140,30 +140,34 @@ class DockerEngine:
         if body is None:
             return None
         try:
-            message = fields.inspection(body)
-            inspection, image = parse.inspection(message, self._labels), parse.container_image(message)
+            inspection = parse.inspection(fields.inspection(body), self._labels)
         except _UNUSABLE as error:
             raise EngineError(f"unusable answer about {container_id[:12]}: {error!r}") from error
-        known_as = self._repository_of(image)
-        digests = self._digests(image, has_ended=inspection.has_ended)
+        return self._with_image_names(inspection) if inspection.image_id else inspection
+
+    def _with_image_names(self, inspection: Inspection) -> Inspection:
+        known_as, digests = self._repository_of(inspection), self._digests(inspection)
         if not known_as and not digests:
             return inspection
         return replace(inspection, repository=known_as, image_digests=digests)
 
-    def _repository_of(self, image: parse.ContainerImage) -> str:
+    def _repository_of(self, inspection: Inspection) -> str:
         """Return the repository of an image whose name does not show it, else an empty text."""
-        if image.needs_lookup:
-            return self._repository(image.id)
-        return image.name if may_be_id(image.name) else ""
+        image_id, name = inspection.image_id, inspection.image
+        if parse.is_id_prefix(name, image_id):
+            return self._repository(image_id)
+        return name if may_be_id(name) else ""
 
-    def _digests(self, image: parse.ContainerImage, *, has_ended: bool) -> tuple[str, ...]:
-        if parse.is_digest(image.name) or not image.id:
-            return (image.name,) if image.name else ()
+    def _digests(self, inspection: Inspection) -> tuple[str, ...]:
+        image_id = inspection.image_id
+        if parse.is_digest(inspection.image):
+            return (inspection.image,)
         try:
             # The exit of a container that has ended does not wait for another request.
-            found = self._images.known(image.id) if has_ended else self._images.try_once(image.id)
+            read = self._images.known if inspection.has_ended else self._images.try_once
+            found = read(image_id)
         except EngineError as error:
-            log.info("cannot read the digests of an image", image=image.id, cause=str(error))
+            log.info("cannot read the digests of an image", image=image_id, cause=str(error))
             return ()
         return () if found is None else found.digests
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from exporter.labels import KEPT
@@ -70,19 +69,6 @@ MALFORMED = Event(EventType.MALFORMED)
 OTHER = Event(EventType.OTHER)
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerImage:
-    """Image of an inspected container: its id, and the name by which the container was started.
-
-    ``needs_lookup``: the container was started by the id or the beginning of one, so that only the engine's
-    list of images has a name. ``id`` and ``name`` are empty if unknown.
-    """
-
-    id: str
-    name: str
-    needs_lookup: bool
-
-
 def event(line: bytes, labels: Iterable[str] = KEPT) -> Event:
     """Return one line of the event stream: MALFORMED if unreadable, OTHER if it does not concern exits.
 
@@ -110,7 +96,8 @@ def event_time_ns(line: bytes) -> int:
 
 def inspection(message: Mapping[str, Any], labels: Iterable[str] = KEPT) -> Inspection:
     """Return the state of a container. Raises KeyError, TypeError or ValueError if unreadable."""
-    state, config, host = (mapping(message[part]) for part in ("State", "Config", "HostConfig"))
+    state, config = mapping(message["State"]), mapping(message["Config"])
+    host = mapping(message["HostConfig"])
     started, finished = parse_time(state["StartedAt"]), parse_time(state["FinishedAt"])
     running = bool(state.get("Running")) and not state.get("Restarting")
     code = None if running else exit_code(state.get("ExitCode"))
@@ -141,18 +128,8 @@ def inspection(message: Mapping[str, Any], labels: Iterable[str] = KEPT) -> Insp
         pid=positive(state.get("Pid")) if running else None,
         healthy=healthy,
         health_output=health_output,
-        image_id=shared(container_image(message).id),
+        image_id=shared(_image_id(message)),
     )
-
-
-def container_image(message: Mapping[str, Any]) -> ContainerImage:
-    """Return the image of an inspected container."""
-    image_id, given = str(message.get("Image") or ""), str(mapping(message["Config"]).get("Image") or "")
-    if not _IMAGE_ID.fullmatch(image_id):
-        return ContainerImage("", "", needs_lookup=False)
-    if image_id.removeprefix("sha256:").startswith(given.removeprefix("sha256:")):
-        return ContainerImage(image_id, "", needs_lookup=True)
-    return ContainerImage(image_id, sanitize(given), needs_lookup=False)
 
 
 def image_name(message: Mapping[str, Any]) -> str:
@@ -175,6 +152,11 @@ def is_digest(name: str) -> bool:
     return _DIGEST.fullmatch(name) is not None
 
 
+def is_id_prefix(name: str, image_id: str) -> bool:
+    """Return whether a container's image was given by its id, or by the beginning of that."""
+    return image_id.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))
+
+
 def info(message: Mapping[str, Any]) -> EngineInfo:
     """Return the identity of an engine. Raises KeyError, TypeError or ValueError if unreadable."""
     version = str(message.get("ServerVersion") or "")
@@ -193,6 +175,11 @@ def _has_late_network_connect(version: str) -> bool:
     """Return true for Docker 28.0 and newer; a version without a number is a build of something newer."""
     major = version.partition(".")[0]
     return not major.isdecimal() or int(major) >= _FIRST_WITH_LATE_NETWORK_CONNECT
+
+
+def _image_id(message: Mapping[str, Any]) -> str:
+    given = str(message.get("Image") or "")
+    return given if _IMAGE_ID.fullmatch(given) else ""
 
 
 def _health(health: Mapping[str, Any]) -> tuple[bool | None, str]:

@@ -14,8 +14,12 @@ from exporter.model import SECOND_NS
 _REAL_TIME_SIGNAL = re.compile(r"(?:SIG)?(?:RTMIN(?:\+(\d{1,2}))?|RTMAX(?:-(\d{1,2}))?)")
 # Numbers of Linux with glibc.
 _RTMIN, _RTMAX, _MAX_REAL_TIME_OFFSET = 34, 64, 30
+_SIGNALS = {name: each.value for name, each in signal.Signals.__members__.items()}
+_SIGNALS |= {"SIGRTMIN": _RTMIN, "SIGRTMAX": _RTMAX}
 _MAX_SIGNAL_DIGITS = 3
 _ZERO_TIME = "0001-01-01T00:00:00Z"
+# What is before a fraction of a second, its digits, and what is after it.
+_TIME = re.compile(r"([^.]*)\.?(\d*)(.*)", re.DOTALL)
 
 
 @lru_cache(maxsize=1024)
@@ -33,9 +37,7 @@ def parse_time(text: object) -> int | None:
         return None
     if not isinstance(text, str):
         raise TypeError("a time must be text")
-    whole, dot, rest = text.partition(".")
-    digits = re.match(r"\d*", rest).group() if dot else ""  # type: ignore[union-attr]
-    zone = rest[len(digits) :] if dot else ""
+    whole, digits, zone = _TIME.fullmatch(text).groups()  # type: ignore[union-attr]  # any text matches
     seconds = datetime.fromisoformat(whole + zone).timestamp()
     return None if seconds <= 0 else int64(int(seconds) * SECOND_NS + int(digits.ljust(9, "0")[:9]))
 
@@ -48,13 +50,13 @@ def format_time(at_ns: int) -> str:
 def signal_number(value: object) -> int | None:
     """Return the number of a signal given by number or name, with or without SIG; None for anything else."""
     text = str(value).upper()
+    name = text if text.startswith("SIG") else f"SIG{text}"
+    if name in _SIGNALS:
+        return _SIGNALS[name]
     if text.isascii() and text.isdigit():
         return int(text) if len(text) <= _MAX_SIGNAL_DIGITS else None
     real_time = _REAL_TIME_SIGNAL.fullmatch(text)
-    if real_time:
-        return _real_time_signal(text, real_time)
-    name = text if text.startswith("SIG") else f"SIG{text}"
-    return int(signal.Signals[name]) if name in signal.Signals.__members__ else None
+    return None if real_time is None else _real_time_signal(text, real_time)
 
 
 def _real_time_signal(text: str, match: re.Match[str]) -> int | None:
