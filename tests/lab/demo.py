@@ -74,9 +74,11 @@ def _show(stack: ExitStack) -> None:
     exporter = ExporterProcess(engine.url, directory, port=free_port(DEFAULT_PORT))
     stack.enter_context(exporter)
     say(f"exit-exporter is running at {exporter.url}")
+    began = engine.time()
     names = _run_jobs(stack, engine)
     _await_ends(exporter, names)
-    _print_table(exporter)
+    # The engine may be the user's, and have older containers.
+    _print_table(exporter, "--since", began, "--until", engine.time())
     _print_addresses(exporter, seconds)
     _hold(exporter, seconds)
 
@@ -134,10 +136,11 @@ def _not_ended(exporter: ExporterProcess, names: list[str]) -> list[str]:
     return [name for name in names if name not in ended]
 
 
-def _print_table(exporter: ExporterProcess) -> None:
+def _print_table(exporter: ExporterProcess, *span: str) -> None:
     # It inherits the terminal, and with it its width and colours.
-    say("exit-exporter ps -v")
-    command = [sys.executable, "-m", "exporter", "ps", "-v", "--url", exporter.url]
+    words = ["ps", "-v", *span]
+    say(f"exit-exporter {' '.join(words)}")
+    command = [sys.executable, "-m", "exporter", *words, "--url", exporter.url]
     subprocess.run(command, check=True, env=clean_environment())
 
 

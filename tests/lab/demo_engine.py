@@ -30,6 +30,10 @@ class DemoEngine:
     url: str
     client: docker.DockerClient
 
+    def time(self) -> str:
+        """Return the time by its clock, as in its events."""
+        return str(self.client.info()["SystemTime"])
+
 
 def find_engine(stack: ExitStack, say: Say) -> DemoEngine:
     """Return an engine with the images; closing `stack` removes what was created for it.
