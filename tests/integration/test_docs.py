@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Done
-from tests.integration.documents import Shell, example, reader, section
+from tests.integration.documents import DOCS, Shell, example, reader, section
 from tests.lab.engine import PrivateEngine
 from tests.lab.exporter import DEFAULT_PORT, ExporterProcess
 from tests.lab.images import BUSYBOX, import_busybox
@@ -84,6 +84,12 @@ def test_the_first_ten_minutes(shell: Shell, exporter: ExporterProcess) -> None:
     assert shell.run(explain).out.startswith("SIGKILL  if nothing more is known")
     metrics = example(FIRST, "In Prometheus", "sh").replace(f"localhost:{DEFAULT_PORT}", exporter.address)
     await_output(shell, metrics, example(FIRST, "In Prometheus", "text"))
+
+
+def test_the_environment_of_the_page_is_not_that_of_make() -> None:
+    (venv,) = re.findall("-m venv (.+)", example(FIRST, "Install", "sh"))
+    assert f"VENV   ?= {venv}\n" not in (DOCS.parent / "Makefile").read_text()
+    assert f"{venv}/\n" in (DOCS.parent / ".gitignore").read_text()
 
 
 def test_a_teams_own_codes(shell: Shell, exporter: ExporterProcess, directory: Path) -> None:
