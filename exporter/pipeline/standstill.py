@@ -5,11 +5,11 @@ A store that refuses is no standstill: that is shown as what it is, and tried ag
 
 from __future__ import annotations
 
-import threading
 import time
 
 import structlog
 
+from exporter.periodic_thread import PeriodicThread
 from exporter.pipeline.readiness import Readiness
 
 log = structlog.get_logger(__name__)
@@ -40,28 +40,15 @@ class Progress:
         return time.monotonic() - self._noted
 
 
-class StandstillWatch:
+class StandstillWatch(PeriodicThread):
     """Thread that shows a standstill as a problem, and in the log."""
 
     def __init__(self, progress: Progress, readiness: Readiness) -> None:
+        super().__init__("standstill", INTERVAL_SECONDS, self._look)
         self._progress = progress
         self._readiness = readiness
         # In a row, at which it stood still.
         self._looks = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="standstill", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Watch no longer."""
-        self._stopping.set()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_SECONDS):
-            self._look()
 
     def _look(self) -> None:
         seconds = self._progress.standing_seconds

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import structlog
 
+from exporter.periodic_thread import PeriodicThread
 from exporter.store import Store
 
 log = structlog.get_logger(__name__)
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 INTERVAL_SECONDS = 1.0
 
 
-class FileCheck:
+class FileCheck(PeriodicThread):
     """Thread that calls ``on_loss``, once, when the path no longer leads to the file that is in use.
 
     What is written then is lost. It calls ``on_change`` when another process has written to the file: SQLite,
@@ -22,28 +22,17 @@ class FileCheck:
     """
 
     def __init__(self, store: Store, on_loss: Callable[[], None], on_change: Callable[[], bool]) -> None:
+        super().__init__("database file", INTERVAL_SECONDS, self._check)
         self._store = store
         self._on_loss = on_loss
         self._on_change = on_change
         self._is_changed = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="database file", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Check no longer."""
-        self._stopping.set()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_SECONDS):
-            if not self._store.is_in_place:
-                log.error(
-                    "the database was deleted or replaced while in use; stopping", path=self._store.path
-                )
-                self._on_loss()
-                return
-            self._is_changed |= self._store.was_changed_by_another()
-            self._is_changed = self._is_changed and not self._on_change()
+    def _check(self) -> None:
+        if not self._store.is_in_place:
+            log.error("the database was deleted or replaced while in use; stopping", path=self._store.path)
+            self._on_loss()
+            self.stop()
+            return
+        self._is_changed |= self._store.was_changed_by_another()
+        self._is_changed = self._is_changed and not self._on_change()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from pathlib import Path
 
 import structlog
 
 from exporter.config.yaml_document import DocumentError
+from exporter.periodic_thread import PeriodicThread
 from exporter.web.config_file import WebConfig, load_web_config, stamp
 from exporter.web.tls import CurrentContext
 
@@ -18,27 +18,22 @@ log = structlog.get_logger(__name__)
 CHECK_SECONDS = 1.0
 
 
-class LiveWebConfig:
+class LiveWebConfig(PeriodicThread):
     """The configuration of a file and what it names; instead of a broken one, the last good one is kept.
 
     Only its thread loads; ``current`` may be read from any thread. Raises DocumentError at first.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__("web config", CHECK_SECONDS, self.refresh)
         self._path = path
         self.current = load_web_config(path)
         self._problems: list[str] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="web config", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread that looks for changes."""
-        self._thread.start()
 
     def stop(self) -> None:
-        """Look for changes no more."""
-        self._stopping.set()
-        self._thread.join()
+        """Look for changes no more, and return once that is so."""
+        super().stop()
+        self.join()
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Return a context that uses the current certificates for each new connection; None without TLS."""
@@ -72,7 +67,3 @@ class LiveWebConfig:
         if self.current.tls is None:
             raise ssl.SSLError("the web configuration has no TLS")
         return self.current.tls
-
-    def _run(self) -> None:
-        while not self._stopping.wait(CHECK_SECONDS):
-            self.refresh()
