@@ -20,9 +20,12 @@ class Kernel(KernelReader):
     def __init__(self) -> None:
         self.polls = 0
 
-    def poll(self) -> KernelReport:
+    def poll(self) -> KernelReport | None:
         self.polls += 1
         return KernelReport(1, NOW)
+
+    def poll_if_logged(self) -> KernelReport | None:
+        return self.poll()
 
     def close(self) -> None:
         pass
@@ -41,8 +44,21 @@ class BrokenKernel(KernelReader):
             raise ValueError("broken")
         return KernelReport(1, NOW)
 
+    poll_if_logged = poll
+
     def close(self) -> None:
         pass
+
+
+class QuietKernel(Kernel):
+    """Kernel whose log has no line, so that its counter is not read at intervals."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quiet_polls = queue.SimpleQueue[None]()
+
+    def poll_if_logged(self) -> None:
+        self.quiet_polls.put(None)
 
 
 class Clock:
@@ -76,6 +92,20 @@ def test_the_kernel_is_polled_after_the_clock_was_set_back() -> None:
     clock.now_ns -= 3_600 * SECOND
     poller.poll(since_ns=clock.now_ns)
     assert kernel.polls == 2
+
+
+def test_the_counter_is_read_for_an_event_from_before_a_poll_that_found_the_log_quiet() -> None:
+    kernel = QuietKernel()
+    sent: list[KernelReport] = []
+    poller = KernelPoller(lambda: kernel, sent.append, interval=0.001, time_ns=lambda: NOW)
+    poller.open()
+    poller.start()
+    for _ in range(2):
+        kernel.quiet_polls.get(timeout=10)
+    assert len(sent) == 1
+    poller.poll(since_ns=NOW - 1)
+    poller.close()
+    assert len(sent) == 2
 
 
 def test_an_error_of_the_reader_is_logged_once_and_ends_nothing() -> None:

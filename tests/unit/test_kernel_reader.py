@@ -7,7 +7,7 @@ kernel's documentation of ``/dev/kmsg`` describes them.
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -364,6 +364,113 @@ def test_a_counter_that_cannot_be_read_for_a_while_has_all_kills_afterwards(
         assert kernel.poll() is None
     monkeypatch.setattr(reader, "time", SimpleNamespace(time_ns=lambda: NOW + 9))
     assert kernel.poll() == KernelReport(2, NOW + 9, (), NOW)
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Log that says EAGAIN at its end, as the device does and no file: a pipe that can be positioned."""
+    path = tmp_path / "device"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    monkeypatch.setattr(reader, "os", SimpleNamespace(**{**vars(os), "lseek": lambda *_: 0}))
+    yield path
+    os.close(writer)
+
+
+def clock_at(monkeypatch: pytest.MonkeyPatch, nanoseconds: int) -> None:
+    """Set the clock to so much after NOW."""
+    clock = {"time_ns": lambda: NOW + nanoseconds, "monotonic_ns": lambda: UPTIME + nanoseconds}
+    monkeypatch.setattr(reader, "time", SimpleNamespace(**clock))
+
+
+def test_the_counter_is_not_read_while_the_log_is_quiet_and_a_report_is_since_then(
+    proc: Path, device: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(KernelReader(proc, device)) as kernel:
+        assert kernel.poll() is None
+        count(proc, 4)
+        clock_at(monkeypatch, 7)
+        assert kernel.poll_if_logged() is None
+        clock_at(monkeypatch, 9)
+        assert kernel.poll() == KernelReport(1, NOW + 9, (), NOW + 7)
+
+
+def test_a_line_lets_the_counter_be_read_until_none_has_followed(proc: Path, device: Path) -> None:
+    """A line can come before the kill is counted, and its count when no line follows any more."""
+    with closing(KernelReader(proc, device)) as kernel:
+        assert kernel.poll() is None
+        log(device, CGROUP_V2.format(id=ONE))
+        assert named(kernel.poll_if_logged()) == (0, [ONE])
+        count(proc, 4)
+        assert named(kernel.poll_if_logged()) == (1, [])
+        count(proc, 5)
+        assert kernel.poll_if_logged() is None
+        log(device, UNRELATED.format(id=ONE))
+        assert named(kernel.poll_if_logged()) == (1, [])
+
+
+def nothing(_kernel: KernelReader, _device: Path, _patch: pytest.MonkeyPatch) -> None:
+    """Do nothing: no poll has come before."""
+
+
+def lines_that_were_overwritten(kernel: KernelReader, _device: Path, patch: pytest.MonkeyPatch) -> None:
+    """Poll when the device says EPIPE, and then has what came after the lines that are lost."""
+    with patch.context() as overwritten:
+        script_reads(overwritten, [BrokenPipeError(errno.EPIPE, "overwritten"), UNRELATED])
+        assert kernel.poll() is None
+
+
+def more_lines_than_one_poll_reads(kernel: KernelReader, _device: Path, patch: pytest.MonkeyPatch) -> None:
+    """Poll when there is no end of lines."""
+    with patch.context() as flooded:
+        script_reads(flooded, (UNRELATED for _ in range(20_000)))
+        assert kernel.poll() is None
+
+
+def a_log_that_is_gone(kernel: KernelReader, _device: Path, patch: pytest.MonkeyPatch) -> None:
+    """Poll when the device cannot be read any more."""
+    with patch.context() as gone:
+        script_reads(gone, [OSError(errno.ENODEV, "gone")])
+        assert kernel.poll() is None
+
+
+def a_counter_that_cannot_be_read(kernel: KernelReader, _device: Path, patch: pytest.MonkeyPatch) -> None:
+    """Poll when the counter cannot be read, and the log is quiet."""
+    with patch.context() as unreadable:
+        unreadable.setattr(reader, "os", SimpleNamespace(**{**vars(os), "pread": too_many_files}))
+        assert kernel.poll() is None
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        nothing,
+        lines_that_were_overwritten,
+        more_lines_than_one_poll_reads,
+        a_log_that_is_gone,
+        a_counter_that_cannot_be_read,
+    ],
+)
+def test_the_counter_is_read_where_the_log_does_not_show_that_it_stands_still(
+    proc: Path,
+    device: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[KernelReader, Path, pytest.MonkeyPatch], None],
+) -> None:
+    with closing(KernelReader(proc, device)) as kernel:
+        happens(kernel, device, monkeypatch)
+        count(proc, 4)
+        assert named(kernel.poll_if_logged()) == (1, [])
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "kmsg", "no kmsg"], ids=["null", "a file", "none"])
+def test_what_is_not_the_kernels_log_is_never_quiet(proc: Path, kmsg: Path, path: str) -> None:
+    """Some containers have another file in place of the device."""
+    with closing(KernelReader(proc, kmsg.parent / path)) as kernel:
+        for kills in (3, 4, 5):
+            count(proc, kills)
+            report = kernel.poll_if_logged()
+        assert named(report) == (1, [])
 
 
 def test_whether_an_engine_is_on_this_host_is_not_guessed(

@@ -13,6 +13,8 @@ from exporter.sources.docker.kernel.reader import KernelReader
 
 log = structlog.get_logger(__name__)
 
+Poll = Callable[[], KernelReport | None]
+
 
 class KernelPoller:
     """Polls the kernel every ``interval`` seconds and on request, from ``start`` until ``close``.
@@ -67,7 +69,7 @@ class KernelPoller:
             thread.start()
             self._thread = thread
             # Now: it may explain exits in the list that follows.
-            self._send_report(self._reader)
+            self._send_report(self._reader.poll)
 
     def close(self) -> None:
         """Stop polling."""
@@ -93,17 +95,17 @@ class KernelPoller:
             if self._reader is None or since_ns < self._polled_ns <= now_ns:
                 return
             self._polled_ns = now_ns
-            self._send_report(self._reader)
+            self._send_report(self._reader.poll)
 
-    def _send_report(self, reader: KernelReader) -> None:
-        report = self._report(reader)
+    def _send_report(self, poll: Poll) -> None:
+        report = self._report(poll)
         if report is not None:
             self._send(report)
 
-    def _report(self, reader: KernelReader) -> KernelReport | None:
+    def _report(self, poll: Poll) -> KernelReport | None:
         # An error here must end neither the polling nor the reading of events.
         try:
-            report = reader.poll()
+            report = poll()
         except Exception:
             if not self._fails:
                 log.exception("unexpected error while reading the kernel's counter and log")
@@ -114,4 +116,6 @@ class KernelPoller:
 
     def _run(self, over: threading.Event) -> None:
         while not over.wait(self._interval):
-            self.poll(since_ns=self._time_ns())
+            with self._lock:
+                if self._reader is not None:
+                    self._send_report(self._reader.poll_if_logged)

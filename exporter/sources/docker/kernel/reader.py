@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,8 @@ class KernelReader:
         self._vmstat: int | None = None
         self._polled_ns = self._counted_ns = time.time_ns()
         self._counter = self._read_counter()
+        # Whether the log has had no line since before the counter was read.
+        self._is_settled = False
         self._kmsg, self._log_since_ns = kmsg, log_since_ns
         self._log = _open_at_end(kmsg)
         self._parser = KmsgParser(_PAGE_BYTES)
@@ -76,6 +79,7 @@ class KernelReader:
         its count, but a count never before its line.
         """
         before, counter, since_ns = self._counter, self._read_counter(), self._counted_ns
+        self._is_settled = counter is not None
         earlier = self._read_earlier()
         facts = tuple(self._parser.parse(self._records(), self._time_ns))
         self._polled_ns = time.time_ns()
@@ -86,6 +90,17 @@ class KernelReader:
         if not (increase or facts or earlier):
             return None
         return KernelReport(increase, self._polled_ns, facts, since_ns, earlier)
+
+    def poll_if_logged(self) -> KernelReport | None:
+        """Return the same, but do not read the counter while the log shows that it stands still.
+
+        The kernel logs each kill in the moment in which it counts it (``docs/decisions/kernel-counter.md``).
+        """
+        now_ns = time.time_ns()
+        if self._log is None or not self._is_settled or _has_record(self._log):
+            return self.poll()
+        self._polled_ns = self._counted_ns = now_ns
+        return None
 
     def close(self) -> None:
         """Close what is read."""
@@ -139,9 +154,19 @@ class KernelReader:
         if self._log is None:
             return
         try:
-            yield from _records(self._log, _MAX_RECORDS)
+            for record in _records(self._log, _MAX_RECORDS):
+                # It may be about a kill that was counted after the counter was read.
+                self._is_settled = False
+                yield record
         except OSError:
             self._close_log()
+
+
+def _has_record(log: int) -> bool:
+    """Return whether a read would return a record, or an error. Raises OSError."""
+    poll = select.poll()
+    poll.register(log, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _records(log: int, limit: int) -> Iterator[bytes]:
