@@ -20,7 +20,7 @@ PATHS = {
     "workload": "/workloads/shop%2Fworker",
     "long": "/jobs/777777777777-1",
 }
-WIDTHS = (390, 1024, 1600)
+WIDTHS = (390, 1024, 1600, 1920)
 
 
 def test_filters_are_chosen_and_removed_by_clicks_and_stand_in_the_address(served: Served, tab: Tab) -> None:

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 from typing import Self
 
-VOID = {"br", "hr", "img", "input", "link", "meta"}
+VOID = {"br", "hr", "img", "input", "link", "meta", "wbr"}
 
 
 class Element:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +21,7 @@ from exporter.web.page.security import SECURITY_HEADERS
 from exporter.wording.cells import JobJson, format_age, format_code, format_error, format_run_time
 from exporter.wording.facts import job_facts
 
+_WORD_END = re.compile("(?<=[a-z])(?=[A-Z])")
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
@@ -45,6 +47,7 @@ class Templates:
             moment=moment,
             reason_class=reason_class,
             run_time=format_run_time,
+            words=words,
         )
 
     def response(
@@ -60,6 +63,11 @@ class Templates:
 def moment(timestamp: str) -> str:
     """Return a time of the API for people: ``2026-03-01 12:00:00 UTC``."""
     return f"{timestamp[:10]} {timestamp[11:19]} UTC"
+
+
+def words(reason: str) -> list[str]:
+    """Return the words of a reason, between which a line may break: ``Command``, ``Not``, ``Found``."""
+    return _WORD_END.split(reason)
 
 
 def error_parts(job: JobJson) -> tuple[str, str, str]:
