@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from exporter import __version__
 from exporter.errors import message_of, root_cause
+from exporter.http_deadline import limit_whole_requests
 from exporter.model import TelemetrySignal
 from exporter.otlp import encoding
 from exporter.otlp.client import (
@@ -59,6 +60,7 @@ class OtlpHttpClient:
     def __init__(self, endpoint: OtlpEndpoint) -> None:
         self._endpoint = endpoint
         self._session = requests.Session()
+        limit_whole_requests(self._session)
         self._session.verify = endpoint.certificate or True
         self._session.cert = endpoint.client
         # Without an ``auth``, requests would send credentials of the user's .netrc.

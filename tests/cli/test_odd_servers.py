@@ -1,10 +1,8 @@
 """Servers that answer odd, slowly or without end: each command ends in time, and shows no secret."""
 
 import json
-import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from itertools import repeat
 from types import SimpleNamespace
@@ -16,6 +14,7 @@ from exporter.cli import time_limit
 from exporter.cli.client import PROBLEM, ApiClient, UnreachableError
 from tests.cli.command import Done, invoke
 from tests.cli.other_servers import NOBODY, Other, other_server
+from tests.scripted.dripping import dripping
 from tests.web.served import Served
 
 DRIP_SECONDS = 0.02
@@ -26,29 +25,6 @@ ODD_ANSWERS: Mapping[str, Mapping[str, object]] = {
     "fields are null": {"jobs": None, "next_cursor": None, "id": None, "workloads": None},
     "fields have another type": {"jobs": [1], "next_cursor": [], "id": 1, "workloads": "many", "total": 3},
 }
-
-
-@contextmanager
-def dripping(head: bytes, drops: Iterator[bytes], seconds: float = 0) -> Iterator[str]:
-    """Serve one connection: ``head``, then drops until the client leaves; give the URL."""
-    over = threading.Event()
-
-    def serve() -> None:
-        connection, _ = server.accept()
-        with connection, suppress(OSError):
-            connection.recv(1 << 16)
-            connection.sendall(head)
-            while not over.wait(seconds):
-                connection.sendall(next(drops))
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            over.set()
-            thread.join()
 
 
 @pytest.mark.parametrize(

@@ -421,6 +421,7 @@ def cut(handler: Handler) -> None:
         (lambda handler: handler.give_bytes(b"\xff"), "invalid", "no JSON"),
         (Handler.hang, "timeout", "no answer within 0.5 s"),
         (Handler.drip, "timeout", "no answer within 0.5 s"),
+        (Handler.drip_headers, "timeout", "no answer within 0.5 s"),
         (Handler.pour, "too_large", "longer than 16 MiB"),
         (cut, "unreachable", "IncompleteRead"),
         (give([{"id": None}, 7, {}]), "invalid", "some runs in the answer cannot be read"),

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime, tzinfo
+from itertools import repeat
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
@@ -25,6 +26,7 @@ from exporter.otlp.http_client import OtlpHttpClient
 from tests.otlp.samples import request
 from tests.otlp.tls import Keys, authority_of, pair
 from tests.otlp.transports import HttpTransport, export
+from tests.scripted.dripping import dripping
 from tests.scripted.http_receiver import LOOPBACK, Receiver
 from tests.scripted.http_replies import (
     OK,
@@ -40,7 +42,7 @@ from tests.scripted.http_replies import (
 from tests.scripted.received import ReceivedRequest
 
 SECRET = "hunter2"  # noqa: S105  # the tests look for it
-SOON, LATE = 0.3, 5.0
+SOON, LATE, DRIP_SECONDS = 0.3, 5.0, 0.02
 HERE = "http://127.0.0.1"
 
 
@@ -336,6 +338,15 @@ def test_a_body_that_does_not_end_is_not_waited_for(receiver: Receiver) -> None:
     assert found == RetryableFailure("no answer within 0.3 s", request_suspect=True)
     assert SOON <= time.monotonic() - begin < LATE
     assert receiver.spans == []
+
+
+def test_headers_that_do_not_end_are_not_waited_for() -> None:
+    with (
+        dripping(b"HTTP/1.1 200 OK\r\nX: ", repeat(b"x"), DRIP_SECONDS) as url,
+        opened(url, seconds=SOON) as client,
+    ):
+        found = client.send(request())
+    assert found == RetryableFailure("no answer within 0.3 s", request_suspect=True)
 
 
 def test_a_host_that_does_not_accept_is_not_waited_for() -> None:

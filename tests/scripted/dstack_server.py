@@ -136,6 +136,14 @@ class Handler(BaseHTTPRequestHandler):
             while not self.api.released.wait(DRIP_SECONDS):
                 self.wfile.write(b" ")
 
+    def drip_headers(self) -> None:
+        """Send a byte of a header now and then, until the client has left or the server stops."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+            while not self.api.released.wait(DRIP_SECONDS):
+                self.wfile.write(b"x")
+
     def pour(self) -> None:
         """Send more and more, until the client has left."""
         self.send_response(HTTPStatus.OK)

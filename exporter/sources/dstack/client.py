@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from exporter import __version__
 from exporter.errors import message_of, root_cause
+from exporter.http_deadline import limit_whole_requests
 from exporter.sources.dstack.answers import Run, stopping_user
 from exporter.sources.dstack.problems import Problem, ServerError
 from exporter.sources.dstack.token import ReadToken
@@ -40,6 +41,7 @@ class DstackClient:
         self._read_token = read_token
         self._seconds = seconds
         self._session = requests.Session()
+        limit_whole_requests(self._session)
         self._session.headers["User-Agent"] = f"exit-exporter/{__version__}"
 
     @property
