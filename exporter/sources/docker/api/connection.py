@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections import deque
@@ -34,6 +35,9 @@ class EngineConnection:
         self._opened = opened
         # A channel of paramiko has what is used of a socket.
         self._socket: Any = opened.sock
+        # Made once: urllib3 makes one for each question whether a connection is still good.
+        self._readable = select.poll()
+        self._readable.register(self._socket, select.POLLIN)
         self._headers = headers
         self._answer = Answer()
 
@@ -45,7 +49,7 @@ class EngineConnection:
     @property
     def is_connected(self) -> bool:
         """Whether the engine has neither closed the connection nor sent what was not asked for."""
-        return self._opened.is_connected
+        return not self._readable.poll(0)
 
     def ask(self, target: str, max_bytes: int = MAX_ANSWER_BYTES) -> int:
         """Send a GET, and return the status of the answer once its headers are there.
