@@ -27,9 +27,9 @@ REQUESTS_FOR_A_JOB = 2
 REQUESTS_FOR_A_JOB_IN_A_BURST = 1.2
 # Counted: 439; headers of requests and answers, and the chunks of events.
 OVERHEAD_BYTES_OF_A_REQUEST = 600
-# Counted: 28, and 121 (with urllib3 395).
+# Counted: 28, and 88 (with urllib3 395).
 CALLS_FOR_AN_EVENT = 42
-CALLS_FOR_A_REQUEST = 180
+CALLS_FOR_A_REQUEST = 130
 
 
 def life(number: int) -> list[Table]:
