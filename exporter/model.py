@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
+from exporter.frozen import frozen
 from exporter.outcomes import Recovery as Recovery  # noqa: PLC0414  # of the model too
 from exporter.outcomes import Status as Status  # noqa: PLC0414  # of the model too
 from exporter.outcomes import Termination as Termination  # noqa: PLC0414  # of the model too
@@ -135,7 +136,7 @@ class JobEnd:
     received_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobReport:
     """What a supervisor has said of a job inside a container.
 
@@ -189,7 +190,7 @@ class SupervisedEnd:
     start_error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """Everything beside the code that a verdict depends on.
 
@@ -242,7 +243,7 @@ class Workload(NamedTuple):
     image: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """One run of one container, or a job for which a supervisor made none: its ``container_id`` is empty.
 
@@ -316,7 +317,7 @@ class ContainerHistory:
     last_start_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cursor:
     """Position from which the events of an engine are read again.
 
@@ -346,7 +347,7 @@ class Cursor:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exit:
     """Ended job with the evidence that its facts were reduced to; the second of three stages of an exit.
 
@@ -367,7 +368,7 @@ class Exit:
     event_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """Classification of an exit. ``error`` is the text that users see, None for a job that is done."""
 
@@ -378,7 +379,7 @@ class Verdict:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClassifiedExit:
     """Exit with its verdict, as it is stored, counted and shown. ``trace`` is None if none is exported."""
 

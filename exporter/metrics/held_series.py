@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from exporter.frozen import frozen
 from exporter.metrics.definitions import BY_NAME, MetricType
 from exporter.model import SeriesKey
 
@@ -20,7 +21,7 @@ from exporter.model import SeriesKey
 SUM = "sum"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """Change of the value of one series.
 

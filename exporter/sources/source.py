@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from exporter.frozen import frozen
 from exporter.model import ContainerHistory, Cursor, Job, Submission
 from exporter.verdict.facts import EndedRun
 
@@ -41,7 +42,7 @@ class Disconnected:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """A message from the source at ``address``: Connected, Disconnected, or content for its tracker."""
 

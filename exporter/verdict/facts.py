@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from exporter.frozen import frozen
 from exporter.model import SECOND_NS, Job, JobEnd, JobReport, KillRequest, OomKill, OomVictim, Status
 
 
@@ -80,7 +81,7 @@ class GpuFault:
 KernelFact = KernelOomKill | ForkRejected | Crash | SeccompKill | GpuFault
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFacts:
     """All facts about a run that started and has ended.
 
@@ -200,7 +201,7 @@ class NoContainer:
         return self.end.at_ns
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndedRun:
     """Ended job with the facts that its source reports; the first of three stages of an exit.
 

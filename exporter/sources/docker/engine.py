@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Protocol
 
+from exporter.frozen import frozen
 from exporter.model import Cursor
 from exporter.sources.source import SourceError
 from exporter.verdict.facts import KernelFact, KernelOomKill
@@ -64,7 +65,7 @@ class MaskedField(StrEnum):
     SIGNAL = "signal"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Event of one container, at ``at_ns`` of the engine's clock.
 
@@ -86,7 +87,7 @@ class Event:
     masked_fields: frozenset[MaskedField] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inspection:
     """State of one container at the time of the request.
 

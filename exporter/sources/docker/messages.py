@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from exporter.frozen import frozen
 from exporter.model import Cursor, JobReport
 from exporter.sources.docker.engine import (
     ContainerList,
@@ -43,7 +44,7 @@ def connected(opened: StreamOpened) -> Connected:
     return Connected(opened.info.host, opened.info.id, opened)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EventReceived:
     """An event arrived.
 
@@ -59,7 +60,7 @@ class EventReceived:
     reading_log: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inspected:
     """State of a container, requested at the event of ``event_ns``; None if it could not be read."""
 
