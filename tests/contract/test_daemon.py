@@ -407,7 +407,7 @@ def test_every_problem_of_a_bad_catalogue_is_reported(tmp_path: Path, catalogue:
 
 def test_a_bad_setting_is_reported_with_its_flag() -> None:
     assert refusal("--exits.oom-wait", "soon", "--web.listen-address", "here") == (
-        1,
+        2,
         "",
         (
             "Error: --exits.oom-wait: 'soon' is not a duration; write 90s, 15m, 2h or 30d\n"
