@@ -420,7 +420,7 @@ def test_a_bad_variable_is_reported_with_its_name(monkeypatch: pytest.MonkeyPatc
     environment = {**os.environ, "EXIT_EXPORTER_EXITS_OOM_WAIT": "soon"}
     monkeypatch.setattr("tests.contract.test_daemon.clean_environment", lambda: environment)
     assert refusal() == (
-        1,
+        2,
         "",
         "Error: EXIT_EXPORTER_EXITS_OOM_WAIT: 'soon' is not a duration; write 90s, 15m, 2h or 30d\n",
     )
@@ -430,7 +430,7 @@ def test_a_bad_setting_in_the_file_is_reported_with_its_line(tmp_path: Path) -> 
     path = tmp_path / "config.yaml"
     path.write_text("exits:\n  oom-wait: 1s\n  patience: 5s\n")
     assert refusal("--config.file", path) == (
-        1,
+        2,
         "",
         (
             f"Error: {path}:3: exits.patience: unknown name; "
