@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
 
@@ -55,8 +54,7 @@ class ExitGroup(Struct, frozen=True):
     trend: Trend | None
 
 
-@dataclass(frozen=True, slots=True)
-class Exits:
+class Exits(Struct, frozen=True):
     """Exits of a span, the most frequent first; ``before`` is None if the span before is not on record."""
 
     count: int
@@ -69,8 +67,9 @@ def summarize(counts: Sequence[ExitCount], *, is_before_known: bool) -> Exits:
     """Return the exits of all workloads together."""
     totals: dict[tuple[Status, int | None, str], tuple[int, int]] = {}
     for each in counts:
-        count, before = totals.get(_key(each), (0, 0))
-        totals[_key(each)] = count + each.count, before + each.before
+        key = each.status, each.code, each.reason
+        count, before = totals.get(key, (0, 0))
+        totals[key] = count + each.count, before + each.before
     all_now = sum(count for count, _ in totals.values())
     all_before = sum(before for _, before in totals.values()) if is_before_known else None
     groups = [_group(key, *total, all_now, all_before) for key, total in totals.items()]
@@ -103,10 +102,6 @@ def trend(count: int, before: int) -> Trend:
     if abs(count - before) <= _CHANCE * sqrt(count + before):
         return Trend.STEADY
     return Trend.UP if count > before else Trend.DOWN
-
-
-def _key(count: ExitCount) -> tuple[Status, int | None, str]:
-    return count.status, count.code, count.reason
 
 
 def _group(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -13,14 +13,16 @@ from exporter.report.runs import (
     LimitRuns,
     MemoryHistory,
     OomCounts,
-    Outcome,
     Runs,
+    RunsByOutcome,
     average_ran_ns,
     by_limit,
+    by_outcome,
     count,
     counts_by_limit,
-    with_outcome,
 )
+
+_LAST_NS = attrgetter("last_ns")
 
 
 class Advice(StrEnum):
@@ -45,8 +47,7 @@ class LimitOutcomes(Struct, frozen=True):
     killed_after_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bracket:
+class Bracket(Struct, frozen=True):
     """Between which limits the need of a workload is.
 
     ``killed_at`` is the highest limit at which it was OOM-killed by its own limit, ``completed_at`` the
@@ -64,8 +65,7 @@ class Bracket:
     runs_needed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What the runs of a workload say about its memory limit.
 
     ``current_bytes`` is the limit of the last run that says something. ``suggested`` is a limit that enough
@@ -83,32 +83,31 @@ class Memory:
 
 def read_memory(history: MemoryHistory) -> Memory:
     """Return what the runs of a workload say about its memory limit."""
-    runs = history.runs
+    runs = by_outcome(history.runs)
+    current_bytes = max(history.runs, key=_LAST_NS).limit_bytes if history.runs else None
     bracket, above = _bracket(runs)
     suggested = _suggested(above, bracket.runs_needed)
     return Memory(
-        advice=_advice(history, bracket, suggested),
+        advice=_advice(history.oom, runs, bracket, suggested),
         oom=history.oom,
         limits=tuple(_outcomes(runs)),
-        current_bytes=max(runs, key=lambda each: each.last_ns).limit_bytes if runs else None,
+        current_bytes=current_bytes,
         bracket=bracket,
         suggested=suggested,
-        raised=last_raise(runs),
+        raised=None if current_bytes is None else last_raise(runs, current_bytes),
     )
 
 
-def _bracket(runs: Sequence[Runs]) -> tuple[Bracket, list[LimitRuns]]:
+def _bracket(runs: RunsByOutcome) -> tuple[Bracket, list[LimitRuns]]:
     """Return the bracket, and how many runs have completed since at each limit above it."""
-    completed = with_outcome(runs, Outcome.COMPLETED)
-    kills = with_outcome(runs, Outcome.OOM_KILLED)
+    completed, kills, doubtful = runs
     if not kills:
         lowest = by_limit(completed)[0] if completed else None
         return Bracket(None, lowest, None, None, None), []
     killed_at = by_limit(kills)[-1]
-    first_ns = min(each.first_ns for each in kills if each.limit_bytes == killed_at.limit_bytes)
-    since = by_limit(each for each in completed if each.first_ns >= first_ns)
-    doubtful = with_outcome(runs, Outcome.OOM_KILLED, Outcome.OOM_KILLED_LIMIT_UNKNOWN)
-    above_bytes = max(each.limit_bytes for each in doubtful)
+    first_ns = min([each.first_ns for each in kills if each.limit_bytes == killed_at.limit_bytes])
+    since = by_limit([each for each in completed if each.first_ns >= first_ns])
+    above_bytes = max([killed_at.limit_bytes, *(each.limit_bytes for each in doubtful)])
     above = [each for each in since if each.limit_bytes > above_bytes]
     bracket = Bracket(
         killed_at=killed_at,
@@ -135,22 +134,22 @@ def _suggested(above: Sequence[LimitRuns], needed: int | None) -> LimitRuns | No
     return None
 
 
-def _advice(history: MemoryHistory, bracket: Bracket, suggested: LimitRuns | None) -> Advice:
+def _advice(oom: OomCounts, runs: RunsByOutcome, bracket: Bracket, suggested: LimitRuns | None) -> Advice:
     if bracket.killed_at is not None:
-        if is_leak(history.runs):
+        if is_leak(runs):
             return Advice.LEAK
         if suggested is not None:
             return Advice.HELD
         return Advice.TOO_FEW_RUNS if bracket.held else Advice.MORE_MEMORY
-    if history.oom.own or history.oom.unknown:
+    if oom.own or oom.unknown:
         return Advice.LIMIT_UNKNOWN
-    return Advice.NOT_ITS_LIMIT if history.oom.parent or history.oom.host else Advice.NONE
+    return Advice.NOT_ITS_LIMIT if oom.parent or oom.host else Advice.NONE
 
 
-def _outcomes(runs: Sequence[Runs]) -> list[LimitOutcomes]:
-    completed, killed, unknown = (counts_by_limit(with_outcome(runs, outcome)) for outcome in Outcome)
+def _outcomes(runs: RunsByOutcome) -> list[LimitOutcomes]:
+    completed, killed, unknown = map(counts_by_limit, runs)
     kills: dict[int, list[Runs]] = {}
-    for each in with_outcome(runs, Outcome.OOM_KILLED):
+    for each in runs.killed:
         kills.setdefault(each.limit_bytes, []).append(each)
     return [
         LimitOutcomes(

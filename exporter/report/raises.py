@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from math import ceil, log, log1p
+from operator import attrgetter
 
-from exporter.report.runs import Outcome, Runs, average_ran_ns, count, with_outcome
+from exporter.report.runs import Runs, RunsByOutcome, average_ran_ns, count
 
 # So many runs at least, and so many that the kills of before would have shown again with 95 % certainty.
 MIN_RUNS = 5
@@ -17,6 +18,7 @@ _DOUBT = 0.05
 _LEAK_LIMITS = 3
 # Less than this is no later, but chance.
 _LATER = 1.1
+_LAST_NS = attrgetter("last_ns")
 
 
 class RaiseResult(StrEnum):
@@ -61,44 +63,42 @@ def runs_needed(kills: int, runs: int) -> int:
     return max(MIN_RUNS, ceil(log(_DOUBT) / log1p(-kills / runs)))
 
 
-def last_raise(runs: Sequence[Runs]) -> Raise | None:
-    """Return the raise to the limit of the last run.
+def last_raise(runs: RunsByOutcome, limit: int) -> Raise | None:
+    """Return the raise to ``limit``, that of the last run.
 
     None if no run at a lower limit was OOM-killed, or if that limit was in use before the last such kill: a
     limit for one host or one retry is no raise.
     """
-    if not runs:
-        return None
-    limit = max(runs, key=lambda each: each.last_ns).limit_bytes
-    decided = with_outcome(runs, Outcome.COMPLETED, Outcome.OOM_KILLED)
-    since = [each for each in decided if each.limit_bytes == limit]
-    kills = [each for each in with_outcome(decided, Outcome.OOM_KILLED) if each.limit_bytes < limit]
+    kills = [each for each in runs.killed if each.limit_bytes < limit]
+    killed_since = [each for each in runs.killed if each.limit_bytes == limit]
+    since = [*killed_since, *(each for each in runs.completed if each.limit_bytes == limit)]
     if not kills or not since:
         return None
-    last_kill = max(kills, key=lambda each: each.last_ns)
-    first_ns = min(each.first_ns for each in since)
+    last_kill = max(kills, key=_LAST_NS)
+    first_ns = min([each.first_ns for each in since])
     if first_ns <= last_kill.last_ns:
         return None
-    before = [each for each in decided if each.limit_bytes < limit and each.last_ns <= last_kill.last_ns]
+    completed = [each for each in runs.completed if each.limit_bytes < limit]
+    completed_before = [each for each in completed if each.last_ns <= last_kill.last_ns]
     return Raise(
         from_bytes=last_kill.limit_bytes,
         to_bytes=limit,
         at_ns=first_ns,
         kills_before=count(kills),
-        runs_before=count(before),
-        kills_since=count(with_outcome(since, Outcome.OOM_KILLED)),
+        runs_before=count(kills) + count(completed_before),
+        kills_since=count(killed_since),
         runs_since=count(since),
     )
 
 
-def is_leak(runs: Sequence[Runs]) -> bool:
+def is_leak(runs: RunsByOutcome) -> bool:
     """Return whether kills followed every raise and came later each time, and it never completed since."""
-    kills = with_outcome(runs, Outcome.OOM_KILLED)
+    kills = runs.killed
     limits = sorted({each.limit_bytes for each in kills})
     if len(limits) < _LEAK_LIMITS:
         return False
-    first_ns = min(each.first_ns for each in kills)
-    if any(each.last_ns >= first_ns for each in with_outcome(runs, Outcome.COMPLETED)):
+    first_ns = min([each.first_ns for each in kills])
+    if any(each.last_ns >= first_ns for each in runs.completed):
         return False
     at_limits = [[each for each in kills if each.limit_bytes == limit] for limit in limits]
     return all(_follows_later(*pair) for pair in pairwise(at_limits))

@@ -57,6 +57,14 @@ class MemoryHistory:
     oom: OomCounts = field(default_factory=OomCounts)
 
 
+class RunsByOutcome(NamedTuple):
+    """Runs by what they say about their limit."""
+
+    completed: list[Runs]
+    killed: list[Runs]
+    limit_unknown: list[Runs]
+
+
 class LimitRuns(NamedTuple):
     """Limit, and the number of runs that say what is said of it."""
 
@@ -85,9 +93,17 @@ def dividing_times(kills: Sequence[Runs], completed_at: Iterable[int]) -> set[in
     return times
 
 
-def with_outcome(runs: Iterable[Runs], *outcomes: Outcome) -> list[Runs]:
-    """Return the runs with one of these outcomes."""
-    return [each for each in runs if each.outcome in outcomes]
+def by_outcome(runs: Iterable[Runs]) -> RunsByOutcome:
+    """Return the runs by what they say, in their order."""
+    found = RunsByOutcome([], [], [])
+    for each in runs:
+        if each.outcome is Outcome.COMPLETED:
+            found.completed.append(each)
+        elif each.outcome is Outcome.OOM_KILLED:
+            found.killed.append(each)
+        else:
+            found.limit_unknown.append(each)
+    return found
 
 
 def counts_by_limit(runs: Iterable[Runs]) -> dict[int, int]:
@@ -100,7 +116,7 @@ def counts_by_limit(runs: Iterable[Runs]) -> dict[int, int]:
 
 def by_limit(runs: Iterable[Runs]) -> list[LimitRuns]:
     """Return how many runs there were at each limit, the lowest first."""
-    return [LimitRuns(*item) for item in sorted(counts_by_limit(runs).items())]
+    return [*map(LimitRuns._make, sorted(counts_by_limit(runs).items()))]
 
 
 def count(runs: Iterable[Runs]) -> int:

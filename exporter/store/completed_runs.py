@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, ColumnElement, ScalarSelect, case, func, select
 
-from exporter.report.runs import Outcome, Runs, dividing_times, with_outcome
+from exporter.report.runs import Outcome, Runs, by_outcome, dividing_times
 from exporter.store.database import Database
 from exporter.store.exit_count_triggers import WEEK_NS
 from exporter.store.json_rows import table_of
@@ -59,7 +59,7 @@ def _stretches(
     span: TimeSpan, killed: Mapping[str, Sequence[Runs]], limits: Mapping[str, Sequence[int]]
 ) -> Iterator[_Stretch]:
     for workload, completed_at in limits.items():
-        kills = with_outcome(killed[workload], Outcome.OOM_KILLED)
+        kills = by_outcome(killed[workload]).killed
         times = sorted({span.since_ns, *dividing_times(kills, completed_at), span.until_ns})
         for since_ns, until_ns in pairwise(times):
             # The counts are of all hosts together.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +16,7 @@ from exporter.report.exits import ExitCount, by_workload, summarize
 from exporter.report.memory import read_memory
 from exporter.report.runs import MemoryHistory
 from exporter.store import Store, TimeSpan
-from exporter.web.endpoints import Endpoint, json_response, parse_query
+from exporter.web.endpoints import Endpoint, parse_query
 from exporter.web.job_query import MomentParameter
 from exporter.web.problems import ProblemError
 from exporter.web.summary_views import MAX_WORKLOADS, SummaryView, exits_view, workload_view
@@ -76,7 +77,9 @@ class SummaryApi:
         span = parse_query(request, SummaryQuery).span(time.time_ns())
         recorded_ns = self._store.recorded_since_ns()
         counts, histories = self._store.reader.count_exits(span), self._store.reader.memory_histories(span)
-        return json_response(summary_view(span, recorded_ns, counts, histories))
+        view = summary_view(span, recorded_ns, counts, histories)
+        # Only the outermost is a model: pydantic takes three times as long to write the dictionaries in it.
+        return Response(msgspec.json.encode(dict(view)), media_type="application/json")
 
 
 def summary_view(
@@ -92,7 +95,8 @@ def summary_view(
         workload_view(name, each, read_memory(histories[name]) if name in histories else None)
         for name, each in list(exits.items())[:MAX_WORKLOADS]
     ]
-    return SummaryView(
+    # Not validated: that would copy thousands of dictionaries, which the types check already.
+    return SummaryView.model_construct(
         since=timestamp(span.since_ns),
         until=timestamp(span.until_ns),
         before_since=timestamp(span.before.since_ns),

@@ -9,6 +9,7 @@ from exporter.model import ClassifiedExit, LimitOwner
 from exporter.store import Batch, TimeSpan
 from exporter.web import summary
 from exporter.web.summary import SummaryQuery
+from exporter.web.summary_views import SummaryView
 from tests.store.samples import BEGAN_NS
 from tests.web.made_up_runs import HOUR_NS, MIB, killed, record, run
 from tests.web.responses import content, ok, problem
@@ -139,6 +140,16 @@ def test_the_whole_summary(served: Served) -> None:
             "workloads_omitted": 0,
         }
     )
+
+
+def test_it_is_written_as_its_models_are(served: Served) -> None:
+    """Dictionaries are checked by types alone: here are the values, and the order of the fields."""
+    others = [run("étl\n", hour, 0) for hour in range(-8, 3)]
+    leak = [killed("leak", hour, 512 * 2**hour, minutes=10 * 2**hour) for hour in range(3)]
+    raised = [killed("raised", 4, 512, minutes=7), *(run("raised", 5 + hour, 0, 1024) for hour in range(5))]
+    record(served, *others, *leak, *raised)
+    written = served.ask("/api/v1/summary", params=SPAN).content
+    assert SummaryView.model_validate_json(written).model_dump_json().encode() == written
 
 
 HISTORIES: dict[str, tuple[list[ClassifiedExit], str, int | None]] = {
