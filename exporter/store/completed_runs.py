@@ -6,23 +6,36 @@ rest of a stretch in a range of an index in which nothing else is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, case, func, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    bindparam,
+    case,
+    func,
+    select,
+)
 
 from exporter.report.runs import Outcome, Runs, by_outcome, dividing_times
 from exporter.store.database import Database
-from exporter.store.exit_count_triggers import WEEK_NS
-from exporter.store.json_rows import table_of
-from exporter.store.schema import IS_COMPLETED, completed_counts, jobs
+from exporter.store.exit_count_triggers import MONTH_NS
+from exporter.store.json_rows import rows_of, table_of
+from exporter.store.schema import IS_COMPLETED, completed_counts, completed_limits, jobs
 from exporter.store.time_span import TimeSpan
 from exporter.time_units import DAY_NS
 
 
 class _Stretch(NamedTuple):
-    """Part of a span, and the whole days in it that are read as counts: none, if both are its end."""
+    """Part of a span, and the days nearest to its bounds, between which counts are read.
+
+    There are none, if both are its end.
+    """
 
     workload: str
     since_ns: int
@@ -39,18 +52,14 @@ def completed_runs(
     ``killed`` are its runs with OOM kills, which divide the span into stretches.
     """
     limits = _limits(database, list(killed))
-    stretch = _at_limits(list(_stretches(span, killed, limits)), limits)
-    ended_ns = jobs.c.finished_ns
-    before = _of_stretch(func.count(), stretch, span, stretch.c.since_ns, stretch.c.first_day_ns)
-    after = _of_stretch(func.count(), stretch, span, stretch.c.last_day_ns, stretch.c.until_ns)
-    has_days = stretch.c.first_day_ns < stretch.c.last_day_ns
-    number = before + case((has_days, _counted(stretch, _weeks(database, span)) + after), else_=0)
-    bounds = (
-        _of_stretch(each, stretch, span, stretch.c.since_ns, stretch.c.until_ns)
-        for each in (func.min(ended_ns), func.max(ended_ns))
-    )
-    query = select(stretch.c.workload, stretch.c.limit_bytes, number, *bounds)
-    for workload, limit_bytes, count, first_ns, last_ns in database.read(query):
+    stretches = list(_stretches(span, killed, limits))
+    parameters = {
+        "stretches": rows_of(stretches),
+        "months": rows_of(_months(database, stretches)),
+        "host": span.instance,
+    }
+    query = _completed_in_stretches(on_host=span.instance is not None)
+    for workload, limit_bytes, count, first_ns, last_ns in database.read(query, parameters):
         if count:
             yield workload, Runs(limit_bytes, Outcome.COMPLETED, count, first_ns, last_ns)
 
@@ -63,74 +72,103 @@ def _stretches(
         times = sorted({span.since_ns, *dividing_times(kills, completed_at), span.until_ns})
         for since_ns, until_ns in pairwise(times):
             # The counts are of all hosts together.
-            days = _whole_days(since_ns, until_ns) if span.instance is None else (until_ns, until_ns)
+            days = _nearest_days(since_ns, until_ns) if span.instance is None else (until_ns, until_ns)
             yield _Stretch(workload, since_ns, until_ns, *days)
 
 
-def _at_limits(stretches: Sequence[_Stretch], limits: Mapping[str, Sequence[int]]) -> CTE:
-    """Return a table with each stretch once for each limit of its workload."""
-    stretch = table_of("stretches", _Stretch._fields, stretches).c
-    pairs = [(workload, limit_bytes) for workload, each in limits.items() for limit_bytes in each]
-    limit = table_of("limits", ("workload", "limit_bytes"), pairs).c
-    return select(*stretch, limit.limit_bytes).where(limit.workload == stretch.workload).cte("at_limits")
-
-
-def _whole_days(since_ns: int, until_ns: int) -> tuple[int, int]:
-    first_ns, last_ns = -(-since_ns // DAY_NS) * DAY_NS, until_ns // DAY_NS * DAY_NS
+def _nearest_days(since_ns: int, until_ns: int) -> tuple[int, int]:
+    first_ns, last_ns = ((bound + DAY_NS // 2) // DAY_NS * DAY_NS for bound in (since_ns, until_ns))
     return (first_ns, last_ns) if first_ns < last_ns else (until_ns, until_ns)
 
 
 def _limits(database: Database, names: Sequence[str]) -> dict[str, list[int]]:
     """Return the limits with which each of these workloads has completed, in whatever time."""
-    workloads = table_of("workloads", ("workload",), [(name,) for name in names])
-    limit, name = jobs.c.memory_limit_bytes, "limit_bytes"
-    lowest = _of_completed(func.min(limit), jobs.c.workload == workloads.c.workload)
-    found = select(workloads.c.workload, lowest.label(name)).cte("limits", recursive=True)
-    is_next = (jobs.c.workload == found.c.workload, limit > found.c.limit_bytes)
-    following = select(found.c.workload, _of_completed(func.min(limit), *is_next))
-    found = found.union_all(following.where(found.c.limit_bytes.is_not(None)))
+    parameters = {"workloads": rows_of([(name,) for name in names])}
     limits: dict[str, list[int]] = {}
-    # Of each workload, the last is null.
-    for workload, limit_bytes in database.read(select(found).where(found.c.limit_bytes.is_not(None))):
+    for workload, limit_bytes in database.read(_limits_of_workloads(), parameters):
         limits.setdefault(workload, []).append(limit_bytes)
     return limits
 
 
-def _weeks(database: Database, span: TimeSpan) -> CTE:
-    """Return the weeks of a span, as far as there are counts."""
-    week_ns = completed_counts.c.week_ns
-    ends = (select(each).scalar_subquery() for each in (func.min(week_ns), func.max(week_ns)))
-    ((first_ns, last_ns),) = database.read(select(*ends))
-    weeks = range(
-        max(span.since_ns // WEEK_NS * WEEK_NS, first_ns or 0),
-        min(span.until_ns, (last_ns or 0) + 1),
-        WEEK_NS,
+@cache
+def _limits_of_workloads() -> Select[Any]:
+    workloads, limit = table_of("workloads", ("workload",)).c, completed_limits.c
+    return select(limit.workload, limit.memory_limit_bytes).where(limit.workload == workloads.workload)
+
+
+def _months(database: Database, stretches: Sequence[_Stretch]) -> list[tuple[int]]:
+    """Return the months of stretches, as far as there are counts."""
+    ((first_ns, last_ns),) = database.read(_months_with_counts())
+    since_ns = min((each.first_day_ns for each in stretches), default=0)
+    until_ns = max((each.last_day_ns for each in stretches), default=0)
+    months = range(
+        max(since_ns // MONTH_NS * MONTH_NS, first_ns or 0), min(until_ns, (last_ns or 0) + 1), MONTH_NS
     )
-    return table_of("weeks", ("week_ns",), [(each,) for each in weeks])
+    return [(each,) for each in months]
 
 
-def _counted(stretch: CTE, weeks: CTE) -> ColumnElement[int]:
-    """Return how many completed in the whole days of a stretch."""
-    table = completed_counts.c
+@cache
+def _months_with_counts() -> Select[Any]:
+    month_ns = completed_counts.c.month_ns
+    return select(*(select(each).scalar_subquery() for each in (func.min(month_ns), func.max(month_ns))))
+
+
+@cache
+def _completed_in_stretches(*, on_host: bool) -> Select[Any]:
+    """Return the query of the runs that completed in ``stretches``, at each limit of the workload."""
+    stretch = _at_limits()
+
+    def completed(value: ColumnElement[Any], *bounds: ColumnElement[int]) -> ScalarSelect[Any]:
+        return _of_stretch(value, stretch, *bounds, on_host=on_host)
+
+    before = _rest(completed, stretch.c.since_ns, stretch.c.first_day_ns)
+    after = _rest(completed, stretch.c.last_day_ns, stretch.c.until_ns)
+    has_days = stretch.c.first_day_ns < stretch.c.last_day_ns
+    number = before + case((has_days, _counted(stretch) + after), else_=0)
+    ends = [
+        completed(each(jobs.c.finished_ns), stretch.c.since_ns, stretch.c.until_ns)
+        for each in (func.min, func.max)
+    ]
+    return select(stretch.c.workload, stretch.c.limit_bytes, number, *ends)
+
+
+def _at_limits() -> CTE:
+    """Return a table with each stretch once for each limit of its workload."""
+    stretch, limit = table_of("stretches", _Stretch._fields).c, completed_limits.c
+    query = select(*stretch, limit.id, limit.memory_limit_bytes.label("limit_bytes"))
+    return query.where(limit.workload == stretch.workload).cte("at_limits")
+
+
+def _counted(stretch: CTE) -> ColumnElement[int]:
+    """Return how many completed in the days of a stretch."""
+    table, months = completed_counts.c, table_of("months", ("month_ns",)).c
     days = select(func.sum(table.exits)).where(
-        table.week_ns == weeks.c.week_ns,
-        table.workload == stretch.c.workload,
-        table.memory_limit_bytes == stretch.c.limit_bytes,
+        table.month_ns == months.month_ns,
+        table.limit_id == stretch.c.id,
         table.began_ns >= stretch.c.first_day_ns,
         table.began_ns < stretch.c.last_day_ns,
     )
     return func.coalesce(days.correlate(stretch).scalar_subquery(), 0)
 
 
+def _rest(
+    completed: Callable[..., ScalarSelect[Any]], since_ns: ColumnElement[int], until_ns: ColumnElement[int]
+) -> ColumnElement[int]:
+    """Return how many completed between a bound and its nearest day; negative, if there are too many."""
+    number = completed(func.count(), func.min(since_ns, until_ns), func.max(since_ns, until_ns))
+    return number * case((since_ns <= until_ns, 1), else_=-1)
+
+
 def _of_stretch(
     value: ColumnElement[Any],
     stretch: CTE,
-    span: TimeSpan,
     since_ns: ColumnElement[int],
     until_ns: ColumnElement[int],
+    *,
+    on_host: bool,
 ) -> ScalarSelect[Any]:
     """Return a value of the jobs that completed in a part of a stretch."""
-    is_on_host = [] if span.instance is None else [jobs.c.instance == span.instance]
+    is_on_host = [jobs.c.instance == bindparam("host")] if on_host else []
     return _of_completed(
         value,
         jobs.c.workload == stretch.c.workload,

@@ -82,13 +82,13 @@ class Database:
             self._write_lock.release()
         return changed
 
-    def read(self, query: Select[Any]) -> Sequence[Any]:
-        """Return the rows that a query finds."""
+    def read(self, query: Select[Any], parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Return the rows that a query finds. One that is kept and has parameters takes less time to send."""
         if self._closed:
             raise self._closed_error()
         try:
             with self._engine.connect() as connection, self._limits(connection):
-                return connection.execute(query).fetchall()
+                return connection.execute(query, parameters).fetchall()
         except SQLAlchemyError as error:
             raise StoreError(describe(self.path, error)) from error
 

@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, func, select
+from sqlalchemy import CTE, bindparam, func, select
 
 
-def table_of(name: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> CTE:
-    """Return a table with these columns; each value is what JSON has."""
-    row = func.json_each(msgspec.json.encode(rows).decode()).table_valued("value")
+def table_of(name: str, columns: Sequence[str]) -> CTE:
+    """Return a table with these columns; its rows are the parameter of the same name (``rows_of``)."""
+    row = func.json_each(bindparam(name)).table_valued("value")
     values = [
         func.json_extract(row.c.value, f"$[{place}]").label(column) for place, column in enumerate(columns)
     ]
     # SQLite has known this hint since 3.35; without it, the answers are the same.
     hints = ["MATERIALIZED"] if sqlite3.sqlite_version_info >= (3, 35) else []
     return select(*values).cte(name).prefix_with(*hints)
+
+
+def rows_of(rows: Sequence[tuple[Any, ...]]) -> str:
+    """Return the parameter for a table with these rows; each value is what JSON has."""
+    return msgspec.json.encode(rows).decode()

@@ -23,7 +23,7 @@ from exporter.store.job_pages import (
     candidates,
     conditions,
 )
-from exporter.store.schema import exit_counts, jobs
+from exporter.store.schema import exit_counts, exit_groups, jobs
 from exporter.time_units import DAY_NS, HOUR_NS
 
 # So many rows of an index that has all that is counted, or of counts.
@@ -125,7 +125,7 @@ def _ends(since_ns: int, until_ns: int) -> Select[Any]:
 
 
 def _counted(period_ns: int, since_ns: int, until_ns: int) -> Select[Any]:
-    table = exit_counts.c
-    ends = select(table.began_ns.label("finished_ns"), table.status, table.reason, table.exits)
-    is_in_part = (table.began_ns >= since_ns, table.began_ns < until_ns)
+    table, group = exit_counts.c, exit_groups.c
+    ends = select(table.began_ns.label("finished_ns"), group.status, group.reason, table.exits)
+    is_in_part = (table.began_ns >= since_ns, table.began_ns < until_ns, group.id == table.group_id)
     return ends.where(table.period_ns == period_ns, *is_in_part).order_by(table.began_ns.desc())

@@ -8,7 +8,7 @@ divide the span into.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from exporter.store.schema import HAS_OOM_KILLS, jobs
 from exporter.store.time_span import TimeSpan
 
 _ORDER = attrgetter("first_ns", "last_ns", "limit_bytes")
+_OWNERS = (*LimitOwner, None)
 _OUTCOMES = {LimitOwner.OWN.value: Outcome.OOM_KILLED, None: Outcome.OOM_KILLED_LIMIT_UNKNOWN}
 
 
@@ -47,7 +48,7 @@ def memory_histories(database: Database, span: TimeSpan) -> dict[str, MemoryHist
     killed: dict[str, list[_Killed]] = {} if span.workload is None else {span.workload: []}
     for row in _oom_killed(database, span):
         killed.setdefault(row.workload, []).append(row)
-    runs = {workload: [run for row in rows for run in _killed_runs(row)] for workload, rows in killed.items()}
+    runs = {workload: _killed_runs(rows) for workload, rows in killed.items()}
     for workload, completed in completed_runs(database, span, runs):
         runs[workload].append(completed)
     return {
@@ -58,12 +59,12 @@ def memory_histories(database: Database, span: TimeSpan) -> dict[str, MemoryHist
 
 def _oom_killed(database: Database, span: TimeSpan) -> list[_Killed]:
     """Return the runs with OOM kills: some with the same limit and owner may be in two groups."""
-    found = [_Killed(*row) for row in database.read(_by_owner(span, jobs.c.oom_limit))]
+    found = [*map(_Killed._make, database.read(_by_owner(span, jobs.c.oom_limit)))]
     killed = [each for each in found if each.owner is not None]
     if len(killed) < len(found):
         # Only a run that such a kill ended has the owner as a column; of the others, the log is read.
         others = _by_owner(span, _last_limit_in_log()).where(jobs.c.oom_limit.is_(None))
-        killed += [_Killed(*row) for row in database.read(others)]
+        killed += map(_Killed._make, database.read(others))
     return killed
 
 
@@ -93,18 +94,21 @@ def _last_limit_in_log() -> ScalarSelect[Any]:
     return select(limit).where(limit.is_not(None)).order_by(kill.c.key.desc()).limit(1).scalar_subquery()
 
 
-def _killed_runs(killed: _Killed) -> Iterator[Runs]:
-    """Yield what runs with OOM kills say about their limit: nothing if another limit was reached."""
-    outcome, number = _OUTCOMES.get(killed.owner), killed.number
-    if outcome is not None and killed.limit_bytes is not None:
-        is_known = killed.ran_ns is not None and killed.with_ran == number
-        ran_ns = max(0, (killed.ran_ns or 0) // number) if is_known else None
-        yield Runs(killed.limit_bytes, outcome, number, killed.first_ns, killed.last_ns, ran_ns)
+def _killed_runs(killed: Sequence[_Killed]) -> list[Runs]:
+    """Return what runs with OOM kills say about their limit: nothing if another limit was reached."""
+    runs = []
+    for each in killed:
+        outcome = _OUTCOMES.get(each.owner)
+        if outcome is not None and each.limit_bytes is not None:
+            is_known = each.ran_ns is not None and each.with_ran == each.number
+            ran_ns = max(0, (each.ran_ns or 0) // each.number) if is_known else None
+            runs.append(Runs(each.limit_bytes, outcome, each.number, each.first_ns, each.last_ns, ran_ns))
+    return runs
 
 
 def _oom_counts(killed: Sequence[_Killed]) -> OomCounts:
     numbers: dict[str | None, int] = {}
     for each in killed:
         numbers[each.owner] = numbers.get(each.owner, 0) + each.number
-    own, parent, host, unknown = (numbers.get(owner, 0) for owner in (*LimitOwner, None))
-    return OomCounts(own, parent, host, unknown, survived=sum(each.survived for each in killed))
+    own, parent, host, unknown = (numbers.get(owner, 0) for owner in _OWNERS)
+    return OomCounts(own, parent, host, unknown, survived=sum([each.survived for each in killed]))

@@ -20,9 +20,10 @@ from sqlalchemy import (
 )
 
 from exporter.store.exit_count_triggers import COMPLETED, EXIT_COUNT_TRIGGERS
+from exporter.time_units import DAY_NS
 
 # Revision of this schema: the newest migration, as a test checks.
-REVISION = "0016"
+REVISION = "0017"
 
 # Tables of the first revision: a database with all of them is ours.
 FIRST_TABLES = frozenset({"jobs", "series", "cursors", "pruned"})
@@ -144,28 +145,48 @@ jobs = Table(
     Index("jobs_by_change_number", "change_number"),
 )
 
+# What exits are counted by; triggers keep a row as long as there are counts of it.
+exit_groups = Table(
+    "exit_groups",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("code", BigInteger, nullable=False),
+    Column("workload", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("reason", String, nullable=False),
+    # With the code first, two of a workload differ in their first bytes.
+    UniqueConstraint("code", "workload", "status", "reason"),
+)
+
 # How many jobs that are on record ended in each hour and in each day, in UTC; triggers keep it so.
 exit_counts = Table(
     "exit_counts",
     metadata,
     Column("period_ns", BigInteger, primary_key=True),
     Column("began_ns", BigInteger, primary_key=True),
-    Column("workload", String, primary_key=True),
-    Column("status", String, primary_key=True),
-    Column("reason", String, primary_key=True),
-    Column("code", BigInteger, primary_key=True),
+    Column("group_id", Integer, primary_key=True),
     Column("exits", Integer, nullable=False),
+    # Whether a group has counts: those of days are few.
+    Index("exit_counts_by_group", "group_id", sqlite_where=text(f"period_ns = {DAY_NS}")),
     sqlite_with_rowid=False,
 )
 
+# Memory limits at which runs of a workload completed; triggers keep a row as long as there are counts of it.
+completed_limits = Table(
+    "completed_limits",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("workload", String, nullable=False),
+    Column("memory_limit_bytes", BigInteger, nullable=False),
+    UniqueConstraint("workload", "memory_limit_bytes"),
+)
+
 # How many jobs that are on record completed within a memory limit on each day, in UTC; triggers keep it so.
-# Weeks come first, so that an exit changes one of the pages that those before it have changed.
 completed_counts = Table(
     "completed_counts",
     metadata,
-    Column("week_ns", BigInteger, primary_key=True),
-    Column("workload", String, primary_key=True),
-    Column("memory_limit_bytes", BigInteger, primary_key=True),
+    Column("month_ns", BigInteger, primary_key=True),
+    Column("limit_id", Integer, primary_key=True),
     Column("began_ns", BigInteger, primary_key=True),
     Column("exits", Integer, nullable=False),
     sqlite_with_rowid=False,

@@ -68,7 +68,7 @@ def statements_of(pipeline: PipelineDriver, action: Callable[[], None]) -> list[
     return sent
 
 
-def calls_of(action: Callable[[], None]) -> int:
+def calls_of(action: Callable[[], object]) -> int:
     """Return how many functions in Python an action calls."""
     calls = 0
 

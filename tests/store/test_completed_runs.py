@@ -9,24 +9,24 @@ import pytest
 from exporter.model import ClassifiedExit, Status
 from exporter.report.runs import MemoryHistory, Outcome
 from exporter.store import Batch, Store, TimeSpan
-from exporter.store.exit_count_triggers import WEEK_NS
+from exporter.store.exit_count_triggers import MONTH_NS
 from exporter.time_units import DAY_NS, HOUR_NS
 from tests.store.files import opened
 from tests.store.made_up_exits import HOSTS, KILLED, LIMITS
 from tests.store.samples import BEGAN_NS, ended, job
 
-# On both sides of the bounds of days and weeks, and within a day.
+# On both sides of the bounds of days and months, and in both halves of a day.
 MOMENTS = [
     BEGAN_NS // period_ns * period_ns + periods * period_ns + rest_ns
     for period_ns, periods in (
-        (WEEK_NS, -2),
-        (WEEK_NS, 1),
+        (MONTH_NS, -2),
+        (MONTH_NS, 1),
         (DAY_NS, -1),
         (DAY_NS, 0),
         (DAY_NS, 1),
         (DAY_NS, 9),
     )
-    for rest_ns in (-1, 0, HOUR_NS)
+    for rest_ns in (-1, 0, HOUR_NS, 13 * HOUR_NS)
 ]
 RUNS = [
     ended(
@@ -44,7 +44,7 @@ KILLS = [
         finished_ns=at_ns,
         oom_kills=1,
     )
-    for number, (at_ns, limit) in enumerate([(MOMENTS[4], 1 << 30), (MOMENTS[11], 1 << 30)])
+    for number, (at_ns, limit) in enumerate([(MOMENTS[5], 1 << 30), (MOMENTS[15], 1 << 30)])
 ]
 
 

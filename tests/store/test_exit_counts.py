@@ -1,5 +1,6 @@
 """Exits of a time span: counted in an index, they are what a plain count of all jobs finds."""
 
+import re
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -12,12 +13,12 @@ from sqlalchemy import delete, text
 
 from exporter.model import ClassifiedExit, Cursor, Workload
 from exporter.store import Batch, Store, TimeSpan
-from exporter.store.exit_count_triggers import PERIODS, WEEK_NS
+from exporter.store.exit_count_triggers import EXIT_COUNT_TRIGGERS, MONTH_NS, PERIODS
 from exporter.store.schema import IS_COMPLETED, jobs
 from exporter.time_units import DAY_NS, HOUR_NS
 from tests.store.files import opened
 from tests.store.made_up_exits import HOSTS, MOMENTS, WORKLOADS, exits
-from tests.store.plans import plans_of
+from tests.store.plans import plans_of, statements_of
 from tests.store.samples import ended, job
 from tests.store.test_migrations import move
 
@@ -77,7 +78,8 @@ def test_few_jobs_are_read_beside_what_was_counted(database: Path, workload: str
         plans = plans_of(store, lambda: store.reader.count_exits(span))
     read = [step for step in plans if " jobs " in step]
     assert set(read) == {"SEARCH jobs USING INDEX jobs_by_end (finished_ns>? AND finished_ns<?)"}
-    assert [step for step in plans if step.startswith("SCAN") and "exit_counts" in step] == []
+    of_period = "SEARCH exit_counts USING PRIMARY KEY (period_ns=? AND began_ns>? AND began_ns<?)"
+    assert [step for step in plans if "exit_counts" in step] == [of_period]
 
 
 @pytest.mark.parametrize("workload", [None, "etl"])
@@ -88,23 +90,38 @@ def test_of_a_host_no_job_is_read_but_in_the_index(database: Path, workload: str
         assert sum("finished_ns>? AND finished_ns<?" in step for step in plans) == 2
 
 
-GROUP = "SELECT {0}, finished_ns / {0} * {0}, workload, status, reason, coalesce(code, -1), count(*)"
-ENDED = "FROM jobs WHERE finished_ns NOT NULL GROUP BY 1, 2, 3, 4, 5, 6"
-GROUPS = " UNION ALL ".join(f"{GROUP.format(period)} {ENDED}" for period in PERIODS)
-OF_COMPLETED = f"""
-SELECT finished_ns / {WEEK_NS} * {WEEK_NS}, workload, memory_limit_bytes,
-    finished_ns / {DAY_NS} * {DAY_NS}, count(*)
-FROM jobs WHERE {IS_COMPLETED} GROUP BY 1, 2, 3, 4
-"""  # noqa: S608  # constants of the product
-COUNTED_NOW = {"exit_counts": GROUPS, "completed_counts": OF_COMPLETED}
+KEY = "workload, status, reason, coalesce(code, -1)"
+ENDED = "FROM jobs WHERE finished_ns NOT NULL"
+COMPLETED = f"FROM jobs WHERE {IS_COMPLETED}"
+# What is kept, with the names of what its numbers stand for, and what is found now.
+COUNTED_NOW = {
+    "SELECT workload, status, reason, code FROM exit_groups": f"SELECT DISTINCT {KEY} {ENDED}",
+    """
+    SELECT period_ns, began_ns, workload, status, reason, code, exits
+    FROM exit_counts LEFT JOIN exit_groups ON id = group_id
+    """: " UNION ALL ".join(
+        f"SELECT {period}, finished_ns / {period} * {period}, {KEY}, count(*) {ENDED} GROUP BY {KEY}, 2"
+        for period in PERIODS
+    ),
+    "SELECT workload, memory_limit_bytes FROM completed_limits": (
+        f"SELECT DISTINCT workload, memory_limit_bytes {COMPLETED}"
+    ),
+    """
+    SELECT month_ns, workload, memory_limit_bytes, began_ns, exits
+    FROM completed_counts LEFT JOIN completed_limits ON id = limit_id
+    """: (
+        f"SELECT finished_ns / {MONTH_NS} * {MONTH_NS}, workload, memory_limit_bytes, "
+        f"finished_ns / {DAY_NS} * {DAY_NS}, count(*) {COMPLETED} GROUP BY 1, 2, 3, 4"
+    ),
+}
 
 
 def assert_counted(store: Store) -> None:
-    """Assert that each table of counts has what is found now."""
+    """Assert that the tables of counts have what is found now, and their groups nothing else."""
     with store._database.transaction() as connection:
-        for table, query in COUNTED_NOW.items():
-            counted = connection.execute(text(f"SELECT * FROM {table}")).fetchall()  # noqa: S608  # as above
-            assert sorted(counted) == sorted(connection.execute(text(query)).fetchall())
+        for kept, found in COUNTED_NOW.items():
+            rows = [connection.execute(text(query)).fetchall() for query in (kept, found)]
+            assert sorted(rows[0]) == sorted(rows[1])
 
 
 CHANGES = st.one_of(exits(), st.sampled_from(MOMENTS))
@@ -131,8 +148,32 @@ def test_what_is_on_record_already_is_counted_by_the_migrations(database: Path) 
     ]
     with opened(database) as store:
         store.commit(Batch(running=[job("b")], ended=exits))
-    move(database, command.downgrade, "0013")
+    for revision in ("0016", "0013"):
+        move(database, command.downgrade, revision)
+        with opened(database) as store:
+            assert_counted(store)
     with opened(database) as store:
-        assert_counted(store)
         store.prune(MOMENTS[0])
         assert_counted(store)
+
+
+def test_what_is_grouped_are_numbers(database: Path) -> None:
+    with opened(database) as store:
+        statements = statements_of(store, lambda: store.reader.count_exits(TimeSpan(1, DAY_NS)))
+    (query,) = [statement for statement, _ in statements if "exit_counts" in statement]
+    assert "GROUP BY exit_counts.group_id)" in " ".join(query.split())
+
+
+def test_to_delete_a_job_no_count_is_read_but_its_own(database: Path) -> None:
+    """A group without counts is found in indexes: a step of the retention deletes many jobs."""
+    names, read = re.compile(r"\b(?:OLD|NEW)\.(\w+)"), set()
+    with opened(database) as store, store._database._engine.connect() as connection:
+        for trigger in EXIT_COUNT_TRIGGERS:
+            *statements, _ = trigger.partition(" BEGIN ")[2].split("; ")
+            for statement in statements:
+                asked = text("EXPLAIN QUERY PLAN " + names.sub(r":\1", statement))
+                steps = connection.execute(asked, dict.fromkeys(asked._bindparams, 1)).fetchall()
+                read |= {step.detail for step in steps}
+    assert [step for step in read if not re.match("SEARCH|CORRELATED|SCALAR", step)] == []
+    # All counts of days are no index of a group.
+    assert "SEARCH exit_counts USING PRIMARY KEY (period_ns=?)" not in read

@@ -16,6 +16,6 @@ def test_no_trigger_has_a_conflict_without_its_columns() -> None:
 def test_a_hint_that_is_not_known_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     def hinted(version: tuple[int, int, int]) -> bool:
         monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-        return "MATERIALIZED" in str(table_of("limits", ("limit",), []).select())
+        return "MATERIALIZED" in str(table_of("limits", ("limit",)).select())
 
     assert [hinted(version) for version in ((3, 34, 1), (3, 35, 0))] == [False, True]

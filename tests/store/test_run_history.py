@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from exporter.model import ClassifiedExit, Evidence, LimitOwner, OomKill, OomSource, OomVictim, Workload
 from exporter.report.runs import MemoryHistory, OomCounts, Outcome, Runs
 from exporter.store import Batch, TimeSpan
+from exporter.time_units import DAY_NS, HOUR_NS
 from tests.store.files import opened
-from tests.store.plans import plans_of
+from tests.store.plans import plans_of, statements_of
 from tests.store.samples import BEGAN_NS, SECOND_NS, ended, job
 
 MIB = 1 << 20
@@ -168,15 +170,26 @@ def test_oom_kills_are_grouped_as_they_are_in_their_index(
     assert len(sorted_steps) == casualties
     of_limit = "memory_limit_bytes=? AND finished_ns>? AND finished_ns<?"
     found = [step.removeprefix("SEARCH jobs USING INDEX jobs_completed ") for step in completed_steps]
-    lowest = ["(workload=? AND memory_limit_bytes>?)"] * 2
-    # On either side of the whole days, and for the first and the last.
-    assert sorted(found) == sorted([*lowest, *[f"(workload=? AND {of_limit})"] * 4])
+    # At either end of the days, and for the first and the last.
+    assert found == [f"(workload=? AND {of_limit})"] * 4
 
 
 def test_of_whole_days_only_counts_are_read(database: Path) -> None:
     with opened(database) as store:
         plans = plans_of(store, lambda: store.reader.memory_histories(SPAN))
-    of_limit = "week_ns=? AND workload=? AND memory_limit_bytes=? AND began_ns>? AND began_ns<?"
+    of_limit = "month_ns=? AND limit_id=? AND began_ns>? AND began_ns<?"
     read = [step for step in plans if "completed_counts" in step]
     assert read[-1] == f"SEARCH completed_counts USING PRIMARY KEY ({of_limit})"
     assert not [step for step in read if step.startswith("SCAN")]
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_at_most_half_a_day_is_read_beside_the_counts(database: Path, hour: int) -> None:
+    span = TimeSpan(BEGAN_NS + hour * HOUR_NS, BEGAN_NS + 100 * HOUR_NS, "train")
+    with opened(database) as store:
+        store.commit(Batch(ended=[run(1, 0)]))
+        statements = statements_of(store, lambda: store.reader.memory_histories(span))
+    (stretches,) = [each for each in statements[-1][1] if str(each).startswith('[["train",')]
+    ((_, since_ns, until_ns, first_day_ns, last_day_ns),) = msgspec.json.decode(stretches)
+    assert (since_ns, until_ns) == (span.since_ns, span.until_ns)
+    assert max(abs(since_ns - first_day_ns), abs(until_ns - last_day_ns)) <= DAY_NS // 2

@@ -77,6 +77,12 @@ ENDED_BEFORE = [*ENDED, "instance", "oom_kills", "memory_limit_bytes"]
 
 
 def upgrade() -> None:
+    create_counts()
+    index_ended(["instance", *ENDED])
+
+
+def create_counts() -> None:
+    """Create the table and its triggers, and count all exits on record."""
     op.create_table(
         "exit_counts",
         sa.Column("period_ns", sa.BigInteger, primary_key=True),
@@ -92,7 +98,6 @@ def upgrade() -> None:
         op.execute(COUNT.format(period=period))
     for trigger in TRIGGERS:
         op.execute(trigger)
-    index_ended(["instance", *ENDED])
 
 
 def downgrade() -> None:
