@@ -86,7 +86,7 @@ class ConnectedSources:
             case Disconnected():
                 self._disconnect(address, content)
             case _ if address in self._trackers and address not in self._duplicates:
-                return self._recorded(address, self._trackers[address].receive(content, now), now)
+                return self._track(address, content, now)
         return ()
 
     def release_due(self, now: float) -> Iterator[Recorded]:
@@ -222,7 +222,9 @@ class ConnectedSources:
     # --- outcomes
 
     def _track(self, address: str, content: object, now: float) -> Iterable[Recorded]:
-        return self._recorded(address, self._trackers[address].receive(content, now), now)
+        outcomes = self._trackers[address].receive(content, now)
+        # Nothing follows at once from most messages.
+        return self._recorded(address, outcomes, now) if outcomes else ()
 
     def _recorded(self, address: str, outcomes: Iterable[Outcome], now: float) -> Iterator[Recorded]:
         """Yield the outcomes that are to be recorded, and count, show or forward the others."""

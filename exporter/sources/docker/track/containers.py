@@ -11,9 +11,9 @@ from exporter.sources.docker.track.container import Container
 from exporter.sources.docker.track.container_info import ContainerInfo
 
 _MAX_REMOVED = 10_000
-# A reconnect replays at most the engine's buffer. The other seven eighths are for what is received between
-# reconnects that follow each other closely.
-_MAX_SEEN_EVENTS = 8 * EVENT_BUFFER_SIZE
+# A reconnect replays at most the engine's buffer. What is more is for what is received between reconnects
+# that follow each other closely.
+_SEEN_EVENTS = 8 * EVENT_BUFFER_SIZE
 
 LoadHistory = Callable[[str], ContainerHistory | None]
 # By the name of a supervised job: the ids of the containers that were made for it.
@@ -27,7 +27,9 @@ class Containers:
         self._load_history = load_history
         self._containers: dict[str, Container] = {}
         self._removed_ids: OrderedDict[str, None] = OrderedDict()
-        self._seen_events: OrderedDict[tuple[str, int], None] = OrderedDict()
+        # The last ones, and as many before them: to drop each of the oldest by itself takes longer.
+        self._seen_events: set[tuple[str, int]] = set()
+        self._seen_before: set[tuple[str, int]] = set()
         # What an exporter before this one has received: any number of events of one run.
         self._recorded_events: dict[str, frozenset[int]] = {}
 
@@ -69,11 +71,11 @@ class Containers:
     def mark_seen(self, event: Event) -> bool:
         """Mark an event as seen; return whether it was seen for the first time."""
         seen = (event.container_id, event.at_ns)
-        if seen in self._seen_events:
+        if seen in self._seen_events or seen in self._seen_before:
             return False
-        self._seen_events[seen] = None
-        if len(self._seen_events) > _MAX_SEEN_EVENTS:
-            self._seen_events.popitem(last=False)
+        if len(self._seen_events) >= _SEEN_EVENTS:
+            self._seen_before, self._seen_events = self._seen_events, set()
+        self._seen_events.add(seen)
         return event.at_ns not in self._recorded_events.get(event.container_id, ())
 
     def forget_recorded(self) -> None:
