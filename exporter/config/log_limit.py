@@ -46,13 +46,17 @@ class RepeatLimit:
             raise structlog.DropEvent
         return event
 
-    def report(self, *, all_kinds: bool = False) -> None:
-        """Log how many lines were left out, for each kind whose interval is over, or for all kinds."""
+    def report(self, *, all_kinds: bool = False) -> float | None:
+        """Log how many lines were left out, for each kind whose interval is over, or for all kinds.
+
+        Return in how many seconds the next interval is over, None if no line has begun one.
+        """
         for kind in self._ended(all_kinds=all_kinds):
             if kind.left_out:
                 log.warning(
                     "lines left out, since too many were alike", like=kind.message, lines=kind.left_out
                 )
+        return self._seconds_to_end()
 
     def _has_room(self, key: Hashable, message: str) -> bool:
         with self._lock:
@@ -62,6 +66,11 @@ class RepeatLimit:
                 return True
             kind.left_out += 1
             return False
+
+    def _seconds_to_end(self) -> float | None:
+        with self._lock:
+            first = min((kind.since for kind in self._kinds.values()), default=None)
+        return None if first is None else first + INTERVAL_SECONDS - self._clock()
 
     def _ended(self, *, all_kinds: bool) -> list[_Kind]:
         limit = self._clock() - INTERVAL_SECONDS

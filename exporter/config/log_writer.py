@@ -13,7 +13,6 @@ log = structlog.get_logger(__name__)
 
 MAX_PENDING_BYTES = 1 << 20
 CLOSE_SECONDS = 1.0
-TICK_SECONDS = 1.0
 
 
 class LogWriter:
@@ -22,12 +21,13 @@ class LogWriter:
     ``descriptor`` is that of an open file, None if there is none. Dropped are lines beyond
     ``MAX_PENDING_BYTES``, and those that the file refuses (its reader is gone, its disk is full). They are
     counted, and once a line can be written again, one says how many are missing. ``tick`` is called by the
-    writer's thread, about every second and after each line; it may log.
+    writer's thread after each line, and again once the seconds have passed that it returned; it may log.
     """
 
-    def __init__(self, descriptor: int | None, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, descriptor: int | None, tick: Callable[[], float | None] = lambda: None) -> None:
         self._descriptor = descriptor
         self._tick = tick
+        self._seconds_to_tick: float | None = None
         self._changed = threading.Condition()
         self._pending: deque[bytes] = deque()
         self._pending_bytes = 0
@@ -74,12 +74,12 @@ class LogWriter:
                 self._drop()
             elif line and self._dropped > self._reported:
                 self._report()
-            self._tick()
+            self._seconds_to_tick = self._tick()
 
     def _next(self) -> bytes | None:
         """Wait for the next line; return none if none came, and None once all is written after the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closed, TICK_SECONDS)
+            self._changed.wait_for(lambda: self._pending or self._closed, self._seconds_to_tick)
             if not self._pending:
                 return None if self._closed else b""
             line = self._pending.popleft()

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import queue
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 
 from exporter.config import log_limit
 from exporter.config.log_limit import MAX_LINES, RepeatLimit
+from exporter.config.log_writer import LogWriter
 from exporter.config.logging_setup import MAX_VALUE, logging_to_stderr
 from exporter.config.settings import LogSettings
+from tests.lab.wait import wait_until
 
 log = structlog.get_logger(__name__)
 ORDERS = st.text(
@@ -127,12 +130,40 @@ def test_what_was_left_out_is_said_after_the_interval_and_lines_come_again() -> 
         return True
 
     assert [passes() for _ in range(MAX_LINES + 2)] == [True] * MAX_LINES + [False] * 2
-    now[0] = log_limit.INTERVAL_SECONDS
+    now[0] = log_limit.INTERVAL_SECONDS - 1
     with structlog.testing.capture_logs() as said:
-        limit.report()
-        limit.report()
+        assert limit.report() == 1
+        now[0] += 1
+        assert [limit.report(), limit.report()] == [None, None]
     assert [(line["like"], line["lines"]) for line in said] == [("repeats", 2)]
     assert passes()
+
+
+def test_what_was_left_out_is_said_though_no_line_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 1.0)
+    path = tmp_path / "log"
+    with logged(path, monkeypatch):
+        for _ in range(1000):
+            log.warning("container left out")
+        assert wait_until(lambda: "lines left out" in path.read_text(), 10)
+
+
+def test_the_writer_calls_again_after_the_time_that_it_is_told_and_else_with_the_next_line() -> None:
+    times = iter([None, 0.001, None])
+    called = queue.SimpleQueue[float | None]()
+
+    def tick() -> float | None:
+        called.put(time := next(times))
+        return time
+
+    writer = LogWriter(None, tick)
+    for expected in ([None], [0.001, None]):
+        writer.write("line")
+        assert [called.get(timeout=10) for _ in expected] == expected
+    writer.close()
+    assert called.empty()
 
 
 @pytest.mark.parametrize("log_format", ["json", "logfmt"])
