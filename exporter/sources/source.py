@@ -78,9 +78,10 @@ class Inbox:
             taken.append(self._messages.get(timeout=timeout) if timeout else self._messages.get_nowait())
             while len(taken) < most:
                 taken.append(self._messages.get_nowait())
-        with self._lock:
-            # Once for all: it costs more than to take them.
-            self._waiting.subtract(message.address for message in taken)
+        if taken:
+            with self._lock:
+                # Once for all: it costs more than to take them.
+                self._waiting.subtract(message.address for message in taken)
         return taken
 
 

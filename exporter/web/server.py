@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         self._is_exiting = False
-        self._exit = asyncio.Event()
+        self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(config)
         self._on_shutdown = on_shutdown
@@ -67,15 +67,16 @@ class Server(uvicorn.Server):
     def should_exit(self, value: bool) -> None:
         self._is_exiting = value
         if value and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._exit.set)
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     async def main_loop(self) -> None:
         """Return when it shall end; uvicorn looks for that ten times a second."""
         self._loop = asyncio.get_running_loop()
-        exiting = asyncio.create_task(self._exit.wait())
         while not await self.on_tick(0):
-            await asyncio.wait({exiting}, timeout=TICK_SECONDS)
-        exiting.cancel()
+            next_tick = self._loop.call_later(TICK_SECONDS, self._wake.set)
+            await self._wake.wait()
+            self._wake.clear()
+            next_tick.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, within their limits."""
