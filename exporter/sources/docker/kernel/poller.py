@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from exporter.periodic_thread import PeriodicThread
 from exporter.sources.docker.engine import KERNEL_POLL_SECONDS, KernelReport
 from exporter.sources.docker.kernel.reader import KernelReader
 
@@ -39,8 +40,7 @@ class KernelPoller:
         self._lock = threading.Lock()
         self._polled_ns = 0
         self._fails = False
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: PeriodicThread | None = None
 
     @property
     def has_counter(self) -> bool:
@@ -63,8 +63,7 @@ class KernelPoller:
         with self._lock:
             if self._reader is None or self._thread is not None:
                 return
-            self._over = threading.Event()
-            thread = threading.Thread(target=self._run, args=(self._over,), name="kernel", daemon=True)
+            thread = PeriodicThread("kernel", self._interval, self._poll_if_logged)
             # At a limit of threads this fails, and is called again with the next connection.
             thread.start()
             self._thread = thread
@@ -74,13 +73,13 @@ class KernelPoller:
     def close(self) -> None:
         """Stop polling."""
         with self._lock:
-            self._over.set()
             thread, self._thread = self._thread, None
             reader, self._reader = self._reader, None
             if reader is not None:
                 reader.close()
         # Without the lock, for which the thread may be waiting.
         if thread is not None:
+            thread.stop()
             thread.join()
 
     def poll(self, *, since_ns: int) -> None:
@@ -96,6 +95,11 @@ class KernelPoller:
                 return
             self._polled_ns = now_ns
             self._send_report(self._reader.poll)
+
+    def _poll_if_logged(self) -> None:
+        with self._lock:
+            if self._reader is not None:
+                self._send_report(self._reader.poll_if_logged)
 
     def _send_report(self, poll: Poll) -> None:
         report = self._report(poll)
@@ -113,9 +117,3 @@ class KernelPoller:
             return None
         self._fails = False
         return report
-
-    def _run(self, over: threading.Event) -> None:
-        while not over.wait(self._interval):
-            with self._lock:
-                if self._reader is not None:
-                    self._send_report(self._reader.poll_if_logged)
