@@ -46,6 +46,6 @@ def await_exits(exporter: Exporter, wanted: int, begun: float) -> float:
         if seen > wanted or waited > GIVE_UP_SECONDS:
             raise BenchError(f"{seen} exits shown of {wanted} after {waited:.1f} s")
         left = waited * (wanted - seen) / (seen - first) if seen > first else FIRST_POLL_SECONDS
-        time.sleep(min(max(left / 2, CLOSE_POLL_SECONDS), LONGEST_PAUSE_SECONDS))
+        time.sleep(min(max(left / 8, CLOSE_POLL_SECONDS), LONGEST_PAUSE_SECONDS))
         seen = exporter.exits()
     return time.monotonic() - begun
