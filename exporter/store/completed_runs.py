@@ -77,7 +77,8 @@ def _stretches(
 
 
 def _nearest_days(since_ns: int, until_ns: int) -> tuple[int, int]:
-    first_ns, last_ns = ((bound + DAY_NS // 2) // DAY_NS * DAY_NS for bound in (since_ns, until_ns))
+    first_ns = (since_ns + DAY_NS // 2) // DAY_NS * DAY_NS
+    last_ns = (until_ns + DAY_NS // 2) // DAY_NS * DAY_NS
     return (first_ns, last_ns) if first_ns < last_ns else (until_ns, until_ns)
 
 
