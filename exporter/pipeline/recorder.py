@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS = 1.0
 # A single exit is committed at once; exits that come within this time after a commit share the next one.
 COMMIT_SECONDS = 0.02
-# After a commit of so many exits, the next one is made later: for each of many exits at once, a large batch
-# takes SQLite half the time, and nobody waits for one of them alone.
+# After a commit of so many exits, the next one is made later, unless none comes for COMMIT_SECONDS: for each
+# of many exits at once, a large batch takes SQLite half the time, and nobody waits for one of them alone.
 FLOOD_EXITS = 20
 FLOOD_COMMIT_SECONDS = 0.1
 # How often the positions of sources are recorded while there is nothing else to record.
@@ -84,6 +84,8 @@ class Recorder:
         self._running: dict[str, Job] = {}
         self._cursors: dict[str, Cursor] = {}
         self._commit_at = 0.0
+        self._flood_until = 0.0
+        self._added_at = 0.0
         self._cursors_at = 0.0
         self._logged_causes: set[str] = set()
         self._enqueued: Callable[[], None] = lambda: None
@@ -118,15 +120,20 @@ class Recorder:
     @property
     def next_due(self) -> float | None:
         """Time of the next commit; None while nothing is pending."""
-        return self._commit_at if self._pending else None
+        return self._due_at if self._pending else None
+
+    @property
+    def _due_at(self) -> float:
+        return max(self._commit_at, min(self._flood_until, self._added_at + COMMIT_SECONDS))
 
     def is_due(self, now: float) -> bool:
         """Return whether it is time to commit what is pending or to be shown, or else the positions."""
         is_waiting = self._pending or self._state.due() or self._state.scrapers.interval_to_store()
-        return now >= (self._commit_at if is_waiting else self._cursors_at)
+        return now >= (self._due_at if is_waiting else self._cursors_at)
 
     def add(self, outcome: Recorded) -> None:
         """Take in a job that started or changed, a run that ended, or what a supervisor's server reports."""
+        self._added_at = time.monotonic()
         match outcome:
             case Job():
                 self._pending.begun[outcome.id] = outcome
@@ -175,7 +182,8 @@ class Recorder:
         self._pending = _Pending()
         self._cursors |= moved
         now, is_flood = time.monotonic(), len(pending.ended) >= FLOOD_EXITS
-        self._commit_at = now + (FLOOD_COMMIT_SECONDS if is_flood else COMMIT_SECONDS)
+        self._commit_at = now + COMMIT_SECONDS
+        self._flood_until = now + FLOOD_COMMIT_SECONDS if is_flood else now
         self._cursors_at = now + CURSOR_SECONDS
         self._on_store_works()
         if entries:

@@ -1,10 +1,11 @@
 """What an exit costs once it is read, in counts that are the same on any machine: statements and calls."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,3 +101,21 @@ def test_an_exit_takes_few_calls_from_its_events_to_its_commit(pipeline: Pipelin
         pipeline.send(*life(number))
     assert calls_of(lambda: process(pipeline)) / MANY <= MAX_CALLS
     assert sum(pipeline.stored_series(definitions.EXITS).values()) == MANY
+
+
+def test_the_last_exits_of_a_flood_are_recorded_once_no_more_come(
+    pipeline: PipelineDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Later than the pipeline's own clock: it commits nothing by itself.
+    now = begun = time.monotonic() + 1000
+    clock = SimpleNamespace(monotonic=lambda: now, perf_counter=time.perf_counter)
+    monkeypatch.setattr("exporter.pipeline.recorder.time", clock)
+    waits = []
+    pipeline.send(*(message for number in range(MANY) for message in life(number)))
+    process(pipeline)
+    for number, after in enumerate((0.01, 0.025, 0.09), MANY):
+        now = begun + after
+        pipeline.send(*life(number))
+        pipeline.loop._process_batch(pipeline.inbox.take(MAX_BATCH, 0))
+        waits.append((pipeline.recorder.next_due or 0) - begun)
+    assert waits == pytest.approx([0.03, 0.045, 0.1])
