@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from exporter import labels
 from exporter.model import Workload
+from exporter.redaction import quoted
 
 UNNAMED = "unnamed"
 MAX_LENGTH = 200
@@ -51,7 +52,7 @@ def parse_source(text: str) -> str:
     if text in [*WorkloadSource]:
         return text
     if not text.startswith(ANY_LABEL):
-        raise ValueError(f"{text!r} is none of {', '.join(WorkloadSource)} and {ANY_LABEL}NAME")
+        raise ValueError(f"{quoted(text)} is none of {', '.join(WorkloadSource)} and {ANY_LABEL}NAME")
     label = text.removeprefix(ANY_LABEL)
     if not label or label != label.strip():
         raise ValueError(f"{text!r} names no label; write {ANY_LABEL}com.example.job")

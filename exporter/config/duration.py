@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from exporter.redaction import quoted
+
 _MINUTE = 60
 _SECONDS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": _MINUTE, "s": 1, "ms": 0.001}
 _SHOWN_UNITS = ("d", "h", "m", "s")
@@ -20,7 +22,7 @@ def parse_duration(text: str) -> float:
     if text == "0":
         return 0
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a duration; write {DURATION_EXAMPLES}")
+        raise ValueError(f"{quoted(text)} is not a duration; write {DURATION_EXAMPLES}")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
 
 

@@ -120,7 +120,7 @@ def _check_pattern(value: object) -> object:
 
 def _check_file_mode(mode: str) -> str:
     if not re.fullmatch("0?[0-7]{3}", mode):
-        raise ValueError(f"{mode!r} is no mode of a file: expected three digits from 0 to 7, as in 0660")
+        raise ValueError(f"{shown(mode)} is no mode of a file: expected three digits from 0 to 7, as in 0660")
     return mode
 
 

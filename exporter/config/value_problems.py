@@ -65,5 +65,10 @@ def shown(value: object) -> str:
             return "an empty value"
         case bool():
             return str(value).lower()
+        case list():
+            # What is in it can be long, or a secret in a wrong place.
+            return "a list"
+        case dict():
+            return "a mapping"
         case _:
             return shortened(quoted(value), _MAX_SHOWN)

@@ -36,6 +36,10 @@ SETTINGS = {
     "web.listen-address": "http",
     "web.telemetry-path": "http",
     "storage.url": "postgresql",
+    # Those that are no URL: one may be given in the wrong place.
+    "storage.retention": "http",
+    "web.socket-mode": "http",
+    "workload.order": "http",
 }
 
 
@@ -56,6 +60,19 @@ def test_a_setting_is_refused_without_the_password(name: str, rest: str, tmp_pat
     for flags, environment in (({name: url}, {}), ({}, {variable: url}), ({"config.file": str(file)}, {})):
         with pytest.raises(SettingsError) as refused:
             load_settings(flags, environment)
+        assert_no_secret(str(refused.value))
+
+
+@pytest.mark.parametrize("name", ["workload.limit", "storage.retention", "log.level", "dstack.token-file"])
+def test_urls_in_a_list_where_one_value_belongs_are_refused_without_the_password(
+    name: str, tmp_path: Path
+) -> None:
+    group, _, setting = name.partition(".")
+    file = tmp_path / "settings.yaml"
+    for value in ([f"http://user:{FIRST}@host"], {f"http://user:{FIRST}@host": [SECOND]}):
+        file.write_text(json.dumps({group: {setting: value}}))
+        with pytest.raises(SettingsError, match=f"{name}: a (list|mapping) is ") as refused:
+            load_settings({"config.file": str(file)}, {})
         assert_no_secret(str(refused.value))
 
 
