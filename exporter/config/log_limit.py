@@ -51,10 +51,14 @@ class RepeatLimit:
 
         Return in how many seconds the next interval is over, None if no line has begun one.
         """
-        for kind in self._ended(all_kinds=all_kinds):
+        for key, kind in self._ended(all_kinds=all_kinds).items():
             if kind.left_out:
                 log.warning(
-                    "lines left out, since too many were alike", like=kind.message, lines=kind.left_out
+                    "lines left out, since too many were alike",
+                    like=kind.message,
+                    lines=kind.left_out,
+                    # Otherwise the limit holds for these lines too, and leaves out the counts of many kinds.
+                    **{KIND: ("left out", key)},
                 )
         return self._seconds_to_end()
 
@@ -72,10 +76,10 @@ class RepeatLimit:
             first = min((kind.since for kind in self._kinds.values()), default=None)
         return None if first is None else first + INTERVAL_SECONDS - self._clock()
 
-    def _ended(self, *, all_kinds: bool) -> list[_Kind]:
+    def _ended(self, *, all_kinds: bool) -> dict[Hashable, _Kind]:
         limit = self._clock() - INTERVAL_SECONDS
         with self._lock:
             ended = {key: kind for key, kind in self._kinds.items() if all_kinds or kind.since <= limit}
             for key in ended:
                 del self._kinds[key]
-        return list(ended.values())
+        return ended

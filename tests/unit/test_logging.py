@@ -118,6 +118,17 @@ def test_a_flood_is_a_few_lines_and_a_count(
     assert not {log_limit.KIND} & {key for line in flood for key in line}
 
 
+def test_of_however_many_kinds_it_is_said_what_was_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, messages = tmp_path / "log", {f"message {number}" for number in range(MAX_LINES + 2)}
+    with logged(path, monkeypatch):
+        for message in messages:
+            for _ in range(MAX_LINES + 1):
+                log.warning(message)
+    assert {line["like"] for line in lines(path) if "like" in line} == messages
+
+
 def test_what_was_left_out_is_said_after_the_interval_and_lines_come_again() -> None:
     now = [0.0]
     limit = RepeatLimit(lambda: now[0])
