@@ -17,6 +17,13 @@ _WATCH_SECONDS = 2.0
 _OTHER_LINES = 2
 
 
+def can_refresh() -> bool:
+    """Return whether standard output is a terminal that can overwrite what it shows."""
+    # To anything else, Live writes only at the end: a pipe would stay empty.
+    screen = console()
+    return screen.is_terminal and not screen.is_dumb_terminal
+
+
 def watch_jobs(newest: Callable[[int], list[JobJson]], max_rows: int, *, verbose: bool) -> None:
     """Show the newest jobs until Ctrl-C, as many as fit, at most ``max_rows``; ``newest`` gives so many."""
     with Live(console=console(), auto_refresh=False) as live:

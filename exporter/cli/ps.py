@@ -158,7 +158,10 @@ def _why_empty(client: ApiClient, filters: dict[str, Any], spans: Sequence[str])
 
 
 def _watch(client: ApiClient, filters: dict[str, Any], limit: int | None, *, verbose: bool) -> None:
-    from exporter.cli.job_table_watch import watch_jobs  # noqa: PLC0415  # as above
+    from exporter.cli.job_table_watch import can_refresh, watch_jobs  # noqa: PLC0415  # as above
+
+    if not can_refresh():
+        raise click.UsageError("--watch needs a terminal; GET /api/v1/stream sends the changes to programs")
 
     def newest(number: int) -> list[JobJson]:
         return list(islice(_jobs(client, filters, number), number))

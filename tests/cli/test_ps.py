@@ -8,7 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from exporter.cli import job_table_watch
 from exporter.store import Batch
 from tests.cli.command import COMMAND, Done, at_terminal, environment, invoke, run
 from tests.cli.other_servers import NOBODY, OTHERS, Other, other_server
@@ -249,9 +251,16 @@ class Clock:
         self._served.store.commit(Batch(ended=[ended(odd, 137, OOM)]))
 
 
-def test_a_watched_table_is_refreshed_until_ctrl_c(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clock(served: Served, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let a watch of two rounds write to a pipe, which shows the last one."""
     clock = Clock(served)
     monkeypatch.setattr("exporter.cli.job_table_watch.time", clock)
+    monkeypatch.setattr("exporter.cli.job_table_watch.can_refresh", lambda: True)
+    return clock
+
+
+def test_a_watched_table_is_refreshed_until_ctrl_c(served: Served, clock: Clock) -> None:
     watched = output(invoke("ps", "-wv", "--reason", "OOMKilled", "--url", served.url))
     assert clock.pauses == [2, 2]
     assert flat(watched) == golden("ps_verbose_watched")
@@ -261,10 +270,10 @@ def test_a_watched_table_is_refreshed_until_ctrl_c(served: Served, monkeypatch: 
     ("lines", "words", "rows"),
     [("3", "-aw", 1), ("5", "-aw", 3), ("1", "-aw", 1), ("24", "-aw -n 2", 2), ("2000", "-aw", None)],
 )
+@pytest.mark.usefixtures("clock")
 def test_a_watched_table_fits_and_says_how_far_it_is_cut(
-    served: Served, monkeypatch: pytest.MonkeyPatch, lines: str, words: str, rows: int | None
+    served: Served, lines: str, words: str, rows: int | None
 ) -> None:
-    monkeypatch.setattr("exporter.cli.job_table_watch.time", Clock(served))
     watched = output(invoke("ps", *words.split(), "--url", served.url, LINES=lines)).strip().splitlines()
     if rows is None:
         assert len(watched) == len(served.ask("/api/v1/jobs").json()["jobs"]) + 1
@@ -272,10 +281,10 @@ def test_a_watched_table_fits_and_says_how_far_it_is_cut(
         assert watched[rows + 1 :] == [f"only the newest {rows} are shown"]
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_watched_table_has_fewer_jobs_where_each_takes_several_lines(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.cli.job_table_watch.time", Clock(served))
     monkeypatch.setattr(TABLES_MODULE, "_PIPE_WIDTH", 50)
     watched = output(invoke("ps", "-wv", "--reason", "OOMKilled", "--url", served.url, LINES="8")).strip()
     assert len(watched.splitlines()) <= 8
@@ -286,6 +295,24 @@ def test_a_watched_table_is_no_json(unchanged: Served) -> None:
     done = invoke("ps", "-w", "--format", "json", "--url", unchanged.url)
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith("--watch shows a table; GET /api/v1/stream has the changes as JSON\n")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "is_terminal", "can_refresh"),
+    [("xterm", True, True), ("dumb", True, False), ("xterm", False, False)],
+)
+def test_only_a_terminal_that_can_move_its_cursor_refreshes_a_table(
+    monkeypatch: pytest.MonkeyPatch, *, terminal: str, is_terminal: bool, can_refresh: bool
+) -> None:
+    monkeypatch.setenv("TERM", terminal)
+    monkeypatch.setattr(job_table_watch, "console", lambda: Console(force_terminal=is_terminal))
+    assert job_table_watch.can_refresh() is can_refresh
+
+
+def test_no_table_is_watched_in_a_pipe_which_would_show_nothing(unchanged: Served) -> None:
+    done = run("ps", "-w", "--url", unchanged.url)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("--watch needs a terminal; GET /api/v1/stream sends the changes to programs\n")
 
 
 # The server
