@@ -371,6 +371,19 @@ def test_a_stream_that_is_too_old_is_replaced_without_loss(
     )
 
 
+def test_the_log_does_not_tell_that_an_old_stream_was_replaced(engine: ScriptedEngine) -> None:
+    config = WatchConfig(check_interval=NEVER, max_stream_age=SOON)
+    with capture_logs() as logged, WatcherDriver(engine, config=config) as watcher:
+        for _ in range(3):
+            watcher.receive_until(ContainerList)
+        engine.fail_next("/info", 500)
+        watcher.receive_until(Disconnected)
+        watcher.pauses.end_one()
+        watcher.receive_until(ContainerList)
+    told = [entry["event"] for entry in logged if entry["log_level"] != "debug"]
+    assert told == ["watching", "engine not reachable, trying again", "watching"]
+
+
 # --- a full inbox
 
 

@@ -76,6 +76,8 @@ class EngineWatcher:
         self._resume = ResumePoint(engine, cursor)
         self._stopping = threading.Event()
         self._connection: Connection | None = None
+        # Whether the next stream only takes the place of one that was too old.
+        self._is_renewal = False
         self._inspect_pool = shared.inspect_pool()
         self._inspections = Inspections(self._inspector, self._inspect_pool, self._send)
         self._log_pool = shared.log_pool()
@@ -127,7 +129,9 @@ class EngineWatcher:
             if self._stopping.is_set():
                 return
             if was_listed and connection is not None and connection.replaced:
+                self._is_renewal = not connection.incomplete
                 continue
+            self._is_renewal = False
             self._send(Disconnected(cause))
             pause = next(backoff)
             # Each cause is logged once, not at every attempt: an engine may be down for a night.
@@ -204,7 +208,9 @@ class EngineWatcher:
             read_to_end=resume.read_to_end,
         )
         self._send(connected(opened))
-        log.info("watching", engine=self._engine.address, host=info.host, version=info.version)
+        # A renewal is no news: in the log it would look like a connection that is lost every ten minutes.
+        level = log.debug if self._is_renewal else log.info
+        level("watching", engine=self._engine.address, host=info.host, version=info.version)
 
     def _read(self, connection: Connection) -> None:
         policy = InspectPolicy()
