@@ -45,7 +45,8 @@ def _check(file: Path) -> bool:
 def _validate_kind(file: Path) -> str:
     """Return the kind of a good file, by the names in it. Raises DocumentError or SettingsError."""
     data = read_yaml(file).data
-    if isinstance(data, dict) and set(data) & set(Settings.model_fields):
+    # "docker.host", as in the flag, is meant as a setting too.
+    if isinstance(data, dict) and {str(name).partition(".")[0] for name in data} & set(Settings.model_fields):
         _validate_values(load_settings_file(file))
         return "settings"
     if isinstance(data, dict) and set(data) & _WEB_CONFIG_PARTS:

@@ -187,10 +187,17 @@ def _field_problem(document: Document, model: type[BaseModel], detail: ErrorDeta
     # pydantic adds "[key]" to the location of a bad mapping key; it is no part of the file.
     location = tuple(step for step in detail["loc"] if step != "[key]")
     if detail["type"] == "extra_forbidden":
-        cause = f"unknown name; valid are: {', '.join(_names_at(model, location[:-1]))}"
+        cause = _unknown_name(str(location[-1]), _names_at(model, location[:-1]))
     else:
         cause = cause_of(detail)
     return document.problem(location, cause)
+
+
+def _unknown_name(name: str, valid: Sequence[str]) -> str:
+    group, dot, setting = name.partition(".")
+    if dot and group in valid:
+        return f"names are joined by dots only in flags; in a file, write '{setting}:' below '{group}:'"
+    return f"unknown name; valid are: {', '.join(valid)}"
 
 
 def _names_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

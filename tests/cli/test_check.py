@@ -22,6 +22,7 @@ UNDESCRIBED = "reason Nowhere is described nowhere; add it under 'reasons:' with
 UNKNOWN = "unknown name; valid are: "
 CATALOGUE_NAMES = f"{UNKNOWN}reasons, codes, workloads, images"
 SETTING_NAMES = f"{UNKNOWN}{', '.join(Settings.model_fields)}"
+DOTTED = "names are joined by dots only in flags; in a file, write 'host:' below 'docker:'"
 ONLY_SQLITE = "only a SQLite file is supported; example: sqlite:////var/lib/exits.db"
 NO_ENGINE = (
     "file.yaml:1: docker.host: 'foo' is not the address of an engine; "
@@ -64,6 +65,7 @@ def test_a_good_file_is_reported_with_its_kind(text: str, kind: str) -> None:
         ("log: {level: info}\nlog: {level: debug}\n", ["file.yaml:2: 'log' is given twice"]),
         ("colours: red\n", [f"file.yaml:1: colours: {CATALOGUE_NAMES}"]),
         ("log: {level: info}\nwbe: {listen-address: ':1'}\n", [f"file.yaml:2: wbe: {SETTING_NAMES}"]),
+        ("docker.host: unix:///run/docker.sock\n", [f"file.yaml:1: docker.host: {DOTTED}"]),
         ("codes: {42: Error}\nworklodas: {}\n", [f"file.yaml:2: worklodas: {CATALOGUE_NAMES}"]),
         (
             "codes:\n  0: Error\n  42: Nowhere\n",
