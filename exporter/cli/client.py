@@ -16,7 +16,9 @@ from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Retry
 from urllib3.exceptions import (
     HTTPError,
     MaxRetryError,
+    NameResolutionError,
     NewConnectionError,
+    ProtocolError,
     ResponseError,
     SSLError,
     TimeoutError,  # noqa: A004  # urllib3's own name
@@ -171,12 +173,22 @@ class ApiClient:
             case TimeoutError() if not isinstance(cause, NewConnectionError):
                 return self._no_answer_in_time()
             case SSLError():
-                return f"{self._shown}: TLS failed: {message_of(root_cause(cause))}; see --tls-ca"
+                return self._why_no_tls(root_cause(cause))
+            case NameResolutionError():
+                return f"the host name in {self._shown} cannot be resolved; see --url"
+            case ProtocolError() if self._url.lower().startswith("http:"):
+                # As a server with TLS does, and one that ends.
+                return f"{self._shown} closed the connection without an answer; is it https://? See --url"
             case ResponseError():
                 return f"{self._shown}: {cause}; see --url"
             case _:
                 hint = "is 'exit-exporter serve' running there? See --url"
                 return f"no exit-exporter answers at {self._shown}; {hint}"
+
+    def _why_no_tls(self, cause: BaseException) -> str:
+        if getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER":
+            return f"{self._shown} does not speak TLS; is it http://? See --url"
+        return f"{self._shown}: TLS failed: {message_of(cause)}; see --tls-ca"
 
     def _json_object(self, content: bytes) -> dict[str, Any]:
         try:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import EAI_NONAME, gaierror
+from socketserver import BaseRequestHandler, TCPServer
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -152,3 +155,26 @@ def test_a_file_that_is_no_certificate_is_an_error_of_tls(recorder: Recorder, tm
     file.write_text("no certificate")
     with pytest.raises(click.ClickException, match=r"TLS failed: .*; see --tls-ca"):
         jobs(ApiClient(f"https://{recorder.address}", Access(authority=str(file))))
+
+
+def test_a_server_without_tls_is_told_from_a_certificate_that_is_not_trusted(recorder: Recorder) -> None:
+    with pytest.raises(UnreachableError, match=r"does not speak TLS; is it http://\? See --url"):
+        jobs(ApiClient(f"https://{recorder.address}"))
+
+
+def test_a_server_that_hangs_up_as_one_with_tls_does_is_told_from_none() -> None:
+    with TCPServer(("127.0.0.1", 0), BaseRequestHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(UnreachableError, match=r"closed the connection .*; is it https://\? See --url"):
+            jobs(ApiClient(f"http://127.0.0.1:{server.server_address[1]}"))
+        thread.join()
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_host_name_that_is_not_known_is_told_from_a_server_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", Mock(side_effect=gaierror(EAI_NONAME, "not known")))
+    with pytest.raises(UnreachableError, match=r"the host name in http://exits\.example cannot be resolved"):
+        jobs(ApiClient("http://exits.example"))
