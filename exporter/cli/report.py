@@ -21,6 +21,7 @@ from exporter.sizes import format_bytes
 _SECONDS = len("2026-03-01T12:00:00")
 _EXITS = ("WORKLOAD", "STATUS", "CODE", "REASON", "EXITS", "SHARE", "BEFORE", "TREND")
 _MEMORY = ("WORKLOAD", "OOM-KILLED AT", "COMPLETED AT", "LIMIT NOW", "SUGGESTED")
+_FILTERS = ("workload", "host")
 _NUMBERS = ("EXITS", "SHARE", "BEFORE")
 
 Summary = dict[str, Any]
@@ -58,6 +59,16 @@ def report(*, output_format: str, client: ApiClient, **span: str | None) -> None
             print_markdown("\n\n".join(_markdown(summary)))
         case _:
             print_output(_tables(summary))
+    if output_format != "json" and not summary["total"]["exits"]:
+        _say_if_filters_hide_all(client, span)
+
+
+def _say_if_filters_hide_all(client: ApiClient, span: dict[str, str | None]) -> None:
+    """Say on standard error if there are exits without the filters: one of them may be mistyped."""
+    filters = [f"--{name}" for name in _FILTERS if span[name]]
+    of_all = {name: value for name, value in span.items() if name not in _FILTERS}
+    if filters and client.get("/api/v1/summary", key="workloads", **of_all)["total"]["exits"]:
+        click.echo(f"no exits are like this; without {' and '.join(filters)} there are some", err=True)
 
 
 def _tables(summary: Summary) -> RenderableType:

@@ -52,6 +52,26 @@ def test_one_workload_and_one_host_can_be_asked_for(served: Served) -> None:
     assert invoke(*words[:-3], "node-7", *words[-2:]).out.startswith("0 exits")
 
 
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (("--workload", "elt"), "no exits are like this; without --workload there are some\n"),
+        (
+            ("--workload", "etl", "--host", "node-7"),
+            "no exits are like this; without --workload and --host there are some\n",
+        ),
+        (("--workload", "elt", "--format", "json"), ""),
+        (("--workload", "etl", *EARLIER), ""),
+        (EARLIER, ""),
+    ],
+)
+def test_a_report_that_is_empty_by_its_filters_says_so(
+    served: Served, words: tuple[str, ...], note: str
+) -> None:
+    fill_histories(served)
+    assert invoke("report", *REPORTED, *words, "--url", served.url).err == note
+
+
 @pytest.mark.parametrize("output_format", ["table", "markdown"])
 def test_what_is_missing_is_said(served: Served, output_format: str) -> None:
     words = ("report", "--format", output_format, *EARLIER, "--url", served.url)
