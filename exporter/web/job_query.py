@@ -91,6 +91,6 @@ def canonical_reason(name: str, catalog: ReasonCatalog) -> str:
     if reason is None:
         # An empty list would look as if there were no such exits.
         closest = catalog.closest(name)
-        hint = f"did you mean {closest}?" if closest else "see /api/v1/reasons"
+        hint = f"did you mean {closest}?" if closest else "'exit-exporter codes' and /api/v1/reasons list all"
         raise ProblemError(HTTPStatus.BAD_REQUEST, f"reason: {name!r} is not in the catalogue; {hint}")
     return reason

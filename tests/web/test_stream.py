@@ -23,6 +23,7 @@ from tests.web.responses import content, problem
 from tests.web.served import PATIENCE_SECONDS, Served
 
 STREAM = "/api/v1/stream"
+ALL_REASONS = "'exit-exporter codes' and /api/v1/reasons list all"
 # More messages than come before the one that is waited for.
 MANY = 1000
 RESET = {"detail": "changes since Last-Event-ID are not known any more; load the list of jobs again"}
@@ -132,6 +133,7 @@ def test_head_has_no_body(served: Served) -> None:
     [
         ("colour=red", "colour: unknown parameter; valid are: status, reason, workload, host, last_event_id"),
         ("reason=Tired", "reason: 'Tired' is not in the catalogue; did you mean TimedOut?"),
+        ("reason=xyz", f"reason: 'xyz' is not in the catalogue; {ALL_REASONS}"),
     ],
 )
 def test_a_wrong_parameter_is_refused(served: Served, query: str, detail: str) -> None:
