@@ -225,7 +225,7 @@ def test_a_failed_job_shows_its_verdict_log_causes_and_command(served: Served) -
 
 @pytest.mark.parametrize(
     ("tail_lines", "text"),
-    [(0, "start the exporter with --tail.lines 20"), (5, "Nothing of its log is kept")],
+    [(0, "start the exporter with --tail.lines 20"), (5, "or was not to be read when the job ended")],
 )
 def test_without_a_log_the_setting_is_named(tmp_path: Path, tail_lines: int, text: str) -> None:
     with Served(tmp_path).running(page_options=PageOptions(tail_lines)) as served:
