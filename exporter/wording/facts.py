@@ -13,7 +13,6 @@ _MAX_PROCESSES = 5
 
 def job_facts(job: JobJson) -> list[tuple[str, str]]:
     """Return the facts of a job, without those that are not known."""
-    limit = job["memory_limit_bytes"]
     facts = [
         ("Job", job["id"]),
         ("Name", job["name"]),
@@ -32,7 +31,7 @@ def job_facts(job: JobJson) -> list[tuple[str, str]]:
         ("OOM kills", str(job["oom_kills"])),
         ("Killed", _killed(job["oom_processes"])),
         ("Limit reached", _limit_reached(job)),
-        ("Memory limit", format_bytes(limit) if limit else "none known"),
+        ("Memory limit", _memory_limit(job)),
         ("Created", job["created_at"]),
         ("Started", job["started_at"]),
         ("Finished", job["finished_at"] and f"{job['finished_at']}  ({format_age(job['finished_at'])})"),
@@ -75,6 +74,12 @@ def _server_rows(name: str, submission: JobJson | None) -> list[tuple[str, str |
 def _restarts_text(number: int | None) -> str | None:
     """Return the restarts of a run that a restart policy began: such a loop can look like success."""
     return f"{number} by its restart policy" if number else None
+
+
+def _memory_limit(job: JobJson) -> str:
+    """Return the container's own limit; like the time of its creation, an inspection alone shows that."""
+    limit = job["memory_limit_bytes"]
+    return format_bytes(limit) if limit else "none" if job["created_at"] else "not known"
 
 
 def _limit_reached(job: JobJson) -> str | None:

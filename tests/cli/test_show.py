@@ -55,3 +55,16 @@ def test_a_reason_can_be_missing_in_the_catalogue(served: Served) -> None:
     assert output.endswith(
         "\nRan           1m30s\n\nCheckpointCorrupt\n  A reason that is not in the current catalogue.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("created_ns", "limit", "shown"),
+    [(BEGAN_NS, 512 << 20, "512 MiB"), (BEGAN_NS, None, "none"), (None, None, "not known")],
+)
+def test_a_job_without_a_limit_is_told_from_one_that_was_not_inspected(
+    served: Served, created_ns: int | None, limit: int | None, shown: str
+) -> None:
+    one = job("cafe", name="one", created_ns=created_ns, memory_limit_bytes=limit)
+    served.store.commit(Batch(ended=[ended(one, 1)]))
+    rows = invoke("show", "one", "--url", served.url).out.splitlines()
+    assert [row.split("  ")[-1].strip() for row in rows if row.startswith("Memory limit")] == [shown]
