@@ -110,9 +110,11 @@ class ApiClient:
         return body
 
     def not_ready_reason(self) -> str | None:
-        """Return why the daemon is not ready; None if it is. Raises UnreachableError."""
+        """Return why the daemon is not ready; None if it is, or does not say. Raises UnreachableError."""
         response, content = self._request("/-/ready", {})
-        return None if _is_ok(response) else printable(str(self._json_object(content).get("detail")))
+        if response.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            return None
+        return printable(str(self._json_object(content).get("detail")))
 
     def not_our_server(self) -> UnreachableError:
         """Return the error that an answer is not as this program's are."""

@@ -85,8 +85,9 @@ def ps(
         _watch(client, filters, limit, verbose=verbose)
     else:
         is_empty = _print_table(_jobs(client, filters), limit, verbose=verbose)
-        if is_empty:
-            click.echo(_why_empty(client, filters, spans), err=True)
+        note = _not_ready(client, is_empty=is_empty) or (is_empty and _why_empty(client, filters, spans))
+        if note:
+            click.echo(note, err=True)
 
 
 def _jobs(client: ApiClient, filters: dict[str, Any], page_size: int = _PAGE) -> Iterator[JobJson]:
@@ -145,12 +146,15 @@ def _print_table(jobs: Iterator[JobJson], limit: int | None, *, verbose: bool) -
     return first is None
 
 
+def _not_ready(client: ApiClient, *, is_empty: bool) -> str | None:
+    """Return that the exporter is not ready: with an engine away, the table looks as if no more had ended."""
+    reason = client.not_ready_reason()
+    jobs = "no jobs" if is_empty else "jobs may be missing"
+    return f"{jobs}, and the exporter is not ready: {reason}" if reason else None
+
+
 def _why_empty(client: ApiClient, filters: dict[str, Any], spans: Sequence[str]) -> str:
     """Return why there are no jobs, and what would list some; ``spans`` are the given options of time."""
-    # Without this, an empty table looks as if nothing had ended although nothing is watched.
-    reason = client.not_ready_reason()
-    if reason:
-        return f"no jobs, and the exporter is not ready: {reason}"
     at_any_time = {name: value for name, value in filters.items() if name not in _SPAN and value is not None}
     if any(filters[name] for name in _SPAN) and any(True for _ in _jobs(client, at_any_time, 1)):
         return f"no jobs; without {' and '.join(spans)} there are some" if spans else _OLDER

@@ -92,11 +92,17 @@ def test_json_has_the_jobs_of_the_api(unchanged: Served) -> None:
     assert printed == '{\n  "jobs": []\n}\n'
 
 
-def test_an_empty_table_reports_that_the_daemon_is_not_ready(served: Served) -> None:
+@pytest.mark.parametrize(
+    ("filters", "said"), [(["--reason", "Aborted"], "no jobs"), ([], "jobs may be missing")]
+)
+def test_a_table_is_followed_by_why_the_daemon_is_not_ready(
+    served: Served, filters: list[str], said: str
+) -> None:
+    served.store.commit(Batch(ended=[ended(job(), 1)]))
     served.health.set_unready("unix:///gone.sock", "no such socket; is the engine running?")
-    done = invoke("ps", "--reason", "Aborted", "--url", served.url)
+    done = invoke("ps", *filters, "--url", served.url)
     cause = "unix:///gone.sock: no such socket; is the engine running?"
-    assert (done.code, done.err) == (0, f"no jobs, and the exporter is not ready: {cause}\n")
+    assert (done.code, done.err) == (0, f"{said}, and the exporter is not ready: {cause}\n")
 
 
 @pytest.mark.parametrize(
