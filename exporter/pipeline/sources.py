@@ -137,16 +137,12 @@ class ConnectedSources:
     # --- connections
 
     def _connect(self, address: str, connected: Connected, now: float) -> Iterable[Recorded]:
-        is_another = self._is_another(address, connected)
-        if is_another:
-            # The one before can be read at another address now: two may have swapped theirs.
-            self._addresses = {engine: each for engine, each in self._addresses.items() if each != address}
         duplicate = self._addresses.setdefault((connected.identity, connected.host), address)
         if connected.identity and duplicate != address:
             # Read from both, every exit would be counted twice.
             self._duplicates.add(address)
             self._warn_not_watched(address, f"is the same engine as {duplicate}; name it once")
-            return self._leave(address, now) if is_another else ()
+            return ()
         self._duplicates.discard(address)
         is_new = address not in self._trackers
         is_back = not (is_new or self._is_up(address))
@@ -155,6 +151,7 @@ class ConnectedSources:
         if is_back:
             exporter_metrics.count_engine_reconnect(changes, address)
         self._state.apply(changes)
+        is_another = not is_new and self._is_another(address, connected)
         if is_new or is_back or is_another:
             self._readiness.set_unready(address, "the engine's containers are being listed")
         if is_another:
@@ -169,30 +166,23 @@ class ConnectedSources:
 
         One of both alone can be a host with a new name, or an engine that was installed anew.
         """
-        before = self._identities.get(address)
-        has_other_id = bool(before and connected.identity and connected.identity != before)
-        return has_other_id and connected.host != self._hosts[address]
+        has_other_id = connected.identity and connected.identity != self._identities[address]
+        return bool(has_other_id and self._identities[address] and connected.host != self._hosts[address])
 
     def _begin_anew(self, address: str, connected: Connected, now: float) -> Iterator[Recorded]:
         """Track another engine, once all that was found of the one before is on record."""
-        records, before = self._records, self._hosts[address]
-        log.warning("another engine answers", engine=address, before=before, host=connected.host)
-        yield from self._leave(address, now)
-        # What another tracker has found of its jobs since, at another address, must be on record before.
-        yield from self.release_due(now)
+        before, records = self._trackers.pop(address), self._records
+        self._listed.discard(address)
+        # The one before can be read at another address now.
+        self._addresses = {engine: each for engine, each in self._addresses.items() if each != address}
+        self._addresses[connected.identity, connected.host] = address
+        log.warning("another engine answers", engine=address, before=before.host, host=connected.host)
+        yield from self._recorded(address, before.release_due(math.inf), now)
         if records.settle():
             yield from end_replaced(records, address)
         if records.settle():
             self._add_tracker(address, connected)
             yield from self._track(address, connected.details, now)
-
-    def _leave(self, address: str, now: float) -> Iterator[Recorded]:
-        """Track the engine that an address led to no more, once all that was found of it is on record."""
-        before = self._trackers.pop(address, None)
-        self._listed.discard(address)
-        if before is not None:
-            yield from self._recorded(address, before.release_due(math.inf), now)
-            self._records.settle()
 
     def _disconnect(self, address: str, disconnected: Disconnected) -> None:
         changes = MetricUpdate()
@@ -265,5 +255,5 @@ class ConnectedSources:
 
     def _forward(self, address: str, fact: HostFact, now: float) -> Iterator[Recorded]:
         host = self._hosts[address]
-        for other in [each for each in self._trackers if self._hosts.get(each) == host and each != address]:
+        for other in [each for each, on in self._hosts.items() if on == host and each != address]:
             yield from self._track(other, fact.content, now)

@@ -191,52 +191,6 @@ def test_an_engine_whose_address_leads_to_another_one_can_be_read_at_another(tmp
         assert sum(pipeline.series(metrics.EXITS).values()) == 2
 
 
-def test_two_engines_that_swap_their_addresses_are_both_watched_again(tmp_path: Path) -> None:
-    one = replace(CONNECTED, info=replace(CONNECTED.info, id="ABCD"))
-    two = replace(CONNECTED, info=replace(CONNECTED.info, host="elsewhere", id="EFGH"))
-    with PipelineDriver(tmp_path) as pipeline:
-        pipeline.send(one, ContainerList((), at(-100))).events(start(0), die(1, 3))
-        pipeline.send(two, ContainerList((), at(-100)), address=OTHER_ADDRESS)
-        pipeline.events(start(0, B), die(1, 4, B), address=OTHER_ADDRESS)
-        assert pipeline.ends(2)
-        gone, of_one = Disconnected("the event stream ended"), ContainerList((exited(0, 1, 3),), at(10))
-        of_two = ContainerList((exited(0, 1, 4, B), exited(5, 6, 5, "c" * 64)), at(10))
-        pipeline.send(gone, address=OTHER_ADDRESS).send(gone, two, of_two)
-        pipeline.send(one, of_one, address=OTHER_ADDRESS)
-        # Its stream is replaced, as each is within ten minutes.
-        pipeline.send(two, of_two)
-        assert pipeline.becomes_ready()
-        pipeline.events(start(20), die(21, 6), address=OTHER_ADDRESS).events(start(20, B), die(21, 7, B))
-        assert pipeline.ends(5)
-        counted = {(each.exit.job.instance, each.exit.code) for each in pipeline.exits()}
-        expected = {(HOST, 3), (HOST, 6), ("elsewhere", 4), ("elsewhere", 5), ("elsewhere", 7)}
-        assert (counted, sum(pipeline.series(metrics.EXITS).values())) == (expected, 5)
-
-
-def test_what_runs_while_two_engines_swap_their_addresses_is_counted_once(tmp_path: Path) -> None:
-    one = replace(CONNECTED, info=replace(CONNECTED.info, id="ABCD"))
-    two = replace(CONNECTED, info=replace(CONNECTED.info, host="elsewhere", id="EFGH"))
-    with PipelineDriver(tmp_path) as pipeline:
-        pipeline.send(one, ContainerList((), at(-100))).events(start(0))
-        pipeline.send(two, ContainerList((), at(-100)), address=OTHER_ADDRESS)
-        pipeline.events(start(0, B), address=OTHER_ADDRESS)
-        assert pipeline.reaches(lambda: len(pipeline.store.running_jobs()) == 2)
-        for listed in (
-            ContainerList((running(0, B),), at(10)),
-            ContainerList((exited(0, 20, 4, B),), at(30)),
-        ):
-            pipeline.send(two, listed)
-            pipeline.send(one, ContainerList((running(0),), at(30)), address=OTHER_ADDRESS)
-        pipeline.events(die(40, 3), address=OTHER_ADDRESS)
-        assert pipeline.becomes_ready()
-        assert pipeline.ends(2)
-        assert pipeline.becomes_idle()
-        # No engine answered at the address of the second one any more when it was found at the other.
-        assert {each.exit.code for each in pipeline.exits()} == {3, None}
-        assert sum(pipeline.series(metrics.EXITS).values()) == 2
-        assert not pipeline.store.running_jobs()
-
-
 @pytest.mark.parametrize(("engine_id", "counted"), [("ABCD", 2), ("EFGH", 4)])
 def test_an_engine_that_is_reached_at_another_of_the_addresses_after_a_restart_is_the_same(
     tmp_path: Path, engine_id: str, counted: int
