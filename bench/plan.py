@@ -55,7 +55,7 @@ class Size:
 
 FULL = Size(
     rounds=3,
-    speed_containers=2400,
+    speed_containers=9600,
     memory_containers=4600,
     workloads=(1, USUAL_WORKLOADS, 500),
     scrapes=100,
